@@ -1,0 +1,235 @@
+//! The validated configuration: what the rest of the program trusts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::ids::Name;
+use crate::secret::Secret;
+
+/// A whole house, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// The operator's side.
+    pub admin: Admin,
+    /// Where records and engine logs are kept; `None`: `$XDG_STATE_HOME/enginehouse` or `~/.local/state/enginehouse`.
+    pub state_dir: Option<PathBuf>,
+    /// Worker threads of the data path; `None`: one per core.
+    pub threads: Option<usize>,
+    /// Models in file order; at least one.
+    pub models: Vec<Model>,
+    /// Aliases in file order.
+    pub aliases: Vec<Alias>,
+    /// Sizes and counts we refuse to exceed.
+    pub limits: Limits,
+    /// How long we wait for what.
+    pub timeouts: Timeouts,
+    /// Second tries.
+    pub retry: Retry,
+    /// Logs.
+    pub log: Log,
+}
+
+/// The operator's HTTP server.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Bearer token; always present when `listen` is not a loopback address.
+    pub token: Option<Secret>,
+}
+
+/// One model: a name, how its engines come to be, and how one of them is picked.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What callers say.
+    pub name: Name,
+    /// Processes of ours or URLs of somebody else.
+    pub engines: Engines,
+    /// The name the engines know it by; `None`: spawned engines get `name`, URLs are asked.
+    pub served_name: Option<Name>,
+    /// Sent to the engines as `Authorization: Bearer`; spawned engines are started with it.
+    pub api_key: Option<Secret>,
+    /// Active health checks; `None`: always considered up.
+    pub health: Option<Health>,
+    /// How an engine is picked.
+    pub balance: Balance,
+}
+
+/// Where the engines of a model come from.
+#[derive(Clone, Debug)]
+pub enum Engines {
+    /// We run them.
+    Spawn(Spawn),
+    /// Somebody else runs them; at least one.
+    Urls(Vec<EngineUrl>),
+}
+
+/// How to start engines of ours.
+#[derive(Clone, Debug)]
+pub struct Spawn {
+    /// Hub id or path, the first argument after `command`.
+    pub source: String,
+    /// The program and its first arguments, `["vllm", "serve"]` unless set. `enginehouse` as program means this binary.
+    pub command: Vec<String>,
+    /// What `CUDA_VISIBLE_DEVICES` is set to: indices or UUIDs; `None`: left alone.
+    pub gpus: Option<Vec<String>>,
+    /// `--gpu-memory-utilization`, 0 < share <= 0.95.
+    pub gpu_memory: Option<f64>,
+    /// Number of engines, at least 1.
+    pub replicas: usize,
+    /// Further flags without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list repeats values after one flag, an object is JSON.
+    pub args: Map<String, Value>,
+    /// Further environment.
+    pub env: BTreeMap<String, String>,
+    /// LoRA adapters by servable name.
+    pub lora: BTreeMap<Name, String>,
+    /// From spawn to ready.
+    pub start_timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub stop_timeout: Duration,
+}
+
+/// `http://host:port` or `https://host:port`, without a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineUrl {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port, 80 or 443 unless written.
+    pub port: u16,
+}
+
+impl std::fmt::Display for EngineUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Active health checks of one model's engines.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Path that answers 200 when all is well, `/health` unless set.
+    pub path: String,
+    /// Time between two checks.
+    pub interval: Duration,
+    /// Time one check may take.
+    pub timeout: Duration,
+    /// Consecutive failures until an engine is down.
+    pub failures: usize,
+    /// Consecutive successes until it is up again.
+    pub successes: usize,
+}
+
+/// How one of several ready engines is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// The one with the fewest requests in flight from us; ties at random.
+    #[default]
+    LeastOutstanding,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// A name that points at a model and carries request settings.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// What callers say.
+    pub name: Name,
+    /// The model (or LoRA adapter of a model) it points at.
+    pub model: Name,
+    /// What is changed in requests.
+    pub settings: Settings,
+    /// Not listed on `/v1/models`, still servable.
+    pub hidden: bool,
+}
+
+/// Changes to a request, applied in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Top-level members to strip from what the client sent.
+    pub remove: Vec<String>,
+    /// Members used where the client is silent; objects merge deeply.
+    pub defaults: Map<String, Value>,
+    /// Upper bounds of numbers; objects nest.
+    pub limits: Map<String, Value>,
+    /// Members that always win; objects merge deeply.
+    pub overrides: Map<String, Value>,
+}
+
+/// Sizes and counts we refuse to exceed.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request body, in bytes, before and after decoding.
+    pub body: usize,
+    /// Bytes of request bodies held at once over all requests; beyond, 503.
+    pub body_memory: usize,
+    /// Largest request head (names and values of all headers plus the target), in bytes.
+    pub head: usize,
+    /// Open client connections.
+    pub connections: usize,
+}
+
+/// How long we wait for what.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// Connecting to an engine.
+    pub connect: Duration,
+    /// Silence of an engine: before the first byte and between two.
+    pub read: Duration,
+    /// Writing a whole request to an engine.
+    pub write: Duration,
+    /// A client sending its whole body.
+    pub body: Duration,
+    /// A client taking one piece of the answer.
+    pub client_write: Duration,
+    /// An idle client connection.
+    pub keepalive: Duration,
+    /// Requests in flight when we are told to stop.
+    pub drain: Duration,
+}
+
+/// Second tries, on another engine, before the first byte of an answer.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// Attempts of one request, the first included; at least 1.
+    pub attempts: usize,
+    /// Retries allowed in the long run, as a share of requests (0.2: one in five).
+    pub budget: f64,
+}
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Filter in the syntax of `RUST_LOG`, which wins when set.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether one line per request is written to standard output.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}

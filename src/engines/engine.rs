@@ -1,0 +1,200 @@
+//! One running server of a model: where it is, how it does, what it has to do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use super::State;
+use crate::config::EngineUrl;
+use crate::ids::EngineId;
+use crate::secret::Secret;
+
+/// One entry of an engine's `/v1/models`, as it sent it (OpenAI API reference, Models; vLLM adds `root`, `parent`, `max_model_len`).
+pub type Card = Map<String, Value>;
+
+/// Where an engine is reached.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// What was configured or chosen: host name, port, TLS.
+    pub url: EngineUrl,
+    /// Sent as `Authorization: Bearer`.
+    pub api_key: Option<Secret>,
+}
+
+/// An engine. Reads on the data path are atomic loads.
+#[derive(Debug)]
+pub struct Engine {
+    /// Its name.
+    pub id: EngineId,
+    /// Where it is.
+    pub address: Address,
+    /// `address` resolved; `None` until a look-up succeeded.
+    socket: ArcSwapOption<SocketAddr>,
+    /// `Host` header value.
+    authority: Arc<str>,
+    state: ArcSwap<State>,
+    ready: AtomicBool,
+    cards: ArcSwap<Vec<Card>>,
+    in_flight: AtomicUsize,
+    /// Milliseconds after `born` until which nothing is sent here; 0: not ejected.
+    ejected_until: AtomicU64,
+    born: Instant,
+    /// Wakes the health check of this engine before its interval is over.
+    suspected: Notify,
+    /// Wakes whoever waits for the last lease to end.
+    idle: Notify,
+}
+
+impl Engine {
+    /// An engine that is starting. `socket` is known at once for processes of ours.
+    #[must_use]
+    pub fn new(id: EngineId, address: Address, socket: Option<SocketAddr>) -> Self {
+        let url = &address.url;
+        let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+        let standard = url.port == if url.tls { 443 } else { 80 };
+        let authority = if standard { host } else { format!("{host}:{}", url.port) };
+        Self {
+            id,
+            socket: ArcSwapOption::from_pointee(socket),
+            authority: authority.into(),
+            address,
+            state: ArcSwap::from_pointee(State::Starting("not asked yet".into())),
+            ready: AtomicBool::new(false),
+            cards: ArcSwap::default(),
+            in_flight: AtomicUsize::new(0),
+            ejected_until: AtomicU64::new(0),
+            born: Instant::now(),
+            suspected: Notify::new(),
+            idle: Notify::new(),
+        }
+    }
+
+    /// Where to connect to; `None` while its host name does not resolve.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketAddr> {
+        self.socket.load().as_deref().copied()
+    }
+
+    /// Notes the result of a look-up of its host name.
+    pub fn set_socket(&self, socket: Option<SocketAddr>) {
+        self.socket.store(socket.map(Arc::new));
+    }
+
+    /// The `Host` header to send.
+    #[must_use]
+    pub fn authority(&self) -> &Arc<str> {
+        &self.authority
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Says what it is doing now. A ready engine is no longer ejected.
+    pub fn set_state(&self, state: State) {
+        let ready = state == State::Ready;
+        if ready {
+            self.ejected_until.store(0, Ordering::Release);
+        }
+        self.state.store(Arc::new(state));
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether it is in state [`State::Ready`], ejected or not.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether a request just failed to reach it.
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        let until = self.ejected_until.load(Ordering::Acquire);
+        until != 0 && u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) < until
+    }
+
+    /// Takes it out of rotation for `pause`, and has its health checked now: a connect was refused or a connection died.
+    pub fn eject(&self, pause: Duration) {
+        let until = u64::try_from((self.born.elapsed() + pause).as_millis()).unwrap_or(u64::MAX);
+        self.ejected_until.store(until, Ordering::Release);
+        self.suspected.notify_one();
+    }
+
+    /// Returns when somebody saw it fail.
+    pub async fn suspected(&self) {
+        self.suspected.notified().await;
+    }
+
+    /// What it serves, as it said last.
+    #[must_use]
+    pub fn cards(&self) -> Arc<Vec<Card>> {
+        self.cards.load_full()
+    }
+
+    /// Notes what it serves.
+    pub fn set_cards(&self, cards: Vec<Card>) {
+        self.cards.store(Arc::new(cards));
+    }
+
+    /// Attempts under way here.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Returns when no attempt is under way.
+    pub async fn drained(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.in_flight() == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(host: &str, port: u16) -> Engine {
+        let url = EngineUrl { tls: false, host: host.into(), port };
+        Engine::new(EngineId::new("m", 0), Address { url, api_key: None }, None)
+    }
+
+    #[test]
+    fn authority_leaves_out_the_standard_port_and_brackets_ipv6() {
+        assert_eq!(&**engine("a", 80).authority(), "a");
+        assert_eq!(&**engine("a", 8000).authority(), "a:8000");
+        assert_eq!(&**engine("::1", 8000).authority(), "[::1]:8000");
+    }
+
+    #[test]
+    fn becoming_ready_ends_an_ejection() {
+        let e = engine("a", 1);
+        e.eject(Duration::from_secs(3600));
+        assert!(e.is_ejected() && !e.is_ready());
+        e.set_state(State::Ready);
+        assert!(!e.is_ejected() && e.is_ready());
+    }
+}

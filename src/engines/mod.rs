@@ -1,0 +1,13 @@
+//! Where supervisor and proxy meet: engines, their state, and the leases that count requests.
+//!
+//! The supervisor writes ([`Engine::set_state`], [`Engine::set_cards`]), the proxy reads and holds [`Lease`]s.
+
+mod engine;
+mod house;
+mod lease;
+mod state;
+
+pub use engine::{Address, Card, Engine};
+pub use house::{House, Pool};
+pub use lease::Lease;
+pub use state::{Failure, State};

@@ -1,0 +1,40 @@
+//! One OpenAI-compatible endpoint in front of a house full of vLLM engines, and the supervisor that runs them.
+//!
+//! A request's life is told by the files of [`proxy`]: accept, body, resolve, rewrite, pick, forward, stream, account.
+//! An engine's life is told by the files of [`supervisor`]: command, spawn, readiness, health, stop.
+//! The two never import each other; they meet in [`engines`], which the supervisor writes and the proxy reads.
+//!
+//! # Layers
+//!
+//! A module may use only modules of lower layers; modules of one layer are strangers (`tests/architecture.rs` checks it).
+//!
+//! | layer | modules | what |
+//! |---|---|---|
+//! | 6 | [`cli`] | subcommands; the only caller of `app` |
+//! | 5 | [`app`] | composition root: the only place that knows everybody |
+//! | 4 | [`admin`] | HTTP server for operators: metrics, states |
+//! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
+//! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
+//! | 1 | [`config`], [`openai`] | what a user writes; what goes over the wire |
+//! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
+//! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
+//!
+//! # Words
+//!
+//! *Model*: an entry under `models:`. *Engine*: one running server of a model, a process of ours or a URL.
+//! *Alias*: a name that points at a model and carries request settings. *Attempt*: one try of a request on one engine.
+//! *Lease*: the guard that counts an attempt in and, on drop, out. *Snapshot*: the immutable routing table a request keeps.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod engines;
+pub mod ids;
+pub mod openai;
+pub mod proxy;
+pub mod routing;
+pub mod secret;
+pub mod sim;
+pub mod supervisor;
+pub mod telemetry;
