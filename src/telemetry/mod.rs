@@ -1,1 +1,11 @@
-//! To be written.
+//! What is measured and what is written down.
+
+mod access;
+mod logs;
+mod meters;
+mod metrics;
+
+pub use access::{AccessLog, Entry};
+pub use logs::{Guard, init};
+pub use meters::{InFlight, Meters};
+pub use metrics::{EngineSample, Metrics, NO_ROUTE};

@@ -1,0 +1,103 @@
+//! The immutable table from names to routes: models, aliases and LoRA adapters.
+
+use std::collections::HashMap;
+
+use crate::config::{Config, Engines, Settings};
+use crate::ids::Name;
+
+/// What one servable name means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// What callers say.
+    pub name: Name,
+    /// The model behind it.
+    pub model: Name,
+    /// The adapter behind it, by the name its engines know; `None`: the model itself.
+    pub adapter: Option<Name>,
+    /// Whether `name` is an alias.
+    pub is_alias: bool,
+    /// What is changed in requests.
+    pub settings: Settings,
+    /// Not listed on `/v1/models`.
+    pub hidden: bool,
+}
+
+/// Names that look like one we do not have.
+pub type Near = Vec<Name>;
+
+/// All routes of a configuration. A request loads it once and keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    routes: Vec<Route>,
+    by_name: HashMap<Name, usize>,
+}
+
+impl Snapshot {
+    /// The routes of `config`: models, then their adapters, then aliases, each in file order.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let mut snapshot = Self::default();
+        let plain = |name: &Name, model: &Name, adapter: Option<Name>| Route {
+            name: name.clone(),
+            model: model.clone(),
+            adapter,
+            is_alias: false,
+            settings: Settings::default(),
+            hidden: false,
+        };
+        for model in &config.models {
+            snapshot.add(plain(&model.name, &model.name, None));
+        }
+        for model in &config.models {
+            if let Engines::Spawn(spawn) = &model.engines {
+                for adapter in spawn.lora.keys() {
+                    snapshot.add(plain(adapter, &model.name, Some(adapter.clone())));
+                }
+            }
+        }
+        for alias in &config.aliases {
+            // Validation has refused aliases of nothing.
+            let Some(target) = snapshot.resolve(&alias.model).map(|(_, route)| route.clone()) else { continue };
+            let (name, settings, hidden) = (alias.name.clone(), alias.settings.clone(), alias.hidden);
+            snapshot.add(Route { name, settings, hidden, is_alias: true, ..target });
+        }
+        snapshot
+    }
+
+    fn add(&mut self, route: Route) {
+        self.by_name.insert(route.name.clone(), self.routes.len());
+        self.routes.push(route);
+    }
+
+    /// The route of that name and its position.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<(usize, &Route)> {
+        self.by_name.get(name).and_then(|&at| Some((at, self.routes.get(at)?)))
+    }
+
+    /// All routes by position.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Up to three listed names that resemble `name`, best first.
+    #[must_use]
+    pub fn near(&self, name: &str) -> Near {
+        // Comparing is quadratic in length: a made-up name must not cost more than a real one.
+        let name: String = name.chars().take(128).flat_map(char::to_lowercase).collect();
+        let mut scored: Vec<(f64, &Name)> = self
+            .routes
+            .iter()
+            .filter(|route| !route.hidden)
+            .map(|route| {
+                let known = route.name.to_lowercase();
+                let within = known.contains(&name) || (!known.is_empty() && name.contains(&known));
+                (strsim::jaro_winkler(&known, &name) + if within { 0.5 } else { 0.0 }, &route.name)
+            })
+            .filter(|(score, _)| *score > 0.75)
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    }
+}

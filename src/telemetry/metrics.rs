@@ -1,0 +1,199 @@
+//! The Prometheus metrics of one process. Label values come from the configuration, never from callers.
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// `model` of requests that named none we know.
+pub const NO_ROUTE: &str = "none";
+
+/// Seconds, for whole requests: 5 ms to 10 min.
+const DURATION: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Seconds, for the first token: vLLM's own buckets from 1 ms, so that both can be compared.
+const FIRST_TOKEN: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0,
+];
+/// Seconds, between tokens.
+const BETWEEN: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 5.0];
+/// Seconds, for our own work: 10 us to 1 s.
+const OVERHEAD: &[f64] =
+    &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
+
+/// One engine, as sampled when somebody scrapes.
+#[derive(Clone, Debug)]
+pub struct EngineSample {
+    /// Its model.
+    pub model: String,
+    /// Its id.
+    pub engine: String,
+    /// Whether it takes requests.
+    pub up: bool,
+    /// Attempts under way.
+    pub in_flight: usize,
+}
+
+/// All metrics, and the registry they are in.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(super) requests: IntCounterVec,
+    pub(super) in_flight: IntGaugeVec,
+    pub(super) duration: HistogramVec,
+    pub(super) first_token: HistogramVec,
+    pub(super) between_tokens: HistogramVec,
+    pub(super) prompt_tokens: IntCounterVec,
+    pub(super) completion_tokens: IntCounterVec,
+    pub(super) cached_tokens: IntCounterVec,
+    pub(super) retries: IntCounterVec,
+    /// Time spent in us, not in an engine.
+    pub overhead: Histogram,
+    /// Open client connections.
+    pub connections: IntGauge,
+    /// Connections refused because there were too many.
+    pub connections_refused: IntCounter,
+    /// Bytes of request bodies held.
+    pub body_bytes: IntGauge,
+    engine_up: GaugeVec,
+    engine_in_flight: GaugeVec,
+    start_time: Gauge,
+}
+
+impl Metrics {
+    /// Fresh metrics in a registry of their own.
+    ///
+    /// # Errors
+    /// Never in practice: only if two metrics had one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: counters(
+                "enginehouse_requests_total",
+                "Requests answered, by HTTP status (499: the client left first).",
+                &["model", "alias", "endpoint", "status"],
+            )?,
+            in_flight: IntGaugeVec::new(
+                Opts::new("enginehouse_requests_in_flight", "Requests under way."),
+                &["model", "alias"],
+            )?,
+            duration: histograms(
+                "enginehouse_request_duration_seconds",
+                "From the request's head to the end of its answer.",
+                DURATION,
+                &["model", "endpoint"],
+            )?,
+            first_token: histograms(
+                "enginehouse_time_to_first_token_seconds",
+                "From the request's last byte to the first event of a stream.",
+                FIRST_TOKEN,
+                &["model"],
+            )?,
+            between_tokens: histograms(
+                "enginehouse_inter_token_latency_seconds",
+                "Between two events of a stream.",
+                BETWEEN,
+                &["model"],
+            )?,
+            prompt_tokens: counters(
+                "enginehouse_prompt_tokens_total",
+                "Prompt tokens, from the usage that engines report.",
+                &["model", "alias"],
+            )?,
+            completion_tokens: counters(
+                "enginehouse_completion_tokens_total",
+                "Completion tokens, from the usage that engines report.",
+                &["model", "alias"],
+            )?,
+            cached_tokens: counters(
+                "enginehouse_cached_prompt_tokens_total",
+                "Prompt tokens that engines took from their prefix cache, from the usage they report.",
+                &["model", "alias"],
+            )?,
+            retries: counters(
+                "enginehouse_retries_total",
+                "Attempts that were repeated on another engine, by what was wrong with the first.",
+                &["model", "reason"],
+            )?,
+            overhead: Histogram::with_opts(
+                HistogramOpts::new("enginehouse_overhead_seconds", "Time a request spent in the gateway itself.")
+                    .buckets(OVERHEAD.to_vec()),
+            )?,
+            connections: IntGauge::new("enginehouse_connections", "Open client connections.")?,
+            connections_refused: IntCounter::new(
+                "enginehouse_connections_refused_total",
+                "Client connections refused because limits.connections was reached.",
+            )?,
+            body_bytes: IntGauge::new("enginehouse_request_body_bytes", "Bytes of request bodies held in memory.")?,
+            engine_up: GaugeVec::new(
+                Opts::new("enginehouse_engine_up", "1 when the engine takes requests, else 0."),
+                &["model", "engine"],
+            )?,
+            engine_in_flight: GaugeVec::new(
+                Opts::new("enginehouse_engine_requests_in_flight", "Attempts under way on the engine."),
+                &["model", "engine"],
+            )?,
+            start_time: Gauge::new("enginehouse_start_time_seconds", "When this process started, Unix time.")?,
+            registry,
+        };
+        metrics.register()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        metrics.start_time.set(now.as_secs_f64());
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let info = IntGauge::with_opts(
+            Opts::new("enginehouse_build_info", "Always 1; the version is in the label.")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        info.set(1);
+        let all: [Box<dyn prometheus::core::Collector>; 17] = [
+            Box::new(info),
+            Box::new(self.requests.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.duration.clone()),
+            Box::new(self.first_token.clone()),
+            Box::new(self.between_tokens.clone()),
+            Box::new(self.prompt_tokens.clone()),
+            Box::new(self.completion_tokens.clone()),
+            Box::new(self.cached_tokens.clone()),
+            Box::new(self.retries.clone()),
+            Box::new(self.overhead.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.connections_refused.clone()),
+            Box::new(self.body_bytes.clone()),
+            Box::new(self.engine_up.clone()),
+            Box::new(self.engine_in_flight.clone()),
+            Box::new(self.start_time.clone()),
+        ];
+        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// The Prometheus text format (version 0.0.4), with `engines` as they are now.
+    ///
+    /// # Errors
+    /// Never in practice: only if a metric were inconsistent.
+    pub fn render(&self, engines: &[EngineSample]) -> Result<Vec<u8>, prometheus::Error> {
+        // Engines come and go: yesterday's must not stay.
+        self.engine_up.reset();
+        self.engine_in_flight.reset();
+        for sample in engines {
+            let labels = [sample.model.as_str(), sample.engine.as_str()];
+            self.engine_up.with_label_values(&labels).set(f64::from(u8::from(sample.up)));
+            #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^52")]
+            self.engine_in_flight.with_label_values(&labels).set(sample.in_flight as f64);
+        }
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn histograms(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+}
