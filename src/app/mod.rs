@@ -1,1 +1,120 @@
-//! To be written.
+//! The composition root: builds every part from the configuration, announces, waits, drains.
+
+mod limits;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::engines::{House, Pool};
+use crate::proxy::{Listener, Shared};
+use crate::supervisor::{self, Supervisor};
+use crate::telemetry::{AccessLog, Metrics};
+
+/// Why a house could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address is not to be had.
+    #[error("cannot listen on {address} (`{key}`): {source}{}", remedy(.source))]
+    Listen {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// Where it is configured.
+        key: &'static str,
+        /// What the OS says.
+        source: std::io::Error,
+    },
+    /// Engines could not be started at all.
+    #[error(transparent)]
+    Supervisor(#[from] supervisor::StartError),
+    /// Metrics contradict each other.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => ". Another process has it: stop that one (`ss -ltnp` names it) or choose another port.",
+        std::io::ErrorKind::PermissionDenied => ". Ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it.",
+        std::io::ErrorKind::AddrNotAvailable => ". This machine has no such address.",
+        _ => ".",
+    }
+}
+
+/// Serves `config` until `stop` is ready, then drains and stops the engines. `hurry` cuts the drain short.
+///
+/// # Errors
+/// When an address cannot be bound or the supervisor cannot start; nothing is left running then.
+pub async fn serve(
+    config: Config,
+    access: AccessLog,
+    stop: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
+) -> Result<(), AppError> {
+    limits::raise_open_files(config.limits.connections);
+    let metrics = Arc::new(Metrics::new()?);
+    let pools = config.models.iter().map(|model| Pool::new(model.name.clone(), model.served_name.clone()));
+    let house = Arc::new(House::new(pools.map(Arc::new).collect()));
+
+    // Addresses first: a taken port must not cost the loading of a model.
+    let listen = |key, address| move |source| AppError::Listen { address, key, source };
+    let listener = Listener::bind(config.listen).await.map_err(listen("listen", config.listen))?;
+    let admin_address = config.admin.listen;
+    let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
+    let (address, admin_address) = (listener.address(), admin_listener.local_addr());
+
+    let supervisor = Supervisor::start(&config, &house, settings(&config)).await?;
+    let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
+    let running = listener.serve(shared.clone());
+    let admin = Admin { house, metrics, token: config.admin.token.clone() };
+    let (admin_stop, admin_stopped) = oneshot::channel::<()>();
+    let admin = tokio::spawn(admin.serve(admin_listener, async {
+        let _ = admin_stopped.await;
+    }));
+    if let (Ok(address), Ok(admin_address)) = (address, admin_address) {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            models = config.models.len(),
+            aliases = config.aliases.len(),
+            "serving http://{address}/v1, admin on http://{admin_address}"
+        );
+    }
+
+    stop.await;
+    tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
+    shared.drain();
+    tokio::select! {
+        ended = running.drain(config.timeouts.drain) => if !ended {
+            tracing::warn!("some requests did not finish within timeouts.drain and were cut");
+        },
+        () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
+    }
+    supervisor.stop().await;
+    let _ = admin_stop.send(());
+    // A scraper that does not hang up must not keep us.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), admin).await;
+    tracing::info!("stopped: no engine of ours is left");
+    Ok(())
+}
+
+fn settings(config: &Config) -> supervisor::Settings {
+    supervisor::Settings {
+        state_dir: config.state_dir.clone().unwrap_or_else(default_state_dir),
+        own_exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("enginehouse")),
+    }
+}
+
+/// `$XDG_STATE_HOME/enginehouse`, or `~/.local/state/enginehouse` (XDG Base Directory Specification).
+fn default_state_dir() -> PathBuf {
+    let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    var("XDG_STATE_HOME")
+        .or_else(|| var("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("enginehouse")
+}

@@ -1,9 +1,52 @@
 //! The command line: one file per subcommand.
 
+pub mod check;
+pub mod schema;
+mod serve;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::sim;
+
+/// One OpenAI-compatible endpoint in front of a house full of vLLM engines.
+#[derive(Debug, Parser)]
+#[command(name = "enginehouse", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the engines of a configuration and serve them at one endpoint
+    Serve {
+        /// The configuration (YAML; conf/reference.yaml explains every key)
+        file: PathBuf,
+        /// Where records and engine logs are kept (instead of the configuration's state_dir)
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+    },
+    /// Check a configuration: print what would run where, or every fault
+    Check {
+        /// The configuration (YAML)
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Run a simulated engine: answers like `vllm serve`, needs no GPU
+    Sim(Box<sim::Args>),
+}
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match Cli::parse().command {
+        Command::Serve { file, state_dir } => serve::run(&file, state_dir),
+        Command::Check { file } => check::run(&file),
+        Command::Schema => schema::run(),
+        Command::Sim(args) => sim::main(*args),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -44,6 +44,8 @@ pub struct Engine {
     /// Milliseconds after `born` until which nothing is sent here; 0: not ejected.
     ejected_until: AtomicU64,
     born: Instant,
+    /// Process id while it is a running process of ours, else 0.
+    pid: AtomicU32,
     /// Wakes the health check of this engine before its interval is over.
     suspected: Notify,
     /// Wakes whoever waits for the last lease to end.
@@ -69,6 +71,7 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             ejected_until: AtomicU64::new(0),
             born: Instant::now(),
+            pid: AtomicU32::new(0),
             suspected: Notify::new(),
             idle: Notify::new(),
         }
@@ -89,6 +92,17 @@ impl Engine {
     #[must_use]
     pub fn authority(&self) -> &Arc<str> {
         &self.authority
+    }
+
+    /// Its process id while it is a running process of ours.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.pid.load(Ordering::Acquire)).filter(|pid| *pid != 0)
+    }
+
+    /// Notes its process id, or that it has none any more.
+    pub fn set_pid(&self, pid: Option<u32>) {
+        self.pid.store(pid.unwrap_or(0), Ordering::Release);
     }
 
     /// What it is doing.

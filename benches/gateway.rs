@@ -1,0 +1,245 @@
+//! The whole gateway against nginx as a plain pass-through, in one run on one machine: the same simulated engine behind
+//! both, the same client in front, one core for the proxy. Prints requests per core-second and CPU per request.
+//!
+//! `cargo bench --bench gateway`; needs Debian's `nginx`, and `taskset` (util-linux).
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Length of one measurement.
+const SPAN: Duration = Duration::from_secs(4);
+/// Rounds per case; the sides take turns, so that a busy moment of the machine hits both.
+const ROUNDS: usize = 3;
+/// Client connections.
+const CONNECTIONS: usize = 16;
+
+/// A child process that is killed on drop.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The gateway and nginx end their own children when asked.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(5) {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn start(core: &str, program: &str, args: &[&str]) -> Self {
+        let child = Command::new("taskset")
+            .args(["-c", core, program])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("taskset {program}: {error}"));
+        Self(child)
+    }
+
+    /// Reads its log until a line has an address after `mark`, and goes on reading in the background.
+    fn address(&mut self, mark: &str) -> SocketAddr {
+        let mut lines = BufReader::new(self.0.stderr.take().expect("stderr")).lines();
+        let address = loop {
+            let line = lines.next().expect("a line with an address").expect("UTF-8");
+            let Some(at) = line.find(mark) else { continue };
+            let rest = &line[at + mark.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+            break rest[..end].parse().expect("an address");
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        address
+    }
+
+    /// CPU time of the process and its children that are named, in seconds.
+    fn cpu(&self) -> f64 {
+        let own = self.0.id();
+        let mut ticks = 0;
+        for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+            let fields: Vec<u64> = tail.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0)).collect();
+            let pid: u32 = head.split(' ').next().and_then(|pid| pid.parse().ok()).unwrap_or(0);
+            let is_worker = head.ends_with("(nginx");
+            if pid == own || (is_worker && fields[0] == u64::from(own)) {
+                ticks += fields[10] + fields[11];
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand ticks")]
+        let seconds = ticks as f64 / 100.0;
+        seconds
+    }
+}
+
+fn reachable(address: SocketAddr) {
+    let since = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(since.elapsed() < Duration::from_secs(20), "{address} does not listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn nginx(folder: &Path, engine: SocketAddr) -> Option<(Process, SocketAddr)> {
+    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+        return None;
+    }
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let conf = format!(
+        "daemon off; worker_processes 1; pid {0}/nginx.pid; error_log {0}/error.log;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{ access_log off; client_max_body_size 64m; client_body_buffer_size 8m; client_body_temp_path {0}/b;\n\
+         proxy_temp_path {0}/p; fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
+         keepalive_requests 1000000;\n\
+         upstream engine {{ server {engine}; keepalive 64; keepalive_requests 1000000; }}\n\
+         server {{ listen {address}; location / {{ proxy_pass http://engine; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n",
+        folder.display()
+    );
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, conf).expect("written");
+    let process = Process::start("0", "nginx", &["-c", file.to_str().expect("UTF-8"), "-p", folder.to_str().expect("UTF-8")]);
+    reachable(address);
+    Some((process, address))
+}
+
+fn gateway(folder: &Path, engine: SocketAddr) -> (Process, SocketAddr) {
+    let file = folder.join("house.yaml");
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nlog: {{ access: false }}\nmodels:\n  m: {{ urls: \
+         [\"http://{engine}\"], served_name: m }}\naliases:\n  a: {{ model: m, overrides: {{ temperature: 0.5, \
+         chat_template_kwargs: {{ enable_thinking: false }} }} }}\n"
+    );
+    std::fs::write(&file, yaml).expect("written");
+    let state = folder.join("state");
+    let args = ["serve", file.to_str().expect("UTF-8"), "--state-dir", state.to_str().expect("UTF-8")];
+    let mut process = Process::start("0", env!("CARGO_BIN_EXE_enginehouse"), &args);
+    let address = process.address("serving http://");
+    let since = Instant::now();
+    while exchange(&mut TcpStream::connect(address).expect("connected"), b"GET /readyz HTTP/1.1\r\nhost: b\r\n\r\n", &mut Vec::new()) != 200 {
+        assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (process, address)
+}
+
+/// Sends a request and reads its whole answer; the status.
+fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> u16 {
+    stream.write_all(request).expect("written");
+    buffer.clear();
+    let mut piece = [0; 64 * 1024];
+    let mut whole = None;
+    loop {
+        let read = stream.read(&mut piece).expect("read");
+        assert!(read > 0, "closed early: {}", String::from_utf8_lossy(buffer));
+        buffer.extend_from_slice(&piece[..read]);
+        if whole.is_none() && let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse::<usize>().ok());
+            whole = Some(length.map(|length| end + 4 + length));
+        }
+        match whole {
+            Some(Some(length)) if buffer.len() >= length => break,
+            Some(None) if buffer.ends_with(b"0\r\n\r\n") => break,
+            _ => {}
+        }
+    }
+    String::from_utf8_lossy(&buffer[9..12]).parse().expect("status")
+}
+
+fn request(model: &str, size: usize, stream: bool) -> Vec<u8> {
+    let mut body = format!("{{\"model\":\"{model}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"");
+    while body.len() < size {
+        body.push_str("All work and no play makes a dull day. ");
+    }
+    body.push_str("\"}]}");
+    let mut head = String::new();
+    let _ = write!(
+        head,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body).into_bytes()
+}
+
+/// Requests answered and CPU seconds used by `process` within [`SPAN`].
+fn measure(process: &Process, address: SocketAddr, request: &[u8]) -> (u64, f64) {
+    let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let before = process.cpu();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut stream = TcpStream::connect(address).expect("connected");
+                let _ = stream.set_nodelay(true);
+                let mut buffer = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let status = exchange(&mut stream, request, &mut buffer);
+                    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&buffer));
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        std::thread::sleep(SPAN);
+        stop.store(true, Ordering::Relaxed);
+    });
+    (done.load(Ordering::Relaxed), process.cpu() - before)
+}
+
+#[expect(clippy::cast_precision_loss, clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn main() {
+    // `cargo test --benches` runs this too, with an argument that says so.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let engine_args = ["sim", "m", "--port", "0", "--ttft", "0ms", "--gap", "0ms", "--max-model-len", "4000000"];
+    let mut engine = Process::start("1", env!("CARGO_BIN_EXE_enginehouse"), &engine_args);
+    let engine_address = engine.address("server on http://");
+    reachable(engine_address);
+    let ours = gateway(folder.path(), engine_address);
+    let theirs = nginx(folder.path(), engine_address);
+    if theirs.is_none() {
+        println!("nginx is not installed: only the gateway is measured");
+    }
+    let cases = [
+        ("chat 1 KiB, by model name", request("m", 1 << 10, false)),
+        ("chat 1 KiB, by alias (2 overrides)", request("a", 1 << 10, false)),
+        ("chat 100 KiB, by alias", request("a", 100 << 10, false)),
+        ("stream of 32 tokens, by alias", request("a", 1 << 10, true)),
+    ];
+    println!("{:<36} {:>9} {:>12} {:>12} {:>12} {:>8}", "case", "side", "req/s", "req/core-s", "us CPU/req", "ratio");
+    for (name, body) in cases {
+        let plain = String::from_utf8_lossy(&body).replacen("\"model\":\"a\"", "\"model\":\"m\"", 1).into_bytes();
+        let mut totals = [(0, 0.0), (0, 0.0)];
+        for _ in 0..ROUNDS {
+            let (requests, cpu) = measure(&ours.0, ours.1, &body);
+            totals[0] = (totals[0].0 + requests, totals[0].1 + cpu);
+            if let Some((process, address)) = &theirs {
+                let (requests, cpu) = measure(process, *address, &plain);
+                totals[1] = (totals[1].0 + requests, totals[1].1 + cpu);
+            }
+        }
+        let cost = |(requests, cpu): (u64, f64)| cpu / requests as f64 * 1e6;
+        for (side, total) in ["gateway", "nginx"].into_iter().zip(totals) {
+            if total.0 > 0 {
+                let span = SPAN.as_secs_f64() * ROUNDS as f64;
+                let (rate, per_core) = (total.0 as f64 / span, total.0 as f64 / total.1);
+                let ratio = if side == "gateway" && totals[1].0 > 0 { cost(totals[0]) / cost(totals[1]) } else { 1.0 };
+                println!("{name:<36} {side:>9} {rate:>12.0} {per_core:>12.0} {:>12.1} {ratio:>8.2}", cost(total));
+            }
+        }
+    }
+}

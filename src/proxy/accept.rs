@@ -1,0 +1,101 @@
+//! The first look at a request: is it one we take, and where does it go?
+
+use std::sync::Arc;
+
+use http::{Method, Version, header};
+use pingora::Error;
+use pingora::proxy::Session;
+
+use super::context::Context;
+use super::{Shared, body, local, pick, resolve, rewrite};
+use crate::ids;
+use crate::openai::{ApiError, Endpoint};
+
+/// What became of a request that was let in.
+pub(super) enum Admission {
+    /// It goes to an engine.
+    Forward,
+    /// We answered it ourselves.
+    Answered,
+}
+
+/// Why a request was not let in.
+pub(super) enum Refusal {
+    /// The caller is told.
+    Say(ApiError),
+    /// The caller is gone.
+    Gone(Box<Error>),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Say(error)
+    }
+}
+
+/// The connection's time-outs. Pingora's defaults wait for ever.
+pub(super) fn tune(shared: &Shared, session: &mut Session) {
+    let downstream = &mut session.downstream_session;
+    // `None` means "close after this request", which must stay.
+    if downstream.get_keepalive().is_some() {
+        downstream.set_keepalive(Some(shared.timeouts.keepalive.as_secs().max(1)));
+    }
+    downstream.set_write_timeout(Some(shared.timeouts.client_write));
+    downstream.set_read_timeout(Some(shared.timeouts.body));
+    downstream.set_total_drain_timeout(Some(std::time::Duration::from_secs(2)));
+    // Otherwise a stray byte behind the request ends the answer that is under way.
+    downstream.set_pipelining_enabled(true);
+}
+
+/// Takes the request as far as it goes without an engine.
+pub(super) async fn admit(
+    shared: &Arc<Shared>,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<Admission, Refusal> {
+    ctx.id = request_id(session);
+    check_head(session, shared.limits.head)?;
+    let path = session.req_header().uri.path();
+    let Some(endpoint) = Endpoint::find(path) else {
+        return local::answer(shared, session, ctx).await;
+    };
+    ctx.endpoint = Some(endpoint);
+    if session.req_header().method != Method::POST {
+        let message = format!("{path} takes POST, not {}.", session.req_header().method);
+        return Err(ApiError { allow: Some("POST"), ..ApiError::invalid(405, "method_not_allowed", message) }.into());
+    }
+    resolve::check_content_type(session, endpoint.body())?;
+
+    ctx.ours.stop();
+    let mut bytes = body::read(shared, session, ctx).await?;
+    ctx.complete = Some(std::time::Instant::now());
+    ctx.ours.start();
+
+    bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
+    ctx.body = bytes.freeze();
+    body::arm(session, ctx);
+    pick::first(shared, ctx)?;
+    Ok(Admission::Forward)
+}
+
+/// The caller's request id if it is fit to keep, else one of ours.
+fn request_id(session: &Session) -> String {
+    match session.req_header().headers.get("x-request-id") {
+        Some(given) if ids::is_request_id(given.as_bytes()) => given.to_str().unwrap_or_default().to_owned(),
+        _ => ids::new_request_id(),
+    }
+}
+
+fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
+    let head = session.req_header();
+    let size = head.uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    if size > limit {
+        let message = format!("The request's head has {size} bytes; limits.head is {limit}.");
+        return Err(ApiError::invalid(431, "request_header_fields_too_large", message));
+    }
+    if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
+        return Err(ApiError::invalid(400, "missing_host", "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2)."));
+    }
+    Ok(())
+}

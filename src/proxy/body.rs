@@ -1,0 +1,198 @@
+//! Reading a request body, and making Pingora send it again.
+//!
+//! Pingora 0.9 sends a body that was read in `request_filter` only from its retry buffer, which holds 64 KiB. So the
+//! buffer is armed for the tail of the body alone ("tail arming"): then Pingora calls `request_body_filter` once per
+//! attempt, where [`super::forward::body`] puts the whole body in its place. A body of unknown length may overflow the
+//! buffer; for that case [`super::replay`] stands in for the session.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use pingora::ErrorType;
+use pingora::proxy::Session;
+
+use super::Shared;
+use super::accept::Refusal;
+use super::context::Context;
+use super::replay;
+use super::shared::Held;
+use crate::openai::ApiError;
+
+/// `BODY_BUF_LIMIT` of pingora-core 0.9.1 (protocols/http/v1/common.rs).
+const RETRY_BUFFER: usize = 64 * 1024;
+
+/// First allocation for a body of unknown length.
+const FIRST_GUESS: usize = 16 * 1024;
+
+/// The whole body, decoded, within `limits.body`, `limits.body_memory` and `timeouts.body`.
+pub(super) async fn read(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Context) -> Result<BytesMut, Refusal> {
+    let limit = shared.limits.body;
+    let headers = &session.req_header().headers;
+    let length = content_length(headers)?;
+    let gzip = is_gzip(headers)?;
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit).into());
+    }
+    let mut held = shared.hold(length.unwrap_or(FIRST_GUESS)).ok_or_else(overloaded)?;
+    if headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        session.write_continue_response().await.map_err(Refusal::Gone)?;
+    }
+    let reading = collect(session, length, limit, &mut held);
+    let body = match tokio::time::timeout(shared.timeouts.body, reading).await {
+        Ok(body) => body?,
+        Err(_) => {
+            let message = format!("The request body did not arrive within {:?} (timeouts.body).", shared.timeouts.body);
+            return Err(ApiError::invalid(408, "request_timeout", message).into());
+        }
+    };
+    ctx.received = body.len();
+    let body = if gzip {
+        ctx.decoded = true;
+        // Inflating is slow enough to be kept off the workers whatever the size.
+        let inflated = tokio::task::spawn_blocking(move || inflate(&body, limit)).await;
+        inflated.map_err(|_| ApiError::unavailable(503, "decoder_failed", "The gzip decoder failed."))??
+    } else {
+        body
+    };
+    if !held.grow_to(body.len()) {
+        return Err(overloaded().into());
+    }
+    ctx.held = Some(held);
+    Ok(body)
+}
+
+async fn collect(
+    session: &mut Session,
+    length: Option<usize>,
+    limit: usize,
+    held: &mut Held,
+) -> Result<BytesMut, Refusal> {
+    let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS));
+    loop {
+        if length.is_none_or(|length| length - body.len() <= RETRY_BUFFER) {
+            session.enable_retry_buffering();
+        }
+        match session.read_request_body().await {
+            Ok(Some(piece)) => {
+                let size = body.len() + piece.len();
+                if size > limit {
+                    return Err(too_large(limit).into());
+                }
+                if length.is_none() && !held.grow_to(size) {
+                    return Err(overloaded().into());
+                }
+                body.extend_from_slice(&piece);
+            }
+            Ok(None) => return Ok(body),
+            Err(error) => {
+                return Err(match error.etype() {
+                    ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | ErrorType::ReadTimedout => {
+                        Refusal::Gone(error.into_down())
+                    }
+                    _ => ApiError::invalid(400, "invalid_framing", "The request body is not framed as HTTP says.").into(),
+                });
+            }
+        }
+    }
+}
+
+/// Has Pingora call `request_body_filter` on every attempt, with nothing of the body missing.
+pub(super) fn arm(session: &mut Session, ctx: &mut Context) {
+    if session.get_retry_buffer().is_none() {
+        ctx.replay = Some(replay::stand_in(session, ctx.body.clone()));
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::invalid(413, "request_too_large", format!("The request body is larger than {limit} bytes (limits.body)."))
+}
+
+fn overloaded() -> ApiError {
+    let message = "The gateway holds as many request bodies as it may (limits.body_memory). Try again shortly.";
+    ApiError::unavailable(503, "overloaded", message).retry_after(1)
+}
+
+/// The declared length. Two values, equal or not, are refused: peers could disagree on where the body ends.
+fn content_length(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let digits = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
+    let length = value.to_str().ok().filter(|_| digits && values.next().is_none());
+    match length.map(str::parse) {
+        Some(Ok(length)) => Ok(Some(length)),
+        Some(Err(_)) => Err(ApiError::invalid(413, "request_too_large", "Content-Length is out of all bounds.")),
+        None => Err(ApiError::invalid(400, "invalid_content_length", "Content-Length must be one decimal number.")),
+    }
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    match (values.next().map(|value| value.as_bytes().to_ascii_lowercase()), values.next()) {
+        (None, _) => Ok(false),
+        (Some(coding), None) if coding == b"identity" => Ok(false),
+        (Some(coding), None) if coding == b"gzip" || coding == b"x-gzip" => Ok(true),
+        _ => {
+            let message = "Content-Encoding may be gzip or identity, once. Send the body without it.";
+            Err(ApiError::invalid(415, "unsupported_content_encoding", message))
+        }
+    }
+}
+
+fn inflate(body: &[u8], limit: usize) -> Result<BytesMut, ApiError> {
+    let mut plain = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
+    // One byte over the limit is enough to know.
+    let mut decoder = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
+    match decoder.read_to_end(&mut plain) {
+        Ok(size) if size > limit => Err(too_large(limit)),
+        Ok(_) => Ok(BytesMut::from(Bytes::from(plain))),
+        Err(_) => Err(ApiError::invalid(400, "invalid_gzip", "The request body is not valid gzip.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.parse().expect("name"), v.parse().expect("value"))).collect()
+    }
+
+    fn status<T>(result: Result<T, ApiError>) -> u16 {
+        result.err().map_or(200, |error| error.status)
+    }
+
+    #[test]
+    fn content_length_is_one_plain_number() {
+        assert_eq!(content_length(&headers(&[("content-length", "12")])), Ok(Some(12)));
+        assert_eq!(content_length(&headers(&[])), Ok(None));
+        for bad in ["+1", "-1", "1, 1", "0x1", "", "1 "] {
+            assert_eq!(status(content_length(&headers(&[("content-length", bad)]))), 400, "{bad:?}");
+        }
+        let mut twice = headers(&[("content-length", "1")]);
+        twice.append("content-length", "1".parse().expect("value"));
+        assert_eq!(status(content_length(&twice)), 400);
+        assert_eq!(status(content_length(&headers(&[("content-length", "99999999999999999999999")]))), 413);
+    }
+
+    #[test]
+    fn codings_other_than_gzip_are_refused() {
+        assert_eq!(is_gzip(&headers(&[("content-encoding", "GZip")])), Ok(true));
+        assert_eq!(is_gzip(&headers(&[("content-encoding", "identity")])), Ok(false));
+        assert_eq!(status(is_gzip(&headers(&[("content-encoding", "br")]))), 415);
+        assert_eq!(status(is_gzip(&headers(&[("content-encoding", "gzip, gzip")]))), 415);
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_stopped_at_the_limit() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&vec![b' '; 1 << 20]).expect("gzip");
+        let bomb = encoder.finish().expect("gzip");
+        assert_eq!(inflate(&bomb, 1 << 20).map(|plain| plain.len()), Ok(1 << 20));
+        assert_eq!(status(inflate(&bomb, (1 << 20) - 1)), 413);
+        assert_eq!(status(inflate(&bomb[..bomb.len() / 2], 1 << 20)), 400);
+        assert_eq!(status(inflate(b"not gzip", 1 << 20)), 400);
+    }
+}

@@ -1,0 +1,114 @@
+//! What is remembered of one request from its head to its account.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::replay;
+use super::shared::Held;
+use super::table::{Table, Target};
+use crate::engines::{Engine, Lease};
+use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
+use crate::telemetry::InFlight;
+
+/// A stopwatch that runs while a request is in our hands and stands while it is in an engine's or its caller's.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl Stopwatch {
+    pub(super) fn start(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    pub(super) fn stop(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.total += since.elapsed();
+        }
+    }
+
+    pub(super) fn add(&mut self, more: Duration) {
+        self.total += more;
+    }
+
+    pub(super) fn total(&self) -> Duration {
+        self.total + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// One request.
+pub struct Context {
+    pub(super) started: Instant,
+    pub(super) ours: Stopwatch,
+    pub(super) id: String,
+    pub(super) endpoint: Option<Endpoint>,
+    /// The table as it was when the request came, and the position of its target.
+    pub(super) target: Option<(Arc<Table>, usize)>,
+    pub(super) in_flight: Option<InFlight>,
+
+    /// The body to send, on every attempt.
+    pub(super) body: Bytes,
+    pub(super) received: usize,
+    pub(super) decoded: bool,
+    pub(super) held: Option<Held>,
+    pub(super) replay: Option<replay::Slot>,
+    /// When the request was complete.
+    pub(super) complete: Option<Instant>,
+
+    pub(super) lease: Option<Lease>,
+    pub(super) tried: SmallVec<[Arc<Engine>; 4]>,
+    pub(super) reused: bool,
+    pub(super) retries: usize,
+
+    /// The answer is a stream of events that we can read.
+    pub(super) events: Option<SseScanner>,
+    pub(super) usage: Option<UsageFinder>,
+    pub(super) first_event: Option<Instant>,
+    pub(super) last_event: Option<Instant>,
+    /// What we say instead of an engine.
+    pub(super) refusal: Option<ApiError>,
+    /// Code of what went wrong, for the access log.
+    pub(super) error: Option<&'static str>,
+}
+
+impl Context {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            ours: Stopwatch { since: Some(now), total: Duration::ZERO },
+            id: String::new(),
+            endpoint: None,
+            target: None,
+            in_flight: None,
+            body: Bytes::new(),
+            received: 0,
+            decoded: false,
+            held: None,
+            replay: None,
+            complete: None,
+            lease: None,
+            tried: SmallVec::new(),
+            reused: false,
+            retries: 0,
+            events: None,
+            usage: None,
+            first_event: None,
+            last_event: None,
+            refusal: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.target.as_ref().and_then(|(table, at)| table.targets.get(*at))
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.endpoint.map_or(Dialect::OpenAi, Endpoint::dialect)
+    }
+}

@@ -1,0 +1,138 @@
+//! One attempt: the request as the engine gets it, and what to do when it fails before an answer began.
+
+use bytes::Bytes;
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::context::Context;
+use super::pick::{give_up, has_another, is_clean};
+use super::Shared;
+
+/// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
+pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
+    let Some(lease) = &ctx.lease else { return Err(Error::new(ErrorType::InternalError)) };
+    request.remove_header(&header::TRANSFER_ENCODING);
+    request.remove_header(&header::EXPECT);
+    if ctx.decoded {
+        request.remove_header(&header::CONTENT_ENCODING);
+    }
+    request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
+    request.insert_header(header::HOST, &**lease.authority())?;
+    request.insert_header("x-request-id", &ctx.id)?;
+    if let Some(key) = &lease.address.api_key {
+        request.insert_header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))?;
+        // The caller's own credentials were for us.
+        request.remove_header("x-api-key");
+    }
+    request.remove_header(&header::PROXY_AUTHORIZATION);
+    if request.uri.authority().is_some() {
+        // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2).
+        let target = request.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let uri = target.parse().map_err(|_| Error::new(ErrorType::InvalidHTTPHeader))?;
+        request.set_uri(uri);
+    }
+    ctx.ours.stop();
+    Ok(())
+}
+
+/// The body for this attempt: called once, with what was left in the retry buffer.
+pub(super) fn body(body: &mut Option<Bytes>, end: bool, ctx: &Context) -> Result<()> {
+    if !end {
+        return Error::e_explain(ErrorType::InternalError, "the request body came in more than one piece");
+    }
+    *body = Some(ctx.body.clone());
+    Ok(())
+}
+
+/// An engine's answer has begun. A busy engine's refusal is taken back when another one may do better.
+pub(super) fn response(shared: &Shared, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+    ctx.ours.start();
+    let status = response.status.as_u16();
+    if matches!(status, 502 | 503) && is_clean(session) && may_retry(shared, ctx, "status") {
+        give_up(ctx, false);
+        let mut error = Error::new_up(ErrorType::HTTPStatus(status));
+        error.set_retry(true);
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// The engine could not be reached: nobody has seen the request.
+pub(super) fn connect_failed(
+    shared: &Shared,
+    session: &Session,
+    ctx: &mut Context,
+    mut error: Box<Error>,
+) -> Box<Error> {
+    ctx.ours.start();
+    if let Some(lease) = &ctx.lease {
+        lease.eject(std::time::Duration::from_secs(1));
+    }
+    // Neither budget nor attempts bound this: a refused connection costs no engine anything, and each is tried once.
+    let retry = is_clean(session) && has_another(ctx);
+    if retry {
+        count_retry(shared, ctx, "connect");
+        give_up(ctx, true);
+    }
+    error.set_retry(retry);
+    error
+}
+
+/// The attempt failed after the connection was there.
+pub(super) fn attempt_failed(
+    shared: &Shared,
+    session: &Session,
+    ctx: &mut Context,
+    mut error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
+    ctx.ours.start();
+    let upstream = error.esource() == &ErrorSource::Upstream;
+    if !upstream || !is_clean(session) {
+        error.set_retry(false);
+        return error;
+    }
+    match error.etype() {
+        // Decided by `response`.
+        ErrorType::HTTPStatus(_) => {}
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError if reused => {
+            // A kept connection that the engine had closed meanwhile says nothing of the engine's health:
+            // the same one gets another chance on a fresh connection.
+            ctx.tried.pop();
+            error.set_retry(true);
+        }
+        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => {
+            if let Some(lease) = &ctx.lease {
+                lease.eject(std::time::Duration::from_secs(1));
+            }
+            let retry = may_retry(shared, ctx, "died");
+            if retry {
+                give_up(ctx, true);
+            }
+            error.set_retry(retry);
+        }
+        _ => error.set_retry(false),
+    }
+    error
+}
+
+/// Whether another attempt is allowed, affordable and possible; counts it if so.
+fn may_retry(shared: &Shared, ctx: &mut Context, reason: &'static str) -> bool {
+    if ctx.retries + 1 >= shared.retry.attempts || !has_another(ctx) {
+        return false;
+    }
+    if !ctx.target().is_some_and(|target| target.budget.spend()) {
+        return false;
+    }
+    count_retry(shared, ctx, reason);
+    true
+}
+
+fn count_retry(shared: &Shared, ctx: &mut Context, reason: &'static str) {
+    if let Some(target) = ctx.target() {
+        target.meters.retried(&shared.metrics, reason);
+    }
+    ctx.retries += 1;
+}

@@ -1,0 +1,152 @@
+//! Errors in our shape where Pingora answers by itself.
+//!
+//! A request head that does not parse never reaches a callback: Pingora 0.9 writes an empty 400 (an empty 405 for
+//! CONNECT) and closes. Those answers carry a `Date` of 1994 (pingora-core 0.9.1, protocols/http/error_resp.rs), which
+//! no engine sends; this wrapper of the socket recognises it and writes a whole answer instead.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use memchr::{memchr_iter, memmem};
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::openai::{ApiError, Dialect};
+
+/// `Date` of Pingora's own error answers.
+const MARK: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// Pingora's bounds of a head: lines (protocols/http/v1/common.rs `MAX_HEADERS`, and the request line).
+const MAX_LINES: usize = 256;
+/// A head this large that did not parse is told that it is too large.
+const LARGE: usize = 64 * 1024;
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) struct HeadGuard {
+    inner: Stream,
+    /// Bytes and line ends that came since we last wrote: the head, when an answer of Pingora's own is written.
+    bytes: usize,
+    lines: usize,
+    /// Our answer, and the size of the one it stands for.
+    instead: Option<(Bytes, usize)>,
+}
+
+impl HeadGuard {
+    pub(super) fn new(inner: Stream) -> Self {
+        Self { inner, bytes: 0, lines: 0, instead: None }
+    }
+
+    fn answer(&self, written: &[u8]) -> Bytes {
+        let error = if written.starts_with(b"HTTP/1.1 405") {
+            ApiError::invalid(405, "method_not_allowed", "CONNECT is not served here.")
+        } else if self.bytes >= LARGE || self.lines > MAX_LINES {
+            ApiError::invalid(431, "request_header_fields_too_large", "The request's head is too large.")
+        } else {
+            ApiError::invalid(400, "invalid_http", "The request's head is not valid HTTP/1.1.")
+        };
+        let reason = http::StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
+        let body = error.body(Dialect::OpenAi);
+        let head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            error.status,
+            reason.unwrap_or_default(),
+            body.len()
+        );
+        Bytes::from(head)
+    }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
+        Pin::new(&mut self.get_mut().inner)
+    }
+}
+
+impl AsyncRead for HeadGuard {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        let new = &buf.filled()[before..];
+        // Beyond this the verdict is clear, and bodies must not pay for it.
+        if this.bytes < LARGE {
+            this.lines += memchr_iter(b'\n', new).count();
+        }
+        this.bytes += new.len();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for HeadGuard {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.instead.is_none() && buf.starts_with(b"HTTP/1.1 40") && memmem::find(buf, MARK).is_some() {
+            this.instead = Some((this.answer(buf), buf.len()));
+        }
+        (this.bytes, this.lines) = (0, 0);
+        let Some((answer, stands_for)) = &mut this.instead else {
+            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        };
+        while !answer.is_empty() {
+            let written = ready!(Pin::new(&mut this.inner).poll_write(cx, answer))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            answer.advance(written);
+        }
+        let stands_for = *stands_for;
+        this.instead = None;
+        Poll::Ready(Ok(stands_for))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for HeadGuard {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut self.inner).await;
+    }
+}
+
+impl UniqueID for HeadGuard {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for HeadGuard {}
+
+impl Peek for HeadGuard {}
+
+impl GetTimingDigest for HeadGuard {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for HeadGuard {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for HeadGuard {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}

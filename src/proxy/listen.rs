@@ -1,0 +1,194 @@
+//! The accept loop: connections in, bounded; a drain as long as the last stream.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::ServerApp;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::front::Front;
+use super::head_guard::HeadGuard;
+use super::{Gateway, Shared};
+use crate::openai::{ApiError, Dialect};
+
+/// How an HTTP/2 connection begins (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A bound address, not serving yet.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Binds `address`; port 0 is one from the OS.
+    ///
+    /// # Errors
+    /// What the OS says: taken, not ours, not allowed.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self)
+    }
+
+    /// The address as bound.
+    ///
+    /// # Errors
+    /// What the OS says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Serves until told to stop.
+    #[must_use]
+    pub fn serve(self, shared: Arc<Shared>) -> Running {
+        let (stop, stopped) = watch::channel(false);
+        Running { stop, task: tokio::spawn(run(self.0, shared, stopped)) }
+    }
+}
+
+/// A listener that serves.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops accepting and waits for the requests under way, at most `patience`; returns whether all of them ended.
+    pub async fn drain(mut self, patience: Duration) -> bool {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(patience, &mut self.task).await.is_ok();
+        if !ended {
+            self.task.abort();
+        }
+        ended
+    }
+}
+
+async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let mut conf = ServerConf::default();
+    // `forward` decides on every retry; this only has to be out of its way.
+    conf.max_retries = 1024;
+    // Global over all engines; an idle connection costs little, a new one a round trip.
+    conf.upstream_keepalive_pool_size = 4096;
+    let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(shared.clone())));
+    let idle = shared.timeouts.keepalive;
+    let fronts = [Arc::new(Front::new(proxy.clone(), false, idle)), Arc::new(Front::new(proxy.clone(), true, idle))];
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if connections.len() >= shared.limits.connections {
+                        shared.metrics.connections_refused.inc();
+                        tokio::spawn(turn_away(stream));
+                        continue;
+                    }
+                    let (fronts, shared, stopped) = (fronts.clone(), shared.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        shared.metrics.connections.inc();
+                        let counted = scopeguard(&shared);
+                        connection(stream, peer, &fronts, &shared, &stopped).await;
+                        drop(counted);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, or the peer was gone already: the next accept may work.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            _ = stopped.changed() => break,
+        }
+    }
+    drop(listener);
+    // Wakes idle connections, so that they close.
+    ServerApp::cleanup(&*proxy).await;
+    while connections.join_next().await.is_some() {}
+}
+
+/// Counts an open connection out when dropped.
+fn scopeguard(shared: &Arc<Shared>) -> impl Drop + use<> {
+    struct Counted(Arc<Shared>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.metrics.connections.dec();
+        }
+    }
+    Counted(shared.clone())
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    fronts: &[Arc<Front>; 2],
+    shared: &Shared,
+    stopped: &watch::Receiver<bool>,
+) {
+    let mut stop = stopped.clone();
+    let first_bytes = tokio::time::timeout(shared.timeouts.keepalive, is_h2(&stream));
+    let h2 = tokio::select! {
+        seen = first_bytes => match seen {
+            Ok(Ok(h2)) => h2,
+            // Nothing came, or the connection broke.
+            _ => return,
+        },
+        _ = stop.changed() => return,
+    };
+    // Streams are many small writes; none may wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    let _ = digest.peer_addr.set(Some(peer.into()));
+    let mut stream = Stream::from(stream);
+    stream.set_socket_digest(digest);
+    if h2 {
+        fronts[1].process_new(Box::new(stream), stopped).await;
+    } else {
+        fronts[0].process_new(Box::new(HeadGuard::new(stream)), stopped).await;
+    }
+}
+
+/// Whether the connection begins like HTTP/2; decided as soon as a byte differs.
+async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
+    let mut buffer = [0; PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut buffer).await?;
+        if seen == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !PREFACE.starts_with(&buffer[..seen]) {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        // A torn preface: `peek` would return the same bytes at once.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Tells one caller too many, without reading what it has to say.
+async fn turn_away(mut stream: TcpStream) {
+    let error = ApiError::unavailable(503, "too_many_connections", "limits.connections is reached. Try again shortly.");
+    let body = error.body(Dialect::OpenAi);
+    let reply = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let polite = async {
+        stream.write_all(reply.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Until the caller has read it; closing on unread bytes would reset the connection.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), polite).await;
+}

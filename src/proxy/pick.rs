@@ -1,0 +1,196 @@
+//! Choosing an engine for an attempt, and how Pingora is to talk to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use pingora::protocols::TcpKeepalive;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::{Error, ErrorType, Result};
+use smallvec::SmallVec;
+
+use super::Shared;
+use super::context::Context;
+use super::table::Target;
+use crate::config::Balance;
+use crate::engines::{Engine, Lease, Pool, State};
+use crate::openai::ApiError;
+use crate::routing::{self, Candidate, Picker};
+
+/// vLLM's server closes idle connections after 5 s unless told otherwise; ours must be gone before.
+const IDLE_UPSTREAM: Duration = Duration::from_secs(4);
+
+/// How many retries a burst may cost before the long-run share applies.
+const RETRY_BURST: i64 = 256;
+
+/// Hundredths of a retry that a model may spend: each request earns its share, each retry costs one.
+#[derive(Debug)]
+pub(super) struct Budget {
+    cents: AtomicI64,
+    per_request: i64,
+}
+
+impl Budget {
+    pub(super) fn new(share: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "validated to 0..=10")]
+        let per_request = (share * 100.0) as i64;
+        Self { cents: AtomicI64::new(RETRY_BURST * 100), per_request }
+    }
+
+    fn earn(&self) {
+        if self.cents.load(Ordering::Relaxed) < RETRY_BURST * 100 {
+            self.cents.fetch_add(self.per_request, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the price of one retry, if there is enough.
+    pub(super) fn spend(&self) -> bool {
+        if self.cents.fetch_sub(100, Ordering::Relaxed) >= 100 {
+            return true;
+        }
+        self.cents.fetch_add(100, Ordering::Relaxed);
+        false
+    }
+}
+
+/// Leases the engine of the first attempt, or says why there is none.
+pub(super) fn first(shared: &Shared, ctx: &mut Context) -> Result<(), ApiError> {
+    let Some(target) = ctx.target() else { return Err(no_target()) };
+    target.budget.earn();
+    match choose(target, &ctx.tried) {
+        Some(engine) => {
+            ctx.lease = Some(Lease::new(engine));
+            Ok(())
+        }
+        None => Err(why_not(shared, target)),
+    }
+}
+
+/// Whether a further attempt could go somewhere.
+pub(super) fn has_another(ctx: &Context) -> bool {
+    ctx.target().is_some_and(|target| choose(target, &ctx.tried).is_some())
+}
+
+/// The peer of the next attempt. The lease on it is in `ctx`.
+pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    if ctx.lease.is_none() {
+        let engine = ctx.target().and_then(|target| choose(target, &ctx.tried));
+        ctx.lease = engine.map(Lease::new);
+    }
+    let Some(lease) = &ctx.lease else {
+        ctx.refusal = Some(ctx.target().map_or_else(no_target, |target| why_not(shared, target)));
+        return Err(Error::new_up(ErrorType::ConnectError));
+    };
+    let engine = lease.engine().clone();
+    let Some(socket) = engine.socket() else {
+        let message = format!("The host name of engine {} does not resolve.", engine.id);
+        ctx.refusal = Some(ApiError::unavailable(502, "engine_unresolved", message));
+        return Err(Error::new_up(ErrorType::ConnectError));
+    };
+    ctx.tried.push(engine.clone());
+    let url = &engine.address.url;
+    // An empty server name spares an allocation where no TLS is spoken.
+    let mut peer = HttpPeer::new(socket, url.tls, if url.tls { url.host.clone() } else { String::new() });
+    let options = &mut peer.options;
+    options.connection_timeout = Some(shared.timeouts.connect);
+    options.total_connection_timeout = Some(shared.timeouts.connect * 2);
+    options.read_timeout = Some(shared.timeouts.read);
+    options.write_timeout = Some(shared.timeouts.write);
+    options.idle_timeout = Some(IDLE_UPSTREAM);
+    // Engines never upgrade: no WebSocket, no h2c.
+    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(30),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    });
+    Ok(Box::new(peer))
+}
+
+fn choose(target: &Target, tried: &[Arc<Engine>]) -> Option<Arc<Engine>> {
+    let engines = target.pool.engines();
+    let candidates: SmallVec<[Candidate; 16]> = engines
+        .iter()
+        .map(|engine| Candidate {
+            ready: engine.is_ready(),
+            ejected: engine.is_ejected(),
+            tried: tried.iter().any(|other| Arc::ptr_eq(other, engine)),
+            in_flight: engine.in_flight(),
+        })
+        .collect();
+    let turn = match target.balance {
+        Balance::RoundRobin => target.pool.advance(),
+        Balance::LeastOutstanding | Balance::Random => fastrand::usize(..),
+    };
+    routing::pick(&candidates, Picker { balance: target.balance, turn }).map(|at| engines[at].clone())
+}
+
+fn no_target() -> ApiError {
+    ApiError::unavailable(503, "no_target", "The request was not resolved.")
+}
+
+/// 503 with the state of the model and, when it failed, the reason with its last log lines.
+fn why_not(shared: &Shared, target: &Target) -> ApiError {
+    if shared.is_draining() {
+        let message = "The gateway is shutting down. Try again on another one.";
+        return ApiError::unavailable(503, "shutting_down", message).retry_after(5);
+    }
+    describe(&target.pool)
+}
+
+fn describe(pool: &Pool) -> ApiError {
+    let model = &pool.model;
+    let state = pool.why_not();
+    let (code, message, wait) = match &*state {
+        State::Starting(what) => ("model_loading", format!("The model `{model}` is loading ({what})."), 5),
+        State::Ready => ("model_busy", format!("The model `{model}` has no engine left to try."), 1),
+        State::Unhealthy(reason) => {
+            ("model_unhealthy", format!("No engine of the model `{model}` passes its health checks: {reason}"), 5)
+        }
+        State::Failed(failure) => {
+            let mut message = format!("The model `{model}` failed: {}", failure.reason);
+            if !failure.log.is_empty() {
+                message += &format!("\nLast log lines:\n{}", failure.log.join("\n"));
+            }
+            ("model_failed", message, 30)
+        }
+        State::Stopping | State::Stopped => ("model_stopped", format!("The model `{model}` is stopped."), 30),
+    };
+    ApiError::unavailable(503, code, message).retry_after(wait)
+}
+
+/// Marks the engine of the failed attempt and gives up its lease, so that the next attempt goes elsewhere.
+pub(super) fn give_up(ctx: &mut Context, eject: bool) {
+    if let Some(lease) = ctx.lease.take()
+        && eject
+    {
+        lease.engine().eject(Duration::from_secs(1));
+    }
+}
+
+/// Whether nothing of an answer has reached the caller yet, so that another engine may still give it.
+pub(super) fn is_clean(session: &Session) -> bool {
+    session.response_written().is_none_or(|head| head.status.is_informational() && head.status != 101)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_lets_a_burst_pass_and_then_a_share_of_requests() {
+        let budget = Budget::new(0.2);
+        let burst = (0..1000).filter(|_| budget.spend()).count();
+        assert_eq!(i64::try_from(burst), Ok(RETRY_BURST));
+        let later = (0..1000)
+            .filter(|_| {
+                budget.earn();
+                budget.spend()
+            })
+            .count();
+        assert_eq!(later, 200);
+    }
+}

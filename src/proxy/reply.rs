@@ -1,0 +1,48 @@
+//! Answers of our own.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::Result;
+
+use super::context::Context;
+use crate::openai::ApiError;
+
+/// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
+pub(super) async fn refuse(session: &mut Session, ctx: &mut Context, error: ApiError) -> Result<()> {
+    ctx.error = Some(error.code);
+    let body = error.body(ctx.dialect());
+    let mut head = ResponseHeader::build(error.status, Some(6))?;
+    if let Some(seconds) = error.retry_after {
+        head.insert_header(header::RETRY_AFTER, seconds)?;
+    }
+    if let Some(methods) = error.allow {
+        head.insert_header(header::ALLOW, methods)?;
+    }
+    head.insert_header(header::CONTENT_TYPE, "application/json")?;
+    send(session, ctx, head, body.into()).await
+}
+
+/// Sends 200 with a JSON text, or an empty body.
+pub(super) async fn ok(session: &mut Session, ctx: &Context, body: String) -> Result<()> {
+    let mut head = ResponseHeader::build(200, Some(4))?;
+    if !body.is_empty() {
+        head.insert_header(header::CONTENT_TYPE, "application/json")?;
+    }
+    send(session, ctx, head, body.into()).await
+}
+
+async fn send(session: &mut Session, ctx: &Context, mut head: ResponseHeader, body: Bytes) -> Result<()> {
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header("x-request-id", &ctx.id)?;
+    let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
+    session.write_response_header(Box::new(head), bodyless).await?;
+    if !bodyless {
+        session.write_response_body(Some(body), true).await?;
+    }
+    // Closing on unread bytes resets the connection, and the caller may lose the answer with it. Bounded by
+    // `set_total_drain_timeout`; a failure only means that the caller left.
+    let _ = session.downstream_session.drain_request_body().await;
+    Ok(())
+}

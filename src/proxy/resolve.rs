@@ -1,0 +1,90 @@
+//! From the bytes of a body to the target they name.
+
+use std::sync::Arc;
+
+use http::header;
+use pingora::proxy::Session;
+
+use super::Table;
+use crate::openai::{self, ApiError, BodyKind};
+
+/// What was seen of a body.
+pub(super) enum Peeked {
+    Json(openai::Peek),
+    Form(openai::FormPeek),
+}
+
+impl Peeked {
+    fn model(&self) -> Option<&str> {
+        match self {
+            Self::Json(peek) => peek.model(),
+            Self::Form(peek) => peek.model(),
+        }
+    }
+}
+
+/// The media type of a header value, without parameters, in lower case.
+fn media_type(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn content_type(session: &Session) -> Option<&str> {
+    session.req_header().headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Refuses what is not in the format of the route, before its body is read.
+pub(super) fn check_content_type(session: &Session, kind: BodyKind) -> Result<(), ApiError> {
+    let given = content_type(session).map(media_type);
+    let (fits, wanted) = match (kind, given.as_deref()) {
+        (BodyKind::Json, Some(given)) => (given == "application/json" || given.ends_with("+json"), "application/json"),
+        (BodyKind::Multipart, Some(given)) => (given == "multipart/form-data", "multipart/form-data"),
+        (BodyKind::Json, None) => (false, "application/json"),
+        (BodyKind::Multipart, None) => (false, "multipart/form-data"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let got = given.unwrap_or_else(|| "none".into());
+    let message = format!("Content-Type must be {wanted}; it is {got}.");
+    Err(ApiError::invalid(415, "unsupported_media_type", message))
+}
+
+/// The boundary of a multipart request.
+pub(super) fn boundary(session: &Session) -> Option<String> {
+    content_type(session).and_then(openai::boundary_of)
+}
+
+/// Reads what is needed of a body, and checks that all of it is well-formed.
+pub(super) fn peek(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Result<Peeked, ApiError> {
+    match (kind, boundary) {
+        (BodyKind::Json, _) => Ok(Peeked::Json(openai::peek(body)?)),
+        (BodyKind::Multipart, Some(boundary)) => Ok(Peeked::Form(openai::peek_form(body, boundary)?)),
+        (BodyKind::Multipart, None) => {
+            Err(ApiError::invalid(400, "missing_boundary", "Content-Type has no boundary parameter (RFC 7578, 4.1)."))
+        }
+    }
+}
+
+/// The target that `peeked` names.
+pub(super) fn target(table: &Arc<Table>, peeked: &Peeked) -> Result<usize, ApiError> {
+    let Some(name) = peeked.model() else {
+        let message = "The request names no model: set `model` to one of GET /v1/models.";
+        return Err(ApiError::invalid(400, "missing_model", message).param("model"));
+    };
+    table.find(name).ok_or_else(|| unknown(table, name))
+}
+
+/// 404 with near names.
+pub(super) fn unknown(table: &Table, name: &str) -> ApiError {
+    let shown: String = name.chars().take(128).collect();
+    let near = table.snapshot.near(name);
+    let hint = match near.as_slice() {
+        [] => "GET /v1/models lists what there is.".to_owned(),
+        [one] => format!("Did you mean `{one}`?"),
+        many => {
+            let names: Vec<_> = many.iter().map(|name| format!("`{name}`")).collect();
+            format!("Did you mean one of {}?", names.join(", "))
+        }
+    };
+    ApiError::invalid(404, "model_not_found", format!("The model `{shown}` does not exist. {hint}")).param("model")
+}

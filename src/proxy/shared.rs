@@ -1,0 +1,103 @@
+//! What all requests share: the table, the limits, the meters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::Table;
+use crate::config::{Config, Limits, Retry, Timeouts};
+use crate::engines::House;
+use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE};
+
+/// State of the data path. Requests read it; `app` replaces the table.
+#[derive(Debug)]
+pub struct Shared {
+    table: ArcSwap<Table>,
+    pub(super) house: Arc<House>,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) retry: Retry,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) access: AccessLog,
+    pub(super) no_route: Meters,
+    pub(super) held: AtomicUsize,
+    draining: AtomicBool,
+    pub(super) since: Instant,
+}
+
+impl Shared {
+    /// The data path of `config` over `house`.
+    #[must_use]
+    pub fn new(config: &Config, house: Arc<House>, metrics: Arc<Metrics>, access: AccessLog) -> Self {
+        Self {
+            table: ArcSwap::from_pointee(Table::new(config, &house, &metrics)),
+            house,
+            limits: config.limits.clone(),
+            timeouts: config.timeouts.clone(),
+            retry: config.retry.clone(),
+            no_route: Meters::new(&metrics, NO_ROUTE, ""),
+            metrics,
+            access,
+            held: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            since: Instant::now(),
+        }
+    }
+
+    /// The table a request keeps from here on.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// `/readyz` fails from now on, so that whoever balances over us looks elsewhere.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether we were told to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Reserves memory for `bytes` of a body; `None` when `limits.body_memory` would be exceeded.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let mut held = Held { shared: self.clone(), bytes: 0 };
+        held.grow_to(bytes).then_some(held)
+    }
+}
+
+/// A share of `limits.body_memory`, given back on drop.
+#[derive(Debug)]
+pub(super) struct Held {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Makes the share `bytes` large (never smaller than it is); `false` when there is not enough left.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        let limit = self.shared.limits.body_memory;
+        if self.shared.held.fetch_add(more, Ordering::AcqRel) + more > limit {
+            self.shared.held.fetch_sub(more, Ordering::AcqRel);
+            return false;
+        }
+        self.bytes += more;
+        self.shared.metrics.body_bytes.add(i64::try_from(more).unwrap_or(i64::MAX));
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.held.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.shared.metrics.body_bytes.sub(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,120 @@
+//! The answer on its way to the caller: every piece at once, read in passing, ended well.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Version, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::{FailToProxy, Session};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::context::Context;
+use super::pick::is_clean;
+use super::reply;
+use crate::openai::{ApiError, SseScanner, UsageFinder};
+
+/// The head of an engine's answer, as the caller gets it.
+pub(super) fn head(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    if response.status.is_informational() {
+        return Ok(());
+    }
+    response.insert_header("x-request-id", &ctx.id)?;
+    if session.req_header().version == Version::HTTP_10 {
+        // HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+        response.remove_header(&header::TRANSFER_ENCODING);
+        if !response.headers.contains_key(header::CONTENT_LENGTH) {
+            session.set_keepalive(None);
+        }
+    }
+    // What is compressed passes unread.
+    let readable = !response.headers.contains_key(header::CONTENT_ENCODING);
+    let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if readable && response.status.is_success() {
+        if kind.starts_with(b"text/event-stream") {
+            ctx.events = Some(SseScanner::default());
+            ctx.usage = Some(UsageFinder::default());
+        } else if kind.starts_with(b"application/json") {
+            ctx.usage = Some(UsageFinder::default());
+        }
+    }
+    ctx.ours.stop();
+    Ok(())
+}
+
+/// A piece of the answer, before it is written.
+pub(super) fn body(piece: Option<&[u8]>, ctx: &mut Context) {
+    let Some(piece) = piece.filter(|piece| !piece.is_empty()) else { return };
+    if ctx.usage.is_none() && ctx.events.is_none() {
+        return;
+    }
+    let now = Instant::now();
+    if let Some(usage) = &mut ctx.usage {
+        usage.feed(piece);
+    }
+    let events = ctx.events.as_mut().map_or(0, |scanner| scanner.feed(piece));
+    if events > 0 {
+        if let Some((table, at)) = &ctx.target {
+            let meters = &table.targets[*at].meters;
+            match ctx.last_event {
+                Some(last) => meters.tokens_after(now - last, events),
+                None => {
+                    ctx.first_event = Some(now);
+                    meters.first_token(now - ctx.complete.unwrap_or(ctx.started));
+                }
+            }
+        }
+        ctx.last_event = Some(now);
+    }
+    ctx.ours.add(now.elapsed());
+}
+
+/// The request failed for good: says so, in whatever way is still open.
+pub(super) async fn fail(session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
+    if error.esource() == &ErrorSource::Downstream && error.etype() != &ErrorType::InvalidHTTPHeader {
+        ctx.error = Some("client_gone");
+        return gone;
+    }
+    let refusal = match ctx.refusal.take() {
+        Some(refusal) => refusal,
+        None => explain(error, ctx),
+    };
+    let status = refusal.status;
+    if is_clean(session) {
+        // Nothing can be done about a caller that leaves just now.
+        let _ = reply::refuse(session, ctx, refusal).await;
+        return FailToProxy { error_code: status, can_reuse_downstream: true };
+    }
+    ctx.error = Some(refusal.code);
+    if let Some(scanner) = &ctx.events
+        && !scanner.done()
+    {
+        let event = refusal.event(ctx.dialect(), scanner.at_boundary());
+        let _ = session.write_response_body(Some(Bytes::from(event)), true).await;
+    }
+    // An answer of known length stays visibly short.
+    FailToProxy { error_code: status, can_reuse_downstream: false }
+}
+
+fn explain(error: &Error, ctx: &Context) -> ApiError {
+    let engine = ctx.lease.as_ref().map_or_else(|| "the engine".to_owned(), |lease| format!("engine {}", lease.id));
+    let what = error.etype();
+    match what {
+        ErrorType::InvalidHTTPHeader if error.esource() == &ErrorSource::Downstream => {
+            ApiError::invalid(400, "invalid_header", "A request header is not valid.")
+        }
+        ErrorType::ReadTimedout => ApiError::unavailable(
+            504,
+            "engine_timeout",
+            format!("No sign of life from {engine} for longer than timeouts.read; the request was given up."),
+        ),
+        ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectError | ErrorType::ConnectNoRoute => {
+            let message = format!("{engine} cannot be reached ({}).", what.as_str());
+            ApiError::unavailable(502, "engine_unreachable", message).retry_after(1)
+        }
+        _ => {
+            let message = format!("The connection to {engine} broke before its answer was complete ({}).", what.as_str());
+            ApiError::unavailable(502, "engine_died", message).retry_after(1)
+        }
+    }
+}

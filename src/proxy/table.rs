@@ -1,0 +1,80 @@
+//! The routing table with everything a request needs of its route: rules, engines, meters.
+
+use std::sync::Arc;
+
+use super::pick::Budget;
+use crate::config::{Balance, Config};
+use crate::engines::{House, Pool};
+use crate::ids::Name;
+use crate::openai::Rules;
+use crate::routing::{Route, Snapshot};
+use crate::telemetry::{Meters, Metrics};
+
+/// One servable name, ready to serve.
+#[derive(Debug)]
+pub struct Target {
+    pub(super) route: Route,
+    pub(super) pool: Arc<Pool>,
+    pub(super) balance: Balance,
+    pub(super) rules: Rules,
+    pub(super) meters: Meters,
+    pub(super) budget: Arc<Budget>,
+}
+
+impl Target {
+    /// The name to put in `model` for the engines.
+    pub(super) fn served_name(&self) -> Name {
+        let own = || self.pool.served_name().unwrap_or_else(|| self.route.model.clone());
+        self.route.adapter.clone().unwrap_or_else(own)
+    }
+
+    /// The alias it was reached by, for labels.
+    pub(super) fn alias(&self) -> Option<&str> {
+        self.route.is_alias.then_some(&*self.route.name)
+    }
+}
+
+/// An immutable table: a request loads it once and keeps it.
+#[derive(Debug)]
+pub struct Table {
+    pub(super) snapshot: Snapshot,
+    pub(super) targets: Vec<Target>,
+}
+
+impl Table {
+    /// The table of `config` over the engines of `house`.
+    #[must_use]
+    pub fn new(config: &Config, house: &House, metrics: &Metrics) -> Self {
+        let snapshot = Snapshot::of(config);
+        let budgets: Vec<_> = config.models.iter().map(|_| Arc::new(Budget::new(config.retry.budget))).collect();
+        let targets: Vec<Target> = snapshot
+            .routes()
+            .iter()
+            .filter_map(|route| {
+                let at = config.models.iter().position(|model| model.name == route.model)?;
+                let settings = &route.settings;
+                Some(Target {
+                    pool: house.pool(&route.model)?.clone(),
+                    balance: config.models[at].balance,
+                    rules: Rules::compile(
+                        &settings.remove,
+                        &settings.defaults,
+                        &settings.limits,
+                        &settings.overrides,
+                    ),
+                    meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
+                    budget: budgets[at].clone(),
+                    route: route.clone(),
+                })
+            })
+            .collect();
+        debug_assert_eq!(targets.len(), snapshot.routes().len(), "the house was made from the same configuration");
+        Self { snapshot, targets }
+    }
+
+    /// The position of the target called `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.snapshot.resolve(name).map(|(at, _)| at)
+    }
+}

@@ -1,0 +1,17 @@
+//! The real binary over simulated engines as real processes, all on loopback.
+
+mod support;
+
+mod bodies;
+mod concurrency;
+mod demo;
+mod disconnects;
+mod engines;
+mod failures;
+mod metrics;
+mod models;
+mod openai_client;
+mod refusals;
+mod rewriting;
+mod streaming;
+mod transport;

@@ -1,0 +1,67 @@
+//! What a house offers, and how it says that it is well.
+
+use serde_json::Value;
+
+use crate::support::{Gateway, Sim, Wire, http};
+
+async fn house() -> (Sim, Gateway) {
+    let sim = Sim::start(&["--max-model-len", "4096"]);
+    let yaml = format!(
+        "models:\n  small: {{ urls: [\"{}\"] }}\naliases:\n  org/think: {{ model: small }}\n  secret: {{ model: small, hidden: true }}\n",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    (sim, gateway)
+}
+
+async fn get(gateway: &Gateway, path: &str) -> (u16, Value) {
+    let reply = http().get(gateway.url(path)).send().await.expect("answered");
+    (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_merges_models_and_aliases_with_what_the_engine_said() {
+    let (_sim, gateway) = house().await;
+    let (status, list) = get(&gateway, "/v1/models").await;
+    assert_eq!((status, &list["object"]), (200, &Value::from("list")));
+    let ids: Vec<_> = list["data"].as_array().expect("list").iter().map(|card| card["id"].clone()).collect();
+    assert_eq!(ids, ["small", "org/think"], "hidden aliases are not listed");
+    for card in list["data"].as_array().expect("list") {
+        assert_eq!(card["max_model_len"], 4096, "{card}");
+        assert_eq!(card["root"], "tiny", "{card}");
+        assert_eq!(card["object"], "model");
+        assert!(card.get("parent").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_model_is_found_by_any_spelling_of_its_path_and_hidden_ones_too() {
+    let (_sim, gateway) = house().await;
+    for path in ["/v1/models/small", "/v1/models/org/think", "/v1/models/org%2Fthink", "/v1/models/secret"] {
+        let (status, card) = get(&gateway, path).await;
+        assert_eq!(status, 200, "{path}: {card}");
+        assert_eq!(card["max_model_len"], 4096);
+    }
+    let (status, error) = get(&gateway, "/v1/models/smal").await;
+    assert_eq!((status, &error["error"]["code"]), (404, &Value::from("model_not_found")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_tell_alive_from_ready() {
+    let (mut sim, gateway) = house().await;
+    for path in ["/livez", "/readyz", "/health"] {
+        assert_eq!(get(&gateway, path).await.0, 200, "{path}");
+        let mut wire = Wire::to(gateway.address).await;
+        wire.send(format!("HEAD {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")).await;
+        let all = wire.read_until(b"\r\n\r\n").await;
+        assert!(all.starts_with(b"HTTP/1.1 200"), "{path}: {}", String::from_utf8_lossy(&all));
+    }
+    sim.kill();
+    crate::support::eventually("the house to be not ready", || async {
+        (get(&gateway, "/readyz").await.0 == 503).then_some(())
+    })
+    .await;
+    assert_eq!(get(&gateway, "/livez").await.0, 200);
+    let (status, error) = get(&gateway, "/health").await;
+    assert_eq!((status, &error["error"]["code"]), (503, &Value::from("not_ready")));
+}

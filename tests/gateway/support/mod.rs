@@ -1,0 +1,7 @@
+//! A gateway and simulated engines as child processes that end with the test, and clients for them.
+
+mod client;
+mod process;
+
+pub use client::{Reply, Wire, chat, http};
+pub use process::{Gateway, Sim, eventually};
