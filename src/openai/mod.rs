@@ -3,12 +3,15 @@
 mod endpoint;
 mod error;
 mod json;
+pub mod models;
 mod patch;
 mod peek;
 mod rules;
 mod splice;
+mod sse;
 #[cfg(test)]
 mod testing;
+mod usage;
 
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
@@ -16,3 +19,5 @@ pub use json::Fault;
 pub use peek::{BadBody, Peek, peek};
 pub use rules::Rules;
 pub use splice::rewrite;
+pub use sse::SseScanner;
+pub use usage::{Usage, UsageFinder};
