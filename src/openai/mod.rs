@@ -2,8 +2,10 @@
 
 mod endpoint;
 mod error;
+mod form;
 mod json;
 pub mod models;
+mod multipart;
 mod patch;
 mod peek;
 mod rules;
@@ -15,7 +17,9 @@ mod usage;
 
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
+pub use form::rewrite_form;
 pub use json::Fault;
+pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
 pub use peek::{BadBody, Peek, peek};
 pub use rules::Rules;
 pub use splice::rewrite;
