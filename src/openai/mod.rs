@@ -2,6 +2,26 @@
 
 mod endpoint;
 mod error;
+mod form;
+mod json;
+pub mod models;
+mod multipart;
+mod patch;
+mod peek;
+mod rules;
+mod splice;
+mod sse;
+#[cfg(test)]
+mod testing;
+mod usage;
 
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
+pub use form::rewrite_form;
+pub use json::Fault;
+pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
+pub use peek::{BadBody, Peek, peek};
+pub use rules::Rules;
+pub use splice::rewrite;
+pub use sse::SseScanner;
+pub use usage::{Usage, UsageFinder};

@@ -1,0 +1,120 @@
+//! How fast bodies are looked into and changed, and how fast streams are followed: the work done per request and per token.
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::hint::black_box;
+
+use bytes::BytesMut;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use enginehouse::openai::{Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form};
+use serde_json::{Map, Value, json};
+
+const SIZES: [(&str, usize); 3] = [("1KiB", 1 << 10), ("100KiB", 100 << 10), ("4MiB", 4 << 20)];
+
+/// A chat of about `size` bytes: turns of some 500 bytes with line breaks, quotes and a little that is not ASCII.
+fn chat(size: usize) -> Vec<u8> {
+    let turn = "Rust's ownership rules say \"one owner\".\nA caf\u{e9} has many; see chapter 4, or ask.\n\n".repeat(6);
+    let turns = (size / (turn.len() + 60)).max(1);
+    let messages: Vec<Value> =
+        (0..turns).map(|n| json!({ "role": if n % 2 == 0 { "user" } else { "assistant" }, "content": turn })).collect();
+    let body = json!({
+        "model": "qwen3-instant", "messages": messages, "temperature": 0.7, "max_tokens": 16384, "stream": true,
+        "stream_options": { "include_usage": true },
+    });
+    body.to_string().into_bytes()
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+fn rules() -> Rules {
+    Rules::compile(
+        &["logit_bias".into()],
+        &map(json!({ "top_p": 0.95 })),
+        &map(json!({ "max_tokens": 8192 })),
+        &map(json!({ "chat_template_kwargs": { "enable_thinking": false } })),
+    )
+}
+
+fn bodies(criterion: &mut Criterion) {
+    let rules = rules();
+    let mut group = criterion.benchmark_group("body");
+    for (name, size) in SIZES {
+        let body = chat(size);
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_with_input(BenchmarkId::new("peek", name), &body, |bencher, body| {
+            bencher.iter(|| peek(black_box(body)).map(|peek| peek.stream()));
+        });
+        // With room at the end, as bodies are read: the copy is made outside of what is measured.
+        let fresh = || {
+            let mut copy = BytesMut::with_capacity(body.len() + 1024);
+            copy.extend_from_slice(&body);
+            copy
+        };
+        group.bench_function(BenchmarkId::new("peek+splice", name), |bencher| {
+            bencher.iter_batched_ref(
+                fresh,
+                |body| peek(body).map(|peek| rewrite(body, &peek, &rules, Some("Qwen/Qwen3-32B-Instruct"))),
+                BatchSize::LargeInput,
+            );
+        });
+        group.bench_with_input(BenchmarkId::new("serde_json tree, for comparison", name), &body, |bencher, body| {
+            bencher.iter(|| serde_json::from_slice::<Value>(black_box(body)).map(|tree| tree.to_string().len()));
+        });
+    }
+    group.finish();
+}
+
+fn forms(criterion: &mut Criterion) {
+    let rules = rules();
+    let mut form = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n".to_vec();
+    form.extend((0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8));
+    form.extend_from_slice(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n");
+    let mut group = criterion.benchmark_group("form");
+    group.throughput(Throughput::Bytes(form.len() as u64));
+    group.bench_function("peek+splice/4MiB", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                let mut copy = BytesMut::with_capacity(form.len() + 1024);
+                copy.extend_from_slice(&form);
+                copy
+            },
+            |body| peek_form(body, "b").map(|form| rewrite_form(body, &form, &rules, Some("openai/whisper-large-v3"))),
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn streams(criterion: &mut Criterion) {
+    let mut chunks: Vec<String> = (0..1000)
+        .map(|n| {
+            let event = json!({
+                "id": "chatcmpl-8fee25f3ffc46d93", "object": "chat.completion.chunk", "created": 1_795_295_643, "model": "tiny",
+                "choices": [{ "index": 0, "delta": { "content": format!(" {n}") }, "logprobs": null, "finish_reason": null }],
+            });
+            format!("data: {event}\n\n")
+        })
+        .collect();
+    let usage =
+        json!({ "choices": [], "usage": { "prompt_tokens": 22, "total_tokens": 1022, "completion_tokens": 1000 } });
+    chunks.push(format!("data: {usage}\n\ndata: [DONE]\n\n"));
+    let mut group = criterion.benchmark_group("stream");
+    group.throughput(Throughput::Elements(1000));
+    group.bench_function("events+usage/1000", |bencher| {
+        bencher.iter(|| {
+            let (mut scanner, mut finder) = (SseScanner::new(), UsageFinder::new());
+            let mut events = 0;
+            for chunk in black_box(&chunks) {
+                events += scanner.feed(chunk.as_bytes());
+                finder.feed(chunk.as_bytes());
+            }
+            (events, scanner.done(), finder.usage())
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, bodies, forms, streams);
+criterion_main!(benches);

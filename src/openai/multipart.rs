@@ -1,0 +1,443 @@
+//! Looks into multipart forms (RFC 7578) once: where the fields are, which model is named. Files are jumped over.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use super::ApiError;
+use super::json::Span;
+
+/// Largest header block of one part. A handful of short lines in practice.
+const MAX_HEADERS: usize = 16 * 1024;
+
+/// Most parts of one form.
+const MAX_PARTS: usize = 1000;
+
+/// Longest boundary (RFC 2046 § 5.1.1).
+const MAX_BOUNDARY: usize = 70;
+
+/// Longest model name, in bytes, as in JSON bodies.
+const MAX_MODEL: usize = 4096;
+
+/// What one look into a form tells. Holds offsets: good for exactly the bytes it was made from.
+#[derive(Clone, Debug)]
+pub struct FormPeek {
+    pub(super) parts: SmallVec<[Part; 8]>,
+    /// `--boundary`
+    pub(super) dash: Box<str>,
+    /// Offset of the closing delimiter.
+    pub(super) close: u32,
+    model: Option<Box<str>>,
+    stream: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) name: Box<str>,
+    /// From its delimiter to the next one.
+    pub(super) whole: Span,
+    /// Its content.
+    pub(super) value: Span,
+    /// Whether it was sent with a file name.
+    pub(super) file: bool,
+}
+
+impl FormPeek {
+    /// The model it names; `None` when it names none.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Whether it asks for a stream, in a spelling vLLM takes for true.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.stream
+    }
+}
+
+/// Why a form is refused. None of these reaches an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadForm {
+    /// Nothing was sent.
+    #[error("the request has no body; send a multipart/form-data form")]
+    Empty,
+    /// Offsets would not fit.
+    #[error("the form is larger than 4 GiB; send less")]
+    TooLarge,
+    /// The header does not say how parts are told apart.
+    #[error("the Content-Type names no usable boundary; send `multipart/form-data; boundary=…` (1 to 70 characters)")]
+    NoBoundary,
+    /// The boundary does not occur.
+    #[error("the form does not contain the boundary that its Content-Type names; send a form that begins with it")]
+    NoDelimiter,
+    /// The form was cut.
+    #[error("the form ends without its closing boundary; send all of it")]
+    NotClosed,
+    /// Something else than a line break follows.
+    #[error("byte {at} of the form: after a boundary only a line break or `--` may follow")]
+    BadDelimiter {
+        /// Offset of the delimiter.
+        at: usize,
+    },
+    /// Not `name: value` lines up to an empty line, or too many.
+    #[error("byte {at} of the form: the part's headers are malformed or larger than 16 KiB")]
+    BadHeaders {
+        /// Offset of the part's headers.
+        at: usize,
+    },
+    /// Nothing to address it by, or two things.
+    #[error("byte {at} of the form: the part needs one `Content-Disposition: form-data; name=\"…\"` header")]
+    NoName {
+        /// Offset of the part's headers.
+        at: usize,
+    },
+    /// An attack or a mistake.
+    #[error("the form has more than {MAX_PARTS} parts; send fewer")]
+    TooManyParts,
+    /// We could route by one and the engine serve the other.
+    #[error("`model` is given more than once; send it once")]
+    ModelTwice,
+    /// A file, too long, or not text.
+    #[error("`model` is not a text field of at most {MAX_MODEL} bytes of UTF-8; send the model's name")]
+    ModelNotText,
+}
+
+impl From<BadForm> for ApiError {
+    fn from(bad: BadForm) -> Self {
+        let message = bad.to_string();
+        match bad {
+            BadForm::Empty => Self::invalid(400, "missing_body", message),
+            BadForm::TooLarge => Self::invalid(413, "body_too_large", message),
+            BadForm::ModelTwice => Self::invalid(400, "duplicate_model", message).param("model"),
+            BadForm::ModelNotText => Self::invalid(400, "invalid_model", message).param("model"),
+            _ => Self::invalid(400, "invalid_multipart", message),
+        }
+    }
+}
+
+/// The boundary in a `Content-Type` header; `None` unless it is `multipart/form-data` with exactly one usable boundary.
+#[must_use]
+pub fn boundary_of(content_type: &str) -> Option<String> {
+    let (kind, parameters) = parameters(content_type)?;
+    if !kind.eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let boundary = only(&parameters, "boundary")?;
+    let usable = (1..=MAX_BOUNDARY).contains(&boundary.len())
+        && boundary.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && !boundary.ends_with(' ');
+    usable.then(|| boundary.into())
+}
+
+/// Notes where the parts of the form `body` are. Of its contents, only `model` and `stream` are read.
+///
+/// # Errors
+/// The form is refused; see [`BadForm`].
+pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
+    if body.is_empty() {
+        return Err(BadForm::Empty);
+    }
+    if u32::try_from(body.len()).is_err() {
+        return Err(BadForm::TooLarge);
+    }
+    let delimiter = format!("\r\n--{boundary}");
+    let dash = delimiter.strip_prefix("\r\n").unwrap_or_default();
+    let finder = memmem::Finder::new(&delimiter);
+    let next = |from: usize| finder.find(body.get(from..)?).map(|at| from + at);
+
+    let mut form = FormPeek { parts: SmallVec::new(), dash: dash.into(), close: 0, model: None, stream: false };
+    let mut at =
+        if body.starts_with(dash.as_bytes()) { 0 } else { next(0).ok_or(BadForm::NoDelimiter)? + b"\r\n".len() };
+    loop {
+        let rest = body.get(at + dash.len()..).unwrap_or_default();
+        if rest.starts_with(b"--") {
+            form.close = Span::new(at, at).start;
+            return Ok(form);
+        }
+        // Padding is allowed by RFC 2046, and sent by nobody.
+        let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        if rest.len() < padding + 2 {
+            return Err(BadForm::NotClosed);
+        }
+        if !rest[padding..].starts_with(b"\r\n") {
+            return Err(BadForm::BadDelimiter { at });
+        }
+        if form.parts.len() == MAX_PARTS {
+            return Err(BadForm::TooManyParts);
+        }
+        let headers = at + dash.len() + padding + 2;
+        let (name, file, content) = head(body, headers)?;
+        let end = next(content).ok_or(BadForm::NotClosed)?;
+        let value = Span::new(content, end);
+        let whole = Span::new(at, end + b"\r\n".len());
+        match &*name {
+            "model" if form.model.is_some() => return Err(BadForm::ModelTwice),
+            "model" => form.model = Some(model(value.of(body), file)?),
+            "stream" => form.stream = !file && truthy(value.of(body)),
+            _ => {}
+        }
+        form.parts.push(Part { name, whole, value, file });
+        at = end + b"\r\n".len();
+    }
+}
+
+fn model(value: &[u8], file: bool) -> Result<Box<str>, BadForm> {
+    if file || value.len() > MAX_MODEL {
+        return Err(BadForm::ModelNotText);
+    }
+    std::str::from_utf8(value).map(Box::from).map_err(|_| BadForm::ModelNotText)
+}
+
+/// The spellings of true of Pydantic, which reads forms in vLLM.
+fn truthy(value: &[u8]) -> bool {
+    ["true", "1", "on", "t", "y", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Reads the headers at `at`: the field's name, whether it is a file, and where its content begins.
+fn head(body: &[u8], at: usize) -> Result<(Box<str>, bool, usize), BadForm> {
+    let bad = BadForm::BadHeaders { at };
+    let window = body.get(at..body.len().min(at + MAX_HEADERS)).unwrap_or_default();
+    if window.starts_with(b"\r\n") {
+        return Err(BadForm::NoName { at });
+    }
+    let length = match memmem::find(window, b"\r\n\r\n") {
+        Some(length) => length,
+        None if at + window.len() == body.len() && window.len() < MAX_HEADERS => return Err(BadForm::NotClosed),
+        None => return Err(bad),
+    };
+    let text = String::from_utf8_lossy(&window[..length]);
+    let mut disposition = None;
+    for line in text.split("\r\n") {
+        // No folded lines, no lone line breaks: engines may read them otherwise than we do.
+        let (name, value) = line.split_once(':').ok_or(bad)?;
+        if name.is_empty() || line.contains(['\r', '\n', '\0']) || name.contains([' ', '\t', '"']) {
+            return Err(bad);
+        }
+        if name.eq_ignore_ascii_case("content-disposition") && disposition.replace(value).is_some() {
+            return Err(BadForm::NoName { at });
+        }
+    }
+    let no_name = BadForm::NoName { at };
+    let (kind, parameters) = disposition.and_then(parameters).ok_or(no_name)?;
+    // `name*` is not for forms (RFC 7578 § 5.1), but some parsers let it win over `name`.
+    if !kind.eq_ignore_ascii_case("form-data") || parameters.iter().any(|(key, _)| key.starts_with("name*")) {
+        return Err(no_name);
+    }
+    let name = only(&parameters, "name").ok_or(no_name)?;
+    let file = parameters.iter().any(|(key, _)| key == "filename" || key.starts_with("filename*"));
+    Ok((name.into(), file, at + length + b"\r\n\r\n".len()))
+}
+
+type Parameters<'a> = SmallVec<[(String, Cow<'a, str>); 4]>;
+
+/// The one value of `key`; `None` when there is none or more than one.
+fn only<'p>(parameters: &'p Parameters<'_>, key: &str) -> Option<&'p str> {
+    let mut values = parameters.iter().filter(|(name, _)| name == key).map(|(_, value)| &**value);
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+/// Splits `kind; key=value; key="va\"lue"`, keys in lower case; `None` when it is not of this form.
+fn parameters(text: &str) -> Option<(&str, Parameters<'_>)> {
+    let (kind, mut rest) = text.split_once(';').unwrap_or((text, ""));
+    let mut found = Parameters::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ';']);
+        if rest.is_empty() {
+            return Some((kind.trim(), found));
+        }
+        let (key, after) = rest.split_once('=')?;
+        let after = after.trim_start_matches([' ', '\t']);
+        let value = match after.strip_prefix('"') {
+            Some(quoted) => {
+                let (value, left) = unquote(quoted)?;
+                rest = left.trim_start_matches([' ', '\t']);
+                if !rest.is_empty() && !rest.starts_with(';') {
+                    return None;
+                }
+                value
+            }
+            None => {
+                let (value, left) = after.split_once(';').unwrap_or((after, ""));
+                rest = left;
+                Cow::Borrowed(value.trim_end_matches([' ', '\t']))
+            }
+        };
+        let key = key.trim().to_ascii_lowercase();
+        if key.contains([';', '"', ' ']) {
+            return None;
+        }
+        found.push((key, value));
+    }
+}
+
+/// The text of a quoted string after its first quote, and what follows it. A backslash before anything but a quote or
+/// a backslash stands for itself, as in the paths that old browsers send.
+fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut escaped = false;
+    let mut escapes = false;
+    let end = text.find(|c: char| {
+        let end = c == '"' && !escaped;
+        escapes |= c == '\\';
+        escaped = c == '\\' && !escaped;
+        end
+    })?;
+    let value = text.get(..end)?;
+    let value = if escapes { Cow::Owned(unescape(value)) } else { Cow::Borrowed(value) };
+    Some((value, text.get(end + 1..)?))
+}
+
+fn unescape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        text.push(match c {
+            '\\' => chars.next_if(|next| matches!(next, '"' | '\\')).unwrap_or(c),
+            c => c,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n\
+        RIFF\r\n--\r\nmodel\r\n--b\r\ncontent-disposition:form-data;name=model\r\n\r\nwhisper\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"stream\"\r\n\r\nTrue\r\n--b--\r\nepilogue";
+
+    fn peek(body: &str) -> Result<FormPeek, BadForm> {
+        peek_form(body.as_bytes(), "b")
+    }
+
+    #[test]
+    fn boundaries_bare_and_quoted() {
+        for (text, boundary) in [
+            ("multipart/form-data; boundary=abc", Some("abc")),
+            ("Multipart/Form-Data;charset=utf-8; Boundary=\"a b;c\" ", Some("a b;c")),
+            (
+                "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxk ; x=y",
+                Some("----WebKitFormBoundary7MA4YWxk"),
+            ),
+            ("multipart/form-data", None),
+            ("multipart/form-data; boundary=", None),
+            ("multipart/form-data; boundary=\"\"", None),
+            ("multipart/form-data; boundary=\"abc", None),
+            ("multipart/form-data; boundary=\"abc \"", None),
+            ("multipart/form-data; boundary=a; boundary=b", None),
+            ("multipart/form-data; boundary=é", None),
+            ("multipart/mixed; boundary=abc", None),
+            ("application/json", None),
+            ("", None),
+        ] {
+            assert_eq!(boundary_of(text).as_deref(), boundary, "{text}");
+        }
+        assert!(boundary_of(&format!("multipart/form-data; boundary={}", "x".repeat(70))).is_some());
+        assert!(boundary_of(&format!("multipart/form-data; boundary={}", "x".repeat(71))).is_none());
+    }
+
+    #[test]
+    fn finds_fields_and_jumps_over_files() {
+        let form = peek(FORM).expect("a form");
+        assert_eq!((form.model(), form.stream()), (Some("whisper"), true));
+        let names: Vec<_> = form.parts.iter().map(|part| (&*part.name, part.file)).collect();
+        assert_eq!(names, [("file", true), ("model", false), ("stream", false)]);
+        assert_eq!(form.parts[0].value.of(FORM.as_bytes()), b"RIFF\r\n--\r\nmodel");
+        assert!(form.parts[1].whole.of(FORM.as_bytes()).ends_with(b"whisper\r\n"));
+        let with_preamble = format!("preamble\r\n{FORM}");
+        assert_eq!(peek(&with_preamble).expect("a form").model(), Some("whisper"));
+        assert!(peek("--b--").expect("an empty form").parts.is_empty());
+    }
+
+    #[test]
+    fn names_are_unquoted() {
+        for (header, name) in [
+            ("form-data; name=\"a\\\"b\\\\c\\d\"", "a\"b\\c\\d"),
+            ("form-data; name=a", "a"),
+            ("FORM-DATA ; NAME = \"ä\" ;", "ä"),
+            ("form-data; name=\"\"", ""),
+        ] {
+            let form = format!("--b\r\nContent-Disposition: {header}\r\n\r\n\r\n--b--");
+            assert_eq!(&*peek(&form).expect(header).parts[0].name, name);
+        }
+    }
+
+    #[test]
+    fn refuses_with_a_reason() {
+        let part = |headers: &str| format!("--b\r\n{headers}\r\n\r\nx\r\n--b--\r\n");
+        let named = |name: &str| part(&format!("Content-Disposition: form-data; {name}"));
+        let model = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n";
+        let at = 5;
+        for (form, bad) in [
+            (String::new(), BadForm::Empty),
+            ("no form".into(), BadForm::NoDelimiter),
+            ("--bc\r\n\r\n".into(), BadForm::BadDelimiter { at: 0 }),
+            ("--b".into(), BadForm::NotClosed),
+            ("--b\r\n".into(), BadForm::NotClosed),
+            (FORM.replace("--b--", ""), BadForm::NotClosed),
+            (FORM.replace("--b--", "--b-"), BadForm::BadDelimiter { at: FORM.find("--b--").expect("it") }),
+            (part(""), BadForm::NoName { at }),
+            (part("Content-Type: text/plain"), BadForm::NoName { at }),
+            (part("no header"), BadForm::BadHeaders { at }),
+            (part("A: b\r\n folded: c"), BadForm::BadHeaders { at }),
+            (part("A: b\nC: d"), BadForm::BadHeaders { at }),
+            (named("filename=\"x\""), BadForm::NoName { at }),
+            (named("name=\"x\"; name=\"model\""), BadForm::NoName { at }),
+            (named("name=\"x\"; name*=utf-8''model"), BadForm::NoName { at }),
+            (named("name=\"x"), BadForm::NoName { at }),
+            (part("Content-Disposition: attachment; name=\"x\""), BadForm::NoName { at }),
+            (
+                part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b"),
+                BadForm::NoName { at },
+            ),
+            (part(&format!("A: {}", "x".repeat(MAX_HEADERS))), BadForm::BadHeaders { at }),
+            (format!("{}--b--", model.replace("model", "x").repeat(MAX_PARTS + 1)), BadForm::TooManyParts),
+            (format!("{model}{model}--b--"), BadForm::ModelTwice),
+            (named("name=\"model\"; filename=\"\""), BadForm::ModelNotText),
+            (
+                format!("{}--b--", model.replace("\r\nm\r\n", &format!("\r\n{}\r\n", "m".repeat(MAX_MODEL + 1)))),
+                BadForm::ModelNotText,
+            ),
+        ] {
+            assert_eq!(peek(&form).expect_err(&form), bad, "{form}");
+            assert_eq!(ApiError::from(bad).status, 400);
+        }
+        let latin1 = model.as_bytes().iter().map(|byte| if *byte == b'm' { 0xff } else { *byte });
+        let mut latin1: Vec<u8> = latin1.collect();
+        latin1.extend_from_slice(b"--b--");
+        assert!(peek_form(&latin1, "b").is_err());
+    }
+
+    #[test]
+    fn stream_is_what_pydantic_takes_for_true() {
+        for (value, stream) in [("true", true), ("1", true), ("ON", true), ("false", false), ("0", false), ("", false)]
+        {
+            let form = format!("--b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\n{value}\r\n--b--");
+            assert_eq!(peek(&form).expect("a form").stream(), stream, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_forms_never_panic(pieces in prop::collection::vec(prop::sample::select(vec![
+            "--b", "\r\n", "--", "Content-Disposition: form-data", "; name=\"", "model", "\"", "\\", ";", "=", "\r\n\r\n", "é", "\0",
+        ]), 0..24)) {
+            let text = pieces.concat();
+            let _ = peek(&text);
+            let _ = boundary_of(&text);
+            let _ = parameters(&text);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = peek_form(&bytes, "b");
+            let _ = peek_form(&[b"--b\r\n", &bytes[..]].concat(), "b");
+        }
+    }
+}
