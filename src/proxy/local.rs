@@ -53,11 +53,11 @@ fn card(target: &Target) -> Value {
     let known = engines.iter().find_map(|engine| {
         engine.cards().iter().find(|card| card.get("id").and_then(Value::as_str) == Some(&*served)).cloned()
     });
-    openai::card(&target.route.name, known.as_ref())
+    openai::models::card(&target.route.name, known.as_ref())
 }
 
 fn list(table: &Table) -> String {
-    openai::list(table.targets.iter().filter(|target| !target.route.hidden).map(card))
+    openai::models::list(table.targets.iter().filter(|target| !target.route.hidden).map(card))
 }
 
 fn one(table: &Table, id: &str) -> Result<String, ApiError> {

@@ -44,7 +44,7 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
         ("torn JSON", post(CHAT, b"{\"model\":\"tiny\""), 400, "invalid_json"),
         ("trailing bytes", post(CHAT, b"{\"model\":\"tiny\"}}"), 400, "invalid_json"),
         ("NaN", post(CHAT, b"{\"model\":\"tiny\",\"temperature\":NaN}"), 400, "invalid_json"),
-        ("an array", post(CHAT, b"[{\"model\":\"tiny\"}]"), 400, "invalid_json"),
+        ("an array", post(CHAT, b"[{\"model\":\"tiny\"}]"), 400, "not_an_object"),
         ("invalid UTF-8", post(CHAT, b"{\"model\":\"tiny\",\"x\":\"\xff\"}"), 400, "invalid_utf8"),
         ("too deep", post(CHAT, &deep), 400, "invalid_json"),
         ("no model", post(CHAT, b"{\"messages\":[{\"model\":\"tiny\"}]}"), 400, "missing_model"),

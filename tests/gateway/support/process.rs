@@ -195,8 +195,18 @@ impl Gateway {
 
     /// Bytes of memory it has resident.
     pub fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most bytes of memory it ever had resident.
+    pub fn peak_resident(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// A size of `/proc/{pid}/status`, in bytes.
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a size");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("KiB") * 1024
     }
 }

@@ -1,0 +1,161 @@
+//! Bodies of every size and framing arrive at the engine as they were sent.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::support::{Gateway, Sim, Wire, http};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// A valid request of about `size` bytes, with the oddities that re-serialising would lose.
+fn body(size: usize) -> Vec<u8> {
+    let mut body = b"{ \"model\":\"tiny\", \"seed\" : 1.0e2,\"max_tokens\":4, \"zz\":\"\\u00e9\\/\", \"messages\":[{\"role\":\"user\",\"content\":\"".to_vec();
+    while body.len() + 64 < size {
+        body.extend_from_slice("All work and no play, \u{e9}\u{4f60}. ".as_bytes());
+    }
+    body.extend_from_slice(b"\"}] }");
+    body
+}
+
+fn fnv(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+fn chunked(body: &[u8], piece: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 64);
+    for piece in body.chunks(piece) {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"0\r\n\r\n");
+    out
+}
+
+async fn send(gateway: &Gateway, framing: &str, body: &[u8]) -> u16 {
+    let head = "POST /v1/chat/completions?trace=1&x=%20 HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\n";
+    let mut wire = Wire::to(gateway.address).await;
+    match framing {
+        "length" => {
+            wire.send(format!("{head}content-length: {}\r\n\r\n", body.len())).await;
+            wire.send(body).await;
+        }
+        "chunked" => {
+            wire.send(format!("{head}transfer-encoding: chunked\r\n\r\n")).await;
+            wire.send(chunked(body, 10_000)).await;
+        }
+        "expect" => {
+            wire.send(format!("{head}expect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len())).await;
+            let interim = wire.read_until(b"\r\n\r\n").await;
+            assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
+            wire.send(body).await;
+        }
+        "h2 length" | "h2" => {
+            let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
+            let url = gateway.url("/v1/chat/completions?trace=1&x=%20");
+            let request = client.post(url).header("content-type", "application/json");
+            let request = if framing == "h2" {
+                let pieces: Vec<_> = body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
+                request.body(reqwest::Body::wrap_stream(futures::stream::iter(pieces)))
+            } else {
+                request.body(body.to_vec())
+            };
+            let reply = request.send().await.expect("answered");
+            assert_eq!(reply.version(), http::Version::HTTP_2);
+            return reply.status().as_u16();
+        }
+        other => panic!("{other}"),
+    }
+    wire.reply().await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn byte_for_byte_in_every_framing_and_size() {
+    let sim = Sim::start(&["--max-model-len", "100000000"]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
+    for size in [200, 64 * KIB - 1, 64 * KIB + 1, 300 * KIB, 5 * MIB] {
+        let body = body(size);
+        for framing in ["length", "chunked", "expect", "h2 length", "h2"] {
+            assert_eq!(send(&gateway, framing, &body).await, 200, "{framing} {size}");
+            let seen = sim.last_request().await;
+            assert_eq!(seen["length"], body.len(), "{framing} {size}");
+            assert_eq!(seen["fnv1a"], fnv(&body), "{framing} {size}: not the bytes that were sent");
+            assert_eq!(seen["target"], "/v1/chat/completions?trace=1&x=%20", "{framing}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_body_is_held_at_most_twice() {
+    let sim = Sim::start(&["--max-model-len", "100000000"]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"], served_name: tiny }} }}\n\
+         aliases: {{ a: {{ model: tiny, overrides: {{ temperature: 0 }} }} }}",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let small = body(KIB);
+    assert_eq!(send(&gateway, "length", &small).await, 200);
+    let before = gateway.peak_resident();
+    let mut large = body(64 * MIB - 100);
+    let at = memchr::memmem::find(&large, b"tiny").expect("model");
+    large.splice(at..at + 4, *b"a");
+    for framing in ["length", "chunked"] {
+        assert_eq!(send(&gateway, framing, &large).await, 200, "{framing}");
+        let cost = gateway.peak_resident() - before;
+        let times = cost as f64 / large.len() as f64;
+        println!("{framing}: a body of {} MiB cost {times:.2} times its size", large.len() / MIB);
+        assert!(times < 2.2, "{framing}: {times:.2} times");
+    }
+    let seen = sim.last_request().await;
+    assert_eq!(seen["length"], large.len() + 3 + ",\"temperature\":0".len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gzip_is_decoded_and_forwarded_plain() {
+    use std::io::Write;
+    let sim = Sim::start(&[]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
+    let plain = body(100 * KIB / 40);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&plain).expect("gzip");
+    let request = http().post(gateway.url("/v1/chat/completions")).header("content-type", "application/json");
+    let reply = request.header("content-encoding", "gzip").body(encoder.finish().expect("gzip")).send().await;
+    assert_eq!(reply.expect("answered").status(), 200);
+    let seen = sim.last_request().await;
+    assert_eq!(seen["fnv1a"], fnv(&plain));
+    let headers = seen["headers"].as_array().expect("headers");
+    assert!(!headers.iter().any(|pair| pair[0] == "content-encoding"), "{headers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_bodies_at_once_are_shed() {
+    let sim = Sim::start(&[]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"] }} }}\nlimits: {{ body: 64KiB, body_memory: 64KiB }}\ntimeouts: {{ body: 20s }}",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
+    let mut first = Wire::to(gateway.address).await;
+    first.send(head).await;
+    crate::support::eventually("the first body to be reserved", || async {
+        (gateway.metric("enginehouse_request_body_bytes").await >= 60_000.0).then_some(())
+    })
+    .await;
+    let mut second = Wire::to(gateway.address).await;
+    second.send(head).await;
+    second.send(&[b' '; 60_000]).await;
+    let reply = second.reply().await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    assert_eq!(reply.json()["error"]["code"], Value::from("overloaded"));
+    drop(first);
+    crate::support::eventually("the memory to be given back", || async {
+        (gateway.metric("enginehouse_request_body_bytes").await == 0.0).then_some(())
+    })
+    .await;
+}
