@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand.
 
+pub mod check;
+pub mod schema;
+
 use std::process::ExitCode;
 
 /// Runs the command line.
