@@ -1,5 +1,29 @@
 //! What a user writes: YAML in, a validated [`Config`] or every fault out.
+//!
+//! [`load`] tells the story: text → tree (`yaml`) → value with variables expanded (`resolve`, `expand`) → held against the
+//! JSON Schema of the raw types (`check`, `schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`build`).
 
+mod address;
+mod build;
+mod check;
+mod expand;
+mod fault;
+mod finding;
+mod load;
+mod marks;
+mod path;
+mod plan;
+mod raw;
+mod resolve;
+mod rules;
+mod schema;
+mod suggest;
 mod types;
+mod units;
+mod yaml;
 
+pub use fault::{Fault, Faults};
+pub use load::{load, parse};
+pub use plan::plan;
+pub use schema::schema;
 pub use types::*;

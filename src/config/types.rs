@@ -70,8 +70,8 @@ pub enum Engines {
     Urls(Vec<EngineUrl>),
 }
 
-/// How to start engines of ours.
-#[derive(Clone, Debug)]
+/// How to start engines of ours. `Debug` shows the names of environment variables, not their values.
+#[derive(Clone)]
 pub struct Spawn {
     /// Hub id or path, the first argument after `command`.
     pub source: String,
@@ -93,6 +93,23 @@ pub struct Spawn {
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub stop_timeout: Duration,
+}
+
+impl std::fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spawn")
+            .field("source", &self.source)
+            .field("command", &self.command)
+            .field("gpus", &self.gpus)
+            .field("gpu_memory", &self.gpu_memory)
+            .field("replicas", &self.replicas)
+            .field("args", &self.args)
+            .field("env", &self.env.keys())
+            .field("lora", &self.lora)
+            .field("start_timeout", &self.start_timeout)
+            .field("stop_timeout", &self.stop_timeout)
+            .finish()
+    }
 }
 
 /// `http://host:port` or `https://host:port`, without a path.

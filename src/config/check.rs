@@ -1,0 +1,264 @@
+//! Holds a value against the JSON Schema of the raw types, and says in plain words what does not fit.
+
+use std::str::FromStr;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError};
+use serde_json::{Map, Value};
+
+use super::finding::Finding;
+use super::path::{Path, Step};
+use super::schema::{member, shapes, types};
+use super::suggest;
+use super::units::{SIZE_FORMAT, Size, TIME_FORMAT, Time, likely_size, likely_time};
+
+/// What does not fit, and the paths that a check of meaning should not trust: those, and what a typo was meant to be.
+pub(super) struct Misfits {
+    /// At most one for each path.
+    pub(super) findings: Vec<Finding>,
+    /// Settings to be disregarded.
+    pub(super) spoiled: Vec<Path>,
+}
+
+/// Everything in `value` that does not fit `schema`.
+pub(super) fn check(schema: &Value, value: &Value) -> Misfits {
+    let mut misfits = Misfits { findings: Vec::new(), spoiled: Vec::new() };
+    let options = jsonschema::options()
+        .should_validate_formats(true)
+        .with_format(TIME_FORMAT, |text: &str| Time::from_str(text).is_ok())
+        .with_format(SIZE_FORMAT, |text: &str| Size::from_str(text).is_ok());
+    match options.build(schema) {
+        Ok(validator) => validator.iter_errors(value).for_each(|error| translate(schema, value, &error, &mut misfits)),
+        Err(error) => misfits.findings.push(Finding::new(
+            Path::default(),
+            format!("The schema of this program is wrong: {error}."),
+            "This is a mistake in Enginehouse; please report it.",
+        )),
+    }
+    misfits
+}
+
+fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut Misfits) {
+    let path = path_of(error, whole);
+    // The schema that holds the keyword which failed.
+    let holder = error.schema_path().as_str().rsplit_once('/').map_or("", |(holder, _)| holder);
+    let node = root.pointer(holder).unwrap_or(&Value::Null);
+    let found = error.instance().as_ref();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unexpected.iter().for_each(|key| unknown_key(node, &path, key, out));
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            // The alternative that was meant is the one whose type fits; its complaints are the useful ones.
+            let here = error.instance_path().as_str();
+            let meant = context.iter().find(|branch| branch.iter().all(|inner| is_detail(inner, here)));
+            match meant {
+                Some(branch) => branch.iter().for_each(|inner| translate(root, whole, inner, out)),
+                None => out.push(none_of(root, node, path, found)),
+            }
+        }
+        ValidationErrorKind::Type { kind } => out.push(wrong_type(node, path, kind, found)),
+        ValidationErrorKind::Format { format } | ValidationErrorKind::Pattern { pattern: format } => {
+            out.push(wrong_format(node, path, format, found));
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            out.push(Finding::new(path, format!("It must be at least {limit}."), format!("Write {limit} or more.")));
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            out.push(Finding::new(path, format!("It must be at most {limit}."), format!("Write {limit} or less.")));
+        }
+        ValidationErrorKind::MinItems { .. } => {
+            out.push(Finding::new(path, "The list is empty.", "Name at least one, or take the key out."));
+        }
+        _ => {
+            let reason = format!("It does not fit: {}.", error.masked());
+            out.push(Finding::new(path, reason, "See `enginehouse schema` for what can stand here.").hidden());
+        }
+    }
+}
+
+impl Misfits {
+    fn push(&mut self, finding: Finding) {
+        if !self.findings.iter().any(|other| other.path == finding.path) {
+            self.spoiled.push(finding.path.setting());
+            self.findings.push(finding);
+        }
+    }
+}
+
+fn is_detail(error: &ValidationError<'_>, here: &str) -> bool {
+    let of_value = matches!(
+        error.kind(),
+        ValidationErrorKind::Type { .. }
+            | ValidationErrorKind::Constant { .. }
+            | ValidationErrorKind::Enum { .. }
+            | ValidationErrorKind::AnyOf { .. }
+            | ValidationErrorKind::OneOfNotValid { .. }
+    );
+    !(of_value && error.instance_path().as_str() == here)
+}
+
+/// The path of an error; list positions are told from keys that are numbers by looking at the value.
+fn path_of(error: &ValidationError<'_>, whole: &Value) -> Path {
+    let mut path = Path::default();
+    let mut at = Some(whole);
+    for part in error.instance_path().as_str().split('/').skip(1) {
+        let key = part.replace("~1", "/").replace("~0", "~");
+        let index = at.filter(|value| value.is_array()).and_then(|_| key.parse::<usize>().ok());
+        (path, at) = match index {
+            Some(index) => (path.index(index), at.and_then(|value| value.get(index))),
+            None => (path.key(&key), at.and_then(|value| value.get(&key))),
+        };
+    }
+    path
+}
+
+fn unknown_key(node: &Value, path: &Path, key: &str, out: &mut Misfits) {
+    let known: Vec<&str> = match node.get("properties") {
+        Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let (remedy, near) = suggest::remedy(key, &known, "Known keys here");
+    if let Some(near) = near {
+        out.spoiled.push(path.key(near));
+    }
+    out.push(Finding::new(path.key(key), format!("There is no key `{key}` here."), remedy).hidden());
+}
+
+fn none_of(root: &Value, node: &Value, path: Path, found: &Value) -> Finding {
+    let choices = shapes(root, node);
+    let mut words: Vec<&str> = choices.iter().filter_map(|choice| choice.get("const")?.as_str()).collect();
+    let lists = choices.iter().filter_map(|choice| choice.get("enum")?.as_array());
+    words.extend(lists.flatten().filter_map(Value::as_str));
+    let (remedy, _) = suggest::remedy(found.as_str().unwrap_or(""), &words, "Known words here");
+    let mut others: Vec<&str> = types(root, node);
+    others.retain(|name| *name != "string" || words.is_empty());
+    others.dedup();
+    if words.is_empty() || others.contains(&"object") {
+        let mut kinds: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        kinds.extend(
+            others.iter().filter(|name| words.is_empty() || **name != "boolean").map(|name| phrase(name).into()),
+        );
+        let kinds = kinds.join(" or ");
+        return Finding::new(path, format!("Expected {kinds}, found {}.", kind_of(found)), format!("Write {kinds}."));
+    }
+    Finding::new(path, "This word is not known here.", remedy)
+}
+
+fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Finding {
+    let wanted: Vec<&str> = match kind {
+        TypeKind::Single(one) => vec![name_of(*one)],
+        TypeKind::Multiple(many) => many.iter().map(name_of).collect(),
+    };
+    let expected = wanted.iter().map(|name| phrase(name)).collect::<Vec<_>>().join(" or ");
+    if found.is_null() {
+        return Finding::new(
+            path,
+            format!("Nothing is written here; expected {expected}."),
+            "Write a value, or take the key out.",
+        );
+    }
+    let example = || node.get("examples")?.get(0).or_else(|| node.get("default")).map(Value::to_string);
+    let reason = format!("Expected {expected}, found {}.", kind_of(found));
+    let remedy = match (wanted.first().copied().unwrap_or_default(), found) {
+        ("array", Value::String(text)) if path.last_key() == Some("command") => {
+            format!("Write it as a list: [{}].", text.split_whitespace().collect::<Vec<_>>().join(", "))
+        }
+        ("array", Value::String(_) | Value::Number(_)) => match example() {
+            Some(example) => format!("Put it into a list, even a single one, like {example}."),
+            None => "Put it into a list, even a single one: [ … ].".into(),
+        },
+        ("boolean", Value::String(text)) => match text.to_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" | "enabled" => "Write true (without quotes).".into(),
+            "no" | "off" | "n" | "false" | "disabled" => "Write false (without quotes).".into(),
+            _ => "Write true or false.".into(),
+        },
+        ("integer" | "number", Value::String(text)) if text.trim().parse::<f64>().is_ok() => {
+            format!("Write the number without quotes: {}.", text.trim())
+        }
+        ("object", _) => {
+            let keys: Vec<&str> = match node.get("properties") {
+                Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
+                _ => Vec::new(),
+            };
+            let what = if keys.is_empty() { "name: value".into() } else { keys.join(", ") };
+            // What stands in place of a mapping may be a secret that lost its key.
+            return Finding::new(path, reason, format!("Write a mapping, one `key: value` a line, indented ({what})."))
+                .hidden();
+        }
+        _ => match example() {
+            Some(example) => format!("Write {expected}, like {example}."),
+            None => format!("Write {expected}."),
+        },
+    };
+    Finding::new(path, reason, remedy)
+}
+
+fn wrong_format(node: &Value, path: Path, format: &str, found: &Value) -> Finding {
+    let text = found.as_str().unwrap_or("");
+    let format = node.get("format").and_then(Value::as_str).unwrap_or(format);
+    match format {
+        TIME_FORMAT => Finding::new(path, "This is not a duration.", likely_time(text)),
+        SIZE_FORMAT => Finding::new(path, "This is not a size.", likely_size(text)),
+        other => Finding::new(path, format!("It is not of the form {other}."), "Write it in that form."),
+    }
+}
+
+fn name_of(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::Array => "array",
+        JsonType::Boolean => "boolean",
+        JsonType::Integer => "integer",
+        JsonType::Null => "null",
+        JsonType::Number => "number",
+        JsonType::Object => "object",
+        JsonType::String => "string",
+    }
+}
+
+fn phrase(name: &str) -> &str {
+    match name {
+        "array" => "a list",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "null" => "nothing",
+        "number" => "a number",
+        "object" => "a mapping",
+        "string" => "text",
+        other => other,
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+/// Takes what is spoiled out of `value`, so that the rest can be checked.
+pub(super) fn prune(value: &mut Value, schema: &Value, spoiled: &[Path]) {
+    for path in spoiled {
+        take_out(value, schema, schema, path.steps());
+    }
+}
+
+fn take_out(value: &mut Value, root: &Value, schema: &Value, steps: &[Step]) {
+    let (Some((Step::Key(key), rest)), Value::Object(map)) = (steps.split_first(), value) else { return };
+    let below = member(root, schema, key);
+    let named = !shapes(root, schema).iter().any(|shape| shape.get("properties").is_some());
+    match (map.get_mut(key), below) {
+        (Some(value), Some(below)) if !rest.is_empty() => take_out(value, root, below, rest),
+        // A model or alias that is no mapping still takes its name.
+        (Some(value), Some(below)) if named && types(root, below).contains(&"object") => {
+            *value = Value::Object(Map::new())
+        }
+        _ if rest.is_empty() => drop(map.remove(key)),
+        _ => {}
+    }
+}

@@ -1,0 +1,106 @@
+//! Where in a configuration something is: `models.qwen.gpus[1]`.
+
+use std::fmt;
+
+/// One step down.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    /// Into a mapping.
+    Key(String),
+    /// Into a list.
+    Index(usize),
+}
+
+/// Steps from the top. Displayed the way a person would say it; keys that hold dots or blanks are quoted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Path(Vec<Step>);
+
+impl Path {
+    /// The path of these keys.
+    pub(super) fn of<const N: usize>(keys: [&str; N]) -> Self {
+        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
+    }
+
+    /// The member `key` of what is here.
+    pub(super) fn key(&self, key: &str) -> Self {
+        self.step(Step::Key(key.to_owned()))
+    }
+
+    /// The element `at` of what is here.
+    pub(super) fn index(&self, at: usize) -> Self {
+        self.step(Step::Index(at))
+    }
+
+    fn step(&self, step: Step) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step);
+        Self(steps)
+    }
+
+    /// The steps, from the top.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// The path without its last step.
+    pub(super) fn parent(&self) -> Self {
+        Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
+    }
+
+    /// The last key on the way.
+    pub(super) fn last_key(&self) -> Option<&str> {
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+
+    /// The path up to its last key: the setting that a list element belongs to.
+    pub(super) fn setting(&self) -> Self {
+        let end = self.0.iter().rposition(|step| matches!(step, Step::Key(_))).map_or(0, |at| at + 1);
+        Self(self.0[..end].to_vec())
+    }
+
+    /// Whether one of the two leads to the other.
+    pub(super) fn touches(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) => {
+                    if at > 0 {
+                        f.write_str(".")?;
+                    }
+                    let plain = |c: char| c.is_alphanumeric() || "-_/:@+".contains(c);
+                    if !key.is_empty() && key.chars().all(plain) { f.write_str(key)? } else { write!(f, "{key:?}")? }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_read_like_speech_and_quote_what_would_mislead() {
+        let path = Path::of(["models", "Qwen/Qwen3-0.6B", "gpus"]).index(1);
+        assert_eq!(path.to_string(), r#"models."Qwen/Qwen3-0.6B".gpus[1]"#);
+        assert_eq!(path.setting(), Path::of(["models", "Qwen/Qwen3-0.6B", "gpus"]));
+        assert_eq!((path.last_key(), path.parent()), (Some("gpus"), path.setting()));
+    }
+
+    #[test]
+    fn a_path_touches_its_ancestors_and_descendants_only() {
+        let path = Path::of(["models", "a"]);
+        assert!(path.touches(&Path::of(["models"])) && path.touches(&path.key("gpus")));
+        assert!(!path.touches(&Path::of(["models", "b"])));
+    }
+}

@@ -1,0 +1,141 @@
+//! What would run where: a configuration, told to a person.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::types::{Alias, Config, Engines, Model, Settings, Spawn};
+
+/// The plan: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
+#[must_use]
+pub fn plan(config: &Config) -> String {
+    let mut out = String::new();
+    let token = if config.admin.token.is_some() { " (token required)" } else { "" };
+    let _ = writeln!(out, "callers    http://{}/v1", config.listen);
+    let _ = writeln!(out, "operators  http://{}{token}", config.admin.listen);
+    if let Some(folder) = &config.state_dir {
+        let _ = writeln!(out, "state      {}", folder.display());
+    }
+    let mut models = vec![["MODEL", "ENGINES", "GPUS", "WHAT RUNS"].map(str::to_owned)];
+    config.models.iter().for_each(|model| rows(model, &mut models));
+    let _ = write!(out, "\n{}", table(&models));
+    if !config.aliases.is_empty() {
+        let mut aliases = vec![["ALIAS", "MODEL", "CHANGES"].map(str::to_owned)];
+        aliases.extend(config.aliases.iter().map(alias_row));
+        let _ = write!(out, "\n{}", table(&aliases));
+    }
+    out
+}
+
+fn rows(model: &Model, out: &mut Vec<[String; 4]>) {
+    let mut first = [model.name.to_string(), String::new(), String::new(), String::new()];
+    let mut more = Vec::new();
+    match &model.engines {
+        Engines::Spawn(spawn) => {
+            first[1] = format!("{} started", spawn.replicas);
+            first[2] = gpus(spawn);
+            first[3] = command(spawn);
+            if !spawn.env.is_empty() {
+                let names: Vec<_> = spawn.env.keys().map(String::as_str).collect();
+                more.push(format!("with {} set", names.join(", ")));
+            }
+            more.extend(spawn.lora.iter().map(|(name, source)| format!("adapter {name}: {source}")));
+        }
+        Engines::Urls(urls) => {
+            let mut urls = urls.iter().map(ToString::to_string);
+            first[1] = format!("{} running", urls.len());
+            first[2] = "-".into();
+            first[3] = urls.next().unwrap_or_default();
+            more.extend(urls);
+        }
+    }
+    if let Some(name) = &model.served_name {
+        more.push(format!("served as {name}"));
+    }
+    if model.health.is_none() {
+        more.push("never checked: always considered up".into());
+    }
+    out.push(first);
+    out.extend(more.into_iter().map(|text| [String::new(), String::new(), String::new(), text]));
+}
+
+/// The GPUs of each engine, and the share it takes.
+fn gpus(spawn: &Spawn) -> String {
+    let share = spawn.gpu_memory.map_or_else(String::new, |share| format!(" at {share}"));
+    match &spawn.gpus {
+        Some(gpus) => {
+            let each = gpus.chunks((gpus.len() / spawn.replicas.max(1)).max(1));
+            format!("{}{share}", each.map(|gpus| gpus.join(",")).collect::<Vec<_>>().join(" | "))
+        }
+        None => format!("any{share}"),
+    }
+}
+
+fn command(spawn: &Spawn) -> String {
+    let mut words: Vec<String> = spawn.command.iter().map(|word| quoted(word)).collect();
+    words.push(quoted(&spawn.source));
+    for (flag, value) in &spawn.args {
+        match value {
+            Value::Bool(true) => words.push(format!("--{flag}")),
+            Value::Bool(false) => words.push(format!("--no-{flag}")),
+            Value::Array(values) => {
+                words.push(format!("--{flag}"));
+                words.extend(values.iter().map(word));
+            }
+            value => words.extend([format!("--{flag}"), word(value)]),
+        }
+    }
+    words.join(" ")
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        value => quoted(&value.to_string()),
+    }
+}
+
+/// As a shell would want it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let visible: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("'{}'", visible.replace('\'', r"'\''"))
+}
+
+fn alias_row(alias: &Alias) -> [String; 3] {
+    let mut changes = changes(&alias.settings);
+    if alias.hidden {
+        changes.push("hidden".into());
+    }
+    let changes = if changes.is_empty() { "nothing but the name".into() } else { changes.join("; ") };
+    [alias.name.to_string(), alias.model.to_string(), changes]
+}
+
+fn changes(settings: &Settings) -> Vec<String> {
+    let each = |members: &Map<String, Value>, sign: &str| {
+        members.iter().map(|(name, value)| format!("{name}{sign}{value}")).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [
+        ("remove", settings.remove.join(", ")),
+        ("default", each(&settings.defaults, "=")),
+        ("limit", each(&settings.limits, "<=")),
+        ("override", each(&settings.overrides, "=")),
+    ];
+    parts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(word, text)| format!("{word} {text}")).collect()
+}
+
+/// Columns as wide as their widest cell, two blanks apart; the last one is ragged.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,380 @@
+//! What a user writes, key by key: the one source of the JSON Schema, the defaults and the reference.
+//!
+//! Nothing here is required and nothing is checked beyond types: that is for the rules. No `Debug`: it holds secrets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize as Derive, Serialize};
+use serde_json::{Map, Value};
+
+use super::types::{Balance, LogFormat};
+use super::units::{AsWritten, Size, Time};
+
+/// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
+///
+/// In every text, `${NAME}` is replaced by that environment variable, `${NAME:-default}` by it or the default;
+/// `$${` is a literal `${`.
+#[derive(Derive, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Enginehouse configuration", rename = "Configuration")]
+pub(super) struct Raw {
+    /// Address and port where callers connect.
+    #[schemars(example = "127.0.0.1:8000")]
+    pub(super) listen: String,
+    /// The operator's side: metrics and states.
+    pub(super) admin: RawAdmin,
+    /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse`, or `~/.local/state/enginehouse`.
+    pub(super) state_dir: Option<PathBuf>,
+    /// Worker threads of the data path. Default: one per core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) threads: Option<usize>,
+    /// What is served, by the name callers say. At least one.
+    pub(super) models: Named<RawModel>,
+    /// Further names that point at a model and carry request settings.
+    pub(super) aliases: Named<RawAlias>,
+    /// Sizes and counts beyond which requests are refused.
+    pub(super) limits: RawLimits,
+    /// How long to wait for what.
+    pub(super) timeouts: RawTimeouts,
+    /// Second tries on another engine, before the first byte of an answer.
+    pub(super) retry: RawRetry,
+    /// Logs.
+    pub(super) log: RawLog,
+}
+
+/// The operator's HTTP server.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Admin")]
+pub(super) struct RawAdmin {
+    /// Address and port where it listens.
+    pub(super) listen: String,
+    /// Bearer token that operators must send. Required when `listen` is not a loopback address; empty means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
+}
+
+/// One model. Either `source` (engines that Enginehouse starts) or `urls` (engines that somebody else runs).
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Model")]
+pub(super) struct RawModel {
+    /// What the engine loads: a hub id or a path. Engines of this model are started by Enginehouse.
+    #[schemars(example = "Qwen/Qwen3-32B")]
+    pub(super) source: Option<String>,
+    /// The program and its first arguments; `source` and the flags are appended. `enginehouse` means this very program.
+    #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
+    pub(super) command: Option<Vec<String>>,
+    /// The GPUs, as indices or UUIDs; they become `CUDA_VISIBLE_DEVICES`. With several replicas the list is split evenly.
+    /// Default: the environment is left alone.
+    #[schemars(length(min = 1), example = [0, 1])]
+    pub(super) gpus: Option<Vec<RawGpu>>,
+    /// Share of each GPU's memory that one engine may take (`--gpu-memory-utilization`), up to 0.95. Default: the engine's own.
+    #[schemars(example = 0.9)]
+    pub(super) gpu_memory: Option<f64>,
+    /// Number of engines to start.
+    #[schemars(range(min = 1, max = 1024), extend("default" = 1))]
+    pub(super) replicas: Option<usize>,
+    /// Further flags of the engine without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list is several
+    /// values after one flag, a mapping is JSON.
+    pub(super) args: Option<Map<String, Value>>,
+    /// Further environment variables of the engine.
+    pub(super) env: Option<Named<AsWritten>>,
+    /// LoRA adapters: path or hub id by name. Each name is servable.
+    pub(super) lora: Option<Named<String>>,
+    /// How long an engine may take from its start until it is ready.
+    #[schemars(extend("default" = "10m"))]
+    pub(super) start_timeout: Option<Time>,
+    /// How long an engine may take to end after SIGTERM; then it is killed.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) stop_timeout: Option<Time>,
+    /// Engines that somebody else runs: `http://host:port` or `https://host:port`, without a path.
+    #[schemars(length(min = 1), example = ["http://10.0.0.7:8000"])]
+    pub(super) urls: Option<Vec<String>>,
+    /// Key sent to the engines as `Authorization: Bearer`; engines started here are told it. Empty means none.
+    pub(super) api_key: Option<String>,
+    /// The name the engines know the model by. Default: the model's name; engines behind `urls` are asked.
+    pub(super) served_name: Option<String>,
+    /// Active health checks, or `off`: always considered up.
+    pub(super) health: Option<RawHealth>,
+    /// How one of several ready engines is picked.
+    #[schemars(extend("default" = "least_outstanding"))]
+    pub(super) balance: Option<Balance>,
+}
+
+/// A GPU: its index, or its UUID (`GPU-…`, `MIG-…`).
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Gpu")]
+pub(super) enum RawGpu {
+    /// Index, as `nvidia-smi` counts.
+    Index(#[schemars(range(max = 1023))] u32),
+    /// UUID, as `nvidia-smi -L` prints.
+    Uuid(String),
+}
+
+/// Active health checks of a model's engines, or `off`.
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Health")]
+pub(super) enum RawHealth {
+    /// How to check.
+    Checks(RawChecks),
+    /// No checks: always considered up.
+    Off(#[expect(dead_code, reason = "only its being there matters")] Off),
+}
+
+/// `off` or `false`.
+pub(super) struct Off;
+
+impl<'de> Deserialize<'de> for Off {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value == "off" || value == false { Ok(Self) } else { Err(D::Error::custom("neither `off` nor false")) }
+    }
+}
+
+impl JsonSchema for Off {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Off".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "boolean"], "enum": ["off", false] })
+    }
+}
+
+/// How engines are checked.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Checks")]
+pub(super) struct RawChecks {
+    /// Path that answers 200 when all is well.
+    pub(super) path: String,
+    /// Time between two checks.
+    pub(super) interval: Time,
+    /// Time one check may take.
+    pub(super) timeout: Time,
+    /// Consecutive failures until an engine is down.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) failures: usize,
+    /// Consecutive successes until it is up again.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) successes: usize,
+}
+
+/// A name that points at a model (or at a LoRA adapter) and changes requests: `remove`, then `defaults`, then `limits`,
+/// then `overrides`.
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Alias")]
+pub(super) struct RawAlias {
+    /// The model or LoRA adapter it points at. Must be written.
+    pub(super) model: Option<String>,
+    /// Top-level members to strip from what the client sent.
+    #[schemars(example = ["logit_bias"])]
+    pub(super) remove: Vec<String>,
+    /// Members used where the client is silent; mappings merge deeply.
+    #[schemars(example = serde_json::json!({ "temperature": 0.6 }))]
+    pub(super) defaults: Map<String, Value>,
+    /// Upper bounds of numbers; mappings nest.
+    #[schemars(example = serde_json::json!({ "max_tokens": 8192 }))]
+    pub(super) limits: Map<String, Value>,
+    /// Members that always win; mappings merge deeply.
+    #[schemars(example = serde_json::json!({ "chat_template_kwargs": { "enable_thinking": false } }))]
+    pub(super) overrides: Map<String, Value>,
+    /// Whether `/v1/models` leaves it out; it can be used all the same.
+    pub(super) hidden: bool,
+}
+
+/// Sizes and counts beyond which requests are refused.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Limits")]
+pub(super) struct RawLimits {
+    /// Largest request body, before and after decompression; beyond: 413.
+    pub(super) body: Size,
+    /// Request bodies held at once, over all requests; beyond: 503.
+    pub(super) body_memory: Size,
+    /// Largest request head (target and headers); beyond: 431.
+    pub(super) head: Size,
+    /// Open client connections.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) connections: usize,
+}
+
+/// How long to wait for what.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Timeouts")]
+pub(super) struct RawTimeouts {
+    /// Connecting to an engine.
+    pub(super) connect: Time,
+    /// Silence of an engine, before the first byte and between two.
+    pub(super) read: Time,
+    /// Writing a whole request to an engine.
+    pub(super) write: Time,
+    /// A client sending its whole body.
+    pub(super) body: Time,
+    /// A client taking one piece of the answer.
+    pub(super) client_write: Time,
+    /// An idle client connection.
+    pub(super) keepalive: Time,
+    /// Requests in flight when told to stop.
+    pub(super) drain: Time,
+}
+
+/// Second tries on another engine, before the first byte of an answer.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Retry")]
+pub(super) struct RawRetry {
+    /// Attempts of one request, the first included.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) attempts: usize,
+    /// Retries allowed in the long run, as a share of requests: 0.2 is one in five.
+    #[schemars(range(min = 0, max = 10))]
+    pub(super) budget: f64,
+}
+
+/// Logs.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Log")]
+pub(super) struct RawLog {
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter in the syntax of `RUST_LOG` (which wins when set).
+    pub(super) level: String,
+    /// How lines look.
+    pub(super) format: LogFormat,
+    /// Whether one line per request is written to standard output.
+    pub(super) access: bool,
+}
+
+const fn seconds(n: u64) -> Time {
+    Time(Duration::from_secs(n))
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8000".into(),
+            admin: RawAdmin::default(),
+            state_dir: None,
+            threads: None,
+            models: Named::default(),
+            aliases: Named::default(),
+            limits: RawLimits::default(),
+            timeouts: RawTimeouts::default(),
+            retry: RawRetry::default(),
+            log: RawLog::default(),
+        }
+    }
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8001".into(), token: None }
+    }
+}
+
+impl Default for RawChecks {
+    fn default() -> Self {
+        Self { path: "/health".into(), interval: seconds(2), timeout: seconds(2), failures: 3, successes: 1 }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { body: Size(64 << 20), body_memory: Size(1 << 30), head: Size(64 << 10), connections: 10_000 }
+    }
+}
+
+impl Default for RawTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: seconds(2),
+            // A long prompt on a busy engine is silent for minutes before its first token.
+            read: seconds(600),
+            write: seconds(60),
+            body: seconds(60),
+            client_write: seconds(60),
+            keepalive: seconds(75),
+            drain: seconds(30),
+        }
+    }
+}
+
+impl Default for RawRetry {
+    fn default() -> Self {
+        Self { attempts: 3, budget: 0.2 }
+    }
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::default(), access: true }
+    }
+}
+
+/// A mapping by name, in file order.
+#[derive(Clone)]
+pub(super) struct Named<T>(pub(super) Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Named<T> {
+    /// The entries, in file order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Named<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = members.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Named(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Map_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        std::collections::BTreeMap::<String, T>::json_schema(generator)
+    }
+}

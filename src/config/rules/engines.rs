@@ -1,0 +1,196 @@
+//! How engines come to be: source or URLs, programs, GPUs, environment.
+
+use std::collections::BTreeMap;
+
+use super::super::expand::is_variable;
+use super::super::finding::Finding;
+use super::super::path::Path;
+use super::super::raw::{Raw, RawGpu, RawModel};
+use super::{listed, models};
+
+/// Largest share of one GPU's memory that may be promised; the rest is the driver's and CUDA's own.
+const LARGEST_SHARE: f64 = 0.95;
+
+pub(super) fn source_or_urls(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, name, model) in models(raw) {
+        match (&model.source, &model.urls) {
+            (Some(_), Some(_)) => out.push(Finding::new(
+                path.key("urls"),
+                format!("The model `{name}` has both `source` and `urls`."),
+                "Keep `source` if Enginehouse is to start the engines, `urls` if they run already.",
+            )),
+            (None, None) => out.push(
+                Finding::new(
+                    path,
+                    format!("The model `{name}` has neither `source` nor `urls`."),
+                    "Add `source: <hub id or path>` to have engines started, or `urls: [http://host:port]` of running ones.",
+                )
+                .hidden(),
+            ),
+            (None, Some(_)) => {
+                for key in spawn_keys(model) {
+                    out.push(
+                        Finding::new(
+                            path.key(key),
+                            format!("`{key}` is for engines that Enginehouse starts; those behind `urls` run already."),
+                            format!("Take `{key}` out, or replace `urls` by `source`."),
+                        )
+                        .hidden(),
+                    );
+                }
+            }
+            (Some(_), None) => {}
+        }
+    }
+}
+
+fn spawn_keys(model: &RawModel) -> Vec<&'static str> {
+    let all = [
+        ("command", model.command.is_some()),
+        ("gpus", model.gpus.is_some()),
+        ("gpu_memory", model.gpu_memory.is_some()),
+        ("replicas", model.replicas.is_some()),
+        ("args", model.args.is_some()),
+        ("env", model.env.is_some()),
+        ("lora", model.lora.is_some()),
+        ("start_timeout", model.start_timeout.is_some()),
+        ("stop_timeout", model.stop_timeout.is_some()),
+    ];
+    all.into_iter().filter(|(_, written)| *written).map(|(key, _)| key).collect()
+}
+
+/// Texts that end up on a command line or in a path.
+pub(super) fn texts_are_not_empty(raw: &Raw, out: &mut Vec<Finding>) {
+    let mut check = |path: Path, text: &str| {
+        if text.trim().is_empty() {
+            out.push(Finding::new(path, "The text is empty.", "Write something, or take the key out."));
+        } else if text.contains('\0') {
+            out.push(Finding::new(path, "The text holds a zero byte, which no program can be given.", "Remove it."));
+        }
+    };
+    for (path, _, model) in models(raw) {
+        if let Some(source) = &model.source {
+            check(path.key("source"), source);
+        }
+        for (at, word) in model.command.iter().flatten().enumerate() {
+            check(path.key("command").index(at), word);
+        }
+        for (name, source) in model.lora.iter().flat_map(|lora| lora.iter()) {
+            check(path.key("lora").key(name), source);
+        }
+    }
+    let Some(folder) = raw.state_dir.as_ref().map(|folder| folder.to_string_lossy()) else { return };
+    check(Path::of(["state_dir"]), &folder);
+    if let Some(rest) = folder.strip_prefix('~') {
+        let reason = "`~` is a shell's word; here it would be a folder of that name.";
+        out.push(Finding::new(Path::of(["state_dir"]), reason, format!("Write ${{HOME}}{rest}.")));
+    }
+}
+
+/// The spelling that `CUDA_VISIBLE_DEVICES` gets.
+pub(in super::super) fn gpu_text(gpu: &RawGpu) -> String {
+    match gpu {
+        RawGpu::Index(index) => index.to_string(),
+        RawGpu::Uuid(text) => text.trim().to_owned(),
+    }
+}
+
+pub(super) fn gpus_exist_as_written(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, _, model) in models(raw) {
+        let path = path.key("gpus");
+        for (at, gpu) in model.gpus.iter().flatten().enumerate() {
+            let text = gpu_text(gpu);
+            let index = text.parse::<u16>().is_ok_and(|index| index < 1024 && index.to_string() == text);
+            let uuid = text.strip_prefix("GPU-").or_else(|| text.strip_prefix("MIG-")).is_some_and(|rest| {
+                !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-/".contains(c))
+            });
+            if !index && !uuid {
+                let reason = "This is neither the index nor the UUID of a GPU.";
+                let remedy = "Write an index as `nvidia-smi` counts (0, 1, …) or a UUID as `nvidia-smi -L` prints (GPU-…, MIG-…).";
+                out.push(Finding::new(path.index(at), reason, remedy));
+            }
+        }
+    }
+}
+
+pub(super) fn gpus_split_evenly(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, _, model) in models(raw) {
+        let Some(gpus) = model.gpus.as_ref().filter(|gpus| !gpus.is_empty()) else { continue };
+        let replicas = model.replicas.unwrap_or(1).max(1);
+        if !gpus.len().is_multiple_of(replicas) {
+            let reason = format!("{} GPUs cannot be split evenly among {replicas} replicas.", gpus.len());
+            let remedy = format!("List {replicas} GPUs (or a multiple of it), or change `replicas`.");
+            out.push(Finding::new(path.key("gpus"), reason, remedy));
+            continue;
+        }
+        for engine in gpus.chunks(gpus.len() / replicas) {
+            let names: Vec<String> = engine.iter().map(gpu_text).collect();
+            if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+                let reason = format!("GPU {} is listed twice for one engine.", twice.1);
+                out.push(Finding::new(path.key("gpus"), reason, "List each GPU of an engine once."));
+                break;
+            }
+        }
+    }
+}
+
+pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
+    let mut promised: BTreeMap<String, Vec<(&str, f64)>> = BTreeMap::new();
+    for (path, name, model) in models(raw) {
+        let Some(share) = model.gpu_memory else { continue };
+        if !(share > 0.0 && share <= LARGEST_SHARE) {
+            let path = path.key("gpu_memory");
+            let guess = if (1.0..=95.0).contains(&share) && share > 1.0 { share / 100.0 } else { 0.9 };
+            let reason = format!("A share of GPU memory is more than 0 and at most {LARGEST_SHARE}.");
+            out.push(Finding::new(path, reason, format!("Write a fraction, such as {guess}.")));
+            continue;
+        }
+        for gpu in model.gpus.iter().flatten() {
+            promised.entry(gpu_text(gpu)).or_default().push((name, share));
+        }
+    }
+    // GPUs with the same claims are one fault.
+    let mut told: Vec<(Vec<(&str, f64)>, Vec<String>)> = Vec::new();
+    for (gpu, claims) in promised {
+        let total: f64 = claims.iter().map(|(_, share)| share).sum();
+        if claims.len() < 2 || total <= LARGEST_SHARE + 1e-9 {
+            continue;
+        }
+        match told.iter_mut().find(|(other, _)| *other == claims) {
+            Some((_, gpus)) => gpus.push(gpu),
+            None => told.push((claims, vec![gpu])),
+        }
+    }
+    for (claims, gpus) in told {
+        let total: f64 = claims.iter().map(|(_, share)| share).sum();
+        let each = claims.iter().map(|(name, share)| format!("{name} {share}")).collect::<Vec<_>>().join(", ");
+        let (gpus, verb) = (gpus.join(", "), if gpus.len() == 1 { "GPU" } else { "GPUs" });
+        let reason =
+            format!("{verb} {gpus}: {total:.2} of the memory is promised ({each}); {LARGEST_SHARE} is the most.");
+        if let Some((last, _)) = claims.last() {
+            let remedy = "Lower `gpu_memory` of one of them, or give them different `gpus`.";
+            out.push(Finding::new(Path::of(["models", last, "gpu_memory"]), reason, remedy));
+        }
+    }
+}
+
+pub(super) fn variables_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, _, model) in models(raw) {
+        for (name, value) in model.env.iter().flat_map(|env| env.iter()) {
+            let path = path.key("env").key(name);
+            if !is_variable(name) {
+                let reason = format!("{name:?} cannot be the name of an environment variable.");
+                out.push(Finding::new(path, reason, "Use letters, digits and _, not beginning with a digit.").hidden());
+            } else if value.0.contains('\0') {
+                let reason = "The value holds a zero byte, which no program can be given.";
+                out.push(Finding::new(path, reason, "Remove it.").hidden());
+            } else if name == "CUDA_VISIBLE_DEVICES" && model.gpus.is_some() {
+                let reason = "`gpus` sets CUDA_VISIBLE_DEVICES too; one of the two would be ignored.";
+                out.push(Finding::new(path, reason, format!("Keep {} and take this out.", listed(["gpus"]))));
+            } else if name == "VLLM_API_KEY" {
+                let reason = "The engine's key must be known to Enginehouse, or every request is refused.";
+                out.push(Finding::new(path, reason, "Write it as `api_key` of this model."));
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What types cannot say, as a list of named rules; each adds what it finds.
+
+mod aliases;
+mod engines;
+mod flags;
+mod names;
+mod network;
+mod numbers;
+
+pub(super) use engines::gpu_text;
+
+use super::finding::Finding;
+use super::path::Path;
+use super::raw::{Raw, RawModel};
+
+/// Looks at everything, changes nothing, and tells every breach.
+type Rule = fn(&Raw, &mut Vec<Finding>);
+
+/// All rules. The order does not matter: faults are shown in file order.
+const RULES: &[Rule] = &[
+    names::something_is_served,
+    names::names_are_fit,
+    names::names_are_used_once,
+    network::addresses_parse,
+    network::data_and_admin_differ,
+    network::admin_off_loopback_has_a_token,
+    network::keys_fit_a_header,
+    network::urls_are_engines,
+    network::health_paths_start_with_a_slash,
+    engines::source_or_urls,
+    engines::texts_are_not_empty,
+    engines::gpus_exist_as_written,
+    engines::gpus_split_evenly,
+    engines::gpu_shares_fit,
+    engines::variables_are_legal,
+    flags::flags_are_legal,
+    flags::flags_of_ours_are_left_alone,
+    flags::parallel_ranks_have_gpus,
+    aliases::aliases_point_at_models,
+    aliases::the_model_is_not_a_setting,
+    aliases::streaming_stays_a_truth_value,
+    aliases::removals_are_top_level_members,
+    aliases::limits_are_numbers,
+    numbers::durations_are_sane,
+    numbers::sizes_are_sane,
+    numbers::log_levels_exist,
+];
+
+/// Every breach of every rule.
+pub(super) fn breaches(raw: &Raw) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in RULES {
+        rule(raw, &mut findings);
+    }
+    findings
+}
+
+/// Every model with its path.
+fn models(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawModel)> {
+    raw.models.iter().map(|(name, model)| (Path::of(["models", name]), name, model))
+}
+
+/// "a, b and c", quoted as code.
+fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,101 @@
+//! Where we listen and where engines are.
+
+use std::net::SocketAddr;
+
+use super::super::address;
+use super::super::finding::Finding;
+use super::super::path::Path;
+use super::super::raw::{Raw, RawHealth};
+use super::models;
+
+pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, text) in [(Path::of(["listen"]), &raw.listen), (Path::of(["admin", "listen"]), &raw.admin.listen)] {
+        if let Err(why) = address::listen(text) {
+            out.push(why.at(path));
+        }
+    }
+}
+
+pub(super) fn data_and_admin_differ(raw: &Raw, out: &mut Vec<Finding>) {
+    let (Ok(data), Ok(admin)) = (address::listen(&raw.listen), address::listen(&raw.admin.listen)) else { return };
+    // Port 0 is chosen by the system, differently each time.
+    if data.port() == admin.port() && data.port() != 0 && overlap(data, admin) {
+        let reason = format!("Callers ({data}) and operators ({admin}) cannot share a port.");
+        let remedy =
+            format!("Give `admin.listen` another port, such as 127.0.0.1:{}.", data.port().wrapping_add(1).max(1));
+        out.push(Finding::new(Path::of(["admin", "listen"]), reason, remedy));
+    }
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (a, b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a == b || a.is_unspecified() || b.is_unspecified()
+}
+
+pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Finding>) {
+    let Ok(admin) = address::listen(&raw.admin.listen) else { return };
+    let token = raw.admin.token.as_deref().unwrap_or("");
+    if !admin.ip().to_canonical().is_loopback() && token.is_empty() {
+        let reason = format!("Others can reach the operator's side at {admin}, and it has no token.");
+        let remedy = "Set `admin.token` (for example ${ENGINEHOUSE_TOKEN}), or listen on 127.0.0.1.";
+        out.push(Finding::new(Path::of(["admin", "token"]), reason, remedy));
+    }
+}
+
+pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Finding>) {
+    let admin = (Path::of(["admin", "token"]), raw.admin.token.as_deref());
+    let keys = models(raw).map(|(path, _, model)| (path.key("api_key"), model.api_key.as_deref()));
+    for (path, key) in std::iter::once(admin).chain(keys) {
+        if key.is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
+            let reason = "It holds characters that cannot be sent in a header (a blank or line break at its end?).";
+            out.push(Finding::new(path, reason, "Use visible ASCII characters only, without blanks."));
+        }
+    }
+}
+
+pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
+    let own = address::listen(&raw.listen).ok();
+    for (path, _, model) in models(raw) {
+        let mut seen = Vec::new();
+        for (at, text) in model.urls.iter().flatten().enumerate() {
+            let path = path.key("urls").index(at);
+            let url = match address::engine_url(text) {
+                Ok(url) => url,
+                Err(why) => {
+                    out.push(why.at(path));
+                    continue;
+                }
+            };
+            if own.is_some_and(|own| is_own(own, &url.host, url.port)) {
+                let reason = "This is where Enginehouse itself listens: requests would go in circles.";
+                out.push(Finding::new(path, reason, "Write the engine's own port."));
+            } else if let Some(earlier) = seen.iter().position(|other| *other == url) {
+                let reason = format!("This engine is listed already, at urls[{earlier}].");
+                out.push(Finding::new(path, reason, "List each engine once."));
+            }
+            seen.push(url);
+        }
+    }
+}
+
+fn is_own(own: SocketAddr, host: &str, port: u16) -> bool {
+    let ip =
+        if host == "localhost" { Ok(std::net::Ipv4Addr::LOCALHOST.into()) } else { host.parse::<std::net::IpAddr>() };
+    let listening = own.ip().to_canonical();
+    port == own.port() && ip.is_ok_and(|ip| ip == listening || listening.is_unspecified() && ip.is_loopback())
+}
+
+pub(super) fn health_paths_start_with_a_slash(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, _, model) in models(raw) {
+        let Some(RawHealth::Checks(checks)) = &model.health else { continue };
+        let path = path.key("health").key("path");
+        if !checks.path.starts_with('/') {
+            let guess = checks.path.rsplit('/').next().unwrap_or("");
+            let guess = if guess.is_empty() { "health" } else { guess };
+            out.push(Finding::new(path, "A path begins with a slash.", format!("Write /{guess}.")));
+        } else if !checks.path.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+            let reason = "The path holds characters that cannot stand in a request line.";
+            out.push(Finding::new(path, reason, "Write a path such as /health; encode other characters as %XX."));
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! YAML text to a tree that knows its lines and spellings; syntax errors and duplicate keys as faults.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Location, Spanned};
+
+use super::fault::Fault;
+use super::path::Path;
+
+/// Nested deeper than this, it is not a configuration (and would cost stack to walk).
+const MAX_DEPTH: usize = 48;
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The value.
+    pub(super) kind: Kind,
+    /// Its line, from 1; 0 where unknown.
+    pub(super) line: u64,
+    /// A scalar exactly as it stands in the file (`1.10`, `"0"`); empty for others.
+    pub(super) spelling: String,
+}
+
+/// What a YAML value can be.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// `true` or `false`; `yes`, `on` and the like are text, as in YAML 1.2.
+    Bool(bool),
+    /// A number JSON can hold.
+    Number(Number),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, with the lines of its keys, in file order; keys may repeat.
+    Map(Vec<(String, u64, Node)>),
+}
+
+/// Reads one YAML document.
+pub(super) fn read(text: &str, faults: &mut Vec<Fault>) -> Option<Node> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        emit_comments: false,
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 1 },
+    };
+    match serde_saphyr::from_str_with_options::<Raw>(text, options) {
+        Ok(raw) => {
+            let node = raw.place(text);
+            repeated(&node, &Path::default(), faults);
+            Some(node)
+        }
+        Err(error) => {
+            faults.push(syntax(text, &error));
+            None
+        }
+    }
+}
+
+fn syntax(text: &str, error: &serde_saphyr::Error) -> Fault {
+    let place = error.location();
+    let line = place.map_or(0, |place| place.line());
+    let written = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.checked_sub(1)?)).unwrap_or("");
+    let remedy = if written.trim_start().starts_with('%') || written.contains('\t') {
+        "YAML is indented with blanks; replace the tabs of this line."
+    } else if written.contains("${") && written.contains(['[', '{']) && !written.contains('"') {
+        "Inside [ ] and { } a ${NAME} must be quoted: \"${NAME}\"."
+    } else {
+        "Correct the YAML there; often a missing blank after a colon, a lost quote, or wrong indentation just above."
+    };
+    let mut message = error.without_snippet().to_string();
+    if let Some(at) = message.rfind(" at line ").filter(|_| line > 0) {
+        message.truncate(at);
+    }
+    let place = place.map_or_else(String::new, |place| format!(" (column {})", place.column()));
+    let message = message.trim().trim_end_matches(['.', ':']).to_owned();
+    Fault {
+        path: String::new(),
+        line,
+        value: None,
+        reason: format!("Not YAML{place}: {message}."),
+        remedy: remedy.into(),
+    }
+}
+
+/// Every key that stands twice in one mapping.
+fn repeated(node: &Node, path: &Path, faults: &mut Vec<Fault>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().enumerate().for_each(|(at, item)| repeated(item, &path.index(at), faults)),
+        Kind::Map(members) => {
+            let mut first = HashMap::new();
+            for (key, line, value) in members {
+                let path = path.key(key);
+                if let Some(earlier) = first.get(key.as_str()) {
+                    let reason = format!("The key `{key}` is written twice; the first one is on line {earlier}.");
+                    let remedy = "Keep one of the two.".to_owned();
+                    faults.push(Fault { path: path.to_string(), line: *line, value: None, reason, remedy });
+                } else {
+                    first.insert(key.as_str(), *line);
+                }
+                repeated(value, &path, faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A value as the YAML reader hands it over.
+struct Raw(Spanned<RawKind>);
+
+enum RawKind {
+    Scalar(Kind),
+    List(Vec<Raw>),
+    Map(Vec<(Spanned<String>, Raw)>),
+}
+
+impl Raw {
+    fn place(self, text: &str) -> Node {
+        let line = self.0.referenced.line();
+        match self.0.value {
+            RawKind::Scalar(kind) => Node { kind, line, spelling: spelling(text, self.0.defined) },
+            RawKind::List(items) => Node {
+                kind: Kind::List(items.into_iter().map(|item| item.place(text)).collect()),
+                line,
+                spelling: String::new(),
+            },
+            RawKind::Map(members) => Node {
+                kind: Kind::Map(
+                    members
+                        .into_iter()
+                        .map(|(key, value)| (key.value, key.referenced.line(), value.place(text)))
+                        .collect(),
+                ),
+                line,
+                spelling: String::new(),
+            },
+        }
+    }
+}
+
+fn spelling(text: &str, place: Location) -> String {
+    let span = place.span();
+    let range = || {
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let len = usize::try_from(span.byte_len()?).ok()?;
+        text.get(start..start.checked_add(len)?)
+    };
+    range().unwrap_or_default().to_owned()
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Anything)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = RawKind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawKind, D::Error> {
+        RawKind::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Number(value.into())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Number(value.into())))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Number::from_i128(value).map_or_else(|| Kind::Text(value.to_string()), Kind::Number)))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Number::from_u128(value).map_or_else(|| Kind::Text(value.to_string()), Kind::Number)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Number::from_f64(value).map_or_else(|| Kind::Text(value.to_string()), Kind::Number)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Text(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<RawKind, E> {
+        Ok(RawKind::Scalar(Kind::Text(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawKind, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(RawKind::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<RawKind, A::Error> {
+        let mut map = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            map.push(member);
+        }
+        Ok(RawKind::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(text: &str) -> Node {
+        let mut faults = Vec::new();
+        let node = read(text, &mut faults);
+        assert!(faults.is_empty(), "{faults:?}");
+        node.expect("no faults")
+    }
+
+    fn members(node: Node) -> Vec<(String, u64, Node)> {
+        match node.kind {
+            Kind::Map(members) => members,
+            other => panic!("{other:?} is no mapping"),
+        }
+    }
+
+    #[test]
+    fn lines_and_spellings_are_kept() {
+        let all = members(good("a: 1.10\n# comment\nb: off\nc: \"0\"\n8000: ${X}\nd: 0755\ne: 0x10\nf: ~\n"));
+        let seen: Vec<_> = all.iter().map(|(k, line, v)| (k.as_str(), *line, v.spelling.as_str())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("a", 1, "1.10"),
+                ("b", 3, "off"),
+                ("c", 4, "\"0\""),
+                ("8000", 5, "${X}"),
+                ("d", 6, "0755"),
+                ("e", 7, "0x10"),
+                ("f", 8, "~")
+            ]
+        );
+        assert!(matches!(&all[1].2.kind, Kind::Text(text) if text == "off"), "no YAML 1.1 booleans");
+        assert!(matches!(&all[4].2.kind, Kind::Text(text) if text == "0755"));
+    }
+
+    #[test]
+    fn every_duplicate_key_is_found_with_both_lines() {
+        let mut faults = Vec::new();
+        read("a: 1\nm:\n  x: 1\n  x: 2\na: 3\n", &mut faults);
+        let seen: Vec<_> = faults.iter().map(|f| (f.path.as_str(), f.line)).collect();
+        assert_eq!(seen, [("m.x", 4), ("a", 5)]);
+        assert!(faults[0].reason.contains("line 3"));
+    }
+
+    #[test]
+    fn a_syntax_error_names_line_and_column_and_shows_no_text() {
+        let mut faults = Vec::new();
+        assert!(read("a: 1\nkey: [sk-secret\nb: 2\n", &mut faults).is_none());
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].line >= 2 && faults[0].reason.contains("column"), "{faults:?}");
+        assert!(!faults[0].to_string().contains("sk-secret"));
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_work() {
+        let all = members(good("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n"));
+        let b = members(all.into_iter().nth(1).expect("b").2);
+        let keys: Vec<_> = b.iter().map(|(k, ..)| k.as_str()).collect();
+        assert_eq!(keys.len(), 2, "{keys:?}");
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let mut faults = Vec::new();
+        assert!(read(&"[".repeat(100_000), &mut faults).is_none());
+        assert!(read(&"- ".repeat(10_000), &mut faults).is_none());
+        assert_eq!(faults.len(), 2);
+    }
+}
