@@ -26,6 +26,9 @@ pub struct Address {
     pub api_key: Option<Secret>,
 }
 
+/// How long an idle connection is kept for reuse where nothing else is known: vLLM closes its end after 5 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+
 /// An engine. Reads on the data path are atomic loads.
 #[derive(Debug)]
 pub struct Engine {
@@ -37,6 +40,7 @@ pub struct Engine {
     socket: ArcSwapOption<SocketAddr>,
     /// `Host` header value.
     authority: Arc<str>,
+    keep_alive: Duration,
     state: ArcSwap<State>,
     ready: AtomicBool,
     cards: ArcSwap<Vec<Card>>,
@@ -50,6 +54,8 @@ pub struct Engine {
     suspected: Notify,
     /// Wakes whoever waits for the last lease to end.
     idle: Notify,
+    /// Wakes whoever waits for another state.
+    changed: Notify,
 }
 
 impl Engine {
@@ -64,6 +70,7 @@ impl Engine {
             id,
             socket: ArcSwapOption::from_pointee(socket),
             authority: authority.into(),
+            keep_alive: KEEP_ALIVE,
             address,
             state: ArcSwap::from_pointee(State::Starting("not asked yet".into())),
             ready: AtomicBool::new(false),
@@ -74,7 +81,20 @@ impl Engine {
             pid: AtomicU32::new(0),
             suspected: Notify::new(),
             idle: Notify::new(),
+            changed: Notify::new(),
         }
+    }
+
+    /// The same, whose idle connections may be kept for `keep_alive`.
+    #[must_use]
+    pub fn with_keep_alive(self, keep_alive: Duration) -> Self {
+        Self { keep_alive, ..self }
+    }
+
+    /// How long an idle connection to it may be kept for reuse; less than its own limit, or the reuse is a race.
+    #[must_use]
+    pub fn keep_alive(&self) -> Duration {
+        self.keep_alive
     }
 
     /// Where to connect to; `None` while its host name does not resolve.
@@ -119,6 +139,21 @@ impl Engine {
         }
         self.state.store(Arc::new(state));
         self.ready.store(ready, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns its state as soon as `wanted` holds for it.
+    pub async fn reached(&self, wanted: impl Fn(&State) -> bool) -> Arc<State> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let state = self.state();
+            if wanted(&state) {
+                return state;
+            }
+            changed.await;
+        }
     }
 
     /// Whether it is in state [`State::Ready`], ejected or not.

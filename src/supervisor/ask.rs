@@ -1,0 +1,129 @@
+//! Asks an engine something: a GET that answers with a small JSON document.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use serde_json::Value;
+
+use crate::engines::Engine;
+
+/// Largest answer that is read; a list of models is a few kilobytes.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answer {
+    /// 200 and JSON.
+    Json(Value),
+    /// 200 and something else.
+    NotJson,
+    /// Another status.
+    Status(u16),
+}
+
+/// An HTTP client for questions.
+pub(super) struct Asker {
+    connector: Connector,
+}
+
+impl Asker {
+    /// A client; one is enough for all engines.
+    pub(super) fn new() -> Self {
+        Self { connector: Connector::new(None) }
+    }
+
+    /// `GET path` of `engine` at `socket`.
+    ///
+    /// # Errors
+    /// In words, when there is no whole answer within `timeout`.
+    pub(super) async fn get(
+        &self,
+        engine: &Engine,
+        socket: SocketAddr,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<Answer, String> {
+        match tokio::time::timeout(timeout, self.exchange(engine, socket, path, timeout)).await {
+            Ok(Ok((StatusCode::OK, body))) => Ok(serde_json::from_slice(&body).map_or(Answer::NotJson, Answer::Json)),
+            Ok(Ok((status, _))) => Ok(Answer::Status(status.as_u16())),
+            Ok(Err(error)) => Err(words(&error)),
+            Err(_) => Err(format!("no answer within {}", humantime::format_duration(timeout))),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        engine: &Engine,
+        socket: SocketAddr,
+        path: &str,
+        timeout: Duration,
+    ) -> pingora::Result<(StatusCode, Bytes)> {
+        let peer = peer(engine, socket, timeout);
+        let (mut session, _) = self.connector.get_http_session(&peer).await?;
+        session.set_read_timeout(Some(timeout));
+        session.set_write_timeout(Some(timeout));
+        session.write_request_header(Box::new(request(engine, path)?)).await?;
+        session.finish_request_body().await?;
+        session.read_response_header().await?;
+        let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |header| header.status);
+        let mut body = BytesMut::new();
+        while let Some(piece) = session.read_response_body().await? {
+            if body.len() + piece.len() > MOST_BYTES {
+                return Err(Error::new(ErrorType::Custom("the answer is larger than 1 MiB")));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok((status, body.freeze()))
+    }
+}
+
+/// A GET of `path` as `engine` wants to be asked.
+///
+/// # Errors
+/// When `path` or a header value cannot be sent over HTTP.
+pub(super) fn request(engine: &Engine, path: &str) -> pingora::Result<RequestHeader> {
+    let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3))?;
+    request.insert_header("host", &**engine.authority())?;
+    request.insert_header("accept", "application/json, */*")?;
+    if let Some(key) = &engine.address.api_key {
+        request.insert_header("authorization", format!("Bearer {}", key.expose()))?;
+    }
+    Ok(request)
+}
+
+/// `engine` at `socket`, with every wait bounded by `timeout`.
+pub(super) fn peer(engine: &Engine, socket: SocketAddr, timeout: Duration) -> HttpPeer {
+    let url = &engine.address.url;
+    let sni = if url.tls { url.host.clone() } else { String::new() };
+    let mut peer = HttpPeer::new(socket, url.tls, sni);
+    peer.options.connection_timeout = Some(timeout);
+    peer.options.total_connection_timeout = Some(timeout);
+    peer.options.read_timeout = Some(timeout);
+    peer.options.write_timeout = Some(timeout);
+    peer
+}
+
+/// What went wrong, for people. (Pingora's own text is for those who know Pingora.)
+pub(super) fn words(error: &Error) -> String {
+    match &error.etype {
+        ErrorType::ConnectRefused => "connection refused".into(),
+        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => "no answer in time".into(),
+        ErrorType::ConnectNoRoute => "no route to host".into(),
+        ErrorType::ConnectionClosed => "the connection was closed before an answer".into(),
+        ErrorType::InvalidCert => "its TLS certificate is not valid or not trusted".into(),
+        ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::HandshakeError => {
+            "the TLS handshake failed".into()
+        }
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => "it does not speak HTTP/1.1".into(),
+        ErrorType::ReadError | ErrorType::WriteError => "the connection broke".into(),
+        ErrorType::CustomCode(_, status) => format!("it answered {status}"),
+        ErrorType::Custom(text) => (*text).into(),
+        other => other.as_str().into(),
+    }
+}
