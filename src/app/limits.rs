@@ -9,7 +9,7 @@ const SPARE: u64 = 256;
 pub(super) fn raise_open_files(connections: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit.clone()) {
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "the open-file limit stays as it is");
         limit = getrlimit(Resource::Nofile);
     }

@@ -69,7 +69,7 @@ pub async fn serve(
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());
 
-    let supervisor = Supervisor::start(&config, &house, settings(&config)).await?;
+    let supervisor = Supervisor::start(&config, &house, &home(&config)).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
     let running = listener.serve(shared.clone());
     let admin = Admin { house, metrics, token: config.admin.token.clone() };
@@ -95,7 +95,8 @@ pub async fn serve(
         },
         () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
     }
-    supervisor.stop().await;
+    // Whoever had leases is gone or was cut.
+    supervisor.stop(std::time::Duration::ZERO).await;
     let _ = admin_stop.send(());
     // A scraper that does not hang up must not keep us.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), admin).await;
@@ -103,8 +104,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn settings(config: &Config) -> supervisor::Settings {
-    supervisor::Settings {
+fn home(config: &Config) -> supervisor::Home {
+    supervisor::Home {
         state_dir: config.state_dir.clone().unwrap_or_else(default_state_dir),
         own_exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("enginehouse")),
     }

@@ -41,7 +41,7 @@ impl Stopwatch {
 }
 
 /// One request.
-pub struct Context {
+pub(crate) struct Context {
     pub(super) started: Instant,
     pub(super) ours: Stopwatch,
     pub(super) id: String,

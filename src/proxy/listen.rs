@@ -73,11 +73,13 @@ impl Running {
 }
 
 async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut conf = ServerConf::default();
-    // `forward` decides on every retry; this only has to be out of its way.
-    conf.max_retries = 1024;
-    // Global over all engines; an idle connection costs little, a new one a round trip.
-    conf.upstream_keepalive_pool_size = 4096;
+    let conf = ServerConf {
+        // `forward` decides on every retry; this only has to be out of its way.
+        max_retries: 1024,
+        // Global over all engines; an idle connection costs little, a new one a round trip.
+        upstream_keepalive_pool_size: 4096,
+        ..ServerConf::default()
+    };
     let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(shared.clone())));
     let idle = shared.timeouts.keepalive;
     let fronts = [Arc::new(Front::new(proxy.clone(), false, idle)), Arc::new(Front::new(proxy.clone(), true, idle))];

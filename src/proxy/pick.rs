@@ -18,9 +18,6 @@ use crate::engines::{Engine, Lease, Pool, State};
 use crate::openai::ApiError;
 use crate::routing::{self, Candidate, Picker};
 
-/// vLLM's server closes idle connections after 5 s unless told otherwise; ours must be gone before.
-const IDLE_UPSTREAM: Duration = Duration::from_secs(4);
-
 /// How many retries a burst may cost before the long-run share applies.
 const RETRY_BURST: i64 = 256;
 
@@ -97,7 +94,7 @@ pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> 
     options.total_connection_timeout = Some(shared.timeouts.connect * 2);
     options.read_timeout = Some(shared.timeouts.read);
     options.write_timeout = Some(shared.timeouts.write);
-    options.idle_timeout = Some(IDLE_UPSTREAM);
+    options.idle_timeout = Some(engine.keep_alive());
     // Engines never upgrade: no WebSocket, no h2c.
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     options.tcp_keepalive = Some(TcpKeepalive {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -24,7 +23,6 @@ pub struct Shared {
     pub(super) no_route: Meters,
     pub(super) held: AtomicUsize,
     draining: AtomicBool,
-    pub(super) since: Instant,
 }
 
 impl Shared {
@@ -42,7 +40,6 @@ impl Shared {
             access,
             held: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            since: Instant::now(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::telemetry::{Meters, Metrics};
 
 /// One servable name, ready to serve.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct Target {
     pub(super) route: Route,
     pub(super) pool: Arc<Pool>,
     pub(super) balance: Balance,

@@ -98,6 +98,7 @@ impl Actor {
             Effect::Term => self.signal(Signal::TERM),
             Effect::Kill => self.signal(Signal::KILL),
             Effect::Sweep => {
+                self.plan.engine.set_pid(None);
                 if let Some(process) = self.process.take() {
                     process.sweep().await;
                 }
@@ -116,6 +117,7 @@ impl Actor {
             Ok(process) => {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
+                engine.set_pid(u32::try_from(pid).ok());
                 self.process = Some(process);
                 Event::Spawned
             }
