@@ -115,8 +115,8 @@ pub(super) struct RawModel {
 pub(super) enum RawGpu {
     /// Index, as `nvidia-smi` counts.
     Index(#[schemars(range(max = 1023))] u32),
-    /// UUID, as `nvidia-smi -L` prints.
-    Uuid(String),
+    /// An index, as `nvidia-smi` counts (0, 1, …), or a UUID, as `nvidia-smi -L` prints (GPU-…, MIG-…).
+    Uuid(#[schemars(regex(pattern = r"^(GPU-[0-9A-Za-z-]+|MIG-[0-9A-Za-z/-]+|0|[1-9][0-9]{0,2})$"))] String),
 }
 
 /// Active health checks of a model's engines, or `off`.
@@ -127,7 +127,7 @@ pub(super) enum RawHealth {
     /// How to check.
     Checks(RawChecks),
     /// No checks: always considered up.
-    Off(#[expect(dead_code, reason = "only its being there matters")] Off),
+    Off(Off),
 }
 
 /// `off` or `false`.
