@@ -72,7 +72,8 @@ pub(super) struct RawModel {
     #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
     pub(super) command: Option<Vec<String>>,
     /// The GPUs, as indices or UUIDs; they become `CUDA_VISIBLE_DEVICES`. With several replicas the list is split evenly.
-    /// Default: the environment is left alone.
+    /// An engine with more than one is tensor-parallel over them, unless `args` says otherwise. Default: the environment is
+    /// left alone.
     #[schemars(length(min = 1), example = [0, 1])]
     pub(super) gpus: Option<Vec<RawGpu>>,
     /// Share of each GPU's memory that one engine may take (`--gpu-memory-utilization`), up to 0.95. Default: the engine's own.

@@ -35,7 +35,10 @@ fn what_is_no_configuration_at_all() {
         assert_faults(text, &[("", "conf/demo.yaml")]);
     }
     assert_faults("models: {m: {source: s}\nlisten: x\n", &[("", "column")]);
-    assert_faults("a: 1\n---\nb: 2\n", &[("", "Not YAML")]);
+    assert_faults("a: 1\n---\nb: 2\n", &[("", "second document")]);
+    assert_faults("a:\n\tb: 1\n", &[("", "tabs")]);
+    assert_faults("a: .inf\n", &[("", "Infinities")]);
+    assert_faults("a: !secret x\n", &[("", "Take the tag")]);
     assert_faults("models:\n  m: {source: ${KEY}}\n", &[("", "must be quoted")]);
     assert_faults("{}", &[("models", "nothing to serve")]);
 }
@@ -198,6 +201,7 @@ fn gpus() {
     assert_model_faults("gpus: [0, 1, 2], replicas: 2", &[("models.m.gpus", "split evenly")]);
     assert_model_faults("gpus: [1, 1]", &[("models.m.gpus", "twice")]);
     assert_model_faults("gpus: [0, 1], args: {tensor_parallel_size: 4}", &[("models.m.gpus", "need 4")]);
+    assert_model_faults("gpus: [0, 1], args: {tp: 2, pp: 2}", &[("models.m.gpus", "need 4")]);
     assert_model_faults("gpu_memory: 90", &[("models.m.gpu_memory", "such as 0.9")]);
     assert_model_faults("gpu_memory: 0", &[("models.m.gpu_memory", "more than 0")]);
     assert_model_faults("gpus: [0], env: {CUDA_VISIBLE_DEVICES: 1}", &[("models.m.env.CUDA_VISIBLE_DEVICES", "gpus")]);
