@@ -46,7 +46,7 @@ fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut
     let found = error.instance().as_ref();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            unexpected.iter().for_each(|key| unknown_key(node, &path, key, out));
+            unexpected.iter().for_each(|key| unknown_key(node, found, &path, key, out));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // The alternative that was meant is the one whose type fits; its complaints are the useful ones.
@@ -58,8 +58,8 @@ fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut
             }
         }
         ValidationErrorKind::Type { kind } => out.push(wrong_type(node, path, kind, found)),
-        ValidationErrorKind::Format { format } | ValidationErrorKind::Pattern { pattern: format } => {
-            out.push(wrong_format(node, path, format, found));
+        ValidationErrorKind::Format { .. } | ValidationErrorKind::Pattern { .. } => {
+            out.push(wrong_format(node, path, found));
         }
         ValidationErrorKind::Minimum { limit } => {
             out.push(Finding::new(path, format!("It must be at least {limit}."), format!("Write {limit} or more.")));
@@ -113,13 +113,14 @@ fn path_of(error: &ValidationError<'_>, whole: &Value) -> Path {
     path
 }
 
-fn unknown_key(node: &Value, path: &Path, key: &str, out: &mut Misfits) {
+fn unknown_key(node: &Value, found: &Value, path: &Path, key: &str, out: &mut Misfits) {
     let known: Vec<&str> = match node.get("properties") {
         Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
         _ => Vec::new(),
     };
     let (remedy, near) = suggest::remedy(key, &known, "Known keys here");
-    if let Some(near) = near {
+    // What is missing was probably meant by this key.
+    if let Some(near) = near.filter(|near| found.get(near).is_none()) {
         out.spoiled.push(path.key(near));
     }
     out.push(Finding::new(path.key(key), format!("There is no key `{key}` here."), remedy).hidden());
@@ -194,13 +195,15 @@ fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Findi
     Finding::new(path, reason, remedy)
 }
 
-fn wrong_format(node: &Value, path: Path, format: &str, found: &Value) -> Finding {
+fn wrong_format(node: &Value, path: Path, found: &Value) -> Finding {
     let text = found.as_str().unwrap_or("");
-    let format = node.get("format").and_then(Value::as_str).unwrap_or(format);
-    match format {
+    match node.get("format").and_then(Value::as_str).unwrap_or("") {
         TIME_FORMAT => Finding::new(path, "This is not a duration.", likely_time(text)),
         SIZE_FORMAT => Finding::new(path, "This is not a size.", likely_size(text)),
-        other => Finding::new(path, format!("It is not of the form {other}."), "Write it in that form."),
+        _ => {
+            let what = node.get("description").and_then(Value::as_str).unwrap_or("text of the right form.");
+            Finding::new(path, "This cannot stand here.", format!("Write this: {what}"))
+        }
     }
 }
 

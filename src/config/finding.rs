@@ -13,12 +13,20 @@ pub(super) struct Finding {
     pub(super) remedy: String,
     /// Whether the written value may be shown: not where it may be a secret under a misspelt key.
     pub(super) show: bool,
+    /// Other settings that were looked at: when one of them was not understood, neither is this.
+    pub(super) given: Vec<Path>,
 }
 
 impl Finding {
     /// A finding that shows the written value.
     pub(super) fn new(path: Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { path, reason: reason.into(), remedy: remedy.into(), show: true }
+        Self { path, reason: reason.into(), remedy: remedy.into(), show: true, given: Vec::new() }
+    }
+
+    /// The same, drawn from these settings as well.
+    pub(super) fn given<const N: usize>(mut self, settings: [Path; N]) -> Self {
+        self.given.extend(settings);
+        self
     }
 
     /// The same, not showing the written value.

@@ -108,7 +108,9 @@ fn assemble(root: &Node, env: Env<'_>) -> Result<Config, Vec<Fault>> {
 
 /// Whether a breach only follows from something that was told already.
 fn is_consequence(breach: &Finding, spoiled: &[Path]) -> bool {
-    let adapters = spoiled.iter().any(|path| path.last_key() == Some("lora"));
+    let of = |path: &Path| spoiled.iter().any(|spoiled| spoiled.leads_to(path));
+    // A name that nobody has may be that of an adapter that was not understood.
     let unknown_model = breach.path.steps().len() == 3 && breach.path.last_key() == Some("model");
-    spoiled.iter().any(|path| path.touches(&breach.path)) || adapters && unknown_model
+    let adapters = spoiled.iter().any(|path| path.last_key() == Some("lora"));
+    of(&breach.path) || breach.given.iter().any(of) || unknown_model && adapters
 }

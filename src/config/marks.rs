@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::expand::is_variable;
 use super::fault::Fault;
 use super::finding::Finding;
 use super::path::Path;
@@ -52,7 +53,7 @@ fn written(path: &Path, node: &Node) -> String {
             let keys = members.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>().join(", ");
             shorten(&format!("a mapping of {}", if keys.is_empty() { "nothing" } else { &keys }))
         }
-        Kind::Text(text) if text.contains("${") => shorten(&format!("{text:?}")),
+        Kind::Text(text) if is_variable_only(text) => shorten(&format!("{text:?}")),
         _ if path.last_key().is_some_and(is_secret) => "***".into(),
         Kind::Bool(value) => value.to_string(),
         Kind::Number(number) => {
@@ -64,6 +65,11 @@ fn written(path: &Path, node: &Node) -> String {
         }
         Kind::Text(text) => shorten(&format!("{:?}", mask_userinfo(text))),
     }
+}
+
+/// `${NAME}` and nothing else: a default may be a secret.
+fn is_variable_only(text: &str) -> bool {
+    text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(is_variable)
 }
 
 fn shorten(text: &str) -> String {

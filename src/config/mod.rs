@@ -18,6 +18,8 @@ mod resolve;
 mod rules;
 mod schema;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod types;
 mod units;
 mod yaml;

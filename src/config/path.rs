@@ -61,9 +61,9 @@ impl Path {
         Self(self.0[..end].to_vec())
     }
 
-    /// Whether one of the two leads to the other.
-    pub(super) fn touches(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    /// Whether this path leads to the other, or is it.
+    pub(super) fn leads_to(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
     }
 }
 
@@ -98,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_touches_its_ancestors_and_descendants_only() {
+    fn a_path_leads_to_itself_and_what_is_below() {
         let path = Path::of(["models", "a"]);
-        assert!(path.touches(&Path::of(["models"])) && path.touches(&path.key("gpus")));
-        assert!(!path.touches(&Path::of(["models", "b"])));
+        assert!(path.leads_to(&path) && path.leads_to(&path.key("gpus")));
+        assert!(!path.leads_to(&Path::of(["models"])) && !path.leads_to(&Path::of(["models", "b"])));
     }
 }

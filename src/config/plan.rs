@@ -67,7 +67,7 @@ fn gpus(spawn: &Spawn) -> String {
             let each = gpus.chunks((gpus.len() / spawn.replicas.max(1)).max(1));
             format!("{}{share}", each.map(|gpus| gpus.join(",")).collect::<Vec<_>>().join(" | "))
         }
-        None => format!("any{share}"),
+        None => format!("as visible{share}"),
     }
 }
 

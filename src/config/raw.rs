@@ -72,7 +72,8 @@ pub(super) struct RawModel {
     #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
     pub(super) command: Option<Vec<String>>,
     /// The GPUs, as indices or UUIDs; they become `CUDA_VISIBLE_DEVICES`. With several replicas the list is split evenly.
-    /// Default: the environment is left alone.
+    /// An engine with more than one is tensor-parallel over them, unless `args` says otherwise. Default: the environment is
+    /// left alone.
     #[schemars(length(min = 1), example = [0, 1])]
     pub(super) gpus: Option<Vec<RawGpu>>,
     /// Share of each GPU's memory that one engine may take (`--gpu-memory-utilization`), up to 0.95. Default: the engine's own.
@@ -115,8 +116,8 @@ pub(super) struct RawModel {
 pub(super) enum RawGpu {
     /// Index, as `nvidia-smi` counts.
     Index(#[schemars(range(max = 1023))] u32),
-    /// UUID, as `nvidia-smi -L` prints.
-    Uuid(String),
+    /// An index, as `nvidia-smi` counts (0, 1, …), or a UUID, as `nvidia-smi -L` prints (GPU-…, MIG-…).
+    Uuid(#[schemars(regex(pattern = r"^(GPU-[0-9A-Za-z-]+|MIG-[0-9A-Za-z/-]+|0|[1-9][0-9]{0,2})$"))] String),
 }
 
 /// Active health checks of a model's engines, or `off`.
@@ -127,7 +128,7 @@ pub(super) enum RawHealth {
     /// How to check.
     Checks(RawChecks),
     /// No checks: always considered up.
-    Off(#[expect(dead_code, reason = "only its being there matters")] Off),
+    Off(Off),
 }
 
 /// `off` or `false`.

@@ -81,12 +81,14 @@ impl Resolver<'_> {
             }
         };
         let quoted = node.spelling.starts_with(['"', '\'', '|', '>']);
-        let free = wants.is_empty() && !quoted;
-        let scalar = !wants.is_empty() && !wants.contains(&"string");
-        if expanded.whole && (free || scalar) && !self.as_written(schema, wants) {
+        let only_scalars = !wants.is_empty() && !wants.contains(&"string");
+        let wanted = |types: &[&str]| wants.is_empty() || wants.iter().any(|name| types.contains(name));
+        if expanded.whole && (!quoted || only_scalars) && !self.as_written(schema, wants) {
             match serde_json::from_str(&expanded.text) {
-                Ok(value @ Value::Bool(_)) => return Some(value),
-                Ok(Value::Number(number)) => return Some(Value::Number(whole(&number, wants))),
+                Ok(value @ Value::Bool(_)) if wanted(&["boolean"]) => return Some(value),
+                Ok(Value::Number(number)) if wanted(&["integer", "number"]) => {
+                    return Some(Value::Number(whole(&number, wants)));
+                }
                 _ => {}
             }
         }

@@ -63,7 +63,7 @@ pub struct Model {
 
 /// Where the engines of a model come from.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one per model, made once")]
+#[expect(clippy::large_enum_variant, reason = "a handful for each process, off the data path")]
 pub enum Engines {
     /// We run them.
     Spawn(Spawn),

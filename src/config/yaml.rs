@@ -71,25 +71,37 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Fault {
     let place = error.location();
     let line = place.map_or(0, |place| place.line());
     let written = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.checked_sub(1)?)).unwrap_or("");
-    let remedy = if written.trim_start().starts_with('%') || written.contains('\t') {
-        "YAML is indented with blanks; replace the tabs of this line."
-    } else if written.contains("${") && written.contains(['[', '{']) && !written.contains('"') {
-        "Inside [ ] and { } a ${NAME} must be quoted: \"${NAME}\"."
-    } else {
-        "Correct the YAML there; often a missing blank after a colon, a lost quote, or wrong indentation just above."
-    };
     let mut message = error.without_snippet().to_string();
     if let Some(at) = message.rfind(" at line ").filter(|_| line > 0) {
         message.truncate(at);
     }
+    let message = message.trim().trim_end_matches(['.', ':']);
     let place = place.map_or_else(String::new, |place| format!(" (column {})", place.column()));
-    let message = message.trim().trim_end_matches(['.', ':']).to_owned();
-    Fault {
-        path: String::new(),
-        line,
-        value: None,
-        reason: format!("Not YAML{place}: {message}."),
-        remedy: remedy.into(),
+    let (reason, remedy) = if message.contains("Documents {") {
+        ("A second document begins here.".into(), "Keep one document; take the `---` out.")
+    } else if message.contains("budget") || message.contains("limit") {
+        (
+            format!("This is larger or deeper than any configuration: {message}."),
+            "Write it flatter, with fewer aliases.",
+        )
+    } else if message.contains("non-finite") {
+        ("Infinities and not-a-numbers cannot be sent to an engine.".into(), "Write a number, or quote it as text.")
+    } else {
+        (format!("Not YAML{place}: {message}."), likely_cure(message, written))
+    };
+    Fault { path: String::new(), line, value: None, reason, remedy: remedy.into() }
+}
+
+/// What usually helps against a syntax error.
+fn likely_cure(message: &str, written: &str) -> &'static str {
+    if message.contains("tab") || written.trim_start_matches(' ').starts_with('\t') {
+        "YAML is indented with blanks; replace the tabs."
+    } else if message.contains("unsupported tag") {
+        "Take the tag (!…) out, or quote the text. Environment variables are written ${NAME}."
+    } else if written.contains("${") && written.contains(['[', '{']) && !written.contains('"') {
+        "Inside [ ] and { } a ${NAME} must be quoted: \"${NAME}\"."
+    } else {
+        "Correct the YAML there; often a missing blank after a colon, a lost quote, or wrong indentation just above."
     }
 }
 
@@ -302,6 +314,24 @@ mod tests {
         let b = members(all.into_iter().nth(1).expect("b").2);
         let keys: Vec<_> = b.iter().map(|(k, ..)| k.as_str()).collect();
         assert_eq!(keys.len(), 2, "{keys:?}");
+    }
+
+    #[test]
+    fn long_comments_are_no_matter() {
+        let comment = "# text ${X} [\n".repeat(500);
+        assert_eq!(members(good(&format!("{comment}a:\n{comment}  b: 1\n{comment}c:\n{comment}  - 1\n"))).len(), 2);
+    }
+
+    #[test]
+    fn aliases_that_grow_without_end_are_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let refs = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
+        }
+        let mut faults = Vec::new();
+        assert!(read(&text, &mut faults).is_none());
+        assert_eq!(faults.len(), 1);
     }
 
     #[test]

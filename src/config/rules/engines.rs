@@ -21,11 +21,12 @@ pub(super) fn source_or_urls(raw: &Raw, out: &mut Vec<Finding>) {
             )),
             (None, None) => out.push(
                 Finding::new(
-                    path,
+                    path.clone(),
                     format!("The model `{name}` has neither `source` nor `urls`."),
                     "Add `source: <hub id or path>` to have engines started, or `urls: [http://host:port]` of running ones.",
                 )
-                .hidden(),
+                .hidden()
+                .given([path.key("source"), path.key("urls")]),
             ),
             (None, Some(_)) => {
                 for key in spawn_keys(model) {
@@ -91,25 +92,7 @@ pub(super) fn texts_are_not_empty(raw: &Raw, out: &mut Vec<Finding>) {
 pub(in super::super) fn gpu_text(gpu: &RawGpu) -> String {
     match gpu {
         RawGpu::Index(index) => index.to_string(),
-        RawGpu::Uuid(text) => text.trim().to_owned(),
-    }
-}
-
-pub(super) fn gpus_exist_as_written(raw: &Raw, out: &mut Vec<Finding>) {
-    for (path, _, model) in models(raw) {
-        let path = path.key("gpus");
-        for (at, gpu) in model.gpus.iter().flatten().enumerate() {
-            let text = gpu_text(gpu);
-            let index = text.parse::<u16>().is_ok_and(|index| index < 1024 && index.to_string() == text);
-            let uuid = text.strip_prefix("GPU-").or_else(|| text.strip_prefix("MIG-")).is_some_and(|rest| {
-                !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-/".contains(c))
-            });
-            if !index && !uuid {
-                let reason = "This is neither the index nor the UUID of a GPU.";
-                let remedy = "Write an index as `nvidia-smi` counts (0, 1, …) or a UUID as `nvidia-smi -L` prints (GPU-…, MIG-…).";
-                out.push(Finding::new(path.index(at), reason, remedy));
-            }
-        }
+        RawGpu::Uuid(text) => text.clone(),
     }
 }
 
@@ -127,15 +110,19 @@ pub(super) fn gpus_split_evenly(raw: &Raw, out: &mut Vec<Finding>) {
             let names: Vec<String> = engine.iter().map(gpu_text).collect();
             if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
                 let reason = format!("GPU {} is listed twice for one engine.", twice.1);
-                out.push(Finding::new(path.key("gpus"), reason, "List each GPU of an engine once."));
+                let finding = Finding::new(path.key("gpus"), reason, "List each GPU of an engine once.");
+                out.push(finding.given([path.key("replicas")]));
                 break;
             }
         }
     }
 }
 
+/// Who was promised which share of one GPU.
+type Claims<'a> = Vec<(&'a str, f64)>;
+
 pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
-    let mut promised: BTreeMap<String, Vec<(&str, f64)>> = BTreeMap::new();
+    let mut promised: BTreeMap<String, Claims<'_>> = BTreeMap::new();
     for (path, name, model) in models(raw) {
         let Some(share) = model.gpu_memory else { continue };
         if !(share > 0.0 && share <= LARGEST_SHARE) {
@@ -150,7 +137,7 @@ pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
         }
     }
     // GPUs with the same claims are one fault.
-    let mut told: Vec<(Vec<(&str, f64)>, Vec<String>)> = Vec::new();
+    let mut told: Vec<(Claims<'_>, Vec<String>)> = Vec::new();
     for (gpu, claims) in promised {
         let total: f64 = claims.iter().map(|(_, share)| share).sum();
         if claims.len() < 2 || total <= LARGEST_SHARE + 1e-9 {

@@ -22,9 +22,13 @@ const OURS: &[(&str, &str)] = &[
     ("grpc", "Take it out: engines are reached by HTTP."),
 ];
 
-/// How vLLM's parser sees a flag: it takes `_` for `-`.
+/// How vLLM's parser sees a flag: it takes `_` for `-`, but for members of a JSON value (`compilation-config.use_x`).
 fn plain(flag: &str) -> String {
-    flag.trim_start_matches('-').replace('_', "-")
+    let flag = flag.trim_start_matches('-');
+    match flag.split_once('.') {
+        Some((flag, member)) => format!("{}.{member}", flag.replace('_', "-")),
+        None => flag.replace('_', "-"),
+    }
 }
 
 pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
@@ -87,12 +91,12 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, model) in models(raw) {
         let (Some(gpus), Some(args)) = (&model.gpus, &model.args) else { continue };
         let get = |wanted: &str| args.iter().find(|(flag, _)| plain(flag) == wanted).map(|(_, value)| value);
+        let size = |flag: &str, short: &str| get(flag).or_else(|| get(short)).and_then(Value::as_u64).unwrap_or(1);
         // Ranks on other machines need no GPU here.
         if get("nnodes").is_some() || get("distributed-executor-backend").is_some_and(|backend| backend == "ray") {
             continue;
         }
-        let size = |flag: &str| get(flag).and_then(Value::as_u64).unwrap_or(1);
-        let ranks = size("tensor-parallel-size").saturating_mul(size("pipeline-parallel-size"));
+        let ranks = size("tensor-parallel-size", "tp").saturating_mul(size("pipeline-parallel-size", "pp"));
         let each = (gpus.len() / model.replicas.unwrap_or(1).max(1)) as u64;
         if ranks > each && each > 0 {
             let reason =

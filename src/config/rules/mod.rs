@@ -29,7 +29,6 @@ const RULES: &[Rule] = &[
     network::health_paths_start_with_a_slash,
     engines::source_or_urls,
     engines::texts_are_not_empty,
-    engines::gpus_exist_as_written,
     engines::gpus_split_evenly,
     engines::gpu_shares_fit,
     engines::variables_are_legal,

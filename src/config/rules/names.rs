@@ -53,7 +53,7 @@ fn check(path: Path, name: &str, kind: &str, out: &mut Vec<Finding>) {
     } else {
         return;
     };
-    out.push(Finding::new(path, reason, "Use a short visible name, such as qwen3-32b."));
+    out.push(Finding::new(path, reason, "Use a short visible name, such as qwen3-32b.").hidden());
 }
 
 pub(super) fn names_are_used_once(raw: &Raw, out: &mut Vec<Finding>) {

@@ -6,6 +6,7 @@ use super::super::address;
 use super::super::finding::Finding;
 use super::super::path::Path;
 use super::super::raw::{Raw, RawHealth};
+use super::super::types::EngineUrl;
 use super::models;
 
 pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Finding>) {
@@ -23,7 +24,7 @@ pub(super) fn data_and_admin_differ(raw: &Raw, out: &mut Vec<Finding>) {
         let reason = format!("Callers ({data}) and operators ({admin}) cannot share a port.");
         let remedy =
             format!("Give `admin.listen` another port, such as 127.0.0.1:{}.", data.port().wrapping_add(1).max(1));
-        out.push(Finding::new(Path::of(["admin", "listen"]), reason, remedy));
+        out.push(Finding::new(Path::of(["admin", "listen"]), reason, remedy).given([Path::of(["listen"])]));
     }
 }
 
@@ -38,7 +39,8 @@ pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Finding>) 
     if !admin.ip().to_canonical().is_loopback() && token.is_empty() {
         let reason = format!("Others can reach the operator's side at {admin}, and it has no token.");
         let remedy = "Set `admin.token` (for example ${ENGINEHOUSE_TOKEN}), or listen on 127.0.0.1.";
-        out.push(Finding::new(Path::of(["admin", "token"]), reason, remedy));
+        let path = Path::of(["admin", "token"]);
+        out.push(Finding::new(path, reason, remedy).given([Path::of(["admin", "listen"])]));
     }
 }
 
@@ -56,7 +58,7 @@ pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Finding>) {
 pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
     let own = address::listen(&raw.listen).ok();
     for (path, _, model) in models(raw) {
-        let mut seen = Vec::new();
+        let mut seen: Vec<(usize, EngineUrl)> = Vec::new();
         for (at, text) in model.urls.iter().flatten().enumerate() {
             let path = path.key("urls").index(at);
             let url = match address::engine_url(text) {
@@ -68,12 +70,12 @@ pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
             };
             if own.is_some_and(|own| is_own(own, &url.host, url.port)) {
                 let reason = "This is where Enginehouse itself listens: requests would go in circles.";
-                out.push(Finding::new(path, reason, "Write the engine's own port."));
-            } else if let Some(earlier) = seen.iter().position(|other| *other == url) {
+                out.push(Finding::new(path, reason, "Write the engine's own port.").given([Path::of(["listen"])]));
+            } else if let Some((earlier, _)) = seen.iter().find(|(_, other)| *other == url) {
                 let reason = format!("This engine is listed already, at urls[{earlier}].");
                 out.push(Finding::new(path, reason, "List each engine once."));
             }
-            seen.push(url);
+            seen.push((at, url));
         }
     }
 }

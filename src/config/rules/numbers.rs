@@ -60,7 +60,9 @@ pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Finding>) {
     }
     if limits.body.0 > limits.body_memory.0 {
         let reason = "One request of the size that `limits.body` allows would not fit.";
-        out.push(Finding::new(Path::of(["limits", "body_memory"]), reason, "Raise `body_memory`, or lower `body`."));
+        let finding =
+            Finding::new(Path::of(["limits", "body_memory"]), reason, "Raise `body_memory`, or lower `body`.");
+        out.push(finding.given([Path::of(["limits", "body"])]));
     }
 }
 
