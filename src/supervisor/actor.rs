@@ -117,6 +117,7 @@ impl Actor {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
                 self.process = Some(process);
+                self.prober.renew();
                 Event::Spawned
             }
             Err(why) => Event::SpawnFailed(why),
