@@ -119,6 +119,7 @@ impl Actor {
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
                 engine.set_pid(u32::try_from(pid).ok());
                 self.process = Some(process);
+                self.prober.renew();
                 Event::Spawned
             }
             Err(why) => Event::SpawnFailed(why),

@@ -18,7 +18,10 @@ pub(super) fn publish(engine: &Engine, state: State) {
     match &state {
         State::Unhealthy(_) => tracing::warn!(engine = %id, state = word, detail, "engine is {word}"),
         State::Failed(failure) => {
-            tracing::error!(engine = %id, state = word, detail, log = ?failure.log, "engine {word}");
+            tracing::error!(engine = %id, state = word, detail, "engine {word}");
+            for line in &failure.log {
+                tracing::error!(engine = %id, "| {line}");
+            }
         }
         _ => tracing::info!(engine = %id, state = word, detail, "engine is {word}"),
     }

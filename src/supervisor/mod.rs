@@ -1,8 +1,8 @@
 //! The life of engines: starts those of ours, watches all, stops what it started.
 //!
-//! Read in the order of an engine's life: [`command`] (what is run), [`port`], [`spawn`] and [`group`] (the process),
-//! [`machine`] and [`vitals`] (what is decided), [`actor`] and [`watcher`] (who does it), [`probe`], [`ask`], [`cards`]
-//! and [`resolve`] (looking at an engine), [`logtail`] and [`reason`] (why it failed), [`announce`] and [`stopping`].
+//! Read in the order of an engine's life: `command` (what is run), `port`, `spawn` and `group` (the process),
+//! `machine` and `vitals` (what is decided), `actor` and `watcher` (who does it), `probe`, `ask`, `cards`
+//! and `resolve` (looking at an engine), `logtail` and `reason` (why it failed), `announce` and `stopping`.
 
 mod actor;
 mod announce;

@@ -74,6 +74,11 @@ impl Prober {
         }
     }
 
+    /// Forgets what was seen: the engine has a new process, which is looked at at once.
+    pub(super) fn renew(&mut self) {
+        (self.last, self.failing, self.cards_at) = (None, false, None);
+    }
+
     /// The next look, when it is due or as soon as a request suspects the engine. `eager`: it is waited for.
     /// May be dropped at any point.
     pub(super) async fn next(&mut self, eager: bool) -> Probe {

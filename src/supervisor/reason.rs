@@ -8,6 +8,9 @@ use crate::engines::Failure;
 /// Lines of the log that are shown with a failure.
 const SHOWN: usize = 20;
 
+/// Characters of an engine's own words that are repeated in a reason.
+const MOST_OWN_WORDS: usize = 300;
+
 /// Patterns in a log, the first that is found counts, and what they mean. vLLM 0.32, PyTorch, Hugging Face, clap.
 const USUAL: &[(&[&str], &str)] = &[
     (
@@ -31,17 +34,17 @@ const USUAL: &[(&[&str], &str)] = &[
     (
         &[
             "is not a valid model identifier",
+            "hfvalidationerror",
             "repositorynotfounderror",
             "repository not found for url",
             "invalid repository id or local directory",
             "can't load the configuration of",
             "not appear to have a file named config.json",
-            "no such model",
         ],
         "the model was not found; mend `source`, or set HF_TOKEN if it is private",
     ),
     (
-        &["trust_remote_code=true", "--trust-remote-code"],
+        &["argument `trust_remote_code=true`", "set `trust_remote_code=true`"],
         "the model brings code of its own; set `trust-remote-code: true` in `args` if you trust it",
     ),
     (
@@ -85,19 +88,19 @@ const USUAL: &[(&[&str], &str)] = &[
 
 /// Tells of `cause`. `lines` are the end of the engine's log, `waiting` what it was last waited for.
 pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Duration, lines: Vec<String>) -> Failure {
-    let usual = usual(&lines);
+    let usual = usual(&lines).map(str::to_owned).or_else(|| own_words(&lines));
     let reason = match cause {
         Cause::Spawn(why) => format!("the process could not be started: {why}"),
         Cause::Exited { exit, loading } => {
             let when = if *loading { "ended while loading" } else { "died while serving" };
-            let why = usual.or_else(|| signal_means(*exit));
+            let why = usual.or_else(|| signal_means(*exit).map(str::to_owned));
             let colon = if why.is_some() { ": " } else { "" };
             format!("the process {when} ({}){colon}{}", how(*exit), why.unwrap_or_default())
         }
         Cause::NeverReady => {
             let limit = humantime::format_duration(start_timeout);
             let waiting = waiting.map(|text| format!(" ({text})")).unwrap_or_default();
-            let advice = usual.unwrap_or("raise `start_timeout` if it was still loading");
+            let advice = usual.unwrap_or_else(|| "raise `start_timeout` if it was still loading".into());
             format!("not ready within {limit}{waiting}: {advice}")
         }
     };
@@ -108,6 +111,27 @@ pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Durat
 fn usual(lines: &[String]) -> Option<&'static str> {
     let text = lines.join("\n").to_ascii_lowercase();
     USUAL.iter().find(|(needles, _)| needles.iter().any(|needle| text.contains(needle))).map(|(_, means)| *means)
+}
+
+/// The last error that the engine named itself, as Python does: `ValueError: No common block size`. vLLM repeats the
+/// cause in several processes, and closes with one that says nothing.
+fn own_words(lines: &[String]) -> Option<String> {
+    let said = lines.iter().rev().map(|line| without_prefix(line).trim()).find(|line| {
+        let named = line.split_once(": ").is_some_and(|(name, _)| {
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+            plain && (name.ends_with("Error") || name.ends_with("Exception"))
+        });
+        (named && !line.contains("See root cause above")) || line.starts_with("Value error, ")
+    })?;
+    Some(said.chars().take(MOST_OWN_WORDS).collect())
+}
+
+/// A line without what vLLM puts before it: `(Worker pid=1) ERROR 11-21 21:10:06 [file.py:10] `.
+fn without_prefix(line: &str) -> &str {
+    match line.split_once(") ERROR ").and_then(|(_, rest)| rest.split_once("] ")) {
+        Some((_, rest)) => rest,
+        None => line.split_once(" pid=").and_then(|(_, rest)| rest.split_once(") ")).map_or(line, |(_, rest)| rest),
+    }
 }
 
 fn how(exit: Exit) -> String {
@@ -164,6 +188,7 @@ mod tests {
             ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "lower `gpu_memory`"),
             ("OSError: [Errno 98] Address already in use", "port was taken"),
             ("huggingface_hub.errors.GatedRepoError: 403 Client Error", "HF_TOKEN"),
+            ("HFValidationError: Repo id must be in the form 'repo_name' or", "`source`"),
             ("OSError: nope/x is not a local folder and is not a valid model identifier listed on", "`source`"),
             ("vllm: error: unrecognized arguments: --max-modell-len 3", "`args`"),
             ("error: unexpected argument '--bad' found", "`args`"),
@@ -175,6 +200,23 @@ mod tests {
             assert!(told.starts_with("the process ended while loading (exit code 1): "), "{told}");
             assert!(told.contains(tells), "{line} -> {told}");
         }
+    }
+
+    #[test]
+    fn an_unusual_failure_is_told_in_the_engines_own_words() {
+        let lines = [
+            "(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1] ValueError: No common block size for 16",
+            "(APIServer pid=8) RuntimeError: Engine core initialization failed. See root cause above.",
+        ];
+        let told = reason(exited(1), &lines);
+        assert_eq!(told, "the process ended while loading (exit code 1): ValueError: No common block size for 16");
+        let lines =
+            ["1 validation error for ModelConfig", "  Value error, Sleep mode is not supported [type=value_error]"];
+        assert!(reason(exited(1), &lines).ends_with(": Value error, Sleep mode is not supported [type=value_error]"));
+        assert_eq!(
+            reason(exited(1), &["Warning: no Error: here", ": "]),
+            "the process ended while loading (exit code 1)"
+        );
     }
 
     #[test]

@@ -83,7 +83,10 @@ impl Process {
                 return exit;
             }
             // Registered when it was made, so no end goes unseen between the look and this.
-            self.children.recv().await;
+            if self.children.recv().await.is_none() {
+                // The runtime is going down, and takes us with it.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

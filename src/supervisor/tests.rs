@@ -60,10 +60,9 @@ impl Rig {
         self.pool.engines()[replica].clone()
     }
 
-    /// What the first engine wrote to its log, without our header lines.
-    fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("logs/m_0.log")).unwrap_or_default();
-        text.lines().filter(|line| !line.starts_with("===")).map(|line| format!("{line}\n")).collect()
+    /// The log of the first engine.
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("logs/m_0.log")
     }
 }
 
@@ -98,12 +97,13 @@ async fn failed(engine: &Engine) -> crate::engines::Failure {
     }
 }
 
-/// The pids that the engine's script wrote, one a line, as soon as there are `count`. The log is a file that nobody
-/// announces changes of, so it is read until it holds them.
-async fn pids(rig: &Rig, count: usize) -> Vec<Pid> {
+/// The pids that an engine's script wrote to `log`, one a line, as soon as there are `count`. Nobody announces changes
+/// of a file, so it is read until it holds them.
+async fn pids(log: &Path, count: usize) -> Vec<Pid> {
     let read = async {
         loop {
-            let pids: Vec<_> = rig.log().lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)).collect();
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let pids: Vec<_> = text.lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)).collect();
             if pids.len() >= count {
                 return pids;
             }
@@ -155,7 +155,8 @@ async fn an_engine_sees_its_own_environment_and_arguments() {
     let rig = Rig::of(model).await;
     let failure = failed(&rig.engine(0)).await;
     let port = rig.engine(0).address.url.port;
-    assert_eq!(rig.log().lines().next(), Some("sk-1 GPU-1,GPU-2 b c"));
+    let log = std::fs::read_to_string(rig.log()).expect("a log");
+    assert_eq!(log.lines().nth(1), Some("sk-1 GPU-1,GPU-2 b c"), "after our header");
     assert_eq!(failure.log[0], "*** GPU-1,GPU-2 b c", "a key is never shown");
     assert_eq!(
         failure.log[1],
@@ -169,7 +170,7 @@ async fn an_engine_that_ignores_term_is_killed_with_its_whole_group() {
     let mut stubborn = shell("trap '' TERM; sleep 300 & echo $!; echo $$; while :; do sleep 300; done");
     spawn_of(&mut stubborn).stop_timeout = Duration::from_millis(600);
     let rig = Rig::of(stubborn).await;
-    let pids = pids(&rig, 2).await;
+    let pids = pids(&rig.log(), 2).await;
     assert!(pids.iter().all(|pid| lives(*pid)));
     let engine = rig.engine(0);
     let took = stopped(rig, Duration::from_secs(20)).await;
@@ -183,7 +184,7 @@ async fn a_grandchild_does_not_outlive_its_engine() {
     let rig = Rig::of(shell("sleep 300 & echo $!; exit 0")).await;
     let failure = failed(&rig.engine(0)).await;
     assert!(failure.reason.contains("exit code 0"), "an exit code of 0 is a failure too: {}", failure.reason);
-    let pids = pids(&rig, 1).await;
+    let pids = pids(&rig.log(), 1).await;
     stopped(rig, Duration::ZERO).await;
     assert!(!lives(pids[0]));
 }
@@ -194,8 +195,8 @@ async fn an_engine_that_is_never_ready_fails_at_its_deadline_and_is_ended() {
     spawn_of(&mut slow).start_timeout = Duration::from_millis(300);
     let rig = Rig::of(slow).await;
     let reason = failed(&rig.engine(0)).await.reason;
-    assert!(reason.contains("not ready within 300ms") && reason.contains("connection refused"), "{reason}");
-    let pids = pids(&rig, 1).await;
+    assert!(reason.starts_with("not ready within 300ms ("), "{reason}");
+    let pids = pids(&rig.log(), 1).await;
     stopped(rig, Duration::ZERO).await;
     assert!(!lives(pids[0]));
 }
@@ -223,7 +224,7 @@ async fn a_dropped_runtime_leaves_no_process() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let rig = runtime.block_on(async {
             let rig = Rig::of(shell("echo $$; exec sleep 300")).await;
-            (pids(&rig, 1).await[0], rig)
+            (pids(&rig.log(), 1).await[0], rig)
         });
         (rig.0, rig.1.folder)
     })
@@ -278,9 +279,8 @@ async fn a_ready_engine_that_dies_is_failed_whatever_its_port_answers() {
     let (engine, stopper, task, folder) = posed("echo $$; exec sleep 300", &stranger).await;
     reached(&engine, "ready").await;
     assert_eq!(engine.cards()[0].get("max_model_len"), Some(&Value::from(512)));
-    let log = std::fs::read_to_string(folder.path().join("m_0.log")).expect("a log");
-    let pid = log.lines().filter_map(|line| line.parse().ok()).next_back().and_then(Pid::from_raw).expect("a pid");
-    kill_process(pid, Signal::KILL).expect("our own grandchild");
+    let pid = pids(&folder.path().join("m_0.log"), 1).await[0];
+    kill_process(pid, Signal::KILL).expect("our own child");
     let reason = failed(&engine).await.reason;
     assert!(reason.starts_with("the process died while serving (signal 9, SIGKILL)"), "{reason}");
     assert!(!engine.is_ready());
@@ -339,7 +339,8 @@ async fn a_suspected_engine_is_looked_at_now_and_readmitted_when_it_is_well() {
         }
     };
     timeout(PATIENCE, down).await.expect("suspicions are as good as intervals");
-    assert_eq!(stranger.checks(), 4, "as many looks as failures are configured, not one per suspicion");
+    // As many looks as failures are configured, and perhaps one for the last suspicion: not one for each.
+    assert!((4..=5).contains(&stranger.checks()), "{}", stranger.checks());
     stopped(rig, Duration::ZERO).await;
 }
 
@@ -385,11 +386,12 @@ async fn without_health_checks_a_guest_is_ready_and_its_name_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_is_not_there_is_unhealthy_with_the_reason() {
-    let gone = Stranger::serving(&["a"]).await;
-    let model = guests(&[&gone], Duration::from_millis(20));
-    drop(gone);
+    // Nobody listens on port 1.
+    let nobody = EngineUrl { tls: false, host: "localhost".into(), port: 1 };
+    let health = Some(health(Duration::from_millis(20)));
+    let model = Model { engines: Engines::Urls(vec![nobody]), health, ..model("m") };
     let rig = Rig::of(model).await;
     let state = reached(&rig.engine(0), "unhealthy").await;
-    assert!(state.detail().is_some_and(|text| text.starts_with("GET /health: ")), "{state:?}");
+    assert!(state.detail() == Some("GET /health: connection refused"), "{state:?}");
     stopped(rig, Duration::ZERO).await;
 }
