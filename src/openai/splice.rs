@@ -8,6 +8,7 @@ use super::Peek;
 use super::json::{Fault, Member, Scanner, Span};
 use super::patch::{Edit, Edits, apply};
 use super::rules::{Fill, Limit, Present, Rules};
+use super::text::says;
 
 /// Beyond this many edits earlier duplicates of a nested key stay: the last one counts anyway, and the list stays small.
 const MAX_EDITS: usize = 16_384;
@@ -89,7 +90,7 @@ fn object<'a>(
     let mut rename_left = rename;
     members.each(body, span, |member| {
         let key = member.key.of(body);
-        if rename.is_some() && super::json::says(key, "model") {
+        if rename.is_some() && says(key, "model") {
             list.keep(member);
             list.replace(body, member.value, rename_left.take().map(Fill::value));
             return;
@@ -186,7 +187,6 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::openai::json::says;
     use crate::openai::peek;
     use crate::openai::testing::{Settings, object, settings};
 
