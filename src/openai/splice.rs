@@ -79,7 +79,7 @@ fn object<'a>(
     rules: &'a Rules,
     rename: Option<&'a Fill>,
 ) {
-    // Of members with one key the last counts: find it first. No key begins at offset 0, its object does.
+    // Of members with one key the last counts: find it first. 0 is "not seen": before any key there is a brace.
     let mut last: SmallVec<[u32; 16]> = SmallVec::from_elem(0, rules.nodes().len());
     members.each(body, span, |member| {
         if let Some(last) = rules.find(member.key.of(body)).and_then(|index| last.get_mut(index)) {
