@@ -13,6 +13,7 @@ mod splice;
 mod sse;
 #[cfg(test)]
 mod testing;
+mod text;
 mod usage;
 
 pub use endpoint::{BodyKind, Dialect, Endpoint};

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::ApiError;
 use super::json::{self, Fault, Member, Scanner, Span};
+use super::text::{decode, says};
 
 /// Members of the top level. Requests have some twenty; millions would cost more memory than the body.
 const MAX_MEMBERS: usize = 4096;
@@ -146,12 +147,12 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
         }
         members.push(member);
         let key = member.key.of(body);
-        if json::says(key, "model") {
+        if says(key, "model") {
             if model.is_some() {
                 return Err(BadBody::ModelTwice);
             }
             model = Some(name(member.value.of(body))?);
-        } else if json::says(key, "stream") {
+        } else if says(key, "stream") {
             stream = member.value.of(body) == b"true";
         }
         Ok(())
@@ -168,7 +169,7 @@ fn name(raw: &[u8]) -> Result<Box<str>, BadBody> {
     if inside.len() > MAX_MODEL {
         return Err(BadBody::ModelTooLong);
     }
-    Ok(json::decode(inside).ok_or(BadBody::ModelNotText)?.into())
+    Ok(decode(inside).ok_or(BadBody::ModelNotText)?.into())
 }
 
 #[cfg(test)]
@@ -282,7 +283,7 @@ mod tests {
             prop_assert_eq!(peek.members.len(), object.len());
             prop_assert_eq!(peek.object.of(text.as_bytes()), text.as_bytes());
             for (member, (key, value)) in peek.members.iter().zip(&object) {
-                prop_assert!(json::says(member.key.of(text.as_bytes()), key));
+                prop_assert!(says(member.key.of(text.as_bytes()), key));
                 let value = value.to_string();
                 prop_assert_eq!(member.value.of(text.as_bytes()), value.as_bytes());
             }

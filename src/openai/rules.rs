@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Number, Value};
 
-use super::json;
+use super::text::decode;
 
 /// Compiled changes to the members of one object.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ impl Limit {
     /// Whether the JSON value `raw` is a number above the bound, or a string that says one: vLLM reads `"5"` as 5.
     pub(super) fn exceeded_by_json(&self, raw: &[u8]) -> bool {
         match raw {
-            [b'"', inside @ .., b'"'] => json::decode(inside).is_some_and(|text| self.exceeded_by_text(&text)),
+            [b'"', inside @ .., b'"'] => decode(inside).is_some_and(|text| self.exceeded_by_text(&text)),
             [b'-' | b'0'..=b'9', ..] => std::str::from_utf8(raw).is_ok_and(|text| self.exceeded_by(text)),
             _ => false,
         }
@@ -140,7 +140,7 @@ impl Rules {
 
     /// The position of the rule for the key with the inside `raw`, escapes and all.
     pub(super) fn find(&self, raw: &[u8]) -> Option<usize> {
-        if raw.contains(&b'\\') { self.find_text(&json::decode(raw)?) } else { self.find_bytes(raw) }
+        if raw.contains(&b'\\') { self.find_text(&decode(raw)?) } else { self.find_bytes(raw) }
     }
 
     /// The position of the rule for `key`.

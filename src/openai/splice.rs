@@ -8,6 +8,7 @@ use super::Peek;
 use super::json::{Fault, Member, Scanner, Span};
 use super::patch::{Edit, Edits, apply};
 use super::rules::{Fill, Limit, Present, Rules};
+use super::text::says;
 
 /// Beyond this many edits earlier duplicates of a nested key stay: the last one counts anyway, and the list stays small.
 const MAX_EDITS: usize = 16_384;
@@ -78,7 +79,7 @@ fn object<'a>(
     rules: &'a Rules,
     rename: Option<&'a Fill>,
 ) {
-    // Of members with one key the last counts: find it first. No key begins at offset 0, its object does.
+    // Of members with one key the last counts: find it first. 0 is "not seen": before any key there is a brace.
     let mut last: SmallVec<[u32; 16]> = SmallVec::from_elem(0, rules.nodes().len());
     members.each(body, span, |member| {
         if let Some(last) = rules.find(member.key.of(body)).and_then(|index| last.get_mut(index)) {
@@ -89,7 +90,7 @@ fn object<'a>(
     let mut rename_left = rename;
     members.each(body, span, |member| {
         let key = member.key.of(body);
-        if rename.is_some() && super::json::says(key, "model") {
+        if rename.is_some() && says(key, "model") {
             list.keep(member);
             list.replace(body, member.value, rename_left.take().map(Fill::value));
             return;
@@ -186,7 +187,6 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::openai::json::says;
     use crate::openai::peek;
     use crate::openai::testing::{Settings, object, settings};
 

@@ -2,7 +2,8 @@
 
 use memchr::memmem;
 
-use super::json::{Fault, Scanner, says};
+use super::json::{Fault, Scanner};
+use super::text::says;
 
 /// Real `usage` objects have some 300 bytes; what is longer is something else of that name.
 const MAX_OBJECT: usize = 4096;
