@@ -1,0 +1,273 @@
+//! From start to end: loading, readiness, signals, the last requests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Args, Settings};
+use super::conn::{ConnHandle, SimListener};
+use super::engine::{Engine, Stats};
+use super::faults::{Boot, Orphan};
+use super::{log, server};
+
+/// How long aborted answers may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long an orphan lives if nobody ends it.
+const ORPHAN_SECONDS: &str = "600";
+
+/// Runs `enginehouse sim` until a signal ends it. Returns the exit code a vLLM would have had.
+pub async fn run(args: Args) -> ExitCode {
+    let settings = match args.settle(|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(why) => {
+            log::raw(&format!("enginehouse sim: error: {why}"));
+            return ExitCode::from(2);
+        }
+    };
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut term), Ok(mut interrupt)) = signals else {
+        log::raw("enginehouse sim: error: the system gives no signals to wait for.");
+        return ExitCode::FAILURE;
+    };
+    let boot = settings.boot.clone();
+    announce(&settings);
+    start_orphan(&boot);
+    let loaded = tokio::select! {
+        loaded = load(&boot, &settings) => loaded,
+        () = ended(&mut term, &mut interrupt, boot.ignore_term || boot.swallow_term) => Err(ExitCode::from(143)),
+    };
+    if let Err(code) = loaded {
+        return code;
+    }
+    let (host, port) = (settings.args.host.clone(), settings.args.port);
+    let tcp = match TcpListener::bind((host.as_str(), port)).await {
+        Ok(tcp) => tcp,
+        Err(why) => {
+            log::raw(&format!(
+                "OSError: cannot listen on {host}:{port}: {why}. Choose another --port (0 takes a free one)."
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    let patience = Duration::from_secs(settings.args.shutdown_timeout);
+    let running = match Running::start(settings, tcp) {
+        Ok(running) => running,
+        Err(why) => {
+            log::raw(&format!("OSError: the listening socket is gone: {why}."));
+            return ExitCode::FAILURE;
+        }
+    };
+    running.announce();
+    ended(&mut term, &mut interrupt, boot.ignore_term).await;
+    if let Some(delay) = boot.slow_term {
+        sleep(delay).await;
+    }
+    log::info("launcher.py:254", "[shutdown] API server: shutdown triggered");
+    running.stop(patience).await;
+    log::raw("INFO:     Application shutdown complete.");
+    ExitCode::SUCCESS
+}
+
+/// Starts an engine inside this process, with flags as `enginehouse sim` takes them, without loading time or signals.
+///
+/// # Errors
+/// The flags contradict each other, or the address cannot be bound.
+pub async fn start(args: Args) -> io::Result<Running> {
+    let settings = args.settle(|_| None).map_err(io::Error::other)?;
+    let tcp = TcpListener::bind((settings.args.host.as_str(), settings.args.port)).await?;
+    Running::start(settings, tcp)
+}
+
+/// The same on a listener that is there already; `--host` and `--port` count for nothing.
+///
+/// # Errors
+/// The flags contradict each other, or the listener has no address.
+pub fn start_on(args: Args, listener: TcpListener) -> io::Result<Running> {
+    Running::start(args.settle(|_| None).map_err(io::Error::other)?, listener)
+}
+
+/// An engine that serves. Dropped, it dies as by SIGKILL: its port refuses and its connections are cut.
+pub struct Running {
+    addr: SocketAddr,
+    engine: Arc<Engine>,
+    server: JoinHandle<io::Result<()>>,
+    closing: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Running {
+    fn start(settings: Settings, tcp: TcpListener) -> io::Result<Self> {
+        let addr = tcp.local_addr()?;
+        let engine = Arc::new(Engine::new(settings));
+        let (closing, cut) = (CancellationToken::new(), CancellationToken::new());
+        let listener = SimListener {
+            tcp,
+            stats: Arc::clone(&engine.stats),
+            keep_alive: engine.settings.keep_alive,
+            cut: cut.clone(),
+        };
+        let service = server::router(Arc::clone(&engine)).into_make_service_with_connect_info::<ConnHandle>();
+        let stop = closing.clone().cancelled_owned();
+        let server = tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await });
+        Ok(Self { addr, engine, server, closing, cut })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its base URL, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Its counters, which stay readable after its end.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.engine.stats)
+    }
+
+    /// Ends as on SIGTERM: requests in flight have `patience` to finish, then they are aborted.
+    pub async fn stop(mut self, patience: Duration) {
+        if !patience.is_zero() {
+            self.engine.draining.store(true, Ordering::SeqCst);
+            let scheduler = &self.engine.scheduler;
+            let idle = async {
+                while scheduler.running() + scheduler.waiting() > 0 {
+                    scheduler.idle().await;
+                    // Those that wait start now that others ended.
+                    tokio::task::yield_now().await;
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let _ = timeout(patience, idle).await;
+        }
+        self.engine.scheduler.abort_all();
+        self.closing.cancel();
+        let _ = timeout(LAST_WORDS, &mut self.server).await;
+    }
+
+    fn announce(&self) {
+        let host = &self.engine.settings.args.host;
+        log::info("entry.py:140", &format!("Starting vLLM server on http://{host}:{}", self.addr.port()));
+        log::info("launcher.py:186", "Available routes are:");
+        for (path, methods) in server::routes(&self.engine) {
+            log::info("launcher.py:195", &format!("Route: {path}, Methods: {methods}"));
+        }
+        log::raw(&format!("INFO:     Started server process [{}]", std::process::id()));
+        log::raw("INFO:     Waiting for application startup.");
+        log::raw("INFO:     Application startup complete.");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.cut.cancel();
+    }
+}
+
+async fn ended(term: &mut Signal, interrupt: &mut Signal, deaf: bool) {
+    loop {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if !deaf {
+            return;
+        }
+    }
+}
+
+fn announce(settings: &Settings) {
+    log::info("api_utils.py:347", "");
+    log::info("api_utils.py:347", "       █     █     █▄   ▄█");
+    log::info("api_utils.py:347", &format!(" ▄▄ ▄█ █     █     █ ▀▄▀ █  version {} (simulated)", super::VERSION));
+    log::info("api_utils.py:347", &format!("  █▄█▀ █     █     █     █  model   {}", settings.root));
+    log::info("api_utils.py:347", "   ▀▀  ▀▀▀▀▀ ▀▀▀▀▀ ▀     ▀");
+    let gpus = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "(unset)".into());
+    log::info(
+        "api_utils.py:286",
+        &format!("non-default args: {{'model_tag': '{}', 'served_model_name': {:?}}}", settings.root, settings.names),
+    );
+    log::info("system_utils.py:255", &format!("CUDA_VISIBLE_DEVICES={gpus}"));
+    log::info("model.py:2152", &format!("Using max model len {}", settings.args.max_model_len));
+}
+
+async fn load(boot: &Boot, settings: &Settings) -> Result<(), ExitCode> {
+    let model = &settings.root;
+    log::from(
+        "EngineCore",
+        "INFO",
+        "core.py:133",
+        &format!("Initializing a V1 LLM engine (v{}) with config: model='{model}'", super::VERSION),
+    );
+    log::from("Worker", "INFO", "gpu_model_runner.py:68", &format!("Starting to load model {model}..."));
+    if let Some(exit) = boot.exit_while_loading {
+        sleep(exit.after).await;
+        out_of_memory();
+        return Err(ExitCode::from(exit.code));
+    }
+    if boot.never_ready {
+        return std::future::pending().await;
+    }
+    sleep(boot.ready_after).await;
+    let seconds = boot.ready_after.as_secs_f64();
+    log::from("Worker", "INFO", "default_loader.py:501", &format!("Loading weights took {seconds:.2} seconds"));
+    log::from(
+        "EngineCore",
+        "INFO",
+        "kv_cache_utils.py:2327",
+        &format!(
+            "GPU KV cache size: {} tokens",
+            settings.args.max_model_len.saturating_mul(settings.concurrency.min(64))
+        ),
+    );
+    log::from("EngineCore", "INFO", "core.py:402", "init engine (profile, create kv cache, warmup model) took 0.01 s");
+    Ok(())
+}
+
+/// The last lines of a vLLM that found no room.
+fn out_of_memory() {
+    let error = |line: &str| log::from("EngineCore", "ERROR", "core.py:1137", line);
+    error("EngineCore failed to start.");
+    error("Traceback (most recent call last):");
+    error("  File \"vllm/v1/worker/gpu_worker.py\", line 301, in load_model");
+    error(
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB. GPU 0 has a total capacity of 79.11 GiB \
+         of which 1.02 GiB is free.",
+    );
+    log::raw("Traceback (most recent call last):");
+    log::raw("  File \"vllm/entrypoints/cli/main.py\", line 120, in main");
+    log::raw("    args.dispatch_function(args)");
+    log::raw(
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_0': 1}",
+    );
+}
+
+/// A child nobody waits for, as vLLM's engine core is when the API server is killed.
+fn start_orphan(boot: &Boot) {
+    let Some(place) = boot.orphan else { return };
+    let mut command = Command::new("sleep");
+    command.arg(ORPHAN_SECONDS);
+    if place == Orphan::OwnGroup {
+        command.process_group(0);
+    }
+    match command.spawn() {
+        Ok(child) => log::info("core.py:1", &format!("orphan started, pid {}", child.id())),
+        Err(why) => log::info("core.py:1", &format!("no orphan could be started: {why}")),
+    }
+}

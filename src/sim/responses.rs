@@ -1,0 +1,185 @@
+//! `POST /v1/responses`: plain and as named events.
+
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::chat::{last_user_text, prompt_tokens};
+use super::errors::Fail;
+use super::fields::Fields;
+use super::generate::{Ask, Reply, collect, random_id};
+use super::metrics::Finish;
+use super::params::Params;
+use super::stream::{Events, Framing};
+use super::tokens;
+
+/// Answers a request of the Responses API. (Thoughts are not shown apart here.)
+pub(super) async fn responses(ask: &Ask) -> Result<Reply, Fail> {
+    let fields = ask.fields()?;
+    fields.require(&["input"])?;
+    let params = Params::read(&fields, &["max_output_tokens"], &ask.engine)?;
+    let head = ask.head(&fields)?;
+    let messages: Vec<Value> = match fields.get("input") {
+        Some(Value::Array(items)) => items.clone(),
+        Some(Value::String(text)) => vec![json!({ "role": "user", "content": text })],
+        _ => return Err(Fail::missing(&["input"], fields.0.len())),
+    };
+    let instructions = fields.text("instructions")?.map_or(0, tokens::count);
+    let prompt = prompt_tokens(&messages, &params) + instructions;
+    let room = params.room(prompt, &ask.engine)?;
+    Params::check_sampling(&fields)?;
+    let mut answers = vec![Answer::to(&last_user_text(&messages), &params, 0, false, ask.pace.tokens, room)];
+    let run = ask.enqueue(&params, prompt, &answers)?;
+    let sheet = Sheet {
+        base: base(&fields, &format!("resp_{}", head.id), head.created, &head.model, &params),
+        item: format!("msg_{}", random_id()),
+        prompt,
+    };
+    if params.stream {
+        let answer = answers.remove(0);
+        return Ok(Reply::Stream(
+            Box::new(run),
+            Box::new(Named { sheet, answer, number: 0, generated: 0, aborted: false }),
+        ));
+    }
+    collect(run, &mut answers).await;
+    let answer = &answers[0];
+    Ok(Reply::Json(sheet.whole(&answer.text(0, answer.count), answer.count, answer.finish)))
+}
+
+/// A response without what only its end can tell.
+fn base(fields: &Fields, id: &str, created: u64, model: &str, params: &Params) -> Value {
+    let given = |name: &str, default: Value| fields.get(name).cloned().unwrap_or(default);
+    let tools = given("tools", json!([]));
+    let choice = if tools.as_array().is_some_and(|tools| !tools.is_empty()) { "auto" } else { "none" };
+    json!({
+        "id": id, "created_at": created, "incomplete_details": null, "instructions": given("instructions", Value::Null),
+        "metadata": given("metadata", Value::Null), "model": model, "object": "response", "output": [],
+        "parallel_tool_calls": given("parallel_tool_calls", true.into()),
+        "temperature": fields.float("temperature").ok().flatten().unwrap_or(1.0),
+        "tool_choice": given("tool_choice", choice.into()), "tools": tools,
+        "top_p": fields.float("top_p").ok().flatten().unwrap_or(1.0), "background": false,
+        "max_output_tokens": params.max_tokens, "max_tool_calls": null,
+        "previous_response_id": given("previous_response_id", Value::Null), "prompt": null,
+        "reasoning": given("reasoning", Value::Null), "service_tier": "auto", "status": "in_progress",
+        "text": given("text", Value::Null), "top_logprobs": null, "truncation": "disabled", "usage": null,
+        "user": given("user", Value::Null), "presence_penalty": 0.0, "frequency_penalty": 0.0,
+        "kv_transfer_params": null, "ec_transfer_params": null, "input_messages": null, "output_messages": null,
+    })
+}
+
+/// What a response says of itself, from its first event to its last.
+struct Sheet {
+    base: Value,
+    item: String,
+    prompt: usize,
+}
+
+impl Sheet {
+    fn part(text: &str, logprobs: Value) -> Value {
+        json!({ "annotations": [], "text": text, "type": "output_text", "logprobs": logprobs })
+    }
+
+    fn item(&self, text: Option<&str>) -> Value {
+        let content: Vec<Value> = text.map(|text| Self::part(text, Value::Null)).into_iter().collect();
+        let status = if text.is_some() { "completed" } else { "in_progress" };
+        json!({
+            "id": self.item, "content": content, "role": "assistant", "status": status, "type": "message", "phase": null,
+        })
+    }
+
+    fn whole(&self, text: &str, tokens: usize, finish: Finish) -> Value {
+        let mut whole = self.base.clone();
+        let (status, why) = match finish {
+            Finish::Stop => ("completed", Value::Null),
+            Finish::Length => ("incomplete", json!({ "reason": "max_output_tokens" })),
+            Finish::Abort => ("cancelled", Value::Null),
+        };
+        whole["status"] = status.into();
+        whole["incomplete_details"] = why;
+        whole["output"] = json!([self.item(Some(text))]);
+        whole["usage"] = json!({
+            "input_tokens": self.prompt,
+            "input_tokens_details": {
+                "cached_tokens": 0, "cache_write_tokens": 0, "input_tokens_per_turn": [], "cached_tokens_per_turn": [],
+            },
+            "output_tokens": tokens,
+            "output_tokens_details": {
+                "reasoning_tokens": 0, "tool_output_tokens": 0, "output_tokens_per_turn": [],
+                "tool_output_tokens_per_turn": [],
+            },
+            "total_tokens": self.prompt + tokens,
+        });
+        whole
+    }
+}
+
+/// `response.…` events.
+struct Named {
+    sheet: Sheet,
+    answer: Answer,
+    number: usize,
+    generated: usize,
+    aborted: bool,
+}
+
+impl Named {
+    fn send(&mut self, out: &mut Events, kind: &str, mut value: Value) {
+        value["sequence_number"] = self.number.into();
+        value["type"] = kind.into();
+        self.number += 1;
+        out.named(kind, &value);
+    }
+}
+
+impl Framing for Named {
+    fn open(&mut self, out: &mut Events) {
+        let base = self.sheet.base.clone();
+        self.send(out, "response.created", json!({ "response": base }));
+        self.send(out, "response.in_progress", json!({ "response": base }));
+        let (item, id) = (self.sheet.item(None), self.sheet.item.clone());
+        self.send(out, "response.output_item.added", json!({ "item": item, "output_index": 0 }));
+        let part = Sheet::part("", json!([]));
+        self.send(
+            out,
+            "response.content_part.added",
+            json!({ "content_index": 0, "item_id": id, "output_index": 0, "part": part }),
+        );
+    }
+
+    fn step(&mut self, at: usize, abort: bool, out: &mut Events) -> usize {
+        self.aborted = abort;
+        self.generated += 1;
+        let delta = json!({
+            "content_index": 0, "delta": self.answer.token(at), "item_id": self.sheet.item, "logprobs": [],
+            "output_index": 0,
+        });
+        self.send(out, "response.output_text.delta", delta);
+        1
+    }
+
+    fn close(&mut self, out: &mut Events) {
+        if self.generated == 0 {
+            return;
+        }
+        let text = self.answer.text(0, self.generated);
+        let (item, id) = (self.sheet.item(Some(&text)), self.sheet.item.clone());
+        let done = json!({ "content_index": 0, "item_id": id, "logprobs": [], "output_index": 0 });
+        let mut text_done = done.clone();
+        text_done["text"] = text.clone().into();
+        self.send(out, "response.output_text.done", text_done);
+        let part = Sheet::part(&text, Value::Null);
+        self.send(
+            out,
+            "response.content_part.done",
+            json!({ "content_index": 0, "item_id": id, "output_index": 0, "part": part }),
+        );
+        self.send(out, "response.output_item.done", json!({ "item": item, "output_index": 0 }));
+        let finish = if self.aborted { Finish::Abort } else { self.answer.finish };
+        let whole = self.sheet.whole(&text, self.generated, finish);
+        self.send(out, "response.completed", json!({ "response": whole }));
+    }
+
+    fn finish(&self) -> Finish {
+        self.answer.finish
+    }
+}
