@@ -3,13 +3,14 @@
 pub mod check;
 pub mod schema;
 mod serve;
+mod sim;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sim;
+use crate::sim::Args as SimArgs;
 
 /// One OpenAI-compatible endpoint in front of a house full of vLLM engines.
 #[derive(Debug, Parser)]
@@ -37,7 +38,7 @@ enum Command {
     /// Print the JSON Schema of the configuration
     Schema,
     /// Run a simulated engine: answers like `vllm serve`, needs no GPU
-    Sim(Box<sim::Args>),
+    Sim(Box<SimArgs>),
 }
 
 /// Runs the command line.
@@ -47,6 +48,6 @@ pub fn main() -> ExitCode {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
         Command::Check { file } => check::run(&file),
         Command::Schema => schema::run(),
-        Command::Sim(args) => sim::main(*args),
+        Command::Sim(args) => sim::run(*args),
     }
 }

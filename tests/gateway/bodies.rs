@@ -82,8 +82,8 @@ async fn byte_for_byte_in_every_framing_and_size() {
         for framing in ["length", "chunked", "expect", "h2 length", "h2"] {
             assert_eq!(send(&gateway, framing, &body).await, 200, "{framing} {size}");
             let seen = sim.last_request().await;
-            assert_eq!(seen["length"], body.len(), "{framing} {size}");
-            assert_eq!(seen["fnv1a"], fnv(&body), "{framing} {size}: not the bytes that were sent");
+            assert_eq!(seen["body_length"], body.len(), "{framing} {size}");
+            assert_eq!(seen["body_fnv1a64"], fnv(&body), "{framing} {size}: not the bytes that were sent");
             assert_eq!(seen["target"], "/v1/chat/completions?trace=1&x=%20", "{framing}");
         }
     }
@@ -112,7 +112,7 @@ async fn the_largest_body_is_held_at_most_twice() {
         assert!(times < 2.2, "{framing}: {times:.2} times");
     }
     let seen = sim.last_request().await;
-    assert_eq!(seen["length"], large.len() + 3 + ",\"temperature\":0".len());
+    assert_eq!(seen["body_length"], large.len() + 3 + ",\"temperature\":0".len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +127,7 @@ async fn gzip_is_decoded_and_forwarded_plain() {
     let reply = request.header("content-encoding", "gzip").body(encoder.finish().expect("gzip")).send().await;
     assert_eq!(reply.expect("answered").status(), 200);
     let seen = sim.last_request().await;
-    assert_eq!(seen["fnv1a"], fnv(&plain));
+    assert_eq!(seen["body_fnv1a64"], fnv(&plain));
     let headers = seen["headers"].as_array().expect("headers");
     assert!(!headers.iter().any(|pair| pair[0] == "content-encoding"), "{headers:?}");
 }
