@@ -44,25 +44,30 @@ impl Process {
             .args(["-c", core, program])
             .args(args)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("taskset {program}: {error}"));
         Self(child)
     }
 
-    /// Reads its log until a line has an address after `mark`, and goes on reading in the background.
-    fn address(&mut self, mark: &str) -> SocketAddr {
-        let mut lines = BufReader::new(self.0.stderr.take().expect("stderr")).lines();
-        let address = loop {
-            let line = lines.next().expect("a line with an address").expect("UTF-8");
-            let Some(at) = line.find(mark) else { continue };
-            let rest = &line[at + mark.len()..];
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
-            break rest[..end].parse().expect("an address");
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        address
+    /// Reads what it says until a line has an address after `mark`, and goes on reading in the background.
+    fn address(&mut self, mark: &'static str) -> SocketAddr {
+        let (send, receive) = std::sync::mpsc::channel();
+        let outputs: [Box<dyn Read + Send>; 2] =
+            [Box::new(self.0.stdout.take().expect("stdout")), Box::new(self.0.stderr.take().expect("stderr"))];
+        for output in outputs {
+            let send = send.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let Some(at) = line.find(mark) else { continue };
+                    let rest = &line[at + mark.len()..];
+                    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+                    let _ = send.send(rest[..end].parse().expect("an address"));
+                }
+            });
+        }
+        receive.recv_timeout(Duration::from_secs(20)).expect("a line with an address")
     }
 
     /// CPU time of the process and its children that are named, in seconds.
@@ -111,7 +116,8 @@ fn nginx(folder: &Path, engine: SocketAddr) -> Option<(Process, SocketAddr)> {
     );
     let file = folder.join("nginx.conf");
     std::fs::write(&file, conf).expect("written");
-    let process = Process::start("0", "nginx", &["-c", file.to_str().expect("UTF-8"), "-p", folder.to_str().expect("UTF-8")]);
+    let process =
+        Process::start("0", "nginx", &["-c", file.to_str().expect("UTF-8"), "-p", folder.to_str().expect("UTF-8")]);
     reachable(address);
     Some((process, address))
 }
@@ -129,7 +135,12 @@ fn gateway(folder: &Path, engine: SocketAddr) -> (Process, SocketAddr) {
     let mut process = Process::start("0", env!("CARGO_BIN_EXE_enginehouse"), &args);
     let address = process.address("serving http://");
     let since = Instant::now();
-    while exchange(&mut TcpStream::connect(address).expect("connected"), b"GET /readyz HTTP/1.1\r\nhost: b\r\n\r\n", &mut Vec::new()) != 200 {
+    while exchange(
+        &mut TcpStream::connect(address).expect("connected"),
+        b"GET /readyz HTTP/1.1\r\nhost: b\r\n\r\n",
+        &mut Vec::new(),
+    ) != 200
+    {
         assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not ready");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -146,9 +157,14 @@ fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> u16
         let read = stream.read(&mut piece).expect("read");
         assert!(read > 0, "closed early: {}", String::from_utf8_lossy(buffer));
         buffer.extend_from_slice(&piece[..read]);
-        if whole.is_none() && let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n") {
+        if whole.is_none()
+            && let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n")
+        {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse::<usize>().ok());
+            let length = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.trim().parse::<usize>().ok());
             whole = Some(length.map(|length| end + 4 + length));
         }
         match whole {
@@ -161,7 +177,8 @@ fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> u16
 }
 
 fn request(model: &str, size: usize, stream: bool) -> Vec<u8> {
-    let mut body = format!("{{\"model\":\"{model}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"");
+    let mut body =
+        format!("{{\"model\":\"{model}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"");
     while body.len() < size {
         body.push_str("All work and no play makes a dull day. ");
     }

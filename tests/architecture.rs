@@ -98,7 +98,8 @@ fn no_arrow_points_up() {
 
 #[test]
 fn the_reader_of_imports_sees_groups() {
-    let text = "use crate::{ids::Name, engines::{House, Pool}, secret};\n// use crate::cli;\nlet x = crate::sim::run();";
+    let text =
+        "use crate::{ids::Name, engines::{House, Pool}, secret};\n// use crate::cli;\nlet x = crate::sim::run();";
     assert_eq!(used(text), ["ids", "engines", "secret", "sim"]);
 }
 

@@ -40,8 +40,12 @@ pub enum AppError {
 
 fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => ". Another process has it: stop that one (`ss -ltnp` names it) or choose another port.",
-        std::io::ErrorKind::PermissionDenied => ". Ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it.",
+        std::io::ErrorKind::AddrInUse => {
+            ". Another process has it: stop that one (`ss -ltnp` names it) or choose another port."
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it."
+        }
         std::io::ErrorKind::AddrNotAvailable => ". This machine has no such address.",
         _ => ".",
     }

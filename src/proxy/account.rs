@@ -16,7 +16,8 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Erro
         replay::restore(session, &slot);
     }
     let took = ctx.started.elapsed();
-    let gone = error.is_some_and(|error| error.esource() == &ErrorSource::Downstream && ctx.error == Some("client_gone"));
+    let gone =
+        error.is_some_and(|error| error.esource() == &ErrorSource::Downstream && ctx.error == Some("client_gone"));
     let written = session.response_written().map(|head| head.status.as_u16());
     let status = match written.filter(|status| *status >= 200) {
         _ if gone => CLIENT_GONE,

@@ -23,6 +23,9 @@ use crate::openai::ApiError;
 /// `BODY_BUF_LIMIT` of pingora-core 0.9.1 (protocols/http/v1/common.rs).
 const RETRY_BUFFER: usize = 64 * 1024;
 
+/// Room behind a body, so that the usual rules are applied without copying it.
+const SPARE: usize = 1024;
+
 /// First allocation for a body of unknown length.
 const FIRST_GUESS: usize = 16 * 1024;
 
@@ -69,7 +72,7 @@ async fn collect(
     limit: usize,
     held: &mut Held,
 ) -> Result<BytesMut, Refusal> {
-    let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS));
+    let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
         if length.is_none_or(|length| length - body.len() <= RETRY_BUFFER) {
             session.enable_retry_buffering();
@@ -88,10 +91,13 @@ async fn collect(
             Ok(None) => return Ok(body),
             Err(error) => {
                 return Err(match error.etype() {
-                    ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | ErrorType::ReadTimedout => {
-                        Refusal::Gone(error.into_down())
+                    ErrorType::ConnectionClosed
+                    | ErrorType::ReadError
+                    | ErrorType::H2Error
+                    | ErrorType::ReadTimedout => Refusal::Gone(error.into_down()),
+                    _ => {
+                        ApiError::invalid(400, "invalid_framing", "The request body is not framed as HTTP says.").into()
                     }
-                    _ => ApiError::invalid(400, "invalid_framing", "The request body is not framed as HTTP says.").into(),
                 });
             }
         }
@@ -141,7 +147,7 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
 }
 
 fn inflate(body: &[u8], limit: usize) -> Result<BytesMut, ApiError> {
-    let mut plain = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
+    let mut plain = Vec::with_capacity(body.len().saturating_mul(4).min(limit) + SPARE);
     // One byte over the limit is enough to know.
     let mut decoder = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
     match decoder.read_to_end(&mut plain) {

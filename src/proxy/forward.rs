@@ -6,9 +6,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::Shared;
 use super::context::Context;
 use super::pick::{give_up, has_another, is_clean};
-use super::Shared;
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
 pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {

@@ -26,7 +26,9 @@ pub(super) async fn answer(
     let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
         (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(&head.method) => {
             let message = format!("{path} takes GET, not {}.", head.method);
-            return Err(ApiError { allow: Some("GET, HEAD"), ..ApiError::invalid(405, "method_not_allowed", message) }.into());
+            return Err(
+                ApiError { allow: Some("GET, HEAD"), ..ApiError::invalid(405, "method_not_allowed", message) }.into()
+            );
         }
         (MODELS, _) => list(&shared.table()),
         (_, Some(id)) if !id.is_empty() => one(&shared.table(), id)?,

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::{Method, header};
+use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use pingora::Result;
 
 use super::context::Context;
 use crate::openai::ApiError;

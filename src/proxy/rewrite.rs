@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pingora::proxy::Session;
 
 use super::context::Context;
@@ -51,7 +51,6 @@ fn aim(
     match &peeked {
         Peeked::Json(peek) => {
             openai::rewrite(&mut body, peek, &target.rules, Some(&served));
-            body.advance(peek.start());
         }
         Peeked::Form(peek) => {
             openai::rewrite_form(&mut body, peek, &target.rules, Some(&served));

@@ -108,12 +108,16 @@ fn explain(error: &Error, ctx: &Context) -> ApiError {
             "engine_timeout",
             format!("No sign of life from {engine} for longer than timeouts.read; the request was given up."),
         ),
-        ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectError | ErrorType::ConnectNoRoute => {
+        ErrorType::ConnectTimedout
+        | ErrorType::ConnectRefused
+        | ErrorType::ConnectError
+        | ErrorType::ConnectNoRoute => {
             let message = format!("{engine} cannot be reached ({}).", what.as_str());
             ApiError::unavailable(502, "engine_unreachable", message).retry_after(1)
         }
         _ => {
-            let message = format!("The connection to {engine} broke before its answer was complete ({}).", what.as_str());
+            let message =
+                format!("The connection to {engine} broke before its answer was complete ({}).", what.as_str());
             ApiError::unavailable(502, "engine_died", message).retry_after(1)
         }
     }

@@ -56,12 +56,7 @@ impl Table {
                 Some(Target {
                     pool: house.pool(&route.model)?.clone(),
                     balance: config.models[at].balance,
-                    rules: Rules::compile(
-                        &settings.remove,
-                        &settings.defaults,
-                        &settings.limits,
-                        &settings.overrides,
-                    ),
+                    rules: Rules::compile(&settings.remove, &settings.defaults, &settings.limits, &settings.overrides),
                     meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
                     budget: budgets[at].clone(),
                     route: route.clone(),

@@ -19,9 +19,9 @@ fn body(size: usize) -> Vec<u8> {
 }
 
 fn fnv(bytes: &[u8]) -> String {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }
 
@@ -59,7 +59,8 @@ async fn send(gateway: &Gateway, framing: &str, body: &[u8]) -> u16 {
             let url = gateway.url("/v1/chat/completions?trace=1&x=%20");
             let request = client.post(url).header("content-type", "application/json");
             let request = if framing == "h2" {
-                let pieces: Vec<_> = body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
+                let pieces: Vec<_> =
+                    body.chunks(10_000).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
                 request.body(reqwest::Body::wrap_stream(futures::stream::iter(pieces)))
             } else {
                 request.body(body.to_vec())

@@ -1,5 +1,7 @@
 //! The real binary over simulated engines as real processes, all on loopback.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
+
 mod support;
 
 mod bodies;

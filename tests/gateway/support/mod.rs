@@ -3,5 +3,5 @@
 mod client;
 mod process;
 
-pub use client::{Reply, Wire, chat, http};
+pub use client::{Wire, chat, http};
 pub use process::{Gateway, Sim, eventually};

@@ -247,8 +247,8 @@ impl Sim {
             .spawn()
             .expect("engine started");
         let log = Arc::<Mutex<String>>::default();
-        drop(follow(child.stdout.take().expect("stdout"), log.clone()));
-        let lines = follow(child.stderr.take().expect("stderr"), log.clone());
+        drop(follow(child.stderr.take().expect("stderr"), log.clone()));
+        let lines = follow(child.stdout.take().expect("stdout"), log.clone());
         let mut address = None;
         wait_for(&lines, &log, |line| {
             if line.contains("server on http://") {
