@@ -196,3 +196,14 @@ async fn every_other_endpoint_answers() {
     let heard: Value = heard.json().await.unwrap();
     assert!(heard["text"].as_str().unwrap().starts_with("I heard 12345 bytes of a.wav (model=tiny"), "{heard}");
 }
+
+#[tokio::test]
+async fn a_stop_without_patience_aborts_streams_properly() {
+    let engine = engine(&["--gap", "60s"]).await;
+    let mut stream = chat(&engine, &question(&json!({ "stream": true }))).send().await.unwrap();
+    stream.chunk().await.unwrap();
+    let began = std::time::Instant::now();
+    let (_, (text, broke)) = tokio::join!(engine.stop(Duration::ZERO), drain(stream));
+    assert!(!broke && text.contains(r#""finish_reason":"abort""#) && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}

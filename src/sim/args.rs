@@ -133,8 +133,8 @@ const IGNORED_SWITCHES: &[(&str, &str)] = switches![
 /// `GET /sim/stats` counts requests and aborts, `POST /sim/fault {"kind": "status:503;retry-after:2", "times": 1}`
 /// makes later requests fail.
 ///
-/// Faults of one request (header `x-sim-fault`, or `kind` above): status:CODE[;retry-after:S], hang, hang-after:EVENTS,
-/// die-after:EVENTS, exit-after:EVENTS, reset, malformed, slow-header[:DURATION]. Headers x-sim-ttft, x-sim-gap and
+/// Faults of one request (header `x-sim-fault`, or `kind` above): `status:CODE[;retry-after:S]`, hang, hang-after:EVENTS,
+/// die-after:EVENTS, exit-after:EVENTS, reset, malformed, `slow-header[:DURATION]`. Headers x-sim-ttft, x-sim-gap and
 /// x-sim-tokens override --ttft, --gap and --tokens for one request.
 ///
 /// Start-up and exit faults (--ready-after … --slow-term) can also be given as ENGINEHOUSE_SIM_FAULTS, separated by
