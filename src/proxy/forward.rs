@@ -1,6 +1,5 @@
 //! One attempt: the request as the engine gets it, and what to do when it fails before an answer began.
 
-use bytes::Bytes;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -18,7 +17,7 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     if ctx.decoded {
         request.remove_header(&header::CONTENT_ENCODING);
     }
-    request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
+    request.insert_header(header::CONTENT_LENGTH, ctx.length)?;
     request.insert_header(header::HOST, &**lease.authority())?;
     request.insert_header("x-request-id", &ctx.id)?;
     if let Some(key) = &lease.address.api_key {
@@ -34,15 +33,6 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
         request.set_uri(uri);
     }
     ctx.ours.stop();
-    Ok(())
-}
-
-/// The body for this attempt: called once, with what was left in the retry buffer.
-pub(super) fn body(body: &mut Option<Bytes>, end: bool, ctx: &Context) -> Result<()> {
-    if !end {
-        return Error::e_explain(ErrorType::InternalError, "the request body came in more than one piece");
-    }
-    *body = Some(ctx.body.clone());
     Ok(())
 }
 

@@ -216,7 +216,9 @@ impl Drop for Gateway {
         end(&mut self.child);
         if std::thread::panicking() {
             eprintln!("--- gateway log ---\n{}", self.log());
-            eprintln!("--- access log ---\n{}", self.access_log());
+            let access = self.access_log();
+            let last: Vec<_> = access.lines().rev().take(20).collect();
+            eprintln!("--- access log, last lines first ---\n{}", last.join("\n"));
         }
     }
 }
@@ -292,7 +294,9 @@ impl Drop for Sim {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- engine {} ---\n{}", self.address, self.log.lock().expect("kept"));
+            let log = self.log.lock().expect("kept");
+            let last: Vec<_> = log.lines().rev().take(10).collect();
+            eprintln!("--- engine {}, last lines first ---\n{}", self.address, last.join("\n"));
         }
     }
 }
