@@ -4,4 +4,4 @@ mod client;
 mod process;
 
 pub use client::{Wire, chat, http};
-pub use process::{Gateway, Sim, eventually};
+pub use process::{Gateway, Sim, eventually, group_members};

@@ -300,3 +300,18 @@ impl Drop for Sim {
         }
     }
 }
+
+/// Processes of a group that still run; zombies do not.
+pub fn group_members(group: u32) -> Vec<u32> {
+    let mut members = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // pid (comm) state ppid pgrp …
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        if fields[0] != "Z" && fields[2] == group.to_string() {
+            members.extend(head.split(' ').next().and_then(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    members
+}
