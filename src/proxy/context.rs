@@ -61,7 +61,10 @@ pub(crate) struct Context {
     pub(super) lease: Option<Lease>,
     pub(super) tried: SmallVec<[Arc<Engine>; 4]>,
     pub(super) reused: bool,
+    /// Further attempts, those included that found no engine at the other end.
     pub(super) retries: usize,
+    /// Further attempts that cost an engine something.
+    pub(super) resent: usize,
 
     /// The answer is a stream of events that we can read.
     pub(super) events: Option<SseScanner>,
@@ -94,6 +97,7 @@ impl Context {
             tried: SmallVec::new(),
             reused: false,
             retries: 0,
+            resent: 0,
             events: None,
             usage: None,
             first_event: None,
