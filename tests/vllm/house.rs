@@ -45,6 +45,8 @@ impl Setup {
             "source": self.model,
             "command": [self.vllm, "serve"],
             "start_timeout": format!("{}s", START.as_secs()),
+            // Less than the harness waits for the end of a gateway.
+            "stop_timeout": "20s",
             "args": {
                 "max-model-len": 512, "max-num-seqs": 4, "max-num-batched-tokens": 512, "block-size": 32,
                 "kv-cache-memory-bytes": 524_288, "enforce-eager": true, "dtype": "bfloat16", "seed": 0,
@@ -186,6 +188,16 @@ impl House {
         Answer { status: reply.status().as_u16(), body: reply.json().await.unwrap_or(Value::Null) }
     }
 
+    /// Tokens of the prompt of [`chat`], with thinking or without, as the engine says when it is asked directly.
+    pub async fn prompt_tokens(&self, thinking: bool) -> u32 {
+        let mut body = chat("tiny", 1);
+        body["chat_template_kwargs"] = json!({ "enable_thinking": thinking });
+        let reply = http().post(format!("{}/tokenize", self.engine)).json(&body).send().await.expect("answered");
+        let answer: Value = reply.json().await.expect("JSON");
+        let count = answer["count"].as_u64().unwrap_or_else(|| panic!("no count in {answer}"));
+        u32::try_from(count).expect("few tokens")
+    }
+
     /// A metric of the engine itself, summed over its labels.
     pub async fn engines_metric(&self, name: &str) -> f64 {
         let text = http().get(format!("{}/metrics", self.engine)).send().await.expect("engine").text().await;
@@ -248,7 +260,7 @@ fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
     samples.sum()
 }
 
-/// A chat request of 22 prompt tokens that runs to `max_tokens`.
+/// A chat request that runs to `max_tokens`.
 pub fn chat(model: &str, max_tokens: u32) -> Value {
     json!({
         "model": model, "max_tokens": max_tokens, "ignore_eos": true,

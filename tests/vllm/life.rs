@@ -50,7 +50,7 @@ pub async fn loading(setup: &Setup) -> House {
 }
 
 /// It becomes ready; a start that fails is told with its last log lines.
-pub async fn becomes_ready(house: &mut House) -> String {
+pub async fn becomes_ready(house: &House) -> String {
     let since = Instant::now();
     loop {
         let engine = House::describe(&house.gateway).await;
@@ -83,4 +83,30 @@ pub async fn stops(house: House) -> String {
     assert_eq!(gateway.ended().await, Some(0));
     assert_eq!(group.members(), [""; 0], "left behind");
     format!("the stream went on for {}, {processes} processes gone in {}", ms(streamed), ms(since.elapsed()))
+}
+
+/// The kernel kills vLLM's server in the middle of a stream: the caller is told within the stream, the next one with a
+/// status and the reason, and vLLM's other processes, which would live on and keep their memory, are ended.
+pub async fn dies(house: House) -> String {
+    let mut body = chat("tiny", 400);
+    body["stream"] = true.into();
+    let mut wire = house.wire("/v1/chat/completions", &body).await;
+    wire.read_until(b"\n\n").await;
+    let processes = house.group.members().len();
+    assert!(processes > 1, "only {processes} processes in the group: it would prove nothing");
+    let server = rustix::process::Pid::from_raw(house.group.0).expect("a process id");
+    rustix::process::kill_process(server, rustix::process::Signal::KILL).expect("killed");
+    let since = Instant::now();
+    let rest = String::from_utf8(wire.read_until(b"data: [DONE]\n\n").await).expect("UTF-8");
+    let told = since.elapsed();
+    assert!(rest.contains(r#""code":"engine_died""#), "{rest}");
+    crate::support::eventually("vLLM's other processes to be gone", || async {
+        house.group.members().is_empty().then_some(())
+    })
+    .await;
+    let swept = since.elapsed();
+    let answer = house.post("/v1/chat/completions", &chat("tiny", 5)).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (503, &Value::from("model_failed")), "{}", answer.body);
+    assert!(answer.body["error"]["message"].as_str().is_some_and(|text| text.contains("SIGKILL")), "{}", answer.body);
+    format!("the caller was told after {}, {processes} processes gone after {}", ms(told), ms(swept))
 }

@@ -1,8 +1,9 @@
 //! The real binary over a real vLLM that it starts, serves and stops itself: `ENGINEHOUSE_VLLM=/path/to/bin/vllm` and
 //! `ENGINEHOUSE_VLLM_MODEL=/path/to/model` (see `.ci/vllm`); skipped without them.
 //!
-//! A start of vLLM takes a minute of processor time, so all checks share one: a check is a function, and one test runs
-//! them in order. The expected token counts are those of the model that `make_tiny_model.py` makes.
+//! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and one test runs
+//! them in order. Only a stop while loading and a sudden death need starts
+//! of their own.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
@@ -23,10 +24,13 @@ fn a_real_vllm_is_started_served_and_stopped() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         step("a stop while it loads leaves nothing behind", life::stopped_while_loading(&setup)).await;
-        let mut house = step("it is loading, and says so", life::loading(&setup)).await;
-        step("it becomes ready", life::becomes_ready(&mut house)).await;
+        let house = step("it is loading, and says so", life::loading(&setup)).await;
+        step("it becomes ready", life::becomes_ready(&house)).await;
         every_check(&house).await;
         step("a told stop lets a stream finish and leaves nothing behind", life::stops(house)).await;
+        let house = step("another one is loading", life::loading(&setup)).await;
+        step("it becomes ready", life::becomes_ready(&house)).await;
+        step("a server that is killed is told of, and swept up", life::dies(house)).await;
     });
 }
 
