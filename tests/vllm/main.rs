@@ -2,8 +2,7 @@
 //! `ENGINEHOUSE_VLLM_MODEL=/path/to/model` (see `.ci/vllm`); skipped without them.
 //!
 //! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and one test runs
-//! them in order. Only a stop while loading and a sudden death need starts
-//! of their own.
+//! them in order. Only a stop while loading and a sudden death need starts of their own.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
