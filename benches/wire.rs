@@ -6,7 +6,9 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use enginehouse::config;
 use enginehouse::openai::{Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form};
+use enginehouse::routing::Snapshot;
 use serde_json::{Map, Value, json};
 
 const SIZES: [(&str, usize); 3] = [("1KiB", 1 << 10), ("100KiB", 100 << 10), ("4MiB", 4 << 20)];
@@ -116,5 +118,24 @@ fn streams(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bodies, forms, streams);
+fn routes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("route");
+    for count in [3, 1000] {
+        let mut yaml = String::from("models:\n  base: { urls: [http://127.0.0.1:1] }\naliases:\n");
+        for n in 0..count {
+            yaml += &format!("  alias-{n}: {{ model: base }}\n");
+        }
+        let snapshot = Snapshot::of(&config::parse(&yaml, &|_| None).expect("a configuration"));
+        let last = format!("alias-{}", count - 1);
+        group.bench_function(BenchmarkId::new("lookup", count), |bencher| {
+            bencher.iter(|| snapshot.resolve(black_box(&last)).map(|(at, _)| at));
+        });
+        group.bench_function(BenchmarkId::new("unknown, with near names", count), |bencher| {
+            bencher.iter(|| (snapshot.resolve(black_box("alias-x")).is_none(), snapshot.near("alias-x").len()));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bodies, forms, streams, routes);
 criterion_main!(benches);

@@ -17,7 +17,7 @@ pub struct Pool {
     /// The name its engines know it by; `None` until one was asked.
     served_name: ArcSwapOption<Name>,
     /// Round-robin position.
-    pub cursor: AtomicUsize,
+    cursor: AtomicUsize,
 }
 
 impl Pool {

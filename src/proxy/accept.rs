@@ -7,7 +7,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Shared, body, local, pick, resolve, rewrite};
+use super::{Shared, body, local, pick, resolve, rewrite, standin};
 use crate::ids;
 use crate::openai::{ApiError, Endpoint};
 
@@ -39,6 +39,10 @@ pub(super) fn tune(shared: &Shared, session: &mut Session) {
     // `None` means "close after this request", which must stay.
     if downstream.get_keepalive().is_some() {
         downstream.set_keepalive(Some(shared.timeouts.keepalive.as_secs().max(1)));
+    }
+    if downstream.req_header().version == Version::HTTP_10 {
+        // It knows no chunks: the end of the connection is the end of an answer of unknown length.
+        downstream.set_keepalive(None);
     }
     downstream.set_write_timeout(Some(shared.timeouts.client_write));
     downstream.set_read_timeout(Some(shared.timeouts.body));
@@ -72,9 +76,9 @@ pub(super) async fn admit(
     ctx.ours.start();
 
     bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
-    ctx.body = bytes.freeze();
-    body::arm(session, ctx);
+    ctx.length = bytes.len();
     pick::first(shared, ctx)?;
+    ctx.stand_in = Some(standin::take_place(session, bytes.freeze()));
     Ok(Admission::Forward)
 }
 

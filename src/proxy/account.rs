@@ -4,7 +4,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
 use super::context::Context;
-use super::{Shared, replay};
+use super::{Shared, standin};
 use crate::telemetry::Entry;
 
 /// The client closed the connection first (nginx's convention).
@@ -12,8 +12,8 @@ const CLIENT_GONE: u16 = 499;
 
 /// Accounts for the request and gives back what it held.
 pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-    if let Some(slot) = ctx.replay.take() {
-        replay::restore(session, &slot);
+    if let Some(slot) = ctx.stand_in.take() {
+        standin::give_back(session, &slot);
     }
     let took = ctx.started.elapsed();
     let gone =
@@ -63,5 +63,4 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Erro
     ctx.lease = None;
     ctx.in_flight = None;
     ctx.held = None;
-    ctx.body = bytes::Bytes::new();
 }

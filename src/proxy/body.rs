@@ -1,9 +1,4 @@
-//! Reading a request body, and making Pingora send it again.
-//!
-//! Pingora 0.9 sends a body that was read in `request_filter` only from its retry buffer, which holds 64 KiB. So the
-//! buffer is armed for the tail of the body alone ("tail arming"): then Pingora calls `request_body_filter` once per
-//! attempt, where [`super::forward::body`] puts the whole body in its place. A body of unknown length may overflow the
-//! buffer; for that case [`super::replay`] stands in for the session.
+//! Reading a request body: bounded in size, time and memory, decoded.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,12 +11,8 @@ use pingora::proxy::Session;
 use super::Shared;
 use super::accept::Refusal;
 use super::context::Context;
-use super::replay;
 use super::shared::Held;
 use crate::openai::ApiError;
-
-/// `BODY_BUF_LIMIT` of pingora-core 0.9.1 (protocols/http/v1/common.rs).
-const RETRY_BUFFER: usize = 64 * 1024;
 
 /// Room behind a body, so that the usual rules are applied without copying it.
 const SPARE: usize = 1024;
@@ -74,9 +65,6 @@ async fn collect(
 ) -> Result<BytesMut, Refusal> {
     let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
-        if length.is_none_or(|length| length - body.len() <= RETRY_BUFFER) {
-            session.enable_retry_buffering();
-        }
         match session.read_request_body().await {
             Ok(Some(piece)) => {
                 let size = body.len() + piece.len();
@@ -101,13 +89,6 @@ async fn collect(
                 });
             }
         }
-    }
-}
-
-/// Has Pingora call `request_body_filter` on every attempt, with nothing of the body missing.
-pub(super) fn arm(session: &mut Session, ctx: &mut Context) {
-    if session.get_retry_buffer().is_none() {
-        ctx.replay = Some(replay::stand_in(session, ctx.body.clone()));
     }
 }
 

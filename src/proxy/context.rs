@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::replay;
 use super::shared::Held;
+use super::standin;
 use super::table::{Table, Target};
 use crate::engines::{Engine, Lease};
 use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
@@ -50,19 +49,22 @@ pub(crate) struct Context {
     pub(super) target: Option<(Arc<Table>, usize)>,
     pub(super) in_flight: Option<InFlight>,
 
-    /// The body to send, on every attempt.
-    pub(super) body: Bytes,
+    /// Bytes of the body as the engines get it.
+    pub(super) length: usize,
     pub(super) received: usize,
     pub(super) decoded: bool,
     pub(super) held: Option<Held>,
-    pub(super) replay: Option<replay::Slot>,
+    pub(super) stand_in: Option<standin::Slot>,
     /// When the request was complete.
     pub(super) complete: Option<Instant>,
 
     pub(super) lease: Option<Lease>,
     pub(super) tried: SmallVec<[Arc<Engine>; 4]>,
     pub(super) reused: bool,
+    /// Further attempts, those included that found no engine at the other end.
     pub(super) retries: usize,
+    /// Further attempts that cost an engine something.
+    pub(super) resent: usize,
 
     /// The answer is a stream of events that we can read.
     pub(super) events: Option<SseScanner>,
@@ -85,16 +87,17 @@ impl Context {
             endpoint: None,
             target: None,
             in_flight: None,
-            body: Bytes::new(),
+            length: 0,
             received: 0,
             decoded: false,
             held: None,
-            replay: None,
+            stand_in: None,
             complete: None,
             lease: None,
             tried: SmallVec::new(),
             reused: false,
             retries: 0,
+            resent: 0,
             events: None,
             usage: None,
             first_event: None,

@@ -1,6 +1,5 @@
 //! One attempt: the request as the engine gets it, and what to do when it fails before an answer began.
 
-use bytes::Bytes;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -8,7 +7,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::Shared;
 use super::context::Context;
-use super::pick::{give_up, has_another, is_clean};
+use super::pick::{eject, has_another, is_clean};
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
 pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
@@ -18,7 +17,7 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     if ctx.decoded {
         request.remove_header(&header::CONTENT_ENCODING);
     }
-    request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
+    request.insert_header(header::CONTENT_LENGTH, ctx.length)?;
     request.insert_header(header::HOST, &**lease.authority())?;
     request.insert_header("x-request-id", &ctx.id)?;
     if let Some(key) = &lease.address.api_key {
@@ -37,21 +36,11 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     Ok(())
 }
 
-/// The body for this attempt: called once, with what was left in the retry buffer.
-pub(super) fn body(body: &mut Option<Bytes>, end: bool, ctx: &Context) -> Result<()> {
-    if !end {
-        return Error::e_explain(ErrorType::InternalError, "the request body came in more than one piece");
-    }
-    *body = Some(ctx.body.clone());
-    Ok(())
-}
-
 /// An engine's answer has begun. A busy engine's refusal is taken back when another one may do better.
 pub(super) fn response(shared: &Shared, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
     ctx.ours.start();
     let status = response.status.as_u16();
     if matches!(status, 502 | 503) && is_clean(session) && may_retry(shared, ctx, "status") {
-        give_up(ctx, false);
         let mut error = Error::new_up(ErrorType::HTTPStatus(status));
         error.set_retry(true);
         return Err(error);
@@ -67,14 +56,11 @@ pub(super) fn connect_failed(
     mut error: Box<Error>,
 ) -> Box<Error> {
     ctx.ours.start();
-    if let Some(lease) = &ctx.lease {
-        lease.eject(std::time::Duration::from_secs(1));
-    }
+    eject(ctx);
     // Neither budget nor attempts bound this: a refused connection costs no engine anything, and each is tried once.
     let retry = is_clean(session) && has_another(ctx);
     if retry {
-        count_retry(shared, ctx, "connect");
-        give_up(ctx, true);
+        retry_elsewhere(shared, ctx, "connect");
     }
     error.set_retry(retry);
     error
@@ -104,33 +90,30 @@ pub(super) fn attempt_failed(
             error.set_retry(true);
         }
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => {
-            if let Some(lease) = &ctx.lease {
-                lease.eject(std::time::Duration::from_secs(1));
-            }
-            let retry = may_retry(shared, ctx, "died");
-            if retry {
-                give_up(ctx, true);
-            }
-            error.set_retry(retry);
+            eject(ctx);
+            error.set_retry(may_retry(shared, ctx, "died"));
         }
         _ => error.set_retry(false),
     }
     error
 }
 
-/// Whether another attempt is allowed, affordable and possible; counts it if so.
+/// Whether another attempt is allowed, affordable and possible; prepares for it if so.
 fn may_retry(shared: &Shared, ctx: &mut Context, reason: &'static str) -> bool {
-    if ctx.retries + 1 >= shared.retry.attempts || !has_another(ctx) {
+    if ctx.resent + 1 >= shared.retry.attempts || !has_another(ctx) {
         return false;
     }
     if !ctx.target().is_some_and(|target| target.budget.spend()) {
         return false;
     }
-    count_retry(shared, ctx, reason);
+    ctx.resent += 1;
+    retry_elsewhere(shared, ctx, reason);
     true
 }
 
-fn count_retry(shared: &Shared, ctx: &mut Context, reason: &'static str) {
+/// Counts the retry and gives up the lease, so that the next attempt picks anew.
+fn retry_elsewhere(shared: &Shared, ctx: &mut Context, reason: &'static str) {
+    ctx.lease = None;
     if let Some(target) = ctx.target() {
         target.meters.retried(&shared.metrics, reason);
     }

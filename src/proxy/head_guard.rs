@@ -1,8 +1,8 @@
 //! Errors in our shape where Pingora answers by itself.
 //!
 //! A request head that does not parse never reaches a callback: Pingora 0.9 writes an empty 400 (an empty 405 for
-//! CONNECT) and closes. Those answers carry a `Date` of 1994 (pingora-core 0.9.1, protocols/http/error_resp.rs), which
-//! no engine sends; this wrapper of the socket recognises it and writes a whole answer instead.
+//! CONNECT) and closes. Those answers say `Server: Pingora` and lack the `x-request-id` that every answer of ours and
+//! every engine's has; this wrapper of the socket recognises them and writes a whole answer instead.
 
 use std::io;
 use std::pin::Pin;
@@ -22,8 +22,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::openai::{ApiError, Dialect};
 
-/// `Date` of Pingora's own error answers.
-const MARK: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+/// Whether Pingora wrote this head by itself (pingora-core 0.9.1, protocols/http/error_resp.rs).
+fn is_pingoras_own(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.1 40")
+        && memmem::find(head, b"Server: Pingora").is_some()
+        && memmem::find(head, b"x-request-id").is_none()
+}
 
 /// Pingora's bounds of a head: lines (protocols/http/v1/common.rs `MAX_HEADERS`, and the request line).
 const MAX_LINES: usize = 256;
@@ -88,7 +92,7 @@ impl AsyncRead for HeadGuard {
 impl AsyncWrite for HeadGuard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.instead.is_none() && buf.starts_with(b"HTTP/1.1 40") && memmem::find(buf, MARK).is_some() {
+        if this.instead.is_none() && is_pingoras_own(buf) {
             this.instead = Some((this.answer(buf), buf.len()));
         }
         (this.bytes, this.lines) = (0, 0);

@@ -13,11 +13,11 @@ mod head_guard;
 mod listen;
 mod local;
 mod pick;
-mod replay;
 mod reply;
 mod resolve;
 mod rewrite;
 mod shared;
+mod standin;
 mod stream;
 mod table;
 
@@ -97,16 +97,6 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         forward::head(request, ctx)
-    }
-
-    async fn request_body_filter(
-        &self,
-        _: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        forward::body(body, end, ctx)
     }
 
     async fn upstream_response_filter(

@@ -18,6 +18,9 @@ use crate::engines::{Engine, Lease, Pool, State};
 use crate::openai::ApiError;
 use crate::routing::{self, Candidate, Picker};
 
+/// How long a guess holds. The health check that it sets off is the better judge, and comes before.
+const EJECTION: Duration = Duration::from_secs(1);
+
 /// How many retries a burst may cost before the long-run share applies.
 const RETRY_BURST: i64 = 256;
 
@@ -159,12 +162,10 @@ fn describe(pool: &Pool) -> ApiError {
     ApiError::unavailable(503, code, message).retry_after(wait)
 }
 
-/// Marks the engine of the failed attempt and gives up its lease, so that the next attempt goes elsewhere.
-pub(super) fn give_up(ctx: &mut Context, eject: bool) {
-    if let Some(lease) = ctx.lease.take()
-        && eject
-    {
-        lease.engine().eject(Duration::from_secs(1));
+/// Takes the engine of a failed attempt out of rotation until its health is known.
+pub(super) fn eject(ctx: &Context) {
+    if let Some(lease) = &ctx.lease {
+        lease.eject(EJECTION);
     }
 }
 

@@ -14,17 +14,14 @@ use super::reply;
 use crate::openai::{ApiError, SseScanner, UsageFinder};
 
 /// The head of an engine's answer, as the caller gets it.
-pub(super) fn head(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     if response.status.is_informational() {
         return Ok(());
     }
     response.insert_header("x-request-id", &ctx.id)?;
     if session.req_header().version == Version::HTTP_10 {
-        // HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+        // The connection ends with the answer: `accept::tune`.
         response.remove_header(&header::TRANSFER_ENCODING);
-        if !response.headers.contains_key(header::CONTENT_LENGTH) {
-            session.set_keepalive(None);
-        }
     }
     // What is compressed passes unread.
     let readable = !response.headers.contains_key(header::CONTENT_ENCODING);

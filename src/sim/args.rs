@@ -133,13 +133,15 @@ const IGNORED_SWITCHES: &[(&str, &str)] = switches![
 /// `GET /sim/stats` counts requests and aborts, `POST /sim/fault {"kind": "status:503;retry-after:2", "times": 1}`
 /// makes later requests fail.
 ///
-/// Faults of one request (header `x-sim-fault`, or `kind` above): status:CODE[;retry-after:S], hang, hang-after:EVENTS,
-/// die-after:EVENTS, exit-after:EVENTS, reset, malformed, slow-header[:DURATION]. Headers x-sim-ttft, x-sim-gap and
+/// Faults of one request (header `x-sim-fault`, or `kind` above): `status:CODE[;retry-after:S]`, hang, hang-after:EVENTS,
+/// die-after:EVENTS, exit-after:EVENTS, reset, malformed, `slow-header[:DURATION]`. Headers x-sim-ttft, x-sim-gap and
 /// x-sim-tokens override --ttft, --gap and --tokens for one request.
 ///
 /// Start-up and exit faults (--ready-after … --slow-term) can also be given as ENGINEHOUSE_SIM_FAULTS, separated by
 /// commas: `ready-after=2s,ignore-term`.
 #[derive(Clone, Debug, clap::Args)]
+// As with Python's argparse, the last one of a repeated flag counts.
+#[command(args_override_self = true)]
 pub struct Args {
     /// What `vllm serve` would load: a hub id or path. Its text is the model's name unless --served-model-name is given.
     #[arg(value_name = "MODEL", required_unless_present = "model")]
@@ -168,6 +170,9 @@ pub struct Args {
     /// Serve adapters; with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True they can be loaded at run time.
     #[arg(long)]
     enable_lora: bool,
+    /// The same as VLLM_ALLOW_RUNTIME_LORA_UPDATING=True (and --enable-lora).
+    #[arg(long, help_heading = "Simulation")]
+    runtime_lora: bool,
     /// Routes /sleep, /wake_up and /is_sleeping; also VLLM_SERVER_DEV_MODE=1.
     #[arg(long)]
     enable_sleep_mode: bool,
@@ -300,7 +305,7 @@ impl Args {
                 (true, Some(key)) if !key.is_empty() => vec![key],
                 _ => self.api_key.clone(),
             },
-            runtime_lora: (self.enable_lora || !adapters.is_empty()) && on("VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
+            runtime_lora: self.runtime_lora || self.enable_lora && on("VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
             adapters,
             dev_mode: self.enable_sleep_mode || on("VLLM_SERVER_DEV_MODE"),
             thinks: self.reasoning_parser.is_some(),
@@ -428,6 +433,7 @@ mod tests {
         let settings = settle(&flags, &[]).unwrap();
         assert_eq!(settings.names, ["a", "b"]);
         assert_eq!(settings.args.max_model_len, 4096);
+        assert_eq!(settle(&["m", "--port", "1", "--port", "2"], &[]).unwrap().args.port, 2);
         assert_eq!(settings.adapters, [("x".into(), "/x".into()), ("y".into(), "/y".into())]);
         assert!(!settings.runtime_lora && !settings.dev_mode && settings.generates && settings.pools);
         let unknown = Args::parse(["m", "--max-model-length", "4"]).unwrap_err();

@@ -4,8 +4,8 @@
 //! real one, `tests/vectors/vllm/`), with made-up words. One server answers both generation and pooling requests; a real
 //! vLLM does one of them, and so does this one with `--runner generate` or `--runner pooling`.
 //!
-//! A request's way: [`server`] (route, key, fault) → an API's file (`chat`, `completions`, …: check, compose the
-//! [`answer`]) → [`schedule`] (queue, slot, pace) → [`stream`] (events) or a plain reply. [`life`] starts and ends it all.
+//! A request's way: `server` (route, key, fault) → an API's file (`chat`, `completions`, …: check, compose the
+//! `answer`) → `schedule` (queue, slot, pace) → `stream` (events) or a plain reply. `life` starts and ends it all.
 
 mod answer;
 mod args;

@@ -124,7 +124,12 @@ struct Named {
 
 impl Named {
     fn send(&mut self, out: &mut Events, kind: &str, mut value: Value) {
+        // vLLM sorts members by name here, and `text` comes after this one.
+        let text = value.as_object_mut().and_then(|members| members.shift_remove("text"));
         value["sequence_number"] = self.number.into();
+        if let Some(text) = text {
+            value["text"] = text;
+        }
         value["type"] = kind.into();
         self.number += 1;
         out.named(kind, &value);

@@ -1,1 +1,158 @@
-//! To be written.
+//! Engines that fail: what has not begun goes elsewhere, and nobody hears of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Sim, chat, http};
+
+async fn pair(args: &[&str], more: &str) -> (Sim, Sim, Gateway) {
+    let (a, b) = (Sim::start(args), Sim::start(args));
+    let yaml = format!("models: {{ tiny: {{ urls: [\"{}\", \"{}\"] }} }}\n{more}", a.url(), b.url());
+    let gateway = Gateway::start(&yaml);
+    crate::support::eventually("both engines to be ready", || async {
+        gateway.engines().await.iter().all(|engine| engine["state"] == "ready").then_some(())
+    })
+    .await;
+    (a, b, gateway)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_engines_killed_under_load_fails_nothing_that_had_not_begun() {
+    let (mut first, _second, gateway) = pair(&["--ttft", "30ms", "--gap", "1ms", "--tokens", "10"], "").await;
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let client = http();
+    let workers: Vec<_> = (0..24)
+        .map(|worker| {
+            let (stop, done, client) = (stop.clone(), done.clone(), client.clone());
+            let url = gateway.url("/v1/chat/completions");
+            tokio::spawn(async move {
+                let stream = worker % 2 == 0;
+                let mut body = chat("tiny");
+                body["stream"] = json!(stream);
+                while !stop.load(Ordering::Relaxed) {
+                    let reply = client.post(&url).json(&body).send().await.expect("an answer");
+                    let status = reply.status();
+                    let text = reply.text().await.expect("a whole answer");
+                    assert_eq!(status, 200, "{text}");
+                    // A stream that had begun may be cut, but must say so; it then has content before the error.
+                    if text.contains("\"error\"") {
+                        assert!(stream && text.contains("\"delta\""), "{text}");
+                    } else {
+                        assert!(!stream || text.ends_with("data: [DONE]\n\n"), "{text}");
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let count = |least: usize| {
+        let done = done.clone();
+        async move {
+            crate::support::eventually("requests to be answered", || async {
+                (done.load(Ordering::Relaxed) >= least).then_some(())
+            })
+            .await;
+        }
+    };
+    count(200).await;
+    first.kill();
+    let at_kill = done.load(Ordering::Relaxed);
+    count(at_kill + 500).await;
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.expect("no request failed");
+    }
+    let retries = gateway.metric("enginehouse_retries_total{model=\"tiny\",reason=\"died\"}").await
+        + gateway.metric("enginehouse_retries_total{model=\"tiny\",reason=\"connect\"}").await;
+    println!("{} requests, {retries} retries", done.load(Ordering::Relaxed));
+    assert!(retries > 0.0, "the kill hit nothing: the test proves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_connection_ejects_at_once() {
+    let (mut first, second, gateway) = pair(&[], "").await;
+    first.kill();
+    let url = gateway.url("/v1/chat/completions");
+    for _ in 0..10 {
+        let since = Instant::now();
+        assert_eq!(http().post(&url).json(&chat("tiny")).send().await.expect("answered").status(), 200);
+        assert!(since.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(second.stat("started").await, 10);
+    let retries = gateway.metric("enginehouse_retries_total{model=\"tiny\",reason=\"connect\"}").await;
+    assert!(retries <= 2.0, "{retries} requests ran into an engine that was known to be gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_engine_is_passed_over_and_when_all_are_busy_the_engine_says_so_itself() {
+    let (first, second, gateway) = pair(&[], "").await;
+    let fault = |sim: &Sim, times: u32| {
+        let request = http().post(sim.url() + "/sim/fault");
+        request.json(&json!({ "kind": "status:503;retry-after:7", "times": times })).send()
+    };
+    let url = gateway.url("/v1/chat/completions");
+    fault(&first, 1).await.expect("planned");
+    for _ in 0..4 {
+        assert_eq!(http().post(&url).json(&chat("tiny")).send().await.expect("answered").status(), 200);
+    }
+    fault(&first, 9).await.expect("planned");
+    fault(&second, 9).await.expect("planned");
+    let reply = http().post(&url).json(&chat("tiny")).send().await.expect("answered");
+    assert_eq!(reply.status(), 503);
+    assert_eq!(reply.headers()["retry-after"], "7", "the engine's own answer, with its headers");
+    assert_eq!(reply.headers()["server"], "uvicorn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_errors_of_an_engine_are_not_repeated() {
+    let (first, second, gateway) = pair(&[], "").await;
+    for kind in ["status:500", "status:429;retry-after:3", "malformed"] {
+        let before = first.stat("started").await + second.stat("started").await;
+        let request = http().post(gateway.url("/v1/chat/completions")).header("x-sim-fault", kind);
+        let reply = request.json(&chat("tiny")).send().await.expect("answered");
+        let status = reply.status().as_u16();
+        match kind {
+            "malformed" => {
+                assert_eq!(status, 200);
+                assert!(reply.json::<Value>().await.is_err(), "passed on as it is");
+            }
+            _ => assert!(kind.contains(&status.to_string()), "{kind}: {status}"),
+        }
+        let after = first.stat("started").await + second.stat("started").await;
+        assert_eq!(after, before + 1, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_is_spread_and_the_least_loaded_engine_gets_the_next() {
+    let (first, second, gateway) = pair(&["--ttft", "300ms", "--tokens", "1"], "").await;
+    let sends = (0..40).map(|_| http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send());
+    for reply in futures::future::join_all(sends).await {
+        assert_eq!(reply.expect("answered").status(), 200);
+    }
+    let (a, b) = (first.stat("started").await, second.stat("started").await);
+    assert_eq!(a + b, 40);
+    assert!(a.abs_diff(b) <= 8, "{a} and {b}: not spread");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_serves_something_else_is_not_used() {
+    let sim = Sim::start_model("other", &[]);
+    let yaml = format!("models: {{ tiny: {{ urls: [\"{}\"], served_name: tiny }} }}", sim.url());
+    let gateway = Gateway::start(&yaml);
+    let reply = crate::support::eventually("the mistake to be found", || async {
+        let reply =
+            http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
+        assert_eq!(reply.status(), 503);
+        assert!(reply.headers().contains_key("retry-after"));
+        let error: Value = reply.json().await.expect("JSON");
+        (error["error"]["code"] == "model_unhealthy").then_some(error)
+    })
+    .await;
+    let message = reply["error"]["message"].as_str().expect("text");
+    assert!(message.contains("other") && message.contains("served_name"), "{message}");
+    assert_eq!(sim.stat("started").await, 0);
+}

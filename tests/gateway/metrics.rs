@@ -1,1 +1,150 @@
-//! To be written.
+//! What is measured and written down.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Sim, chat, eventually, http};
+
+async fn house(sim: &Sim) -> Gateway {
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"] }} }}\naliases: {{ cold: {{ model: tiny, overrides: {{ temperature: 0 }} }} }}\n\
+         log: {{ format: json }}\n",
+        sim.url()
+    );
+    Gateway::ready(&yaml).await
+}
+
+async fn post(gateway: &Gateway, body: &Value) -> u16 {
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(body).send().await.expect("answered");
+    let status = reply.status().as_u16();
+    reply.bytes().await.expect("whole");
+    status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_tokens_and_times_are_counted_by_model_and_alias() {
+    let sim = Sim::start(&["--tokens", "12", "--ttft", "20ms", "--gap", "5ms"]);
+    let gateway = house(&sim).await;
+    assert_eq!(post(&gateway, &chat("tiny")).await, 200);
+    let mut stream = chat("cold");
+    stream["stream"] = json!(true);
+    stream["stream_options"] = json!({ "include_usage": true });
+    assert_eq!(post(&gateway, &stream).await, 200);
+    for name in 0..20 {
+        assert_eq!(post(&gateway, &chat(&format!("made-up-{name}"))).await, 404);
+    }
+    let wanted = [
+        ("enginehouse_requests_total{alias=\"\",endpoint=\"/v1/chat/completions\",model=\"tiny\",status=\"200\"}", 1.0),
+        (
+            "enginehouse_requests_total{alias=\"cold\",endpoint=\"/v1/chat/completions\",model=\"tiny\",status=\"200\"}",
+            1.0,
+        ),
+        (
+            "enginehouse_requests_total{alias=\"\",endpoint=\"/v1/chat/completions\",model=\"none\",status=\"404\"}",
+            20.0,
+        ),
+        ("enginehouse_completion_tokens_total{alias=\"\",model=\"tiny\"}", 12.0),
+        ("enginehouse_completion_tokens_total{alias=\"cold\",model=\"tiny\"}", 12.0),
+        ("enginehouse_time_to_first_token_seconds_count{model=\"tiny\"}", 1.0),
+        ("enginehouse_requests_in_flight{alias=\"cold\",model=\"tiny\"}", 0.0),
+        ("enginehouse_engine_up{engine=\"tiny/0\",model=\"tiny\"}", 1.0),
+        ("enginehouse_overhead_seconds_count", 2.0),
+    ];
+    for (name, value) in wanted {
+        eventually(name, || async { (gateway.metric(name).await == value).then_some(()) }).await;
+    }
+    assert!(gateway.metric("enginehouse_prompt_tokens_total{alias=\"cold\",model=\"tiny\"}").await > 0.0);
+    let first = gateway.metric("enginehouse_time_to_first_token_seconds_sum{model=\"tiny\"}").await;
+    assert!((0.02..2.0).contains(&first), "{first}");
+    let gaps = gateway.metric("enginehouse_inter_token_latency_seconds_count{model=\"tiny\"}").await;
+    assert!((11.0..=14.0).contains(&gaps), "{gaps}");
+    let overhead = gateway.metric("enginehouse_overhead_seconds_sum").await;
+    assert!(overhead < 0.02, "two requests spent {overhead} s in the gateway; the engine's 80 ms each are not its");
+    let text = gateway.metrics().await;
+    assert!(!text.contains("made-up"), "a made-up name became a label");
+    for name in ["retries_total", "request_duration_seconds_bucket", "inter_token_latency_seconds_bucket"] {
+        assert!(
+            text.contains(&format!("# HELP enginehouse_{}", name.trim_end_matches("_bucket")))
+                || name == "retries_total",
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_nothing_to_complain_about() {
+    let sim = Sim::start(&[]);
+    let gateway = house(&sim).await;
+    post(&gateway, &chat("cold")).await;
+    let text = gateway.metrics().await;
+    let started = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = started else {
+        println!("skipped: promtool is not installed (Debian: apt-get install prometheus)");
+        return;
+    };
+    promtool.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("written");
+    let output = promtool.wait_with_output().expect("ended");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_has_one_line_per_request_and_no_bodies() {
+    let sim = Sim::start(&[]);
+    let gateway = house(&sim).await;
+    let mut body = chat("cold");
+    body["messages"][0]["content"] = json!("a very private question");
+    let request = http().post(gateway.url("/v1/chat/completions?key=in-the-query")).header("x-request-id", "log-1");
+    request.bearer_auth("sk-private").json(&body).send().await.expect("answered");
+    let line = eventually("the line", || async {
+        gateway.access_log().lines().find(|line| line.contains("log-1")).map(str::to_owned)
+    })
+    .await;
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    let wanted = json!({
+        "id": "log-1", "client": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions", "model": "tiny",
+        "alias": "cold", "engine": "tiny/0", "status": 200, "stream": false, "retries": 0, "error": null,
+    });
+    for (key, value) in wanted.as_object().expect("object") {
+        assert_eq!(&line[key], value, "{key}");
+    }
+    assert!(line["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0));
+    let all = gateway.access_log() + &gateway.log();
+    for secret in ["private", "sk-", "in-the-query"] {
+        assert!(!all.contains(secret), "{secret} was logged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_port_asks_for_its_token() {
+    let sim = Sim::start(&[]);
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("house.yaml");
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0, token: tok-1 }}\nmodels: {{ tiny: {{ urls: [\"{}\"] }} }}\n",
+        sim.url()
+    );
+    std::fs::write(&file, yaml).expect("written");
+    let gateway = Gateway::serve(&file, folder);
+    let get = |path: &str, token: Option<&str>| {
+        let request = http().get(format!("http://{}{path}", gateway.admin));
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+        .send()
+    };
+    for path in ["/metrics", "/api/v1/engines"] {
+        assert_eq!(get(path, None).await.expect("answered").status(), 401, "{path}");
+        assert_eq!(get(path, Some("tok-2")).await.expect("answered").status(), 401, "{path}");
+        assert_eq!(get(path, Some("tok-1")).await.expect("answered").status(), 200, "{path}");
+    }
+    assert_eq!(get("/livez", None).await.expect("answered").status(), 200);
+}

@@ -119,19 +119,20 @@ async fn an_unknown_model_is_told_the_near_names() {
 async fn defined_answers_for_odd_but_valid_json() {
     let (sim, gateway) = house().await;
     let messages = "\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"model\":\"decoy\"}]";
+    // The simulated engine's own parser knows neither infinity nor 200 levels; what counts is that both get there whole.
     let odd = [
-        format!("\u{feff}{{\"model\":\"tiny\",{messages}}}"),
-        format!("{{\"mod\\u0065l\":\"t\\u0069ny\",{messages}}}"),
-        format!("{{\"model\":\"tiny\",\"seed\":1,\"seed\":2,{messages}}}"),
-        format!("{{\"model\":\"tiny\",\"metadata\":{{\"n\":1e400}},{messages}}}"),
-        format!("  {{ \"model\" : \"tiny\" , {messages} }}\r\n"),
-        format!("{{\"model\":\"tiny\",\"metadata\":{}1{},{messages}}}", "[".repeat(200), "]".repeat(200)),
+        (format!("\u{feff}{{\"model\":\"tiny\",{messages}}}"), 3, true),
+        (format!("{{\"mod\\u0065l\":\"t\\u0069ny\",{messages}}}"), 0, true),
+        (format!("{{\"model\":\"tiny\",\"seed\":1,\"seed\":2,{messages}}}"), 0, true),
+        (format!("  {{ \"model\" : \"tiny\" , {messages} }}\r\n"), 0, true),
+        (format!("{{\"model\":\"tiny\",\"metadata\":{{\"n\":1e400}},{messages}}}"), 0, false),
+        (format!("{{\"model\":\"tiny\",\"metadata\":{}1{},{messages}}}", "[".repeat(200), "]".repeat(200)), 0, false),
     ];
-    for body in &odd {
+    for (body, dropped, served) in &odd {
         let mut wire = Wire::to(gateway.address).await;
         wire.post(CHAT, body.as_bytes()).await;
         let reply = wire.reply().await;
-        assert_eq!(reply.status, 200, "{body}: {}", String::from_utf8_lossy(&reply.body));
+        assert!(!served || reply.status == 200, "{body}: {}", String::from_utf8_lossy(&reply.body));
+        assert_eq!(sim.last_request().await["body"].as_str(), Some(&body[*dropped..]));
     }
-    assert_eq!(sim.stat("started").await, odd.len() as u64);
 }

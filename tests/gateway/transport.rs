@@ -1,1 +1,147 @@
-//! To be written.
+//! HTTP as clients really speak it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Gateway, Sim, Wire, chat, http};
+
+async fn house(more: &str) -> (Sim, Gateway) {
+    let sim = Sim::start(&["--ttft", "1ms", "--gap", "1ms", "--tokens", "5"]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}\n{more}", sim.url())).await;
+    (sim, gateway)
+}
+
+fn body() -> Vec<u8> {
+    chat("tiny").to_string().into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_serves_one_request_after_another_refusals_included() {
+    let (sim, gateway) = house("").await;
+    let mut wire = Wire::to(gateway.address).await;
+    for round in 0..5 {
+        wire.post("/v1/chat/completions", &body()).await;
+        assert_eq!(wire.reply().await.status, 200, "round {round}");
+        wire.post("/v1/chat/completions", b"{").await;
+        assert_eq!(wire.reply().await.status, 400, "round {round}");
+        wire.send("GET /v1/models HTTP/1.1\r\nhost: t\r\n\r\n").await;
+        assert_eq!(wire.reply().await.status, 200, "round {round}");
+    }
+    assert_eq!(sim.stat("started").await, 5);
+    // One for the requests; health checks and probes have their own.
+    assert!(sim.stat("open_connections").await <= 4, "upstream connections are reused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelined_requests_are_answered_in_order() {
+    let (_sim, gateway) = house("").await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.post("/v1/chat/completions", &body()).await;
+    wire.send(
+        "GET /v1/models/tiny HTTP/1.1\r\nhost: t\r\n\r\nGET /livez HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    let mut all = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut wire.0, &mut all).await.expect("closed after the last");
+    assert_eq!(all.matches("HTTP/1.1 200").count(), 3, "{all}");
+    let at = |mark: &str| all.find(mark).unwrap_or_else(|| panic!("no {mark} in {all}"));
+    assert!(at("chat.completion") < at("\"max_model_len\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_in_single_bytes_is_a_head() {
+    let (_sim, gateway) = house("").await;
+    // The first one begins like HTTP/2's preface.
+    for head in ["PRI HTTP/1.1\r\nhost: t\r\n\r\n", "GET /livez HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"] {
+        let mut wire = Wire::to(gateway.address).await;
+        for byte in head.as_bytes() {
+            wire.send([*byte]).await;
+            tokio::task::yield_now().await;
+        }
+        let status = wire.reply().await.status;
+        assert_eq!(status, if head.starts_with("PRI") { 400 } else { 200 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_1_0_gets_answers_that_end_with_the_connection() {
+    let (_sim, gateway) = house("").await;
+    for stream in [false, true] {
+        let mut body = chat("tiny");
+        body["stream"] = json!(stream);
+        let body = body.to_string();
+        let mut wire = Wire::to(gateway.address).await;
+        let head = "POST /v1/chat/completions HTTP/1.0\r\ncontent-type: application/json\r\n";
+        wire.send(format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await;
+        let mut all = String::new();
+        let read = tokio::io::AsyncReadExt::read_to_string(&mut wire.0, &mut all);
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("the connection ends").expect("text");
+        let head = all.split("\r\n\r\n").next().expect("head").to_ascii_lowercase();
+        assert!(!head.contains("transfer-encoding") && head.contains(" 200 "), "{all}");
+        assert!(if stream { all.ends_with("data: [DONE]\n\n") } else { all.ends_with('}') }, "{all}");
+    }
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send("GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(wire.reply().await.status, 404, "a probe of 18 bytes does not hang");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_in_clear_text_carries_many_requests_on_one_connection() {
+    let (_sim, gateway) = house("").await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
+    let sends = (0..50).map(|_| client.post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send());
+    for reply in futures::future::join_all(sends).await {
+        assert_eq!(reply.expect("answered").status(), 200);
+    }
+    assert!(gateway.metric("enginehouse_connections ").await <= 2.0);
+    let refused = client.get(gateway.url("/v1/nothing")).send().await.expect("answered");
+    assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_and_silent_connections_are_closed() {
+    let (_sim, gateway) = house("timeouts: { keepalive: 1s }").await;
+    let silent = Wire::to(gateway.address).await;
+    let mut idle = Wire::to(gateway.address).await;
+    idle.send("GET /livez HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    assert_eq!(idle.reply().await.status, 200);
+    for mut wire in [silent, idle] {
+        let mut rest = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut wire.0, &mut rest);
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("closed in time").expect("closed");
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_connection_that_the_engine_closed_meanwhile_costs_no_request() {
+    // Far shorter than the gateway believes: every reuse meets a connection that is closed or about to be.
+    let sim = Sim::start(&["--ttft", "1ms", "--tokens", "1", "--keep-alive", "20ms"]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
+    let (client, url) = (http(), gateway.url("/v1/chat/completions"));
+    for round in 0..60 {
+        // 10 ms to 40 ms: before, at and after the engine's own limit.
+        tokio::time::sleep(Duration::from_millis(10 + round % 31)).await;
+        assert_eq!(client.post(&url).json(&chat("tiny")).send().await.expect("answered").status(), 200, "{round}");
+    }
+    assert!(sim.stat("connections").await > 10, "the engine closed connections all the time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_id_is_the_callers_or_ours() {
+    let (_sim, gateway) = house("").await;
+    let send = |id: Option<&str>| {
+        let request = http().get(gateway.url("/v1/models"));
+        match id {
+            Some(id) => request.header("x-request-id", id),
+            None => request,
+        }
+        .send()
+    };
+    let id = |reply: reqwest::Response| reply.headers()["x-request-id"].to_str().expect("text").to_owned();
+    assert_eq!(id(send(Some("abc-1")).await.expect("answered")), "abc-1");
+    let (ours, other) = (id(send(None).await.expect("answered")), id(send(None).await.expect("answered")));
+    assert!(ours.len() == 32 && ours != other);
+    assert_ne!(id(send(Some(&"x".repeat(500))).await.expect("answered")).len(), 500);
+}

@@ -5,4 +5,4 @@ mod process;
 pub mod python;
 
 pub use client::{Wire, chat, http};
-pub use process::{Gateway, Sim, eventually};
+pub use process::{Gateway, Sim, eventually, group_members};

@@ -216,7 +216,9 @@ impl Drop for Gateway {
         end(&mut self.child);
         if std::thread::panicking() {
             eprintln!("--- gateway log ---\n{}", self.log());
-            eprintln!("--- access log ---\n{}", self.access_log());
+            let access = self.access_log();
+            let last: Vec<_> = access.lines().rev().take(20).collect();
+            eprintln!("--- access log, last lines first ---\n{}", last.join("\n"));
         }
     }
 }
@@ -292,7 +294,24 @@ impl Drop for Sim {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- engine {} ---\n{}", self.address, self.log.lock().expect("kept"));
+            let log = self.log.lock().expect("kept");
+            let last: Vec<_> = log.lines().rev().take(10).collect();
+            eprintln!("--- engine {}, last lines first ---\n{}", self.address, last.join("\n"));
         }
     }
+}
+
+/// Processes of a group that still run; zombies do not.
+pub fn group_members(group: u32) -> Vec<u32> {
+    let mut members = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // pid (comm) state ppid pgrp …
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        if fields[0] != "Z" && fields[2] == group.to_string() {
+            members.extend(head.split(' ').next().and_then(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    members
 }

@@ -1,7 +1,13 @@
-//! A stand-in for a session whose body was read already and does not fit Pingora's retry buffer.
+//! A stand-in for the caller's session, so that an attempt can be repeated until something of its answer is worth keeping.
 //!
-//! It presents the whole body as if it were the retry buffer, and passes everything else on. Pingora's session trait
-//! is not part of its stable interface, which is one reason why the version is pinned.
+//! Towards the engine: Pingora 0.9 sends a body that was read in `request_filter` only from its retry buffer of 64 KiB;
+//! the stand-in presents the whole body as that buffer, on every attempt, whatever its size and framing.
+//!
+//! Towards the caller: the head of an answer is held back until the first bytes of a stream, or the end of a plain
+//! answer, have come. An engine that dies before that has cost nothing: the next attempt's head takes the place of its.
+//!
+//! Everything else is passed on. Pingora's session trait is no stable interface, which is one reason why its version is
+//! pinned.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
@@ -25,11 +31,66 @@ type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync 
 /// Where the real session is left when the stand-in is dropped.
 pub(super) type Slot = Arc<Mutex<Option<Box<ServerSession>>>>;
 
+/// Bytes of a plain answer that are held back at most. A larger one is passed on from there, and a failure then shows.
+const HOLD: usize = 256 * 1024;
+
 struct StandIn {
     /// Always present until drop.
     real: Option<Box<ServerSession>>,
+    /// The request's.
     body: Bytes,
     slot: Slot,
+    answer: Answer,
+}
+
+/// What has come of an answer.
+enum Answer {
+    /// Held back: nothing of it is on the wire.
+    Held { tasks: Vec<HttpTask>, bytes: usize, events: bool },
+    /// Under way to the caller.
+    Passed,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Held { tasks: Vec::new(), bytes: 0, events: false }
+    }
+}
+
+impl Answer {
+    /// Takes in one more task; whether there is now something worth passing on.
+    fn hold(&mut self, task: HttpTask) -> bool {
+        let Self::Held { tasks, bytes, events } = self else { return true };
+        let pass = match &task {
+            HttpTask::Header(head, end) => {
+                // Of an attempt that failed nothing is kept.
+                tasks.clear();
+                *bytes = 0;
+                *events = is_event_stream(head);
+                *end
+            }
+            HttpTask::Body(piece, end) => {
+                *bytes += piece.as_ref().map_or(0, Bytes::len);
+                *end || *bytes > if *events { 0 } else { HOLD }
+            }
+            HttpTask::Trailer(_) | HttpTask::Done | HttpTask::UpgradedBody(..) => true,
+            HttpTask::Failed(_) => false,
+        };
+        tasks.push(task);
+        pass
+    }
+
+    /// What is held back, to be passed on.
+    fn pass(&mut self) -> Vec<HttpTask> {
+        match mem::replace(self, Self::Passed) {
+            Self::Held { tasks, .. } => tasks,
+            Self::Passed => Vec::new(),
+        }
+    }
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    head.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// A session that must never be asked anything: it fills a place for a moment.
@@ -38,16 +99,16 @@ fn nobody() -> Box<ServerSession> {
 }
 
 /// Puts a stand-in in the place of the real session.
-pub(super) fn stand_in(session: &mut Session, body: Bytes) -> Slot {
+pub(super) fn take_place(session: &mut Session, body: Bytes) -> Slot {
     let slot = Slot::default();
     let real = Some(mem::replace(&mut session.downstream_session, nobody()));
-    let stand_in = StandIn { real, body, slot: slot.clone() };
+    let stand_in = StandIn { real, body, slot: slot.clone(), answer: Answer::default() };
     *session.downstream_session = ServerSession::Custom(Box::new(stand_in));
     slot
 }
 
 /// Puts the real session back, so that its connection can be used again.
-pub(super) fn restore(session: &mut Session, slot: &Slot) {
+pub(super) fn give_back(session: &mut Session, slot: &Slot) {
     // Dropping the stand-in leaves the real session in the slot.
     *session.downstream_session = ServerSession::Custom(Box::new(()));
     if let Some(real) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -114,7 +175,11 @@ impl CustomSession for StandIn {
         self.real_mut().drain_request_body().await
     }
 
+    /// An answer of our own, after all attempts have failed.
     async fn write_response_header(&mut self, head: Box<ResponseHeader>, _: bool) -> Result<()> {
+        self.answer.pass();
+        // Pingora does not use a connection again on which an attempt failed; the caller must know.
+        self.real_mut().set_keepalive(None);
         self.real_mut().write_response_header(head).await
     }
 
@@ -131,7 +196,25 @@ impl CustomSession for StandIn {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.real_mut().response_duplex_vec(tasks).await
+        if matches!(self.answer, Answer::Passed) {
+            return self.real_mut().response_duplex_vec(tasks).await;
+        }
+        let (mut pass, mut failed) = (false, None);
+        for task in tasks {
+            match task {
+                // An interim answer promises nothing.
+                HttpTask::Header(head, _) if head.status.is_informational() => {}
+                HttpTask::Failed(error) => failed = Some(error),
+                task => pass |= self.answer.hold(task),
+            }
+        }
+        let ended = if pass {
+            let tasks = self.answer.pass();
+            self.real_mut().response_duplex_vec(tasks).await?
+        } else {
+            false
+        };
+        failed.map_or(Ok(ended), Err)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -171,6 +254,10 @@ impl CustomSession for StandIn {
     }
 
     async fn finish(&mut self) -> Result<()> {
+        let tasks = self.answer.pass();
+        if !tasks.is_empty() {
+            self.real_mut().response_duplex_vec(tasks).await?;
+        }
         self.real_mut().finish_body().await
     }
 
@@ -220,5 +307,50 @@ impl CustomSession for StandIn {
 
     fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(kind: &str) -> HttpTask {
+        let mut head = ResponseHeader::build(200, None).expect("head");
+        head.insert_header("content-type", kind.to_owned()).expect("header");
+        HttpTask::Header(Box::new(head), false)
+    }
+
+    fn piece(size: usize, end: bool) -> HttpTask {
+        HttpTask::Body(Some(Bytes::from(vec![b'x'; size])), end)
+    }
+
+    #[test]
+    fn a_stream_is_passed_on_with_its_first_bytes() {
+        let mut answer = Answer::default();
+        assert!(!answer.hold(head("text/event-stream; charset=utf-8")));
+        assert!(!answer.hold(HttpTask::Body(None, false)));
+        assert!(answer.hold(piece(1, false)));
+        assert_eq!(answer.pass().len(), 3);
+    }
+
+    #[test]
+    fn a_plain_answer_is_passed_on_whole_unless_it_is_large() {
+        let mut answer = Answer::default();
+        assert!(!answer.hold(head("application/json")));
+        assert!(!answer.hold(piece(HOLD, false)));
+        assert!(answer.hold(piece(1, false)));
+        let mut answer = Answer::default();
+        assert!(!answer.hold(head("application/json")));
+        assert!(answer.hold(piece(10, true)));
+    }
+
+    #[test]
+    fn a_further_attempt_takes_the_place_of_the_one_before() {
+        let mut answer = Answer::default();
+        answer.hold(head("application/json"));
+        answer.hold(piece(100, false));
+        answer.hold(head("text/event-stream"));
+        assert!(answer.hold(piece(1, false)));
+        assert_eq!(answer.pass().len(), 2);
     }
 }
