@@ -2,6 +2,7 @@
 
 mod client;
 mod process;
+pub mod python;
 
 pub use client::{Wire, chat, http};
 pub use process::{Gateway, Sim, eventually, group_members};

@@ -1,0 +1,66 @@
+"""What the scripts of this folder share: the house that is tested, and the running of checks."""
+
+import argparse
+import sys
+import time
+import traceback
+import urllib.request
+
+# Everything is on loopback: a proxy of the environment must not see it.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--gateway", required=True, help="base URL of the gateway, without a path")
+    parser.add_argument("--engine", required=True, help="base URL of the one engine of --model")
+    parser.add_argument("--model", required=True, help="a model that chats; its context is 512 tokens")
+    parser.add_argument("--short", required=True, help="an alias of it: no thinking, at most 8 tokens")
+    parser.add_argument("--embed", help="a model that embeds")
+    parser.add_argument("--down", help="a model that has no engine")
+    return parser.parse_args()
+
+
+def get(url):
+    with _opener.open(url, timeout=10) as reply:
+        return reply.read().decode()
+
+
+def gauge(engine, name):
+    """The value of a metric of the engine."""
+    lines = [line for line in get(engine + "/metrics").splitlines() if line.startswith(name + "{")]
+    assert lines, f"the engine has no metric {name}"
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+def idle_within(engine, seconds):
+    """How long the engine took to have nothing to do; fails when that is longer than `seconds`."""
+    since = time.monotonic()
+    while gauge(engine, "vllm:num_requests_running") + gauge(engine, "vllm:num_requests_waiting") > 0:
+        assert time.monotonic() - since < seconds, f"the engine was still busy after {seconds} s"
+        time.sleep(0.005)
+    return time.monotonic() - since
+
+
+def refused(kind, call):
+    """The exception of class `kind` that `call` raises."""
+    try:
+        answer = call()
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was expected; the answer was {answer!r}")
+
+
+def run(checks, house):
+    """Runs every check; says which failed and how, and ends the process accordingly."""
+    failed = []
+    for check in checks:
+        try:
+            said = check(house)
+            print(f"ok     {check.__name__}" + (f": {said}" if said else ""), flush=True)
+        except Exception:
+            failed.append(check.__name__)
+            print(f"FAILED {check.__name__} ({check.__doc__})\n{traceback.format_exc()}", flush=True)
+    if failed:
+        sys.exit(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
+    print(f"{len(checks)} checks passed")

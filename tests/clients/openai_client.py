@@ -1,0 +1,262 @@
+"""Drives a gateway with the official `openai` package, as its users do."""
+
+import time
+
+import openai
+
+import house as shared
+
+HELLO = [{"role": "user", "content": "How are you today?"}]
+
+
+def client(house, **options):
+    return openai.OpenAI(
+        base_url=house.gateway + "/v1",
+        api_key="sk-caller",
+        max_retries=0,
+        timeout=60,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+        **options,
+    )
+
+
+def models_are_listed(house):
+    """models.list has the model and its alias, with the engine's context length"""
+    cards = {card.id: card for card in client(house).models.list()}
+    assert {house.model, house.short} <= set(cards), cards
+    for name in (house.model, house.short):
+        assert cards[name].max_model_len == 512, cards[name]
+        assert cards[name].object == "model" and cards[name].created > 0, cards[name]
+    return ", ".join(cards)
+
+
+def a_model_is_retrieved(house):
+    """models.retrieve finds a model and an alias, and no other"""
+    api = client(house)
+    for name in (house.model, house.short):
+        assert api.models.retrieve(name).id == name
+    error = shared.refused(openai.NotFoundError, lambda: api.models.retrieve("no-such-model"))
+    assert error.code == "model_not_found", error.body
+
+
+def chat_answers(house):
+    """a plain chat answer, with usage"""
+    answer = client(house).chat.completions.create(
+        model=house.model, messages=HELLO, max_tokens=12, extra_body={"ignore_eos": True}
+    )
+    assert answer.object == "chat.completion" and answer.choices[0].message.role == "assistant", answer
+    assert answer.choices[0].message.content and answer.choices[0].finish_reason == "length", answer
+    assert answer.usage.completion_tokens == 12, answer.usage
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12, answer.usage
+    return f"{answer.usage.prompt_tokens} + {answer.usage.completion_tokens} tokens"
+
+
+def chat_streams(house):
+    """a streamed chat answer: one chunk after another, and usage only when asked for"""
+    for include in (True, False):
+        options = {"stream_options": {"include_usage": True}} if include else {}
+        stream = client(house).chat.completions.create(
+            model=house.model, messages=HELLO, max_tokens=24, stream=True, extra_body={"ignore_eos": True}, **options
+        )
+        text, finish, usage, arrivals = "", None, None, []
+        for chunk in stream:
+            assert chunk.object == "chat.completion.chunk", chunk
+            if chunk.choices:
+                arrivals.append(time.monotonic())
+                text += chunk.choices[0].delta.content or ""
+                finish = chunk.choices[0].finish_reason or finish
+            usage = chunk.usage or usage
+        assert text and finish == "length", (text, finish)
+        assert (usage is not None) == include, usage
+        if include:
+            assert usage.completion_tokens == 24, usage
+        assert len(arrivals) > 5, f"only {len(arrivals)} chunks"
+        spread = arrivals[-1] - arrivals[0]
+        assert spread > 0.02, f"{len(arrivals)} chunks within {spread * 1000:.1f} ms: something holds them back"
+    return f"{len(arrivals)} chunks over {spread * 1000:.0f} ms"
+
+
+def several_choices_and_token_ids(house):
+    """fields that are vLLM's or rarely used arrive there"""
+    answer = client(house).chat.completions.create(
+        model=house.model, messages=HELLO, max_tokens=4, n=2, seed=1, extra_body={"return_token_ids": True, "ignore_eos": True}
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1], answer
+    assert len(answer.choices[0].token_ids) == 4, answer
+    assert answer.prompt_token_ids, answer
+
+
+def an_alias_applies_its_settings(house):
+    """the alias forbids thinking, whatever the caller says, and caps max_tokens"""
+    api, wish = client(house), {"chat_template_kwargs": {"enable_thinking": True}, "ignore_eos": True}
+    plain = api.chat.completions.create(model=house.model, messages=HELLO, max_tokens=20, extra_body=wish)
+    short = api.chat.completions.create(model=house.short, messages=HELLO, max_tokens=20, extra_body=wish)
+    assert (plain.usage.completion_tokens, short.usage.completion_tokens) == (20, 8), (plain.usage, short.usage)
+    added = short.usage.prompt_tokens - plain.usage.prompt_tokens
+    assert added == 6, f"the empty thought of a prompt without thinking has 6 tokens; {added} were added"
+    return f"{plain.usage.prompt_tokens} -> {short.usage.prompt_tokens} prompt tokens, 20 -> 8 completion tokens"
+
+
+def completions_answer(house):
+    """completions, plain and streamed"""
+    api = client(house)
+    answer = api.completions.create(model=house.model, prompt="One two", max_tokens=6, extra_body={"ignore_eos": True})
+    assert answer.object == "text_completion" and answer.usage.completion_tokens == 6, answer
+    stream = api.completions.create(
+        model=house.model, prompt="One two", max_tokens=6, stream=True, extra_body={"ignore_eos": True}
+    )
+    assert "".join(chunk.choices[0].text for chunk in stream if chunk.choices)
+
+
+def embeddings_answer(house):
+    """embeddings, as floats and as the package's own base64"""
+    api = client(house)
+    answer = api.embeddings.create(model=house.embed, input=["one", "two"])
+    assert [item.index for item in answer.data] == [0, 1] and answer.usage.prompt_tokens > 0, answer
+    floats = api.embeddings.create(model=house.embed, input="one", encoding_format="float")
+    assert len(floats.data[0].embedding) == len(answer.data[0].embedding) > 1
+    assert all(abs(a - b) < 1e-5 for a, b in zip(floats.data[0].embedding, answer.data[0].embedding))
+    return f"{len(floats.data[0].embedding)} dimensions"
+
+
+def responses_answer(house):
+    """the Responses API"""
+    answer = client(house).responses.create(model=house.model, input="How are you today?", max_output_tokens=16)
+    assert answer.object == "response" and answer.status in ("completed", "incomplete"), answer
+    assert answer.usage.input_tokens > 0 and 0 < answer.usage.output_tokens <= 16, answer.usage
+    return f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens"
+
+
+def responses_stream(house):
+    """the Responses API, streamed: the events come in their order and the last one carries all"""
+    events = list(
+        client(house).responses.create(model=house.model, input="How are you?", max_output_tokens=16, stream=True)
+    )
+    kinds = [event.type for event in events]
+    assert kinds[0] == "response.created" and kinds[-1] in ("response.completed", "response.incomplete"), kinds
+    assert any(kind.endswith(".delta") for kind in kinds), kinds
+    assert [event.sequence_number for event in events] == list(range(len(events))), events
+    assert events[-1].response.usage.output_tokens > 0, events[-1]
+    return f"{len(events)} events"
+
+
+def an_unknown_model_is_not_found(house):
+    """NotFoundError with code, param, a message that helps, and a request id; streamed or not"""
+    wrong = house.model[:-1] + "zz"
+    for stream in (False, True):
+        error = shared.refused(
+            openai.NotFoundError,
+            lambda: client(house).chat.completions.create(model=wrong, messages=HELLO, stream=stream),
+        )
+        assert (error.status_code, error.code, error.param) == (404, "model_not_found", "model"), error.body
+        assert error.type == "not_found_error" and f"`{wrong}` does not exist" in error.body["message"], error.body
+        assert error.request_id, error.response.headers
+    return error.body["message"]
+
+
+def bad_json_is_a_bad_request(house):
+    """BadRequestError of the gateway for a body that is no JSON"""
+    for body in (b'{"model": "' + house.model.encode() + b'", "messages": [', b"hello", b"[]"):
+        error = shared.refused(
+            openai.BadRequestError,
+            lambda: client(house).post(
+                "/chat/completions",
+                cast_to=object,
+                content=body,
+                options={"headers": {"content-type": "application/json"}},
+            ),
+        )
+        assert error.type == "invalid_request_error" and error.code and error.body["message"], error.body
+    return error.code
+
+
+def too_long_a_prompt_is_the_engines_refusal(house):
+    """BadRequestError in the engine's own words; streamed or not"""
+    long = [{"role": "user", "content": "word " * 3000}]
+    for stream in (False, True):
+        error = shared.refused(
+            openai.BadRequestError,
+            lambda: client(house).chat.completions.create(model=house.model, messages=long, stream=stream),
+        )
+        assert "maximum context length is 512 tokens" in error.body["message"], error.body
+        assert (error.body["type"], error.body["code"]) == ("BadRequestError", 400), error.body
+    return error.body["message"]
+
+
+def a_model_without_an_engine_is_unavailable(house):
+    """503 with Retry-After for a model that exists and cannot answer now; streamed or not"""
+    for stream in (False, True):
+        error = shared.refused(
+            openai.InternalServerError,
+            lambda: client(house).chat.completions.create(model=house.down, messages=HELLO, stream=stream),
+        )
+        assert isinstance(error, openai.APIStatusError) and error.status_code == 503, error
+        assert error.type == "service_unavailable_error" and house.down in error.body["message"], error.body
+        assert int(error.response.headers["retry-after"]) > 0, error.response.headers
+    return error.body["message"]
+
+
+def leaving_a_stream_ends_the_work(house):
+    """the engine stops when the caller closes a stream that has hundreds of tokens to go"""
+    made = shared.gauge(house.engine, "vllm:generation_tokens_total")
+    stream = client(house).chat.completions.create(
+        model=house.model, messages=HELLO, max_tokens=450, stream=True, extra_body={"ignore_eos": True}
+    )
+    for _, _chunk in zip(range(3), stream):
+        pass
+    assert shared.gauge(house.engine, "vllm:num_requests_running") == 1, "the engine is not working on it"
+    stream.close()
+    took = shared.idle_within(house.engine, 1)
+    made = shared.gauge(house.engine, "vllm:generation_tokens_total") - made
+    assert made < 440, f"{made:.0f} tokens of 450 were made: it was not stopped"
+    return f"idle after {took * 1000:.0f} ms and {made:.0f} of 450 tokens"
+
+
+def the_async_client_talks_in_parallel(house):
+    """twenty streams of one asynchronous client at once, each whole"""
+    import asyncio
+
+    async def one(api):
+        stream = await api.chat.completions.create(
+            model=house.model, messages=HELLO, max_tokens=8, stream=True, extra_body={"ignore_eos": True},
+            stream_options={"include_usage": True},
+        )
+        chunks = [chunk async for chunk in stream]
+        assert chunks[-1].usage.completion_tokens == 8, chunks[-1]
+
+    async def all_of_them():
+        async with openai.AsyncOpenAI(
+            base_url=house.gateway + "/v1", api_key="sk-caller", max_retries=0, timeout=60,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
+        ) as api:
+            await asyncio.gather(*(one(api) for _ in range(20)))
+
+    asyncio.run(all_of_them())
+
+
+CHECKS = [
+    models_are_listed,
+    a_model_is_retrieved,
+    chat_answers,
+    chat_streams,
+    several_choices_and_token_ids,
+    an_alias_applies_its_settings,
+    completions_answer,
+    responses_answer,
+    responses_stream,
+    an_unknown_model_is_not_found,
+    bad_json_is_a_bad_request,
+    too_long_a_prompt_is_the_engines_refusal,
+    leaving_a_stream_ends_the_work,
+    the_async_client_talks_in_parallel,
+]
+
+if __name__ == "__main__":
+    house = shared.arguments(__doc__)
+    checks = list(CHECKS)
+    if house.embed:
+        checks.append(embeddings_answer)
+    if house.down:
+        checks.append(a_model_without_an_engine_is_unavailable)
+    print(f"openai {openai.__version__}")
+    shared.run(checks, house)

@@ -1,0 +1,274 @@
+//! A gateway whose only engine is a real vLLM, and what the checks ask of it.
+
+use std::fmt::Display;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Wire, http, python};
+
+/// The longest that vLLM may take to be ready, on a machine that has something else to do as well.
+pub const START: Duration = Duration::from_secs(180);
+
+/// What the environment says.
+pub struct Setup {
+    vllm: PathBuf,
+    model: PathBuf,
+    lora: Option<PathBuf>,
+}
+
+/// Reads the environment; prints why the suite is skipped when it says nothing.
+pub fn setup() -> Option<Setup> {
+    let path = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let (Some(vllm), Some(model)) = (path("ENGINEHOUSE_VLLM"), path("ENGINEHOUSE_VLLM_MODEL")) else {
+        eprintln!(
+            "SKIPPED: ENGINEHOUSE_VLLM (path of `vllm`) and ENGINEHOUSE_VLLM_MODEL (path of a tiny model) are not both \
+             set. Remedy: .ci/vllm installs and sets both."
+        );
+        return None;
+    };
+    for path in [&vllm, &model] {
+        assert!(path.exists(), "{} does not exist", path.display());
+    }
+    Some(Setup { vllm, model, lora: path("ENGINEHOUSE_VLLM_LORA") })
+}
+
+impl Setup {
+    /// The configuration, but for addresses. vLLM on a processor: a small cache, no compilation, loopback only, no hub.
+    pub fn yaml(&self) -> String {
+        let bin = self.vllm.parent().unwrap_or(Path::new("/usr/bin"));
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+        let tiny = json!({
+            "source": self.model,
+            "command": [self.vllm, "serve"],
+            "start_timeout": format!("{}s", START.as_secs()),
+            // Less than the harness waits for the end of a gateway.
+            "stop_timeout": "20s",
+            "args": {
+                "max-model-len": 512, "max-num-seqs": 4, "max-num-batched-tokens": 512, "block-size": 32,
+                "kv-cache-memory-bytes": 524_288, "enforce-eager": true, "dtype": "bfloat16", "seed": 0,
+            },
+            "env": {
+                "PATH": path,
+                "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+                "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
+                "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_HOST_IP": "127.0.0.1",
+                "TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCH_COMPILE_DISABLE": "1",
+                // Three processes import the same libraries: without bytecode on disk a start takes twice as long.
+                "PYTHONDONTWRITEBYTECODE": "",
+            },
+            "lora": self.lora.iter().map(|path| ("poet".to_owned(), json!(path))).collect::<serde_json::Map<_, _>>(),
+        });
+        let thinking = |on: bool| json!({ "chat_template_kwargs": { "enable_thinking": on } });
+        let house = json!({
+            "models": { "tiny": tiny },
+            "aliases": {
+                "tiny-think": { "model": "tiny", "overrides": thinking(true) },
+                "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
+                "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
+            },
+        });
+        // YAML is a superset of JSON; the members go one by one, as the harness writes some before them.
+        let members = house.as_object().expect("an object").iter();
+        members.map(|(key, value)| format!("{key}: {value}\n")).collect()
+    }
+
+    /// Whether there is an adapter.
+    pub fn has_lora(&self) -> bool {
+        self.lora.is_some()
+    }
+}
+
+/// The gateway, and its engine once it is known.
+pub struct House {
+    pub gateway: Gateway,
+    pub has_lora: bool,
+    /// Where the engine listens.
+    pub engine: String,
+    // Dropped after the gateway, which stops the engine itself when all is well.
+    pub group: Group,
+}
+
+/// A process group that does not outlive a test that failed.
+pub struct Group(pub i32);
+
+impl Group {
+    /// Process ids and names of the living members.
+    pub fn members(&self) -> Vec<String> {
+        let processes = fs::read_dir("/proc").expect("/proc").flatten();
+        let stats = processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+        let member = |stat: String| {
+            // `PID (NAME) STATE PARENT GROUP …` (proc(5)); the name may hold anything.
+            let (name, rest) = stat.rsplit_once(") ")?;
+            let mut fields = rest.split(' ');
+            let state = fields.next()?;
+            let group: i32 = fields.nth(1)?.parse().ok()?;
+            (group == self.0 && state != "Z").then(|| format!("{name})"))
+        };
+        stats.filter_map(member).collect()
+    }
+
+    fn kill(&self) {
+        if let Some(group) = rustix::process::Pid::from_raw(self.0).filter(|_| !self.members().is_empty()) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a check and prints what it found and how long it took.
+pub async fn step<T: Said>(what: &str, check: impl Future<Output = T>) -> T {
+    let since = Instant::now();
+    eprintln!("..   {what}");
+    let found = check.await;
+    eprintln!("ok   {what}: {}({:.2} s)", found.said(), since.elapsed().as_secs_f64());
+    found
+}
+
+/// What a check has to say for itself.
+pub trait Said {
+    fn said(&self) -> String;
+}
+
+impl Said for String {
+    fn said(&self) -> String {
+        format!("{self} ")
+    }
+}
+
+impl Said for () {
+    fn said(&self) -> String {
+        String::new()
+    }
+}
+
+impl Said for House {
+    fn said(&self) -> String {
+        format!("process group {} at {} ", self.group.0, self.engine)
+    }
+}
+
+/// An answer with status 200, or whatever else a check compares.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl House {
+    /// What the gateway says of the engine.
+    pub async fn describe(gateway: &Gateway) -> Value {
+        gateway.engines().await.into_iter().next().expect("one engine")
+    }
+
+    /// POSTs through the gateway.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let reply = http().post(self.gateway.url(path)).json(body).send().await.expect("answered");
+        Answer { status: reply.status().as_u16(), body: reply.json().await.expect("JSON") }
+    }
+
+    /// POSTs and takes nothing but a success.
+    pub async fn ok(&self, path: &str, body: &Value) -> Value {
+        let answer = self.post(path, body).await;
+        assert_eq!(answer.status, 200, "{path} {body}: {}", answer.body);
+        answer.body
+    }
+
+    /// GETs through the gateway.
+    pub async fn get(&self, path: &str) -> Answer {
+        let reply = http().get(self.gateway.url(path)).send().await.expect("answered");
+        Answer { status: reply.status().as_u16(), body: reply.json().await.unwrap_or(Value::Null) }
+    }
+
+    /// Tokens of the prompt of [`chat`], with thinking or without, as the engine says when it is asked directly.
+    pub async fn prompt_tokens(&self, thinking: bool) -> u32 {
+        let mut body = chat("tiny", 1);
+        body["chat_template_kwargs"] = json!({ "enable_thinking": thinking });
+        let reply = http().post(format!("{}/tokenize", self.engine)).json(&body).send().await.expect("answered");
+        let answer: Value = reply.json().await.expect("JSON");
+        let count = answer["count"].as_u64().unwrap_or_else(|| panic!("no count in {answer}"));
+        u32::try_from(count).expect("few tokens")
+    }
+
+    /// A metric of the engine itself, summed over its labels.
+    pub async fn engines_metric(&self, name: &str) -> f64 {
+        let text = http().get(format!("{}/metrics", self.engine)).send().await.expect("engine").text().await;
+        sum(&text.expect("text"), name, &[])
+    }
+
+    /// A metric of the gateway, summed over the samples that have all of `labels`.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        sum(&self.gateway.metrics().await, name, labels)
+    }
+
+    /// Waits until the engine does nothing; how long that took.
+    pub async fn idle(&self) -> Duration {
+        let since = Instant::now();
+        while self.engines_metric("vllm:num_requests_running").await
+            + self.engines_metric("vllm:num_requests_waiting").await
+            > 0.0
+        {
+            assert!(since.elapsed() < Duration::from_secs(2), "the engine is still busy");
+        }
+        since.elapsed()
+    }
+
+    /// Waits until the engine runs this many requests.
+    pub async fn running(&self, count: f64) {
+        let since = Instant::now();
+        while self.engines_metric("vllm:num_requests_running").await < count {
+            assert!(since.elapsed() < Duration::from_secs(10), "the engine does not run {count} requests");
+        }
+    }
+
+    /// A connection of our own to the gateway, on which a request was sent.
+    pub async fn wire(&self, path: &str, body: &Value) -> Wire {
+        let address: SocketAddr = self.gateway.address;
+        let mut wire = Wire::to(address).await;
+        wire.post(path, body.to_string().as_bytes()).await;
+        wire
+    }
+
+    /// Runs the script of an official package.
+    pub async fn python(&self, package: &str) -> String {
+        let Some(python) = python::with(package) else { return "skipped".into() };
+        let gateway = self.gateway.url("");
+        let args = ["--gateway", &gateway, "--engine", &self.engine, "--model", "tiny", "--short", "tiny-short"]
+            .map(String::from);
+        python.run(&format!("{package}_client.py"), &args).await;
+        String::new()
+    }
+}
+
+/// The sum of the samples of `name` that have all of `labels`, in Prometheus' text format.
+fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+    let samples = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        let fits = labels.is_empty() || labels.starts_with('{');
+        (fits && wanted.iter().all(|label| labels.contains(label.as_str()))).then(|| value.parse::<f64>().ok())?
+    });
+    samples.sum()
+}
+
+/// A chat request that runs to `max_tokens`.
+pub fn chat(model: &str, max_tokens: u32) -> Value {
+    json!({
+        "model": model, "max_tokens": max_tokens, "ignore_eos": true,
+        "messages": [{ "role": "user", "content": "Hello, what is the capital of France?" }],
+    })
+}
+
+/// Shows `value` in milliseconds.
+pub fn ms(value: Duration) -> impl Display {
+    format!("{:.1} ms", value.as_secs_f64() * 1000.0)
+}
