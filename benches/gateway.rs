@@ -176,7 +176,8 @@ fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> u16
     String::from_utf8_lossy(&buffer[9..12]).parse().expect("status")
 }
 
-fn request(model: &str, size: usize, stream: bool) -> Vec<u8> {
+/// `more`: further header lines, which the simulated engine understands.
+fn request(model: &str, size: usize, stream: bool, more: &str) -> Vec<u8> {
     let mut body =
         format!("{{\"model\":\"{model}\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"");
     while body.len() < size {
@@ -186,7 +187,7 @@ fn request(model: &str, size: usize, stream: bool) -> Vec<u8> {
     let mut head = String::new();
     let _ = write!(
         head,
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{more}content-length: {}\r\n\r\n",
         body.len()
     );
     (head + &body).into_bytes()
@@ -232,10 +233,11 @@ fn main() {
         println!("nginx is not installed: only the gateway is measured");
     }
     let cases = [
-        ("chat 1 KiB, by model name", request("m", 1 << 10, false)),
-        ("chat 1 KiB, by alias (2 overrides)", request("a", 1 << 10, false)),
-        ("chat 100 KiB, by alias", request("a", 100 << 10, false)),
-        ("stream of 32 tokens, by alias", request("a", 1 << 10, true)),
+        ("chat 1 KiB, by model name", request("m", 1 << 10, false, "")),
+        ("chat 1 KiB, by alias (2 overrides)", request("a", 1 << 10, false, "")),
+        ("chat 100 KiB, by alias", request("a", 100 << 10, false, "")),
+        ("32 tokens 2 ms apart, by alias", request("a", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
+        ("32 tokens at once, by alias", request("a", 1 << 10, true, "")),
     ];
     println!("{:<36} {:>9} {:>12} {:>12} {:>12} {:>8}", "case", "side", "req/s", "req/core-s", "us CPU/req", "ratio");
     for (name, body) in cases {
