@@ -21,7 +21,7 @@ pub(super) struct Boot {
     /// End with this code while loading, after a while, with the last words of a vLLM that ran out of memory.
     #[arg(long, value_name = "CODE[:AFTER]")]
     pub(super) exit_while_loading: Option<ExitWhileLoading>,
-    /// Lose a SIGTERM that comes while loading, as vLLM does.
+    /// Lose the first SIGTERM that comes while loading, as vLLM does.
     #[arg(long)]
     pub(super) swallow_term: bool,
     /// Do nothing on SIGTERM and SIGINT.

@@ -44,7 +44,7 @@ pub async fn run(args: Args) -> ExitCode {
     start_orphan(&boot);
     let loaded = tokio::select! {
         loaded = load(&boot, &settings) => loaded,
-        () = ended(&mut term, &mut interrupt, boot.ignore_term || boot.swallow_term) => Err(ExitCode::from(143)),
+        () = ended(&mut term, &mut interrupt, lost(&boot, boot.swallow_term)) => Err(ExitCode::from(143)),
     };
     if let Err(code) = loaded {
         return code;
@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> ExitCode {
         }
     };
     running.announce();
-    ended(&mut term, &mut interrupt, boot.ignore_term).await;
+    ended(&mut term, &mut interrupt, lost(&boot, false)).await;
     if let Some(delay) = boot.slow_term {
         sleep(delay).await;
     }
@@ -180,14 +180,17 @@ impl Drop for Running {
     }
 }
 
-async fn ended(term: &mut Signal, interrupt: &mut Signal, deaf: bool) {
-    loop {
+/// How many signals are lost: all, or, while it loads, the first one, as vLLM does.
+fn lost(boot: &Boot, swallow: bool) -> usize {
+    if boot.ignore_term { usize::MAX } else { usize::from(swallow) }
+}
+
+/// Returns when a signal has come after `lost` others.
+async fn ended(term: &mut Signal, interrupt: &mut Signal, lost: usize) {
+    for _ in 0..lost.saturating_add(1) {
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
-        }
-        if !deaf {
-            return;
         }
     }
 }

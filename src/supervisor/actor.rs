@@ -21,6 +21,9 @@ use crate::engines::{Engine, State};
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
+/// After how long an engine that never was ready is told again to end: vLLM loses a SIGTERM that comes while it loads.
+const REMIND_LOADING: Duration = Duration::from_secs(1);
+
 /// What an actor needs to know.
 pub(super) struct Plan {
     /// The engine.
@@ -45,12 +48,14 @@ pub(super) struct Actor {
     process: Option<Process>,
     phase: Phase,
     deadline: Option<Instant>,
+    /// Whether the process was ever ready.
+    served: bool,
 }
 
 impl Actor {
     /// An actor whose engine does not run yet.
     pub(super) fn new(plan: Plan, prober: Prober, stopping: Stopping) -> Self {
-        Self { plan, prober, stopping, process: None, phase: Phase::Idle, deadline: None }
+        Self { plan, prober, stopping, process: None, phase: Phase::Idle, deadline: None, served: false }
     }
 
     /// Starts the engine and stays with it until it was asked to stop and nothing of it is left.
@@ -91,7 +96,10 @@ impl Actor {
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Spawn => return Some(self.spawn()),
-            Effect::Publish(state) => publish(&self.plan.engine, state),
+            Effect::Publish(state) => {
+                self.served |= state == State::Ready;
+                publish(&self.plan.engine, state);
+            }
             Effect::Fail(cause) => self.fail(&cause),
             Effect::Wait(wait) => self.deadline = Some(self.until(wait)),
             Effect::NoWait => self.deadline = None,
@@ -112,6 +120,7 @@ impl Actor {
     }
 
     fn spawn(&mut self) -> Event {
+        self.served = false;
         let Plan { engine, launch, log, .. } = &mut self.plan;
         match Process::spawn(launch, engine.id.as_str(), log) {
             Ok(process) => {
@@ -147,7 +156,8 @@ impl Actor {
 
     fn until(&self, wait: Wait) -> Instant {
         let plan = &self.plan;
-        let first_term = plan.stop_timeout / 3;
+        let patience = plan.stop_timeout / 3;
+        let first_term = if self.served { patience } else { patience.min(REMIND_LOADING) };
         let time = match wait {
             Wait::Drain => return self.stopping.drain_until(),
             Wait::Ready => plan.start_timeout,

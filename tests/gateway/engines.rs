@@ -171,3 +171,16 @@ async fn an_engine_that_dies_is_seen_at_once() {
     assert_eq!(status, 503, "{error}");
     assert_eq!(gateway.metric("enginehouse_engine_up").await, 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_loses_a_signal_while_it_loads_is_told_again_soon() {
+    let faults = "env: { ENGINEHOUSE_SIM_FAULTS: \"never-ready,swallow-term\" }";
+    let mut gateway = Gateway::start(&format!("models:\n{}", model("own", &format!("stop_timeout: 25s, {faults}"))));
+    let pid = pid(&gateway, "own/0").await;
+    let since = Instant::now();
+    gateway.terminate();
+    assert_eq!(gateway.ended().await, Some(0));
+    // A third of stop_timeout would be 8 s.
+    assert!(since.elapsed() < Duration::from_secs(7), "{:?}", since.elapsed());
+    assert_eq!(group_members(pid), Vec::<u32>::new());
+}
