@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::front::Front;
-use super::head_guard::HeadGuard;
+use super::socket::CallerSocket;
 use super::{Gateway, Shared};
 use crate::openai::{ApiError, Dialect};
 
@@ -154,7 +154,7 @@ async fn connection(
     if h2 {
         fronts[1].process_new(Box::new(stream), stopped).await;
     } else {
-        fronts[0].process_new(Box::new(HeadGuard::new(stream)), stopped).await;
+        fronts[0].process_new(Box::new(CallerSocket::new(stream)), stopped).await;
     }
 }
 

@@ -1,8 +1,8 @@
-//! Errors in our shape where Pingora answers by itself.
+//! A caller's socket, as Pingora gets it: small writes are gathered, and Pingora's own error answers put in our shape.
 //!
 //! A request head that does not parse never reaches a callback: Pingora 0.9 writes an empty 400 (an empty 405 for
 //! CONNECT) and closes. Those answers say `Server: Pingora` and lack the `x-request-id` that every answer of ours and
-//! every engine's has; this wrapper of the socket recognises them and writes a whole answer instead.
+//! every engine's has; this wrapper recognises them and writes a whole answer instead.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use crate::openai::{ApiError, Dialect};
 
@@ -34,10 +34,14 @@ const MAX_LINES: usize = 256;
 /// A head this large that did not parse is told that it is too large.
 const LARGE: usize = 64 * 1024;
 
+/// Pingora writes the size, the bytes and the end of a chunk one by one and then flushes: gathered here, an event is one
+/// packet instead of three. Larger pieces bypass the buffer.
+const GATHER: usize = 4096;
+
 /// A client's socket.
 #[derive(Debug)]
-pub(super) struct HeadGuard {
-    inner: Stream,
+pub(super) struct CallerSocket {
+    inner: BufWriter<Stream>,
     /// Bytes and line ends that came since we last wrote: the head, when an answer of Pingora's own is written.
     bytes: usize,
     lines: usize,
@@ -45,9 +49,9 @@ pub(super) struct HeadGuard {
     instead: Option<(Bytes, usize)>,
 }
 
-impl HeadGuard {
+impl CallerSocket {
     pub(super) fn new(inner: Stream) -> Self {
-        Self { inner, bytes: 0, lines: 0, instead: None }
+        Self { inner: BufWriter::with_capacity(GATHER, inner), bytes: 0, lines: 0, instead: None }
     }
 
     fn answer(&self, written: &[u8]) -> Bytes {
@@ -69,12 +73,12 @@ impl HeadGuard {
         Bytes::from(head)
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut BufWriter<Stream>> {
         Pin::new(&mut self.get_mut().inner)
     }
 }
 
-impl AsyncRead for HeadGuard {
+impl AsyncRead for CallerSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -89,7 +93,7 @@ impl AsyncRead for HeadGuard {
     }
 }
 
-impl AsyncWrite for HeadGuard {
+impl AsyncWrite for CallerSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_none() && is_pingoras_own(buf) {
@@ -121,36 +125,38 @@ impl AsyncWrite for HeadGuard {
 }
 
 #[async_trait]
-impl Shutdown for HeadGuard {
+impl Shutdown for CallerSocket {
     async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut self.inner).await;
+        // What cannot be flushed has nobody to read it.
+        let _ = self.inner.flush().await;
+        Shutdown::shutdown(self.inner.get_mut()).await;
     }
 }
 
-impl UniqueID for HeadGuard {
+impl UniqueID for CallerSocket {
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        self.inner.get_ref().id()
     }
 }
 
-impl Ssl for HeadGuard {}
+impl Ssl for CallerSocket {}
 
-impl Peek for HeadGuard {}
+impl Peek for CallerSocket {}
 
-impl GetTimingDigest for HeadGuard {
+impl GetTimingDigest for CallerSocket {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        self.inner.get_ref().get_timing_digest()
     }
 }
 
-impl GetProxyDigest for HeadGuard {
+impl GetProxyDigest for CallerSocket {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        self.inner.get_ref().get_proxy_digest()
     }
 }
 
-impl GetSocketDigest for HeadGuard {
+impl GetSocketDigest for CallerSocket {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        self.inner.get_ref().get_socket_digest()
     }
 }
