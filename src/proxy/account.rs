@@ -4,7 +4,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
 use super::context::Context;
-use super::{Shared, standin};
+use super::{Shared, front, standin};
 use crate::telemetry::Entry;
 
 /// The client closed the connection first (nginx's convention).
@@ -63,4 +63,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Erro
     ctx.lease = None;
     ctx.in_flight = None;
     ctx.held = None;
+    if ctx.ended {
+        front::keep(standin::take(session));
+    }
 }

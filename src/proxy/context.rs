@@ -71,6 +71,8 @@ pub(crate) struct Context {
     pub(super) usage: Option<UsageFinder>,
     pub(super) first_event: Option<Instant>,
     pub(super) last_event: Option<Instant>,
+    /// The answer was ended by us, properly, after its engine had died.
+    pub(super) ended: bool,
     /// What we say instead of an engine.
     pub(super) refusal: Option<ApiError>,
     /// Code of what went wrong, for the access log.
@@ -102,6 +104,7 @@ impl Context {
             usage: None,
             first_event: None,
             last_event: None,
+            ended: false,
             refusal: None,
             error: None,
         }

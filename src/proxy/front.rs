@@ -3,17 +3,37 @@
 //! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; [`super::listen`] looks first, and then
 //! hands the connection to the front that fits.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::Gateway;
+
+tokio::task_local! {
+    /// Where a request leaves its session for its connection to go on, although Pingora counts it as failed.
+    static KEPT: RefCell<Option<Box<ServerSession>>>;
+}
+
+/// Keeps a session whose answer was ended by us after its engine had died. The caller was promised that the connection
+/// stays open, and may have sent its next request already; Pingora would drop it.
+pub(super) fn keep(session: Box<ServerSession>) {
+    // Outside of a front there is no connection to go on with.
+    let _ = KEPT.try_with(|kept| kept.replace(Some(session)));
+}
+
+/// The connection of a kept session, ready for its next request.
+async fn reuse(session: Box<ServerSession>) -> Option<ReusedHttpStream> {
+    let settings = HttpPersistentSettings::for_session(&session);
+    let stream = session.finish().await.ok().flatten()?;
+    Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+}
 
 /// A connection's application.
 pub(super) struct Front {
@@ -37,7 +57,14 @@ impl HttpServerApp for Front {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.proxy.process_new_http(session, shutdown).await
+        let request = async {
+            let next = self.proxy.process_new_http(session, shutdown).await;
+            match (next, KEPT.with(RefCell::take)) {
+                (None, Some(session)) => reuse(session).await,
+                (next, _) => next,
+            }
+        };
+        KEPT.scope(RefCell::new(None), request).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -95,10 +95,8 @@ async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Rec
                     }
                     let (fronts, shared, stopped) = (fronts.clone(), shared.clone(), stopped.clone());
                     connections.spawn(async move {
-                        shared.metrics.connections.inc();
-                        let counted = scopeguard(&shared);
+                        let _counted = Counted::new(shared.clone());
                         connection(stream, peer, &fronts, &shared, &stopped).await;
-                        drop(counted);
                     });
                 }
                 Err(error) => {
@@ -117,15 +115,20 @@ async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Rec
     while connections.join_next().await.is_some() {}
 }
 
-/// Counts an open connection out when dropped.
-fn scopeguard(shared: &Arc<Shared>) -> impl Drop + use<> {
-    struct Counted(Arc<Shared>);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.metrics.connections.dec();
-        }
+/// An open connection, counted out when dropped.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.metrics.connections.inc();
+        Self(shared)
     }
-    Counted(shared.clone())
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
 }
 
 async fn connection(

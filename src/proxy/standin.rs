@@ -116,6 +116,11 @@ pub(super) fn give_back(session: &mut Session, slot: &Slot) {
     }
 }
 
+/// Takes the real session away for good. Pingora asks nothing more of a request that has failed and is accounted for.
+pub(super) fn take(session: &mut Session) -> Box<ServerSession> {
+    mem::replace(&mut session.downstream_session, nobody())
+}
+
 impl Drop for StandIn {
     fn drop(&mut self) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = self.real.take();

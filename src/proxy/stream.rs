@@ -87,7 +87,7 @@ pub(super) async fn fail(session: &mut Session, error: &Error, ctx: &mut Context
         && !scanner.done()
     {
         let event = refusal.event(ctx.dialect(), scanner.at_boundary());
-        let _ = session.write_response_body(Some(Bytes::from(event)), true).await;
+        ctx.ended = session.write_response_body(Some(Bytes::from(event)), true).await.is_ok();
     }
     // An answer of known length stays visibly short.
     FailToProxy { error_code: status, can_reuse_downstream: false }

@@ -6,7 +6,7 @@ async fn house() -> (Sim, Gateway) {
     let sim = Sim::start(&[]);
     let yaml = format!(
         "models:\n  tiny: {{ urls: [\"{}\"] }}\naliases:\n  tiny-hot: {{ model: tiny, defaults: {{ temperature: 2 }} }}\n\
-         limits: {{ body: 100KiB, head: 8KiB }}\ntimeouts: {{ body: 300ms }}\n",
+         limits: {{ body: 100KiB, head: 8KiB }}\ntimeouts: {{ body: 1s }}\n",
         sim.url()
     );
     let gateway = Gateway::ready(&yaml).await;
