@@ -169,11 +169,11 @@ fn eight_cards_keep_the_drivers_order_and_their_own_processes() {
 
 #[test]
 fn more_processes_than_anybody_expects_are_all_listed() {
-    let pids: Vec<u32> = (1..=40).collect();
+    let pids: Vec<u64> = (1..=40).collect();
     let lines: String = pids.iter().map(|pid| format!("process pid={pid} memory=1\n")).collect();
     let inventory = Machine::new(&format!("{DRIVER}{}{lines}", card(0))).json();
     let listed = inventory["gpus"][0]["processes"].as_array().expect("a list").iter();
-    assert!(listed.map(|process| process["pid"].as_u64().expect("a pid")).eq(pids.iter().map(|&pid| pid.into())));
+    assert!(listed.map(|process| process["pid"].as_u64().expect("a pid")).eq(pids.iter().copied()));
 }
 
 #[test]

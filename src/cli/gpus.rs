@@ -10,7 +10,7 @@ const LIBRARY: &str = "ENGINEHOUSE_NVML";
 
 /// Prints the inventory to standard output; a machine without GPUs is no failure.
 #[must_use]
-pub fn run(json: bool) -> ExitCode {
+pub(super) fn run(json: bool) -> ExitCode {
     let library = std::env::var_os(LIBRARY).filter(|path| !path.is_empty());
     let inventory = inventory::read(library.as_deref());
     let text = if json { inventory::json(&inventory) } else { inventory::table(&inventory) };
