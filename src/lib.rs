@@ -15,7 +15,7 @@
 //! | 4 | [`admin`] | HTTP server for operators: metrics, states |
 //! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
 //! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
-//! | 1 | [`config`], [`openai`] | what a user writes; what goes over the wire |
+//! | 1 | [`config`], [`openai`], [`inventory`] | what a user writes; what goes over the wire; the GPUs there are |
 //! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
 //!
@@ -31,6 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod engines;
 pub mod ids;
+pub mod inventory;
 pub mod openai;
 pub mod proxy;
 pub mod routing;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layer of each top-level module; modules of one layer are strangers.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
     ("cli", 6),
     ("app", 5),
     ("admin", 4),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, u8); 13] = [
     ("telemetry", 2),
     ("config", 1),
     ("openai", 1),
+    ("inventory", 1),
     ("ids", 0),
     ("secret", 0),
     ("sim", 0),

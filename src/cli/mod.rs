@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+mod gpus;
 pub mod schema;
 mod serve;
 mod sim;
@@ -37,6 +38,14 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Show the GPUs of this machine: memory, load, processes, MIG instances
+    ///
+    /// Needs NVIDIA's driver; ENGINEHOUSE_NVML names its libnvidia-ml.so where it is not found by itself.
+    Gpus {
+        /// Print JSON (memory in bytes, utilisation in percent, temperature in °C, power in watts; null is unknown)
+        #[arg(long)]
+        json: bool,
+    },
     /// Run a simulated engine: answers like `vllm serve`, needs no GPU
     Sim(Box<SimArgs>),
 }
@@ -48,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
         Command::Check { file } => check::run(&file),
         Command::Schema => schema::run(),
+        Command::Gpus { json } => gpus::run(json),
         Command::Sim(args) => sim::run(*args),
     }
 }

@@ -1,0 +1,255 @@
+//! `enginehouse gpus` over a stand-in for NVIDIA's library, through the real binary and the real NVML crate.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const GIB: u64 = 1 << 30;
+
+/// A machine whose driver answers from a scenario. The folder, and all in it, goes with it.
+struct Machine {
+    folder: TempDir,
+    library: PathBuf,
+}
+
+impl Machine {
+    /// Builds the stand-in and gives it `scenario`, in the words of `tests/nvml/stand_in.c`.
+    fn new(scenario: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = folder.path().join("libnvidia-ml.so.1");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml/stand_in.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(source);
+        let built = compiler.output().expect("a C compiler, which the build needs too");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        std::fs::write(folder.path().join("scenario"), scenario).expect("a scenario");
+        Self { folder, library }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        gpus(&self.library, args, Some(&self.folder.path().join("scenario")))
+    }
+
+    fn json(&self) -> Value {
+        parsed(&self.run(&["--json"]))
+    }
+
+    fn table(&self) -> String {
+        text(&self.run(&[]))
+    }
+}
+
+/// Runs `enginehouse gpus` with `library` as the driver's.
+fn gpus(library: &Path, args: &[&str], scenario: Option<&Path>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_enginehouse"));
+    command.arg("gpus").args(args).env("ENGINEHOUSE_NVML", library).env_remove("NVML_SCENARIO");
+    if let Some(scenario) = scenario {
+        command.env("NVML_SCENARIO", scenario);
+    }
+    command.output().expect("the binary runs")
+}
+
+/// What was printed, by a command that had nothing to complain about.
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn parsed(output: &Output) -> Value {
+    let text = text(output);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+/// The only fault.
+fn fault(inventory: &Value) -> &str {
+    let faults = inventory["faults"].as_array().expect("a list");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults[0].as_str().expect("a sentence")
+}
+
+/// A card that tells everything.
+fn card(index: u64) -> String {
+    let (total, used, free) = (80 * GIB, 10 * GIB, 69 * GIB);
+    format!(
+        "gpu uuid=GPU-{index} name=NVIDIA_H100_80GB total={total} used={used} free={free} util=9{index} temp=6{index} \
+         milliwatts=512500 mig=0\n"
+    )
+}
+
+const DRIVER: &str = "driver version=580.95.05 cuda=13000\n";
+
+#[test]
+fn a_machine_without_the_library_has_no_gpu_and_one_sentence_why() {
+    let library = Path::new("/no/such/libnvidia-ml.so.1");
+    let inventory = parsed(&gpus(library, &["--json"], None));
+    assert_eq!((&inventory["gpus"], &inventory["driver"]), (&json!([]), &Value::Null));
+    let fault = fault(&inventory);
+    assert!(fault.contains("/no/such/libnvidia-ml.so.1") && fault.contains("install NVIDIA's driver"), "{fault}");
+    assert_eq!(text(&gpus(library, &[], None)), format!("{fault}\n"));
+}
+
+#[test]
+fn a_library_whose_driver_is_not_loaded_says_so() {
+    let inventory = Machine::new("driver init=9\n").json();
+    assert_eq!(inventory["gpus"], json!([]));
+    assert!(fault(&inventory).contains("NVIDIA driver is not loaded"), "{inventory}");
+}
+
+#[test]
+fn a_library_that_is_not_nvidias_is_told_from_one() {
+    let machine = Machine::new("");
+    let source = machine.folder.path().join("other.c");
+    let other = machine.folder.path().join("libother.so");
+    std::fs::write(&source, "int other(void) { return 0; }\n").expect("a source");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&other, &source]).status();
+    assert!(built.expect("a C compiler").success());
+    let inventory = parsed(&gpus(&other, &["--json"], None));
+    assert!(fault(&inventory).contains("the library is not NVIDIA's"), "{inventory}");
+}
+
+#[test]
+fn a_driver_without_cards_is_no_fault() {
+    let machine = Machine::new(DRIVER);
+    assert_eq!(machine.json(), json!({ "driver": "580.95.05", "cuda": "13.0", "gpus": [], "faults": [] }));
+    let table = machine.table();
+    assert!(table.contains("driver 580.95.05, CUDA 13.0") && table.contains("sees no GPU"), "{table}");
+}
+
+#[test]
+fn one_card_tells_everything() {
+    let scenario = format!(
+        "{DRIVER}{}process pid=4711 memory={}\nprocess pid=4712\ngraphics pid=33 memory=4096\n",
+        card(0),
+        9 * GIB
+    );
+    let machine = Machine::new(&scenario);
+    let expected = json!({
+        "index": 0,
+        "uuid": "GPU-0",
+        "name": "NVIDIA H100 80GB",
+        "lost": false,
+        "memory": { "total": 80 * GIB, "used": 10 * GIB, "free": 69 * GIB },
+        "utilisation": 90,
+        "temperature": 60,
+        "power": 512.5,
+        "processes": [
+            { "pid": 33, "memory": 4096 },
+            { "pid": 4711, "memory": 9 * GIB },
+            { "pid": 4712, "memory": null },
+        ],
+        "mig": null,
+    });
+    let inventory = machine.json();
+    assert_eq!(inventory["gpus"], json!([expected]));
+    assert_eq!(inventory["faults"], json!([]));
+    let table = machine.table();
+    assert!(table.contains("0    NVIDIA H100 80GB  10.0 GiB  69.0 GiB  80.0 GiB  90 %"), "{table}");
+    assert!(table.contains("0    4711  9.0 GiB\n0    4712  unknown\n"), "{table}");
+}
+
+#[test]
+fn eight_cards_keep_the_drivers_order_and_their_own_processes() {
+    let mut scenario = DRIVER.to_owned();
+    for index in 0..8 {
+        scenario += &card(index);
+        scenario += &format!("process pid={} memory={GIB}\n", 100 + index);
+    }
+    let inventory = Machine::new(&scenario).json();
+    let cards = inventory["gpus"].as_array().expect("a list");
+    assert_eq!(cards.len(), 8);
+    for (index, card) in cards.iter().enumerate() {
+        assert_eq!((&card["index"], &card["uuid"]), (&json!(index), &json!(format!("GPU-{index}"))));
+        assert_eq!(card["processes"], json!([{ "pid": 100 + index, "memory": GIB }]));
+    }
+    assert_eq!(inventory["faults"], json!([]));
+}
+
+#[test]
+fn more_processes_than_anybody_expects_are_all_listed() {
+    let pids: Vec<u64> = (1..=40).collect();
+    let lines: String = pids.iter().map(|pid| format!("process pid={pid} memory=1\n")).collect();
+    let inventory = Machine::new(&format!("{DRIVER}{}{lines}", card(0))).json();
+    let listed = inventory["gpus"][0]["processes"].as_array().expect("a list").iter();
+    assert!(listed.map(|process| process["pid"].as_u64().expect("a pid")).eq(pids.iter().copied()));
+}
+
+#[test]
+fn fields_that_a_card_does_not_support_are_unknown_with_one_sentence() {
+    let scenario = format!("{DRIVER}gpu uuid=GPU-0 name=Old no_processes=1 temp=40\n{}", card(1));
+    let machine = Machine::new(&scenario);
+    let inventory = machine.json();
+    let old = &inventory["gpus"][0];
+    for field in ["memory", "utilisation", "power", "processes", "mig"] {
+        assert_eq!(old.get(field), Some(&Value::Null), "{field}");
+    }
+    assert_eq!((&old["temperature"], &old["lost"]), (&json!(40), &json!(false)));
+    assert_eq!(inventory["gpus"][1]["utilisation"], 91);
+    assert_eq!(
+        fault(&inventory),
+        "GPU 0: unknown, as the card or its driver does not support it: memory, utilisation, power, processes"
+    );
+    assert!(machine.table().contains("Old"));
+}
+
+#[test]
+fn an_unreadable_field_is_unknown_and_the_drivers_words_are_passed_on() {
+    // 999 is NVML_ERROR_UNKNOWN.
+    let inventory = Machine::new(&format!("{DRIVER}gpu handle_error=999\n{}", card(1))).json();
+    assert_eq!((&inventory["gpus"][0]["uuid"], &inventory["gpus"][0]["lost"]), (&Value::Null, &json!(false)));
+    assert_eq!(inventory["gpus"][1]["uuid"], "GPU-1");
+    assert!(fault(&inventory).contains("an internal driver error occurred"), "{inventory}");
+}
+
+#[test]
+fn a_lost_card_is_listed_as_lost_and_the_others_stay() {
+    // 15 is NVML_ERROR_GPU_IS_LOST: on the handle, or only once it is asked.
+    for gone in ["gpu handle_error=15", "gpu uuid=GPU-1 name=Gone total=5 error=15"] {
+        let machine = Machine::new(&format!("{DRIVER}{}{gone}\n{}", card(0), card(2)));
+        let inventory = machine.json();
+        let cards = inventory["gpus"].as_array().expect("a list");
+        assert_eq!(cards.iter().map(|card| &card["lost"]).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!((&cards[1]["index"], &cards[1]["memory"]), (&json!(1), &Value::Null));
+        assert_eq!((&cards[0]["uuid"], &cards[2]["uuid"]), (&json!("GPU-0"), &json!("GPU-2")));
+        assert!(fault(&inventory).starts_with("GPU 1 is lost: "), "{inventory}");
+        assert!(machine.table().contains("1    unknown (lost)"));
+    }
+}
+
+#[test]
+fn mig_instances_are_listed_with_their_memory_and_processes() {
+    let scenario = format!(
+        "{DRIVER}gpu uuid=GPU-0 name=H100 total=80 used=20 free=60 temp=50 milliwatts=1000 mig=1\n\
+         mig slot=1 uuid=MIG-a name=1g.10gb total={} used={} free={}\nprocess pid=7 memory={}\n\
+         mig slot=4 uuid=MIG-b name=2g.20gb total={} free={}\n{}",
+        10 * GIB,
+        3 * GIB,
+        7 * GIB,
+        2 * GIB,
+        20 * GIB,
+        20 * GIB,
+        card(1),
+    );
+    let machine = Machine::new(&scenario);
+    let inventory = machine.json();
+    let expected = json!([
+        {
+            "index": 1, "uuid": "MIG-a", "name": "1g.10gb",
+            "memory": { "total": 10 * GIB, "used": 3 * GIB, "free": 7 * GIB },
+            "processes": [{ "pid": 7, "memory": 2 * GIB }],
+        },
+        {
+            "index": 4, "uuid": "MIG-b", "name": "2g.20gb",
+            "memory": { "total": 20 * GIB, "used": 0, "free": 20 * GIB },
+            "processes": [],
+        },
+    ]);
+    assert_eq!(inventory["gpus"][0]["mig"], expected);
+    // A card in parts has no utilisation of its own: unknown, and no fault.
+    assert_eq!((&inventory["gpus"][0]["utilisation"], &inventory["faults"]), (&Value::Null, &json!([])));
+    assert_eq!(inventory["gpus"][1]["mig"], Value::Null);
+    let table = machine.table();
+    assert!(table.contains("\n0:1  1g.10gb") && table.contains("\n0:1  7    2.0 GiB\n"), "{table}");
+}
