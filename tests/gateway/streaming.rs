@@ -44,12 +44,14 @@ async fn every_event_is_forwarded_when_it_comes() {
 async fn an_engine_that_dies_mid_stream_ends_it_with_an_error_event_in_the_callers_dialect() {
     let sim = Sim::start(&["--gap", "5ms"]);
     let gateway = house(&sim, "").await;
-    for (path, head, tail) in [
-        ("/v1/chat/completions", "data: {\"error\":", "data: [DONE]\n\n"),
-        ("/v1/responses", "event: error\ndata: {\"type\":\"error\"", "}\n\n"),
-        ("/v1/messages", "event: error\ndata: {\"type\":\"error\"", "}\n\n"),
+    let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
+    for (client, path, head, tail) in [
+        (http(), "/v1/chat/completions", "data: {\"error\":", "data: [DONE]\n\n"),
+        (http(), "/v1/responses", "event: error\ndata: {\"type\":\"error\"", "}\n\n"),
+        (http(), "/v1/messages", "event: error\ndata: {\"type\":\"error\"", "}\n\n"),
+        (h2, "/v1/chat/completions", "data: {\"error\":", "data: [DONE]\n\n"),
     ] {
-        let request = http().post(gateway.url(path)).header("x-sim-fault", "die-after:4");
+        let request = client.post(gateway.url(path)).header("x-sim-fault", "die-after:4");
         let reply = request.json(&streaming(path, "tiny")).send().await.expect("answered");
         assert_eq!(reply.status(), 200, "{path}");
         let text = reply.text().await.expect("a whole stream, not a torn one");
