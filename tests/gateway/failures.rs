@@ -164,3 +164,24 @@ async fn an_engine_that_serves_something_else_is_not_used() {
     assert!(message.contains("other") && message.contains("served_name"), "{message}");
     assert_eq!(sim.stat("started").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn round_robin_and_random_are_options() {
+    for balance in ["round_robin", "random"] {
+        let (first, second) = (Sim::start(&["--tokens", "1"]), Sim::start(&["--tokens", "1"]));
+        let urls = format!("[\"{}\", \"{}\"]", first.url(), second.url());
+        let gateway = Gateway::start(&format!("models: {{ tiny: {{ urls: {urls}, balance: {balance} }} }}"));
+        crate::support::eventually("both engines to be ready", || async {
+            gateway.engines().await.iter().all(|engine| engine["state"] == "ready").then_some(())
+        })
+        .await;
+        for _ in 0..40 {
+            let reply = http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await;
+            assert_eq!(reply.expect("answered").status(), 200, "{balance}");
+        }
+        let (a, b) = (first.stat("started").await, second.stat("started").await);
+        assert_eq!(a + b, 40, "{balance}");
+        // Forty throws of a coin all alike: one in 10^11.
+        assert!(if balance == "round_robin" { a == 20 } else { a > 0 && b > 0 }, "{balance}: {a} and {b}");
+    }
+}
