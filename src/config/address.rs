@@ -1,6 +1,7 @@
 //! Socket addresses and engine URLs out of text, with the mistakes people make.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use super::finding::Why;
 use super::types::EngineUrl;
@@ -32,6 +33,16 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Why> {
         "Write address:port, such as 0.0.0.0:8000 (every interface) or 127.0.0.1:8000 (this machine only).".into()
     };
     Err(Why::new(reason, remedy))
+}
+
+/// `first-last`, ports of engines.
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Why> {
+    let range = text.split_once('-').and_then(|(first, last)| {
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (first >= 1024 && first <= last).then_some(first..=last)
+    });
+    let remedy = "Write the first and the last port, such as 21000-21999; ports below 1024 need privileges.";
+    range.ok_or_else(|| Why::new("This is not a range of ports.", remedy))
 }
 
 /// `http://host:port` or `https://host:port`.

@@ -1,27 +1,41 @@
 //! From what was written and found good to what the program trusts.
 
+use std::time::Duration;
+
 use super::address;
 use super::finding::{Finding, Why};
 use super::path::Path;
-use super::raw::{Raw, RawAlias, RawChecks, RawHealth, RawModel};
+use super::raw::{Raw, RawAlias, RawChecks, RawGpus, RawHealth, RawModel, RawPatience, RawPolicy, RawRestart};
 use super::rules::gpu_text;
-use super::types::{Admin, Alias, Config, Engines, Health, Limits, Log, Model, Retry, Settings, Spawn, Timeouts};
+use super::types::{
+    Admin, Alias, Config, EngineLogs, Engines, Gpus, Health, Limits, Log, Model, Restart, Retry, Settings, Spawn,
+    Timeouts,
+};
 use super::units::Size;
 use crate::secret::Secret;
 
-/// The validated configuration.
+/// The validated configuration; the house is called `name` where it does not say.
 ///
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
-pub(super) fn build(raw: Raw) -> Result<Config, Finding> {
+pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
     let listen = address::listen(&raw.listen).map_err(|why| why.at(Path::of(["listen"])))?;
     let admin = address::listen(&raw.admin.listen).map_err(|why| why.at(Path::of(["admin", "listen"])))?;
+    let ports = address::ports(&raw.ports).map_err(|why| why.at(Path::of(["ports"])))?;
     let models = raw.models.0.into_iter().map(|(name, it)| model(name, it)).collect::<Result<_, _>>()?;
     let t = raw.timeouts;
     Ok(Config {
         listen,
         admin: Admin { listen: admin, token: secret(raw.admin.token) },
+        name: raw.name.unwrap_or_else(|| name.to_owned()),
         state_dir: raw.state_dir,
+        on_exit: raw.on_exit,
+        ports,
+        engine_logs: EngineLogs {
+            size: raw.engine_logs.size.0,
+            age: raw.engine_logs.age.0,
+            keep: raw.engine_logs.keep,
+        },
         threads: raw.threads,
         models,
         aliases: raw.aliases.0.into_iter().map(|(name, it)| alias(name, it)).collect::<Result<_, _>>()?,
@@ -67,12 +81,33 @@ fn model(name: String, raw: RawModel) -> Result<Model, Finding> {
     Ok(Model { name: name.into(), engines, served_name, api_key, health, balance })
 }
 
+/// A prompt of a million tokens is silent for minutes.
+const HANG_AFTER: Duration = Duration::from_secs(600);
+
 fn spawn(source: String, raw: RawModel) -> Spawn {
-    let defaults = (std::time::Duration::from_secs(600), std::time::Duration::from_secs(30));
+    let defaults = (Duration::from_secs(600), Duration::from_secs(30));
     Spawn {
         source,
         command: raw.command.unwrap_or_else(|| vec!["vllm".into(), "serve".into()]),
-        gpus: raw.gpus.map(|gpus| gpus.iter().map(gpu_text).collect()),
+        gpus: match raw.gpus {
+            None => Gpus::AsVisible,
+            Some(RawGpus::Count(count)) => Gpus::Any(count),
+            Some(RawGpus::List(gpus)) => Gpus::Listed(gpus.iter().map(gpu_text).collect()),
+        },
+        profile: raw.profile,
+        priority: raw.priority,
+        takes_lora: raw.lora.is_some(),
+        restart: match raw.restart {
+            None => Some(restart(&RawPolicy::default())),
+            Some(RawRestart::Policy(policy)) => Some(restart(&policy)),
+            Some(RawRestart::Off(_)) => None,
+        },
+        hang_after: match raw.hang_after {
+            None => Some(HANG_AFTER),
+            Some(RawPatience::For(time)) => Some(time.0),
+            Some(RawPatience::Off(_)) => None,
+        },
+        sleep_mode: raw.sleep_mode.unwrap_or_default(),
         gpu_memory: raw.gpu_memory,
         replicas: raw.replicas.unwrap_or(1),
         args: raw.args.unwrap_or_default(),
@@ -81,6 +116,10 @@ fn spawn(source: String, raw: RawModel) -> Spawn {
         start_timeout: raw.start_timeout.map_or(defaults.0, |time| time.0),
         stop_timeout: raw.stop_timeout.map_or(defaults.1, |time| time.0),
     }
+}
+
+fn restart(raw: &RawPolicy) -> Restart {
+    Restart { first: raw.first.0, most: raw.most.0, crashes: raw.crashes, within: raw.within.0 }
 }
 
 fn health(raw: &RawChecks) -> Health {

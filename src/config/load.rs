@@ -19,6 +19,9 @@ use super::types::Config;
 use super::yaml::{Kind, Node};
 use super::{rules, schema, yaml};
 
+/// What a house is called whose configuration has no file name.
+const NAME: &str = "house";
+
 /// Larger files are not configurations.
 const LARGEST: u64 = 8 << 20;
 
@@ -49,7 +52,15 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
             1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         Faults::file(format!("{} is not UTF-8 text (line {line}).", path.display()), "Save it as UTF-8.")
     })?;
-    parse(&text, env)
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    read_text(&text, env, &house_name(&stem.unwrap_or_default()))
+}
+
+/// A name for a house out of a file's: what may not be in one becomes `-`.
+fn house_name(stem: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
+    let name: String = stem.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(64).collect();
+    if name.is_empty() { NAME.to_owned() } else { name }
 }
 
 /// The same for a text.
@@ -57,6 +68,10 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 /// # Errors
 /// Every fault at once.
 pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Faults> {
+    read_text(text, env, NAME)
+}
+
+fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Faults> {
     let mut faults = Vec::new();
     let Some(root) = yaml::read(text.strip_prefix('\u{feff}').unwrap_or(text), &mut faults) else {
         return Err(Faults(faults));
@@ -66,7 +81,7 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
         Kind::Null => return Err(Faults::file("There is nothing in it.", START)),
         _ => return Err(Faults::file("It is not a mapping of keys to values.", START)),
     }
-    let result = assemble(&root, env);
+    let result = assemble(&root, env, name);
     match result {
         Ok(config) if faults.is_empty() => Ok(config),
         Ok(_) => Err(Faults(faults)),
@@ -78,7 +93,7 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     }
 }
 
-fn assemble(root: &Node, env: Env<'_>) -> Result<Config, Vec<Fault>> {
+fn assemble(root: &Node, env: Env<'_>, name: &str) -> Result<Config, Vec<Fault>> {
     let schema = schema::schema();
     let mut resolver = Resolver { schema: &schema, env, marks: Marks::default(), findings: Vec::new() };
     let mut value = resolver.resolve(root, &Path::default(), Some(&schema)).unwrap_or_default();
@@ -93,7 +108,7 @@ fn assemble(root: &Node, env: Env<'_>) -> Result<Config, Vec<Fault>> {
     let result = match Raw::deserialize(value) {
         Ok(raw) => {
             findings.extend(rules::breaches(&raw).into_iter().filter(|breach| !is_consequence(breach, &spoiled)));
-            if findings.is_empty() { build(raw).map_err(|finding| findings.push(finding)) } else { Err(()) }
+            if findings.is_empty() { build(raw, name).map_err(|finding| findings.push(finding)) } else { Err(()) }
         }
         // The schema is made from these types, so it has found this already; if not, this is the place to say so.
         Err(error) => {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::types::{Alias, Config, Engines, Model, Settings, Spawn};
+use super::types::{Alias, Config, Engines, Gpus, Model, Settings, Spawn};
 
 /// The plan: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
 #[must_use]
@@ -63,11 +63,12 @@ fn rows(model: &Model, out: &mut Vec<[String; 4]>) {
 fn gpus(spawn: &Spawn) -> String {
     let share = spawn.gpu_memory.map_or_else(String::new, |share| format!(" at {share}"));
     match &spawn.gpus {
-        Some(gpus) => {
+        Gpus::Listed(gpus) => {
             let each = gpus.chunks((gpus.len() / spawn.replicas.max(1)).max(1));
             format!("{}{share}", each.map(|gpus| gpus.join(",")).collect::<Vec<_>>().join(" | "))
         }
-        None => format!("as visible{share}"),
+        Gpus::Any(count) => format!("any {count}{share}"),
+        Gpus::AsVisible => format!("as visible{share}"),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
 use serde_json::{Map, Value};
 
-use super::types::{Balance, LogFormat};
+use super::types::{Balance, LogFormat, OnExit};
 use super::units::{AsWritten, Size, Time};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
@@ -29,8 +29,22 @@ pub(super) struct Raw {
     pub(super) listen: String,
     /// The operator's side: metrics and states.
     pub(super) admin: RawAdmin,
-    /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse`, or `~/.local/state/enginehouse`.
+    /// What this house is called: names its state directory. Default: the file's name without its extension.
+    #[schemars(regex(pattern = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$"))]
+    pub(super) name: Option<String>,
+    /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse/<name>`, or
+    /// `~/.local/state/enginehouse/<name>`.
     pub(super) state_dir: Option<PathBuf>,
+    /// What happens to the engines when Enginehouse is told to end: `stop` them, or `keep` them running for the next one,
+    /// which takes them over.
+    pub(super) on_exit: OnExit,
+    /// Ports of 127.0.0.1 that engines are given, first and last.
+    #[schemars(regex(pattern = r"^ *[0-9]{1,5} *- *[0-9]{1,5} *$"))]
+    pub(super) ports: String,
+    /// Bundles of flags and environment for `profile:` of a model; one of the name of a built-in profile replaces it.
+    pub(super) profiles: Named<RawProfile>,
+    /// Log files of engines, in the state directory.
+    pub(super) engine_logs: RawEngineLogs,
     /// Worker threads of the data path. Default: one per core.
     #[schemars(range(min = 1, max = 1024))]
     pub(super) threads: Option<usize>,
@@ -71,23 +85,31 @@ pub(super) struct RawModel {
     /// The program and its first arguments; `source` and the flags are appended. `enginehouse` means this very program.
     #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
     pub(super) command: Option<Vec<String>>,
-    /// The GPUs, as indices or UUIDs; they become `CUDA_VISIBLE_DEVICES`. With several replicas the list is split evenly.
-    /// An engine with more than one is tensor-parallel over them, unless `args` says otherwise. Default: the environment is
-    /// left alone.
-    #[schemars(length(min = 1), example = [0, 1])]
-    pub(super) gpus: Option<Vec<RawGpu>>,
+    /// The GPUs: how many each engine needs (the best with room are chosen), or which, as indices or UUIDs, split evenly
+    /// among replicas. They become `CUDA_VISIBLE_DEVICES`. An engine with more than one is tensor-parallel over them, unless
+    /// `args` says otherwise. Default: the environment is left alone.
+    #[schemars(example = [0, 1])]
+    pub(super) gpus: Option<RawGpus>,
     /// Share of each GPU's memory that one engine may take (`--gpu-memory-utilization`), up to 0.95. Default: the engine's own.
     #[schemars(example = 0.9)]
     pub(super) gpu_memory: Option<f64>,
     /// Number of engines to start.
     #[schemars(range(min = 1, max = 1024), extend("default" = 1))]
     pub(super) replicas: Option<usize>,
+    /// A bundle of flags and environment: one of `profiles`, or built in (`enginehouse profiles` lists them). What the model
+    /// says itself wins.
+    pub(super) profile: Option<String>,
+    /// Engines start in groups by ascending priority: a group waits until the one before is ready or has failed. Without
+    /// a priority: last.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) priority: Option<u32>,
     /// Further flags of the engine without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list is several
     /// values after one flag, a mapping is JSON.
     pub(super) args: Option<Map<String, Value>>,
     /// Further environment variables of the engine.
     pub(super) env: Option<Named<AsWritten>>,
-    /// LoRA adapters: path or hub id by name. Each name is servable.
+    /// LoRA adapters: path or hub id by name. Each name is servable. An empty mapping prepares engines for adapters that are
+    /// added later.
     pub(super) lora: Option<Named<String>>,
     /// How long an engine may take from its start until it is ready.
     #[schemars(extend("default" = "10m"))]
@@ -95,6 +117,14 @@ pub(super) struct RawModel {
     /// How long an engine may take to end after SIGTERM; then it is killed.
     #[schemars(extend("default" = "30s"))]
     pub(super) stop_timeout: Option<Time>,
+    /// What to do when an engine ends by itself; `off`: leave it.
+    pub(super) restart: Option<RawRestart>,
+    /// An engine that has requests but makes no progress for this long is restarted; `off`: never.
+    #[schemars(extend("default" = "10m"))]
+    pub(super) hang_after: Option<RawPatience>,
+    /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed and they wake faster than they start.
+    #[schemars(extend("default" = false))]
+    pub(super) sleep_mode: Option<bool>,
     /// Engines that somebody else runs: `http://host:port` or `https://host:port`, without a path.
     #[schemars(length(min = 1), example = ["http://10.0.0.7:8000"])]
     pub(super) urls: Option<Vec<String>>,
@@ -107,6 +137,94 @@ pub(super) struct RawModel {
     /// How one of several ready engines is picked.
     #[schemars(extend("default" = "least_outstanding"))]
     pub(super) balance: Option<Balance>,
+}
+
+/// GPUs of a model: how many for each engine, or which.
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Gpus")]
+pub(super) enum RawGpus {
+    /// How many for each engine.
+    Count(#[schemars(range(min = 1, max = 1024))] usize),
+    /// Which.
+    List(#[schemars(length(min = 1))] Vec<RawGpu>),
+}
+
+impl RawGpus {
+    /// The listed ones.
+    pub(super) fn list(&self) -> Option<&[RawGpu]> {
+        match self {
+            Self::Count(_) => None,
+            Self::List(gpus) => Some(gpus),
+        }
+    }
+}
+
+/// A bundle of flags and environment for engines.
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Profile")]
+pub(super) struct RawProfile {
+    /// What it is good for.
+    pub(super) description: Option<String>,
+    /// Share of each GPU's memory that one engine may take, up to 0.95.
+    pub(super) gpu_memory: Option<f64>,
+    /// Flags of the engine, as under a model.
+    pub(super) args: Map<String, Value>,
+    /// Environment variables of the engine.
+    pub(super) env: Named<AsWritten>,
+}
+
+/// Restarts of an engine that ended by itself, or `off`.
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Restart")]
+pub(super) enum RawRestart {
+    /// When.
+    Policy(RawPolicy),
+    /// Never.
+    Off(Off),
+}
+
+/// When an engine that ended by itself is started again: after a pause that doubles each time.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RestartPolicy")]
+pub(super) struct RawPolicy {
+    /// First pause.
+    pub(super) first: Time,
+    /// Longest pause.
+    pub(super) most: Time,
+    /// This many ends within `within` are a crash loop: it stays down until somebody acts.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) crashes: usize,
+    /// See `crashes`. An engine that was ready for this long starts anew with the first pause.
+    pub(super) within: Time,
+}
+
+/// A time to wait, or `off`.
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Patience")]
+pub(super) enum RawPatience {
+    /// This long.
+    For(Time),
+    /// For ever.
+    Off(Off),
+}
+
+/// Log files of engines.
+#[derive(Derive, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "EngineLogs")]
+pub(super) struct RawEngineLogs {
+    /// A log is put aside when it is larger.
+    pub(super) size: Size,
+    /// A log is put aside when it is older.
+    pub(super) age: Time,
+    /// This many are kept for each engine beside the current one.
+    #[schemars(range(max = 1000))]
+    pub(super) keep: usize,
 }
 
 /// A GPU: its index, or its UUID (`GPU-…`, `MIG-…`).
@@ -270,7 +388,12 @@ impl Default for Raw {
         Self {
             listen: "0.0.0.0:8000".into(),
             admin: RawAdmin::default(),
+            name: None,
             state_dir: None,
+            on_exit: OnExit::default(),
+            ports: "21000-21999".into(),
+            profiles: Named::default(),
+            engine_logs: RawEngineLogs::default(),
             threads: None,
             models: Named::default(),
             aliases: Named::default(),
@@ -291,6 +414,18 @@ impl Default for RawAdmin {
 impl Default for RawChecks {
     fn default() -> Self {
         Self { path: "/health".into(), interval: seconds(2), timeout: seconds(2), failures: 3, successes: 1 }
+    }
+}
+
+impl Default for RawPolicy {
+    fn default() -> Self {
+        Self { first: seconds(1), most: seconds(60), crashes: 5, within: seconds(600) }
+    }
+}
+
+impl Default for RawEngineLogs {
+    fn default() -> Self {
+        Self { size: Size(64 << 20), age: seconds(7 * 24 * 3600), keep: 3 }
     }
 }
 

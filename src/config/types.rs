@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,8 +18,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The operator's side.
     pub admin: Admin,
-    /// Where records and engine logs are kept; `None`: `$XDG_STATE_HOME/enginehouse` or `~/.local/state/enginehouse`.
+    /// What the house is called; letters, digits and `_.-`.
+    pub name: String,
+    /// Where records and engine logs are kept; `None`: `enginehouse/<name>` under `$XDG_STATE_HOME` or `~/.local/state`.
     pub state_dir: Option<PathBuf>,
+    /// What happens to the engines when we are told to end.
+    pub on_exit: OnExit,
+    /// Ports of 127.0.0.1 that engines are given.
+    pub ports: RangeInclusive<u16>,
+    /// Log files of engines.
+    pub engine_logs: EngineLogs,
     /// Worker threads of the data path; `None`: one per core.
     pub threads: Option<usize>,
     /// Models in file order; at least one.
@@ -78,8 +87,12 @@ pub struct Spawn {
     pub source: String,
     /// The program and its first arguments, `["vllm", "serve"]` unless set. `enginehouse` as program means this binary.
     pub command: Vec<String>,
-    /// What `CUDA_VISIBLE_DEVICES` is set to: indices or UUIDs; `None`: left alone.
-    pub gpus: Option<Vec<String>>,
+    /// What `CUDA_VISIBLE_DEVICES` is set to.
+    pub gpus: Gpus,
+    /// The profile that `args`, `env` and `gpu_memory` were filled up from.
+    pub profile: Option<String>,
+    /// Lower ones start first; `None`: last.
+    pub priority: Option<u32>,
     /// `--gpu-memory-utilization`, 0 < share <= 0.95.
     pub gpu_memory: Option<f64>,
     /// Number of engines, at least 1.
@@ -90,6 +103,14 @@ pub struct Spawn {
     pub env: BTreeMap<String, String>,
     /// LoRA adapters by servable name.
     pub lora: BTreeMap<Name, String>,
+    /// Whether engines take adapters, now or later.
+    pub takes_lora: bool,
+    /// When an engine that ended by itself is started again; `None`: never.
+    pub restart: Option<Restart>,
+    /// How long an engine may have requests and make no progress; `None`: for ever.
+    pub hang_after: Option<Duration>,
+    /// Whether engines can be put to sleep.
+    pub sleep_mode: bool,
     /// From spawn to ready.
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
@@ -107,10 +128,63 @@ impl std::fmt::Debug for Spawn {
             .field("args", &self.args)
             .field("env", &self.env.keys())
             .field("lora", &self.lora)
+            .field("takes_lora", &self.takes_lora)
+            .field("profile", &self.profile)
+            .field("priority", &self.priority)
+            .field("restart", &self.restart)
+            .field("hang_after", &self.hang_after)
+            .field("sleep_mode", &self.sleep_mode)
             .field("start_timeout", &self.start_timeout)
             .field("stop_timeout", &self.stop_timeout)
             .finish()
     }
+}
+
+/// Which GPUs an engine gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Gpus {
+    /// Those that our own environment shows.
+    #[default]
+    AsVisible,
+    /// So many for each engine, the best that have room.
+    Any(usize),
+    /// These, by index or UUID, split evenly among replicas.
+    Listed(Vec<String>),
+}
+
+/// When an engine that ended by itself is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// First pause; doubles each time.
+    pub first: Duration,
+    /// Longest pause.
+    pub most: Duration,
+    /// This many ends within `within` are a crash loop; at least 1.
+    pub crashes: usize,
+    /// See `crashes`.
+    pub within: Duration,
+}
+
+/// What happens to the engines when we are told to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExit {
+    /// They end too.
+    #[default]
+    Stop,
+    /// They run on; the next Enginehouse takes them over.
+    Keep,
+}
+
+/// When log files of engines are put aside, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineLogs {
+    /// Largest size, in bytes.
+    pub size: u64,
+    /// Greatest age.
+    pub age: Duration,
+    /// Files kept beside the current one.
+    pub keep: usize,
 }
 
 /// `http://host:port` or `https://host:port`, without a path.

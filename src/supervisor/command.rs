@@ -38,13 +38,13 @@ pub(super) struct Launch {
     pub(super) unset: Vec<&'static str>,
 }
 
-/// What to run for engine number `replica` (from 0) of `model`, which is to listen on `port` of 127.0.0.1.
+/// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.
 ///
 /// `drain` is how long requests in flight may take at a stop; `own_exe` is this binary.
 pub(super) fn launch(
     model: &Model,
     spawn: &Spawn,
-    replica: usize,
+    gpus: Option<&[String]>,
     port: u16,
     drain: Duration,
     own_exe: &Path,
@@ -54,7 +54,6 @@ pub(super) fn launch(
         Some(OURSELVES) => own_exe.as_os_str().to_owned(),
         Some(program) => program.into(),
     };
-    let gpus = spawn.gpus.as_deref().map(|gpus| share(gpus, spawn.replicas, replica));
     Launch {
         program,
         args: arguments(model, spawn, gpus, port, drain),
@@ -87,7 +86,7 @@ fn is_vllm(command: &[String]) -> bool {
 }
 
 /// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.
-fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
+pub(super) fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
     let each = gpus.len() / replicas.max(1);
     if each > 0 {
         let from = replica * each;
@@ -227,10 +226,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Gpus;
     use crate::supervisor::testing::{model, spawn};
 
     fn run(model: &Model, spawn: &Spawn, replica: usize) -> Launch {
-        launch(model, spawn, replica, 9001, Duration::from_secs(30), Path::new("/usr/bin/enginehouse"))
+        launch(
+            model,
+            spawn,
+            gpus(spawn, replica).as_deref(),
+            9001,
+            Duration::from_secs(30),
+            Path::new("/usr/bin/enginehouse"),
+        )
+    }
+
+    fn gpus(spawn: &Spawn, replica: usize) -> Option<Vec<String>> {
+        match &spawn.gpus {
+            Gpus::Listed(gpus) => Some(share(gpus, spawn.replicas, replica).to_vec()),
+            Gpus::AsVisible | Gpus::Any(_) => None,
+        }
     }
 
     fn words(text: &str) -> Vec<&str> {
@@ -262,7 +276,7 @@ mod tests {
         model.served_name = Some("org/name".into());
         model.api_key = Some(Secret::new("sk-1"));
         let mut spawn = spawn(&["/opt/vllm/bin/vllm", "serve"]);
-        spawn.gpus = Some(["0", "1", "2", "3"].map(String::from).into());
+        spawn.gpus = Gpus::Listed(["0", "1", "2", "3"].map(String::from).into());
         spawn.gpu_memory = Some(0.9);
         spawn.replicas = 2;
         spawn.lora = BTreeMap::from([("sql".into(), "/a/sql".into()), ("odd".into(), "/a/x=y".into())]);
@@ -302,7 +316,7 @@ mod tests {
     #[test]
     fn what_the_user_sets_is_not_set_again() {
         let mut spawn = spawn(&[]);
-        spawn.gpus = Some(["0", "1"].map(String::from).into());
+        spawn.gpus = Gpus::Listed(["0", "1"].map(String::from).into());
         spawn.gpu_memory = Some(0.5);
         spawn.args = args(json!({
             "pipeline_parallel_size": 2, "gpu_memory_utilization": 0.8, "shutdown-timeout": 5,

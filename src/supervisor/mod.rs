@@ -43,7 +43,7 @@ use self::port::Ports;
 use self::probe::Prober;
 use self::spawn::Log;
 use self::stopping::{Stopper, Stopping};
-use crate::config::{Config, EngineUrl, Engines, Model, Spawn};
+use crate::config::{Config, EngineUrl, Engines, Gpus, Model, Spawn};
 use crate::engines::{Address, Engine, House, Pool};
 use crate::ids::{EngineId, Name};
 
@@ -185,6 +185,10 @@ impl Context<'_> {
         let id = EngineId::new(&model.name, replica);
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port };
         let address = Address { url, api_key: model.api_key.clone() };
+        let gpus = match &spawn.gpus {
+            Gpus::Listed(gpus) => Some(command::share(gpus, spawn.replicas, replica)),
+            Gpus::AsVisible | Gpus::Any(_) => None,
+        };
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
         let engine = Engine::new(id, address, Some(SocketAddr::from(([127, 0, 0, 1], port))));
         let engine = Arc::new(match command::keep_alive(spawn) {
@@ -194,7 +198,7 @@ impl Context<'_> {
         let prober = Prober::new(model, engine.clone(), pool.clone(), self.asker.clone(), false);
         let plan = Plan {
             engine: engine.clone(),
-            launch: command::launch(model, spawn, replica, port, self.config.timeouts.drain, &self.home.own_exe),
+            launch: command::launch(model, spawn, gpus, port, self.config.timeouts.drain, &self.home.own_exe),
             log,
             start_timeout: spawn.start_timeout,
             stop_timeout: spawn.stop_timeout,

@@ -12,19 +12,25 @@ use axum::routing::get;
 use serde_json::{Map, json};
 use tokio::task::JoinHandle;
 
-use crate::config::{Balance, EngineUrl, Engines, Health, Model, Spawn};
+use crate::config::{Balance, EngineUrl, Engines, Gpus, Health, Model, Spawn};
 
 /// How to start engines with `command`.
 pub(super) fn spawn(command: &[&str]) -> Spawn {
     Spawn {
         source: "org/model".into(),
         command: command.iter().map(ToString::to_string).collect(),
-        gpus: None,
+        gpus: Gpus::AsVisible,
+        profile: None,
+        priority: None,
         gpu_memory: None,
         replicas: 1,
         args: Map::new(),
         env: std::collections::BTreeMap::new(),
         lora: std::collections::BTreeMap::new(),
+        takes_lora: false,
+        restart: None,
+        hang_after: None,
+        sleep_mode: false,
         start_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_secs(60),
     }

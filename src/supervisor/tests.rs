@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::testing::{Stranger, health, model, spawn};
 use super::*;
-use crate::config::{Admin, Limits, Log as LogSettings, LogFormat, Retry, Timeouts};
+use crate::config::{Admin, EngineLogs, Gpus, Limits, Log as LogSettings, LogFormat, OnExit, Retry, Timeouts};
 use crate::engines::{Lease, State};
 
 /// More than anything here takes on a busy machine; a test that waits so long has failed.
@@ -20,7 +20,11 @@ fn config(models: Vec<Model>) -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
+        name: "house".into(),
         state_dir: None,
+        on_exit: OnExit::Stop,
+        ports: 21000..=21999,
+        engine_logs: EngineLogs { size: 1 << 20, age: second * 3600, keep: 1 },
         threads: None,
         models,
         aliases: vec![],
@@ -150,7 +154,7 @@ async fn a_program_that_is_not_there_is_told_with_the_remedy() {
 async fn an_engine_sees_its_own_environment_and_arguments() {
     let mut model = shell("echo \"$VLLM_API_KEY $CUDA_VISIBLE_DEVICES $A\"; echo \"$@\"; exit 1");
     model.api_key = Some(crate::secret::Secret::new("sk-1"));
-    spawn_of(&mut model).gpus = Some(vec!["GPU-1".into(), "GPU-2".into()]);
+    spawn_of(&mut model).gpus = Gpus::Listed(vec!["GPU-1".into(), "GPU-2".into()]);
     spawn_of(&mut model).env.insert("A".into(), "b c".into());
     let rig = Rig::of(model).await;
     let failure = failed(&rig.engine(0)).await;

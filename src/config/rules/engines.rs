@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::expand::is_variable;
 use super::super::finding::Finding;
 use super::super::path::Path;
-use super::super::raw::{Raw, RawGpu, RawModel};
+use super::super::raw::{Raw, RawGpu, RawGpus, RawModel};
 use super::{listed, models};
 
 /// Largest share of one GPU's memory that may be promised; the rest is the driver's and CUDA's own.
@@ -53,7 +53,12 @@ fn spawn_keys(model: &RawModel) -> Vec<&'static str> {
         ("replicas", model.replicas.is_some()),
         ("args", model.args.is_some()),
         ("env", model.env.is_some()),
+        ("profile", model.profile.is_some()),
+        ("priority", model.priority.is_some()),
         ("lora", model.lora.is_some()),
+        ("restart", model.restart.is_some()),
+        ("hang_after", model.hang_after.is_some()),
+        ("sleep_mode", model.sleep_mode.is_some()),
         ("start_timeout", model.start_timeout.is_some()),
         ("stop_timeout", model.stop_timeout.is_some()),
     ];
@@ -88,6 +93,11 @@ pub(super) fn texts_are_not_empty(raw: &Raw, out: &mut Vec<Finding>) {
     }
 }
 
+/// The GPUs that `model` lists.
+fn listed_gpus(model: &RawModel) -> Option<&[RawGpu]> {
+    model.gpus.as_ref().and_then(RawGpus::list)
+}
+
 /// The spelling that `CUDA_VISIBLE_DEVICES` gets.
 pub(in super::super) fn gpu_text(gpu: &RawGpu) -> String {
     match gpu {
@@ -98,7 +108,7 @@ pub(in super::super) fn gpu_text(gpu: &RawGpu) -> String {
 
 pub(super) fn gpus_split_evenly(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, model) in models(raw) {
-        let Some(gpus) = model.gpus.as_ref().filter(|gpus| !gpus.is_empty()) else { continue };
+        let Some(gpus) = listed_gpus(model).filter(|gpus| !gpus.is_empty()) else { continue };
         let replicas = model.replicas.unwrap_or(1).max(1);
         if !gpus.len().is_multiple_of(replicas) {
             let reason = format!("{} GPUs cannot be split evenly among {replicas} replicas.", gpus.len());
@@ -132,7 +142,7 @@ pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
             out.push(Finding::new(path, reason, format!("Write a fraction, such as {guess}.")));
             continue;
         }
-        for gpu in model.gpus.iter().flatten() {
+        for gpu in listed_gpus(model).into_iter().flatten() {
             promised.entry(gpu_text(gpu)).or_default().push((name, share));
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::finding::Finding;
-use super::super::raw::Raw;
+use super::super::raw::{Raw, RawGpus};
 use super::models;
 
 /// Flags that are set here, or that would keep an engine from being reached, and what to write instead.
@@ -97,7 +97,10 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
             continue;
         }
         let ranks = size("tensor-parallel-size", "tp").saturating_mul(size("pipeline-parallel-size", "pp"));
-        let each = (gpus.len() / model.replicas.unwrap_or(1).max(1)) as u64;
+        let each = match gpus {
+            RawGpus::Count(count) => *count,
+            RawGpus::List(gpus) => gpus.len() / model.replicas.unwrap_or(1).max(1),
+        } as u64;
         if ranks > each && each > 0 {
             let reason =
                 format!("Each engine has {each} of the GPUs, but tensor and pipeline parallelism need {ranks}.");

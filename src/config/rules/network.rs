@@ -15,6 +15,9 @@ pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Finding>) {
             out.push(why.at(path));
         }
     }
+    if let Err(why) = address::ports(&raw.ports) {
+        out.push(why.at(Path::of(["ports"])));
+    }
 }
 
 pub(super) fn data_and_admin_differ(raw: &Raw, out: &mut Vec<Finding>) {

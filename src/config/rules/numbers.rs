@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::finding::Finding;
 use super::super::path::Path;
-use super::super::raw::{Raw, RawHealth};
+use super::super::raw::{Raw, RawHealth, RawPatience, RawRestart};
 use super::super::suggest;
 use super::super::units::{LONGEST, Time};
 use super::models;
@@ -22,7 +22,16 @@ pub(super) fn durations_are_sane(raw: &Raw, out: &mut Vec<Finding>) {
     ]
     .map(|(key, time)| (Path::of(["timeouts", key]), time))
     .into();
+    all.push((Path::of(["engine_logs", "age"]), raw.engine_logs.age));
     for (path, _, model) in models(raw) {
+        if let Some(RawPatience::For(time)) = &model.hang_after {
+            all.push((path.key("hang_after"), *time));
+        }
+        if let Some(RawRestart::Policy(policy)) = &model.restart {
+            let path = path.key("restart");
+            let times = [("first", policy.first), ("most", policy.most), ("within", policy.within)];
+            all.extend(times.map(|(key, time)| (path.key(key), time)));
+        }
         all.extend(model.start_timeout.map(|time| (path.key("start_timeout"), time)));
         all.extend(model.stop_timeout.map(|time| (path.key("stop_timeout"), time)));
         if let Some(RawHealth::Checks(checks)) = &model.health {
@@ -42,6 +51,10 @@ pub(super) fn durations_are_sane(raw: &Raw, out: &mut Vec<Finding>) {
 
 pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Finding>) {
     let limits = &raw.limits;
+    if raw.engine_logs.size.0 < 64 << 10 {
+        let reason = "A log of that size would be put aside before anybody can read it.";
+        out.push(Finding::new(Path::of(["engine_logs", "size"]), reason, "Write 64KiB or more."));
+    }
     let bounds = [
         ("body", limits.body.0, 1 << 10, "1KiB", 1 << 40, "1TiB"),
         ("body_memory", limits.body_memory.0, 1 << 10, "1KiB", 1 << 50, "1024TiB"),

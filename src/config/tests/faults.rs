@@ -55,7 +55,7 @@ models:
     gpus: [0, two]
     start_timeout: 600
     balance: round
-    profile: fast
+    speed: fast
 aliases:
   a: {model: qwn}
 limits: {body: 64}
@@ -73,7 +73,7 @@ log: {access: on}
             (7, "models.qwen.gpus[1]", Some("\"two\"")),
             (8, "models.qwen.start_timeout", Some("600")),
             (9, "models.qwen.balance", Some("\"round\"")),
-            (10, "models.qwen.profile", None),
+            (10, "models.qwen.speed", None),
             (12, "aliases.a.model", Some("\"qwn\"")),
             (13, "limits.body", Some("64")),
             (14, "timeouts.drain", Some("\"${NOPE}\"")),
@@ -193,7 +193,8 @@ fn where_engines_come_from() {
 
 #[test]
 fn gpus() {
-    assert_model_faults("gpus: 2", &[("models.m.gpus", "a list")]);
+    assert_model_faults("gpus: two", &[("models.m.gpus", "")]);
+    assert_model_faults("gpus: 0", &[("models.m.gpus", "")]);
     assert_model_faults(
         "gpus: [cuda:0, 01, -1]",
         &[("models.m.gpus[0]", ""), ("models.m.gpus[1]", ""), ("models.m.gpus[2]", "")],

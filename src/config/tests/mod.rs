@@ -69,7 +69,7 @@ fn variables_become_what_their_setting_wants() {
     let spawn = spawn(&config);
     assert_eq!((config.threads, config.log.access), (Some(3), false));
     assert_eq!(spawn.source, "sk-from-env-${x}");
-    assert_eq!(spawn.gpus.as_deref(), Some(&["3".to_owned()][..]));
+    assert_eq!(spawn.gpus, Gpus::Listed(vec!["3".into()]));
     assert_eq!(json!(spawn.args), json!({ "flag": true, "text": "true" }));
     assert_eq!(spawn.env["N"], "3");
     assert_eq!(spawn.start_timeout, Duration::from_secs(3));
@@ -113,7 +113,7 @@ fn gpus_are_shared_and_split() {
         "models:\n  a: {source: s, gpus: [0, 1], replicas: 2, gpu_memory: 0.5}\n  b: {source: s, gpus: [1], gpu_memory: 0.45}\n  \
          c: {source: s, gpus: [2, 2], replicas: 2, gpu_memory: 0.4}\n",
     );
-    assert_eq!(spawn(&config).gpus.as_deref(), Some(&["0".to_owned(), "1".to_owned()][..]));
+    assert_eq!(spawn(&config).gpus, Gpus::Listed(vec!["0".into(), "1".into()]));
 }
 
 #[test]
