@@ -72,9 +72,10 @@ impl Pool {
             State::Starting(_) => 0,
             State::Unhealthy(_) => 1,
             State::Failed(_) => 2,
-            State::Stopping => 3,
-            State::Stopped => 4,
-            State::Ready => 5,
+            State::Stopping(_) => 3,
+            State::Asleep(_) => 4,
+            State::Stopped => 5,
+            State::Ready => 6,
         };
         self.engines()
             .iter()

@@ -1,0 +1,57 @@
+//! What is run for one engine each time it starts: fixed but for the adapters, which come and go.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::command::{self, Launch};
+use crate::config::{Model, Spawn};
+use crate::ids::Name;
+
+/// LoRA adapters of a model by name: where each is loaded from. Shared by all its engines.
+pub(super) type Adapters = Arc<ArcSwap<BTreeMap<Name, String>>>;
+
+/// From what an engine is started.
+#[derive(Clone)]
+pub(super) struct Recipe {
+    /// Its model.
+    pub(super) model: Arc<Model>,
+    /// How engines of the model are started.
+    pub(super) spawn: Arc<Spawn>,
+    /// The GPUs it sees; `None`: those that we see.
+    pub(super) gpus: Option<Vec<String>>,
+    /// Where it listens on 127.0.0.1.
+    pub(super) port: u16,
+    /// How long attempts under way may take when it is told to end.
+    pub(super) drain: Duration,
+    /// This program.
+    pub(super) own_exe: PathBuf,
+    /// The adapters it serves.
+    pub(super) adapters: Adapters,
+}
+
+impl Recipe {
+    /// What to run now.
+    pub(super) fn launch(&self) -> Launch {
+        self.launch_with(self.adapters.load().as_ref().clone())
+    }
+
+    /// What tells engines that were started alike: a hash over all that was configured, without port, GPUs and adapters
+    /// that were added at run time.
+    pub(super) fn fingerprint(&self) -> String {
+        self.launch_with(self.spawn.lora.clone()).fingerprint()
+    }
+
+    /// Whether it can be put to sleep.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.spawn.sleep_mode
+    }
+
+    fn launch_with(&self, lora: BTreeMap<Name, String>) -> Launch {
+        let spawn = Spawn { lora, ..Spawn::clone(&self.spawn) };
+        command::launch(&self.model, &spawn, self.gpus.as_deref(), self.port, self.drain, &self.own_exe)
+    }
+}
