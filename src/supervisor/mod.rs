@@ -12,6 +12,7 @@ mod cards;
 mod command;
 mod group;
 mod hang;
+mod known;
 mod logtail;
 mod machine;
 mod port;
