@@ -7,13 +7,17 @@
 mod actor;
 mod announce;
 mod ask;
+mod backoff;
 mod cards;
 mod command;
 mod group;
+mod hang;
+mod known;
 mod logtail;
 mod machine;
 mod port;
 mod probe;
+mod progress;
 mod reason;
 mod resolve;
 mod spawn;
