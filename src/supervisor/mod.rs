@@ -5,17 +5,24 @@
 //! and `resolve` (looking at an engine), `logtail` and `reason` (why it failed), `announce` and `stopping`.
 
 mod actor;
+mod adopt;
 mod announce;
 mod ask;
 mod cards;
 mod command;
+mod folder;
 mod group;
+mod kin;
+mod lock;
 mod logtail;
 mod machine;
 mod port;
 mod probe;
+mod reaper;
 mod reason;
+mod record;
 mod resolve;
+mod rotate;
 mod spawn;
 mod stopping;
 mod vitals;
