@@ -5,21 +5,28 @@
 //! and `resolve` (looking at an engine), `logtail` and `reason` (why it failed), `announce` and `stopping`.
 
 mod actor;
+mod adopt;
 mod announce;
 mod ask;
 mod backoff;
 mod cards;
 mod command;
+mod folder;
 mod group;
 mod hang;
 mod known;
+mod kin;
+mod lock;
 mod logtail;
 mod machine;
 mod port;
 mod probe;
 mod progress;
+mod reaper;
 mod reason;
+mod record;
 mod resolve;
+mod rotate;
 mod spawn;
 mod stopping;
 mod vitals;
