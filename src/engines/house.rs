@@ -16,6 +16,8 @@ pub struct Pool {
     engines: ArcSwap<Vec<Arc<Engine>>>,
     /// The name its engines know it by; `None` until one was asked.
     served_name: ArcSwapOption<Name>,
+    /// LoRA adapters that its engines serve, by name.
+    adapters: ArcSwap<Vec<Name>>,
     /// Round-robin position.
     cursor: AtomicUsize,
 }
@@ -28,6 +30,7 @@ impl Pool {
             model,
             engines: ArcSwap::default(),
             served_name: ArcSwapOption::from_pointee(served_name),
+            adapters: ArcSwap::default(),
             cursor: AtomicUsize::new(0),
         }
     }
@@ -52,6 +55,17 @@ impl Pool {
     /// Notes the name its engines know it by.
     pub fn set_served_name(&self, name: Name) {
         self.served_name.store(Some(Arc::new(name)));
+    }
+
+    /// The names of LoRA adapters that its engines serve.
+    #[must_use]
+    pub fn adapters(&self) -> Arc<Vec<Name>> {
+        self.adapters.load_full()
+    }
+
+    /// Replaces the names of adapters.
+    pub fn set_adapters(&self, adapters: Vec<Name>) {
+        self.adapters.store(Arc::new(adapters));
     }
 
     /// Whether an engine takes requests.

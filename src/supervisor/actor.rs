@@ -11,19 +11,22 @@ use tokio::time::{Instant, sleep_until};
 
 use super::announce::publish;
 use super::backoff::{Crashes, Verdict};
-use super::trail::Trail;
 use super::logtail;
+use super::kin::Marker;
 use super::machine::{self, Cause, Effect, Event, Exit, Phase, Wait};
 use super::memory::Memory;
 use super::nap;
 use super::orders::{self, Answer, Goal, Order};
+use super::port::Held;
 use super::probe::Prober;
 use super::progress::Loading;
 use super::reason;
 use super::recipe::Recipe;
+use super::record::{Keeper, Recorded};
 use super::spawn::{Log, Process};
 use super::stopping::{Farewell, Stopping};
 use super::vitals::Thresholds;
+use crate::config::EngineLogs;
 use crate::engines::{Engine, Failure, State};
 
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
@@ -41,7 +44,9 @@ pub(super) struct Plan {
     /// Where it writes.
     pub(super) log: Log,
     /// What is kept of it for those who come after us.
-    pub(super) trail: Trail,
+    pub(super) record: Keeper,
+    /// Its port, held for as long as it may be started again.
+    pub(super) port: Held,
     /// Its GPUs.
     pub(super) memory: Memory,
     /// When it is started again.
@@ -54,6 +59,8 @@ pub(super) struct Plan {
     pub(super) drain: Duration,
     /// How long its health checks may fail.
     pub(super) hang_after: Option<Duration>,
+    /// When its log is put aside.
+    pub(super) rotation: EngineLogs,
     /// How many looks in a row change our mind.
     pub(super) needed: Thresholds,
 }
@@ -127,7 +134,7 @@ impl Actor {
                 Some(event) => event,
                 None => match self.event().await {
                     Happened::Event(event) => event,
-                    Happened::Order(order) => match self.take(order) {
+                    Happened::Order(order) => match self.take(order).await {
                         Some(event) => event,
                         None => continue,
                     },
@@ -149,7 +156,6 @@ impl Actor {
                 self.tell();
             }
         }
-        self.plan.trail.remove();
     }
 
     /// What happens next. The end of the process comes first: no request must go to a dead engine.
@@ -181,7 +187,12 @@ impl Actor {
     }
 
     /// Accepts an order or refuses it.
-    fn take(&mut self, order: Order) -> Option<Event> {
+    async fn take(&mut self, order: Order) -> Option<Event> {
+        if order.goal == Goal::Note {
+            let Plan { record, recipe, .. } = &mut self.plan;
+            let now = recipe.record(&record.record().marker(), &record.record().log.clone());
+            record.update(|record| (record.lora_added, record.lora_removed) = (now.lora_added, now.lora_removed)).await;
+        }
         match orders::answer(order.goal, &self.phase, self.plan.recipe.may_sleep()) {
             Answer::No(why) => {
                 let _ = order.reply.send(Err(why));
@@ -218,8 +229,8 @@ impl Actor {
 
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Spawn => return Some(self.spawn()),
-            Effect::Publish(state) => self.say(state),
+            Effect::Spawn => return Some(self.spawn().await),
+            Effect::Publish(state) => self.say(state).await,
             Effect::Fail(cause) => self.fail(&cause),
             Effect::Judge => return Some(if self.rest.is_some() { Event::Rest } else { Event::GiveUp }),
             Effect::Wait(wait) => self.deadline = self.until(wait),
@@ -245,7 +256,7 @@ impl Actor {
     }
 
     /// Publishes `state`, with what only we know: how far loading is, and what went wrong before.
-    fn say(&mut self, state: State) {
+    async fn say(&mut self, state: State) {
         let state = match state {
             State::Starting(text) => {
                 let progress = self.loading.as_mut().and_then(|loading| {
@@ -260,7 +271,6 @@ impl Actor {
             }
             State::Ready => {
                 if !self.served {
-                    self.plan.trail.ready();
                     let took = self.spawned.elapsed();
                     tracing::info!(engine = %self.plan.engine.id, took = ?took, "engine was ready after {took:.1?}");
                 }
@@ -270,16 +280,17 @@ impl Actor {
                 if let Some(crashes) = &mut self.plan.crashes {
                     crashes.ready(Instant::now());
                 }
-                self.plan.trail.asleep(None);
                 State::Ready
-            }
-            State::Asleep(nap) => {
-                self.plan.trail.asleep(Some(nap.level));
-                State::Asleep(nap)
             }
             other => other,
         };
-        publish(&self.plan.engine, state);
+        publish(&self.plan.engine, state.clone());
+        // Requests come first, then those who come after us.
+        match state {
+            State::Ready => _ = self.plan.record.update(|record| (record.served, record.asleep) = (true, None)).await,
+            State::Asleep(nap) => _ = self.plan.record.update(|record| record.asleep = Some(nap.level)).await,
+            _ => {}
+        }
     }
 
     fn adopt(&mut self, process: Process, asleep: Option<machine::Level>) -> Event {
@@ -291,24 +302,28 @@ impl Actor {
         Event::Adopted { asleep }
     }
 
-    fn spawn(&mut self) -> Event {
+    async fn spawn(&mut self) -> Event {
         (self.served, self.rest, self.spawned) = (false, None, Instant::now());
+        self.plan.port.renew();
         let launch = self.plan.recipe.launch();
-        let Plan { engine, log, trail, .. } = &mut self.plan;
-        let marker = trail.intend(log);
+        let Plan { engine, log, record, recipe, .. } = &mut self.plan;
+        // Written down before: if we are killed right after the spawn, the next one finds the process by its marker.
+        let marker = Marker::fresh(engine.id.as_str());
+        record.update(|record| *record = recipe.record(&marker, &log.path)).await;
         match Process::spawn_marked(&launch, engine.id.as_str(), log, &marker) {
             Ok(process) => {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
-                trail.started(&process, log);
                 engine.set_pid(u32::try_from(pid).ok());
+                let (who, from) = (Recorded::now(process.identity()), log.from);
                 self.loading = Some(Loading::new(log));
                 self.process = Some(process);
                 self.prober.renew();
+                record.update(|record| (record.process, record.log_from) = (Some(who), from)).await;
                 Event::Spawned
             }
             Err(why) => {
-                trail.remove();
+                record.remove().await;
                 Event::SpawnFailed(why)
             }
         }
@@ -348,7 +363,7 @@ impl Actor {
             let engine = &self.plan.engine.id;
             tracing::error!(%engine, pid, name, "a process of an engine survives SIGKILL; it may hold its GPU and port");
         }
-        self.plan.trail.remove();
+        self.plan.record.remove().await;
         watch.freed(&self.plan.engine.id).await;
     }
 

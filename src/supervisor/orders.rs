@@ -19,6 +19,8 @@ pub(crate) enum Goal {
     Wake,
     /// End, and be forgotten.
     Dismiss,
+    /// Have it written down which adapters it serves.
+    Note,
 }
 
 /// A goal, and who wants to know.
@@ -51,6 +53,7 @@ pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
             _ => Answer::Go(None),
         },
         Goal::Restart => Answer::Go(Some(Event::Restart)),
+        Goal::Note => Answer::Go(None),
         Goal::Sleep(_) if !may_sleep => no("engines of this model cannot sleep; set `sleep_mode: true` and restart it"),
         Goal::Sleep(level) => match phase {
             Phase::Serving(_) => Answer::Go(Some(Event::Sleep(level))),
@@ -70,7 +73,7 @@ pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
 /// Whether `goal` is reached in `phase`, will never be, or (`None`) may still be.
 pub(super) fn outcome(goal: Goal, phase: &Phase) -> Option<Result<(), &'static str>> {
     match (goal, phase) {
-        (Goal::Stop | Goal::Dismiss, Phase::Stopped) => Some(Ok(())),
+        (Goal::Note, _) | (Goal::Stop | Goal::Dismiss, Phase::Stopped) => Some(Ok(())),
         (Goal::Stop | Goal::Dismiss, _) => None,
         (Goal::Start | Goal::Restart | Goal::Wake, phase) if phase.is_up() => Some(Ok(())),
         (Goal::Sleep(level), Phase::Asleep(now)) if *now == level => Some(Ok(())),

@@ -1,13 +1,15 @@
 //! What is run for one engine each time it starts: fixed but for the adapters, which come and go.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::command::{self, Launch};
+use super::kin::Marker;
+use super::record::Record;
 use crate::config::{Model, Spawn};
 use crate::ids::Name;
 
@@ -19,6 +21,8 @@ pub(super) type Adapters = Arc<ArcSwap<BTreeMap<Name, String>>>;
 pub(super) struct Recipe {
     /// Its model.
     pub(super) model: Arc<Model>,
+    /// Which engine of the model, from 0.
+    pub(super) replica: usize,
     /// How engines of the model are started.
     pub(super) spawn: Arc<Spawn>,
     /// The GPUs it sees; `None`: those that we see.
@@ -43,6 +47,22 @@ impl Recipe {
     /// that were added at run time.
     pub(super) fn fingerprint(&self) -> String {
         self.launch_with(self.spawn.lora.clone()).fingerprint()
+    }
+
+    /// What is written down of a start with `marker`, whose log is at `log`.
+    pub(super) fn record(&self, marker: &Marker, log: &Path) -> Record {
+        let (now, configured) = (self.adapters.load(), &self.spawn.lora);
+        let added = now.iter().filter(|(name, path)| configured.get(*name) != Some(path));
+        let removed = configured.keys().filter(|name| !now.contains_key(*name));
+        Record {
+            port: self.port,
+            spec: self.fingerprint(),
+            gpus: self.gpus.clone().unwrap_or_default(),
+            log: log.to_owned(),
+            lora_added: added.map(|(name, path)| (name.to_string(), path.clone())).collect(),
+            lora_removed: removed.map(ToString::to_string).collect(),
+            ..Record::about_to_start(&self.model.name, self.replica, marker)
+        }
     }
 
     /// Whether it can be put to sleep.
