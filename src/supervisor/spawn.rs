@@ -24,7 +24,7 @@ use super::machine::Exit;
 use super::reaper;
 
 /// How long processes that were killed may take to be gone: a driver takes its time to give back a GPU's memory.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What one start of an engine wrote: a part of its log file.
 #[derive(Clone, Debug)]
