@@ -12,7 +12,9 @@ mod finding;
 mod load;
 mod marks;
 mod path;
+mod placeholders;
 mod plan;
+mod profiles;
 mod raw;
 mod resolve;
 mod rules;
@@ -26,6 +28,8 @@ mod yaml;
 
 pub use fault::{Fault, Faults};
 pub use load::{load, parse};
+pub use placeholders::{PLACEHOLDERS, fill, is_template};
 pub use plan::plan;
+pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
 pub use schema::schema;
 pub use types::*;
