@@ -53,10 +53,11 @@ impl Cache {
         self.kinds.values().sum::<u64>().saturating_mul(self.width)
     }
 
-    /// Some layers forget: [`Cache::per_token`] holds for the latest tokens only.
+    /// Some layers forget before a request has `length` tokens: [`Cache::per_token`] holds for the latest tokens only.
     #[must_use]
-    pub fn forgets(&self) -> bool {
-        self.kinds.keys().any(|layer| *layer != Layer::Full)
+    pub fn forgets(&self, length: u64) -> bool {
+        let window = |layer: &Layer| matches!(layer, Layer::Sliding(size) | Layer::Chunked(size) if *size < length);
+        self.kinds.keys().any(window)
     }
 
     /// Bytes set aside for a request of `length` tokens (vLLM `v1/kv_cache_interface.py` `max_memory_usage_bytes` of

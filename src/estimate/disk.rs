@@ -54,12 +54,10 @@ fn weights(folder: &Path, files: &[PathBuf], notes: &mut Vec<String>) -> Result<
         None => ends(".safetensors"),
     };
     // Mistral's own format beside the usual one is the same model twice, and an adapter is no model.
-    let consolidated = |file: &PathBuf| name(file).starts_with("consolidated");
-    let both = !tensors.iter().all(consolidated);
-    let tensors: Vec<_> = tensors
-        .into_iter()
-        .filter(|file| !(both && consolidated(file)) && !name(file).starts_with("adapter_"))
-        .collect();
+    let adapter = |file: &PathBuf| name(file).starts_with("adapter_");
+    let (consolidated, usual): (Vec<_>, Vec<_>) =
+        tensors.into_iter().filter(|file| !adapter(file)).partition(|file| name(file).starts_with("consolidated"));
+    let tensors = if usual.is_empty() { consolidated } else { usual };
     if !tensors.is_empty() {
         return safetensors(&tensors, index.as_ref(), notes);
     }

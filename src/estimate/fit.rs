@@ -5,9 +5,9 @@ use super::{Ask, Cache, Facts, Layer, weights};
 /// Set aside for activations, CUDA graphs and libraries, beside weights and KV cache.
 ///
 /// vLLM measures this with a trial run (`v1/worker/gpu_worker.py` `determine_available_memory`), and it cannot be
-/// computed from files: batch size, kernels and compilation decide. Its logs show 1.2 to 1.4 GiB of activations and
-/// about 0.1 GiB of libraries for models of 7 to 8 billion parameters with 8192 tokens a batch; larger batches and
-/// vocabularies take more, small models less. It alone never makes a [`Verdict::Cannot`].
+/// computed from files: batch size, kernels and compilation decide. 1.5 GiB is a round figure of the order seen with
+/// models of some 8 billion parameters and batches of 8192 tokens, not a measurement of this model: larger batches and
+/// vocabularies take more, small models less. That is why it alone never makes a [`Verdict::Cannot`].
 pub const ALLOWANCE: u64 = 3 << 29;
 
 /// What NCCL's buffers take on top as soon as GPUs talk to each other; depends on their links, an allowance too.

@@ -63,6 +63,7 @@ pub(super) fn read(mut file: impl Read, size: u64) -> Result<Vec<Tensor>, String
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

@@ -11,8 +11,12 @@ mod find;
 mod fit;
 mod header;
 mod layers;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod models;
 mod shape;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 mod text;
 mod weights;

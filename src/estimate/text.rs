@@ -15,7 +15,7 @@ pub fn needs(estimate: &Estimate) -> String {
     match (&estimate.cache, estimate.per_request(), estimate.max_len) {
         (Some(cache), _, _) if cache.per_token() == 0 => parts.push("no KV cache".to_owned()),
         (Some(cache), Some(request), Some(length)) => {
-            let latest = if cache.forgets() { " (less for older ones)" } else { "" };
+            let latest = if cache.forgets(length) { " (less for older ones)" } else { "" };
             parts.push(format!("{} of KV cache per token{latest}", mebi(cache.per_token())));
             parts.push(format!("{} per request at {length} tokens", size(request)));
         }
@@ -48,7 +48,7 @@ pub fn verdict(verdict: &Verdict, total: u64, share: f64) -> String {
         Verdict::Cannot { short, weights: true, gpus, .. } => {
             let gpus = gpus.map_or("more or larger GPUs".to_owned(), |gpus| format!("{gpus} such GPUs or more"));
             format!(
-                "{place}: cannot fit, the weights alone are {} too much; use {gpus}, a larger gpu_memory or a quantized \
+                "{place}: cannot fit, {} too much for the weights alone; use {gpus}, a larger gpu_memory or a quantized \
                  model",
                 size(*short)
             )
