@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::announce::publish;
 use super::backoff::{Crashes, Verdict};
-use super::logtail;
 use super::kin::Marker;
+use super::logtail;
 use super::machine::{self, Cause, Effect, Event, Exit, Phase, Wait};
 use super::memory::Memory;
 use super::nap;

@@ -72,12 +72,12 @@ impl Asker {
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), String> {
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let build = || {
+        let build = || -> pingora::Result<RequestHeader> {
             let mut head = request(engine, path)?;
             head.set_method(Method::POST);
             head.insert_header("content-type", "application/json")?;
             head.insert_header("content-length", body.len().to_string())?;
-            pingora::Result::Ok(head)
+            Ok(head)
         };
         let head = build().map_err(|error| words(&error))?;
         self.send(engine, head, Some(body).filter(|body| !body.is_empty()), timeout).await

@@ -47,11 +47,9 @@ pub(super) struct Launch {
     /// Variables of our own environment that the engine must not see.
     pub(super) unset: Vec<&'static str>,
     /// The arguments without what differs from engine to engine of one model.
-    #[allow(dead_code)] // until wired
-    lasting: Vec<String>,
+    pub(super) lasting: Vec<String>,
     /// Whether we chose the GPUs in the environment.
-    #[allow(dead_code)] // until wired
-    placed: bool,
+    pub(super) placed: bool,
 }
 
 /// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.

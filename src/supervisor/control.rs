@@ -162,7 +162,9 @@ fn goal(command: Command) -> Result<Goal, ControlError> {
         Command::Stop => Ok(Goal::Stop),
         Command::Restart => Ok(Goal::Restart),
         Command::Sleep(level @ 1..=2) => Ok(Goal::Sleep(level)),
-        Command::Sleep(level) => Err(CrewError::Refused(format!("there is no sleep level {level}; take 1 or 2")).into()),
+        Command::Sleep(level) => {
+            Err(CrewError::Refused(format!("there is no sleep level {level}; take 1 or 2")).into())
+        }
         Command::Wake => Ok(Goal::Wake),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::lora;
 use super::orders::Goal;
 use super::recipe::Adapters;
+use super::record::Record;
 use super::yard::{Line, Member, Yard};
 use crate::config::{Gpus, Model, Spawn};
 use crate::engines::{Pool, State};
@@ -82,6 +83,14 @@ impl Crew {
         }
     }
 
+    /// Notes the adapters of an engine that was taken over: some were added or removed since it was configured.
+    pub(super) fn learn_adapters(&self, record: &Record) {
+        let mut adapters = self.adapters.load().as_ref().clone();
+        adapters.extend(record.lora_added.iter().map(|(name, path)| (name.as_str().into(), path.clone())));
+        record.lora_removed.iter().for_each(|name| _ = adapters.remove(name.as_str()));
+        self.adapters.store(Arc::new(adapters));
+    }
+
     /// Makes it `count` engines: further ones are started, those with the highest numbers end. Returns when the further
     /// ones are ready and the others gone.
     pub(super) async fn scale(&self, yard: &Yard, count: usize) -> Result<(), CrewError> {
@@ -136,7 +145,8 @@ impl Crew {
             }
             if let Err(why) = line.order(Goal::Restart).await {
                 let id = &line.engine.id;
-                result = Err(CrewError::Failed(format!("{id} did not come back: {why} The others were left as they were.")));
+                result =
+                    Err(CrewError::Failed(format!("{id} did not come back: {why} The others were left as they were.")));
                 break;
             }
         }
@@ -226,7 +236,8 @@ impl Crew {
 
 /// One error for all that went wrong.
 fn all_done(lines: &[Line], results: Vec<Result<(), String>>) -> Result<(), CrewError> {
-    let wrong = lines.iter().zip(results).filter_map(|(line, result)| Some(format!("{}: {}", line.engine.id, result.err()?)));
+    let wrong =
+        lines.iter().zip(results).filter_map(|(line, result)| Some(format!("{}: {}", line.engine.id, result.err()?)));
     let wrong: Vec<String> = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(CrewError::Failed(wrong.join("; "))) }
 }

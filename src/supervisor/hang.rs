@@ -59,6 +59,11 @@ impl Sample {
         running.filter(|_| counts_tokens).map(|running| Self { running: running as u64, unanswered: 0, moving })
     }
 
+    /// The same, with what the gateway knows.
+    pub(super) fn with_unanswered(self, unanswered: u64) -> Self {
+        Self { unanswered, ..self }
+    }
+
     /// Whether `self` and `before` differ in what moves; a counter that went back (a new process) did move.
     fn moved(&self, before: &Self) -> bool {
         self.moving.iter().zip(&before.moving).any(|(now, then)| now.to_bits() != then.to_bits())

@@ -45,9 +45,9 @@ pub(super) async fn unload(asker: &Asker, engine: &Engine, name: &str) -> Result
 async fn tell(asker: &Asker, engine: &Engine, path: &str, body: &serde_json::Value) -> Result<(), String> {
     match asker.post(engine, path, Some(body), LOAD_WITHIN).await? {
         (status, _) if status.is_success() => Ok(()),
-        (StatusCode::NOT_FOUND, answer) if !answer.windows(7).any(|part| part == b"message") => Err(format!(
-            "it has no {path}: it was started without VLLM_ALLOW_RUNTIME_LORA_UPDATING; restart it"
-        )),
+        (StatusCode::NOT_FOUND, answer) if !answer.windows(7).any(|part| part == b"message") => {
+            Err(format!("it has no {path}: it was started without VLLM_ALLOW_RUNTIME_LORA_UPDATING; restart it"))
+        }
         (status, answer) => Err(format!("POST {path}: it answered {}: {}", status.as_u16(), message(&answer))),
     }
 }
@@ -63,7 +63,8 @@ fn message(answer: &[u8]) -> String {
 async fn serves(asker: &Asker, engine: &Engine, name: &str) -> Result<bool, String> {
     match asker.get(engine, "/v1/models", SAY_WITHIN).await? {
         Answer::Json(list) => {
-            let cards: Vec<Card> = list.get("data").and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default();
+            let cards: Vec<Card> =
+                list.get("data").and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default();
             let found = cards.iter().any(|card| card.get("id").is_some_and(|id| id == name));
             engine.set_cards(cards);
             Ok(found)

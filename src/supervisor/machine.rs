@@ -204,14 +204,6 @@ impl Phase {
                 | Self::Stopped
         )
     }
-
-    /// Whether it is on its way somewhere, and not to be sent elsewhere but to its end.
-    pub(super) fn is_settled(&self) -> bool {
-        matches!(
-            self,
-            Self::Idle | Self::Serving(_) | Self::Asleep(_) | Self::Resting | Self::Failed | Self::Stopped
-        )
-    }
 }
 
 /// What `event` makes of `phase`. An event that means nothing in a phase changes nothing; [`Event::Stop`] in
@@ -661,7 +653,7 @@ mod tests {
         let (phase, effects) = step(Phase::Loading, Event::Deadline, NEEDED);
         assert_eq!(effects, [Effect::Fail(Cause::NeverReady), Effect::Term, Effect::Wait(Wait::Term)]);
         let (phase, effects) = step(phase, Event::Exited(EXIT), NEEDED);
-        assert_eq!((phase, effects), (Phase::Failed, vec![Effect::NoWait, Effect::Sweep, Effect::Judge]));
+        assert_eq!((&phase, effects), (&Phase::Failed, vec![Effect::NoWait, Effect::Sweep, Effect::Judge]));
         let (phase, effects) = run(phase, vec![Event::Rest, Event::Deadline]);
         assert_eq!(phase, Phase::Spawning);
         assert!(effects.starts_with(&[Effect::Wait(Wait::Rest)]) && effects.contains(&Effect::Spawn));

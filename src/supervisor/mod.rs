@@ -58,8 +58,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use self::control::{Command, Control, ControlError};
-pub use self::crew::CrewError;
 use self::crew::Crew;
+pub use self::crew::CrewError;
 use self::lock::Lock;
 pub use self::opening::StartError;
 use self::stopping::{Farewell, Stopper};
@@ -81,16 +81,28 @@ const STRAYS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Everybody who looks after an engine. Dropped without [`Supervisor::stop`] or [`Supervisor::leave`], engines run on
 /// until the runtime ends, and are killed then.
-#[derive(Debug)]
 pub struct Supervisor {
+    own: Option<Own>,
+    guests: Vec<(EngineId, JoinHandle<()>)>,
+    stopper: Stopper,
+}
+
+/// Everything about engines of ours.
+struct Own {
     control: Control,
     crews: Vec<Arc<Crew>>,
-    guests: Vec<(EngineId, JoinHandle<()>)>,
-    /// Starts engines in their order, and ends what is not wanted any more.
+    /// Ends what is not wanted any more, then starts engines in their order.
     opening: JoinHandle<()>,
-    stopper: Stopper,
+    /// Reaps what engines left behind.
+    strays: JoinHandle<()>,
     /// Given back when all is over.
-    lock: Option<Lock>,
+    lock: Lock,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("guests", &self.guests.len()).finish_non_exhaustive()
+    }
 }
 
 impl Supervisor {
@@ -104,10 +116,10 @@ impl Supervisor {
         opening::open(config, house, home).await
     }
 
-    /// The operators' side.
+    /// The operators' side; `None` when no engine is ours.
     #[must_use]
-    pub fn control(&self) -> Control {
-        self.control.clone()
+    pub fn control(&self) -> Option<Control> {
+        self.own.as_ref().map(|own| own.control.clone())
     }
 
     /// Stops all engines at once: they get no more requests, attempts under way may go on for `drain`, then SIGTERM to
@@ -123,22 +135,24 @@ impl Supervisor {
 
     async fn end(self, farewell: Farewell) {
         self.stopper.say(farewell);
-        let ours = self.crews.iter().flat_map(|crew| crew.disband());
-        let tasks: Vec<_> = ours.map(|member| (member.engine.id.clone(), member.task)).chain(self.guests).collect();
-        for (engine, task) in tasks {
+        let members: Vec<_> = self.own.iter().flat_map(|own| &own.crews).flat_map(|crew| crew.disband()).collect();
+        let ours = members.into_iter().map(|member| (member.engine.id.clone(), member.task));
+        for (engine, task) in ours.chain(self.guests).collect::<Vec<_>>() {
             if let Err(error) = task.await {
                 tracing::error!(%engine, %error, "whoever looked after an engine came to a bad end; the engine was killed");
             }
         }
-        // It has ended what is not wanted any more, or is left to the next one.
+        let Some(own) = self.own else { return };
         if let Farewell::Stop(_) = farewell {
-            let _ = self.opening.await;
+            // It may still be ending what nobody wanted.
+            let _ = own.opening.await;
             for left in reaper::sweep_all(STRAYS_WITHIN).await {
                 tracing::error!(process = %left, "it came from an engine and survives SIGKILL");
             }
         } else {
-            self.opening.abort();
+            own.opening.abort();
         }
-        drop(self.lock);
+        own.strays.abort();
+        drop(own.lock);
     }
 }

@@ -51,12 +51,7 @@ pub(super) async fn sleep(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, 
 ///
 /// # Errors
 /// Why it does not, in words.
-pub(super) async fn wake(
-    asker: Arc<Asker>,
-    engine: Arc<Engine>,
-    level: Level,
-    within: Duration,
-) -> Result<(), String> {
+pub(super) async fn wake(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, within: Duration) -> Result<(), String> {
     let until = Instant::now() + within;
     let reload = json!({ "method": "reload_weights" });
     let steps: &[(&str, Option<&Value>)] = if level >= 2 {

@@ -204,12 +204,13 @@ impl Prober {
 
     /// Whether it makes progress with its requests; asked now and then. Engines that do not tell are believed.
     async fn progress(&mut self) -> Probe {
-        let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every)) else {
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every))
+        else {
             return Probe::Up;
         };
         let unanswered = self.engine.in_flight() as u64;
         let text = self.asker.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
-        let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| Sample { unanswered, ..sample });
+        let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| sample.with_unanswered(unanswered));
         pulse.at = Some(Instant::now());
         match pulse.hang.observe(Instant::now(), sample) {
             Some(hung) => Probe::Stuck(hung.to_string()),

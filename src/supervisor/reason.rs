@@ -28,6 +28,8 @@ pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Durat
     let about = about(cause, &lines);
     let usual = usual(about).or_else(|| own_words(about));
     let reason = match cause {
+        Cause::Hung(why) => format!("{why}; it was ended"),
+        Cause::NotWoken(why) => format!("it could not be woken ({why}); it was ended"),
         Cause::Spawn(why) => format!("the process could not be started: {why}"),
         Cause::Exited { exit, loading } => {
             let when = if *loading { "ended while loading" } else { "died while serving" };
@@ -43,7 +45,7 @@ pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Durat
         }
     };
     let skipped = lines.len().saturating_sub(SHOWN);
-    Failure { reason, log: lines.into_iter().skip(skipped).collect() }
+    Failure { reason, log: lines.into_iter().skip(skipped).collect(), next: String::new() }
 }
 
 /// The lines that can tell why: all of a start, the end of a service.

@@ -313,6 +313,8 @@ mod tests {
                 env: BTreeMap::new(),
                 secrets: vec![],
                 unset: vec![],
+                lasting: vec![],
+                placed: false,
             };
             let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
             let process = Process::spawn(&launch, "m/0", &mut log).expect("bash is there");

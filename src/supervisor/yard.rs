@@ -88,6 +88,14 @@ impl Line {
 }
 
 impl Yard {
+    /// The GPUs of engine number `replica` of `crew`; `None`: those that we see ourselves.
+    ///
+    /// # Errors
+    /// Every reason why there are none, in words.
+    pub(super) fn place(&self, crew: &Crew, replica: usize) -> Result<Option<Vec<String>>, String> {
+        Ok(crew.listed(replica))
+    }
+
     /// A port for an engine, held for it.
     pub(super) fn port(&self) -> Result<Held, PortError> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).hold()
