@@ -184,14 +184,12 @@ mod tests {
 
     #[test]
     fn any_movement_starts_anew() {
-        for at in 0..MOVING.len() {
+        for (at, name) in MOVING.iter().enumerate() {
             let mut samples = [Some(sample(1, 0.0)); 12];
-            for later in &mut samples[6..] {
-                if let Some(sample) = later {
-                    sample.moving[at] += 0.001;
-                }
+            for later in samples[6..].iter_mut().flatten() {
+                later.moving[at] += 0.001;
             }
-            assert_eq!(hung_at(&samples), None, "{}", String::from_utf8_lossy(MOVING[at]));
+            assert_eq!(hung_at(&samples), None, "{}", String::from_utf8_lossy(name));
         }
     }
 

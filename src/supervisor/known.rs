@@ -9,12 +9,17 @@ pub(super) struct Known {
     words: &'static [&'static str],
     /// What happened and what to do.
     pub(super) means: &'static str,
-    /// It usually follows from another failure, which explains more: of another worker, or before it.
-    follows: bool,
+    /// It may follow from another failure, which explains more, or be lived through (an optional import, a hub that
+    /// is not asked again): it counts only where nothing else is found.
+    weak: bool,
 }
 
 const fn known(words: &'static [&'static str], means: &'static str) -> Known {
-    Known { words, means, follows: false }
+    Known { words, means, weak: false }
+}
+
+const fn weak(words: &'static [&'static str], means: &'static str) -> Known {
+    Known { words, means, weak: true }
 }
 
 const KV_CACHE: Known = known(
@@ -58,7 +63,7 @@ const ALL: &[Known] = &[
         &["invalid credentials in authorization header", "invalid user token", "token is invalid"],
         "the hub does not take its token; set another HF_TOKEN",
     ),
-    known(
+    weak(
         &[
             "couldn't connect to 'https://huggingface.co'",
             "we couldn't connect to",
@@ -186,11 +191,11 @@ const ALL: &[Known] = &[
         ],
         "it found no usable GPU; check `gpus` and the driver (`nvidia-smi`)",
     ),
-    known(
+    weak(
         &["error while loading shared libraries", "cannot open shared object file", "undefined symbol:"],
         "a shared library is missing or does not fit; reinstall it, or set LD_LIBRARY_PATH in `env`",
     ),
-    known(
+    weak(
         &["modulenotfounderror", "importerror:", "command not found", "packagenotfounderror"],
         "its installation is incomplete; reinstall it",
     ),
@@ -198,43 +203,43 @@ const ALL: &[Known] = &[
     Known {
         words: &["ncclerror", "nccl error", "ncclsystemerror", "ncclunhandledcudaerror", "ncclremoteerror"],
         means: "its GPUs could not talk to each other (NCCL); set `NCCL_DEBUG: INFO` in `env` to see why",
-        follows: true,
+        weak: true,
     },
     Known {
         words: &["an illegal memory access", "device-side assert", "unspecified launch failure", "cuda error:"],
         means: "a computation on the GPU failed; if it does so again, try `enforce-eager: true` in `args`",
-        follows: true,
+        weak: true,
     },
     Known {
         words: &["(exit code: -9)", "': -9"],
         means: "one of its processes was killed, perhaps by the kernel because the host's memory was full (see `dmesg`)",
-        follows: true,
+        weak: true,
     },
     Known {
         words: &["(exit code: -7)", "': -7"],
         means: "shared memory may be full; make /dev/shm larger",
-        follows: true,
+        weak: true,
     },
     Known {
         words: &["(exit code: -4)", "': -4"],
         means: "its build uses instructions that this CPU does not have",
-        follows: true,
+        weak: true,
     },
 ];
 
-/// The failure that `lines` tell of, and the line that does: the first one that does not follow from another.
+/// The failure that `lines` tell of, and the line that does: the first one that is not weak.
 /// What is tried again later, or fails because of it in other processes, comes after it.
 pub(super) fn find<'a>(lines: impl Iterator<Item = &'a str>) -> Option<(&'static Known, &'a str)> {
-    let mut consequence = None;
+    let mut weak = None;
     for line in lines {
         let lower = line.to_ascii_lowercase();
         match ALL.iter().find(|known| known.words.iter().any(|words| lower.contains(words))) {
-            Some(known) if !known.follows => return Some((known, line)),
-            Some(known) if consequence.is_none() => consequence = Some((known, line)),
+            Some(known) if !known.weak => return Some((known, line)),
+            Some(known) if weak.is_none() => weak = Some((known, line)),
             _ => {}
         }
     }
-    consequence
+    weak
 }
 
 impl Known {
@@ -281,6 +286,9 @@ mod tests {
         assert!(means(&[memory, nccl]).is_some_and(|means| means.contains("GPU's memory")));
         assert!(means(&[nccl, killed]).is_some_and(|means| means.contains("NCCL")), "the first of two consequences");
         assert!(means(&[killed]).is_some_and(|means| means.contains("dmesg")));
+        let import = "ImportError: libavutil.so.60: cannot open shared object file: No such file or directory";
+        assert!(means(&[import, memory]).is_some_and(|means| means.contains("GPU's memory")), "it went on without");
+        assert!(means(&[import]).is_some_and(|means| means.contains("shared library")));
         assert_eq!(means(&["all is well", ""]), None);
     }
 }
