@@ -1,5 +1,4 @@
 //! How long a crashed engine waits before its next start, and when it is given up: pure counting.
-#![allow(dead_code)] // until wired
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! The state directory: made for us alone, proved to be of use, and what to do when it is not, in words.
 
-#![allow(dead_code)] // until wired
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};

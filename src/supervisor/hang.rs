@@ -1,7 +1,6 @@
 //! Whether an engine that answers is stuck: it has requests, and none of its counters moves.
 //!
 //! All of vLLM's numbers come from its engine core; when that is stuck, they stand still while `/health` still says 200.
-#![allow(dead_code)] // until wired
 
 use std::time::Duration;
 

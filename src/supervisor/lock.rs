@@ -1,6 +1,5 @@
 //! One gateway per state directory: the lock that the second one finds taken.
 
-#![allow(dead_code)] // until wired
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};

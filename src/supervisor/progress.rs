@@ -1,5 +1,4 @@
 //! How far an engine is with loading, read from what it appends to its log.
-#![allow(dead_code)] // until wired
 
 use std::fmt;
 use std::fs::File;
