@@ -63,17 +63,18 @@ pub async fn serve(
 ) -> Result<(), AppError> {
     limits::raise_open_files(config.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
+    let claim = home(&config).claim(&config)?;
     let pools = config.models.iter().map(|model| Pool::new(model.name.clone(), model.served_name.clone()));
     let house = Arc::new(House::new(pools.map(Arc::new).collect()));
 
-    // Addresses first: a taken port must not cost the loading of a model.
+    // Claim and addresses first: a taken port must not cost the loading of a model.
     let listen = |key, address| move |source| AppError::Listen { address, key, source };
     let listener = Listener::bind(config.listen).await.map_err(listen("listen", config.listen))?;
     let admin_address = config.admin.listen;
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());
 
-    let supervisor = Supervisor::start(&config, &house, &home(&config)).await?;
+    let supervisor = Supervisor::start(&config, &house, claim).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
     let running = listener.serve(shared.clone());
     let admin = Admin { house, metrics, token: config.admin.token.clone() };

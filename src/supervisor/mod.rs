@@ -63,7 +63,7 @@ pub use self::crew::CrewError;
 use self::lock::Lock;
 pub use self::opening::StartError;
 use self::stopping::{Farewell, Stopper};
-use crate::config::Config;
+use crate::config::{Config, Engines};
 use crate::engines::House;
 use crate::ids::EngineId;
 
@@ -74,6 +74,33 @@ pub struct Home {
     pub state_dir: PathBuf,
     /// This binary, which `command: [enginehouse, …]` means.
     pub own_exe: PathBuf,
+}
+
+impl Home {
+    /// Makes sure that the state directory can be written and that no other supervisor uses it. It is given back on drop.
+    /// Without engines of ours, now or of an earlier configuration, nothing is claimed.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy; when another gateway has it, its pid.
+    pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
+        let owns = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+        let used = owns || self.state_dir.join("engines").is_dir();
+        let lock = if used {
+            folder::writable(&self.state_dir.join("logs"))?;
+            Some(Lock::take(&self.state_dir)?)
+        } else {
+            None
+        };
+        Ok(Claim { home: self, lock })
+    }
+}
+
+/// A state directory that is ours alone.
+#[derive(Debug)]
+pub struct Claim {
+    home: Home,
+    /// `None`: nothing is kept there.
+    lock: Option<Lock>,
 }
 
 /// How long what engines left behind may take to end after SIGKILL, when all is over.
@@ -112,8 +139,8 @@ impl Supervisor {
     ///
     /// # Errors
     /// When nothing could be started at all; then nothing was.
-    pub async fn start(config: &Config, house: &House, home: &Home) -> Result<Self, StartError> {
-        opening::open(config, house, home).await
+    pub async fn start(config: &Config, house: &House, claim: Claim) -> Result<Self, StartError> {
+        opening::open(config, house, claim).await
     }
 
     /// The operators' side; `None` when no engine is ours.

@@ -11,7 +11,7 @@ use super::announce::publish;
 use super::ask::Asker;
 use super::control::Control;
 use super::crew::Crew;
-use super::folder::{self, FolderError};
+use super::folder::FolderError;
 use super::lock::{Lock, LockError};
 use super::orders::Goal;
 use super::port::{PortError, Ports};
@@ -20,7 +20,7 @@ use super::record::{Record, Records};
 use super::spawn::Process;
 use super::stopping::{self, Stopping};
 use super::yard::{Line, Yard};
-use super::{Home, Own, Supervisor, reaper, watcher};
+use super::{Claim, Home, Own, Supervisor, reaper, watcher};
 use crate::config::{Config, EngineUrl, Engines, Gpus, Model};
 use crate::engines::{Address, Engine, House, Pool, State};
 use crate::ids::{EngineId, Name};
@@ -78,15 +78,12 @@ struct Left {
 }
 
 /// See [`Supervisor::start`].
-pub(super) async fn open(config: &Config, house: &House, home: &Home) -> Result<Supervisor, StartError> {
-    let owns = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+pub(super) async fn open(config: &Config, house: &House, claim: Claim) -> Result<Supervisor, StartError> {
     let (stopper, stopping) = stopping::channel();
     let asker = Arc::new(Asker::new());
-    // Without engines of ours there may still be some of an earlier configuration.
-    let own = if owns || home.state_dir.join("engines").is_dir() {
-        Some(own(config, house, home, &asker, &stopping).await?)
-    } else {
-        None
+    let own = match claim.lock {
+        Some(lock) => Some(own(config, house, &claim.home, lock, &asker, &stopping).await?),
+        None => None,
     };
     let mut guests = Vec::new();
     for model in &config.models {
@@ -106,19 +103,17 @@ async fn own(
     config: &Config,
     house: &House,
     home: &Home,
+    lock: Lock,
     asker: &Arc<Asker>,
     stopping: &Stopping,
 ) -> Result<Own, StartError> {
-    let logs = home.state_dir.join("logs");
-    folder::writable(&logs)?;
-    let lock = Lock::take(&home.state_dir)?;
     if let Err(error) = reaper::become_subreaper() {
         tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
     }
     let records = Records::of(&home.state_dir)?;
     let found = records.load()?;
     let yard = Arc::new(Yard {
-        logs,
+        logs: home.state_dir.join("logs"),
         records,
         own_exe: home.own_exe.clone(),
         drain: config.timeouts.drain,

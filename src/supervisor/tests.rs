@@ -65,7 +65,9 @@ impl Rig {
         let pool = Arc::new(Pool::new(model.name.clone(), model.served_name.clone()));
         let house = House::new(vec![pool.clone()]);
         let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
-        let supervisor = Supervisor::start(&config(vec![model]), &house, &home).await.expect("started");
+        let config = config(vec![model]);
+        let claim = home.claim(&config).expect("a folder of its own");
+        let supervisor = Supervisor::start(&config, &house, claim).await.expect("started");
         Self { folder, pool, supervisor }
     }
 
@@ -267,13 +269,15 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let house = House::new(vec![Arc::new(Pool::new("m".into(), None))]);
     let home = Home { state_dir: file.path().join("x"), own_exe: "/nonexistent".into() };
-    let error = Supervisor::start(&config(vec![shell("")]), &house, &home).await.expect_err("a file is no folder");
+    let error = home.claim(&config(vec![shell("")])).expect_err("a file is no folder");
     let told = error.to_string();
     assert!(told.contains("cannot write to") && told.contains("`state_dir`"), "{told}");
 
     let nowhere = Home { state_dir: Path::new("/proc/nowhere").into(), own_exe: "/nonexistent".into() };
     let guest = Model { name: "m".into(), ..guests(&[], PATIENCE) };
-    let supervisor = Supervisor::start(&config(vec![guest]), &house, &nowhere).await;
+    let config = config(vec![guest]);
+    let claim = nowhere.claim(&config).expect("nothing to claim");
+    let supervisor = Supervisor::start(&config, &house, claim).await;
     supervisor.expect("without engines of ours nothing is written").stop(Duration::ZERO).await;
 }
 
