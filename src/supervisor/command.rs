@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Model, Spawn, fill, flag_name, is_template};
+use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
 use crate::secret::Secret;
 
 /// The program name that means this very binary.
@@ -158,15 +158,6 @@ pub(super) fn keep_alive(spawn: &Spawn) -> Option<Duration> {
     let seconds = if is_vllm(&spawn.command) { said.unwrap_or(KEEP_ALIVE_SECONDS) } else { return None };
     // A fifth less than the server's own limit, so that we are the first to let go.
     Some(Duration::from_secs(seconds) * 4 / 5)
-}
-
-/// Whether `command` starts vLLM itself, as `vllm serve`, `python -m vllm.…` or out of its container image.
-fn is_vllm(command: &[String]) -> bool {
-    command.is_empty()
-        || command.iter().any(|word| {
-            let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
-            name == "vllm" || word.starts_with("vllm.") || name.starts_with("vllm-openai")
-        })
 }
 
 /// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.

@@ -14,6 +14,7 @@ mod logtail;
 mod machine;
 mod port;
 mod probe;
+mod ranks;
 mod reason;
 mod resolve;
 mod spawn;
