@@ -79,69 +79,69 @@ impl fmt::Display for Finding {
 /// Everything that the vLLM of each model would refuse, or that cannot be told. Blocks; never fails.
 #[must_use]
 pub fn check(config: &Config, options: &Options) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (command, models) in programs(config) {
-        let names: Vec<String> = models.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let mut add = |grade, models: &[String], text: String| {
-            findings.push(Finding { grade, models: models.to_vec(), text });
-        };
-        match flags_of(command, models[0].1, options) {
-            Err(why) => add(Grade::Note, &names, format!("Flags are not checked: {why}.")),
-            Ok((help, version)) => {
-                if let Some((grade, text)) = age(version.as_deref()) {
-                    add(grade, &names, text);
-                }
-                for (name, spawn) in models {
-                    let one = [name.to_owned()];
-                    let called = version.as_deref().map_or_else(|| "vLLM".to_owned(), |it| format!("vLLM {it}"));
-                    for flaw in judge::judge(spawn, &help) {
-                        add(Grade::Fault, &one, format!("{}{flaw}", from(spawn)));
-                    }
-                    for (flag, why) in
-                        relied_on(spawn, config).into_iter().filter(|(flag, _)| help.find(flag).is_none())
-                    {
-                        let text = format!(
-                            "The installed {called} has no `--{flag}`, which is given {why}. Install {}.{} or later.",
-                            TESTED.0, TESTED.1
-                        );
-                        add(Grade::Fault, &one, text);
-                    }
-                }
-            }
-        }
-    }
-    findings
+    programs(config).iter().flat_map(|program| check_program(program, config, options)).collect()
 }
 
-/// The models that vLLM itself is started for, by command, in file order.
-fn programs(config: &Config) -> Vec<(&[String], Vec<(&str, &Spawn)>)> {
-    let mut programs: Vec<(&[String], Vec<(&str, &Spawn)>)> = Vec::new();
+/// Models whose engines are started by the same command.
+struct Program<'a> {
+    command: &'a [String],
+    models: Vec<(&'a str, &'a Spawn)>,
+}
+
+/// The programs that are vLLM, with their models in file order.
+fn programs(config: &Config) -> Vec<Program<'_>> {
+    let mut programs: Vec<Program<'_>> = Vec::new();
     for model in &config.models {
         let Engines::Spawn(spawn) = &model.engines else { continue };
         if !is_vllm(&spawn.command) || is_template(&spawn.command) {
             continue;
         }
         let entry = (&*model.name, spawn);
-        match programs.iter_mut().find(|(command, _)| *command == spawn.command) {
-            Some((_, models)) => models.push(entry),
-            None => programs.push((&spawn.command, vec![entry])),
+        match programs.iter_mut().find(|program| program.command == spawn.command) {
+            Some(program) => program.models.push(entry),
+            None => programs.push(Program { command: &spawn.command, models: vec![entry] }),
         }
     }
     programs
+}
+
+fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> Vec<Finding> {
+    let all: Vec<String> = program.models.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (help, version) = match flags_of(program, options) {
+        Ok(known) => known,
+        Err(why) => {
+            return vec![Finding { grade: Grade::Note, models: all, text: format!("Flags are not checked: {why}.") }];
+        }
+    };
+    let mut findings: Vec<Finding> =
+        age(version.as_deref()).map(|(grade, text)| Finding { grade, models: all, text }).into_iter().collect();
+    for (name, spawn) in &program.models {
+        let mut texts = judge::judge(spawn, &help);
+        if let Some(profile) = &spawn.profile {
+            texts.iter_mut().for_each(|text| text.insert_str(0, &format!("(with profile `{profile}`) ")));
+        }
+        texts.extend(missing(spawn, config, &help, version.as_deref()));
+        let fault = |text| Finding { grade: Grade::Fault, models: vec![(*name).to_owned()], text };
+        findings.extend(texts.into_iter().map(fault));
+    }
+    findings
 }
 
 /// Programs that run others somewhere else: asking them could fetch an image or wait for a queue.
 const ELSEWHERE: &[&str] =
     &["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "ssh", "srun", "sudo"];
 
-/// The flags of a command, and the version of vLLM.
-fn flags_of(command: &[String], spawn: &Spawn, options: &Options) -> Result<(Help, Option<String>), String> {
+/// The flags of a program, and the version of vLLM.
+fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), String> {
+    let command = of.command;
+    // What the program is, its first model's environment says as well as any other's.
+    let env = of.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default();
     let program = command.first().map_or("vllm", String::as_str);
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     if ELSEWHERE.contains(&name) {
         return Err(format!("`{name}` runs it somewhere else"));
     }
-    let path = spawn.env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
+    let path = env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
     let file = place::locate(program, path.as_deref()).ok_or_else(|| format!("`{program}` is not installed here"))?;
     let version = place::version(&file);
     let words = command.get(1..).unwrap_or_default();
@@ -152,7 +152,7 @@ fn flags_of(command: &[String], spawn: &Spawn, options: &Options) -> Result<(Hel
     }
     let mut asked = vec![file.to_string_lossy().into_owned()];
     asked.extend_from_slice(words);
-    let text = ask::ask(&asked, &spawn.env, options.limit)?;
+    let text = ask::ask(&asked, &env, options.limit)?;
     let help = Help::parse(&text).ok_or_else(|| format!("`{program}` prints no help of `vllm serve`"))?;
     if let Some((folder, key)) = options.cache.as_deref().zip(key.as_ref()) {
         cache::put(folder, key, &text);
@@ -183,6 +183,17 @@ fn age(version: Option<&str>) -> Option<(Grade, String)> {
     }
 }
 
+/// Flags that Enginehouse gives by itself and the installed vLLM does not have.
+fn missing(spawn: &Spawn, config: &Config, help: &Help, version: Option<&str>) -> Vec<String> {
+    let called = version.map_or_else(|| "vLLM".to_owned(), |version| format!("vLLM {version}"));
+    let (major, minor) = TESTED;
+    let gone = relied_on(spawn, config).into_iter().filter(|(flag, _)| help.find(flag).is_none());
+    gone.map(|(flag, why)| {
+        format!("The installed {called} has no `--{flag}`, which is given {why}. Install {major}.{minor} or later.")
+    })
+    .collect()
+}
+
 /// Flags that Enginehouse gives by itself, and why.
 fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)> {
     let mut flags = vec![("served-model-name", "so that engines know their name")];
@@ -199,11 +210,6 @@ fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)
         flags.extend([("enable-lora", "because of `lora`"), ("lora-modules", "because of `lora`")]);
     }
     flags
-}
-
-/// Where a flag may come from, if not from the model itself.
-fn from(spawn: &Spawn) -> String {
-    spawn.profile.as_ref().map(|name| format!("(with profile `{name}`) ")).unwrap_or_default()
 }
 
 #[cfg(test)]
