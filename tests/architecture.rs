@@ -14,6 +14,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("routing", 2),
     ("engines", 2),
     ("telemetry", 2),
+    ("flags", 2),
     ("config", 1),
     ("openai", 1),
     ("inventory", 1),

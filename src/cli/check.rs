@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::flag_report;
 use crate::config;
 
 /// Prints what would run where and succeeds, or prints every fault to standard error and fails.
@@ -18,7 +19,7 @@ fn report(file: &Path, env: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write
     match config::load(file, env) {
         Ok(config) => {
             let _ = write!(out, "{}", config::plan(&config));
-            ExitCode::SUCCESS
+            if flag_report::print(&config, out, err) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(faults) => {
             let count = faults.0.len();
@@ -62,5 +63,21 @@ mod tests {
         let code = report(Path::new("/no/such/house.yaml"), &|_| None, &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
+    }
+
+    #[test]
+    fn flags_that_the_installed_vllm_does_not_know_fail() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let vllm = folder.path().join("vllm");
+        let help = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/vllm/help-all-0.32.0.txt");
+        std::fs::write(&vllm, format!("#!/bin/sh\ncat {help}\n")).expect("a script");
+        std::fs::set_permissions(&vllm, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+        let model = format!("source: s, command: [{vllm:?}, serve]");
+        let (code, out, err) = check(&format!("models: {{m: {{{model}, args: {{swap-space: 4}}}}}}"));
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(err.contains("fault: m: `swap-space`: vLLM dropped this flag."), "{err}");
+        assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
+        let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
+        assert_eq!(code, ExitCode::SUCCESS);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+mod flag_report;
 mod gpus;
 mod profiles;
 pub mod schema;

@@ -6,13 +6,13 @@
 mod address;
 mod build;
 mod check;
+mod command;
 mod expand;
 mod fault;
 mod finding;
 mod load;
 mod marks;
 mod path;
-mod placeholders;
 mod plan;
 mod profiles;
 mod raw;
@@ -26,9 +26,9 @@ mod types;
 mod units;
 mod yaml;
 
+pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
 pub use fault::{Fault, Faults};
 pub use load::{load, parse};
-pub use placeholders::{PLACEHOLDERS, fill, is_template};
 pub use plan::plan;
 pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
 pub use schema::schema;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Model, Spawn, fill, flag_name, is_template};
+use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
 use crate::secret::Secret;
 
 /// The program name that means this very binary.
@@ -89,7 +89,6 @@ pub(super) fn launch(
     }
 }
 
-#[allow(dead_code)] // until wired
 impl Launch {
     /// SHA-256 of what makes an engine the one that is wanted: program, arguments, environment with its secrets. Not of
     /// where it runs (port, GPUs that we chose) nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
@@ -142,7 +141,6 @@ struct Place {
 
 /// What vLLM must be told to hold adapters of these ranks: the next larger rank that it knows; `None` when its own
 /// default will do, or none does (vLLM's own message is clearer than ours could be).
-#[allow(dead_code)] // until wired
 fn max_lora_rank(ranks: &[u64]) -> Option<u64> {
     /// vLLM 0.32, `config/lora.py`; the default is 16.
     const KNOWN: [u64; 9] = [1, 8, 16, 32, 64, 128, 256, 320, 512];
@@ -156,15 +154,6 @@ pub(super) fn keep_alive(spawn: &Spawn) -> Option<Duration> {
     let seconds = if is_vllm(&spawn.command) { said.unwrap_or(KEEP_ALIVE_SECONDS) } else { return None };
     // A fifth less than the server's own limit, so that we are the first to let go.
     Some(Duration::from_secs(seconds) * 4 / 5)
-}
-
-/// Whether `command` starts vLLM itself, as `vllm serve`, `python -m vllm.…` or out of its container image.
-fn is_vllm(command: &[String]) -> bool {
-    command.is_empty()
-        || command.iter().any(|word| {
-            let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
-            name == "vllm" || word.starts_with("vllm.") || name.starts_with("vllm-openai")
-        })
 }
 
 /// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.

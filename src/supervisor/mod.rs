@@ -2,7 +2,7 @@
 //! supervisor left.
 //!
 //! Read in the order of an engine's life: `opening` (what was left, what is wanted, who starts when), `yard` and `crew`
-//! (where engines are made, those of one model), `recipe` and `command` (what is run), `port`, `spawn`, `group`, `kin`
+//! (where engines are made, those of one model), `recipe`, `ranks` and `command` (what is run), `port`, `spawn`, `group`, `kin`
 //! and `reaper` (the process), `machine`, `vitals`, `backoff` and `hang` (what is decided), `actor` and `watcher` (who
 //! does it), `probe`, `ask`, `cards`, `resolve` and `progress` (looking at an engine), `logtail` and `reason` (why it
 //! failed), `control`, `orders`, `nap` and `lora` (what operators have it do), `announce` and `stopping`. `folder`,
@@ -33,6 +33,7 @@ mod orders;
 mod port;
 mod probe;
 mod progress;
+mod ranks;
 mod reaper;
 mod reason;
 mod recipe;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::command::{self, Launch};
 use super::kin::Marker;
+use super::ranks;
 use super::record::Record;
 use crate::config::{Model, Spawn};
 use crate::ids::Name;
@@ -72,6 +73,9 @@ impl Recipe {
 
     fn launch_with(&self, lora: BTreeMap<Name, String>) -> Launch {
         let spawn = Spawn { lora, ..Spawn::clone(&self.spawn) };
-        command::launch(&self.model, &spawn, self.gpus.as_deref(), self.port, self.drain, &self.own_exe)
+        let gpus = self.gpus.as_deref();
+        let mut launch = command::launch(&self.model, &spawn, gpus, self.port, self.drain, &self.own_exe);
+        launch.make_room_for_ranks(&ranks::of(&spawn));
+        launch
     }
 }

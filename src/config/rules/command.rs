@@ -1,7 +1,8 @@
 //! The words of `command:`: placeholders are known, and a command that has any says all it must.
 
+use super::super::command::{PLACEHOLDERS, is_template, names};
 use super::super::finding::Finding;
-use super::super::placeholders::{self, PLACEHOLDERS, is_template};
+
 use super::super::profiles::merged;
 use super::super::raw::Raw;
 use super::super::suggest;
@@ -11,9 +12,9 @@ pub(super) fn placeholders_are_known(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, model) in models(raw) {
         let template = model.command.as_deref().is_some_and(is_template);
         for (at, word) in model.command.iter().flatten().enumerate().skip(1) {
-            // A program for `names` to skip.
+            // `names` skips the program.
             let alone = ["".to_owned(), word.clone()];
-            for name in placeholders::names(&alone).filter(|name| !PLACEHOLDERS.contains(name)) {
+            for name in names(&alone).filter(|name| !PLACEHOLDERS.contains(name)) {
                 // Other programs have braces of their own: only what looks like a slip is one.
                 if template || suggest::nearest(name, PLACEHOLDERS).is_some() {
                     let braced: Vec<String> = PLACEHOLDERS.iter().map(|known| format!("{{{known}}}")).collect();
@@ -31,7 +32,7 @@ pub(super) fn placeholders_are_known(raw: &Raw, out: &mut Vec<Finding>) {
 pub(super) fn templates_say_everything(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, model) in models(raw) {
         let Some(command) = model.command.as_deref().filter(|command| is_template(command)) else { continue };
-        let uses = |wanted: &str| placeholders::names(command).any(|name| name == wanted);
+        let uses = |wanted: &str| names(command).any(|name| name == wanted);
         let mut add = |key: &str, reason: &str, remedy: &str| {
             out.push(Finding::new(path.key(key), reason, remedy).given([path.key("command")]));
         };

@@ -1,7 +1,20 @@
-//! `{port}` and its like in the words of `command:`, for programs that do not take vLLM's flags.
+//! What the words of `command:` mean: whether they start vLLM, and `{port}` and its like for programs that do not take
+//! vLLM's flags.
+
+use std::path::Path;
 
 /// What can stand in braces in a word of `command:`.
 pub const PLACEHOLDERS: [&str; 6] = ["source", "name", "host", "port", "gpus", "gpu_memory"];
+
+/// Whether `command` starts vLLM itself, as `vllm serve`, `python -m vllm.…` or out of its container image.
+#[must_use]
+pub fn is_vllm(command: &[String]) -> bool {
+    command.is_empty()
+        || command.iter().any(|word| {
+            let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
+            name == "vllm" || word.starts_with("vllm.") || name.starts_with("vllm-openai")
+        })
+}
 
 /// A part of a word.
 enum Part<'a> {
