@@ -139,7 +139,7 @@ async fn end_orphans(kin: Kin, again: Instant, deadline: Instant) -> Vec<Seen> {
 
 async fn signal(kin: &Kin, signal: Signal) -> usize {
     let kin = kin.clone();
-    tokio::task::spawn_blocking(move || kin.signal(signal, None)).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || kin.signal(signal)).await.unwrap_or_default()
 }
 
 async fn count(kin: &Kin) -> usize {
@@ -154,6 +154,7 @@ mod tests {
 
     use super::super::kin::Marker;
     use super::super::record::Recorded;
+    use super::super::spawn::tests::told;
     use super::*;
 
     const LEADER: Identity = Identity { pid: 4711, started: 99 };
@@ -201,19 +202,6 @@ mod tests {
         let mut between = Command::new("bash");
         between.args(["-c", "setsid bash -c \"$0\" & disown", script]).current_dir(folder).stdout(Stdio::null());
         assert!(between.env(kin::VARIABLE, marker.value()).status().expect("bash").success());
-    }
-
-    async fn told(folder: &Path, file: &str) -> Identity {
-        let read = async {
-            loop {
-                let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-                if let Some(who) = text.strip_suffix('\n').and_then(|pid| Identity::of(pid.parse().ok()?)) {
-                    return who;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), read).await.expect("a number in the file")
     }
 
     /// An orphan that tells the number of its leader and of its child.

@@ -215,13 +215,21 @@ impl Kin {
         self.group = None;
     }
 
-    /// Who lives. Walks `/proc`: some milliseconds for 500 processes.
+    /// Who lives. Reads `/proc`: with 500 processes 6 ms, and 20 ms more for the environments of those that are not older
+    /// than the leader, so it is not for async workers.
     pub(super) fn find(&self) -> Vec<Seen> {
+        self.find_by(|seen| seen.who.started >= self.since && self.marker.is_in(&environ(seen.who.pid)))
+    }
+
+    /// Who lives of the known ones, the group and their descendants, marked or not; as fast as it gets.
+    fn find_near(&self) -> Vec<Seen> {
+        self.find_by(|_| false)
+    }
+
+    fn find_by(&self, is_marked: impl Fn(&Seen) -> bool) -> Vec<Seen> {
         let everybody = everybody();
         let is_seed = |seen: &Seen| {
-            self.known.contains(&seen.who)
-                || self.group == Some(seen.group)
-                || (seen.lives && seen.who.started >= self.since && self.marker.is_in(&environ(seen.who.pid)))
+            self.known.contains(&seen.who) || self.group == Some(seen.group) || (seen.lives && is_marked(seen))
         };
         let mut found = related(&everybody, std::process::id().cast_signed(), is_seed, Identity::lives);
         found.retain(|seen| seen.lives);
@@ -230,13 +238,19 @@ impl Kin {
 
     /// Remembers who lives now, so that they stay kin although their parents end and they carry no marker.
     pub(super) fn remember(&mut self) {
-        self.known.extend(self.find().into_iter().map(|seen| seen.who));
+        self.known.extend(self.find_near().into_iter().map(|seen| seen.who));
     }
 
-    /// Signals all of them, one by one; or only those in the leader's group. Returns how many there were.
-    pub(super) fn signal(&self, signal: Signal, in_group: Option<i32>) -> usize {
-        let found = self.find().into_iter().filter(|seen| in_group.is_none_or(|group| seen.group == group));
-        found.filter(|seen| seen.who.signal(signal)).count()
+    /// Signals all of them, one by one. Returns how many there were.
+    pub(super) fn signal(&self, signal: Signal) -> usize {
+        self.find().iter().filter(|seen| seen.who.signal(signal)).count()
+    }
+
+    /// Signals those in the leader's group, one by one.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        for seen in self.find_near().iter().filter(|seen| self.group == Some(seen.group)) {
+            seen.who.signal(signal);
+        }
     }
 
     /// SIGKILL to all of them. They are held still first, so that none can fork and slip away while others die.

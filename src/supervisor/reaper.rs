@@ -189,3 +189,105 @@ fn strays() -> Vec<Seen> {
     };
     kin::related(&everybody, own(), is_seed, Identity::lives)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use tokio::time::timeout;
+
+    use super::super::command::Launch;
+    use super::super::spawn::tests::told;
+    use super::super::spawn::{Log, Process};
+    use super::*;
+
+    /// More than anything here takes on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn start(folder: &Path, script: &str) -> Process {
+        let args = ["-c".to_owned(), format!("cd {}; {script}", folder.display())].into();
+        let launch = Launch { program: "bash".into(), args, env: BTreeMap::new(), secrets: vec![], unset: vec![], lasting: vec![], placed: false };
+        Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }).expect("bash is there")
+    }
+
+    async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                if let Some(found) = look() {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, looking).await.expect("it happens")
+    }
+
+    /// Orphans come to the whole process, and other tests have children in this one.
+    #[test]
+    fn orphans_are_reaped_and_ended_and_nobody_elses_children_are() {
+        let name = "supervisor::reaper::tests::in_a_process_of_its_own";
+        let mut alone = Command::new(std::env::current_exe().expect("this test"));
+        let output = alone.args(["--exact", name, "--ignored", "--nocapture"]).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "run by the test above, in a process of its own"]
+    async fn in_a_process_of_its_own() {
+        become_subreaper().expect("Linux");
+        let reaping = tokio::spawn(run());
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+
+        // Exit codes of our own children are never taken by the reaper, while orphans end all the time.
+        for round in 0..20 {
+            let mut engine = start(folder, "(bash -c 'sleep 0.01 & exit 0' &) ; (setsid true &); exit 7");
+            let status = Command::new("bash").args(["-c", "exit 5"]).status().expect("our child");
+            assert_eq!(status.code(), Some(5), "round {round}");
+            assert_eq!(timeout(PATIENCE, engine.exited()).await.expect("it ends").code, Some(7), "round {round}");
+            assert_eq!(engine.sweep().await, []);
+        }
+        until(|| children().iter().all(|seen| seen.lives).then_some(())).await;
+
+        // What an engine left without a trace is ended with the gateway.
+        let mut engine = start(
+            folder,
+            "setsid env -i bash -c 'echo $$ > lost; exec sleep 300' & until [ -s lost ]; do :; done; exit",
+        );
+        let lost = told(folder, "lost").await;
+        timeout(PATIENCE, engine.exited()).await.expect("it ends");
+        assert_eq!(engine.sweep().await, []);
+        assert!(lost.lives(), "nothing tells whose it was");
+        let mut command = Command::new("sleep").arg("300").spawn().expect("a short command of ours");
+        assert_eq!(sweep_all(PATIENCE).await, []);
+        assert!(!lost.lives());
+        assert!(command.try_wait().expect("our child").is_none(), "it is in our own group");
+        command.kill().expect("our child");
+        command.wait().expect("our child");
+
+        // What is to live on is left alone, with all that came from it; what another engine left is not.
+        let keep = "setsid bash -c 'echo $$ > daemon; exec sleep 300' & (setsid bash -c 'echo $$ > orphan; exec sleep 300' &) ; wait";
+        let kept = start(folder, keep);
+        let (daemon, orphan) = (told(folder, "daemon").await, told(folder, "orphan").await);
+        let marker = kept.marker();
+        let leader = kept.release();
+        let stray =
+            Command::new("setsid").args(["-f", "sleep", "300"]).env(kin::VARIABLE, "m/1:0").status().expect("runs");
+        assert!(stray.success());
+        let stray = until(|| {
+            children().into_iter().find(|seen| is_stray(&leaders(), seen) && seen.name == "sleep" && seen.who != orphan)
+        })
+        .await;
+        assert_eq!(sweep_all(PATIENCE).await, []);
+        assert!(leader.lives() && daemon.lives() && orphan.lives() && !stray.who.lives());
+
+        let adopted = Process::adopt(leader, &marker).expect("it lives");
+        leader.signal(Signal::KILL);
+        assert_eq!(adopted.sweep().await, []);
+        assert!(!leader.lives() && !daemon.lives() && !orphan.lives());
+        until(|| children().is_empty().then_some(())).await;
+        reaping.abort();
+    }
+}

@@ -337,7 +337,7 @@ mod tests {
         records.write(&Record { process: None, ..record.clone() }).expect("written");
         records.write(&record).expect("written over");
         fs::write(folder.path().join("engines/x_0.json.new"), "{").expect("a torn one");
-        assert_eq!(records.load().expect("read"), [record.clone()]);
+        assert_eq!(records.load().expect("read"), std::slice::from_ref(&record));
         let path = folder.path().join("engines/org_m.v1_0.json");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path().join("engines")).expect("there").count(), 1, "no torn ones are left");
