@@ -14,7 +14,7 @@
 //! | 5 | [`app`] | composition root: the only place that knows everybody |
 //! | 4 | [`admin`] | HTTP server for operators: metrics, states |
 //! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
-//! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
+//! | 2 | [`routing`], [`engines`], [`telemetry`], [`placement`] | names to models; engine states and leases; metrics and logs; which engine gets which GPUs |
 //! | 1 | [`config`], [`openai`], [`inventory`] | what a user writes; what goes over the wire; the GPUs there are |
 //! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
@@ -33,6 +33,7 @@ pub mod engines;
 pub mod ids;
 pub mod inventory;
 pub mod openai;
+pub mod placement;
 pub mod proxy;
 pub mod routing;
 pub mod secret;

@@ -385,3 +385,84 @@ async fn memory_that_outlives_its_process_is_held_until_it_is_free() {
         assert_eq!(after.gpus, before.gpus);
     }
 }
+
+/// Runs `enginehouse check` on the machine.
+fn check(machine: &Machine, models: &str) -> (bool, String, String) {
+    let file = machine.folder.path().join("house.yaml");
+    std::fs::write(&file, format!("models:\n{models}")).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_enginehouse"));
+    command.arg("check").arg(&file).env("ENGINEHOUSE_NVML", &machine.library).env_remove("NVML_SCENARIO");
+    let output = command.output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let name = file.display().to_string();
+    (output.status.success(), text(output.stdout), text(output.stderr).replace(&name, "house.yaml"))
+}
+
+/// A machine of four: an idle card, one with a stranger, one in two parts, one that is lost.
+fn mixed(stranger: &Idler) -> Machine {
+    let idle = |index: u64| format!("gpu uuid=GPU-{index}a2b3c4d-5e6f name=NVIDIA_H100 total={} mig=0\n", 80 * GIB);
+    let part = |slot: u64| {
+        format!("mig slot={slot} uuid=MIG-{slot}f00-ba42 name=NVIDIA_H100_MIG_3g.40gb total={}\n", 40 * GIB)
+    };
+    Machine::new(&format!(
+        "{DRIVER}{}{}process pid={} memory={} lingers=1\n{}{}{}gpu uuid=GPU-3a2b error=15\n",
+        idle(0),
+        idle(1),
+        stranger.0.id(),
+        35 * GIB,
+        idle(2).replace("mig=0", "mig=1"),
+        part(0),
+        part(1),
+    ))
+}
+
+#[test]
+fn check_prints_which_engine_gets_which_gpus() {
+    let stranger = Idler::new();
+    let machine = mixed(&stranger);
+    let models = "  big: {source: org/big, gpus: 1, gpu_memory: 0.9}\n  small: {source: org/small, gpus: [1], gpu_memory: 0.25, args: {max-model-len: 4096}}\n  tiny: {source: org/tiny, replicas: 2, gpus: [MIG-0f00-ba42, MIG-1f00-ba42]}\n  sim: {source: x, command: [enginehouse, sim], gpus: [1]}\n  cpu: {source: org/cpu}\n";
+    let (good, out, err) = check(&machine, models);
+    assert!(good, "{err}");
+    let table = out.split("\n\n").last().expect("a section");
+    let expected = "\
+ENGINE   GPU         UUID          NAME                    SHARE    MEMORY    HELD BY OTHERS
+big/0    0           GPU-0a2b3c4d  NVIDIA H100             0.90     72.0 GiB  -
+small/0  1           GPU-1a2b3c4d  NVIDIA H100             0.25     20.0 GiB  35.0 GiB
+tiny/0   2:0         MIG-0f00-ba4  NVIDIA H100 MIG 3g.40gb  0.92     36.8 GiB  -
+tiny/1   2:1         MIG-1f00-ba4  NVIDIA H100 MIG 3g.40gb  0.92     36.8 GiB  -
+sim/0    1           GPU-1a2b3c4d  NVIDIA H100             unknown  -         35.0 GiB
+cpu/0    as visible
+";
+    let plain =
+        |text: &str| text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    assert_eq!(plain(table), plain(expected), "{out}");
+}
+
+#[test]
+fn check_tells_every_conflict_and_fails() {
+    let stranger = Idler::new();
+    let machine = mixed(&stranger);
+    let models = "  a: {source: org/a, gpus: [0], gpu_memory: 0.9}\n  b: {source: org/b, gpus: [GPU-0a2b], gpu_memory: 0.45}\n  c: {source: org/c, gpus: [1]}\n  d: {source: org/d, gpus: [7]}\n";
+    let (good, out, err) = check(&machine, models);
+    assert!(!good && out.contains("MODEL"), "the plan is printed all the same: {out}");
+    let expected = format!(
+        "\
+house.yaml: 3 faults
+
+model d: GPU 7 does not exist: this machine has 0-3
+    -> List a GPU that exists; `enginehouse gpus` shows them.
+
+GPU 0: model a takes 0.90, model b asks 0.45; together 1.35, 0.95 is the most
+    -> Lower `gpu_memory` of one of them, or give them different `gpus`.
+
+GPU 1: model c takes 0.92, cat (pid {}) holds 35.0 GiB; together 1.36, 0.98 is the most
+    -> Lower `gpu_memory`, give other `gpus`, or end what holds the memory.
+",
+        stranger.0.id()
+    );
+    assert_eq!(err, expected);
+    // The machine's last card is lost, so indices are no safe names: nobody needs to know who does not look.
+    let machine = Machine::new("driver init=9\n");
+    let (good, out, err) = check(&machine, models);
+    assert!(good && out.contains("\nGPUs were not checked on this machine: no GPU is known"), "{out}{err}");
+}

@@ -200,7 +200,7 @@ GPU 1 is lost
             text.contains("\n0:2  unknown      unknown   unknown  unknown   -     -      -      MIG-2\n"),
             "{text}"
         );
-        assert!(text.contains("\n0:2  8    1.0 GiB  unknown\n"), "{text}");
+        assert!(text.contains("\n0:2  8     1.0 GiB   unknown\n"), "{text}");
         house.gpus[0].mig = Some(Vec::new());
         assert!(table(&house).contains("MIG is on, without instances"));
     }
