@@ -80,7 +80,7 @@ impl Search<'_, '_> {
                 open.push(choices);
             } else {
                 let slots = made.pop().unwrap_or_default();
-                slots.iter().for_each(|&slot| drop(self.ledger.slots[slot].claims.pop()));
+                slots.iter().for_each(|&slot| self.ledger.take_back(slot));
                 if self.left == 0 {
                     // Undo the rest.
                     open.pop();

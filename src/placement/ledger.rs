@@ -92,6 +92,11 @@ impl<'a> Ledger<'a> {
         self.slots[slot].claims.push(claim);
     }
 
+    /// Undoes the newest `claim`.
+    pub(super) fn take_back(&mut self, slot: usize) {
+        self.slots[slot].claims.pop();
+    }
+
     /// GPUs that were promised more than they have, a conflict each.
     pub(super) fn overfull(&self) -> Vec<Conflict> {
         self.slots.iter().filter_map(Slot::overfull).collect()

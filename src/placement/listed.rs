@@ -122,7 +122,7 @@ impl Ledger<'_> {
         };
         let indices = written.iter().filter(|text| text.parse::<u32>().is_ok()).count();
         let lost = self.inventory.gpus.iter().any(|gpu| gpu.lost);
-        if (lost && indices > 0) || (indices > 0 && indices < written.len()) {
+        if indices > 0 && (lost || indices < written.len()) {
             let uuids: Option<Vec<String>> = units().map(|unit| unit.uuid.map(str::to_owned)).collect();
             return uuids.filter(|uuids| uuids.len() == written.len()).unwrap_or(written);
         }

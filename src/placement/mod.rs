@@ -4,9 +4,6 @@
 //! (`listed`), then those that want so many of any (`choose`), the largest first. Either everybody has a place, or every
 //! reason why not is told at once (`conflict`).
 
-// until wired
-#![allow(dead_code)]
-
 mod choose;
 mod conflict;
 mod demand;

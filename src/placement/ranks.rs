@@ -69,7 +69,9 @@ fn size(value: &Value) -> Option<u64> {
 pub fn tensor_parallel_size(assignment: &Assignment, args: &Map<String, Value>) -> Option<u64> {
     let count = assignment.gpus.as_ref()?.len() as u64;
     let ranks = Ranks::of(args)?;
-    (ranks.tensor.is_none() && count % ranks.others == 0).then_some(count / ranks.others).filter(|&size| size > 1)
+    (ranks.tensor.is_none() && count.is_multiple_of(ranks.others))
+        .then_some(count / ranks.others)
+        .filter(|&size| size > 1)
 }
 
 /// Why the engine cannot spread over the GPUs it is to have.
