@@ -43,6 +43,7 @@ impl Machine {
     fn monitor(&self) -> Monitor {
         let pace = Pace {
             interval: Duration::from_millis(20),
+            pause: Duration::from_millis(1),
             retry: Duration::from_millis(20),
             limit: Duration::from_millis(200),
         };

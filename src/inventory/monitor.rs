@@ -19,6 +19,8 @@ use super::{Driver, Inventory, LIMIT, hangs};
 pub struct Pace {
     /// From the end of one reading to the next.
     pub interval: Duration,
+    /// The least time between two readings, however many are wanted: who waits for something may ask in a loop.
+    pub pause: Duration,
     /// How often a driver that could not be loaded is tried again; it may be installed later.
     pub retry: Duration,
     /// How long one reading may take until the driver counts as hanging.
@@ -27,7 +29,12 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(2), retry: Duration::from_secs(30), limit: LIMIT }
+        Self {
+            interval: Duration::from_secs(2),
+            pause: Duration::from_millis(100),
+            retry: Duration::from_secs(30),
+            limit: LIMIT,
+        }
     }
 }
 
@@ -89,6 +96,7 @@ impl Monitor {
             newest: newest.clone(),
             ask,
             since: None,
+            rested: None,
             late: false,
             waiting: Vec::new(),
             next: Vec::new(),
@@ -147,9 +155,11 @@ struct Clock {
     ask: Sender<bool>,
     /// When the reading began that is under way.
     since: Option<Instant>,
+    /// When the last one ended.
+    rested: Option<Instant>,
     /// Whether it takes too long.
     late: bool,
-    /// Who waits for it.
+    /// Who waits for it, or for the one that begins after the pause.
     waiting: Vec<oneshot::Sender<()>>,
     /// Who came after it began.
     next: Vec<oneshot::Sender<()>>,
@@ -159,47 +169,47 @@ struct Clock {
 
 impl Clock {
     fn run(mut self, heard: &Receiver<Event>) {
-        self.begin(false);
+        self.begin();
         loop {
-            let wait = match self.since {
-                Some(_) if self.late => Duration::MAX,
-                Some(since) => self.pace.limit.saturating_sub(since.elapsed()),
-                None => self.pace.interval,
-            };
-            let event = if wait == Duration::MAX {
-                heard.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                heard.recv_timeout(wait)
+            let event = match self.patience() {
+                Some(time) => heard.recv_timeout(time),
+                None => heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match event {
-                Ok(Event::Wanted(_)) if self.late => {} // What there is has to do.
                 Ok(Event::Wanted(done)) if self.since.is_some() => self.next.push(done),
-                Ok(Event::Wanted(done)) => {
-                    self.waiting.push(done);
-                    self.begin(true);
-                }
+                Ok(Event::Wanted(done)) => self.waiting.push(done),
                 Ok(Event::Read(inventory)) => self.finish(inventory),
                 Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
+                // What there is has to do.
+                Err(RecvTimeoutError::Timeout) if self.late => self.next.clear(),
                 Err(RecvTimeoutError::Timeout) if self.since.is_some() => self.give_up(),
-                Err(RecvTimeoutError::Timeout) => self.begin(false),
+                Err(RecvTimeoutError::Timeout) => self.begin(),
             }
         }
     }
 
-    fn begin(&mut self, wanted: bool) {
+    /// How long nothing may happen until something is to be done; `None`: for ever.
+    fn patience(&self) -> Option<Duration> {
+        let rested = self.rested.map_or(Duration::MAX, |rested| rested.elapsed());
+        match self.since {
+            Some(_) if self.late => (!self.next.is_empty()).then_some(self.pace.pause),
+            Some(since) => Some(self.pace.limit.saturating_sub(since.elapsed())),
+            None if self.waiting.is_empty() => Some(self.pace.interval.saturating_sub(rested)),
+            None => Some(self.pace.pause.saturating_sub(rested)),
+        }
+    }
+
+    fn begin(&mut self) {
         // Without the other thread nothing answers, which is told like any silence.
-        let _ = self.ask.send(wanted);
+        let _ = self.ask.send(!self.waiting.is_empty());
         self.since = Some(Instant::now());
     }
 
     fn finish(&mut self, inventory: Inventory) {
-        (self.since, self.late) = (None, false);
-        self.publish(inventory, Some(Instant::now()));
-        self.waiting.clear();
-        if !self.next.is_empty() {
-            self.waiting = std::mem::take(&mut self.next);
-            self.begin(true);
-        }
+        let now = Instant::now();
+        (self.since, self.late, self.rested) = (None, false, Some(now));
+        self.publish(inventory, Some(now));
+        self.waiting = std::mem::take(&mut self.next);
     }
 
     /// The reading under way takes too long: what was known before is shown, and that it is old.
@@ -312,5 +322,43 @@ mod tests {
         })
         .await
         .expect("the thread let go");
+    }
+
+    #[test]
+    fn a_fault_is_logged_when_it_comes_and_when_it_goes() {
+        let (log, lines) = channel();
+        struct Lines(Sender<String>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+                self.0.send(String::from_utf8_lossy(line).into_owned()).map_err(std::io::Error::other)?;
+                Ok(line.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let writer = move || Lines(log.clone());
+        let quiet = tracing_subscriber::fmt().with_writer(writer).without_time().with_target(false).with_ansi(false);
+        let nothing = Reading { inventory: Arc::new(Inventory::default()), taken: None };
+        let mut clock = Clock {
+            pace: Pace::default(),
+            newest: Arc::new(ArcSwap::from_pointee(nothing)),
+            ask: channel().0,
+            since: None,
+            rested: None,
+            late: false,
+            waiting: Vec::new(),
+            next: Vec::new(),
+            told: Vec::new(),
+        };
+        tracing::subscriber::with_default(quiet.finish(), || {
+            for faults in [&["a"][..], &["a"], &["a", "b"], &["b"], &[], &["a"]] {
+                let faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
+                clock.finish(Inventory { known: true, faults, ..Inventory::default() });
+            }
+        });
+        let told: Vec<String> = lines.try_iter().map(|line| line.trim().to_owned()).collect();
+        let expected = ["WARN a", "WARN b", "INFO no longer so: a", "INFO no longer so: b", "WARN a"];
+        assert_eq!(told, expected);
     }
 }
