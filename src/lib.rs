@@ -14,7 +14,8 @@
 //! | 5 | [`app`] | composition root: the only place that knows everybody |
 //! | 4 | [`admin`] | HTTP server for operators: metrics, states |
 //! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
-//! | 2 | [`routing`], [`engines`], [`telemetry`], [`flags`] | names to models; engine states and leases; metrics and logs; the flags of the installed vLLM |
+//! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
+//! | 2 | [`placement`], [`flags`] | which engine gets which GPUs; the flags of the installed vLLM |
 //! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
 //! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
@@ -35,6 +36,7 @@ pub mod flags;
 pub mod ids;
 pub mod inventory;
 pub mod openai;
+pub mod placement;
 pub mod proxy;
 pub mod routing;
 pub mod secret;

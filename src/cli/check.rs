@@ -4,28 +4,82 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::flag_report;
-use crate::config;
+use super::{flag_report, gpus, needs};
+use crate::config::{self, Config, Gpus};
+use crate::inventory::Inventory;
+use crate::placement::{self, Assignment, Demand};
 
 /// Prints what would run where and succeeds, or prints every fault to standard error and fails.
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    report(file, &env, &mut io::stdout().lock(), &mut io::stderr().lock())
+    report(file, &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
 }
 
-fn report(file: &Path, env: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    // A reader that went away (`| head`) is no failure of the check.
-    match config::load(file, env) {
+/// What is printed below the plan about one side of it.
+#[derive(Debug, Default)]
+struct Section {
+    /// For people; empty: nothing to tell.
+    text: String,
+    /// What keeps it from running, a reason and a remedy each.
+    faults: Vec<String>,
+}
+
+fn report(
+    file: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    read: &dyn Fn() -> Inventory,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let faults = match config::load(file, env) {
         Ok(config) => {
+            // A reader that went away (`| head`) is no failure of the check.
             let _ = write!(out, "{}", config::plan(&config));
-            if flag_report::print(&config, out, err) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let (section, assigned) = assignments(&config, read);
+            for text in [section.text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
+                let _ = write!(out, "\n{text}");
+            }
+            let flags = flag_report::print(&config, out, err);
+            if section.faults.is_empty() && !flags {
+                return ExitCode::FAILURE;
+            }
+            section.faults
         }
-        Err(faults) => {
-            let count = faults.0.len();
-            let plural = if count == 1 { "fault" } else { "faults" };
-            let _ = writeln!(err, "{}: {count} {plural}\n\n{faults}", file.display());
-            ExitCode::FAILURE
+        Err(faults) => faults.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    };
+    if faults.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let plural = if faults.len() == 1 { "fault" } else { "faults" };
+    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), faults.len(), faults.join("\n\n"));
+    ExitCode::FAILURE
+}
+
+/// Which engine gets which GPUs of this machine. Where no driver tells of GPUs (configurations are written on laptops
+/// too), only what holds on any machine is a fault.
+fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<Assignment>) {
+    let mut demands = placement::demands(config);
+    let pinned = |demand: &Demand| demand.gpus != Gpus::AsVisible;
+    if !demands.iter().any(pinned) {
+        return (Section::default(), Vec::new());
+    }
+    let inventory = read();
+    let mut text = String::new();
+    if !inventory.known {
+        let why = inventory.faults.first().map_or("the driver told of none", String::as_str);
+        text = format!("GPUs were not checked on this machine: {why}\n");
+        demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
+    }
+    match placement::place(&inventory, &demands, &[]) {
+        Ok(assigned) => {
+            if inventory.known {
+                text = placement::table(&assigned);
+            }
+            (Section { text, faults: Vec::new() }, assigned)
+        }
+        Err(conflicts) => {
+            (Section { text, faults: conflicts.iter().map(ToString::to_string).collect() }, Vec::new())
         }
     }
 }
@@ -34,12 +88,16 @@ fn report(file: &Path, env: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write
 mod tests {
     use super::*;
 
+    fn nothing() -> Inventory {
+        Inventory { faults: vec!["no driver".into()], ..Inventory::default() }
+    }
+
     fn check(text: &str) -> (ExitCode, String, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("house.yaml");
         std::fs::write(&file, text).expect("a file");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(&file, &|_| None, &mut out, &mut err);
+        let code = report(&file, &|_| None, &nothing, &mut out, &mut err);
         (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
     }
 
@@ -60,7 +118,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_a_fault() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(Path::new("/no/such/house.yaml"), &|_| None, &mut out, &mut err);
+        let code = report(Path::new("/no/such/house.yaml"), &|_| None, &nothing, &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
     }
@@ -79,5 +137,19 @@ mod tests {
         assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
         let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
         assert_eq!(code, ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn without_a_driver_what_holds_on_any_machine_is_checked_and_the_rest_is_said_not_to_be() {
+        let model = |name: &str, share: f64| format!("  {name}: {{source: s, gpus: [0, 7], gpu_memory: {share}}}\n");
+        let (code, out, err) = check(&format!("models:\n{}  n: {{source: s, gpus: 2}}\n", model("m", 0.9)));
+        assert_eq!((code, err.as_str()), (ExitCode::SUCCESS, ""));
+        assert!(out.ends_with("\nGPUs were not checked on this machine: no driver\n"), "{out}");
+        let (code, out, err) = check("models: {m: {source: s, gpus: [0]}, n: {source: s, gpus: [0]}}");
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(out.contains("not checked"), "{out}");
+        assert!(err.contains("GPU 0: model m takes 0.92, model n asks 0.92; together 1.84, 0.95 is the most"), "{err}");
+        let (_, out, _) = check("models: {m: {source: s}}");
+        assert!(!out.contains("checked"), "nobody asked for a GPU: {out}");
     }
 }

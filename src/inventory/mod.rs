@@ -1,18 +1,32 @@
 //! The GPUs of this machine, as the NVIDIA driver tells them.
 //!
 //! Nothing here fails: whatever the driver, a card or a missing library does not tell is `None` ("unknown"), and one
-//! sentence in [`Inventory::faults`] says why. Readings are of one moment; whoever wants fresh ones keeps a [`Driver`]
-//! and reads it again, off the request path (a driver in trouble can take seconds to answer).
+//! sentence in [`Inventory::faults`] says why. Readings are of one moment; whoever wants fresh ones keeps a [`Monitor`],
+//! which asks in the background: a driver in trouble can take seconds to answer, or for ever.
 
+mod freed;
+mod monitor;
 mod nvml;
+mod process;
 mod table;
+mod unit;
 
 use std::ffi::OsStr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::freed::{Memories, freed};
+pub use self::monitor::{Monitor, Pace};
 pub use self::nvml::Driver;
-pub use self::table::{json, table};
+pub use self::table::{aligned, gib, json, table};
+pub use self::unit::{NotFound, Unit, find, units};
+
+/// How long a driver may take for one whole reading until it counts as hanging. Without its persistence daemon it wakes
+/// each card first, which takes a second or two a card.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What is known of this machine's GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -25,6 +39,9 @@ pub struct Inventory {
     pub gpus: Vec<Gpu>,
     /// Why something is unknown, a sentence each.
     pub faults: Vec<String>,
+    /// Whether the driver told which GPUs there are; when not, that there are none in `gpus` says nothing.
+    #[serde(skip)]
+    pub known: bool,
 }
 
 /// One card.
@@ -66,10 +83,12 @@ pub struct Memory {
 }
 
 /// A process that uses a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GpuProcess {
     /// Process id.
     pub pid: u32,
+    /// What runs there, such as `python3 train.py`; unknown when it is not to be seen from here (a container).
+    pub name: Option<String>,
     /// Bytes of GPU memory it holds.
     pub memory: Option<u64>,
 }
@@ -89,11 +108,37 @@ pub struct Mig {
     pub processes: Option<Vec<GpuProcess>>,
 }
 
-/// Loads the driver's library, from `library` when given, and reads everything once.
+/// Loads the driver's library, from `library` when given, and reads everything once; a driver that hangs is left alone
+/// after some seconds.
 #[must_use]
 pub fn read(library: Option<&OsStr>) -> Inventory {
-    match Driver::load(library) {
-        Ok(driver) => driver.read(),
-        Err(fault) => Inventory { faults: vec![fault], ..Inventory::default() },
+    let library = library.map(OsStr::to_owned);
+    let (told, answer) = mpsc::channel();
+    let reader = thread::Builder::new().name("nvml".into()).spawn(move || {
+        // Nobody listens any more: too late.
+        let _ = told.send(match Driver::load(library.as_deref()) {
+            Ok(driver) => driver.read(),
+            Err(fault) => Inventory::fault(fault),
+        });
+    });
+    match reader {
+        Ok(_) => answer.recv_timeout(LIMIT).unwrap_or_else(|_| Inventory::fault(hangs(LIMIT))),
+        Err(error) => Inventory::fault(format!("no GPU is known, as no thread can be started to ask: {error}")),
+    }
+}
+
+/// What is told of a driver that does not answer.
+fn hangs(limit: Duration) -> String {
+    format!(
+        "NVIDIA's driver has not answered for more than {}: what is known of the GPUs is old; see whether `nvidia-smi` \
+         answers and what `dmesg` says, and restart the machine if neither helps",
+        humantime::format_duration(limit)
+    )
+}
+
+impl Inventory {
+    /// Nothing is known, and why.
+    fn fault(fault: String) -> Self {
+        Self { faults: vec![fault], ..Self::default() }
     }
 }

@@ -9,6 +9,7 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::{MemoryInfo, ProcessInfo};
 use nvml_wrapper::{Device, Nvml, cuda_driver_version_major, cuda_driver_version_minor};
 
+use super::process::name;
 use super::{Gpu, GpuProcess, Inventory, Memory, Mig};
 
 /// What `nvmlDeviceGetMigMode` calls "on" (`NVML_DEVICE_MIG_ENABLE`).
@@ -41,14 +42,16 @@ impl Driver {
         let mut faults = Vec::new();
         let driver = self.nvml.sys_driver_version().ok();
         let cuda = self.nvml.sys_cuda_driver_version().ok().map(cuda_version);
-        let count = self.nvml.device_count().unwrap_or_else(|error| {
+        let count = self.nvml.device_count();
+        if let Err(error) = &count {
             faults.push(format!(
                 "the NVIDIA driver cannot say how many GPUs there are: {error}; see what `nvidia-smi` says"
             ));
-            0
-        });
-        let gpus = (0..count).map(|index| gpu(index, self.nvml.device_by_index(index), &mut faults)).collect();
-        Inventory { driver, cuda, gpus, faults }
+        }
+        let known = count.is_ok();
+        let all = 0..count.unwrap_or(0);
+        let gpus = all.map(|index| gpu(index, self.nvml.device_by_index(index), &mut faults)).collect();
+        Inventory { driver, cuda, gpus, faults, known }
     }
 }
 
@@ -137,32 +140,33 @@ fn memory(info: MemoryInfo) -> Memory {
     Memory { total: info.total, used: info.used, free: info.free }
 }
 
-/// Who uses a card: processes that compute, and those that draw, which hold memory too.
+/// Who uses a card: processes that compute, by themselves or through MPS, and those that draw, which hold memory too.
 fn processes(device: &Device<'_>, gaps: &mut Gaps) -> Option<Vec<GpuProcess>> {
     let computing = gaps.fill("processes", device.running_compute_processes())?;
-    let drawing = match device.running_graphics_processes() {
-        // Cards for servers, and parts of cards, cannot draw.
-        Err(NvmlError::NotSupported) => Vec::new(),
-        answer => gaps.fill("processes", answer)?,
+    let mut more = |found| match found {
+        // Cards for servers, and parts of cards, cannot draw; old ones and old drivers have no MPS.
+        Err(NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound) => {
+            Some(Vec::new())
+        }
+        answer => gaps.fill("processes", answer),
     };
-    Some(merge(computing.into_iter().chain(drawing)))
+    let drawing = more(device.running_graphics_processes())?;
+    let shared = more(device.mps_running_compute_processes())?;
+    Some(merge(computing.into_iter().chain(drawing).chain(shared)))
 }
 
 /// One entry for each pid; a process that computes and draws is told twice, with the same memory.
 fn merge(found: impl Iterator<Item = ProcessInfo>) -> Vec<GpuProcess> {
-    let mut processes: Vec<GpuProcess> = found
-        .map(|process| GpuProcess {
-            pid: process.pid,
-            memory: match process.used_gpu_memory {
-                UsedGpuMemory::Used(bytes) => Some(bytes),
-                UsedGpuMemory::Unavailable => None,
-            },
+    let mut processes: Vec<(u32, Option<u64>)> = found
+        .map(|process| match process.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => (process.pid, Some(bytes)),
+            UsedGpuMemory::Unavailable => (process.pid, None),
         })
         .collect();
     // The larger of two figures comes first and stays.
-    processes.sort_by_key(|process| (process.pid, std::cmp::Reverse(process.memory)));
-    processes.dedup_by_key(|process| process.pid);
-    processes
+    processes.sort_by_key(|&(pid, memory)| (pid, std::cmp::Reverse(memory)));
+    processes.dedup_by_key(|&mut (pid, _)| pid);
+    processes.into_iter().map(|(pid, memory)| GpuProcess { pid, name: name(pid), memory }).collect()
 }
 
 /// What one card did not tell, and why.
@@ -233,8 +237,8 @@ mod tests {
             process(3, UsedGpuMemory::Used(1)),
             process(7, UsedGpuMemory::Used(9)),
         ];
-        let merged = merge(found.into_iter());
-        assert_eq!(merged, [GpuProcess { pid: 3, memory: Some(1) }, GpuProcess { pid: 7, memory: Some(9) }]);
+        let merged: Vec<_> = merge(found.into_iter()).iter().map(|process| (process.pid, process.memory)).collect();
+        assert_eq!(merged, [(3, Some(1)), (7, Some(9))]);
     }
 
     #[test]

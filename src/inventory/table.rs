@@ -87,10 +87,11 @@ fn instance(gpu: u32, part: &Mig) -> Vec<String> {
 }
 
 fn all_processes(gpus: &[Gpu]) -> Vec<Vec<String>> {
-    let mut rows = vec![["GPU", "PID", "MEMORY"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["GPU", "PID", "MEMORY", "PROCESS"].map(str::to_owned).to_vec()];
     let mut add = |place: String, processes: &Option<Vec<GpuProcess>>| {
         for process in processes.iter().flatten() {
-            rows.push(vec![place.clone(), process.pid.to_string(), shown(process.memory.map(gib))]);
+            let memory = shown(process.memory.map(gib));
+            rows.push(vec![place.clone(), process.pid.to_string(), memory, shown(process.name.clone())]);
         }
     };
     for gpu in gpus {
@@ -115,12 +116,14 @@ fn shown(value: Option<String>) -> String {
 
 /// Bytes as GiB with one digit.
 #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-fn gib(bytes: u64) -> String {
+#[must_use]
+pub fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
 /// Columns as wide as their widest cell; no blanks at line ends.
-fn aligned(rows: &[Vec<String>]) -> String {
+#[must_use]
+pub fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).filter_map(width).collect();
@@ -151,14 +154,20 @@ mod tests {
             temperature: Some(61),
             power: Some(511.6),
             processes: Some(vec![
-                GpuProcess { pid: 4711, memory: Some(70 * GIB) },
-                GpuProcess { pid: 5, memory: None },
+                GpuProcess { pid: 4711, name: Some("python3 train.py".into()), memory: Some(70 * GIB) },
+                GpuProcess { pid: 5, ..GpuProcess::default() },
             ]),
             ..Gpu::default()
         };
         let lost = Gpu { index: 1, lost: true, ..Gpu::default() };
         let faults = vec!["GPU 1 is lost".into()];
-        Inventory { driver: Some("580.95.05".into()), cuda: Some("13.0".into()), gpus: vec![good, lost], faults }
+        Inventory {
+            driver: Some("580.95.05".into()),
+            cuda: Some("13.0".into()),
+            gpus: vec![good, lost],
+            faults,
+            known: true,
+        }
     }
 
     #[test]
@@ -170,9 +179,9 @@ GPU  NAME            USED      FREE     TOTAL     UTIL     TEMP     POWER    UUI
 0    NVIDIA H100     70.5 GiB  9.0 GiB  80.0 GiB  93 %     61 °C    512 W    GPU-0
 1    unknown (lost)  unknown   unknown  unknown   unknown  unknown  unknown  unknown
 
-GPU  PID   MEMORY
-0    4711  70.0 GiB
-0    5     unknown
+GPU  PID   MEMORY    PROCESS
+0    4711  70.0 GiB  python3 train.py
+0    5     unknown   unknown
 
 GPU 1 is lost
 ";
@@ -183,7 +192,7 @@ GPU 1 is lost
     fn instances_stand_below_their_card() {
         let mut house = house();
         house.gpus.truncate(1);
-        let processes = Some(vec![GpuProcess { pid: 8, memory: Some(GIB) }]);
+        let processes = Some(vec![GpuProcess { pid: 8, memory: Some(GIB), ..GpuProcess::default() }]);
         let part = Mig { index: 2, uuid: Some("MIG-2".into()), processes, ..Mig::default() };
         house.gpus[0].mig = Some(vec![part]);
         let text = table(&house);
@@ -191,7 +200,7 @@ GPU 1 is lost
             text.contains("\n0:2  unknown      unknown   unknown  unknown   -     -      -      MIG-2\n"),
             "{text}"
         );
-        assert!(text.contains("\n0:2  8     1.0 GiB\n"), "{text}");
+        assert!(text.contains("\n0:2  8     1.0 GiB   unknown\n"), "{text}");
         house.gpus[0].mig = Some(Vec::new());
         assert!(table(&house).contains("MIG is on, without instances"));
     }

@@ -1,0 +1,67 @@
+//! What the engines of a configuration want.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Demand;
+use super::ranks::{Ranks, argument};
+use crate::config::{Config, Engines, Gpus, Model, Spawn};
+use crate::ids::EngineId;
+
+/// What vLLM takes unless told otherwise (`gpu_memory_utilization` of its `CacheConfig`; 0.9 until 2025).
+pub const DEFAULT_SHARE: f64 = 0.92;
+
+/// What every engine that `config` has us start wants, in file order.
+#[must_use]
+pub fn demands(config: &Config) -> Vec<Demand> {
+    let spawned = config.models.iter().filter_map(|model| match &model.engines {
+        Engines::Spawn(spawn) => Some((model, spawn)),
+        Engines::Urls(_) => None,
+    });
+    spawned.flat_map(|(model, spawn)| (0..spawn.replicas).map(|replica| demand(model, spawn, replica))).collect()
+}
+
+/// What replica number `replica` of `model` wants.
+#[must_use]
+pub fn demand(model: &Model, spawn: &Spawn, replica: usize) -> Demand {
+    let gpus = match &spawn.gpus {
+        Gpus::Listed(gpus) => Gpus::Listed(share(gpus, spawn.replicas, replica).to_vec()),
+        other => other.clone(),
+    };
+    let vllm = is_vllm(&spawn.command);
+    let said = spawn.gpu_memory.or_else(|| argument(&spawn.args, &["gpu-memory-utilization"]).and_then(number));
+    let share = said.unwrap_or(match gpus {
+        // Another server's size is not known: who lists its GPUs has thought of that, who has them chosen wants room.
+        Gpus::Listed(_) if !vllm => 0.0,
+        _ => DEFAULT_SHARE,
+    });
+    let ranks = if vllm { Ranks::of(&spawn.args) } else { None };
+    Demand { engine: EngineId::new(&model.name, replica), model: model.name.clone(), gpus, share, ranks }
+}
+
+/// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.
+#[must_use]
+pub fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
+    let each = gpus.len() / replicas.max(1);
+    if each > 0 {
+        let from = replica * each;
+        gpus.get(from..from + each).unwrap_or_default()
+    } else {
+        gpus.get(replica % gpus.len().max(1)..).map_or(&[], |rest| &rest[..rest.len().min(1)])
+    }
+}
+
+/// Whether `command` starts vLLM itself, as `vllm serve` or `python -m vllm.…`.
+#[must_use]
+pub fn is_vllm(command: &[String]) -> bool {
+    command.is_empty()
+        || command.iter().any(|word| {
+            let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
+            name == "vllm" || word.starts_with("vllm.")
+        })
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.parse().ok())
+}

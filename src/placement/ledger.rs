@@ -1,0 +1,266 @@
+//! Who takes what of each GPU, while places are given.
+
+use super::{
+    Conflict, Demand, Held, Inventory, LARGEST_SHARE, LARGEST_WITH_STRANGERS, Name, Place, ROUNDING, Unit, find, units,
+};
+use crate::ids::EngineId;
+use crate::inventory::gib;
+
+/// Memory in use that nobody is known to hold is only counted beyond this: contexts and the driver waver.
+const UNACCOUNTED: u64 = 1 << 30;
+
+/// A share up to which strangers leave a GPU empty for our purposes (a desktop, a monitor).
+const EMPTY: f64 = 0.03;
+
+/// All GPUs and MIG instances with what they carry.
+pub(super) struct Ledger<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) units: Vec<Unit<'a>>,
+    /// One for each unit, or for each word that is listed where no driver tells.
+    pub(super) slots: Vec<Slot<'a>>,
+}
+
+/// What one GPU carries.
+pub(super) struct Slot<'a> {
+    /// `None` where no driver tells.
+    pub(super) unit: Option<Unit<'a>>,
+    /// `GPU 1`.
+    pub(super) label: String,
+    /// Engines of ours.
+    pub(super) claims: Vec<Claim<'a>>,
+    /// Others.
+    pub(super) strangers: Vec<Stranger>,
+}
+
+/// What an engine of ours takes.
+pub(super) struct Claim<'a> {
+    pub(super) engine: &'a EngineId,
+    pub(super) model: &'a Name,
+    pub(super) share: f64,
+    /// Whether it runs already.
+    pub(super) held: bool,
+}
+
+/// Somebody else who holds memory.
+pub(super) struct Stranger {
+    /// `python3 train.py (pid 4711)`.
+    pub(super) who: String,
+    pub(super) bytes: u64,
+}
+
+impl<'a> Ledger<'a> {
+    /// With everything that runs put down.
+    pub(super) fn new(inventory: &'a Inventory, demands: &'a [Demand], held: &'a [Held]) -> Self {
+        let units = units(inventory);
+        let slots = if inventory.known {
+            let slot = |unit: &Unit<'a>| Slot {
+                unit: Some(*unit),
+                label: unit.label(),
+                claims: Vec::new(),
+                strangers: Vec::new(),
+            };
+            units.iter().map(slot).collect()
+        } else {
+            named(demands, held)
+        };
+        let mut ledger = Self { inventory, units, slots };
+        for engine in held {
+            for slot in engine.gpus.iter().filter_map(|text| ledger.slot(text).ok()).collect::<Vec<_>>() {
+                let claim = Claim { engine: &engine.engine, model: &engine.model, share: engine.share, held: true };
+                ledger.slots[slot].claims.push(claim);
+            }
+        }
+        for slot in &mut ledger.slots {
+            slot.strangers = slot.unit.map_or_else(Vec::new, |unit| strangers(&unit, &slot.claims, held));
+        }
+        ledger
+    }
+
+    /// The slot that a word means.
+    pub(super) fn slot(&self, text: &str) -> Result<usize, super::NotFound> {
+        if !self.inventory.known {
+            let label = spoken(text);
+            return self.slots.iter().position(|slot| slot.label == label).ok_or(super::NotFound::Unknown);
+        }
+        let key = find(&self.units, text)?.key();
+        self.units.iter().position(|unit| unit.key() == key).ok_or(super::NotFound::Unknown)
+    }
+
+    /// Puts down that `demand` takes its share.
+    pub(super) fn claim(&mut self, slot: usize, demand: &'a Demand) {
+        let claim = Claim { engine: &demand.engine, model: &demand.model, share: demand.share, held: false };
+        self.slots[slot].claims.push(claim);
+    }
+
+    /// Undoes the newest `claim`.
+    pub(super) fn take_back(&mut self, slot: usize) {
+        self.slots[slot].claims.pop();
+    }
+
+    /// GPUs that were promised more than they have, a conflict each.
+    pub(super) fn overfull(&self) -> Vec<Conflict> {
+        self.slots.iter().filter_map(Slot::overfull).collect()
+    }
+
+    /// What `demand` gets on `slots`.
+    pub(super) fn places(&self, demand: &Demand, slots: &[usize]) -> Vec<Place> {
+        let texts = self.texts(demand, slots);
+        let places = slots.iter().zip(texts).map(|(&slot, text)| {
+            let slot = &self.slots[slot];
+            let strangers = slot.strangers.iter().map(|stranger| stranger.bytes).sum();
+            slot.unit.map_or_else(
+                || Place { text: text.clone(), ..Place::default() },
+                |unit| Place {
+                    text: text.clone(),
+                    index: Some(unit.gpu.index),
+                    mig: unit.mig,
+                    uuid: unit.uuid.map(str::to_owned),
+                    name: unit.name.map(str::to_owned),
+                    total: unit.memory.map(|memory| memory.total),
+                    strangers,
+                },
+            )
+        });
+        places.collect()
+    }
+}
+
+impl Slot<'_> {
+    /// What engines of ours take.
+    pub(super) fn ours(&self) -> f64 {
+        self.claims.iter().map(|claim| claim.share).sum()
+    }
+
+    /// What others take; 0 when the driver does not tell.
+    #[expect(clippy::cast_precision_loss, reason = "a share is shown with two digits")]
+    pub(super) fn theirs(&self) -> f64 {
+        let bytes: u64 = self.strangers.iter().map(|stranger| stranger.bytes).sum();
+        match self.unit.and_then(|unit| unit.memory) {
+            Some(memory) if memory.total > 0 => bytes as f64 / memory.total as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// Whether `share` more can be promised.
+    pub(super) fn fits(&self, share: f64) -> bool {
+        let ours = self.ours() + share;
+        ours <= LARGEST_SHARE + ROUNDING && ours + self.theirs() <= LARGEST_WITH_STRANGERS + ROUNDING
+    }
+
+    /// Whether nobody is there.
+    pub(super) fn empty(&self) -> bool {
+        self.claims.is_empty() && self.theirs() <= EMPTY
+    }
+
+    /// Whether it can be given as a whole card.
+    pub(super) fn whole(&self) -> bool {
+        self.unit.is_some_and(|unit| unit.mig.is_none() && !unit.gpu.lost && unit.gpu.mig.is_none())
+    }
+
+    /// GiB that nobody was promised and nobody holds.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "whole GiB are compared")]
+    #[expect(clippy::cast_sign_loss, reason = "at least 0")]
+    pub(super) fn left(&self) -> u64 {
+        let total = self.unit.and_then(|unit| unit.memory).map_or(0, |memory| memory.total);
+        let share = (1.0 - self.ours() - self.theirs()).max(0.0);
+        (total as f64 * share / (1u64 << 30) as f64) as u64
+    }
+
+    /// Who is there, in words: "model a takes 0.90, python3 (pid 4711) holds 35.0 GiB".
+    pub(super) fn who(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut sum = 0.0;
+        let mut groups: Vec<(String, usize)> = Vec::new();
+        for claim in &self.claims {
+            sum += claim.share;
+            let over = !claim.held && sum > LARGEST_SHARE + ROUNDING;
+            let verb = if over { "asks" } else { "takes" };
+            let text = format!("model {} {verb} {:.2}", claim.model, claim.share);
+            match groups.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, times)) => *times += 1,
+                None => groups.push((text, 1)),
+            }
+        }
+        let times = |(text, times): (String, usize)| if times > 1 { format!("{text} ({times} times)") } else { text };
+        words.extend(groups.into_iter().map(times));
+        words.extend(self.strangers.iter().map(|other| format!("{} holds {}", other.who, gib(other.bytes))));
+        words
+    }
+
+    fn overfull(&self) -> Option<Conflict> {
+        let wanted = |claim: &&Claim<'_>| !claim.held && claim.share > 0.0;
+        if !self.claims.iter().any(|claim| wanted(&claim)) || self.fits(0.0) {
+            return None;
+        }
+        let (ours, theirs) = (self.ours(), self.theirs());
+        let alone = ours > LARGEST_SHARE + ROUNDING;
+        let (sum, most) = if alone { (ours, LARGEST_SHARE) } else { (ours + theirs, LARGEST_WITH_STRANGERS) };
+        let mut who = self.who();
+        if alone {
+            // Strangers would confuse the sum.
+            who.truncate(who.len() - self.strangers.len());
+        }
+        let remedy = if alone {
+            "Lower `gpu_memory` of one of them, or give them different `gpus`."
+        } else {
+            "Lower `gpu_memory`, give other `gpus`, or end what holds the memory."
+        };
+        Some(Conflict {
+            engines: self.claims.iter().filter(|claim| !claim.held).map(|claim| claim.engine.clone()).collect(),
+            reason: format!("{}: {}; together {sum:.2}, {most} is the most", self.label, who.join(", ")),
+            remedy: remedy.into(),
+        })
+    }
+}
+
+/// A slot for each word that is listed: without a driver, the same GPU under two names is two.
+fn named<'a>(demands: &[Demand], held: &[Held]) -> Vec<Slot<'a>> {
+    let listed = demands.iter().filter_map(|demand| match &demand.gpus {
+        super::Gpus::Listed(texts) => Some(texts),
+        _ => None,
+    });
+    let mut labels: Vec<String> = Vec::new();
+    for text in listed.chain(held.iter().map(|held| &held.gpus)).flatten() {
+        let label = spoken(text);
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    let slot = |label| Slot { unit: None, label, claims: Vec::new(), strangers: Vec::new() };
+    labels.into_iter().map(slot).collect()
+}
+
+/// `GPU 0` for `0`; UUIDs stand for themselves.
+fn spoken(text: &str) -> String {
+    let text = text.trim();
+    text.parse::<u32>().map_or_else(|_| text.to_owned(), |index| format!("GPU {index}"))
+}
+
+/// Who holds memory of `unit` and is none of the engines that were given it.
+fn strangers(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Stranger> {
+    let mut found = Vec::new();
+    let owner = |pid: u32| held.iter().find(|engine| engine.pids.contains(&pid));
+    let given = |engine: &EngineId| here.iter().any(|claim| claim.engine == engine);
+    for process in unit.processes.unwrap_or_default() {
+        let Some(bytes) = process.memory.filter(|&bytes| bytes > 0) else { continue };
+        let who = match owner(process.pid) {
+            Some(engine) if given(&engine.engine) => continue,
+            Some(engine) => format!("engine {} (pid {})", engine.engine, process.pid),
+            None => format!("{} (pid {})", process.name.as_deref().unwrap_or("an unknown process"), process.pid),
+        };
+        found.push(Stranger { who, bytes });
+    }
+    // What no listed process holds may be of engines whose processes are not to be seen: their whole share, at most.
+    let listed = |engine: &Held| unit.processes.unwrap_or_default().iter().any(|seen| engine.pids.contains(&seen.pid));
+    let hidden: f64 = held.iter().filter(|held| given(&held.engine) && !listed(held)).map(|held| held.share).sum();
+    let Some(memory) = unit.memory else { return found };
+    let known: u64 = unit.processes.unwrap_or_default().iter().filter_map(|process| process.memory).sum();
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "an estimate")]
+    #[expect(clippy::cast_sign_loss, reason = "shares are not negative")]
+    let hidden = (memory.total as f64 * hidden) as u64;
+    let rest = memory.used.saturating_sub(known).saturating_sub(hidden);
+    if rest > UNACCOUNTED {
+        found.push(Stranger { who: "somebody who is not to be seen from here".into(), bytes: rest });
+    }
+    found
+}

@@ -1,0 +1,158 @@
+//! How an engine of vLLM spreads over its GPUs: the product of its parallel sizes.
+
+use serde_json::{Map, Value};
+
+use super::{Assignment, Conflict, Demand};
+use crate::config::Gpus;
+
+const TENSOR: &[&str] = &["tensor-parallel-size", "tp"];
+const PIPELINE: &[&str] = &["pipeline-parallel-size", "pp"];
+/// Splits the prompt; its ranks have GPUs of their own (those of `decode-context-parallel-size` have not).
+const CONTEXT: &[&str] = &["prefill-context-parallel-size", "pcp"];
+const DATA: &[&str] = &["data-parallel-size", "dp"];
+const DATA_HERE: &[&str] = &["data-parallel-size-local", "dpl"];
+
+/// Parallel sizes of one engine on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranks {
+    /// Tensor-parallel ranks; `None`: not said, so that they follow from the number of GPUs.
+    pub tensor: Option<u64>,
+    /// Product of all other sizes.
+    pub others: u64,
+}
+
+impl Ranks {
+    /// What `args` say; `None` when ranks run on other machines too, or sizes are no numbers.
+    #[must_use]
+    pub fn of(args: &Map<String, Value>) -> Option<Self> {
+        if argument(args, &["nnodes", "n"]).is_some_and(|nodes| size(nodes) != Some(1))
+            || argument(args, &["distributed-executor-backend"]).is_some_and(|backend| backend == "ray")
+            || argument(args, &["data-parallel-backend", "dpb"]).is_some_and(|backend| backend == "ray")
+        {
+            return None;
+        }
+        let get = |names| argument(args, names).map_or(Some(1), size);
+        let data = match argument(args, DATA_HERE) {
+            Some(here) => size(here)?,
+            None => get(DATA)?,
+        };
+        let tensor = match argument(args, TENSOR) {
+            Some(value) => Some(size(value)?),
+            None => None,
+        };
+        // None of our own ranks runs here (`data-parallel-size-local: 0`): they need no GPU.
+        let others = data.checked_mul(get(PIPELINE)?)?.checked_mul(get(CONTEXT)?)?;
+        (others > 0 && tensor != Some(0)).then_some(Self { tensor, others })
+    }
+
+    /// GPUs that are used of `count`; as many as there are, when tensor parallelism follows from them.
+    fn used(self, count: u64) -> u64 {
+        match self.tensor {
+            Some(tensor) => tensor.saturating_mul(self.others),
+            None => (count / self.others.max(1)).max(1).saturating_mul(self.others),
+        }
+    }
+}
+
+/// The value of a flag under one of its names, however its dashes are written.
+pub(super) fn argument<'a>(args: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    let plain = |flag: &str| flag.trim_start_matches('-').replace('_', "-");
+    args.iter().find(|(flag, _)| names.contains(&plain(flag).as_str())).map(|(_, value)| value)
+}
+
+fn size(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// What `--tensor-parallel-size` is to be; `None`: it is not to be given, being said already, 1 or none of ours.
+#[must_use]
+pub fn tensor_parallel_size(assignment: &Assignment, args: &Map<String, Value>) -> Option<u64> {
+    let count = assignment.gpus.as_ref()?.len() as u64;
+    let ranks = Ranks::of(args)?;
+    (ranks.tensor.is_none() && count.is_multiple_of(ranks.others))
+        .then_some(count / ranks.others)
+        .filter(|&size| size > 1)
+}
+
+/// Why the engine cannot spread over the GPUs it is to have.
+pub(super) fn misfit(demand: &Demand) -> Option<Conflict> {
+    let ranks = demand.ranks?;
+    let count = match &demand.gpus {
+        Gpus::AsVisible => return None,
+        Gpus::Any(count) => *count,
+        Gpus::Listed(gpus) => gpus.len(),
+    } as u64;
+    let used = ranks.used(count);
+    if count == 0 || used == 0 || (used <= count && count.is_multiple_of(used)) {
+        return None;
+    }
+    let sizes = match ranks.tensor {
+        Some(tensor) if ranks.others == 1 => format!("tensor parallelism of {tensor}"),
+        Some(tensor) => format!("tensor parallelism of {tensor} times {} (pipeline, data, context)", ranks.others),
+        None => format!("pipeline, data and context parallelism of together {}", ranks.others),
+    };
+    let plural = if count == 1 { "GPU" } else { "GPUs" };
+    Some(Conflict {
+        engines: vec![demand.engine.clone()],
+        reason: format!("model {}: {count} {plural} for each engine do not fit its {sizes}", demand.model),
+        remedy: format!("Give each engine {used} GPUs (`gpus`), or change the parallel sizes in `args`."),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Place;
+    use super::*;
+
+    fn args(of: &Value) -> Map<String, Value> {
+        of.as_object().cloned().expect("an object")
+    }
+
+    #[test]
+    fn tensor_parallelism_follows_from_the_gpus_unless_it_is_said() {
+        let size = |count: usize, of: Value| {
+            let gpus = Some(vec![Place::default(); count]);
+            let engine = crate::ids::EngineId::new("m", 0);
+            tensor_parallel_size(&Assignment { engine, gpus, share: 0.9 }, &args(&of))
+        };
+        assert_eq!(size(4, json!({})), Some(4));
+        assert_eq!(size(1, json!({})), None);
+        assert_eq!(size(0, json!({})), None);
+        assert_eq!(size(4, json!({ "--tensor_parallel_size": 2 })), None);
+        assert_eq!(size(4, json!({ "tp": 2, "pp": 2 })), None);
+        assert_eq!(size(4, json!({ "pipeline_parallel_size": 2 })), Some(2));
+        assert_eq!(size(4, json!({ "dp": 4 })), None);
+        assert_eq!(size(4, json!({ "dp": 16, "dpl": "2" })), Some(2));
+        assert_eq!(size(4, json!({ "pp": 3 })), None);
+        assert_eq!(size(4, json!({ "nnodes": 2 })), None);
+        assert_eq!(size(4, json!({ "distributed-executor-backend": "ray" })), None);
+        let visible = Assignment { engine: crate::ids::EngineId::new("m", 0), gpus: None, share: 0.9 };
+        assert_eq!(tensor_parallel_size(&visible, &Map::new()), None);
+    }
+
+    #[test]
+    fn sizes_fit_the_gpus_or_divide_their_number() {
+        let fits = |count: usize, of: Value| {
+            let ranks = Ranks::of(&args(&of));
+            let engine = crate::ids::EngineId::new("m", 0);
+            misfit(&Demand { engine, model: "m".into(), gpus: Gpus::Any(count), share: 0.9, ranks }).is_none()
+        };
+        for (count, of) in [(4, json!({})), (4, json!({ "tp": 4 })), (4, json!({ "tp": 2 })), (4, json!({ "pp": 2 }))] {
+            assert!(fits(count, of.clone()), "{count} {of}");
+        }
+        for (count, of) in [
+            (2, json!({ "tp": 4 })),
+            (3, json!({ "tp": 2 })),
+            (4, json!({ "tp": 2, "pp": 2, "dp": 2 })),
+            (4, json!({ "pp": 3 })),
+            (1, json!({ "dp": 2 })),
+            (1, json!({ "tp": u64::MAX, "pp": u64::MAX - 1 })),
+        ] {
+            assert!(!fits(count, of.clone()), "{count} {of}");
+        }
+        assert!(fits(1, json!({ "tp": 8, "nnodes": 2 })), "ranks on other machines need no GPU here");
+        assert!(fits(1, json!({ "dp": 8, "dpl": 0, "tp": "x" })), "what is no number is vLLM's to refuse");
+    }
+}
