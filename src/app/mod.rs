@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
 use crate::engines::{House, Pool};
+use crate::inventory::{self, Monitor};
 use crate::proxy::{Listener, Shared};
 use crate::supervisor::{self, Supervisor};
 use crate::telemetry::{AccessLog, Metrics};
@@ -74,7 +75,9 @@ pub async fn serve(
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());
 
-    let supervisor = Supervisor::start(&config, &house, claim).await?;
+    // A driver that hangs must keep nobody waiting: a thread of its own asks it.
+    let monitor = Monitor::start(inventory::named_library().as_deref());
+    let supervisor = Supervisor::start(&config, &house, claim, monitor.clone()).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
     let running = listener.serve(shared.clone());
     let admin = Admin { house, metrics, token: config.admin.token.clone() };

@@ -78,9 +78,7 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
             }
             (Section { text, faults: Vec::new() }, assigned)
         }
-        Err(conflicts) => {
-            (Section { text, faults: conflicts.iter().map(ToString::to_string).collect() }, Vec::new())
-        }
+        Err(conflicts) => (Section { text, faults: conflicts.iter().map(ToString::to_string).collect() }, Vec::new()),
     }
 }
 

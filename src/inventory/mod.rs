@@ -11,7 +11,7 @@ mod process;
 mod table;
 mod unit;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -106,6 +106,12 @@ pub struct Mig {
     pub memory: Option<Memory>,
     /// Who uses it.
     pub processes: Option<Vec<GpuProcess>>,
+}
+
+/// The driver's library, where `ENGINEHOUSE_NVML` in the environment names one because it is not found by itself.
+#[must_use]
+pub fn named_library() -> Option<OsString> {
+    std::env::var_os("ENGINEHOUSE_NVML").filter(|path| !path.is_empty())
 }
 
 /// Loads the driver's library, from `library` when given, and reads everything once; a driver that hangs is left alone

@@ -1,12 +1,10 @@
 //! What the engines of a configuration want.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::Demand;
 use super::ranks::{Ranks, argument};
-use crate::config::{Config, Engines, Gpus, Model, Spawn};
+use crate::config::{Config, Engines, Gpus, Model, Spawn, is_vllm};
 use crate::ids::EngineId;
 
 /// What vLLM takes unless told otherwise (`gpu_memory_utilization` of its `CacheConfig`; 0.9 until 2025).
@@ -50,16 +48,6 @@ pub fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
     } else {
         gpus.get(replica % gpus.len().max(1)..).map_or(&[], |rest| &rest[..rest.len().min(1)])
     }
-}
-
-/// Whether `command` starts vLLM itself, as `vllm serve` or `python -m vllm.…`.
-#[must_use]
-pub fn is_vllm(command: &[String]) -> bool {
-    command.is_empty()
-        || command.iter().any(|word| {
-            let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
-            name == "vllm" || word.starts_with("vllm.")
-        })
 }
 
 fn number(value: &Value) -> Option<f64> {

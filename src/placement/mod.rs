@@ -19,7 +19,7 @@ use crate::ids::{EngineId, Name};
 use crate::inventory::{Inventory, NotFound, Unit, find, units};
 
 pub use self::conflict::Conflict;
-pub use self::demand::{DEFAULT_SHARE, demand, demands, is_vllm, share};
+pub use self::demand::{DEFAULT_SHARE, demand, demands, share};
 use self::ledger::Ledger;
 pub use self::ranks::{Ranks, tensor_parallel_size};
 pub use self::table::table;

@@ -23,10 +23,11 @@ use super::progress::Loading;
 use super::reason;
 use super::recipe::Recipe;
 use super::record::{Keeper, Recorded};
+use super::rotate::Rotator;
 use super::spawn::{Log, Process};
 use super::stopping::{Farewell, Stopping};
 use super::vitals::Thresholds;
-use crate::config::EngineLogs;
+use super::yard::Yard;
 use crate::engines::{Engine, Failure, State};
 
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
@@ -34,6 +35,9 @@ const KILL_WITHIN: Duration = Duration::from_secs(5);
 
 /// After how long an engine that never was ready is told again to end: vLLM loses a SIGTERM that comes while it loads.
 const REMIND_LOADING: Duration = Duration::from_secs(1);
+
+/// Time between two looks at the size of an engine's log.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// What an actor needs to know.
 pub(super) struct Plan {
@@ -47,7 +51,9 @@ pub(super) struct Plan {
     pub(super) record: Keeper,
     /// Its port, held for as long as it may be started again.
     pub(super) port: Held,
-    /// Its GPUs.
+    /// Where GPUs are found for it; `None` once it has them.
+    pub(super) yard: Option<Arc<Yard>>,
+    /// The memory of its GPUs.
     pub(super) memory: Memory,
     /// When it is started again.
     pub(super) crashes: Option<Crashes>,
@@ -60,7 +66,7 @@ pub(super) struct Plan {
     /// How long its health checks may fail.
     pub(super) hang_after: Option<Duration>,
     /// When its log is put aside.
-    pub(super) rotation: EngineLogs,
+    pub(super) rotator: Rotator,
     /// How many looks in a row change our mind.
     pub(super) needed: Thresholds,
 }
@@ -88,6 +94,8 @@ pub(super) struct Actor {
     phase: Phase,
     deadline: Option<Instant>,
     errand: Option<Errand>,
+    /// When its log is looked at next.
+    tidy_at: Instant,
     loading: Option<Loading>,
     /// When the process came to be, as far as we saw it.
     spawned: Instant,
@@ -114,6 +122,7 @@ impl Actor {
             phase: Phase::Idle,
             deadline: None,
             errand: None,
+            tidy_at: Instant::now() + TIDY_EVERY,
             loading: None,
             spawned: Instant::now(),
             served: false,
@@ -138,6 +147,10 @@ impl Actor {
                         Some(event) => event,
                         None => continue,
                     },
+                    Happened::Tidy => {
+                        self.tidy().await;
+                        continue;
+                    }
                     Happened::Left => return self.leave(),
                 },
             };
@@ -160,7 +173,7 @@ impl Actor {
 
     /// What happens next. The end of the process comes first: no request must go to a dead engine.
     async fn event(&mut self) -> Happened {
-        let Self { plan, prober, stopping, orders, process, phase, deadline, errand, dismissed, .. } = self;
+        let Self { plan, prober, stopping, orders, process, phase, deadline, errand, dismissed, tidy_at, .. } = self;
         let until = deadline.unwrap_or_else(Instant::now);
         tokio::select! {
             biased;
@@ -182,6 +195,10 @@ impl Actor {
                 Happened::Event(event)
             }
             () = plan.engine.drained(), if phase.is_draining() => Happened::Event(Event::Drained),
+            () = sleep_until(*tidy_at) => {
+                *tidy_at = Instant::now() + TIDY_EVERY;
+                Happened::Tidy
+            }
             probe = prober.next(*phase == Phase::Loading), if phase.is_watched() => Happened::Event(Event::Probed(probe)),
         }
     }
@@ -304,7 +321,11 @@ impl Actor {
 
     async fn spawn(&mut self) -> Event {
         (self.served, self.rest, self.spawned) = (false, None, Instant::now());
+        if let Err(why) = self.find_gpus().await {
+            return Event::SpawnFailed(why);
+        }
         self.plan.port.renew();
+        self.plan.memory.remember();
         let launch = self.plan.recipe.launch();
         let Plan { engine, log, record, recipe, .. } = &mut self.plan;
         // Written down before: if we are killed right after the spawn, the next one finds the process by its marker.
@@ -326,6 +347,26 @@ impl Actor {
                 record.remove().await;
                 Event::SpawnFailed(why)
             }
+        }
+    }
+
+    /// Makes sure that it has GPUs, if it wants any.
+    async fn find_gpus(&mut self) -> Result<(), String> {
+        let Plan { yard, engine, recipe, memory, .. } = &mut self.plan;
+        if let Some(found) = yard {
+            found.find(engine, recipe).await?;
+            memory.set_gpus(recipe.gpus.clone().unwrap_or_default());
+            *yard = None;
+        }
+        Ok(())
+    }
+
+    /// Puts the log aside when it is due.
+    async fn tidy(&mut self) {
+        let Plan { log, rotator, record, .. } = &mut self.plan;
+        if rotator.look(log).await > 0 {
+            let from = log.from;
+            record.update(|record| record.log_from = from).await;
         }
     }
 
@@ -406,6 +447,7 @@ impl Actor {
 enum Happened {
     Event(Event),
     Order(Order),
+    Tidy,
     Left,
 }
 

@@ -156,17 +156,6 @@ pub(super) fn keep_alive(spawn: &Spawn) -> Option<Duration> {
     Some(Duration::from_secs(seconds) * 4 / 5)
 }
 
-/// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.
-pub(super) fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
-    let each = gpus.len() / replicas.max(1);
-    if each > 0 {
-        let from = replica * each;
-        gpus.get(from..from + each).unwrap_or_default()
-    } else {
-        gpus.get(replica % gpus.len().max(1)..).map_or(&[], |rest| &rest[..rest.len().min(1)])
-    }
-}
-
 fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &Place, drain: Duration) -> Vec<String> {
     let given = Given::new(flags);
     let served = model.served_name.as_ref().unwrap_or(&model.name);
@@ -326,6 +315,7 @@ mod tests {
 
     use super::*;
     use crate::config::Gpus;
+    use crate::placement::share;
     use crate::supervisor::testing::{model, spawn};
 
     fn run(model: &Model, spawn: &Spawn, replica: usize) -> Launch {
@@ -436,19 +426,6 @@ mod tests {
         assert_eq!(launch.program, "/usr/bin/enginehouse");
         assert_eq!(launch.args, words("sim org/model --host 127.0.0.1 --port 9001 --served-model-name m"));
         assert_eq!(launch.env.len(), 1);
-    }
-
-    #[test]
-    fn gpus_are_shared_evenly_or_in_turn() {
-        let gpus = ["0", "1", "2", "3"].map(String::from);
-        let shares = |count: usize, replicas| -> Vec<String> {
-            (0..replicas).map(|replica| share(&gpus[..count], replicas, replica).join(",")).collect()
-        };
-        assert_eq!(shares(4, 2), ["0,1", "2,3"]);
-        assert_eq!(shares(4, 1), ["0,1,2,3"]);
-        assert_eq!(shares(1, 3), ["0", "0", "0"]);
-        assert_eq!(shares(2, 3), ["0", "1", "0"]);
-        assert_eq!(shares(0, 2), ["", ""]);
     }
 
     #[test]

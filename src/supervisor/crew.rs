@@ -8,9 +8,10 @@ use super::orders::Goal;
 use super::recipe::Adapters;
 use super::record::Record;
 use super::yard::{Line, Member, Yard};
-use crate::config::{Gpus, Model, Spawn};
+use crate::config::{Model, Spawn};
 use crate::engines::{Pool, State};
 use crate::ids::Name;
+use crate::placement::{self, Demand};
 
 /// The engines of one model.
 pub(super) struct Crew {
@@ -75,14 +76,6 @@ impl Crew {
         std::mem::take(&mut *self.members())
     }
 
-    /// The GPUs of engine number `replica` where they are listed.
-    pub(super) fn listed(&self, replica: usize) -> Option<Vec<String>> {
-        match &self.spawn.gpus {
-            Gpus::Listed(gpus) => Some(super::command::share(gpus, self.spawn.replicas, replica).to_vec()),
-            Gpus::AsVisible | Gpus::Any(_) => None,
-        }
-    }
-
     /// Notes the adapters of an engine that was taken over: some were added or removed since it was configured.
     pub(super) fn learn_adapters(&self, record: &Record) {
         let mut adapters = self.adapters.load().as_ref().clone();
@@ -93,43 +86,50 @@ impl Crew {
 
     /// Makes it `count` engines: further ones are started, those with the highest numbers end. Returns when the further
     /// ones are ready and the others gone.
-    pub(super) async fn scale(&self, yard: &Yard, count: usize) -> Result<(), CrewError> {
+    pub(super) async fn scale(&self, yard: &Arc<Yard>, count: usize) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         let now = self.members().len();
         if count > now {
-            let lines = (now..count).map(|_| self.grow(yard)).collect::<Result<Vec<_>, _>>()?;
+            let lines = self.grow(yard, count - now).await?;
             let started = futures::future::join_all(lines.iter().map(|line| line.order(Goal::Start))).await;
             return all_done(&lines, started);
         }
         let lines = self.lines().split_off(count);
-        futures::future::join_all(lines.iter().map(|line| self.dismiss(line))).await;
+        futures::future::join_all(lines.iter().map(|line| self.dismiss(yard, line))).await;
         Ok(())
     }
 
-    /// A further engine, not started yet.
-    fn grow(&self, yard: &Yard) -> Result<Line, CrewError> {
+    /// `count` further engines, not started yet; all or none.
+    async fn grow(&self, yard: &Arc<Yard>, count: usize) -> Result<Vec<Line>, CrewError> {
         let taken: Vec<usize> = self.members().iter().map(|member| member.replica).collect();
-        let replica = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
-        let gpus = yard.place(self, replica).map_err(CrewError::Refused)?;
-        let port = yard.port().map_err(|error| CrewError::Refused(error.to_string()))?;
-        let member = yard.make(self, replica, gpus, port);
-        let line = member.line();
-        self.add(member);
-        Ok(line)
+        let replicas: Vec<usize> = (0..).filter(|number| !taken.contains(number)).take(count).collect();
+        let demands: Vec<Demand> =
+            replicas.iter().map(|replica| placement::demand(&self.model, &self.spawn, *replica)).collect();
+        let placed = yard.place(&demands, &[]).await.map_err(CrewError::Refused)?;
+        let ports = replicas.iter().map(|_| yard.port()).collect::<Result<Vec<_>, _>>();
+        let ports = ports.map_err(|error| CrewError::Refused(error.to_string()))?;
+        let mut lines = Vec::new();
+        for ((replica, gpus), port) in replicas.into_iter().zip(placed).zip(ports) {
+            let member = yard.make(self, replica, Ok(gpus), port);
+            lines.push(member.line());
+            self.add(member);
+        }
+        Ok(lines)
     }
 
     /// Ends an engine for good.
-    async fn dismiss(&self, line: &Line) {
+    async fn dismiss(&self, yard: &Arc<Yard>, line: &Line) {
         // Refused only when it ends anyway.
         let _ = line.order(Goal::Dismiss).await;
         let mut members = self.members();
         members.retain(|member| member.engine.id != line.engine.id);
         self.show(&members);
+        yard.forget(&line.engine.id);
     }
 
     /// Replaces all engines one after the other, each by one that was started anew, so that others take the requests
     /// meanwhile. A single engine is helped out by a further one where there is room.
-    pub(super) async fn roll(&self, yard: &Yard) -> Result<(), CrewError> {
+    pub(super) async fn roll(&self, yard: &Arc<Yard>) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         let mut lines = self.lines();
         // Those that take no requests first: nobody misses them.
@@ -151,15 +151,15 @@ impl Crew {
             }
         }
         if let Some(help) = help {
-            self.dismiss(&help).await;
+            self.dismiss(yard, &help).await;
         }
         result
     }
 
     /// A further engine that is ready, if there can be one.
-    async fn help(&self, yard: &Yard) -> Option<Line> {
-        let line = match self.grow(yard) {
-            Ok(line) => line,
+    async fn help(&self, yard: &Arc<Yard>) -> Option<Line> {
+        let line = match self.grow(yard, 1).await.map(|mut lines| lines.pop()) {
+            Ok(line) => line?,
             Err(error) => {
                 tracing::warn!(model = %self.model.name, %error, "no room for a second engine: requests have to wait while the only one restarts");
                 return None;
@@ -169,14 +169,14 @@ impl Crew {
             Ok(()) => Some(line),
             Err(why) => {
                 tracing::warn!(model = %self.model.name, why, "a second engine did not start: requests have to wait while the only one restarts");
-                self.dismiss(&line).await;
+                self.dismiss(yard, &line).await;
                 None
             }
         }
     }
 
     /// Gives all engines the adapter `name` from `path`, now and whenever they start.
-    pub(super) async fn add_adapter(&self, yard: &Yard, name: &Name, path: &str) -> Result<(), CrewError> {
+    pub(super) async fn add_adapter(&self, yard: &Arc<Yard>, name: &Name, path: &str) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         if !self.spawn.takes_lora {
             return Err(CrewError::Refused(format!(
@@ -199,7 +199,7 @@ impl Crew {
     }
 
     /// Takes the adapter `name` from all engines, now and whenever they start.
-    pub(super) async fn remove_adapter(&self, yard: &Yard, name: &Name) -> Result<(), CrewError> {
+    pub(super) async fn remove_adapter(&self, yard: &Arc<Yard>, name: &Name) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         let lines = self.loaded("lose an adapter")?;
         // First nobody asks for it any more.

@@ -25,3 +25,10 @@ pub(super) fn ended(leader: Pid) -> Option<Exit> {
         Err(_) => Some(Exit::default()),
     }
 }
+
+/// The living processes of a group. Its number may be somebody else's when the group is gone: for looking only.
+pub(super) fn members(group: u32) -> Vec<u32> {
+    let everybody = super::kin::everybody().into_iter();
+    let members = everybody.filter(|seen| seen.lives && seen.group == group.cast_signed());
+    members.map(|seen| seen.who.pid.cast_unsigned()).collect()
+}

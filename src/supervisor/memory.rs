@@ -1,31 +1,83 @@
 //! The GPU memory of one engine: is it given back once the engine is gone?
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
 use super::spawn::Process;
 use crate::ids::EngineId;
+use crate::inventory::{Inventory, Memories, Monitor, freed, gib};
+
+/// How long a driver may take to give memory back; it is told then that it did not, and life goes on.
+const FREED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Least time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The GPUs of one engine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(super) struct Memory {
+    monitor: Monitor,
+    /// Empty when nobody knows.
     gpus: Vec<String>,
+    /// What was known when the engine started.
+    before: Option<Arc<Inventory>>,
 }
 
 /// What to look for after an engine's end.
-pub(super) struct Watch;
+pub(super) struct Watch<'a> {
+    memory: &'a Memory,
+    pids: Vec<u32>,
+}
 
 impl Memory {
     /// Of an engine on `gpus`.
-    pub(super) fn new(gpus: Vec<String>) -> Self {
-        Self { gpus }
+    pub(super) fn new(monitor: Monitor, gpus: Vec<String>) -> Self {
+        Self { monitor, gpus, before: None }
     }
 
-    /// Notes who of `process` holds memory, before it is swept away.
-    pub(super) fn watch(&self, _process: &Process) -> Watch {
-        let _ = &self.gpus;
-        Watch
+    /// It was given these.
+    pub(super) fn set_gpus(&mut self, gpus: Vec<String>) {
+        self.gpus = gpus;
+    }
+
+    /// Notes what others hold, now that the engine is about to start.
+    pub(super) fn remember(&mut self) {
+        if !self.gpus.is_empty() {
+            self.before = Some(self.monitor.latest());
+        }
+    }
+
+    /// Notes who of `process` may hold memory, before it is swept away.
+    pub(super) fn watch(&self, process: &Process) -> Watch<'_> {
+        let pids = if self.gpus.is_empty() { vec![] } else { process.pids() };
+        Watch { memory: self, pids }
     }
 }
 
-impl Watch {
-    /// Returns when the memory is free, or tells that it is not.
-    pub(super) async fn freed(self, _engine: &EngineId) {}
+impl Watch<'_> {
+    /// Returns when the memory is free or nobody knows, or tells after a while that it is not.
+    pub(super) async fn freed(self, engine: &EngineId) {
+        let Memory { monitor, gpus, before } = self.memory;
+        if gpus.is_empty() {
+            return;
+        }
+        let until = Instant::now() + FREED_WITHIN;
+        loop {
+            let Ok(now) = timeout_at(until, monitor.refreshed()).await else { return };
+            match freed(&now, before.as_deref(), gpus, &self.pids) {
+                Memories::Freed | Memories::Unknown => return,
+                Memories::Held { by, bytes } if Instant::now() >= until => {
+                    let held = gib(bytes);
+                    tracing::warn!(
+                        %engine, ?by, held,
+                        "the engine is gone, but its GPU memory is not free yet; what starts there next may not fit"
+                    );
+                    return;
+                }
+                Memories::Held { .. } => sleep_until((Instant::now() + LOOK_EVERY).min(until)).await,
+            }
+        }
+    }
 }

@@ -67,6 +67,7 @@ use self::stopping::{Farewell, Stopper};
 use crate::config::{Config, Engines};
 use crate::engines::House;
 use crate::ids::EngineId;
+use crate::inventory::Monitor;
 
 /// What the supervisor is given by whoever starts it.
 #[derive(Clone, Debug)]
@@ -135,13 +136,13 @@ impl std::fmt::Debug for Supervisor {
 
 impl Supervisor {
     /// Puts the engines of every model into its pool in `house`, takes over those that an earlier supervisor left, starts
-    /// the others of ours and watches all. Returns at once: how each does is told by its state. Call it on a
+    /// the others of ours on GPUs that `monitor` tells of, and watches all. Returns at once: how each does is told by its state. Call it on a
     /// multi-threaded tokio runtime.
     ///
     /// # Errors
     /// When nothing could be started at all; then nothing was.
-    pub async fn start(config: &Config, house: &House, claim: Claim) -> Result<Self, StartError> {
-        opening::open(config, house, claim).await
+    pub async fn start(config: &Config, house: &House, claim: Claim, monitor: Monitor) -> Result<Self, StartError> {
+        opening::open(config, house, claim, monitor).await
     }
 
     /// The operators' side; `None` when no engine is ours.

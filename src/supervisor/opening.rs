@@ -17,13 +17,16 @@ use super::orders::Goal;
 use super::port::{PortError, Ports};
 use super::probe::Prober;
 use super::record::{Record, Records};
+use super::rotate::Rotation;
 use super::spawn::Process;
-use super::stopping::{self, Stopping};
+use super::stopping::{self, Farewell, Stopper, Stopping};
 use super::yard::{Line, Yard};
 use super::{Claim, Home, Own, Supervisor, reaper, watcher};
 use crate::config::{Config, EngineUrl, Engines, Gpus, Model};
 use crate::engines::{Address, Engine, House, Pool, State};
 use crate::ids::{EngineId, Name};
+use crate::inventory::Monitor;
+use crate::placement::{self, Demand};
 
 /// How long an engine that nobody wants any more may take to end. Its requests went with the gateway that had them.
 const END_WITHIN: Duration = Duration::from_secs(30);
@@ -45,9 +48,6 @@ pub enum StartError {
         /// What is wrong, and what to do.
         why: String,
     },
-    /// There are no GPUs for an engine.
-    #[error("{0}")]
-    Place(String),
     /// The house was not made from this configuration.
     #[error("the house has no pool for model `{0}`; it must be built from the same configuration")]
     NoPool(Name),
@@ -78,11 +78,16 @@ struct Left {
 }
 
 /// See [`Supervisor::start`].
-pub(super) async fn open(config: &Config, house: &House, claim: Claim) -> Result<Supervisor, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    house: &House,
+    claim: Claim,
+    monitor: Monitor,
+) -> Result<Supervisor, StartError> {
     let (stopper, stopping) = stopping::channel();
     let asker = Arc::new(Asker::new());
     let own = match claim.lock {
-        Some(lock) => Some(own(config, house, &claim.home, lock, &asker, &stopping).await?),
+        Some(lock) => Some(own(config, house, &claim.home, lock, monitor, &asker, (&stopper, &stopping)).await?),
         None => None,
     };
     let mut guests = Vec::new();
@@ -104,8 +109,9 @@ async fn own(
     house: &House,
     home: &Home,
     lock: Lock,
+    monitor: Monitor,
     asker: &Arc<Asker>,
-    stopping: &Stopping,
+    (stopper, stopping): (&Stopper, &Stopping),
 ) -> Result<Own, StartError> {
     if let Err(error) = reaper::become_subreaper() {
         tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
@@ -117,10 +123,16 @@ async fn own(
         records,
         own_exe: home.own_exe.clone(),
         drain: config.timeouts.drain,
-        rotation: config.engine_logs,
+        rotation: Rotation {
+            size: config.engine_logs.size,
+            age: Some(config.engine_logs.age),
+            keep: config.engine_logs.keep,
+        },
         asker: asker.clone(),
         stopping: stopping.clone(),
         ports: Mutex::new(Ports::within(config.ports.clone())),
+        monitor,
+        placed: Mutex::default(),
     });
     let mut crews = Vec::new();
     for model in &config.models {
@@ -131,7 +143,17 @@ async fn own(
         }
     }
     let left = sort(&yard, &crews, found).await;
-    let groups = man(&yard, &crews, left.fit)?;
+    let groups = match man(&yard, &crews, left.fit).await {
+        Ok(groups) => groups,
+        Err(error) => {
+            // What runs is left as it is, for a start that does not fail.
+            stopper.say(Farewell::Leave);
+            for member in crews.iter().flat_map(|crew| crew.disband()) {
+                let _ = member.task.await;
+            }
+            return Err(error);
+        }
+    };
     let opening = tokio::spawn({
         let yard = yard.clone();
         async move {
@@ -159,7 +181,7 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
             let gpus = match &crew.spawn.gpus {
                 Gpus::Any(count) if *count == record.gpus.len() => record.gpus.clone(),
                 Gpus::Any(_) | Gpus::AsVisible => vec![],
-                Gpus::Listed(_) => crew.listed(record.replica).unwrap_or_default(),
+                Gpus::Listed(gpus) => placement::share(gpus, crew.spawn.replicas, record.replica).to_vec(),
             };
             (spec, gpus)
         });
@@ -189,8 +211,8 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
 type Groups = BTreeMap<(bool, u32), Vec<Line>>;
 
 /// Makes the engines of all crews: those that were left are taken over at once, the others wait for their group's turn.
-fn man(
-    yard: &Yard,
+async fn man(
+    yard: &Arc<Yard>,
     crews: &[Arc<Crew>],
     mut fit: HashMap<(String, usize), (Record, Process)>,
 ) -> Result<Groups, StartError> {
@@ -212,21 +234,18 @@ fn man(
             fresh.push((crew, replica));
         }
     }
-    let mut made = Vec::new();
-    for (crew, replica) in fresh {
-        let placed = yard.place(crew, replica).map_err(StartError::Place);
-        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
-        match placed.and_then(|gpus| Ok((gpus, yard.port().map_err(port_error)?))) {
-            Ok((gpus, port)) => made.push((crew, replica, gpus, port)),
-            Err(error) => {
-                release_all(adopted.into_iter().map(|(.., process)| process));
-                return Err(error);
-            }
-        }
-    }
+    // What runs keeps its GPUs; the others are placed around it.
     for (crew, record, port, process) in adopted {
         crew.learn_adapters(&record);
         crew.add(yard.adopt(crew, record, port, process));
+    }
+    let demands: Vec<_> =
+        fresh.iter().map(|(crew, replica)| placement::demand(&crew.model, &crew.spawn, *replica)).collect();
+    let placed = placed(yard, &demands).await;
+    let mut made = Vec::new();
+    for ((crew, replica), gpus) in fresh.into_iter().zip(placed) {
+        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
+        made.push((crew, replica, gpus, yard.port().map_err(port_error)?));
     }
     let mut groups = Groups::new();
     for (crew, replica, gpus, port) in made {
@@ -239,6 +258,26 @@ fn man(
         crew.pool.set_adapters(crew.adapters.load().keys().cloned().collect());
     }
     Ok(groups)
+}
+
+/// The GPUs of each engine; `Err` for those that have none now. One that cannot run is no reason for the others not to.
+async fn placed(yard: &Yard, demands: &[Demand]) -> Vec<Result<Option<Vec<String>>, String>> {
+    match yard.place(demands, &[]).await {
+        Ok(all) => all.into_iter().map(Ok).collect(),
+        Err(_) => {
+            let mut placed = Vec::new();
+            let mut beside = Vec::new();
+            for demand in demands {
+                let one = yard.place(std::slice::from_ref(demand), &beside).await;
+                let one = one.map(|mut gpus| gpus.pop().flatten());
+                if let Ok(gpus) = &one {
+                    beside.push((demand.clone(), gpus.clone().unwrap_or_default()));
+                }
+                placed.push(one);
+            }
+            placed
+        }
+    }
 }
 
 /// A start that fails leaves what runs as it is, for the next one.

@@ -1,6 +1,5 @@
 //! How large the LoRA adapters on this machine are: vLLM must be told when one is larger than it expects.
 
-
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -207,7 +207,15 @@ mod tests {
 
     fn start(folder: &Path, script: &str) -> Process {
         let args = ["-c".to_owned(), format!("cd {}; {script}", folder.display())].into();
-        let launch = Launch { program: "bash".into(), args, env: BTreeMap::new(), secrets: vec![], unset: vec![], lasting: vec![], placed: false };
+        let launch = Launch {
+            program: "bash".into(),
+            args,
+            env: BTreeMap::new(),
+            secrets: vec![],
+            unset: vec![],
+            lasting: vec![],
+            placed: false,
+        };
         Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }).expect("bash is there")
     }
 

@@ -13,6 +13,7 @@ use super::ranks;
 use super::record::Record;
 use crate::config::{Model, Spawn};
 use crate::ids::Name;
+use crate::placement::{self, Demand};
 
 /// LoRA adapters of a model by name: where each is loaded from. Shared by all its engines.
 pub(super) type Adapters = Arc<ArcSwap<BTreeMap<Name, String>>>;
@@ -64,6 +65,11 @@ impl Recipe {
             lora_removed: removed.map(ToString::to_string).collect(),
             ..Record::about_to_start(&self.model.name, self.replica, marker)
         }
+    }
+
+    /// What it wants of the GPUs.
+    pub(super) fn demand(&self) -> Demand {
+        placement::demand(&self.model, &self.spawn, self.replica)
     }
 
     /// Whether it can be put to sleep.

@@ -12,6 +12,7 @@ use super::crew::Crew;
 use super::orders::Goal;
 use super::port::Ports;
 use super::record::Records;
+use super::rotate::Rotation;
 use super::stopping::{self, Farewell, Stopper};
 use super::testing::{Stranger, health, model, spawn};
 use super::yard::Yard;
@@ -20,6 +21,7 @@ use crate::config::{Admin, EngineLogs, Gpus, Limits, Log as LogSettings, LogForm
 use crate::config::{EngineUrl, Engines, Model, Spawn};
 use crate::engines::{Engine, Pool};
 use crate::engines::{Lease, State};
+use crate::inventory::Monitor;
 
 /// More than anything here takes on a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,7 +69,7 @@ impl Rig {
         let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
         let config = config(vec![model]);
         let claim = home.claim(&config).expect("a folder of its own");
-        let supervisor = Supervisor::start(&config, &house, claim).await.expect("started");
+        let supervisor = Supervisor::start(&config, &house, claim, Monitor::start(None)).await.expect("started");
         Self { folder, pool, supervisor }
     }
 
@@ -277,7 +279,7 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let guest = Model { name: "m".into(), ..guests(&[], PATIENCE) };
     let config = config(vec![guest]);
     let claim = nowhere.claim(&config).expect("nothing to claim");
-    let supervisor = Supervisor::start(&config, &house, claim).await;
+    let supervisor = Supervisor::start(&config, &house, claim, Monitor::start(None)).await;
     supervisor.expect("without engines of ours nothing is written").stop(Duration::ZERO).await;
 }
 
@@ -288,20 +290,22 @@ async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, Join
     model.health = Some(health(Duration::from_millis(50)));
     let spawn = spawn_of(&mut model).clone();
     let (stopper, stopping) = stopping::channel();
-    let yard = Yard {
+    let yard = Arc::new(Yard {
         logs: folder.path().into(),
         records: Records::of(folder.path()).expect("a folder"),
         own_exe: "/nonexistent".into(),
         drain: PATIENCE,
-        rotation: config(vec![]).engine_logs,
+        rotation: Rotation { size: 1 << 20, age: None, keep: 1 },
         asker: Arc::new(Asker::new()),
         stopping,
         ports: std::sync::Mutex::new(Ports::within(1024..=65535)),
-    };
+        monitor: Monitor::start(None),
+        placed: std::sync::Mutex::default(),
+    });
     let pool = Arc::new(Pool::new("m".into(), Some("m".into())));
     let crew = Crew::new(model, spawn, pool);
     let port = yard.ports.lock().expect("alone").adopt(stranger.address.port()).expect("a claim").expect("not claimed");
-    let member = yard.make(&crew, 0, None, port);
+    let member = yard.make(&crew, 0, Ok(None), port);
     let line = member.line();
     tokio::spawn(async move { line.order(Goal::Start).await });
     (member.engine.clone(), stopper, member.task, folder)

@@ -1,8 +1,9 @@
 //! Where engines of ours are made: ports, GPUs, log files, records, and the actor who looks after each.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,17 +14,21 @@ use super::ask::Asker;
 use super::backoff::{Crashes, Policy};
 use super::command;
 use super::crew::Crew;
+use super::group;
 use super::memory::Memory;
 use super::orders::{Goal, Order};
 use super::port::{Held, PortError, Ports};
 use super::probe::Prober;
 use super::recipe::Recipe;
 use super::record::{Keeper, Record, Records};
+use super::rotate::{Rotation, Rotator};
 use super::spawn::{Log, Process};
 use super::stopping::Stopping;
-use crate::config::{EngineLogs, EngineUrl, Restart};
+use crate::config::{EngineUrl, Gpus, Restart};
 use crate::engines::{Address, Engine};
-use crate::ids::EngineId;
+use crate::ids::{EngineId, Name};
+use crate::inventory::Monitor;
+use crate::placement::{self, Assignment, Conflict, Demand};
 
 /// Orders that may wait for one actor; an operator gives one after the other.
 const ORDERS: usize = 16;
@@ -39,13 +44,39 @@ pub(super) struct Yard {
     /// How long attempts under way may go on at a stop.
     pub(super) drain: Duration,
     /// When engine logs are put aside.
-    pub(super) rotation: EngineLogs,
+    pub(super) rotation: Rotation,
     /// Asks engines.
     pub(super) asker: Arc<Asker>,
     /// Tells all to end.
     pub(super) stopping: Stopping,
     /// Ports, in the order in which they are given.
     pub(super) ports: Mutex<Ports>,
+    /// The GPUs of this machine.
+    pub(super) monitor: Monitor,
+    /// Who was given which of them.
+    pub(super) placed: Mutex<BTreeMap<EngineId, Placed>>,
+}
+
+/// What an engine was given.
+pub(super) struct Placed {
+    engine: Arc<Engine>,
+    model: Name,
+    gpus: Vec<String>,
+    share: f64,
+}
+
+impl Placed {
+    fn held(&self) -> placement::Held {
+        // What its processes hold is no stranger's.
+        let pids = self.engine.pid().map_or_else(Vec::new, group::members);
+        placement::Held {
+            engine: self.engine.id.clone(),
+            model: self.model.clone(),
+            gpus: self.gpus.clone(),
+            share: self.share,
+            pids,
+        }
+    }
 }
 
 /// An engine of ours, and the way to the actor who looks after it.
@@ -88,12 +119,64 @@ impl Line {
 }
 
 impl Yard {
-    /// The GPUs of engine number `replica` of `crew`; `None`: those that we see ourselves.
+    /// The GPUs of each engine in `demands`, beside all that were made before and those in `beside`; `None`: those that we see ourselves.
+    ///
+    /// # Errors
+    /// Every reason why they cannot all run, in words.
+    pub(super) async fn place(
+        &self,
+        demands: &[Demand],
+        beside: &[(Demand, Vec<String>)],
+    ) -> Result<Vec<Option<Vec<String>>>, String> {
+        if demands.iter().all(|demand| demand.gpus == Gpus::AsVisible) {
+            return Ok(vec![None; demands.len()]);
+        }
+        let inventory = self.monitor.refreshed().await;
+        let mut held: Vec<placement::Held> = self.placed().values().map(Placed::held).collect();
+        held.extend(beside.iter().map(|(demand, gpus)| placement::Held {
+            engine: demand.engine.clone(),
+            model: demand.model.clone(),
+            gpus: gpus.clone(),
+            share: demand.share,
+            pids: vec![],
+        }));
+        let words = |conflicts: Vec<Conflict>| conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let assigned = placement::place(&inventory, demands, &held).map_err(words)?;
+        let texts = |assignment: &Assignment| {
+            let places = assignment.gpus.as_ref()?;
+            Some(places.iter().map(|place| place.text.clone()).collect())
+        };
+        Ok(assigned.iter().map(texts).collect())
+    }
+
+    fn placed(&self) -> MutexGuard<'_, BTreeMap<EngineId, Placed>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that `engine` has its GPUs.
+    fn note(&self, engine: &Arc<Engine>, recipe: &Recipe) {
+        let placed = Placed {
+            engine: engine.clone(),
+            model: recipe.model.name.clone(),
+            gpus: recipe.gpus.clone().unwrap_or_default(),
+            share: recipe.demand().share,
+        };
+        self.placed().insert(engine.id.clone(), placed);
+    }
+
+    /// Finds GPUs for an engine that had none when it was made.
     ///
     /// # Errors
     /// Every reason why there are none, in words.
-    pub(super) fn place(&self, crew: &Crew, replica: usize) -> Result<Option<Vec<String>>, String> {
-        Ok(crew.listed(replica))
+    pub(super) async fn find(&self, engine: &Arc<Engine>, recipe: &mut Recipe) -> Result<(), String> {
+        recipe.gpus = self.place(&[recipe.demand()], &[]).await?.pop().flatten();
+        self.note(engine, recipe);
+        Ok(())
+    }
+
+    /// An engine is no more: its GPUs are free for others.
+    pub(super) fn forget(&self, engine: &EngineId) {
+        self.placed().remove(engine);
     }
 
     /// A port for an engine, held for it.
@@ -120,25 +203,43 @@ impl Yard {
         }
     }
 
-    /// Engine number `replica` of `crew`, not started yet, and its actor, who waits for orders.
-    pub(super) fn make(&self, crew: &Crew, replica: usize, gpus: Option<Vec<String>>, port: Held) -> Member {
+    /// Engine number `replica` of `crew`, not started yet, and its actor, who waits for orders. Where there are no GPUs
+    /// for it now, they are looked for again whenever it is to start.
+    pub(super) fn make(
+        self: &Arc<Self>,
+        crew: &Crew,
+        replica: usize,
+        gpus: Result<Option<Vec<String>>, String>,
+        port: Held,
+    ) -> Member {
+        let (gpus, wanting) = gpus.map_or_else(|_| (None, true), |gpus| (gpus, false));
         let id = EngineId::new(&crew.model.name, replica);
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
         let recipe = self.recipe(crew, replica, gpus, port.port());
         let record = recipe.record(&super::kin::Marker::fresh(id.as_str()), &log.path);
-        self.member(crew, recipe, port, log, record, Begin::Idle)
+        self.member(crew, recipe, wanting, port, log, record, Begin::Idle)
     }
 
     /// The engine that an earlier supervisor left with `record`, taken over.
-    pub(super) fn adopt(&self, crew: &Crew, record: Record, port: Held, process: Process) -> Member {
+    pub(super) fn adopt(self: &Arc<Self>, crew: &Crew, record: Record, port: Held, process: Process) -> Member {
         let log = Log { path: record.log.clone(), from: record.log_from };
         let gpus = Some(record.gpus.clone()).filter(|gpus| !gpus.is_empty());
         let recipe = self.recipe(crew, record.replica, gpus, record.port);
         let begin = Begin::Adopted(process, record.asleep);
-        self.member(crew, recipe, port, log, record, begin)
+        self.member(crew, recipe, false, port, log, record, begin)
     }
 
-    fn member(&self, crew: &Crew, recipe: Recipe, port: Held, log: Log, record: Record, begin: Begin) -> Member {
+    #[expect(clippy::too_many_arguments, reason = "one place makes members, from all that one is made of")]
+    fn member(
+        self: &Arc<Self>,
+        crew: &Crew,
+        recipe: Recipe,
+        wanting: bool,
+        port: Held,
+        log: Log,
+        record: Record,
+        begin: Begin,
+    ) -> Member {
         let (model, spawn, replica) = (&crew.model, &crew.spawn, recipe.replica);
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port: port.port() };
         let address = Address { url, api_key: model.api_key.clone() };
@@ -151,7 +252,8 @@ impl Yard {
         let prober = Prober::new(model, engine.clone(), crew.pool.clone(), self.asker.clone(), false);
         let plan = Plan {
             engine: engine.clone(),
-            memory: Memory::new(recipe.gpus.clone().unwrap_or_default()),
+            yard: wanting.then(|| self.clone()),
+            memory: Memory::new(self.monitor.clone(), recipe.gpus.clone().unwrap_or_default()),
             recipe,
             log,
             record: Keeper::new(self.records.clone(), record),
@@ -161,9 +263,12 @@ impl Yard {
             stop_timeout: spawn.stop_timeout,
             drain: self.drain,
             hang_after: spawn.hang_after,
-            rotation: self.rotation,
+            rotator: Rotator::new(self.rotation),
             needed: Prober::thresholds(model),
         };
+        if !wanting {
+            self.note(&engine, &plan.recipe);
+        }
         let (orders, received) = mpsc::channel(ORDERS);
         let actor = Actor::new(plan, prober.with_limit(spawn.hang_after), self.stopping.clone(), received);
         Member { engine, replica, orders, task: tokio::spawn(actor.run(begin)) }
