@@ -8,6 +8,7 @@ mod profiles;
 pub mod schema;
 mod serve;
 mod sim;
+mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,17 @@ enum Command {
         /// Where records and engine logs are kept (instead of the configuration's state_dir)
         #[arg(long, value_name = "DIR")]
         state_dir: Option<PathBuf>,
+    },
+    /// Stop a house: its gateway, and every engine that a gateway left running, dead or alive
+    Stop {
+        /// The configuration (YAML) of the house
+        file: Option<PathBuf>,
+        /// Its state directory (instead of the configuration's)
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+        /// Every house of this user with its state directory in the usual place
+        #[arg(long, conflicts_with_all = ["file", "state_dir"])]
+        all: bool,
     },
     /// Check a configuration: print what would run where, or every fault
     Check {
@@ -63,6 +75,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
+        Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
         Command::Check { file } => check::run(&file),
         Command::Schema => schema::run(),
         Command::Profiles { name } => profiles::run(name.as_deref()),

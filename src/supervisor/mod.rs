@@ -6,7 +6,7 @@
 //! and `reaper` (the process), `machine`, `vitals`, `backoff` and `hang` (what is decided), `actor` and `watcher` (who
 //! does it), `probe`, `ask`, `cards`, `resolve` and `progress` (looking at an engine), `logtail` and `reason` (why it
 //! failed), `control`, `orders`, `nap` and `lora` (what operators have it do), `announce` and `stopping`. `folder`,
-//! `lock`, `record`, `adopt` and `rotate` keep the state directory.
+//! `lock`, `record`, `adopt` and `rotate` keep the state directory; `closing` ends what runs on it from outside.
 
 mod actor;
 mod adopt;
@@ -14,6 +14,7 @@ mod announce;
 mod ask;
 mod backoff;
 mod cards;
+mod closing;
 mod command;
 mod control;
 mod crew;
@@ -58,6 +59,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub use self::closing::{CloseError, Closed, close};
 pub use self::control::{Command, Control, ControlError};
 use self::crew::Crew;
 pub use self::crew::CrewError;
