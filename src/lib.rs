@@ -14,8 +14,8 @@
 //! | 5 | [`app`] | composition root: the only place that knows everybody |
 //! | 4 | [`admin`] | HTTP server for operators: metrics, states |
 //! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
-//! | 2 | [`routing`], [`engines`], [`telemetry`], [`placement`] | names to models; engine states and leases; metrics and logs; which engine gets which GPUs |
-//! | 1 | [`config`], [`openai`], [`inventory`] | what a user writes; what goes over the wire; the GPUs there are |
+//! | 2 | [`routing`], [`engines`], [`telemetry`], [`flags`], [`placement`] | names to models; engine states and leases; metrics and logs; the flags of the installed vLLM; which engine gets which GPUs |
+//! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
 //! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
 //!
@@ -30,6 +30,8 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod engines;
+pub mod estimate;
+pub mod flags;
 pub mod ids;
 pub mod inventory;
 pub mod openai;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layer of each top-level module; modules of one layer are strangers.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 17] = [
     ("cli", 6),
     ("app", 5),
     ("admin", 4),
@@ -15,9 +15,11 @@ const LAYERS: [(&str, u8); 15] = [
     ("engines", 2),
     ("telemetry", 2),
     ("placement", 2),
+    ("flags", 2),
     ("config", 1),
     ("openai", 1),
     ("inventory", 1),
+    ("estimate", 1),
     ("ids", 0),
     ("secret", 0),
     ("sim", 0),

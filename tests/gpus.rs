@@ -424,7 +424,7 @@ fn check_prints_which_engine_gets_which_gpus() {
     let models = "  big: {source: org/big, gpus: 1, gpu_memory: 0.9}\n  small: {source: org/small, gpus: [1], gpu_memory: 0.25, args: {max-model-len: 4096}}\n  tiny: {source: org/tiny, replicas: 2, gpus: [MIG-0f00-ba42, MIG-1f00-ba42]}\n  sim: {source: x, command: [enginehouse, sim], gpus: [1]}\n  cpu: {source: org/cpu}\n";
     let (good, out, err) = check(&machine, models);
     assert!(good, "{err}");
-    let table = out.split("\n\n").last().expect("a section");
+    let table = out.split("\n\n").find(|section| section.starts_with("ENGINE ")).expect("a section");
     let expected = "\
 ENGINE   GPU         UUID          NAME                    SHARE    MEMORY    HELD BY OTHERS
 big/0    0           GPU-0a2b3c4d  NVIDIA H100             0.90     72.0 GiB  -

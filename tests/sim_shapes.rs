@@ -76,6 +76,7 @@ async fn server(port: &str) -> Running {
             "--runner",
             "generate",
             "--enable-sleep-mode",
+            "--dev-mode",
             "--api-key",
             "sk-test-123",
             "--enable-lora",

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
-use crate::config::Config;
+use crate::config::{Config, OnExit};
 use crate::engines::{House, Pool};
 use crate::proxy::{Listener, Shared};
 use crate::supervisor::{self, Supervisor};
@@ -63,17 +63,18 @@ pub async fn serve(
 ) -> Result<(), AppError> {
     limits::raise_open_files(config.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
+    let claim = home(&config).claim(&config)?;
     let pools = config.models.iter().map(|model| Pool::new(model.name.clone(), model.served_name.clone()));
     let house = Arc::new(House::new(pools.map(Arc::new).collect()));
 
-    // Addresses first: a taken port must not cost the loading of a model.
+    // Claim and addresses first: a taken port must not cost the loading of a model.
     let listen = |key, address| move |source| AppError::Listen { address, key, source };
     let listener = Listener::bind(config.listen).await.map_err(listen("listen", config.listen))?;
     let admin_address = config.admin.listen;
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());
 
-    let supervisor = Supervisor::start(&config, &house, &home(&config)).await?;
+    let supervisor = Supervisor::start(&config, &house, claim).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
     let running = listener.serve(shared.clone());
     let admin = Admin { house, metrics, token: config.admin.token.clone() };
@@ -100,23 +101,37 @@ pub async fn serve(
         () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
     }
     // Whoever had leases is gone or was cut.
-    supervisor.stop(std::time::Duration::ZERO).await;
+    match config.on_exit {
+        OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,
+        OnExit::Keep => supervisor.leave().await,
+    }
     let _ = admin_stop.send(());
     // A scraper that does not hang up must not keep us.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), admin).await;
-    tracing::info!("stopped: no engine of ours is left");
+    match config.on_exit {
+        OnExit::Stop => tracing::info!("stopped: no engine of ours is left"),
+        OnExit::Keep => tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over"),
+    }
     Ok(())
 }
 
 fn home(config: &Config) -> supervisor::Home {
     supervisor::Home {
-        state_dir: config.state_dir.clone().unwrap_or_else(default_state_dir),
+        state_dir: state_dir(config),
         own_exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("enginehouse")),
     }
 }
 
-/// `$XDG_STATE_HOME/enginehouse`, or `~/.local/state/enginehouse` (XDG Base Directory Specification).
-fn default_state_dir() -> PathBuf {
+/// Where the house of `config` keeps its records and engine logs.
+#[must_use]
+pub fn state_dir(config: &Config) -> PathBuf {
+    config.state_dir.clone().unwrap_or_else(|| state_dirs().join(&config.name))
+}
+
+/// Where houses have their state directories unless they say otherwise: `$XDG_STATE_HOME/enginehouse`, or
+/// `~/.local/state/enginehouse` (XDG Base Directory Specification).
+#[must_use]
+pub fn state_dirs() -> PathBuf {
     let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     var("XDG_STATE_HOME")
         .or_else(|| var("HOME").map(|home| home.join(".local/state")))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::gpus;
+use super::{flag_report, gpus};
 use crate::config::{self, Config, Gpus};
 use crate::inventory::Inventory;
 use crate::placement::{self, Demand};
@@ -32,6 +32,7 @@ fn report(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
+    let mut flags_fit = true;
     let faults = match config::load(file, env) {
         Ok(config) => {
             // Further sections go here.
@@ -41,12 +42,13 @@ fn report(
             for section in sections.iter().filter(|section| !section.text.is_empty()) {
                 let _ = write!(out, "\n{}", section.text);
             }
+            flags_fit = flag_report::print(&config, out, err);
             sections.into_iter().flat_map(|section| section.faults).collect()
         }
         Err(faults) => faults.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
     if faults.is_empty() {
-        return ExitCode::SUCCESS;
+        return if flags_fit { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let plural = if faults.len() == 1 { "fault" } else { "faults" };
     let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), faults.len(), faults.join("\n\n"));
@@ -122,12 +124,28 @@ mod tests {
         let model = |name: &str, share: f64| format!("  {name}: {{source: s, gpus: [0, 7], gpu_memory: {share}}}\n");
         let (code, out, err) = check(&format!("models:\n{}  n: {{source: s, gpus: 2}}\n", model("m", 0.9)));
         assert_eq!((code, err.as_str()), (ExitCode::SUCCESS, ""));
-        assert!(out.ends_with("\nGPUs were not checked on this machine: no driver\n"), "{out}");
+        assert!(out.contains("\nGPUs were not checked on this machine: no driver\n"), "{out}");
         let (code, out, err) = check("models: {m: {source: s, gpus: [0]}, n: {source: s, gpus: [0]}}");
         assert_eq!(code, ExitCode::FAILURE);
         assert!(out.contains("not checked"), "{out}");
         assert!(err.contains("GPU 0: model m takes 0.92, model n asks 0.92; together 1.84, 0.95 is the most"), "{err}");
         let (_, out, _) = check("models: {m: {source: s}}");
-        assert!(!out.contains("checked"), "nobody asked for a GPU: {out}");
+        assert!(!out.contains("GPUs were"), "nobody asked for a GPU: {out}");
+    }
+
+    #[test]
+    fn flags_that_the_installed_vllm_does_not_know_fail() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let vllm = folder.path().join("vllm");
+        let help = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/vllm/help-all-0.32.0.txt");
+        std::fs::write(&vllm, format!("#!/bin/sh\ncat {help}\n")).expect("a script");
+        std::fs::set_permissions(&vllm, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+        let model = format!("source: s, command: [{vllm:?}, serve]");
+        let (code, out, err) = check(&format!("models: {{m: {{{model}, args: {{swap-space: 4}}}}}}"));
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(err.contains("fault: m: `swap-space`: vLLM dropped this flag."), "{err}");
+        assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
+        let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
+        assert_eq!(code, ExitCode::SUCCESS);
     }
 }

@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+mod flag_report;
 mod gpus;
+mod profiles;
 pub mod schema;
 mod serve;
 mod sim;
@@ -38,6 +40,11 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
+    Profiles {
+        /// Only this one
+        name: Option<String>,
+    },
     /// Show the GPUs of this machine: memory, load, processes, MIG instances
     ///
     /// Needs NVIDIA's driver; ENGINEHOUSE_NVML names its libnvidia-ml.so where it is not found by itself.
@@ -57,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
         Command::Check { file } => check::run(&file),
         Command::Schema => schema::run(),
+        Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),
         Command::Sim(args) => sim::run(*args),
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::address;
 use super::finding::{Finding, Why};
 use super::path::Path;
-use super::raw::{Raw, RawAlias, RawChecks, RawGpus, RawHealth, RawModel, RawPatience, RawPolicy, RawRestart};
+use super::profiles::merged;
+use super::raw::{
+    Named, Raw, RawAlias, RawChecks, RawGpus, RawHealth, RawModel, RawPatience, RawPolicy, RawProfile, RawRestart,
+};
 use super::rules::gpu_text;
 use super::types::{
     Admin, Alias, Config, EngineLogs, Engines, Gpus, Health, Limits, Log, Model, Restart, Retry, Settings, Spawn,
@@ -22,7 +25,8 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
     let listen = address::listen(&raw.listen).map_err(|why| why.at(Path::of(["listen"])))?;
     let admin = address::listen(&raw.admin.listen).map_err(|why| why.at(Path::of(["admin", "listen"])))?;
     let ports = address::ports(&raw.ports).map_err(|why| why.at(Path::of(["ports"])))?;
-    let models = raw.models.0.into_iter().map(|(name, it)| model(name, it)).collect::<Result<_, _>>()?;
+    let profiles = raw.profiles;
+    let models = raw.models.0.into_iter().map(|(name, it)| model(name, it, &profiles)).collect::<Result<_, _>>()?;
     let t = raw.timeouts;
     Ok(Config {
         listen,
@@ -59,7 +63,7 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
     })
 }
 
-fn model(name: String, raw: RawModel) -> Result<Model, Finding> {
+fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Model, Finding> {
     let path = Path::of(["models", &name]);
     let served_name = raw.served_name.clone().map(Into::into);
     let (api_key, balance) = (secret(raw.api_key.clone()), raw.balance.unwrap_or_default());
@@ -69,7 +73,7 @@ fn model(name: String, raw: RawModel) -> Result<Model, Finding> {
         None => Some(health(&RawChecks::default())),
     };
     let engines = match (raw.source.clone(), &raw.urls) {
-        (Some(source), _) => Engines::Spawn(spawn(source, raw)),
+        (Some(source), _) => Engines::Spawn(spawn(source, raw, profiles)),
         (None, Some(urls)) => {
             let parse = |(at, url): (usize, &String)| {
                 address::engine_url(url).map_err(|why| why.at(path.key("urls").index(at)))
@@ -84,7 +88,8 @@ fn model(name: String, raw: RawModel) -> Result<Model, Finding> {
 /// A prompt of a million tokens is silent for minutes.
 const HANG_AFTER: Duration = Duration::from_secs(600);
 
-fn spawn(source: String, raw: RawModel) -> Spawn {
+fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
+    let merged = merged(profiles, &raw);
     let defaults = (Duration::from_secs(600), Duration::from_secs(30));
     Spawn {
         source,
@@ -108,10 +113,10 @@ fn spawn(source: String, raw: RawModel) -> Spawn {
             Some(RawPatience::Off(_)) => None,
         },
         sleep_mode: raw.sleep_mode.unwrap_or_default(),
-        gpu_memory: raw.gpu_memory,
+        gpu_memory: merged.gpu_memory,
         replicas: raw.replicas.unwrap_or(1),
-        args: raw.args.unwrap_or_default(),
-        env: raw.env.unwrap_or_default().0.into_iter().map(|(name, value)| (name, value.0)).collect(),
+        args: merged.args,
+        env: merged.env,
         lora: raw.lora.unwrap_or_default().0.into_iter().map(|(name, path)| (name.into(), path)).collect(),
         start_timeout: raw.start_timeout.map_or(defaults.0, |time| time.0),
         stop_timeout: raw.stop_timeout.map_or(defaults.1, |time| time.0),

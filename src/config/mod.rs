@@ -6,6 +6,7 @@
 mod address;
 mod build;
 mod check;
+mod command;
 mod expand;
 mod fault;
 mod finding;
@@ -13,6 +14,7 @@ mod load;
 mod marks;
 mod path;
 mod plan;
+mod profiles;
 mod raw;
 mod resolve;
 mod rules;
@@ -24,8 +26,10 @@ mod types;
 mod units;
 mod yaml;
 
+pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
 pub use fault::{Fault, Faults};
 pub use load::{load, parse};
 pub use plan::plan;
+pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
 pub use schema::schema;
 pub use types::*;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::command::is_template;
 use super::types::{Alias, Config, Engines, Gpus, Model, Settings, Spawn};
 
 /// The plan: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
@@ -74,7 +75,10 @@ fn gpus(spawn: &Spawn) -> String {
 
 fn command(spawn: &Spawn) -> String {
     let mut words: Vec<String> = spawn.command.iter().map(|word| quoted(word)).collect();
-    words.push(quoted(&spawn.source));
+    // Placeholders stay: they have their values when an engine starts.
+    if !is_template(&spawn.command) {
+        words.push(quoted(&spawn.source));
+    }
     for (flag, value) in &spawn.args {
         match value {
             Value::Bool(true) => words.push(format!("--{flag}")),

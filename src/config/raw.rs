@@ -83,6 +83,9 @@ pub(super) struct RawModel {
     #[schemars(example = "Qwen/Qwen3-32B")]
     pub(super) source: Option<String>,
     /// The program and its first arguments; `source` and the flags are appended. `enginehouse` means this very program.
+    /// For a program that does not take vLLM's flags, placeholders say where everything goes: `{source}`, `{name}` (the
+    /// served name), `{host}`, `{port}`, `{gpus}` (as in `CUDA_VISIBLE_DEVICES`), `{gpu_memory}`; then only `args` are
+    /// appended.
     #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
     pub(super) command: Option<Vec<String>>,
     /// The GPUs: how many each engine needs (the best with room are chosen), or which, as indices or UUIDs, split evenly
@@ -104,7 +107,7 @@ pub(super) struct RawModel {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) priority: Option<u32>,
     /// Further flags of the engine without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list is several
-    /// values after one flag, a mapping is JSON.
+    /// values after one flag, a mapping is JSON; nothing (`null`) takes a flag of the profile out.
     pub(super) args: Option<Map<String, Value>>,
     /// Further environment variables of the engine.
     pub(super) env: Option<Named<AsWritten>>,

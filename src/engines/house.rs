@@ -16,6 +16,8 @@ pub struct Pool {
     engines: ArcSwap<Vec<Arc<Engine>>>,
     /// The name its engines know it by; `None` until one was asked.
     served_name: ArcSwapOption<Name>,
+    /// LoRA adapters that its engines serve, by name.
+    adapters: ArcSwap<Vec<Name>>,
     /// Round-robin position.
     cursor: AtomicUsize,
 }
@@ -28,6 +30,7 @@ impl Pool {
             model,
             engines: ArcSwap::default(),
             served_name: ArcSwapOption::from_pointee(served_name),
+            adapters: ArcSwap::default(),
             cursor: AtomicUsize::new(0),
         }
     }
@@ -54,6 +57,17 @@ impl Pool {
         self.served_name.store(Some(Arc::new(name)));
     }
 
+    /// The names of LoRA adapters that its engines serve.
+    #[must_use]
+    pub fn adapters(&self) -> Arc<Vec<Name>> {
+        self.adapters.load_full()
+    }
+
+    /// Replaces the names of adapters.
+    pub fn set_adapters(&self, adapters: Vec<Name>) {
+        self.adapters.store(Arc::new(adapters));
+    }
+
     /// Whether an engine takes requests.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -72,9 +86,10 @@ impl Pool {
             State::Starting(_) => 0,
             State::Unhealthy(_) => 1,
             State::Failed(_) => 2,
-            State::Stopping => 3,
-            State::Stopped => 4,
-            State::Ready => 5,
+            State::Stopping(_) => 3,
+            State::Asleep(_) => 4,
+            State::Stopped => 5,
+            State::Ready => 6,
         };
         self.engines()
             .iter()

@@ -10,4 +10,4 @@ mod state;
 pub use engine::{Address, Card, Engine};
 pub use house::{House, Pool};
 pub use lease::Lease;
-pub use state::{Failure, State};
+pub use state::{Failure, Nap, State};

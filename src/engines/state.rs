@@ -1,5 +1,7 @@
 //! The states an engine is in, as the proxy and the operator see them.
 
+use std::time::Duration;
+
 /// What an engine is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -11,10 +13,33 @@ pub enum State {
     Unhealthy(String),
     /// Ended or never became ready; stays so until somebody acts.
     Failed(Failure),
-    /// Told to stop: finishes what it has, gets nothing new.
-    Stopping,
+    /// Told to stop, to restart or to sleep; says which. Finishes what it has, gets nothing new.
+    Stopping(String),
+    /// Sleeps: its process runs, its GPU memory is free.
+    Asleep(Nap),
     /// Not running.
     Stopped,
+}
+
+/// A sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nap {
+    /// How deep, as vLLM counts: at 1 its weights are kept in host memory, at 2 they are dropped and loaded again.
+    pub level: u8,
+    /// How long it took to fall asleep; `None` where that is not known.
+    pub took: Option<Duration>,
+    /// Bytes of GPU memory given back, as the engine said.
+    pub freed: Option<u64>,
+    /// Bytes of GPU memory still in use, as the engine said.
+    pub in_use: Option<u64>,
+}
+
+impl Nap {
+    /// A sleep of which nothing else is known.
+    #[must_use]
+    pub fn of(level: u8) -> Self {
+        Self { level, ..Self::default() }
+    }
 }
 
 /// Why an engine failed.
@@ -24,6 +49,8 @@ pub struct Failure {
     pub reason: String,
     /// The last lines of its log, oldest first.
     pub log: Vec<String>,
+    /// What happens next, one sentence; empty when nothing does.
+    pub next: String,
 }
 
 impl State {
@@ -35,7 +62,8 @@ impl State {
             Self::Ready => "ready",
             Self::Unhealthy(_) => "unhealthy",
             Self::Failed(_) => "failed",
-            Self::Stopping => "stopping",
+            Self::Stopping(_) => "stopping",
+            Self::Asleep(_) => "asleep",
             Self::Stopped => "stopped",
         }
     }
@@ -44,9 +72,9 @@ impl State {
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::Starting(text) | Self::Unhealthy(text) => Some(text),
+            Self::Starting(text) | Self::Unhealthy(text) | Self::Stopping(text) => Some(text),
             Self::Failed(failure) => Some(&failure.reason),
-            Self::Ready | Self::Stopping | Self::Stopped => None,
+            Self::Ready | Self::Asleep(_) | Self::Stopped => None,
         }
     }
 }

@@ -151,13 +151,16 @@ fn describe(pool: &Pool) -> ApiError {
             ("model_unhealthy", format!("No engine of the model `{model}` passes its health checks: {reason}"), 5)
         }
         State::Failed(failure) => {
-            let mut message = format!("The model `{model}` failed: {}", failure.reason);
+            let mut message = format!("The model `{model}` failed: {} {}", failure.reason, failure.next);
+            message.truncate(message.trim_end().len());
             if !failure.log.is_empty() {
                 message += &format!("\nLast log lines:\n{}", failure.log.join("\n"));
             }
             ("model_failed", message, 30)
         }
-        State::Stopping | State::Stopped => ("model_stopped", format!("The model `{model}` is stopped."), 30),
+        State::Asleep(_) => ("model_asleep", format!("The model `{model}` is asleep until an operator wakes it."), 30),
+        State::Stopping(why) => ("model_stopping", format!("The model `{model}` takes no requests now: {why}."), 5),
+        State::Stopped => ("model_stopped", format!("The model `{model}` is stopped."), 30),
     };
     ApiError::unavailable(503, code, message).retry_after(wait)
 }

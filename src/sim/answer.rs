@@ -73,6 +73,11 @@ impl Answer {
         }
     }
 
+    /// Becomes what a model says whose weights are noise.
+    pub(super) fn garble(&mut self) {
+        (self.lead, self.reasoning, self.stop_reason) = (vec!["!".to_owned(); self.count], 0, None);
+    }
+
     /// Token number `at`.
     pub(super) fn token(&self, at: usize) -> &str {
         if at < self.reasoning {

@@ -42,6 +42,7 @@ const IGNORED_WITH_VALUE: &[&str] = &[
     "logits-processors",
     "long-prefill-token-threshold",
     "max-logprobs",
+    "max-cpu-loras",
     "max-lora-rank",
     "max-loras",
     "max-num-batched-tokens",
@@ -54,11 +55,13 @@ const IGNORED_WITH_VALUE: &[&str] = &[
     "model-impl",
     "num-gpu-blocks-override",
     "num-scheduler-steps",
+    "moe-backend",
     "nnodes",
     "node-rank",
     "optimization-level",
     "override-generation-config",
     "override-pooler-config",
+    "performance-mode",
     "pipeline-parallel-size",
     "pooler-config",
     "prefill-context-parallel-size",
@@ -137,7 +140,7 @@ const IGNORED_SWITCHES: &[(&str, &str)] = switches![
 /// die-after:EVENTS, exit-after:EVENTS, reset, malformed, `slow-header[:DURATION]`. Headers x-sim-ttft, x-sim-gap and
 /// x-sim-tokens override --ttft, --gap and --tokens for one request.
 ///
-/// Start-up and exit faults (--ready-after … --slow-term) can also be given as ENGINEHOUSE_SIM_FAULTS, separated by
+/// Faults of the process (--ready-after … --escape) can also be given as ENGINEHOUSE_SIM_FAULTS, separated by
 /// commas: `ready-after=2s,ignore-term`.
 #[derive(Clone, Debug, clap::Args)]
 // As with Python's argparse, the last one of a repeated flag counts.
@@ -173,9 +176,15 @@ pub struct Args {
     /// The same as VLLM_ALLOW_RUNTIME_LORA_UPDATING=True (and --enable-lora).
     #[arg(long, help_heading = "Simulation")]
     runtime_lora: bool,
-    /// Routes /sleep, /wake_up and /is_sleeping; also VLLM_SERVER_DEV_MODE=1.
+    /// Let sleep free memory. The routes come with VLLM_SERVER_DEV_MODE=1, as in vLLM.
     #[arg(long)]
-    enable_sleep_mode: bool,
+    pub(super) enable_sleep_mode: bool,
+    /// The same as VLLM_SERVER_DEV_MODE=1: routes /sleep, /wake_up, /is_sleeping, /collective_rpc and others.
+    #[arg(long, help_heading = "Simulation")]
+    dev_mode: bool,
+    /// Time to fall asleep, and to wake up.
+    #[arg(long, default_value = "0ms", value_parser = parse_duration, value_name = "DURATION", help_heading = "Simulation")]
+    pub(super) sleep_takes: Duration,
     /// Think first: the first words of a chat answer go to `reasoning`.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reasoning_parser: Option<String>,
@@ -266,6 +275,13 @@ pub(super) struct Settings {
     pub(super) args: Args,
 }
 
+impl Settings {
+    /// Tokens the KV cache seems to hold.
+    pub(super) fn kv_tokens(&self) -> usize {
+        self.args.max_model_len.saturating_mul(self.concurrency.min(64))
+    }
+}
+
 impl Args {
     /// Parses flags as the command line would, without a program name: for engines inside a process.
     ///
@@ -307,7 +323,7 @@ impl Args {
             },
             runtime_lora: self.runtime_lora || self.enable_lora && on("VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
             adapters,
-            dev_mode: self.enable_sleep_mode || on("VLLM_SERVER_DEV_MODE"),
+            dev_mode: self.dev_mode || on("VLLM_SERVER_DEV_MODE"),
             thinks: self.reasoning_parser.is_some(),
             generates: !pools_only,
             pools: self.runner != "generate",
@@ -436,6 +452,7 @@ mod tests {
         assert_eq!(settle(&["m", "--port", "1", "--port", "2"], &[]).unwrap().args.port, 2);
         assert_eq!(settings.adapters, [("x".into(), "/x".into()), ("y".into(), "/y".into())]);
         assert!(!settings.runtime_lora && !settings.dev_mode && settings.generates && settings.pools);
+        assert!(!settle(&["m", "--enable-sleep-mode"], &[]).unwrap().dev_mode, "the flag alone gives no routes");
         let unknown = Args::parse(["m", "--max-model-length", "4"]).unwrap_err();
         assert_eq!(unknown.exit_code(), 2);
     }
@@ -452,12 +469,15 @@ mod tests {
             ("VLLM_API_KEY", "k"),
             ("VLLM_SERVER_DEV_MODE", "1"),
             ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True"),
-            ("ENGINEHOUSE_SIM_FAULTS", "ignore-term,ready-after=2s"),
+            ("ENGINEHOUSE_SIM_FAULTS", "ignore-term,ready-after=2s,oom=1s,wedge=3,escape,escape=clean"),
         ];
         let settings = settle(&["m", "--enable-lora"], &env).unwrap();
         assert_eq!(settings.api_keys, ["k"]);
         assert!(settings.dev_mode && settings.runtime_lora && settings.boot.ignore_term);
         assert_eq!(settings.boot.ready_after, Duration::from_secs(2));
+        assert_eq!((settings.boot.oom, settings.boot.wedge), (Some(Duration::from_secs(1)), Some(3)));
+        assert_eq!(settings.boot.escape.len(), 2);
+        assert!(!settle(&["m"], &env[2..3]).unwrap().runtime_lora, "it takes --enable-lora, too");
         assert!(settle(&["m"], &[("ENGINEHOUSE_SIM_FAULTS", "ignore-trem")]).unwrap_err().contains("ignore-term"));
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn transcribe(ask: &Ask) -> Result<Reply, Fail> {
     let mut answers = vec![Answer::fixed(words, usize::MAX)];
     // Whisper hears 50 frames a second; take 16 kB/s as what an audio file has.
     let seconds = file.body.len().div_ceil(16_000);
-    let run = ask.enqueue(&params, seconds * 50, &answers)?;
+    let run = ask.enqueue(&params, seconds * 50, &mut answers)?;
     if params.stream {
         let answer = answers.remove(0);
         return Ok(Reply::Stream(Box::new(run), Box::new(Chunks { head, answer })));

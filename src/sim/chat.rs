@@ -43,7 +43,7 @@ pub(super) async fn chat(ask: &Ask) -> Result<Reply, Fail> {
             None => Answer::to(&question, &params, choice, ask.engine.settings.thinks, ask.pace.tokens, room),
         })
         .collect();
-    let run = ask.enqueue(&params, prompt, &answers)?;
+    let run = ask.enqueue(&params, prompt, &mut answers)?;
     let rendered = if params.token_ids || params.prompt_logprobs { tokens::ids(&render(messages)) } else { Vec::new() };
     let look = Look {
         top_logprobs: fields.flag("logprobs")?.then(|| fields.int("top_logprobs").ok().flatten().unwrap_or(0).max(0)),

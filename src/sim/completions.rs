@@ -31,7 +31,7 @@ pub(super) async fn completions(ask: &Ask) -> Result<Reply, Fail> {
     }
     Params::check_sampling(&fields)?;
     let prompt_tokens = prompts.iter().map(Prompt::tokens).sum();
-    let run = ask.enqueue(&params, prompt_tokens, &answers)?;
+    let run = ask.enqueue(&params, prompt_tokens, &mut answers)?;
     let details = ask.engine.settings.prompt_details;
     if params.stream {
         return Ok(Reply::Stream(Box::new(run), Box::new(Chunks::new(head, params, answers, prompt_tokens, details))));

@@ -112,7 +112,8 @@ pub(super) fn stats(engine: &Engine) -> Response {
     }))
 }
 
-/// `POST /sim/fault {"kind": …, "times": N, "path": …}`; `{"kind": "none"}` forgets all that wait.
+/// `POST /sim/fault {"kind": …, "times": N, "path": …}`; `{"kind": "none"}` forgets all that wait. `wedge` and `unwedge`
+/// are at once.
 pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
     let wrong = |why: String| reply::detail(StatusCode::BAD_REQUEST, &why);
     let order: Value = match serde_json::from_slice(body) {
@@ -122,9 +123,12 @@ pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
         }
     };
     let kind = order.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if kind == "none" {
-        engine.faults.clear();
-        return reply::ok(&json!({ "waiting": 0 }));
+    if matches!(kind, "none" | "wedge" | "unwedge") {
+        engine.scheduler.wedge(kind == "wedge");
+        if kind == "none" {
+            engine.faults.clear();
+        }
+        return reply::ok(&json!({ "waiting": engine.faults.waiting(), "wedged": kind == "wedge" }));
     }
     let fault: Fault = match kind.parse() {
         Ok(fault) => fault,

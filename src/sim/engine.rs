@@ -32,7 +32,7 @@ impl Engine {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             models: Models::new(&settings),
-            scheduler: Scheduler::new(settings.concurrency, settings.args.max_num_queued_reqs),
+            scheduler: Scheduler::new(settings.concurrency, settings.args.max_num_queued_reqs, settings.boot.wedge),
             metrics: Metrics::new(settings.names.first().map_or("", String::as_str)),
             sleep: Sleep::default(),
             faults: FaultQueue::default(),
@@ -46,7 +46,7 @@ impl Engine {
 
     /// The gauges of /metrics.
     pub(super) fn now(&self) -> Now {
-        let kv_tokens = self.settings.args.max_model_len.saturating_mul(self.settings.concurrency.min(64));
+        let kv_tokens = self.settings.kv_tokens();
         Now {
             running: self.scheduler.running(),
             waiting: self.scheduler.waiting(),

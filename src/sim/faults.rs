@@ -21,6 +21,13 @@ pub(super) struct Boot {
     /// End with this code while loading, after a while, with the last words of a vLLM that ran out of memory.
     #[arg(long, value_name = "CODE[:AFTER]")]
     pub(super) exit_while_loading: Option<ExitWhileLoading>,
+    /// Run out of GPU memory while loading, after a while, with vLLM's traceback; exit code 1.
+    #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "0", value_name = "AFTER")]
+    pub(super) oom: Option<Duration>,
+    /// Get stuck with the request that comes after so many: /health answers, requests are taken and run, no token comes
+    /// any more. Also POST /sim/fault {"kind": "wedge"}, and "unwedge" to go on.
+    #[arg(long, num_args(0..=1), default_missing_value = "0", value_name = "REQUESTS")]
+    pub(super) wedge: Option<usize>,
     /// Lose the first SIGTERM that comes while loading, as vLLM does.
     #[arg(long)]
     pub(super) swallow_term: bool,
@@ -33,6 +40,19 @@ pub(super) struct Boot {
     /// Start a child that outlives us: in our process group, or in its own.
     #[arg(long, value_enum, num_args(0..=1), default_missing_value = "group", value_name = "WHERE")]
     pub(super) orphan: Option<Orphan>,
+    /// Start a daemon that leaves our group and session and outlives us: with our environment, or without any.
+    /// May be given twice.
+    #[arg(long, value_enum, num_args(0..=1), default_missing_value = "session", value_name = "HOW")]
+    pub(super) escape: Vec<Escape>,
+}
+
+/// What a daemon that escapes keeps of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Escape {
+    /// The environment.
+    Session,
+    /// Nothing: no environment, another working directory.
+    Clean,
 }
 
 /// Where the child goes that outlives its parent.
@@ -71,6 +91,17 @@ impl Boot {
                 "ready-after" => self.ready_after = parse_duration(value).map_err(wrong)?,
                 "never-ready" => self.never_ready = true,
                 "exit-while-loading" => self.exit_while_loading = Some(value.parse().map_err(wrong)?),
+                "oom" => {
+                    let value = if value.is_empty() { "0" } else { value };
+                    self.oom = Some(parse_duration(value).map_err(wrong)?);
+                }
+                "wedge" => {
+                    let value = if value.is_empty() { "0" } else { value };
+                    let number = value.parse().map_err(|_| wrong(format!("{value:?} is no number of requests")))?;
+                    self.wedge = Some(number);
+                }
+                "escape" if matches!(value, "" | "session") => self.escape.push(Escape::Session),
+                "escape" if value == "clean" => self.escape.push(Escape::Clean),
                 "swallow-term" => self.swallow_term = true,
                 "ignore-term" => self.ignore_term = true,
                 "slow-term" => {
@@ -82,8 +113,8 @@ impl Boot {
                 }
                 _ => {
                     return Err(wrong(
-                        "unknown; known are ready-after=, never-ready, exit-while-loading=, swallow-term, ignore-term, \
-                         slow-term[=], orphan[=own-group]"
+                        "unknown; known are ready-after=, never-ready, exit-while-loading=, oom[=], wedge[=], \
+                         swallow-term, ignore-term, slow-term[=], orphan[=own-group], escape[=clean]"
                             .into(),
                     ));
                 }
@@ -146,7 +177,7 @@ impl FromStr for Fault {
             _ => {
                 return Err(format!(
                     "no fault {name:?}; known are status:CODE[;retry-after:S], hang, hang-after:N, die-after:N, \
-                     exit-after:N, reset, malformed, slow-header[:DURATION]"
+                     exit-after:N, reset, malformed, slow-header[:DURATION], and for POST /sim/fault also wedge, unwedge, none"
                 ));
             }
         };
@@ -175,9 +206,15 @@ struct Planned {
 impl FaultQueue {
     /// The next `times` requests (to `path`) fail so. Returns how many faults wait.
     pub(super) fn plan(&self, fault: Fault, times: usize, path: Option<String>) -> usize {
-        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push_back(Planned { fault, times, path });
-        queue.iter().map(|planned| planned.times).sum()
+        let planned = Planned { fault, times, path };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(planned);
+        self.waiting()
+    }
+
+    /// How many faults wait.
+    pub(super) fn waiting(&self) -> usize {
+        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.iter().fold(0, |sum, planned| sum.saturating_add(planned.times))
     }
 
     /// Forgets them all.

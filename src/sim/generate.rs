@@ -58,8 +58,11 @@ impl Ask {
         Ok(Head { id, created: unix_seconds(), model, fingerprint: self.engine.fingerprint.clone() })
     }
 
-    /// Joins the queue with `answers` to a prompt of `prompt` tokens.
-    pub(super) fn enqueue(&self, params: &Params, prompt: usize, answers: &[Answer]) -> Result<Run, Fail> {
+    /// Joins the queue with `answers` to a prompt of `prompt` tokens. Without weights they become noise.
+    pub(super) fn enqueue(&self, params: &Params, prompt: usize, answers: &mut [Answer]) -> Result<Run, Fail> {
+        if self.engine.sleep.is_noise() {
+            answers.iter_mut().for_each(Answer::garble);
+        }
         let steps = answers.iter().map(|answer| answer.count).max().unwrap_or(1);
         let record = Record::new(prompt, params.max_tokens, params.n);
         Run::enqueue(&self.engine, self.pace.tempo, steps, record)

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,13 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Args, Settings};
 use super::conn::{ConnHandle, SimListener};
 use super::engine::{Engine, Stats};
-use super::faults::{Boot, Orphan};
-use super::{log, server};
+use super::faults::Boot;
+use super::{loading, log, server, strays};
 
 /// How long aborted answers may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long an orphan lives if nobody ends it.
-const ORPHAN_SECONDS: &str = "600";
 
 /// Runs `enginehouse sim` until a signal ends it. Returns the exit code a vLLM would have had.
 pub async fn run(args: Args) -> ExitCode {
@@ -40,10 +37,10 @@ pub async fn run(args: Args) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let boot = settings.boot.clone();
-    announce(&settings);
-    start_orphan(&boot);
+    loading::announce(&settings);
+    strays::start(&boot);
     let loaded = tokio::select! {
-        loaded = load(&boot, &settings) => loaded,
+        loaded = loading::load(&boot, &settings) => loaded,
         () = ended(&mut term, &mut interrupt, lost(&boot, boot.swallow_term)) => Err(ExitCode::from(143)),
     };
     if let Err(code) = loaded {
@@ -192,85 +189,5 @@ async fn ended(term: &mut Signal, interrupt: &mut Signal, lost: usize) {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
-    }
-}
-
-fn announce(settings: &Settings) {
-    log::info("api_utils.py:347", "");
-    log::info("api_utils.py:347", "       █     █     █▄   ▄█");
-    log::info("api_utils.py:347", &format!(" ▄▄ ▄█ █     █     █ ▀▄▀ █  version {} (simulated)", super::VERSION));
-    log::info("api_utils.py:347", &format!("  █▄█▀ █     █     █     █  model   {}", settings.root));
-    log::info("api_utils.py:347", "   ▀▀  ▀▀▀▀▀ ▀▀▀▀▀ ▀     ▀");
-    let gpus = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "(unset)".into());
-    log::info(
-        "api_utils.py:286",
-        &format!("non-default args: {{'model_tag': '{}', 'served_model_name': {:?}}}", settings.root, settings.names),
-    );
-    log::info("system_utils.py:255", &format!("CUDA_VISIBLE_DEVICES={gpus}"));
-    log::info("model.py:2152", &format!("Using max model len {}", settings.args.max_model_len));
-}
-
-async fn load(boot: &Boot, settings: &Settings) -> Result<(), ExitCode> {
-    let model = &settings.root;
-    log::from(
-        "EngineCore",
-        "INFO",
-        "core.py:133",
-        &format!("Initializing a V1 LLM engine (v{}) with config: model='{model}'", super::VERSION),
-    );
-    log::from("Worker", "INFO", "gpu_model_runner.py:68", &format!("Starting to load model {model}..."));
-    if let Some(exit) = boot.exit_while_loading {
-        sleep(exit.after).await;
-        out_of_memory();
-        return Err(ExitCode::from(exit.code));
-    }
-    if boot.never_ready {
-        return std::future::pending().await;
-    }
-    sleep(boot.ready_after).await;
-    let seconds = boot.ready_after.as_secs_f64();
-    log::from("Worker", "INFO", "default_loader.py:501", &format!("Loading weights took {seconds:.2} seconds"));
-    log::from(
-        "EngineCore",
-        "INFO",
-        "kv_cache_utils.py:2327",
-        &format!(
-            "GPU KV cache size: {} tokens",
-            settings.args.max_model_len.saturating_mul(settings.concurrency.min(64))
-        ),
-    );
-    log::from("EngineCore", "INFO", "core.py:402", "init engine (profile, create kv cache, warmup model) took 0.01 s");
-    Ok(())
-}
-
-/// The last lines of a vLLM that found no room.
-fn out_of_memory() {
-    let error = |line: &str| log::from("EngineCore", "ERROR", "core.py:1137", line);
-    error("EngineCore failed to start.");
-    error("Traceback (most recent call last):");
-    error("  File \"vllm/v1/worker/gpu_worker.py\", line 301, in load_model");
-    error(
-        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.32 GiB. GPU 0 has a total capacity of 79.11 GiB \
-         of which 1.02 GiB is free.",
-    );
-    log::raw("Traceback (most recent call last):");
-    log::raw("  File \"vllm/entrypoints/cli/main.py\", line 120, in main");
-    log::raw("    args.dispatch_function(args)");
-    log::raw(
-        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_0': 1}",
-    );
-}
-
-/// A child nobody waits for, as vLLM's engine core is when the API server is killed.
-fn start_orphan(boot: &Boot) {
-    let Some(place) = boot.orphan else { return };
-    let mut command = Command::new("sleep");
-    command.arg(ORPHAN_SECONDS);
-    if place == Orphan::OwnGroup {
-        command.process_group(0);
-    }
-    match command.spawn() {
-        Ok(child) => log::info("core.py:1", &format!("orphan started, pid {}", child.id())),
-        Err(why) => log::info("core.py:1", &format!("no orphan could be started: {why}")),
     }
 }

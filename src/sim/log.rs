@@ -9,6 +9,12 @@ pub(super) fn raw(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Writes `text` as it is: a part of a line, as progress bars are.
+pub(super) fn part(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// A line of the API server: `place` is vLLM's `file.py:line`.
 pub(super) fn info(place: &str, text: &str) {
     raw(&line("APIServer", "INFO", place, text));

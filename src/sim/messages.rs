@@ -22,7 +22,7 @@ pub(super) async fn messages(ask: &Ask) -> Result<Reply, Fail> {
     let room = params.room(prompt, &ask.engine)?;
     Params::check_sampling(&fields)?;
     let mut answers = vec![Answer::to(&last_user_text(list(&fields)), &params, 0, false, ask.pace.tokens, room)];
-    let run = ask.enqueue(&params, prompt, &answers)?;
+    let run = ask.enqueue(&params, prompt, &mut answers)?;
     if params.stream {
         let answer = answers.remove(0);
         return Ok(Reply::Stream(

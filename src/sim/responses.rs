@@ -28,7 +28,7 @@ pub(super) async fn responses(ask: &Ask) -> Result<Reply, Fail> {
     let room = params.room(prompt, &ask.engine)?;
     Params::check_sampling(&fields)?;
     let mut answers = vec![Answer::to(&last_user_text(&messages), &params, 0, false, ask.pace.tokens, room)];
-    let run = ask.enqueue(&params, prompt, &answers)?;
+    let run = ask.enqueue(&params, prompt, &mut answers)?;
     let sheet = Sheet {
         base: base(&fields, &format!("resp_{}", head.id), head.created, &head.model, &params),
         item: format!("msg_{}", random_id()),

@@ -25,6 +25,8 @@ pub(super) struct Power {
     pub(super) run: bool,
     /// Raised to end all requests that are running or waiting.
     pub(super) aborts: u64,
+    /// Stuck: requests start, nothing goes on or ends, whatever else is asked.
+    pub(super) wedged: bool,
 }
 
 /// Slots for running requests and the switch that stops them.
@@ -35,18 +37,26 @@ pub(super) struct Scheduler {
     kv_tokens: AtomicUsize,
     max_queued: Option<usize>,
     power: watch::Sender<Power>,
+    /// Requests until it gets stuck; `usize::MAX`: never.
+    until_wedged: AtomicUsize,
+    /// Requests, and tokens of theirs, that were left while it was stuck: it does not know yet.
+    stuck: AtomicUsize,
+    stuck_kv: AtomicUsize,
     changed: tokio::sync::Notify,
 }
 
 impl Scheduler {
-    pub(super) fn new(concurrency: usize, max_queued: Option<usize>) -> Self {
+    pub(super) fn new(concurrency: usize, max_queued: Option<usize>, wedge: Option<usize>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(concurrency)),
             running: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             kv_tokens: AtomicUsize::new(0),
             max_queued,
-            power: watch::Sender::new(Power { admit: true, run: true, aborts: 0 }),
+            power: watch::Sender::new(Power { admit: true, run: true, aborts: 0, wedged: false }),
+            until_wedged: AtomicUsize::new(wedge.unwrap_or(usize::MAX)),
+            stuck: AtomicUsize::new(0),
+            stuck_kv: AtomicUsize::new(0),
             changed: tokio::sync::Notify::new(),
         }
     }
@@ -71,6 +81,27 @@ impl Scheduler {
     /// Ends all that run or wait with `finish_reason` "abort".
     pub(super) fn abort_all(&self) {
         self.power.send_modify(|power| power.aborts += 1);
+    }
+
+    /// Gets stuck, or goes on.
+    pub(super) fn wedge(&self, wedged: bool) {
+        self.power.send_modify(|power| {
+            power.wedged = wedged;
+            if !wedged {
+                self.running.fetch_sub(self.stuck.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+                self.kv_tokens.fetch_sub(self.stuck_kv.swap(0, Ordering::SeqCst), Ordering::Relaxed);
+            }
+        });
+        self.changed.notify_waiters();
+    }
+
+    /// A request came: perhaps it is the one.
+    fn came(&self) {
+        let down =
+            |left: usize| if left == usize::MAX { None } else { Some(left.checked_sub(1).unwrap_or(usize::MAX)) };
+        if self.until_wedged.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down) == Ok(0) {
+            self.wedge(true);
+        }
     }
 
     /// Until nothing runs.
@@ -138,6 +169,7 @@ impl Run {
             engine.metrics.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(Fail::queue_full());
         }
+        scheduler.came();
         scheduler.waiting.fetch_add(1, Ordering::SeqCst);
         let power = scheduler.power.subscribe();
         let aborts = power.borrow().aborts;
@@ -160,7 +192,7 @@ impl Run {
     pub(super) async fn step(&mut self, at_most: usize) -> Step {
         loop {
             let power = *self.power.borrow_and_update();
-            if power.aborts != self.aborts {
+            if power.aborts != self.aborts && !power.wedged {
                 return Step::Aborted;
             }
             if let Place::Waiting(slot) = &mut self.place {
@@ -176,7 +208,7 @@ impl Run {
                 self.start(slot);
                 continue;
             }
-            if !power.run {
+            if !power.run || power.wedged {
                 let stopped = Instant::now();
                 let _ = self.power.changed().await;
                 self.due += stopped.elapsed();
@@ -218,9 +250,11 @@ impl Run {
         scheduler.running.fetch_add(1, Ordering::SeqCst);
         scheduler.waiting.fetch_sub(1, Ordering::SeqCst);
         self.place = Place::Running { _slot: slot };
-        self.kv = self.record.prompt;
-        scheduler.kv_tokens.fetch_add(self.kv, Ordering::Relaxed);
-        self.engine.metrics.prompt_tokens.fetch_add(self.record.prompt as u64, Ordering::Relaxed);
+        if !scheduler.power.borrow().wedged {
+            self.kv = self.record.prompt;
+            scheduler.kv_tokens.fetch_add(self.kv, Ordering::Relaxed);
+            self.engine.metrics.prompt_tokens.fetch_add(self.record.prompt as u64, Ordering::Relaxed);
+        }
         let now = Instant::now();
         self.record.started = Some(now.into_std());
         self.due = now + self.tempo.ttft;
@@ -272,8 +306,15 @@ impl Run {
                 scheduler.waiting.fetch_sub(1, Ordering::SeqCst);
             }
             Place::Running { .. } => {
-                scheduler.running.fetch_sub(1, Ordering::SeqCst);
-                scheduler.kv_tokens.fetch_sub(self.kv, Ordering::Relaxed);
+                // Held, so that it does not go on in between.
+                let power = scheduler.power.borrow();
+                if power.wedged {
+                    scheduler.stuck.fetch_add(1, Ordering::SeqCst);
+                    scheduler.stuck_kv.fetch_add(self.kv, Ordering::SeqCst);
+                } else {
+                    scheduler.running.fetch_sub(1, Ordering::SeqCst);
+                    scheduler.kv_tokens.fetch_sub(self.kv, Ordering::Relaxed);
+                }
             }
             Place::Left => return,
         }

@@ -405,12 +405,12 @@ async fn control(
         Route::LoadLora => engine.models.load(&ask(body)?)?,
         Route::UnloadLora => engine.models.unload(&ask(body)?)?,
         Route::Sleep => sleep::sleep(engine, query).await?,
-        Route::WakeUp => sleep::wake_up(engine, query),
+        Route::WakeUp => sleep::wake_up(engine, query).await,
         Route::IsSleeping => engine.sleep.is_sleeping(),
         Route::Pause => sleep::pause(engine, query).await?,
         Route::Resume => sleep::resume(engine),
         Route::IsPaused => engine.sleep.is_paused(),
-        Route::CollectiveRpc => reply::ok(&json!({ "results": [null] })),
+        Route::CollectiveRpc => sleep::collective_rpc(engine, &body),
         Route::ServerInfo => {
             reply::ok(&json!({ "vllm_config": format!("simulated, model='{}'", engine.settings.root) }))
         }

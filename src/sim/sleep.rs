@@ -1,13 +1,14 @@
-//! `/sleep`, `/wake_up`, `/is_sleeping`, and `/pause`, `/resume`, `/is_paused`.
+//! `/sleep`, `/wake_up`, `/is_sleeping`, `/collective_rpc`, and `/pause`, `/resume`, `/is_paused`.
 
 use std::sync::{Mutex, PoisonError};
 
+use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::engine::Engine;
 use super::errors::Fail;
-use super::reply;
+use super::{log, reply};
 
 /// What sleeps, and how deep.
 #[derive(Default)]
@@ -19,7 +20,12 @@ struct State {
     weights: bool,
     kv_cache: bool,
     paused: bool,
+    /// Level 2 threw the weights away, and nobody loaded them since.
+    discarded: bool,
 }
+
+/// GiB that sleep seems to free of weights (kept in host memory at level 1) and KV cache, and that stay in use.
+const FREED: (f64, f64) = (65.39, 1.85);
 
 impl Sleep {
     fn state(&self) -> State {
@@ -35,6 +41,12 @@ impl Sleep {
     /// 0: awake.
     pub(super) fn level(&self) -> u8 {
         self.state().level
+    }
+
+    /// Whether what the weights hold is noise: they were thrown away and not loaded again.
+    pub(super) fn is_noise(&self) -> bool {
+        let state = self.state();
+        state.discarded && !state.weights
     }
 
     /// `GET /is_sleeping`
@@ -74,7 +86,20 @@ pub(super) async fn sleep(engine: &Engine, query: &str) -> Result<Response, Fail
         }
     };
     stop(engine, parameter(query, "mode").unwrap_or("abort")).await?;
+    let slept = engine.sleep.state();
+    if level > 0 && slept.weights {
+        log::from("EngineCore", "WARNING", "abstract.py:382", "Executor is already sleeping.");
+    } else if level > 0 {
+        tokio::time::sleep(engine.settings.args.sleep_takes).await;
+        let (freed, used) = if engine.settings.args.enable_sleep_mode { FREED } else { (0.0, FREED.0 + FREED.1) };
+        let text = format!("Sleep mode freed {freed:.2} GiB memory, {used:.2} GiB memory is still in use.");
+        log::from("Worker", "INFO", "gpu_worker.py:326", &text);
+        let seconds = engine.settings.args.sleep_takes.as_secs_f64();
+        log::from("EngineCore", "INFO", "abstract.py:390", &format!("It took {seconds:.6} seconds to fall asleep."));
+    }
     engine.sleep.change(|state| {
+        // What was thrown away does not come back by sleeping less deep.
+        state.discarded |= level == 2 && !state.weights;
         // Level 0 only stops the scheduler; for an observer it sleeps nonetheless.
         (state.level, state.weights, state.kv_cache) = (level.max(1), true, true);
     });
@@ -82,8 +107,23 @@ pub(super) async fn sleep(engine: &Engine, query: &str) -> Result<Response, Fail
 }
 
 /// `POST /wake_up?tags=weights&tags=kv_cache`
-pub(super) fn wake_up(engine: &Engine, query: &str) -> Response {
+pub(super) async fn wake_up(engine: &Engine, query: &str) -> Response {
     let tags: Vec<&str> = parameters(query, "tags").collect();
+    let python = |tags: &[&str], open: char, close: char| {
+        let quoted: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
+        format!("{open}{}{close}", quoted.join(", "))
+    };
+    let asked = if tags.is_empty() { "None".into() } else { python(&tags, '[', ']') };
+    log::info("api_router.py:48", &format!("wake up the engine with tags: {asked}"));
+    if engine.sleep.level() > 0 {
+        tokio::time::sleep(engine.settings.args.sleep_takes).await;
+        let woken = if tags.is_empty() { python(&["weights", "kv_cache"], '{', '}') } else { asked };
+        let seconds = engine.settings.args.sleep_takes.as_secs_f64();
+        let text = format!("It took {seconds:.6} seconds to wake up tags {woken}.");
+        log::from("EngineCore", "INFO", "abstract.py:408", &text);
+    } else {
+        log::from("EngineCore", "WARNING", "abstract.py:396", "Executor is not sleeping.");
+    }
     let wakes = |tag: &str| tags.is_empty() || tags.contains(&tag);
     let state = engine.sleep.change(|state| {
         state.weights &= !wakes("weights");
@@ -97,6 +137,30 @@ pub(super) fn wake_up(engine: &Engine, query: &str) -> Response {
     }
     let status = if state.level == 0 { "awake" } else { "sleeping" };
     reply::ok(&json!({ "status": status, "tags": (!tags.is_empty()).then_some(tags) }))
+}
+
+/// `POST /collective_rpc {"method": …}`: `reload_weights` ends what level 2 left.
+pub(super) fn collective_rpc(engine: &Engine, body: &[u8]) -> Response {
+    let wrong = |why: &str| reply::detail(StatusCode::BAD_REQUEST, why);
+    let asked: Value = match serde_json::from_slice(body) {
+        Ok(asked) => asked,
+        Err(why) => return wrong(&format!("JSON decode error: {why}")),
+    };
+    if !asked.is_object() {
+        return wrong("Request body must be a JSON object");
+    }
+    let Some(method) = asked.get("method").and_then(Value::as_str) else {
+        return wrong("Missing 'method' in request body");
+    };
+    if method == "reload_weights" {
+        if engine.sleep.state().weights {
+            // There is no memory to load them to.
+            return Fail::internal("CUDA error: an illegal memory access was encountered").reply();
+        }
+        engine.sleep.change(|state| state.discarded = false);
+        log::from("Worker", "INFO", "default_loader.py:501", "Loading weights took 0.01 seconds");
+    }
+    reply::ok(&json!({ "results": [null] }))
 }
 
 /// `POST /pause?mode=abort|wait|keep`

@@ -1,10 +1,10 @@
-//! Asks an engine something: a GET that answers with a small JSON document.
+//! Asks an engine something, or tells it to do something: small requests with small answers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
@@ -38,20 +38,61 @@ impl Asker {
         Self { connector: Connector::new(None) }
     }
 
-    /// `GET path` of `engine` at `socket`.
+    /// `GET path` of `engine`.
     ///
     /// # Errors
     /// In words, when there is no whole answer within `timeout`.
-    pub(super) async fn get(
+    pub(super) async fn get(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Answer, String> {
+        let request = request(engine, path).map_err(|error| words(&error))?;
+        match self.send(engine, request, None, timeout).await? {
+            (StatusCode::OK, body) => Ok(serde_json::from_slice(&body).map_or(Answer::NotJson, Answer::Json)),
+            (status, _) => Ok(Answer::Status(status.as_u16())),
+        }
+    }
+
+    /// `GET path` of `engine`, which answers with text; `None` with another status than 200.
+    ///
+    /// # Errors
+    /// In words, when there is no whole answer within `timeout`.
+    pub(super) async fn text(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Option<Bytes>, String> {
+        let request = request(engine, path).map_err(|error| words(&error))?;
+        let (status, body) = self.send(engine, request, None, timeout).await?;
+        Ok((status == StatusCode::OK).then_some(body))
+    }
+
+    /// `POST path` of `engine`, with a JSON body or none; what it answered, whatever the status.
+    ///
+    /// # Errors
+    /// In words, when there is no whole answer within `timeout`.
+    pub(super) async fn post(
         &self,
         engine: &Engine,
-        socket: SocketAddr,
         path: &str,
+        body: Option<&Value>,
         timeout: Duration,
-    ) -> Result<Answer, String> {
-        match tokio::time::timeout(timeout, self.exchange(engine, socket, path, timeout)).await {
-            Ok(Ok((StatusCode::OK, body))) => Ok(serde_json::from_slice(&body).map_or(Answer::NotJson, Answer::Json)),
-            Ok(Ok((status, _))) => Ok(Answer::Status(status.as_u16())),
+    ) -> Result<(StatusCode, Bytes), String> {
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let build = || -> pingora::Result<RequestHeader> {
+            let mut head = request(engine, path)?;
+            head.set_method(Method::POST);
+            head.insert_header("content-type", "application/json")?;
+            head.insert_header("content-length", body.len().to_string())?;
+            Ok(head)
+        };
+        let head = build().map_err(|error| words(&error))?;
+        self.send(engine, head, Some(body).filter(|body| !body.is_empty()), timeout).await
+    }
+
+    async fn send(
+        &self,
+        engine: &Engine,
+        head: RequestHeader,
+        body: Option<Bytes>,
+        timeout: Duration,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let Some(socket) = engine.socket() else { return Err("its host name is not resolved yet".into()) };
+        match tokio::time::timeout(timeout, self.exchange(peer(engine, socket, timeout), head, body)).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(words(&error)),
             Err(_) => Err(format!("no answer within {}", humantime::format_duration(timeout))),
         }
@@ -59,16 +100,18 @@ impl Asker {
 
     async fn exchange(
         &self,
-        engine: &Engine,
-        socket: SocketAddr,
-        path: &str,
-        timeout: Duration,
+        peer: HttpPeer,
+        head: RequestHeader,
+        body: Option<Bytes>,
     ) -> pingora::Result<(StatusCode, Bytes)> {
-        let peer = peer(engine, socket, timeout);
+        let timeout = peer.options.read_timeout;
         let (mut session, _) = self.connector.get_http_session(&peer).await?;
-        session.set_read_timeout(Some(timeout));
-        session.set_write_timeout(Some(timeout));
-        session.write_request_header(Box::new(request(engine, path)?)).await?;
+        session.set_read_timeout(timeout);
+        session.set_write_timeout(timeout);
+        session.write_request_header(Box::new(head)).await?;
+        if let Some(body) = body {
+            session.write_request_body(body, true).await?;
+        }
         session.finish_request_body().await?;
         session.read_response_header().await?;
         let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |header| header.status);

@@ -1,233 +1,186 @@
-//! The life of engines: starts those of ours, watches all, stops what it started.
+//! The life of engines: starts those of ours, watches all, stops what it started, and finds again what an earlier
+//! supervisor left.
 //!
-//! Read in the order of an engine's life: `command` (what is run), `port`, `spawn` and `group` (the process),
-//! `machine` and `vitals` (what is decided), `actor` and `watcher` (who does it), `probe`, `ask`, `cards`
-//! and `resolve` (looking at an engine), `logtail` and `reason` (why it failed), `announce` and `stopping`.
+//! Read in the order of an engine's life: `opening` (what was left, what is wanted, who starts when), `yard` and `crew`
+//! (where engines are made, those of one model), `recipe`, `ranks` and `command` (what is run), `port`, `spawn`, `group`, `kin`
+//! and `reaper` (the process), `machine`, `vitals`, `backoff` and `hang` (what is decided), `actor` and `watcher` (who
+//! does it), `probe`, `ask`, `cards`, `resolve` and `progress` (looking at an engine), `logtail` and `reason` (why it
+//! failed), `control`, `orders`, `nap` and `lora` (what operators have it do), `announce` and `stopping`. `folder`,
+//! `lock`, `record`, `adopt` and `rotate` keep the state directory.
 
 mod actor;
+mod adopt;
 mod announce;
 mod ask;
+mod backoff;
 mod cards;
 mod command;
+mod control;
+mod crew;
+mod folder;
 mod group;
+mod hang;
+mod kin;
+mod known;
+mod lock;
 mod logtail;
+mod lora;
 mod machine;
+mod memory;
+mod nap;
+mod opening;
+mod orders;
 mod port;
 mod probe;
+mod progress;
+mod ranks;
+mod reaper;
 mod reason;
+mod recipe;
+mod record;
 mod resolve;
+mod rotate;
 mod spawn;
 mod stopping;
 mod vitals;
 mod watcher;
+mod yard;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::actor::{Actor, Plan};
-use self::ask::Asker;
-use self::port::Ports;
-use self::probe::Prober;
-use self::spawn::Log;
-use self::stopping::{Stopper, Stopping};
-use crate::config::{Config, EngineUrl, Engines, Gpus, Model, Spawn};
-use crate::engines::{Address, Engine, House, Pool};
-use crate::ids::{EngineId, Name};
+pub use self::control::{Command, Control, ControlError};
+use self::crew::Crew;
+pub use self::crew::CrewError;
+use self::lock::Lock;
+pub use self::opening::StartError;
+use self::stopping::{Farewell, Stopper};
+use crate::config::{Config, Engines};
+use crate::engines::House;
+use crate::ids::EngineId;
 
 /// What the supervisor is given by whoever starts it.
 #[derive(Clone, Debug)]
 pub struct Home {
-    /// Where engine logs are kept, under `logs/`.
+    /// Where engine logs and records are kept. One supervisor at a time.
     pub state_dir: PathBuf,
     /// This binary, which `command: [enginehouse, …]` means.
     pub own_exe: PathBuf,
 }
 
-/// Why no engine was started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The state directory is of no use.
-    #[error(
-        "cannot write to `{path}`: {source}; engine logs are kept there: mend its permissions, make room, or set `state_dir`"
-    )]
-    StateDir {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system has no port for an engine.
-    #[error("no free port on 127.0.0.1 for an engine of `{model}`: {source}; stop what holds so many")]
-    Port {
-        /// The model.
-        model: Name,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The house was not made from this configuration.
-    #[error("the house has no pool for model `{0}`; it must be built from the same configuration")]
-    NoPool(Name),
+impl Home {
+    /// Makes sure that the state directory can be written and that no other supervisor uses it. It is given back on drop.
+    /// Without engines of ours, now or of an earlier configuration, nothing is claimed.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy; when another gateway has it, its pid.
+    pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
+        let owns = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+        let used = owns || self.state_dir.join("engines").is_dir();
+        let lock = if used {
+            folder::writable(&self.state_dir.join("logs"))?;
+            Some(Lock::take(&self.state_dir)?)
+        } else {
+            None
+        };
+        Ok(Claim { home: self, lock })
+    }
 }
 
-/// Everybody who looks after an engine. Dropped without [`Supervisor::stop`], engines run on until the runtime ends,
-/// and are killed then.
+/// A state directory that is ours alone.
 #[derive(Debug)]
+pub struct Claim {
+    home: Home,
+    /// `None`: nothing is kept there.
+    lock: Option<Lock>,
+}
+
+/// How long what engines left behind may take to end after SIGKILL, when all is over.
+const STRAYS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Everybody who looks after an engine. Dropped without [`Supervisor::stop`] or [`Supervisor::leave`], engines run on
+/// until the runtime ends, and are killed then.
 pub struct Supervisor {
+    own: Option<Own>,
+    guests: Vec<(EngineId, JoinHandle<()>)>,
     stopper: Stopper,
-    tasks: Vec<(EngineId, JoinHandle<()>)>,
+}
+
+/// Everything about engines of ours.
+struct Own {
+    control: Control,
+    crews: Vec<Arc<Crew>>,
+    /// Ends what is not wanted any more, then starts engines in their order.
+    opening: JoinHandle<()>,
+    /// Reaps what engines left behind.
+    strays: JoinHandle<()>,
+    /// Given back when all is over.
+    lock: Lock,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("guests", &self.guests.len()).finish_non_exhaustive()
+    }
 }
 
 impl Supervisor {
-    /// Puts the engines of every model into its pool in `house`, starts those of ours and watches all. Returns at once:
-    /// how each does is told by its state. Call it on a multi-threaded tokio runtime.
+    /// Puts the engines of every model into its pool in `house`, takes over those that an earlier supervisor left, starts
+    /// the others of ours and watches all. Returns at once: how each does is told by its state. Call it on a
+    /// multi-threaded tokio runtime.
     ///
     /// # Errors
     /// When nothing could be started at all; then nothing was.
-    pub async fn start(config: &Config, house: &House, home: &Home) -> Result<Self, StartError> {
-        let logs = home.state_dir.join("logs");
-        if config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_))) {
-            writable(&logs).map_err(|(path, source)| StartError::StateDir { path, source })?;
-        }
-        let (stopper, stopping) = stopping::channel();
-        let context = Context { config, home, logs: &logs, asker: Arc::new(Asker::new()), stopping };
-        let mut ports = Ports::default();
-        let mut crews = Vec::new();
-        for model in &config.models {
-            let pool = house.pool(&model.name).ok_or_else(|| StartError::NoPool(model.name.clone()))?;
-            crews.push((pool, context.crew(model, pool, &mut ports)?));
-        }
-        let mut tasks = Vec::new();
-        for (pool, crew) in crews {
-            pool.set_engines(crew.iter().map(|member| member.engine.clone()).collect());
-            tasks.extend(crew.into_iter().map(|member| (member.engine.id.clone(), member.start())));
-        }
-        Ok(Self { stopper, tasks })
+    pub async fn start(config: &Config, house: &House, claim: Claim) -> Result<Self, StartError> {
+        opening::open(config, house, claim).await
+    }
+
+    /// The operators' side; `None` when no engine is ours.
+    #[must_use]
+    pub fn control(&self) -> Option<Control> {
+        self.own.as_ref().map(|own| own.control.clone())
     }
 
     /// Stops all engines at once: they get no more requests, attempts under way may go on for `drain`, then SIGTERM to
     /// the process group, after `stop_timeout` SIGKILL. Returns when nothing of ours is left.
     pub async fn stop(self, drain: Duration) {
-        self.stopper.stop(Instant::now() + drain);
-        for (engine, task) in self.tasks {
+        self.end(Farewell::Stop(Instant::now() + drain)).await;
+    }
+
+    /// Leaves all engines running. The next supervisor on the same state directory takes them over.
+    pub async fn leave(self) {
+        self.end(Farewell::Leave).await;
+    }
+
+    async fn end(self, farewell: Farewell) {
+        self.stopper.say(farewell);
+        let members: Vec<_> = self.own.iter().flat_map(|own| &own.crews).flat_map(|crew| crew.disband()).collect();
+        let ours = members.into_iter().map(|member| (member.engine.id.clone(), member.task));
+        for (engine, task) in ours.chain(self.guests).collect::<Vec<_>>() {
             if let Err(error) = task.await {
                 tracing::error!(%engine, %error, "whoever looked after an engine came to a bad end; the engine was killed");
             }
         }
-    }
-}
-
-/// What all engines are made from.
-struct Context<'a> {
-    config: &'a Config,
-    home: &'a Home,
-    logs: &'a Path,
-    asker: Arc<Asker>,
-    stopping: Stopping,
-}
-
-/// An engine and whoever will look after it.
-struct Member {
-    engine: Arc<Engine>,
-    keeper: Keeper,
-}
-
-enum Keeper {
-    Actor(Box<Actor>),
-    Watcher(Box<Prober>, vitals::Thresholds, Stopping),
-}
-
-impl Member {
-    fn start(self) -> JoinHandle<()> {
-        match self.keeper {
-            Keeper::Actor(actor) => tokio::spawn(actor.run()),
-            Keeper::Watcher(prober, needed, stopping) => {
-                tokio::spawn(watcher::watch(self.engine, *prober, needed, stopping))
+        let Some(own) = self.own else { return };
+        if let Farewell::Stop(_) = farewell {
+            // It may still be ending what nobody wanted.
+            let _ = own.opening.await;
+            for left in reaper::sweep_all(STRAYS_WITHIN).await {
+                tracing::error!(process = %left, "it came from an engine and survives SIGKILL");
             }
+        } else {
+            own.opening.abort();
         }
+        own.strays.abort();
+        drop(own.lock);
     }
-}
-
-impl Context<'_> {
-    /// The engines of one model, not started yet.
-    fn crew(&self, model: &Model, pool: &Arc<Pool>, ports: &mut Ports) -> Result<Vec<Member>, StartError> {
-        match &model.engines {
-            Engines::Urls(urls) => {
-                Ok(urls.iter().enumerate().map(|(replica, url)| self.guest(model, pool, replica, url)).collect())
-            }
-            Engines::Spawn(spawn) => {
-                pool.set_served_name(model.served_name.as_ref().unwrap_or(&model.name).clone());
-                (0..spawn.replicas)
-                    .map(|replica| {
-                        let port = ports.take();
-                        let port = port.map_err(|source| StartError::Port { model: model.name.clone(), source })?;
-                        Ok(self.own(model, spawn, pool, replica, port))
-                    })
-                    .collect()
-            }
-        }
-    }
-
-    /// An engine of ours.
-    fn own(&self, model: &Model, spawn: &Spawn, pool: &Arc<Pool>, replica: usize, port: u16) -> Member {
-        let id = EngineId::new(&model.name, replica);
-        let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port };
-        let address = Address { url, api_key: model.api_key.clone() };
-        let gpus = match &spawn.gpus {
-            Gpus::Listed(gpus) => Some(command::share(gpus, spawn.replicas, replica)),
-            Gpus::AsVisible | Gpus::Any(_) => None,
-        };
-        let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
-        let engine = Engine::new(id, address, Some(SocketAddr::from(([127, 0, 0, 1], port))));
-        let engine = Arc::new(match command::keep_alive(spawn) {
-            Some(time) => engine.with_keep_alive(time),
-            None => engine,
-        });
-        let prober = Prober::new(model, engine.clone(), pool.clone(), self.asker.clone(), false);
-        let plan = Plan {
-            engine: engine.clone(),
-            launch: command::launch(model, spawn, gpus, port, self.config.timeouts.drain, &self.home.own_exe),
-            log,
-            start_timeout: spawn.start_timeout,
-            stop_timeout: spawn.stop_timeout,
-            needed: Prober::thresholds(model),
-        };
-        Member { engine, keeper: Keeper::Actor(Box::new(Actor::new(plan, prober, self.stopping.clone()))) }
-    }
-
-    /// An engine that somebody else runs.
-    fn guest(&self, model: &Model, pool: &Arc<Pool>, replica: usize, url: &EngineUrl) -> Member {
-        let address = Address { url: url.clone(), api_key: model.api_key.clone() };
-        let engine = Arc::new(Engine::new(EngineId::new(&model.name, replica), address, None));
-        let prober = Prober::new(model, engine.clone(), pool.clone(), self.asker.clone(), true);
-        let keeper = Keeper::Watcher(Box::new(prober), Prober::thresholds(model), self.stopping.clone());
-        Member { engine, keeper }
-    }
-}
-
-/// Makes `folder` where it is missing and proves that files in it can be written. Only for us: prompts may be logged.
-fn writable(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| (folder.into(), error))?;
-    let path = folder.join(".writable");
-    let written = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(b"enginehouse\n"));
-    let removed = written.and_then(|()| fs::remove_file(&path));
-    removed.map_err(|error| (path, error))
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ask::{self, Asker};
 use super::cards::{self, Verdict};
+use super::hang::{Hang, Sample};
 use super::resolve;
 use super::vitals::{Probe, Thresholds};
 use crate::config::{Health, Model};
@@ -21,6 +22,9 @@ const CARDS_EVERY: Duration = Duration::from_secs(30);
 
 /// Time a question may take where the model has no health checks, which would say.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Greatest time between two looks at an engine's progress: its `/metrics` are some 50 KB.
+const PULSE_EVERY: Duration = Duration::from_secs(15);
 
 /// Time between two looks at an engine that never was ready: it is waited for.
 const EAGER_EVERY: Duration = Duration::from_millis(250);
@@ -55,6 +59,21 @@ pub(super) struct Prober {
     last: Option<Instant>,
     failing: bool,
     cards_at: Option<Instant>,
+    /// `None`: nobody asks whether it makes progress.
+    pulse: Option<Pulse>,
+}
+
+/// What is known of an engine's progress.
+struct Pulse {
+    hang: Hang,
+    every: Duration,
+    at: Option<Instant>,
+}
+
+impl Pulse {
+    fn new(limit: Duration) -> Self {
+        Self { hang: Hang::new(limit), every: (limit / 4).min(PULSE_EVERY), at: None }
+    }
 }
 
 impl Prober {
@@ -62,7 +81,12 @@ impl Prober {
     pub(super) fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, asker: Arc<Asker>, remote: bool) -> Self {
         let check = model.health.as_ref().map_or(Check::Off, |health| check(&engine, health));
         let named = model.served_name.is_some() || !remote;
-        Self { engine, pool, asker, check, remote, named, last: None, failing: false, cards_at: None }
+        Self { engine, pool, asker, check, remote, named, last: None, failing: false, cards_at: None, pulse: None }
+    }
+
+    /// The same, that also tells when an engine of ours makes no progress for `limit`.
+    pub(super) fn with_limit(self, limit: Option<Duration>) -> Self {
+        Self { pulse: limit.map(Pulse::new), ..self }
     }
 
     /// How many looks in a row change our mind about `model`'s engines.
@@ -74,9 +98,18 @@ impl Prober {
         }
     }
 
+    /// Its HTTP client.
+    pub(super) fn asker(&self) -> Arc<Asker> {
+        self.asker.clone()
+    }
+
     /// Forgets what was seen: the engine has a new process, which is looked at at once.
     pub(super) fn renew(&mut self) {
         (self.last, self.failing, self.cards_at) = (None, false, None);
+        if let Some(pulse) = &mut self.pulse {
+            pulse.hang.reset();
+            pulse.at = None;
+        }
     }
 
     /// The next look, when it is due or as soon as a request suspects the engine. `eager`: it is waited for.
@@ -127,7 +160,10 @@ impl Prober {
             Check::Impossible(why) => Probe::Misfit(why.clone()),
             Check::Asked(check, health) => match ask_health(check, health, socket).await {
                 Err(why) => Probe::Down(why),
-                Ok(()) => self.serves(socket, health.timeout).await,
+                Ok(()) => match self.serves(health.timeout).await {
+                    Probe::Up => self.progress().await,
+                    probe => probe,
+                },
             },
             Check::Off => {
                 // Up without a question, but what it serves is good to know; of ours, the first answer is waited for.
@@ -135,9 +171,9 @@ impl Prober {
                     return Probe::Up;
                 }
                 let ready = self.engine.is_ready();
-                match self.serves(socket, ASK_WITHIN).await {
-                    Probe::Up => Probe::Up,
-                    Probe::Down(why) | Probe::Misfit(why) if ready => {
+                match self.serves(ASK_WITHIN).await {
+                    Probe::Up => self.progress().await,
+                    Probe::Down(why) | Probe::Misfit(why) | Probe::Stuck(why) if ready => {
                         tracing::debug!(engine = %self.engine.id, why, "what an engine serves is not known");
                         Probe::Up
                     }
@@ -166,14 +202,30 @@ impl Prober {
         }
     }
 
+    /// Whether it makes progress with its requests; asked now and then. Engines that do not tell are believed.
+    async fn progress(&mut self) -> Probe {
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every))
+        else {
+            return Probe::Up;
+        };
+        let unanswered = self.engine.in_flight() as u64;
+        let text = self.asker.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
+        let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| sample.with_unanswered(unanswered));
+        pulse.at = Some(Instant::now());
+        match pulse.hang.observe(Instant::now(), sample) {
+            Some(hung) => Probe::Stuck(hung.to_string()),
+            None => Probe::Up,
+        }
+    }
+
     /// Whether it serves what is wanted; asked now and then.
-    async fn serves(&mut self, socket: SocketAddr, within: Duration) -> Probe {
+    async fn serves(&mut self, within: Duration) -> Probe {
         if self.cards_at.is_some_and(|at| at.elapsed() < CARDS_EVERY) {
             return Probe::Up;
         }
         let expected = self.pool.served_name();
         let others = self.pool.engines().iter().any(|other| other.id != self.engine.id && other.is_ready());
-        let verdict = match self.asker.get(&self.engine, socket, "/v1/models", within).await {
+        let verdict = match self.asker.get(&self.engine, "/v1/models", within).await {
             Ok(answer) => cards::judge(answer, expected.as_deref(), !self.named && !others),
             Err(why) => Verdict::Unclear(format!("GET /v1/models: {why}")),
         };

@@ -1,19 +1,30 @@
 //! Makes an engine's process: its own group, nothing to read, everything it says in its own log file.
 
+#![allow(dead_code)] // until wired
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::SystemTime;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::command::Launch;
 use super::group;
+use super::kin::{self, Identity, Kin, Marker, Seen};
 use super::machine::Exit;
+use super::reaper;
+
+/// How long processes that were killed may take to be gone: a driver takes its time to give back a GPU's memory.
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What one start of an engine wrote: a part of its log file.
 #[derive(Clone, Debug)]
@@ -24,26 +35,42 @@ pub(super) struct Log {
     pub(super) from: u64,
 }
 
-/// A process that leads a group of its own. Dropping it ends the whole group: an engine that nobody watches any more
-/// must not keep its GPU.
+/// A process that leads a group of its own: a child of ours, or one that a gateway before us started. Dropping it ends
+/// the whole group and all its kin: an engine that nobody watches any more must not keep its GPU.
 ///
-/// It is a [`std::process::Child`] and not tokio's, because tokio reaps at once: the group's number stays ours, and
+/// A child is a [`std::process::Child`] and not tokio's, because tokio reaps at once: the group's number stays ours, and
 /// is safe to signal, only until the leader is reaped.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
-    pid: Pid,
-    children: tokio::signal::unix::Signal,
-    reaped: bool,
+    kind: Kind,
+    leader: Identity,
+    /// Behind a lock only because signals are sent through `&self`; one task owns a process.
+    kin: Mutex<Kin>,
+    /// Swept or released: nothing is left to do when it is dropped.
+    done: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Child { child: Child, ends: tokio::signal::unix::Signal },
+    Adopted(AsyncFd<OwnedFd>),
 }
 
 impl Process {
-    /// Starts `launch`. What it writes goes to `log`, after a line that tells what was started, and which is not part
-    /// of what [`Log::from`] points at.
+    /// Starts `launch` with a marker of its own. What it writes goes to `log`, after a line that tells what was started,
+    /// and which is not part of what [`Log::from`] points at.
     ///
     /// # Errors
     /// In words for whoever reads the engine's state.
     pub(super) fn spawn(launch: &Launch, title: &str, log: &mut Log) -> Result<Self, String> {
+        Self::spawn_marked(launch, title, log, &Marker::fresh(title))
+    }
+
+    /// The same, with a marker that was recorded before.
+    ///
+    /// # Errors
+    /// In words for whoever reads the engine's state.
+    pub(super) fn spawn_marked(launch: &Launch, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
         let file = open(log, launch, title).map_err(|error| {
             format!(
                 "its log file `{}` cannot be written: {error}; make room or mend its permissions",
@@ -51,8 +78,11 @@ impl Process {
             )
         })?;
         let output = file.try_clone().and_then(|second| Ok((signal(SignalKind::child())?, second)));
-        let (children, second) = output.map_err(|error| format!("its process cannot be prepared: {error}"))?;
+        let (ends, second) = output.map_err(|error| format!("its process cannot be prepared: {error}"))?;
         let mut command = Command::new(&launch.program);
+        // vLLM's processes give themselves titles, which writes over the environment that `/proc` shows, and so over
+        // our marker, unless this is set (setproctitle's documentation).
+        command.env("SPT_NOENV", "1");
         command.args(&launch.args).envs(&launch.env).process_group(0);
         command.stdin(Stdio::null()).stdout(file).stderr(second);
         for name in &launch.unset {
@@ -61,72 +91,175 @@ impl Process {
         for (name, secret) in &launch.secrets {
             command.env(name, secret.expose());
         }
-        let mut child = command.spawn().map_err(|error| cannot(launch, &error))?;
-        match i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            Some(pid) => Ok(Self { child, pid, children, reaped: false }),
-            None => {
-                let _ = child.kill();
-                Err("its process has no usable number".to_owned())
-            }
-        }
+        command.env(kin::VARIABLE, marker.value());
+        let mut child = reaper::spawn(&mut command, marker).map_err(|error| cannot(launch, &error))?;
+        // Not reaped yet, so it is there, as a zombie at least.
+        let Some(seen) = kin::look(child.id().cast_signed()) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            reaper::forget(child.id().cast_signed());
+            return Err("its process cannot be seen under `/proc`; mount it, and without `hidepid`".to_owned());
+        };
+        let kin = Mutex::new(Kin::new(marker.clone(), Some(seen.who)));
+        Ok(Self { kind: Kind::Child { child, ends }, leader: seen.who, kin, done: false })
+    }
+
+    /// Takes over a process that a gateway before us started. Its exit code is known only if it is our child, as after
+    /// an `exec` of the gateway.
+    ///
+    /// # Errors
+    /// In words: it is gone, or cannot be watched.
+    pub(super) fn adopt(leader: Identity, marker: &Marker) -> Result<Self, String> {
+        let pid = leader.pid;
+        let descriptor = match leader.open() {
+            Ok(Some(descriptor)) => descriptor,
+            Ok(None) => return Err(format!("process {pid} is gone")),
+            Err(error) => return Err(format!("process {pid} cannot be watched: {error}")),
+        };
+        #[expect(
+            deprecated,
+            reason = "its successor is `unsafe`, for types that may lose their descriptor; this one owns it"
+        )]
+        let watched = AsyncFd::with_interest(descriptor, Interest::READABLE);
+        let watched = watched.map_err(|error| format!("process {pid} cannot be watched: {error}"))?;
+        reaper::register(pid, marker);
+        let kin = Mutex::new(Kin::new(marker.clone(), Some(leader)));
+        Ok(Self { kind: Kind::Adopted(watched), leader, kin, done: false })
     }
 
     /// Its number, and its group's.
     pub(super) fn pid(&self) -> i32 {
-        self.pid.as_raw_nonzero().get()
+        self.leader.pid
+    }
+
+    /// Its number and when it started: what a record needs to find it again.
+    pub(super) fn identity(&self) -> Identity {
+        self.leader
+    }
+
+    /// What it and its descendants are marked with.
+    pub(super) fn marker(&self) -> Marker {
+        self.kin().marker().clone()
     }
 
     /// Returns when its leader ended. Nothing is reaped, so that the group can still be signalled.
     pub(super) async fn exited(&mut self) -> Exit {
-        loop {
-            if let Some(exit) = group::ended(self.pid) {
-                return exit;
-            }
-            // Registered when it was made, so no end goes unseen between the look and this.
-            if self.children.recv().await.is_none() {
-                // The runtime is going down, and takes us with it.
-                std::future::pending::<()>().await;
+        let pid = Pid::from_raw(self.leader.pid);
+        match &mut self.kind {
+            Kind::Child { ends, .. } => loop {
+                if let Some(exit) = pid.map_or(Some(Exit::default()), group::ended) {
+                    return exit;
+                }
+                // Registered when it was made, so no end goes unseen between the look and this.
+                if ends.recv().await.is_none() {
+                    // The runtime is going down, and takes us with it.
+                    std::future::pending::<()>().await;
+                }
+            },
+            Kind::Adopted(descriptor) => {
+                if descriptor.readable().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                pid.and_then(group::ended).unwrap_or_default()
             }
         }
     }
 
-    /// Sends a signal to the whole group.
+    /// Sends a signal to the whole group. After the leader of an adopted group died, only marked processes get it.
     pub(super) fn signal(&self, signal: Signal) {
-        if !self.reaped {
-            group::signal(self.pid, signal);
+        self.remember();
+        if let Kind::Child { .. } = self.kind {
+            if !self.done {
+                group::signal(self.leader.pid, signal);
+            }
+        } else if self.leader.lives() {
+            // One by one: this leader is not ours to reap, and its number may be given away at any time.
+            self.kin().signal_group(signal);
+        } else {
+            self.kin().signal(signal);
         }
     }
 
-    /// Ends what is left of the group after its leader ended, and reaps the leader.
-    pub(super) async fn sweep(mut self) {
-        self.finish();
-        if !group::emptied(self.pid).await {
-            tracing::error!(
-                group = self.pid(),
-                "processes of an engine survive SIGKILL; they may hold its GPU and port"
-            );
-        }
+    /// Remembers all processes that came from it so far, so that they are found in the end although they left the group,
+    /// cleared their environment and lost their parent. A walk of `/proc`: some milliseconds.
+    pub(super) fn remember(&self) {
+        self.kin().remember();
     }
 
-    /// SIGKILL to the group while the leader's number is still ours, then reap the leader if it is gone.
-    fn finish(&mut self) {
-        self.signal(Signal::KILL);
-        self.reaped = self.reaped || !matches!(self.child.try_wait(), Ok(None));
+    /// Ends what is left of the group and of all kin after its leader ended, and reaps the leader. Returns who survived
+    /// SIGKILL for [`GONE_WITHIN`].
+    pub(super) async fn sweep(mut self) -> Vec<Seen> {
+        let kin = self.kin().clone();
+        let left = kin.clone().end(GONE_WITHIN).await;
+        if let Kind::Child { .. } = self.kind {
+            // For members that `/proc` hides. Not before: who dies first makes orphans that nothing tells from strangers.
+            group::signal(self.leader.pid, Signal::KILL);
+        }
+        for seen in &left {
+            let engine = kin.marker().value();
+            tracing::error!(%engine, process = %seen, "it survives SIGKILL; it may hold the engine's GPU and port");
+        }
+        self.reap();
+        let _ = tokio::task::spawn_blocking(reaper::reap_strays).await;
+        left
+    }
+
+    /// Lets it live on: neither it nor its kin is ended by us any more.
+    pub(super) fn release(mut self) -> Identity {
+        reaper::keep(self.leader.pid);
+        self.done = true;
+        self.leader
+    }
+
+    /// Its kin, as far as that may be told now: the number of an adopted group may be somebody else's once its leader is
+    /// gone.
+    fn kin(&self) -> MutexGuard<'_, Kin> {
+        let mut kin = self.kin.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(self.kind, Kind::Adopted(_)) && !self.leader.lives() {
+            kin.disown_group();
+        }
+        kin
+    }
+
+    /// Reaps the leader if it ended and is ours.
+    fn reap(&mut self) {
+        self.done = match &mut self.kind {
+            Kind::Child { child, .. } => !matches!(child.try_wait(), Ok(None)),
+            Kind::Adopted(_) => {
+                // Only a child of ours can be reaped; for others this fails.
+                let _ = Pid::from_raw(self.leader.pid).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+                true
+            }
+        };
+        if self.done {
+            reaper::forget(self.leader.pid);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.reaped {
+        if self.done {
             return;
         }
-        self.finish();
-        if !self.reaped {
-            // Just killed: it takes the system a moment, and as a zombie it would stay as long as we live.
-            let pid = self.pid;
-            let reaper = move || waitpid(Some(pid), WaitOptions::empty());
-            let _ = std::thread::Builder::new().name("reaper".into()).spawn(reaper);
+        // At once, for this may be the end of our own process, which waits for no thread.
+        self.kin().kill();
+        let pid = self.leader.pid;
+        if let Kind::Child { .. } = self.kind {
+            group::signal(pid, Signal::KILL);
         }
+        // Just killed: it takes the system a moment, and as a zombie it would stay as long as we live.
+        let mut kin = self.kin().clone();
+        let is_child = matches!(self.kind, Kind::Child { .. });
+        let finish = move || {
+            kin.end_now(GONE_WITHIN);
+            if let Some(pid) = Pid::from_raw(pid).filter(|_| is_child) {
+                let _ = waitpid(Some(pid), WaitOptions::empty());
+            }
+            reaper::forget(pid);
+            reaper::reap_strays();
+        };
+        let _ = std::thread::Builder::new().name("reaper".into()).spawn(finish);
     }
 }
 
@@ -154,3 +287,6 @@ fn cannot(launch: &Launch, error: &io::Error) -> String {
         _ => format!("`{program}` cannot be started: {error}"),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

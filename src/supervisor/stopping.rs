@@ -1,15 +1,24 @@
-//! The one signal that ends all actors, and until when attempts under way may go on.
+//! The one signal that ends all actors: what becomes of their engines, and until when attempts under way may go on.
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Tells everybody to stop.
+/// How to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// Engines are stopped; attempts under way may go on until then.
+    Stop(Instant),
+    /// Engines run on; nobody looks after them until another supervisor does.
+    Leave,
+}
+
+/// Tells everybody to end.
 #[derive(Debug)]
-pub(super) struct Stopper(watch::Sender<Option<Instant>>);
+pub(super) struct Stopper(watch::Sender<Option<Farewell>>);
 
 /// Learns of it.
 #[derive(Clone, Debug)]
-pub(super) struct Stopping(watch::Receiver<Option<Instant>>);
+pub(super) struct Stopping(watch::Receiver<Option<Farewell>>);
 
 /// Both ends.
 pub(super) fn channel() -> (Stopper, Stopping) {
@@ -18,22 +27,26 @@ pub(super) fn channel() -> (Stopper, Stopping) {
 }
 
 impl Stopper {
-    /// Asks everybody to stop; attempts under way may go on until `drain_until`.
-    pub(super) fn stop(&self, drain_until: Instant) {
-        self.0.send_replace(Some(drain_until));
+    /// Asks everybody to end.
+    pub(super) fn say(&self, farewell: Farewell) {
+        self.0.send_replace(Some(farewell));
     }
 }
 
 impl Stopping {
-    /// Returns as soon as, and whenever, a stop was asked for. Never when nobody can ask any more.
-    pub(super) async fn asked(&mut self) {
-        if self.0.wait_for(Option::is_some).await.is_err() {
-            std::future::pending::<()>().await;
+    /// Returns as soon as, and whenever, an end was asked for. Never when nobody can ask any more.
+    pub(super) async fn asked(&mut self) -> Farewell {
+        match self.0.wait_for(Option::is_some).await.map(|said| *said) {
+            Ok(Some(farewell)) => farewell,
+            _ => std::future::pending().await,
         }
     }
 
-    /// Until when attempts under way may go on; now, when nobody asked.
-    pub(super) fn drain_until(&self) -> Instant {
-        self.0.borrow().unwrap_or_else(Instant::now)
+    /// Until when attempts under way may go on, when a stop was asked for.
+    pub(super) fn drain_until(&self) -> Option<Instant> {
+        match *self.0.borrow() {
+            Some(Farewell::Stop(until)) => Some(until),
+            _ => None,
+        }
     }
 }

@@ -7,9 +7,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::ask::Asker;
+use super::crew::Crew;
+use super::orders::Goal;
+use super::port::Ports;
+use super::record::Records;
+use super::stopping::{self, Farewell, Stopper};
 use super::testing::{Stranger, health, model, spawn};
+use super::yard::Yard;
 use super::*;
 use crate::config::{Admin, EngineLogs, Gpus, Limits, Log as LogSettings, LogFormat, OnExit, Retry, Timeouts};
+use crate::config::{EngineUrl, Engines, Model, Spawn};
+use crate::engines::{Engine, Pool};
 use crate::engines::{Lease, State};
 
 /// More than anything here takes on a busy machine; a test that waits so long has failed.
@@ -56,7 +65,9 @@ impl Rig {
         let pool = Arc::new(Pool::new(model.name.clone(), model.served_name.clone()));
         let house = House::new(vec![pool.clone()]);
         let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
-        let supervisor = Supervisor::start(&config(vec![model]), &house, &home).await.expect("started");
+        let config = config(vec![model]);
+        let claim = home.claim(&config).expect("a folder of its own");
+        let supervisor = Supervisor::start(&config, &house, claim).await.expect("started");
         Self { folder, pool, supervisor }
     }
 
@@ -92,6 +103,12 @@ fn guests(strangers: &[&Stranger], interval: Duration) -> Model {
 async fn reached(engine: &Engine, word: &str) -> Arc<State> {
     let told = timeout(PATIENCE, engine.reached(|state| state.word() == word)).await;
     told.unwrap_or_else(|_| unreachable!("never {word}: {:?}", engine.state()))
+}
+
+/// Returns when the engine has a process.
+async fn runs(engine: &Engine) {
+    let runs = engine.reached(|state| state.detail().is_some_and(|text| text.starts_with("the process runs")));
+    timeout(PATIENCE, runs).await.expect("a process");
 }
 
 async fn failed(engine: &Engine) -> crate::engines::Failure {
@@ -209,6 +226,7 @@ async fn an_engine_that_is_never_ready_fails_at_its_deadline_and_is_ended() {
 async fn a_stop_waits_for_attempts_but_not_longer_than_the_drain() {
     let rig = Rig::of(shell("exec sleep 300")).await;
     let engine = rig.engine(0);
+    runs(&engine).await;
     let lease = Lease::new(engine.clone());
     let stop = tokio::spawn(rig.supervisor.stop(Duration::from_secs(3600)));
     reached(&engine, "stopping").await;
@@ -217,6 +235,7 @@ async fn a_stop_waits_for_attempts_but_not_longer_than_the_drain() {
     timeout(PATIENCE, stop).await.expect("the last lease ends the drain").expect("no panic");
 
     let rig = Rig::of(shell("exec sleep 300")).await;
+    runs(&rig.engine(0)).await;
     let _lease = Lease::new(rig.engine(0));
     let took = stopped(rig, Duration::from_millis(200)).await;
     assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(10), "{took:?}");
@@ -250,13 +269,15 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let house = House::new(vec![Arc::new(Pool::new("m".into(), None))]);
     let home = Home { state_dir: file.path().join("x"), own_exe: "/nonexistent".into() };
-    let error = Supervisor::start(&config(vec![shell("")]), &house, &home).await.expect_err("a file is no folder");
+    let error = home.claim(&config(vec![shell("")])).expect_err("a file is no folder");
     let told = error.to_string();
     assert!(told.contains("cannot write to") && told.contains("`state_dir`"), "{told}");
 
     let nowhere = Home { state_dir: Path::new("/proc/nowhere").into(), own_exe: "/nonexistent".into() };
     let guest = Model { name: "m".into(), ..guests(&[], PATIENCE) };
-    let supervisor = Supervisor::start(&config(vec![guest]), &house, &nowhere).await;
+    let config = config(vec![guest]);
+    let claim = nowhere.claim(&config).expect("nothing to claim");
+    let supervisor = Supervisor::start(&config, &house, claim).await;
     supervisor.expect("without engines of ours nothing is written").stop(Duration::ZERO).await;
 }
 
@@ -266,15 +287,24 @@ async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, Join
     let mut model = shell(script);
     model.health = Some(health(Duration::from_millis(50)));
     let spawn = spawn_of(&mut model).clone();
-    let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
     let (stopper, stopping) = stopping::channel();
-    let config = config(vec![]);
-    let context =
-        Context { config: &config, home: &home, logs: folder.path(), asker: Arc::new(Asker::new()), stopping };
+    let yard = Yard {
+        logs: folder.path().into(),
+        records: Records::of(folder.path()).expect("a folder"),
+        own_exe: "/nonexistent".into(),
+        drain: PATIENCE,
+        rotation: config(vec![]).engine_logs,
+        asker: Arc::new(Asker::new()),
+        stopping,
+        ports: std::sync::Mutex::new(Ports::within(1024..=65535)),
+    };
     let pool = Arc::new(Pool::new("m".into(), Some("m".into())));
-    let member = context.own(&model, &spawn, &pool, 0, stranger.address.port());
-    pool.set_engines(vec![member.engine.clone()]);
-    (member.engine.clone(), stopper, member.start(), folder)
+    let crew = Crew::new(model, spawn, pool);
+    let port = yard.ports.lock().expect("alone").adopt(stranger.address.port()).expect("a claim").expect("not claimed");
+    let member = yard.make(&crew, 0, None, port);
+    let line = member.line();
+    tokio::spawn(async move { line.order(Goal::Start).await });
+    (member.engine.clone(), stopper, member.task, folder)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,7 +318,7 @@ async fn a_ready_engine_that_dies_is_failed_whatever_its_port_answers() {
     let reason = failed(&engine).await.reason;
     assert!(reason.starts_with("the process died while serving (signal 9, SIGKILL)"), "{reason}");
     assert!(!engine.is_ready());
-    stopper.stop(Instant::now());
+    stopper.say(Farewell::Stop(Instant::now()));
     timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
 }
 
@@ -302,7 +332,7 @@ async fn an_engine_of_ours_goes_down_and_up_with_its_health() {
     assert_eq!(state.detail(), Some("GET /health: it answered 503"));
     stranger.set_health(200);
     reached(&engine, "ready").await;
-    stopper.stop(Instant::now());
+    stopper.say(Farewell::Stop(Instant::now()));
     timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
     assert_eq!(engine.state().word(), "stopped");
 }

@@ -9,6 +9,8 @@ pub(super) enum Probe {
     Up,
     /// It does not answer, or not as it should; says how. Counted before it is believed.
     Down(String),
+    /// It answers, but has made no progress with its requests for too long; says how long. Believed at once.
+    Stuck(String),
     /// It answers, but it is not what was configured; says what to change. Believed at once.
     Misfit(String),
 }
@@ -50,7 +52,7 @@ impl Vitals {
     /// [`State::Ready`] again: it ends an ejection.
     pub(super) fn observe(self, probe: Probe, needed: Thresholds) -> (Self, Option<State>) {
         match (self, probe) {
-            (_, Probe::Misfit(why)) => (Self::Down { successes: 0 }, Some(State::Unhealthy(why))),
+            (_, Probe::Misfit(why) | Probe::Stuck(why)) => (Self::Down { successes: 0 }, Some(State::Unhealthy(why))),
             (Self::Unknown { .. } | Self::Up { .. }, Probe::Up) => (Self::Up { failures: 0 }, Some(State::Ready)),
             (Self::Down { successes }, Probe::Up) if successes + 1 >= needed.successes => {
                 (Self::Up { failures: 0 }, Some(State::Ready))

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::announce::publish;
 use super::probe::Prober;
 use super::stopping::Stopping;
@@ -15,7 +17,7 @@ pub(super) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thres
         let eager = matches!(vitals, Vitals::Unknown { .. });
         let probe = tokio::select! {
             biased;
-            () = stopping.asked() => break,
+            _ = stopping.asked() => break,
             probe = prober.next(eager) => probe,
         };
         let (next, said) = vitals.observe(probe, needed);
@@ -24,10 +26,10 @@ pub(super) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thres
             publish(&engine, state);
         }
     }
-    publish(&engine, State::Stopping);
+    publish(&engine, State::Stopping("the gateway ends".into()));
     tokio::select! {
         () = engine.drained() => {}
-        () = tokio::time::sleep_until(stopping.drain_until()) => {}
+        () = tokio::time::sleep_until(stopping.drain_until().unwrap_or_else(Instant::now)) => {}
     }
     publish(&engine, State::Stopped);
 }

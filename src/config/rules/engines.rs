@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::super::expand::is_variable;
 use super::super::finding::Finding;
 use super::super::path::Path;
+use super::super::profiles::merged;
 use super::super::raw::{Raw, RawGpu, RawGpus, RawModel};
-use super::{listed, models};
+use super::{bundles, listed, models};
 
 /// Largest share of one GPU's memory that may be promised; the rest is the driver's and CUDA's own.
-const LARGEST_SHARE: f64 = 0.95;
+pub(super) const LARGEST_SHARE: f64 = 0.95;
 
 pub(super) fn source_or_urls(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, name, model) in models(raw) {
@@ -128,18 +129,25 @@ pub(super) fn gpus_split_evenly(raw: &Raw, out: &mut Vec<Finding>) {
     }
 }
 
+/// The share that was probably meant: percent are taken for what they are.
+pub(super) fn share_guess(share: f64) -> f64 {
+    if (1.0..=95.0).contains(&share) && share > 1.0 { share / 100.0 } else { 0.9 }
+}
+
 /// Who was promised which share of one GPU.
 type Claims<'a> = Vec<(&'a str, f64)>;
 
 pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
     let mut promised: BTreeMap<String, Claims<'_>> = BTreeMap::new();
     for (path, name, model) in models(raw) {
-        let Some(share) = model.gpu_memory else { continue };
+        let Some(share) = merged(&raw.profiles, model).gpu_memory else { continue };
         if !(share > 0.0 && share <= LARGEST_SHARE) {
-            let path = path.key("gpu_memory");
-            let guess = if (1.0..=95.0).contains(&share) && share > 1.0 { share / 100.0 } else { 0.9 };
-            let reason = format!("A share of GPU memory is more than 0 and at most {LARGEST_SHARE}.");
-            out.push(Finding::new(path, reason, format!("Write a fraction, such as {guess}.")));
+            // A profile's is told once, where it is written.
+            if model.gpu_memory.is_some() {
+                let reason = format!("A share of GPU memory is more than 0 and at most {LARGEST_SHARE}.");
+                let remedy = format!("Write a fraction, such as {}.", share_guess(share));
+                out.push(Finding::new(path.key("gpu_memory"), reason, remedy));
+            }
             continue;
         }
         for gpu in listed_gpus(model).into_iter().flatten() {
@@ -166,27 +174,32 @@ pub(super) fn gpu_shares_fit(raw: &Raw, out: &mut Vec<Finding>) {
             format!("{verb} {gpus}: {total:.2} of the memory is promised ({each}); {LARGEST_SHARE} is the most.");
         if let Some((last, _)) = claims.last() {
             let remedy = "Lower `gpu_memory` of one of them, or give them different `gpus`.";
-            out.push(Finding::new(Path::of(["models", last, "gpu_memory"]), reason, remedy));
+            let path = Path::of(["models", last]);
+            out.push(Finding::new(path.key("gpu_memory"), reason, remedy).given([path.key("profile")]));
         }
     }
 }
 
 pub(super) fn variables_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
-    for (path, _, model) in models(raw) {
-        for (name, value) in model.env.iter().flat_map(|env| env.iter()) {
-            let path = path.key("env").key(name);
+    for bundle in bundles(raw) {
+        for (name, value) in bundle.env.iter().flat_map(|env| env.iter()) {
+            let path = bundle.path.key("env").key(name);
             if !is_variable(name) {
                 let reason = format!("{name:?} cannot be the name of an environment variable.");
                 out.push(Finding::new(path, reason, "Use letters, digits and _, not beginning with a digit.").hidden());
             } else if value.0.contains('\0') {
                 let reason = "The value holds a zero byte, which no program can be given.";
                 out.push(Finding::new(path, reason, "Remove it.").hidden());
-            } else if name == "CUDA_VISIBLE_DEVICES" && model.gpus.is_some() {
+            } else if name == "CUDA_VISIBLE_DEVICES" && bundle.model.is_none() {
+                let reason = "A profile is for any number of models; all of them would be put on the same GPUs.";
+                out.push(Finding::new(path, reason, "Write `gpus` at each model."));
+            } else if name == "CUDA_VISIBLE_DEVICES" && bundle.model.is_some_and(|model| model.gpus.is_some()) {
                 let reason = "`gpus` sets CUDA_VISIBLE_DEVICES too; one of the two would be ignored.";
                 out.push(Finding::new(path, reason, format!("Keep {} and take this out.", listed(["gpus"]))));
             } else if name == "VLLM_API_KEY" {
+                let whose = if bundle.model.is_some() { "this model" } else { "each model" };
                 let reason = "The engine's key must be known to Enginehouse, or every request is refused.";
-                out.push(Finding::new(path, reason, "Write it as `api_key` of this model."));
+                out.push(Finding::new(path, reason, format!("Write it as `api_key` of {whose}.")));
             }
         }
     }

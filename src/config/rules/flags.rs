@@ -1,10 +1,12 @@
-//! Flags of engines, as written under `args`.
+//! Flags of engines, as written under `args` of models and profiles.
 
 use serde_json::Value;
 
 use super::super::finding::Finding;
-use super::super::raw::{Raw, RawGpus};
-use super::models;
+use super::super::marks::is_secret;
+use super::super::profiles::{flag_name, merged, profile_sets};
+use super::super::raw::{Raw, RawGpus, RawModel};
+use super::{bundles, models};
 
 /// Flags that are set here, or that would keep an engine from being reached, and what to write instead.
 const OURS: &[(&str, &str)] = &[
@@ -15,28 +17,22 @@ const OURS: &[(&str, &str)] = &[
     ("served-model-name", "Write it as `served_name` of this model."),
     ("api-key", "Write it as `api_key` of this model."),
     ("lora-modules", "Write the adapters under `lora` of this model."),
-    ("gpu-memory-utilization", "Write it as `gpu_memory` of this model."),
+    ("enable-lora", "Write `lora` at this model: adapters by name, or `{}` for some that are added later."),
+    ("enable-sleep-mode", "Write `sleep_mode: true` at this model."),
+    ("gpu-memory-utilization", "Write it as `gpu_memory`."),
+    ("device-memory-utilization", "Write it as `gpu_memory`."),
     ("ssl-keyfile", "Take it out: engines of ours are reached on this machine, without TLS."),
     ("ssl-certfile", "Take it out: engines of ours are reached on this machine, without TLS."),
     ("headless", "Take it out: without its HTTP server an engine cannot be reached."),
     ("grpc", "Take it out: engines are reached by HTTP."),
 ];
 
-/// How vLLM's parser sees a flag: it takes `_` for `-`, but for members of a JSON value (`compilation-config.use_x`).
-fn plain(flag: &str) -> String {
-    let flag = flag.trim_start_matches('-');
-    match flag.split_once('.') {
-        Some((flag, member)) => format!("{}.{member}", flag.replace('_', "-")),
-        None => flag.replace('_', "-"),
-    }
-}
-
 pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
-    for (path, _, model) in models(raw) {
+    for bundle in bundles(raw) {
         let mut seen: Vec<(String, &str)> = Vec::new();
-        for (flag, value) in model.args.iter().flatten() {
-            let path = path.key("args").key(flag);
-            let name = plain(flag);
+        for (flag, value) in bundle.args.into_iter().flatten() {
+            let path = bundle.path.key("args").key(flag);
+            let name = flag_name(flag);
             let legal = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
             if flag.starts_with('-') && !name.is_empty() {
                 let reason = "Flags are written without their dashes.";
@@ -46,7 +42,11 @@ pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
                 let remedy = "Write a flag's name, such as max-model-len, and its value after the colon.";
                 out.push(Finding::new(path.clone(), reason, remedy).hidden());
             }
-            if let Some(reason) = misfit(value) {
+            if value.is_null() {
+                if let Some((reason, remedy)) = idle_null(raw, bundle.model, flag) {
+                    out.push(Finding::new(path.clone(), reason, remedy).given([bundle.path.key("profile")]));
+                }
+            } else if let Some(reason) = misfit(value) {
                 let remedy = "Write a text, a number, true (`--flag`), false (`--no-flag`), a list of values or a mapping (JSON).";
                 out.push(Finding::new(path.clone(), reason, remedy));
             }
@@ -59,9 +59,24 @@ pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
     }
 }
 
+/// Why a null says nothing: it takes a flag of the profile out, and there is none.
+fn idle_null(raw: &Raw, model: Option<&RawModel>, flag: &str) -> Option<(String, String)> {
+    let nothing = "Nothing is written here";
+    match model {
+        Some(model) if profile_sets(&raw.profiles, model, flag) => None,
+        Some(RawModel { profile: Some(profile), .. }) => Some((
+            format!("{nothing}, which takes a flag of the profile out; `{profile}` does not set this one."),
+            "Write a value (`true` for a flag that takes none), or take the key out.".into(),
+        )),
+        _ => Some((
+            format!("{nothing}."),
+            "Write a value (`true` for a flag that takes none), or take the key out.".into(),
+        )),
+    }
+}
+
 fn misfit(value: &Value) -> Option<&'static str> {
     match value {
-        Value::Null => Some("Nothing is written here."),
         Value::String(text) if text.contains('\0') => {
             Some("The text holds a zero byte, which no program can be given.")
         }
@@ -75,13 +90,15 @@ fn misfit(value: &Value) -> Option<&'static str> {
 }
 
 pub(super) fn flags_of_ours_are_left_alone(raw: &Raw, out: &mut Vec<Finding>) {
-    for (path, _, model) in models(raw) {
-        for flag in model.args.iter().flat_map(|args| args.keys()) {
-            let name = plain(flag);
+    for bundle in bundles(raw) {
+        for flag in bundle.args.iter().flat_map(|args| args.keys()) {
+            let name = flag_name(flag);
             let positive = name.strip_prefix("no-").unwrap_or(&name);
             if let Some((ours, remedy)) = OURS.iter().find(|(ours, _)| *ours == positive) {
                 let reason = format!("`--{ours}` is not for `args`.");
-                out.push(Finding::new(path.key("args").key(flag), reason, *remedy));
+                let whose = if bundle.model.is_some() { "this model" } else { "each model" };
+                let remedy = remedy.replace("this model", whose);
+                out.push(Finding::new(bundle.path.key("args").key(flag), reason, remedy));
             }
         }
     }
@@ -89,14 +106,15 @@ pub(super) fn flags_of_ours_are_left_alone(raw: &Raw, out: &mut Vec<Finding>) {
 
 pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, model) in models(raw) {
-        let (Some(gpus), Some(args)) = (&model.gpus, &model.args) else { continue };
-        let get = |wanted: &str| args.iter().find(|(flag, _)| plain(flag) == wanted).map(|(_, value)| value);
-        let size = |flag: &str, short: &str| get(flag).or_else(|| get(short)).and_then(Value::as_u64).unwrap_or(1);
+        let Some(gpus) = &model.gpus else { continue };
+        let args = merged(&raw.profiles, model).args;
+        let get = |wanted: &str| args.iter().find(|(flag, _)| flag_name(flag) == wanted).map(|(_, value)| value);
+        let size = |flag: &str| get(flag).and_then(Value::as_u64).unwrap_or(1);
         // Ranks on other machines need no GPU here.
         if get("nnodes").is_some() || get("distributed-executor-backend").is_some_and(|backend| backend == "ray") {
             continue;
         }
-        let ranks = size("tensor-parallel-size", "tp").saturating_mul(size("pipeline-parallel-size", "pp"));
+        let ranks = size("tensor-parallel-size").saturating_mul(size("pipeline-parallel-size"));
         let each = match gpus {
             RawGpus::Count(count) => *count,
             RawGpus::List(gpus) => gpus.len() / model.replicas.unwrap_or(1).max(1),
@@ -106,6 +124,35 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
                 format!("Each engine has {each} of the GPUs, but tensor and pipeline parallelism need {ranks}.");
             let remedy = format!("List {ranks} GPUs for each engine, or lower the parallel sizes in `args`.");
             out.push(Finding::new(path.key("gpus"), reason, remedy));
+        }
+    }
+}
+
+/// Everybody on a machine can read the arguments of its processes.
+pub(super) fn secrets_are_no_flags(raw: &Raw, out: &mut Vec<Finding>) {
+    let reason = "A secret on a command line shows in the process list and in logs.";
+    for bundle in bundles(raw) {
+        for (flag, value) in bundle.args.into_iter().flatten() {
+            // `hf-token: true` asks for the token that is stored.
+            let ours = OURS.iter().any(|(ours, _)| *ours == flag_name(flag));
+            if is_secret(flag) && !ours && value.is_string() {
+                let variable = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
+                let remedy = format!("Write it under `env`, as {variable} if that is what the program reads.");
+                out.push(Finding::new(bundle.path.key("args").key(flag), reason, remedy).hidden());
+            }
+        }
+    }
+    for (path, _, model) in models(raw) {
+        let words = model.command.as_deref().unwrap_or_default();
+        for (at, word) in words.iter().enumerate().skip(1) {
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (word.as_str(), words.get(at + 1).map(String::as_str)),
+            };
+            if flag.starts_with("--") && is_secret(flag) && value.is_some_and(|value| !value.starts_with('-')) {
+                let remedy = "Give it through `env`, or as `api_key` if it is the key of the engine.";
+                out.push(Finding::new(path.key("command").index(at), reason, remedy).hidden());
+            }
         }
     }
 }

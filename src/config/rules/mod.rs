@@ -1,17 +1,21 @@
 //! What types cannot say, as a list of named rules; each adds what it finds.
 
 mod aliases;
+mod command;
 mod engines;
 mod flags;
 mod names;
 mod network;
 mod numbers;
+mod profiles;
 
 pub(super) use engines::gpu_text;
+use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::path::Path;
-use super::raw::{Raw, RawModel};
+use super::raw::{Named, Raw, RawModel};
+use super::units::AsWritten;
 
 /// Looks at everything, changes nothing, and tells every breach.
 type Rule = fn(&Raw, &mut Vec<Finding>);
@@ -32,8 +36,13 @@ const RULES: &[Rule] = &[
     engines::gpus_split_evenly,
     engines::gpu_shares_fit,
     engines::variables_are_legal,
+    command::placeholders_are_known,
+    command::templates_say_everything,
+    profiles::profiles_exist,
+    profiles::profiles_are_sound,
     flags::flags_are_legal,
     flags::flags_of_ours_are_left_alone,
+    flags::secrets_are_no_flags,
     flags::parallel_ranks_have_gpus,
     aliases::aliases_point_at_models,
     aliases::the_model_is_not_a_setting,
@@ -57,6 +66,35 @@ pub(super) fn breaches(raw: &Raw) -> Vec<Finding> {
 /// Every model with its path.
 fn models(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawModel)> {
     raw.models.iter().map(|(name, model)| (Path::of(["models", name]), name, model))
+}
+
+/// What a model or a profile writes about its engines: flags and environment.
+struct Bundle<'a> {
+    /// Where.
+    path: Path,
+    /// The flags.
+    args: Option<&'a Map<String, Value>>,
+    /// The environment.
+    env: Option<&'a Named<AsWritten>>,
+    /// The model; `None`: a profile, for any.
+    model: Option<&'a RawModel>,
+}
+
+/// Every model and every profile.
+fn bundles(raw: &Raw) -> impl Iterator<Item = Bundle<'_>> {
+    let profiles = raw.profiles.iter().map(|(name, profile)| Bundle {
+        path: Path::of(["profiles", name]),
+        args: Some(&profile.args),
+        env: Some(&profile.env),
+        model: None,
+    });
+    let models = models(raw).map(|(path, _, model)| Bundle {
+        path,
+        args: model.args.as_ref(),
+        env: model.env.as_ref(),
+        model: Some(model),
+    });
+    profiles.chain(models)
 }
 
 /// "a, b and c", quoted as code.

@@ -311,3 +311,84 @@ fn files_that_cannot_be_read() {
     std::fs::write(folder.path().join("bom.yaml"), "\u{feff}models: {m: {source: s}}").expect("a file");
     load(&folder.path().join("bom.yaml"), &env).expect("a byte order mark does not matter");
 }
+
+#[test]
+fn profiles_exist_and_hold_what_any_model_can_use() {
+    assert_model_faults("profile: low_memry", &[("models.m.profile", "Did you mean `low_memory`?")]);
+    assert_faults(
+        "profiles: {fast: {}}\nmodels: {m: {source: s, profile: fats}}",
+        &[("models.m.profile", "Did you mean `fast`? Profiles here: `fast`, `standard`")],
+    );
+    assert_faults(
+        "profiles:\n  p:\n    gpu_memory: 95\n    args: {--seed: 1, port: 1, dtype: , gpu_memory_utilization: 0.5}\n    \
+         env: {1A: x, CUDA_VISIBLE_DEVICES: 0, VLLM_API_KEY: k}\nmodels: {m: {source: s, profile: p}}",
+        &[
+            ("profiles.p.gpu_memory", "such as 0.95"),
+            ("profiles.p.args.--seed", "Write `seed`"),
+            ("profiles.p.args.dtype", "Nothing is written"),
+            ("profiles.p.args.gpu_memory_utilization", "as `gpu_memory`"),
+            ("profiles.p.args.port", "chooses a free port"),
+            ("profiles.p.env.1A", "environment variable"),
+            ("profiles.p.env.CUDA_VISIBLE_DEVICES", "`gpus` at each model"),
+            ("profiles.p.env.VLLM_API_KEY", "of each model"),
+        ],
+    );
+}
+
+#[test]
+fn rules_see_what_a_model_and_its_profile_come_to() {
+    assert_faults(
+        "profiles: {p: {args: {tp: 4}}}\nmodels: {m: {source: s, profile: p, gpus: [0, 1]}}",
+        &[("models.m.gpus", "need 4")],
+    );
+    assert_faults(
+        "models:\n  a: {source: s, gpus: [0], profile: high_throughput}\n  b: {source: s, gpus: [0], gpu_memory: 0.2}",
+        &[("models.b.gpu_memory", "a 0.95, b 0.2")],
+    );
+}
+
+#[test]
+fn null_takes_a_flag_of_the_profile_out_and_nothing_else() {
+    assert_model_faults("args: {seed: }", &[("models.m.args.seed", "Nothing is written here.")]);
+    assert_model_faults(
+        "profile: low_memory, args: {quantization: , seed: }",
+        &[("models.m.args.seed", "`low_memory` does not set this one")],
+    );
+}
+
+#[test]
+fn what_has_a_key_of_its_own_is_no_flag() {
+    assert_model_faults(
+        "args: {enable-lora: true, enable_sleep_mode: true, hf-token: hf_leak}",
+        &[
+            ("models.m.args.enable-lora", "Write `lora`"),
+            ("models.m.args.enable_sleep_mode", "`sleep_mode: true`"),
+            ("models.m.args.hf-token", "process list"),
+        ],
+    );
+    let found =
+        faults("models: {m: {source: s, command: [x, --api-key, leak1, --token=leak2], args: {hf-token: leak3}}}");
+    assert_eq!(found.len(), 3);
+    assert!(!found.iter().any(|fault| fault.to_string().contains("leak")), "{found:?}");
+}
+
+#[test]
+fn commands_with_placeholders_say_everything() {
+    assert_model_faults("command: [x, '{prot}']", &[("models.m.command[1]", "Did you mean `{port}`?")]);
+    assert_model_faults(
+        "command: [x, '{port}', '{gpus} {other}', '{gpu_memory}']",
+        &[
+            ("models.m.command", "has no value"),
+            ("models.m.command", "has no value"),
+            ("models.m.command[2]", "no placeholder `{other}`"),
+        ],
+    );
+    assert_model_faults(
+        "command: [x, '{source}'], lora: {}, sleep_mode: true",
+        &[
+            ("models.m.command", "on which port"),
+            ("models.m.lora", "placeholders"),
+            ("models.m.sleep_mode", "placeholders"),
+        ],
+    );
+}

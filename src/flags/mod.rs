@@ -1,0 +1,320 @@
+//! The flags of the installed vLLM: what a configuration gives its engines is held against them before anything starts.
+//!
+//! [`check`] tells the story: where the program is (`place`) → what it said the last time (`cache`) or says now (`ask`)
+//! → its flags (`help`) → what does not fit (`judge`). It blocks for as long as Python takes to import vLLM.
+
+mod ask;
+mod cache;
+mod help;
+mod judge;
+mod place;
+#[cfg(test)]
+mod testing;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::cache::Key;
+use self::help::Help;
+use crate::config::{Config, Engines, Spawn, is_template, is_vllm};
+
+/// The vLLM whose flags and behaviour this was written for.
+const TESTED: place::Version = (0, 32);
+
+/// Importing vLLM takes 10 to 30 s, several times that on a busy machine with cold disks.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How to ask.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where answers are kept; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+    /// Where programs are looked for, as in `PATH`.
+    pub path: Option<OsString>,
+    /// How long a program may take to answer.
+    pub limit: Duration,
+}
+
+impl Options {
+    /// As the environment says: answers are kept under `$XDG_CACHE_HOME/enginehouse` or `~/.cache/enginehouse`.
+    #[must_use]
+    pub fn from_env(env: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        // The XDG specification has relative paths ignored.
+        let folder = |name: &str| env(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        Self { cache: caches.map(|caches| caches.join("enginehouse")), path: env("PATH"), limit: LIMIT }
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Something could not be checked.
+    Note,
+    /// It may not work as described.
+    Warning,
+    /// The engines will not start.
+    Fault,
+}
+
+/// Something worth telling about a model's flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub grade: Grade,
+    /// The models it is about, in file order.
+    pub models: Vec<String>,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.models.join(", "), self.text)
+    }
+}
+
+/// Everything that the vLLM of each model would refuse, or that cannot be told. Blocks; never fails.
+#[must_use]
+pub fn check(config: &Config, options: &Options) -> Vec<Finding> {
+    programs(config).iter().flat_map(|program| check_program(program, config, options)).collect()
+}
+
+/// Models whose engines are started by the same command.
+struct Program<'a> {
+    command: &'a [String],
+    models: Vec<(&'a str, &'a Spawn)>,
+}
+
+/// The programs that are vLLM, with their models in file order.
+fn programs(config: &Config) -> Vec<Program<'_>> {
+    let mut programs: Vec<Program<'_>> = Vec::new();
+    for model in &config.models {
+        let Engines::Spawn(spawn) = &model.engines else { continue };
+        if !is_vllm(&spawn.command) || is_template(&spawn.command) {
+            continue;
+        }
+        let entry = (&*model.name, spawn);
+        match programs.iter_mut().find(|program| program.command == spawn.command) {
+            Some(program) => program.models.push(entry),
+            None => programs.push(Program { command: &spawn.command, models: vec![entry] }),
+        }
+    }
+    programs
+}
+
+fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> Vec<Finding> {
+    let all: Vec<String> = program.models.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (help, version) = match flags_of(program, options) {
+        Ok(known) => known,
+        Err(why) => {
+            return vec![Finding { grade: Grade::Note, models: all, text: format!("Flags are not checked: {why}.") }];
+        }
+    };
+    let mut findings: Vec<Finding> =
+        age(version.as_deref()).map(|(grade, text)| Finding { grade, models: all, text }).into_iter().collect();
+    for (name, spawn) in &program.models {
+        let mut texts = judge::judge(spawn, &help);
+        if let Some(profile) = &spawn.profile {
+            texts.iter_mut().for_each(|text| text.insert_str(0, &format!("(with profile `{profile}`) ")));
+        }
+        texts.extend(missing(spawn, config, &help, version.as_deref()));
+        let fault = |text| Finding { grade: Grade::Fault, models: vec![(*name).to_owned()], text };
+        findings.extend(texts.into_iter().map(fault));
+    }
+    findings
+}
+
+/// Programs that run others somewhere else: asking them could fetch an image or wait for a queue.
+const ELSEWHERE: &[&str] =
+    &["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "ssh", "srun", "sudo"];
+
+/// The flags of a program, and the version of vLLM.
+fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), String> {
+    let command = of.command;
+    // What the program is, its first model's environment says as well as any other's.
+    let env = of.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default();
+    let program = command.first().map_or("vllm", String::as_str);
+    let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
+    if ELSEWHERE.contains(&name) {
+        return Err(format!("`{name}` runs it somewhere else"));
+    }
+    let path = env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
+    let file = place::locate(program, path.as_deref()).ok_or_else(|| format!("`{program}` is not installed here"))?;
+    let version = place::version(&file);
+    let words = command.get(1..).unwrap_or_default();
+    let key = Key::of(&file, words, version.clone());
+    let kept = options.cache.as_deref().zip(key.as_ref()).and_then(|(folder, key)| cache::get(folder, key));
+    if let Some(help) = kept.and_then(|text| Help::parse(&text)) {
+        return Ok((help, version));
+    }
+    let mut asked = vec![file.to_string_lossy().into_owned()];
+    asked.extend_from_slice(words);
+    let text = ask::ask(&asked, &env, options.limit)?;
+    let help = Help::parse(&text).ok_or_else(|| format!("`{program}` prints no help of `vllm serve`"))?;
+    if let Some((folder, key)) = options.cache.as_deref().zip(key.as_ref()) {
+        cache::put(folder, key, &text);
+    }
+    Ok((help, version))
+}
+
+/// What is to be said about a version.
+fn age(version: Option<&str>) -> Option<(Grade, String)> {
+    let (major, minor) = TESTED;
+    // A build out of a bare checkout calls itself 0.1.dev1, whatever it is.
+    let numbers = version.filter(|text| !text.starts_with("0.1.dev")).and_then(place::numbers);
+    match numbers {
+        Some(found) if found < TESTED => Some((
+            Grade::Warning,
+            format!(
+                "vLLM {} is older than {major}.{minor}, the oldest that Enginehouse is tested with: draining at a stop \
+                 (--shutdown-timeout), sleep and changing adapters may not work as described. Install {major}.{minor} or \
+                 later.",
+                version.unwrap_or_default()
+            ),
+        )),
+        Some(_) => None,
+        None => {
+            let text = format!("The version of vLLM cannot be told; Enginehouse is tested with {major}.{minor}.");
+            Some((Grade::Note, text))
+        }
+    }
+}
+
+/// Flags that Enginehouse gives by itself and the installed vLLM does not have.
+fn missing(spawn: &Spawn, config: &Config, help: &Help, version: Option<&str>) -> Vec<String> {
+    let called = version.map_or_else(|| "vLLM".to_owned(), |version| format!("vLLM {version}"));
+    let (major, minor) = TESTED;
+    let gone = relied_on(spawn, config).into_iter().filter(|(flag, _)| help.find(flag).is_none());
+    gone.map(|(flag, why)| {
+        format!("The installed {called} has no `--{flag}`, which is given {why}. Install {major}.{minor} or later.")
+    })
+    .collect()
+}
+
+/// Flags that Enginehouse gives by itself, and why.
+fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)> {
+    let mut flags = vec![("served-model-name", "so that engines know their name")];
+    if !config.timeouts.drain.is_zero() {
+        flags.push((
+            "shutdown-timeout",
+            "so that requests in flight finish at a stop (`timeouts: { drain: 0s }` does without)",
+        ));
+    }
+    if spawn.sleep_mode {
+        flags.push(("enable-sleep-mode", "because of `sleep_mode`"));
+    }
+    if spawn.takes_lora {
+        flags.extend([("enable-lora", "because of `lora`"), ("lora-modules", "because of `lora`")]);
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::testing::{Venv, config, only_file};
+    use super::*;
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        limit: Duration,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { folder: tempfile::tempdir().expect("a folder"), limit: Duration::from_secs(60) }
+        }
+
+        fn check(&self, config: &Config) -> Vec<(Grade, String)> {
+            let options = Options { cache: Some(self.folder.path().join("c")), path: None, limit: self.limit };
+            check(config, &options).into_iter().map(|finding| (finding.grade, finding.to_string())).collect()
+        }
+    }
+
+    #[track_caller]
+    fn assert_only(found: &[(Grade, String)], grade: Grade, part: &str) {
+        assert!(found.len() == 1 && found[0].0 == grade && found[0].1.contains(part), "{part:?}: {found:?}");
+    }
+
+    #[test]
+    fn a_program_is_asked_once_until_it_changes() {
+        let (venv, bench) = (Venv::real(), Bench::new());
+        let good = venv.config("args: {max-model-len: 8192}, sleep_mode: true, lora: {}");
+        let bad = venv.config("args: {max-modle-len: 8192}");
+        assert_eq!(bench.check(&good), []);
+        let expected = "m: `max-modle-len`: there is no such flag. Did you mean `max-model-len`?";
+        assert_eq!(bench.check(&bad), [(Grade::Fault, expected.to_owned())]);
+        assert_eq!(venv.calls(), ["serve --help=all"]);
+        venv.installed("0.33.0");
+        assert_eq!(bench.check(&good), []);
+        assert_eq!(venv.calls().len(), 2);
+        fs::write(only_file(&bench.folder.path().join("c")), "garbage").expect("a file");
+        assert_eq!(bench.check(&good), []);
+        assert_eq!(bench.check(&good), []);
+        assert_eq!(venv.calls().len(), 3, "a broken answer is asked for again and replaced");
+    }
+
+    #[test]
+    fn models_of_one_command_ask_once_and_are_told_apart() {
+        let (venv, bench) = (Venv::real(), Bench::new());
+        let program = venv.program();
+        let config = config(&format!(
+            "models:\n  a: {{source: s, command: [{program:?}, serve], profile: low_memory, args: {{dtype: int}}}}\n  \
+             b: {{source: s, command: [{program:?}, serve], args: {{swap-space: 4}}}}\n  \
+             c: {{source: s, command: [enginehouse, sim], args: {{x: 1}}}}\n  d: {{urls: ['http://h:1']}}\n  \
+             e: {{source: s, command: [docker, run, vllm/vllm-openai], args: {{x: 1}}}}\n"
+        ));
+        let found = bench.check(&config);
+        let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
+        assert!(texts[0].starts_with("a: (with profile `low_memory`) `dtype` cannot be `int`"), "{texts:?}");
+        assert!(texts[1].starts_with("b: `swap-space`: vLLM dropped this flag."), "{texts:?}");
+        assert_eq!(texts[2..], ["e: Flags are not checked: `docker` runs it somewhere else."]);
+        assert_eq!(venv.calls().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_a_note() {
+        let bench = Bench::new();
+        let gone = config("models: {m: {source: s}}");
+        assert_only(&bench.check(&gone), Grade::Note, "`vllm` is not installed here");
+        let garbage = Venv::new("echo hello");
+        assert_only(&bench.check(&garbage.config("")), Grade::Note, "prints no help of `vllm serve`");
+        assert_only(&bench.check(&garbage.config("")), Grade::Note, "prints no help");
+        assert_eq!(garbage.calls().len(), 2, "nothing is kept of it");
+        let broken = Venv::new("echo 'ImportError: libcuda' >&2; exit 1");
+        assert_only(&bench.check(&broken.config("")), Grade::Note, "ImportError: libcuda");
+        let slow = Venv::new("mkfifo on; read x < on");
+        let bench = Bench { limit: Duration::from_millis(200), ..bench };
+        assert_only(&bench.check(&slow.config("")), Grade::Note, "longer than 0.2 s");
+    }
+
+    #[test]
+    fn an_old_vllm_is_told_with_what_it_lacks() {
+        let (venv, bench) = (Venv::new("grep -v shutdown-timeout help.txt"), Bench::new());
+        venv.installed("0.9.1");
+        let found = bench.check(&venv.config(""));
+        assert_eq!(found.iter().map(|(grade, _)| *grade).collect::<Vec<_>>(), [Grade::Warning, Grade::Fault]);
+        assert!(found[0].1.contains("vLLM 0.9.1 is older than 0.32"), "{found:?}");
+        assert!(found[1].1.contains("The installed vLLM 0.9.1 has no `--shutdown-timeout`"), "{found:?}");
+        let grade = |version| age(version).map(|(grade, _)| grade);
+        assert_eq!((grade(Some("0.32.0+cpu")), grade(Some("1.0"))), (None, None));
+        for unknown in [None, Some("dev"), Some("0.1.dev1+gabc")] {
+            assert_eq!(grade(unknown), Some(Grade::Note), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_kept_where_the_system_says() {
+        let of = |set: &[(&str, &str)]| {
+            let value = |name: &str| set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).into());
+            Options::from_env(&value).cache
+        };
+        assert_eq!(of(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), Some("/c/enginehouse".into()));
+        assert_eq!(of(&[("XDG_CACHE_HOME", "c"), ("HOME", "/h")]), Some("/h/.cache/enginehouse".into()));
+        assert_eq!(of(&[]), None);
+    }
+}

@@ -1,0 +1,295 @@
+//! Opens a house: finds what an earlier supervisor left, takes over what fits, ends what does not, starts the rest in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::adopt::{self, Verdict, Wanted};
+use super::announce::publish;
+use super::ask::Asker;
+use super::control::Control;
+use super::crew::Crew;
+use super::folder::FolderError;
+use super::lock::{Lock, LockError};
+use super::orders::Goal;
+use super::port::{PortError, Ports};
+use super::probe::Prober;
+use super::record::{Record, Records};
+use super::spawn::Process;
+use super::stopping::{self, Stopping};
+use super::yard::{Line, Yard};
+use super::{Claim, Home, Own, Supervisor, reaper, watcher};
+use crate::config::{Config, EngineUrl, Engines, Gpus, Model};
+use crate::engines::{Address, Engine, House, Pool, State};
+use crate::ids::{EngineId, Name};
+
+/// How long an engine that nobody wants any more may take to end. Its requests went with the gateway that had them.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why no engine was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory is of no use.
+    #[error("{0}; engine logs and records are kept there")]
+    StateDir(String),
+    /// Another gateway uses the state directory.
+    #[error("{0}")]
+    Locked(String),
+    /// There is no port for an engine.
+    #[error("an engine of `{model}` has no port: {why}")]
+    Port {
+        /// The model.
+        model: Name,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// There are no GPUs for an engine.
+    #[error("{0}")]
+    Place(String),
+    /// The house was not made from this configuration.
+    #[error("the house has no pool for model `{0}`; it must be built from the same configuration")]
+    NoPool(Name),
+}
+
+impl From<FolderError> for StartError {
+    fn from(error: FolderError) -> Self {
+        Self::StateDir(error.to_string())
+    }
+}
+
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Folder(error) => error.into(),
+            other => Self::Locked(other.to_string()),
+        }
+    }
+}
+
+/// What an earlier supervisor left.
+#[derive(Default)]
+struct Left {
+    /// To be taken over, by model and replica.
+    fit: HashMap<(String, usize), (Record, Process)>,
+    /// To be ended, with the reason.
+    unfit: Vec<(Record, String)>,
+}
+
+/// See [`Supervisor::start`].
+pub(super) async fn open(config: &Config, house: &House, claim: Claim) -> Result<Supervisor, StartError> {
+    let (stopper, stopping) = stopping::channel();
+    let asker = Arc::new(Asker::new());
+    let own = match claim.lock {
+        Some(lock) => Some(own(config, house, &claim.home, lock, &asker, &stopping).await?),
+        None => None,
+    };
+    let mut guests = Vec::new();
+    for model in &config.models {
+        if let Engines::Urls(urls) = &model.engines {
+            guests.extend(watch(model, pool_of(house, model)?, urls, &asker, &stopping));
+        }
+    }
+    Ok(Supervisor { own, guests, stopper })
+}
+
+fn pool_of<'a>(house: &'a House, model: &Model) -> Result<&'a Arc<Pool>, StartError> {
+    house.pool(&model.name).ok_or_else(|| StartError::NoPool(model.name.clone()))
+}
+
+/// Everything about engines of ours.
+async fn own(
+    config: &Config,
+    house: &House,
+    home: &Home,
+    lock: Lock,
+    asker: &Arc<Asker>,
+    stopping: &Stopping,
+) -> Result<Own, StartError> {
+    if let Err(error) = reaper::become_subreaper() {
+        tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
+    }
+    let records = Records::of(&home.state_dir)?;
+    let found = records.load()?;
+    let yard = Arc::new(Yard {
+        logs: home.state_dir.join("logs"),
+        records,
+        own_exe: home.own_exe.clone(),
+        drain: config.timeouts.drain,
+        rotation: config.engine_logs,
+        asker: asker.clone(),
+        stopping: stopping.clone(),
+        ports: Mutex::new(Ports::within(config.ports.clone())),
+    });
+    let mut crews = Vec::new();
+    for model in &config.models {
+        if let Engines::Spawn(spawn) = &model.engines {
+            let pool = pool_of(house, model)?;
+            pool.set_served_name(model.served_name.as_ref().unwrap_or(&model.name).clone());
+            crews.push(Arc::new(Crew::new(model.clone(), spawn.clone(), pool.clone())));
+        }
+    }
+    let left = sort(&yard, &crews, found).await;
+    let groups = man(&yard, &crews, left.fit)?;
+    let opening = tokio::spawn({
+        let yard = yard.clone();
+        async move {
+            clear(&yard, left.unfit).await;
+            start(groups).await;
+        }
+    });
+    let strays = tokio::spawn(async {
+        if let Err(error) = reaper::run().await {
+            tracing::warn!(%error, "orphans of engines are reaped at the end only");
+        }
+    });
+    Ok(Own { control: Control::new(config, yard, crews.clone()), crews, opening, strays, lock })
+}
+
+/// Tells what fits the configuration from what does not.
+async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
+    let mut left = Left::default();
+    for record in found {
+        let crew = crews.iter().find(|crew| *crew.model.name == *record.model && record.replica < crew.spawn.replicas);
+        let gpus = Some(record.gpus.clone()).filter(|gpus| !gpus.is_empty());
+        let wanted = crew.map(|crew| {
+            let spec = yard.recipe(crew, record.replica, gpus, record.port).fingerprint();
+            // Where any will do, those it has are wanted.
+            let gpus = match &crew.spawn.gpus {
+                Gpus::Any(count) if *count == record.gpus.len() => record.gpus.clone(),
+                Gpus::Any(_) | Gpus::AsVisible => vec![],
+                Gpus::Listed(_) => crew.listed(record.replica).unwrap_or_default(),
+            };
+            (spec, gpus)
+        });
+        let looked = record.clone();
+        let judged = tokio::task::spawn_blocking(move || {
+            let wanted = wanted.as_ref().map(|(spec, gpus)| Wanted { spec, gpus: Some(gpus) });
+            adopt::judge(&looked, &adopt::facts(&looked), wanted.as_ref())
+        })
+        .await;
+        match judged {
+            Ok(Verdict::Adopt(leader)) => match Process::adopt(leader, &record.marker()) {
+                Ok(process) => {
+                    left.fit.insert((record.model.clone(), record.replica), (record, process));
+                }
+                // It ended just now.
+                Err(why) => left.unfit.push((record, why)),
+            },
+            Ok(Verdict::Misfit(why)) => left.unfit.push((record, why)),
+            Ok(Verdict::Dead { .. }) => left.unfit.push((record, "its first process is gone".into())),
+            Err(error) => left.unfit.push((record, error.to_string())),
+        }
+    }
+    left
+}
+
+/// Engines that are started together, by priority; those without one come last.
+type Groups = BTreeMap<(bool, u32), Vec<Line>>;
+
+/// Makes the engines of all crews: those that were left are taken over at once, the others wait for their group's turn.
+fn man(
+    yard: &Yard,
+    crews: &[Arc<Crew>],
+    mut fit: HashMap<(String, usize), (Record, Process)>,
+) -> Result<Groups, StartError> {
+    // Everything that can fail comes first: nothing is taken over or started by a start that fails.
+    let mut adopted = Vec::new();
+    let mut fresh = Vec::new();
+    for crew in crews {
+        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
+        for replica in 0..crew.spawn.replicas {
+            if let Some((record, process)) = fit.remove(&(crew.model.name.to_string(), replica)) {
+                if let Some(port) = yard.port_of(&record).map_err(port_error)? {
+                    adopted.push((crew, record, port, process));
+                    continue;
+                }
+                let why = format!("another gateway claims the port {} of {}", record.port, record.engine);
+                release_all(adopted.into_iter().map(|(.., process)| process).chain([process]));
+                return Err(StartError::Port { model: crew.model.name.clone(), why });
+            }
+            fresh.push((crew, replica));
+        }
+    }
+    let mut made = Vec::new();
+    for (crew, replica) in fresh {
+        let placed = yard.place(crew, replica).map_err(StartError::Place);
+        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
+        match placed.and_then(|gpus| Ok((gpus, yard.port().map_err(port_error)?))) {
+            Ok((gpus, port)) => made.push((crew, replica, gpus, port)),
+            Err(error) => {
+                release_all(adopted.into_iter().map(|(.., process)| process));
+                return Err(error);
+            }
+        }
+    }
+    for (crew, record, port, process) in adopted {
+        crew.learn_adapters(&record);
+        crew.add(yard.adopt(crew, record, port, process));
+    }
+    let mut groups = Groups::new();
+    for (crew, replica, gpus, port) in made {
+        let member = yard.make(crew, replica, gpus, port);
+        let priority = crew.spawn.priority;
+        groups.entry((priority.is_none(), priority.unwrap_or_default())).or_default().push(member.line());
+        crew.add(member);
+    }
+    for crew in crews {
+        crew.pool.set_adapters(crew.adapters.load().keys().cloned().collect());
+    }
+    Ok(groups)
+}
+
+/// A start that fails leaves what runs as it is, for the next one.
+fn release_all(processes: impl Iterator<Item = Process>) {
+    for process in processes {
+        process.release();
+    }
+}
+
+/// Ends what an earlier supervisor left and nobody wants any more, before anything new needs its memory.
+async fn clear(yard: &Yard, unfit: Vec<(Record, String)>) {
+    let ended = unfit.into_iter().map(|(record, why)| async move {
+        let engine = &record.engine;
+        let pid = record.process.as_ref().map(|process| process.pid);
+        tracing::info!(%engine, pid, why, "an engine that an earlier gateway left is ended");
+        for survivor in adopt::end(&yard.records, &record, END_WITHIN).await {
+            tracing::error!(%engine, process = %survivor, "it survives SIGKILL; it may hold a GPU and a port");
+        }
+    });
+    futures::future::join_all(ended).await;
+}
+
+/// Starts one group after the other: the next one when all of the one before are ready or have failed.
+async fn start(groups: Groups) {
+    let many = groups.len() > 1;
+    for ((_, priority), lines) in &groups {
+        for line in groups.range((false, *priority + 1)..).flat_map(|(_, lines)| lines).filter(|_| many) {
+            publish(&line.engine, State::Starting(format!("it waits for engines of priority {priority}")));
+        }
+        futures::future::join_all(lines.iter().map(|line| line.order(Goal::Start))).await;
+    }
+}
+
+/// Watches engines that somebody else runs.
+fn watch(
+    model: &Model,
+    pool: &Arc<Pool>,
+    urls: &[EngineUrl],
+    asker: &Arc<Asker>,
+    stopping: &Stopping,
+) -> Vec<(EngineId, JoinHandle<()>)> {
+    let guest = |(replica, url): (usize, &EngineUrl)| {
+        let address = Address { url: url.clone(), api_key: model.api_key.clone() };
+        Arc::new(Engine::new(EngineId::new(&model.name, replica), address, None))
+    };
+    let engines: Vec<_> = urls.iter().enumerate().map(guest).collect();
+    pool.set_engines(engines.clone());
+    let watched = engines.into_iter().map(|engine| {
+        let prober = Prober::new(model, engine.clone(), pool.clone(), asker.clone(), true);
+        let watch = watcher::watch(engine.clone(), prober, Prober::thresholds(model), stopping.clone());
+        (engine.id.clone(), tokio::spawn(watch))
+    });
+    watched.collect()
+}
