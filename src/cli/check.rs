@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use super::{flag_report, gpus, needs};
 use crate::config::{self, Config, Gpus};
+use crate::ids::EngineId;
 use crate::inventory::Inventory;
-use crate::placement::{self, Assignment, Demand};
+use crate::placement::{self, Assignment, Demand, Held};
+use crate::{app, supervisor};
 
 /// Prints what would run where and succeeds, or prints every fault to standard error and fails.
 #[must_use]
@@ -32,6 +34,7 @@ fn report(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
+    let mut flags_fit = true;
     let faults = match config::load(file, env) {
         Ok(config) => {
             // A reader that went away (`| head`) is no failure of the check.
@@ -40,16 +43,13 @@ fn report(
             for text in [section.text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
                 let _ = write!(out, "\n{text}");
             }
-            let flags = flag_report::print(&config, out, err);
-            if section.faults.is_empty() && !flags {
-                return ExitCode::FAILURE;
-            }
+            flags_fit = flag_report::print(&config, out, err);
             section.faults
         }
         Err(faults) => faults.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
     if faults.is_empty() {
-        return ExitCode::SUCCESS;
+        return if flags_fit { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let plural = if faults.len() == 1 { "fault" } else { "faults" };
     let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), faults.len(), faults.join("\n\n"));
@@ -71,7 +71,15 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
         text = format!("GPUs were not checked on this machine: {why}\n");
         demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
     }
-    match placement::place(&inventory, &demands, &[]) {
+    // What engines of this house hold, should it run now, is what they are to have, and no stranger's.
+    let running = Held {
+        engine: EngineId::new("", 0),
+        model: "".into(),
+        gpus: vec![],
+        share: 0.0,
+        pids: supervisor::processes(&app::state_dir(config)),
+    };
+    match placement::place(&inventory, &demands, &[running]) {
         Ok(assigned) => {
             if inventory.known {
                 text = placement::table(&assigned);
@@ -122,6 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn without_a_driver_what_holds_on_any_machine_is_checked_and_the_rest_is_said_not_to_be() {
+        let model = |name: &str, share: f64| format!("  {name}: {{source: s, gpus: [0, 7], gpu_memory: {share}}}\n");
+        let (code, out, err) = check(&format!("models:\n{}  n: {{source: s, gpus: 2}}\n", model("m", 0.9)));
+        assert_eq!((code, err.as_str()), (ExitCode::SUCCESS, ""));
+        assert!(out.contains("\nGPUs were not checked on this machine: no driver\n"), "{out}");
+        let (code, out, err) = check("models: {m: {source: s, gpus: [0]}, n: {source: s, gpus: [0]}}");
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(out.contains("not checked"), "{out}");
+        assert!(err.contains("GPU 0: model m takes 0.92, model n asks 0.92; together 1.84, 0.95 is the most"), "{err}");
+        let (_, out, _) = check("models: {m: {source: s}}");
+        assert!(!out.contains("GPUs were"), "nobody asked for a GPU: {out}");
+    }
+
+    #[test]
     fn flags_that_the_installed_vllm_does_not_know_fail() {
         let folder = tempfile::tempdir().expect("a folder");
         let vllm = folder.path().join("vllm");
@@ -135,19 +157,5 @@ mod tests {
         assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
         let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
         assert_eq!(code, ExitCode::SUCCESS);
-    }
-
-    #[test]
-    fn without_a_driver_what_holds_on_any_machine_is_checked_and_the_rest_is_said_not_to_be() {
-        let model = |name: &str, share: f64| format!("  {name}: {{source: s, gpus: [0, 7], gpu_memory: {share}}}\n");
-        let (code, out, err) = check(&format!("models:\n{}  n: {{source: s, gpus: 2}}\n", model("m", 0.9)));
-        assert_eq!((code, err.as_str()), (ExitCode::SUCCESS, ""));
-        assert!(out.ends_with("\nGPUs were not checked on this machine: no driver\n"), "{out}");
-        let (code, out, err) = check("models: {m: {source: s, gpus: [0]}, n: {source: s, gpus: [0]}}");
-        assert_eq!(code, ExitCode::FAILURE);
-        assert!(out.contains("not checked"), "{out}");
-        assert!(err.contains("GPU 0: model m takes 0.92, model n asks 0.92; together 1.84, 0.95 is the most"), "{err}");
-        let (_, out, _) = check("models: {m: {source: s}}");
-        assert!(!out.contains("checked"), "nobody asked for a GPU: {out}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Assignment, Conflict, Demand};
+use super::{Conflict, Demand};
 use crate::config::Gpus;
 
 const TENSOR: &[&str] = &["tensor-parallel-size", "tp"];
@@ -64,10 +64,11 @@ fn size(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// What `--tensor-parallel-size` is to be; `None`: it is not to be given, being said already, 1 or none of ours.
+/// What `--tensor-parallel-size` of an engine with `count` GPUs is to be; `None`: it is not to be given, being said
+/// already, 1 or none of ours.
 #[must_use]
-pub fn tensor_parallel_size(assignment: &Assignment, args: &Map<String, Value>) -> Option<u64> {
-    let count = assignment.gpus.as_ref()?.len() as u64;
+pub fn tensor_parallel_size(count: usize, args: &Map<String, Value>) -> Option<u64> {
+    let count = count as u64;
     let ranks = Ranks::of(args)?;
     (ranks.tensor.is_none() && count.is_multiple_of(ranks.others))
         .then_some(count / ranks.others)
@@ -103,7 +104,6 @@ pub(super) fn misfit(demand: &Demand) -> Option<Conflict> {
 mod tests {
     use serde_json::json;
 
-    use super::super::Place;
     use super::*;
 
     fn args(of: &Value) -> Map<String, Value> {
@@ -112,11 +112,7 @@ mod tests {
 
     #[test]
     fn tensor_parallelism_follows_from_the_gpus_unless_it_is_said() {
-        let size = |count: usize, of: Value| {
-            let gpus = Some(vec![Place::default(); count]);
-            let engine = crate::ids::EngineId::new("m", 0);
-            tensor_parallel_size(&Assignment { engine, gpus, share: 0.9 }, &args(&of))
-        };
+        let size = |count: usize, of: Value| tensor_parallel_size(count, &args(&of));
         assert_eq!(size(4, json!({})), Some(4));
         assert_eq!(size(1, json!({})), None);
         assert_eq!(size(0, json!({})), None);
@@ -128,8 +124,6 @@ mod tests {
         assert_eq!(size(4, json!({ "pp": 3 })), None);
         assert_eq!(size(4, json!({ "nnodes": 2 })), None);
         assert_eq!(size(4, json!({ "distributed-executor-backend": "ray" })), None);
-        let visible = Assignment { engine: crate::ids::EngineId::new("m", 0), gpus: None, share: 0.9 };
-        assert_eq!(tensor_parallel_size(&visible, &Map::new()), None);
     }
 
     #[test]

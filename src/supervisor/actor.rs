@@ -51,8 +51,10 @@ pub(super) struct Plan {
     pub(super) record: Keeper,
     /// Its port, held for as long as it may be started again.
     pub(super) port: Held,
-    /// Where GPUs are found for it; `None` once it has them.
-    pub(super) yard: Option<Arc<Yard>>,
+    /// Where GPUs are found for it.
+    pub(super) yard: Arc<Yard>,
+    /// Whether it has none yet and wants some.
+    pub(super) wanting: bool,
     /// The memory of its GPUs.
     pub(super) memory: Memory,
     /// When it is started again.
@@ -331,7 +333,7 @@ impl Actor {
         // Written down before: if we are killed right after the spawn, the next one finds the process by its marker.
         let marker = Marker::fresh(engine.id.as_str());
         record.update(|record| *record = recipe.record(&marker, &log.path)).await;
-        match Process::spawn_marked(&launch, engine.id.as_str(), log, &marker) {
+        match Process::spawn(&launch, engine.id.as_str(), log, &marker) {
             Ok(process) => {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
@@ -350,13 +352,14 @@ impl Actor {
         }
     }
 
-    /// Makes sure that it has GPUs, if it wants any.
+    /// Makes sure that it has GPUs, if it wants any, and that none of them fell off the bus.
     async fn find_gpus(&mut self) -> Result<(), String> {
-        let Plan { yard, engine, recipe, memory, .. } = &mut self.plan;
-        if let Some(found) = yard {
-            found.find(engine, recipe).await?;
+        let Plan { yard, wanting, engine, recipe, memory, .. } = &mut self.plan;
+        if *wanting || memory.lost() {
+            *wanting = true;
+            yard.find(engine, recipe).await?;
             memory.set_gpus(recipe.gpus.clone().unwrap_or_default());
-            *yard = None;
+            *wanting = false;
         }
         Ok(())
     }

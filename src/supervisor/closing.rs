@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
 use super::adopt;
+use super::kin::Kin;
 use super::lock::Lock;
 use super::record::Records;
+use super::spawn::watched;
 
 /// What was ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,18 @@ pub async fn close(state_dir: &Path, patience: Duration, stop_timeout: Duration)
     Ok(closed)
 }
 
+/// The numbers of all processes of engines that gateways started with `state_dir` and that live. Blocks for some
+/// milliseconds; empty where there are none or they cannot be told.
+#[must_use]
+pub fn processes(state_dir: &Path) -> Vec<u32> {
+    if !state_dir.join("engines").is_dir() {
+        return vec![];
+    }
+    let records = Records::of(state_dir).ok().and_then(|records| records.peek().ok()).unwrap_or_default();
+    let kin = records.iter().flat_map(|record| Kin::new(record.marker(), None).find());
+    kin.map(|seen| seen.who.pid.cast_unsigned()).collect()
+}
+
 async fn end_gateway(state_dir: &Path, holder: Option<i32>, patience: Duration) -> Result<i32, CloseError> {
     let out_of_reach = |why: &str| CloseError::Gateway { path: state_dir.to_owned(), why: why.to_owned() };
     let pid = holder.ok_or_else(|| out_of_reach("it did not write down its pid"))?;
@@ -85,7 +98,7 @@ async fn end_gateway(state_dir: &Path, holder: Option<i32>, patience: Duration) 
     }
     pidfd_send_signal(&handle, Signal::TERM)
         .map_err(|error| out_of_reach(&format!("pid {pid} may not be signalled: {error}")))?;
-    let handle = AsyncFd::register(handle).map_err(|error| out_of_reach(&error.to_string()))?;
+    let handle = watched(handle).map_err(|error| out_of_reach(&error.to_string()))?;
     match timeout(patience, handle.readable()).await {
         Ok(_) => Ok(pid),
         Err(_) => Err(CloseError::Slow { path: state_dir.to_owned(), pid, patience }),

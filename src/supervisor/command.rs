@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
+use crate::placement;
 use crate::secret::Secret;
 
 /// The program name that means this very binary.
@@ -204,8 +205,8 @@ fn ours(args: &mut Vec<String>, spawn: &Spawn, given: &Given<'_>, place: &Place,
     if let Some(part) = spawn.gpu_memory.filter(|_| !given.has(&["gpu-memory-utilization"])) {
         push(args, "gpu-memory-utilization", part.to_string());
     }
-    if place.count > 1 && !given.has(PARALLEL) {
-        push(args, "tensor-parallel-size", place.count.to_string());
+    if let Some(size) = placement::tensor_parallel_size(place.count, &spawn.args) {
+        push(args, "tensor-parallel-size", size.to_string());
     }
     if is_vllm(&spawn.command) && !drain.is_zero() && !given.has(&["shutdown-timeout"]) {
         // Without it a SIGTERM aborts the streams in flight, and vLLM may hang with them.
@@ -231,10 +232,6 @@ fn ours(args: &mut Vec<String>, spawn: &Spawn, given: &Given<'_>, place: &Place,
         push(args, "max-cpu-loras", count.to_string());
     }
 }
-
-/// Flags of vLLM that say how its GPUs are shared out.
-const PARALLEL: &[&str] =
-    &["tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "data-parallel-size-local"];
 
 /// What the user gave, by flag name as vLLM's help spells it.
 struct Given<'a>(Vec<(String, &'a Value)>);

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::spawn::Process;
 use crate::ids::EngineId;
-use crate::inventory::{Inventory, Memories, Monitor, freed, gib};
+use crate::inventory::{Inventory, Memories, Monitor, find, freed, gib, units};
 
 /// How long a driver may take to give memory back; it is told then that it did not, and life goes on.
 const FREED_WITHIN: Duration = Duration::from_secs(10);
@@ -40,6 +40,13 @@ impl Memory {
     /// It was given these.
     pub(super) fn set_gpus(&mut self, gpus: Vec<String>) {
         self.gpus = gpus;
+    }
+
+    /// Whether a GPU of it fell off the bus: then it must have others.
+    pub(super) fn lost(&self) -> bool {
+        let now = self.monitor.latest();
+        let units = units(&now);
+        now.known && self.gpus.iter().any(|gpu| find(&units, gpu).is_ok_and(|unit| unit.gpu.lost))
     }
 
     /// Notes what others hold, now that the engine is about to start.

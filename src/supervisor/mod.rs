@@ -59,7 +59,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use self::closing::{CloseError, Closed, close};
+pub use self::closing::{CloseError, Closed, close, processes};
 pub use self::control::{Command, Control, ControlError};
 use self::crew::Crew;
 pub use self::crew::CrewError;

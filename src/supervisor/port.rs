@@ -51,8 +51,6 @@ pub(super) struct Ports {
     next: u16,
     /// One for every port that is held.
     held: Arc<()>,
-    /// Those that [`Ports::take`] gave.
-    taken: Vec<Held>,
 }
 
 impl Ports {
@@ -99,17 +97,6 @@ impl Ports {
         let mut held = Held { port, _claim: claim, socket: None, _count: self.held.clone() };
         held.renew();
         Ok(Some(held))
-    }
-
-    /// A port that stays held as long as this value.
-    ///
-    /// # Errors
-    /// When the system has none.
-    pub(super) fn take(&mut self) -> io::Result<u16> {
-        let held = self.hold().map_err(io::Error::other)?;
-        let port = held.port();
-        self.taken.push(held);
-        Ok(port)
     }
 }
 
@@ -193,7 +180,8 @@ mod tests {
     #[test]
     fn no_port_is_given_twice() {
         let mut ports = Ports::default();
-        let given: BTreeSet<u16> = (0..200).map(|_| ports.take().expect("a free port")).collect();
+        let held: Vec<Held> = (0..200).map(|_| ports.hold().expect("a free port")).collect();
+        let given: BTreeSet<u16> = held.iter().map(Held::port).collect();
         assert_eq!(given.len(), 200);
     }
 

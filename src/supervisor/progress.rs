@@ -68,11 +68,6 @@ impl Progress {
         Self { phase, percent: None, parts: None, outcome: None }
     }
 
-    /// How much of the phase is done, from 0 to 1, where that is known.
-    pub(super) fn fraction(&self) -> Option<f64> {
-        self.percent.map(|percent| f64::from(percent) / 100.0)
-    }
-
     /// Whether it is further than `other`. Several workers say the same at different times; a second bar of the same
     /// phase (another set of graphs, a draft model) stays behind the first.
     fn is_past(&self, other: &Self) -> bool {
@@ -462,13 +457,6 @@ mod tests {
             assert_eq!(phrase(line), None, "{line}");
         }
         assert_eq!(phrase("Loading x: 7% Completed | \u{fffd}").as_deref(), Some("loading weights: 7 %"));
-    }
-
-    #[test]
-    fn a_fraction_is_known_where_there_is_a_bar() {
-        let of = |line| parse(line).and_then(|progress| progress.fraction());
-        assert_eq!(of("Loading x: 50% Completed | 2/4 ["), Some(0.5));
-        assert_eq!(of("Starting to load model x"), None);
     }
 
     #[test]

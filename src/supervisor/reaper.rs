@@ -216,7 +216,8 @@ mod tests {
             lasting: vec![],
             placed: false,
         };
-        Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }).expect("bash is there")
+        Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }, &Marker::fresh("m/0"))
+            .expect("bash is there")
     }
 
     async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {

@@ -55,20 +55,12 @@ enum Kind {
 }
 
 impl Process {
-    /// Starts `launch` with a marker of its own. What it writes goes to `log`, after a line that tells what was started,
-    /// and which is not part of what [`Log::from`] points at.
+    /// Starts `launch`, marked with `marker`. What it writes goes to `log`, after a line that tells what was started, and
+    /// which is not part of what [`Log::from`] points at.
     ///
     /// # Errors
     /// In words for whoever reads the engine's state.
-    pub(super) fn spawn(launch: &Launch, title: &str, log: &mut Log) -> Result<Self, String> {
-        Self::spawn_marked(launch, title, log, &Marker::fresh(title))
-    }
-
-    /// The same, with a marker that was recorded before.
-    ///
-    /// # Errors
-    /// In words for whoever reads the engine's state.
-    pub(super) fn spawn_marked(launch: &Launch, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
+    pub(super) fn spawn(launch: &Launch, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
         let file = open(log, launch, title).map_err(|error| {
             format!(
                 "its log file `{}` cannot be written: {error}; make room or mend its permissions",
@@ -114,11 +106,7 @@ impl Process {
             Ok(None) => return Err(format!("process {pid} is gone")),
             Err(error) => return Err(format!("process {pid} cannot be watched: {error}")),
         };
-        #[expect(
-            deprecated,
-            reason = "its successor is `unsafe`, for types that may lose their descriptor; this one owns it"
-        )]
-        let watched = AsyncFd::with_interest(descriptor, Interest::READABLE);
+        let watched = watched(descriptor);
         let watched = watched.map_err(|error| format!("process {pid} cannot be watched: {error}"))?;
         reaper::register(pid, marker);
         let kin = Mutex::new(Kin::new(marker.clone(), Some(leader)));
@@ -136,6 +124,7 @@ impl Process {
     }
 
     /// What it and its descendants are marked with.
+    #[cfg(test)]
     pub(super) fn marker(&self) -> Marker {
         self.kin().marker().clone()
     }
@@ -289,6 +278,15 @@ fn cannot(launch: &Launch, error: &io::Error) -> String {
         }
         _ => format!("`{program}` cannot be started: {error}"),
     }
+}
+
+/// A process's descriptor (pidfd_open(2)), to be told when the process ends.
+pub(super) fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        deprecated,
+        reason = "its successor is `unsafe`, for types that may lose their descriptor; this one owns it"
+    )]
+    AsyncFd::with_interest(process, Interest::READABLE)
 }
 
 #[cfg(test)]

@@ -164,11 +164,12 @@ impl Yard {
         self.placed().insert(engine.id.clone(), placed);
     }
 
-    /// Finds GPUs for an engine that had none when it was made.
+    /// Finds GPUs for an engine that has none, or lost one.
     ///
     /// # Errors
     /// Every reason why there are none, in words.
     pub(super) async fn find(&self, engine: &Arc<Engine>, recipe: &mut Recipe) -> Result<(), String> {
+        self.forget(&engine.id);
         recipe.gpus = self.place(&[recipe.demand()], &[]).await?.pop().flatten();
         self.note(engine, recipe);
         Ok(())
@@ -252,7 +253,8 @@ impl Yard {
         let prober = Prober::new(model, engine.clone(), crew.pool.clone(), self.asker.clone(), false);
         let plan = Plan {
             engine: engine.clone(),
-            yard: wanting.then(|| self.clone()),
+            yard: self.clone(),
+            wanting,
             memory: Memory::new(self.monitor.clone(), recipe.gpus.clone().unwrap_or_default()),
             recipe,
             log,

@@ -28,7 +28,7 @@ impl Rig {
             placed: false,
         };
         let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
-        let process = Process::spawn(&launch, "m/0", &mut log).expect("bash is there");
+        let process = Process::spawn(&launch, "m/0", &mut log, &Marker::fresh("m/0")).expect("bash is there");
         Self { folder, process }
     }
 
