@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::engines::{Engine, House, State as EngineState};
 use crate::secret::Secret;
+use crate::supervisor::Control;
 use crate::telemetry::{EngineSample, Metrics};
 
 /// What the operator's server shows.
@@ -23,6 +24,8 @@ use crate::telemetry::{EngineSample, Metrics};
 pub struct Admin {
     /// Engines and their states.
     pub house: Arc<House>,
+    /// What can be done with them; `None`: none is run here.
+    pub control: Option<Control>,
     /// Metrics of this process.
     pub metrics: Arc<Metrics>,
     /// Asked for on every route but the probes.
