@@ -54,8 +54,8 @@ impl Snapshot {
         for model in &config.models {
             for adapter in adapters(&model.name).as_ref() {
                 // One that an earlier gateway was given may have a name that has come to mean something else.
-                let taken = snapshot.by_name.contains_key(adapter)
-                    || config.aliases.iter().any(|alias| alias.name == *adapter);
+                let taken =
+                    snapshot.by_name.contains_key(adapter) || config.aliases.iter().any(|alias| alias.name == *adapter);
                 if !taken {
                     snapshot.add(plain(adapter, &model.name, Some(adapter.clone())));
                 }
