@@ -1,5 +1,6 @@
 //! What becomes of an engine that a gateway before us started: taken over as it is, or ended with all its kin.
 
+
 use std::time::Duration;
 
 use rustix::process::Signal;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,14 +72,16 @@ async fn engine_says(engine: &Value, path: &str) -> Value {
 /// Callers that ask one question after the other.
 struct Load {
     stop: Arc<AtomicBool>,
+    answers: Arc<AtomicUsize>,
     callers: Vec<JoinHandle<BTreeMap<String, usize>>>,
 }
 
 impl Load {
     fn on(gateway: &Gateway, model: &str) -> Self {
-        let stop = Arc::<AtomicBool>::default();
+        let (stop, answers) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let caller = |_| {
-            let (stop, url, body) = (stop.clone(), gateway.url("/v1/chat/completions"), chat(model));
+            let (stop, answers) = (stop.clone(), answers.clone());
+            let (url, body) = (gateway.url("/v1/chat/completions"), chat(model));
             tokio::spawn(async move {
                 let (http, mut seen) = (http(), BTreeMap::new());
                 while !stop.load(Ordering::SeqCst) {
@@ -92,11 +94,21 @@ impl Load {
                         Err(error) => error.to_string(),
                     };
                     *seen.entry(what).or_insert(0) += 1;
+                    answers.fetch_add(1, Ordering::SeqCst);
                 }
                 seen
             })
         };
-        Self { callers: (0..4).map(caller).collect(), stop }
+        Self { callers: (0..8).map(caller).collect(), stop, answers }
+    }
+
+    /// Returns when it has seen a good deal more.
+    async fn goes_on(&self) {
+        let before = self.answers.load(Ordering::SeqCst);
+        eventually("callers to be answered", || async {
+            (self.answers.load(Ordering::SeqCst) >= before + 24).then_some(())
+        })
+        .await;
     }
 
     /// Ends it; asserts that every answer was good, and that there were some.
@@ -104,7 +116,7 @@ impl Load {
         self.stop.store(true, Ordering::SeqCst);
         for caller in self.callers {
             let seen = caller.await.expect("a caller");
-            assert!(seen.len() == 1 && seen.get("200").is_some_and(|count| *count > 3), "{seen:?}");
+            assert!(seen.len() == 1 && seen.contains_key("200"), "{seen:?}");
         }
     }
 }
@@ -157,11 +169,14 @@ async fn a_restart_of_one_of_two_and_a_roll_fail_no_request() {
     let pids = |engines: &[Value]| engines.iter().map(|engine| engine["pid"].as_u64()).collect::<Vec<_>>();
     let before = pids(&gateway.engines().await);
     let load = Load::on(&gateway, "own");
+    load.goes_on().await;
     assert_eq!(states(&order(&gateway, "engines/own/0/restart").await), ["ready"]);
+    load.goes_on().await;
     let between = pids(&gateway.engines().await);
     assert!(before[0] != between[0] && before[1] == between[1], "{before:?} {between:?}");
     assert_eq!(states(&order(&gateway, "models/own/roll").await), ["ready", "ready"]);
     let after = pids(&gateway.engines().await);
+    load.goes_on().await;
     load.all_was_well().await;
     assert!(between[0] != after[0] && between[1] != after[1], "{between:?} {after:?}");
     for pid in before.into_iter().chain(between).flatten().filter(|pid| !after.contains(&Some(*pid))) {
@@ -183,10 +198,10 @@ async fn an_engine_that_sleeps_gets_no_request_and_answers_well_once_it_woke() {
             assert!(asleep[number].as_f64().is_some_and(|number| number > 0.0), "{number}: {asleep}");
         }
         assert_eq!(engine_says(&engines[0], "/is_sleeping").await, json!({ "is_sleeping": true }));
-        let before = engine_says(&engines[0], "/sim/stats").await;
+        let before = stats(engines.as_array().expect("a list")).await;
         let (status, error) = ask(&gateway, "own").await;
         assert_eq!((status, &error["error"]["code"]), (503, &json!("model_asleep")), "{error}");
-        assert_eq!(engine_says(&engines[0], "/sim/stats").await, before, "it was left in peace");
+        assert_eq!(stats(engines.as_array().expect("a list")).await, before, "it was left in peace");
         let labels = "{engine=\"own/0\",model=\"own\"}";
         assert_eq!(gateway.metric(&format!("enginehouse_engine_sleep_level{labels}")).await, f64::from(level));
         let (status, error) = api(&gateway, POST, "engines/own/0/start", None).await;
@@ -205,6 +220,7 @@ async fn an_engine_that_sleeps_gets_no_request_and_answers_well_once_it_woke() {
 async fn scaling_up_and_down_fails_no_request() {
     let gateway = house("own", "").await;
     let load = Load::on(&gateway, "own");
+    load.goes_on().await;
     let mut gone = Vec::new();
     for count in [3, 1] {
         let before = gateway.engines().await;
@@ -212,6 +228,7 @@ async fn scaling_up_and_down_fails_no_request() {
             api(&gateway, Method::PUT, "models/own/replicas", Some(json!({ "replicas": count }))).await;
         assert_eq!(status, 200, "{answer}");
         assert_eq!(states(&answer["engines"]), vec!["ready"; count]);
+        load.goes_on().await;
         gone.extend(before.into_iter().skip(count).map(|engine| engine["pid"].as_u64().expect("a pid")));
     }
     load.all_was_well().await;
@@ -292,7 +309,7 @@ async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
 async fn stats(engines: &[Value]) -> Vec<u64> {
     let mut all = Vec::new();
     for engine in engines {
-        all.push(engine_says(engine, "/sim/stats").await["requests"].as_u64().expect("a number"));
+        all.push(engine_says(engine, "/sim/stats").await["started"].as_u64().expect("a number"));
     }
     all
 }
