@@ -125,7 +125,7 @@ fn routes(criterion: &mut Criterion) {
         for n in 0..count {
             yaml += &format!("  alias-{n}: {{ model: base }}\n");
         }
-        let snapshot = Snapshot::of(&config::parse(&yaml, &|_| None).expect("a configuration"));
+        let snapshot = Snapshot::of(&config::parse(&yaml, &|_| None).expect("a configuration"), |_| []);
         let last = format!("alias-{}", count - 1);
         group.bench_function(BenchmarkId::new("lookup", count), |bencher| {
             bencher.iter(|| snapshot.resolve(black_box(&last)).map(|(at, _)| at));

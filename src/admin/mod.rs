@@ -1,28 +1,61 @@
-//! The operator's HTTP server: metrics and states.
+//! The operator's HTTP server: metrics, states, and what can be done with engines.
+//!
+//! | method and path | what |
+//! |---|---|
+//! | `GET /livez`, `GET /readyz` | this process is there; every model can be served (no token asked for) |
+//! | `GET /metrics` | Prometheus |
+//! | `GET /api/v1/engines`, `GET /api/v1/engines/{engine}` | engines and their states |
+//! | `POST /api/v1/engines/{engine}/start`, `stop`, `restart`, `sleep`, `wake` | one engine; `sleep` takes `?level=1` or `2` |
+//! | `GET /api/v1/models`, `GET /api/v1/models/{model}` | models |
+//! | `POST /api/v1/models/{model}/start`, `stop`, `restart`, `sleep`, `wake`, `roll` | all its engines; `roll`: one by one |
+//! | `PUT /api/v1/models/{model}/replicas` | `{"replicas": 2}` |
+//! | `GET /api/v1/models/{model}/lora` | its LoRA adapters |
+//! | `POST /api/v1/models/{model}/lora` | `{"name": "sql", "path": "/srv/adapters/sql"}` |
+//! | `DELETE /api/v1/models/{model}/lora/{name}` | |
+//!
+//! `{engine}` is the id that is listed, `model/0`. Names that hold slashes are written as they are or with `%2F`:
+//! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
+//!
+//! A change is answered when it is done: 200 with `{"engines": […]}`, the engines as they are then. `?wait=false` is
+//! answered at once, with 202. It is done even if nobody waits for the answer. Otherwise: 400 not understood, 401 and 403
+//! see `guard`, 404 no such thing, 409 refused as things are (the message says what to do), 502 an engine did not do it;
+//! all with `{"error": {"message": "…"}}`.
+
+mod act;
+mod fault;
+mod guard;
+mod path;
+mod show;
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use axum::routing::{any, get};
+use axum::{Json, Router, middleware};
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::engines::{Engine, House, State as EngineState};
+use self::fault::Fault;
+use crate::engines::House;
 use crate::secret::Secret;
+use crate::supervisor::Control;
 use crate::telemetry::{EngineSample, Metrics};
+
+/// Largest body of a request; the largest that makes sense holds a name and a path.
+const MOST_BODY: usize = 64 * 1024;
 
 /// What the operator's server shows.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Engines and their states.
     pub house: Arc<House>,
+    /// What can be done with them; `None`: none is run here.
+    pub control: Option<Control>,
     /// Metrics of this process.
     pub metrics: Arc<Metrics>,
     /// Asked for on every route but the probes.
@@ -41,72 +74,31 @@ impl Admin {
     fn router(self) -> Router {
         let guarded = Router::new()
             .route("/metrics", get(metrics))
-            .route("/api/v1/engines", get(engines))
-            .route_layer(middleware::from_fn_with_state(self.clone(), authorise));
+            .route("/api/v1/{*rest}", any(api))
+            .fallback(|| async { Fault::unknown("There is nothing at this path.") })
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard));
         Router::new().route("/livez", get(|| async {})).route("/readyz", get(ready)).merge(guarded).with_state(self)
     }
 }
 
-async fn authorise(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
-    match &admin.token {
-        Some(token) if !token.matches(given) => {
-            let text = "Send the token of `admin.token` as `Authorization: Bearer …`.\n";
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], text).into_response()
-        }
-        _ => next.run(request).await,
-    }
-}
-
-fn all(house: &House) -> Vec<(String, Arc<Engine>)> {
-    let of = |pool: &Arc<crate::engines::Pool>| -> Vec<_> {
-        pool.engines().iter().map(|engine| (pool.model.to_string(), engine.clone())).collect()
-    };
-    house.pools().iter().flat_map(of).collect()
+async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, Fault> {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MOST_BODY)
+        .await
+        .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 64 KiB."))?;
+    let ask = path::parse(&head.method, &head.uri, &body, |name| admin.house.pool(name).is_some())?;
+    act::answer(&admin, ask).await
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let samples: Vec<EngineSample> = all(&admin.house)
-        .into_iter()
-        .map(|(model, engine)| EngineSample {
-            model,
-            engine: engine.id.to_string(),
-            up: engine.is_ready(),
-            in_flight: engine.in_flight(),
-        })
-        .collect();
+    let samples: Vec<EngineSample> =
+        show::all(&admin.house).into_iter().map(|(pool, engine)| show::sample(&pool.model, &engine)).collect();
     match admin.metrics.render(&samples) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
         }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}\n")).into_response(),
+        Err(error) => Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}")).into_response(),
     }
-}
-
-async fn engines(State(admin): State<Admin>) -> Json<Value> {
-    let list: Vec<Value> = all(&admin.house).into_iter().map(|(model, engine)| describe(&model, &engine)).collect();
-    Json(json!({ "engines": list }))
-}
-
-fn describe(model: &str, engine: &Engine) -> Value {
-    let state = engine.state();
-    let log = match &*state {
-        EngineState::Failed(failure) => failure.log.as_slice(),
-        _ => &[],
-    };
-    json!({
-        "engine": engine.id.as_str(),
-        "model": model,
-        "url": engine.address.url.to_string(),
-        "pid": engine.pid(),
-        "state": state.word(),
-        "detail": state.detail(),
-        "log": log,
-        "ejected": engine.is_ejected(),
-        "in_flight": engine.in_flight(),
-        "serves": engine.cards().iter().filter_map(|card| card.get("id").cloned()).collect::<Vec<_>>(),
-    })
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {

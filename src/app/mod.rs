@@ -79,8 +79,14 @@ pub async fn serve(
     let monitor = Monitor::start(inventory::named_library().as_deref());
     let supervisor = Supervisor::start(&config, &house, claim, monitor.clone()).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
+    let control = supervisor.control();
+    if let Some(control) = &control {
+        // Adapters come and go: so do names.
+        let (shared, config) = (shared.clone(), config.clone());
+        control.on_names(move || shared.refresh(&config));
+    }
     let running = listener.serve(shared.clone());
-    let admin = Admin { house, metrics, token: config.admin.token.clone() };
+    let admin = Admin { house, control, metrics, token: config.admin.token.clone() };
     let (admin_stop, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin.serve(admin_listener, async {
         let _ = admin_stopped.await;

@@ -1,6 +1,7 @@
 //! One running server of a model: where it is, how it does, what it has to do.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +27,15 @@ pub struct Address {
     pub api_key: Option<Secret>,
 }
 
+/// What there is to know of an engine that we run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Local {
+    /// The GPUs it sees; `None`: those that we see.
+    pub gpus: Option<Vec<String>>,
+    /// What it writes to.
+    pub log: PathBuf,
+}
+
 /// How long an idle connection is kept for reuse where nothing else is known: vLLM closes its end after 5 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
@@ -41,6 +51,7 @@ pub struct Engine {
     /// `Host` header value.
     authority: Arc<str>,
     keep_alive: Duration,
+    local: Option<Local>,
     state: ArcSwap<State>,
     ready: AtomicBool,
     cards: ArcSwap<Vec<Card>>,
@@ -50,6 +61,14 @@ pub struct Engine {
     born: Instant,
     /// Process id while it is a running process of ours, else 0.
     pid: AtomicU32,
+    /// Processes that it was, as far as we saw.
+    lives: AtomicU64,
+    /// How often its process was ended because it hung.
+    hangs: AtomicU64,
+    /// Milliseconds after `born` at which its process was started; 0: it is not starting.
+    started: AtomicU64,
+    /// Milliseconds that its last start took; 0: not known.
+    start_took: AtomicU64,
     /// Wakes the health check of this engine before its interval is over.
     suspected: Notify,
     /// Wakes whoever waits for the last lease to end.
@@ -71,6 +90,7 @@ impl Engine {
             socket: ArcSwapOption::from_pointee(socket),
             authority: authority.into(),
             keep_alive: KEEP_ALIVE,
+            local: None,
             address,
             state: ArcSwap::from_pointee(State::Starting("not asked yet".into())),
             ready: AtomicBool::new(false),
@@ -79,6 +99,10 @@ impl Engine {
             ejected_until: AtomicU64::new(0),
             born: Instant::now(),
             pid: AtomicU32::new(0),
+            lives: AtomicU64::new(0),
+            hangs: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            start_took: AtomicU64::new(0),
             suspected: Notify::new(),
             idle: Notify::new(),
             changed: Notify::new(),
@@ -89,6 +113,18 @@ impl Engine {
     #[must_use]
     pub fn with_keep_alive(self, keep_alive: Duration) -> Self {
         Self { keep_alive, ..self }
+    }
+
+    /// The same, run by us.
+    #[must_use]
+    pub fn with_local(self, local: Local) -> Self {
+        Self { local: Some(local), ..self }
+    }
+
+    /// More about it where we run it; `None`: somebody else does.
+    #[must_use]
+    pub fn local(&self) -> Option<&Local> {
+        self.local.as_ref()
     }
 
     /// How long an idle connection to it may be kept for reuse; less than its own limit, or the reuse is a race.
@@ -125,6 +161,45 @@ impl Engine {
         self.pid.store(pid.unwrap_or(0), Ordering::Release);
     }
 
+    /// Counts a start of its process.
+    pub fn count_start(&self) {
+        self.lives.fetch_add(1, Ordering::Relaxed);
+        self.started.store(self.age().max(1), Ordering::Relaxed);
+    }
+
+    /// Counts a process that was found running: what is started later is a restart.
+    pub fn count_found(&self) {
+        self.lives.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an end because it hung.
+    pub fn count_hang(&self) {
+        self.hangs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often its process was started after the first time.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.lives.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// How often its process was ended because it hung.
+    #[must_use]
+    pub fn hangs(&self) -> u64 {
+        self.hangs.load(Ordering::Relaxed)
+    }
+
+    /// From the last start of its process to ready; `None` until that was seen.
+    #[must_use]
+    pub fn start_took(&self) -> Option<Duration> {
+        Some(self.start_took.load(Ordering::Relaxed)).filter(|took| *took != 0).map(Duration::from_millis)
+    }
+
+    /// Milliseconds since `born`.
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// What it is doing.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
@@ -136,9 +211,14 @@ impl Engine {
         let ready = state == State::Ready;
         if ready {
             self.ejected_until.store(0, Ordering::Release);
+            let started = self.started.swap(0, Ordering::Relaxed);
+            if started != 0 {
+                self.start_took.store(self.age().saturating_sub(started).max(1), Ordering::Relaxed);
+            }
         }
         self.state.store(Arc::new(state));
-        self.ready.store(ready, Ordering::Release);
+        // SeqCst: see `Lease::take`.
+        self.ready.store(ready, Ordering::SeqCst);
         self.changed.notify_waiters();
     }
 
@@ -159,14 +239,15 @@ impl Engine {
     /// Whether it is in state [`State::Ready`], ejected or not.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        // SeqCst: see `Lease::take`.
+        self.ready.load(Ordering::SeqCst)
     }
 
     /// Whether a request just failed to reach it.
     #[must_use]
     pub fn is_ejected(&self) -> bool {
         let until = self.ejected_until.load(Ordering::Acquire);
-        until != 0 && u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) < until
+        until != 0 && self.age() < until
     }
 
     /// Takes it out of rotation for `pause`, and has its health checked now: a connect was refused or a connection died.
@@ -195,11 +276,13 @@ impl Engine {
     /// Attempts under way here.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        // SeqCst: see `Lease::take`.
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub(super) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // SeqCst: see `Lease::take`.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn leave(&self) {
@@ -236,6 +319,23 @@ mod tests {
         assert_eq!(&**engine("a", 80).authority(), "a");
         assert_eq!(&**engine("a", 8000).authority(), "a:8000");
         assert_eq!(&**engine("::1", 8000).authority(), "[::1]:8000");
+    }
+
+    #[test]
+    fn starts_after_the_first_are_restarts_and_the_last_one_is_timed() {
+        let e = engine("a", 1);
+        assert_eq!((e.restarts(), e.start_took()), (0, None));
+        e.count_found();
+        e.set_state(State::Ready);
+        assert_eq!((e.restarts(), e.start_took()), (0, None), "nobody saw it start");
+        e.count_start();
+        assert_eq!((e.restarts(), e.start_took()), (1, None));
+        e.set_state(State::Ready);
+        let took = e.start_took();
+        assert!(took.is_some_and(|took| took < Duration::from_secs(60)), "{took:?}");
+        e.set_state(State::Starting("it wakes up".into()));
+        e.set_state(State::Ready);
+        assert_eq!(e.start_took(), took, "waking is no start");
     }
 
     #[test]

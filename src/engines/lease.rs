@@ -10,7 +10,18 @@ use super::Engine;
 pub struct Lease(Arc<Engine>);
 
 impl Lease {
-    /// Counts an attempt on `engine`.
+    /// Counts an attempt on `engine` if that takes requests; `None` when it does not, any more.
+    ///
+    /// Here: count, then look. Whoever stops an engine: says so, then looks at the count. Both are SeqCst on both atomics,
+    /// which puts all four in one order: either we see that it stops, or the count is seen and waited for. With
+    /// acquire and release each could miss the other, and a request would go to an engine that is about to be ended.
+    #[must_use]
+    pub fn take(engine: Arc<Engine>) -> Option<Self> {
+        let lease = Self::new(engine);
+        lease.is_ready().then_some(lease)
+    }
+
+    /// Counts an attempt on `engine`, whatever that is doing.
     #[must_use]
     pub fn new(engine: Arc<Engine>) -> Self {
         engine.enter();
@@ -42,13 +53,55 @@ impl Drop for Lease {
 mod tests {
     use super::*;
     use crate::config::EngineUrl;
-    use crate::engines::Address;
+    use crate::engines::{Address, State};
     use crate::ids::EngineId;
+
+    fn engine() -> Engine {
+        let url = EngineUrl { tls: false, host: "a".into(), port: 1 };
+        Engine::new(EngineId::new("m", 0), Address { url, api_key: None }, None)
+    }
+
+    #[test]
+    fn nobody_gets_a_lease_on_an_engine_that_was_seen_drained() {
+        use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+        let engine = Arc::new(engine());
+        let (gone, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (taken, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::SeqCst) {
+                        if let Some(_lease) = Lease::take(engine.clone()) {
+                            assert!(!gone.load(Ordering::SeqCst), "an attempt on an engine whose process is gone");
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        } else {
+                            missed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            let mut rounds = 0;
+            while rounds < 2000 || taken.load(Ordering::Relaxed) < 100 || missed.load(Ordering::Relaxed) < 100 {
+                engine.set_state(State::Ready);
+                std::thread::yield_now();
+                engine.set_state(State::Stopping("test".into()));
+                while engine.in_flight() != 0 {
+                    std::thread::yield_now();
+                }
+                gone.store(true, Ordering::SeqCst);
+                std::thread::yield_now();
+                gone.store(false, Ordering::SeqCst);
+                rounds += 1;
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(engine.in_flight(), 0);
+    }
 
     #[tokio::test]
     async fn the_last_lease_ends_the_drain() {
-        let url = EngineUrl { tls: false, host: "a".into(), port: 1 };
-        let engine = Arc::new(Engine::new(EngineId::new("m", 0), Address { url, api_key: None }, None));
+        let engine = Arc::new(engine());
         let (a, b) = (Lease::new(engine.clone()), Lease::new(engine.clone()));
         assert_eq!(engine.in_flight(), 2);
         let waiter = tokio::spawn({

@@ -7,7 +7,7 @@ mod house;
 mod lease;
 mod state;
 
-pub use engine::{Address, Card, Engine};
+pub use engine::{Address, Card, Engine, Local};
 pub use house::{House, Pool};
 pub use lease::Lease;
 pub use state::{Failure, Nap, State};

@@ -54,6 +54,9 @@ pub struct Failure {
 }
 
 impl State {
+    /// All that [`State::word`] can be.
+    pub const WORDS: [&str; 7] = ["starting", "ready", "unhealthy", "failed", "stopping", "asleep", "stopped"];
+
     /// One word, for labels and tables.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -76,5 +79,25 @@ impl State {
             Self::Failed(failure) => Some(&failure.reason),
             Self::Ready | Self::Asleep(_) | Self::Stopped => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_known() {
+        let (text, failure) = (String::new(), Failure { reason: String::new(), log: vec![], next: String::new() });
+        let all = [
+            State::Starting(text.clone()),
+            State::Ready,
+            State::Unhealthy(text.clone()),
+            State::Failed(failure),
+            State::Stopping(text),
+            State::Asleep(Nap::of(1)),
+            State::Stopped,
+        ];
+        assert_eq!(all.map(|state| state.word()), State::WORDS);
     }
 }

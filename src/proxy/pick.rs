@@ -58,9 +58,9 @@ impl Budget {
 pub(super) fn first(shared: &Shared, ctx: &mut Context) -> Result<(), ApiError> {
     let Some(target) = ctx.target() else { return Err(no_target()) };
     target.budget.earn();
-    match choose(target, &ctx.tried) {
-        Some(engine) => {
-            ctx.lease = Some(Lease::new(engine));
+    match lease(target, &ctx.tried) {
+        Some(lease) => {
+            ctx.lease = Some(lease);
             Ok(())
         }
         None => Err(why_not(shared, target)),
@@ -75,8 +75,7 @@ pub(super) fn has_another(ctx: &Context) -> bool {
 /// The peer of the next attempt. The lease on it is in `ctx`.
 pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     if ctx.lease.is_none() {
-        let engine = ctx.target().and_then(|target| choose(target, &ctx.tried));
-        ctx.lease = engine.map(Lease::new);
+        ctx.lease = ctx.target().and_then(|target| lease(target, &ctx.tried));
     }
     let Some(lease) = &ctx.lease else {
         ctx.refusal = Some(ctx.target().map_or_else(no_target, |target| why_not(shared, target)));
@@ -108,6 +107,15 @@ pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> 
         user_timeout: Duration::ZERO,
     });
     Ok(Box::new(peer))
+}
+
+/// Leases the best engine. One that stopped between the look and the count is not chosen again: it is not ready.
+fn lease(target: &Target, tried: &[Arc<Engine>]) -> Option<Lease> {
+    loop {
+        if let Some(lease) = Lease::take(choose(target, tried)?) {
+            return Some(lease);
+        }
+    }
 }
 
 fn choose(target: &Target, tried: &[Arc<Engine>]) -> Option<Arc<Engine>> {

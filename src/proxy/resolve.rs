@@ -77,6 +77,10 @@ pub(super) fn target(table: &Arc<Table>, peeked: &Peeked) -> Result<usize, ApiEr
 /// 404 with near names.
 pub(super) fn unknown(table: &Table, name: &str) -> ApiError {
     let shown: String = name.chars().take(128).collect();
+    if let Some(adapter) = table.snapshot.orphan(name) {
+        let message = format!("`{shown}` is an alias of the LoRA adapter `{adapter}`, which is not loaded any more.");
+        return ApiError::invalid(404, "model_not_found", message).param("model");
+    }
     let near = table.snapshot.near(name);
     let hint = match near.as_slice() {
         [] => "GET /v1/models lists what there is.".to_owned(),

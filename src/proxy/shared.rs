@@ -1,19 +1,23 @@
 //! What all requests share: the table, the limits, the meters.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use super::Table;
+use super::table::{self, Budgets};
 use crate::config::{Config, Limits, Retry, Timeouts};
 use crate::engines::House;
 use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE};
 
-/// State of the data path. Requests read it; `app` replaces the table.
+/// State of the data path. Requests read it; `app` has the table made anew.
 #[derive(Debug)]
 pub struct Shared {
     table: ArcSwap<Table>,
+    budgets: Budgets,
+    /// Held by who makes a new table: the last one made must not be the first one seen.
+    making: Mutex<()>,
     pub(super) house: Arc<House>,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
@@ -29,8 +33,11 @@ impl Shared {
     /// The data path of `config` over `house`.
     #[must_use]
     pub fn new(config: &Config, house: Arc<House>, metrics: Arc<Metrics>, access: AccessLog) -> Self {
+        let budgets = table::budgets(config);
         Self {
-            table: ArcSwap::from_pointee(Table::new(config, &house, &metrics)),
+            table: ArcSwap::from_pointee(Table::new(config, &house, &metrics, &budgets)),
+            budgets,
+            making: Mutex::new(()),
             house,
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
@@ -47,6 +54,13 @@ impl Shared {
     #[must_use]
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// Makes the table anew, with the adapters that engines serve now. `config` is the one this was made from. Requests
+    /// under way go on with the table they have.
+    pub fn refresh(&self, config: &Config) {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.table.store(Arc::new(Table::new(config, &self.house, &self.metrics, &self.budgets)));
     }
 
     /// `/readyz` fails from now on, so that whoever balances over us looks elsewhere.

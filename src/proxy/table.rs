@@ -1,5 +1,6 @@
 //! The routing table with everything a request needs of its route: rules, engines, meters.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pick::Budget;
@@ -34,6 +35,15 @@ impl Target {
     }
 }
 
+/// What each model may spend on retries; lives as long as the data path, whatever tables come and go.
+pub(super) type Budgets = HashMap<Name, Arc<Budget>>;
+
+/// Full budgets for all models of `config`.
+pub(super) fn budgets(config: &Config) -> Budgets {
+    let budget = || Arc::new(Budget::new(config.retry.budget));
+    config.models.iter().map(|model| (model.name.clone(), budget())).collect()
+}
+
 /// An immutable table: a request loads it once and keeps it.
 #[derive(Debug)]
 pub struct Table {
@@ -42,23 +52,23 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table of `config` over the engines of `house`.
+    /// The table of `config` over the engines of `house`, with the adapters that they serve now.
     #[must_use]
-    pub fn new(config: &Config, house: &House, metrics: &Metrics) -> Self {
-        let snapshot = Snapshot::of(config);
-        let budgets: Vec<_> = config.models.iter().map(|_| Arc::new(Budget::new(config.retry.budget))).collect();
+    pub(super) fn new(config: &Config, house: &House, metrics: &Metrics, budgets: &Budgets) -> Self {
+        let adapters = |model: &Name| house.pool(model).map(|pool| pool.adapters()).unwrap_or_default();
+        let snapshot = Snapshot::of(config, |model| adapters(model).to_vec());
         let targets: Vec<Target> = snapshot
             .routes()
             .iter()
             .filter_map(|route| {
-                let at = config.models.iter().position(|model| model.name == route.model)?;
+                let model = config.models.iter().find(|model| model.name == route.model)?;
                 let settings = &route.settings;
                 Some(Target {
                     pool: house.pool(&route.model)?.clone(),
-                    balance: config.models[at].balance,
+                    balance: model.balance,
                     rules: Rules::compile(&settings.remove, &settings.defaults, &settings.limits, &settings.overrides),
                     meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
-                    budget: budgets[at].clone(),
+                    budget: budgets.get(&route.model)?.clone(),
                     route: route.clone(),
                 })
             })

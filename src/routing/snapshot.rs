@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::{Config, Engines, Settings};
+use crate::config::{Config, Settings};
 use crate::ids::Name;
 
 /// What one servable name means.
@@ -30,12 +30,15 @@ pub type Near = Vec<Name>;
 pub struct Snapshot {
     routes: Vec<Route>,
     by_name: HashMap<Name, usize>,
+    /// Aliases of adapters that are not there, with what they point at.
+    orphans: HashMap<Name, Name>,
 }
 
 impl Snapshot {
-    /// The routes of `config`: models, then their adapters, then aliases, each in file order.
+    /// The routes of `config`: models, then their adapters, then aliases, each in order. `adapters`: those that a model
+    /// has now, which need not be the configured ones.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub fn of<A: AsRef<[Name]>>(config: &Config, adapters: impl Fn(&Name) -> A) -> Self {
         let mut snapshot = Self::default();
         let plain = |name: &Name, model: &Name, adapter: Option<Name>| Route {
             name: name.clone(),
@@ -49,15 +52,21 @@ impl Snapshot {
             snapshot.add(plain(&model.name, &model.name, None));
         }
         for model in &config.models {
-            if let Engines::Spawn(spawn) = &model.engines {
-                for adapter in spawn.lora.keys() {
+            for adapter in adapters(&model.name).as_ref() {
+                // One that an earlier gateway was given may have a name that has come to mean something else.
+                let taken =
+                    snapshot.by_name.contains_key(adapter) || config.aliases.iter().any(|alias| alias.name == *adapter);
+                if !taken {
                     snapshot.add(plain(adapter, &model.name, Some(adapter.clone())));
                 }
             }
         }
         for alias in &config.aliases {
-            // Validation has refused aliases of nothing.
-            let Some(target) = snapshot.resolve(&alias.model).map(|(_, route)| route.clone()) else { continue };
+            // Validation has refused aliases of nothing; an adapter may have been removed since.
+            let Some(target) = snapshot.resolve(&alias.model).map(|(_, route)| route.clone()) else {
+                snapshot.orphans.insert(alias.name.clone(), alias.model.clone());
+                continue;
+            };
             let (name, settings, hidden) = (alias.name.clone(), alias.settings.clone(), alias.hidden);
             snapshot.add(Route { name, settings, hidden, is_alias: true, ..target });
         }
@@ -73,6 +82,12 @@ impl Snapshot {
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<(usize, &Route)> {
         self.by_name.get(name).and_then(|&at| Some((at, self.routes.get(at)?)))
+    }
+
+    /// What the alias `name` points at, when that is not there.
+    #[must_use]
+    pub fn orphan(&self, name: &str) -> Option<&Name> {
+        self.orphans.get(name)
     }
 
     /// All routes by position.
@@ -99,5 +114,45 @@ impl Snapshot {
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let yaml = "models: { base: { source: m, lora: { sql: /a } }, other: { source: m } }\n\
+                    aliases: { quiet: { model: sql, overrides: { temperature: 0 } }, plain: { model: base } }\n";
+        crate::config::parse(yaml, &|_| None).expect("a configuration")
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<&str> {
+        snapshot.routes().iter().map(|route| &*route.name).collect()
+    }
+
+    #[test]
+    fn adapters_are_those_of_now_and_aliases_follow_them() {
+        let config = config();
+        let with = |adapters: &[&str]| {
+            let adapters: Vec<Name> = adapters.iter().map(|name| Name::from(*name)).collect();
+            Snapshot::of(&config, |model| if &**model == "base" { adapters.clone() } else { vec![] })
+        };
+        let both = with(&["sql", "law"]);
+        assert_eq!(names(&both), ["base", "other", "sql", "law", "quiet", "plain"]);
+        let (_, quiet) = both.resolve("quiet").expect("the alias");
+        assert_eq!((&*quiet.model, quiet.adapter.as_deref()), ("base", Some("sql")));
+        assert_eq!(both.orphan("quiet"), None);
+        let gone = with(&["law"]);
+        assert_eq!(names(&gone), ["base", "other", "law", "plain"]);
+        assert_eq!(gone.orphan("quiet").map(|name| &**name), Some("sql"));
+        assert_eq!(gone.orphan("plain"), None);
+    }
+
+    #[test]
+    fn an_adapter_takes_no_name_that_means_something_else() {
+        let snapshot = Snapshot::of(&config(), |_| ["other", "plain", "sql"].map(Name::from));
+        assert_eq!(names(&snapshot), ["base", "other", "sql", "quiet", "plain"]);
+        assert_eq!(snapshot.resolve("plain").map(|(_, route)| route.is_alias), Some(true));
     }
 }

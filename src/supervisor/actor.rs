@@ -16,7 +16,7 @@ use super::logtail;
 use super::machine::{self, Cause, Effect, Event, Exit, Phase, Wait};
 use super::memory::Memory;
 use super::nap;
-use super::orders::{self, Answer, Goal, Order};
+use super::orders::{self, Answer, Goal, NotDone, Order};
 use super::port::Held;
 use super::probe::Prober;
 use super::progress::Loading;
@@ -214,7 +214,7 @@ impl Actor {
         }
         match orders::answer(order.goal, &self.phase, self.plan.recipe.may_sleep()) {
             Answer::No(why) => {
-                let _ = order.reply.send(Err(why));
+                let _ = order.reply.send(Err(NotDone::Refused(why)));
                 None
             }
             Answer::Go(event) => {
@@ -240,7 +240,7 @@ impl Actor {
             let Some(outcome) = orders::outcome(order.goal, phase) else { return true };
             let (reply, _) = tokio::sync::oneshot::channel();
             let reply = std::mem::replace(&mut order.reply, reply);
-            let why = |short: &str| trouble.clone().unwrap_or_else(|| short.to_owned());
+            let why = |short: &str| NotDone::Failed(trouble.clone().unwrap_or_else(|| short.to_owned()));
             let _ = reply.send(outcome.map_err(why));
             false
         });
@@ -316,6 +316,7 @@ impl Actor {
         let (pid, port) = (process.pid(), self.plan.engine.address.url.port);
         tracing::info!(engine = %self.plan.engine.id, pid, port, "engine process found running and taken over");
         self.plan.engine.set_pid(u32::try_from(pid).ok());
+        self.plan.engine.count_found();
         self.loading = Some(Loading::new(&self.plan.log));
         self.process = Some(process);
         Event::Adopted { asleep }
@@ -338,6 +339,7 @@ impl Actor {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
                 engine.set_pid(u32::try_from(pid).ok());
+                engine.count_start();
                 let (who, from) = (Recorded::now(process.identity()), log.from);
                 self.loading = Some(Loading::new(log));
                 self.process = Some(process);
@@ -376,6 +378,9 @@ impl Actor {
     /// Publishes a failure, and decides whether and when the engine is started again.
     fn fail(&mut self, cause: &Cause) {
         let Plan { engine, log, start_timeout, crashes, .. } = &mut self.plan;
+        if let Cause::Hung(_) = cause {
+            engine.count_hang();
+        }
         let lines = match cause {
             Cause::Spawn(_) => vec![],
             _ => logtail::tail(log, engine.address.api_key.as_ref()),

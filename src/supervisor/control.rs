@@ -1,9 +1,10 @@
 //! What operators can have engines do.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::crew::{Crew, CrewError};
-use super::orders::Goal;
+use super::orders::{Goal, NotDone};
 use super::yard::Yard;
 use crate::config::Config;
 use crate::ids::Name;
@@ -51,6 +52,9 @@ pub enum ControlError {
     /// Several engines could not be changed.
     #[error(transparent)]
     Crew(#[from] CrewError),
+    /// An engine refuses as things are; says why and what to do.
+    #[error("{0}")]
+    Refused(String),
     /// The engine did not do it; says why.
     #[error("{0}")]
     Engine(String),
@@ -77,7 +81,10 @@ impl Control {
         let Some(line) = lines.into_iter().find(|line| line.engine.id.as_str() == id) else {
             return Err(ControlError::Unknown(format!("There is no engine `{id}` that is run here.")));
         };
-        line.order(goal(command)?).await.map_err(|why| ControlError::Engine(format!("{id}: {why}")))
+        line.order(goal(command)?).await.map_err(|why| match why {
+            NotDone::Refused(_) => ControlError::Refused(format!("{id}: {why}")),
+            NotDone::Failed(_) => ControlError::Engine(format!("{id}: {why}")),
+        })
     }
 
     /// Has all engines of `model` do `command`, and waits until all have.
@@ -87,12 +94,17 @@ impl Control {
     pub async fn model(&self, model: &str, command: Command) -> Result<(), ControlError> {
         let (lines, goal) = (self.crew(model)?.lines(), goal(command)?);
         let done = futures::future::join_all(lines.iter().map(|line| line.order(goal))).await;
+        let tried = done.iter().any(|result| !matches!(result, Err(NotDone::Refused(_))));
         let wrong: Vec<String> = lines
             .iter()
             .zip(done)
             .filter_map(|(line, result)| Some(format!("{}: {}", line.engine.id, result.err()?)))
             .collect();
-        if wrong.is_empty() { Ok(()) } else { Err(ControlError::Engine(wrong.join("; "))) }
+        match wrong.as_slice() {
+            [] => Ok(()),
+            wrong if tried => Err(ControlError::Engine(wrong.join("; "))),
+            wrong => Err(ControlError::Refused(wrong.join("; "))),
+        }
     }
 
     /// Makes it `count` engines of `model`, and waits until they are ready or gone. Lasts until this process ends.
@@ -139,9 +151,13 @@ impl Control {
         if !crew.adapters.load().contains_key(name) {
             return Err(ControlError::Unknown(format!("`{model}` has no adapter `{name}`.")));
         }
-        let result = crew.remove_adapter(&self.0.yard, &name.into()).await;
-        self.names_changed();
-        Ok(result?)
+        Ok(crew.remove_adapter(&self.0.yard, &name.into(), || self.names_changed()).await?)
+    }
+
+    /// The LoRA adapters of `model`: where each is loaded from; `None` when its engines are not run here.
+    #[must_use]
+    pub fn adapters(&self, model: &str) -> Option<Arc<BTreeMap<Name, String>>> {
+        self.crew(model).ok().map(|crew| crew.adapters.load_full())
     }
 
     fn crew(&self, model: &str) -> Result<&Arc<Crew>, ControlError> {

@@ -168,7 +168,7 @@ impl Crew {
         match line.order(Goal::Start).await {
             Ok(()) => Some(line),
             Err(why) => {
-                tracing::warn!(model = %self.model.name, why, "a second engine did not start: requests have to wait while the only one restarts");
+                tracing::warn!(model = %self.model.name, %why, "a second engine did not start: requests have to wait while the only one restarts");
                 self.dismiss(yard, &line).await;
                 None
             }
@@ -198,12 +198,19 @@ impl Crew {
         Ok(())
     }
 
-    /// Takes the adapter `name` from all engines, now and whenever they start.
-    pub(super) async fn remove_adapter(&self, yard: &Arc<Yard>, name: &Name) -> Result<(), CrewError> {
+    /// Takes the adapter `name` from all engines, now and whenever they start. `unnamed` is called before the first one
+    /// forgets it.
+    pub(super) async fn remove_adapter(
+        &self,
+        yard: &Arc<Yard>,
+        name: &Name,
+        unnamed: impl FnOnce(),
+    ) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         let lines = self.loaded("lose an adapter")?;
         // First nobody asks for it any more.
         self.change_adapters(|adapters| _ = adapters.remove(name)).await;
+        unnamed();
         let unloaded = lines.iter().map(|line| lora::unload(&yard.asker, &line.engine, name));
         all_done(&lines, futures::future::join_all(unloaded).await)
     }
@@ -235,7 +242,7 @@ impl Crew {
 }
 
 /// One error for all that went wrong.
-fn all_done(lines: &[Line], results: Vec<Result<(), String>>) -> Result<(), CrewError> {
+fn all_done(lines: &[Line], results: Vec<Result<(), impl std::fmt::Display>>) -> Result<(), CrewError> {
     let wrong =
         lines.iter().zip(results).filter_map(|(line, result)| Some(format!("{}: {}", line.engine.id, result.err()?)));
     let wrong: Vec<String> = wrong.collect();

@@ -23,12 +23,23 @@ pub(crate) enum Goal {
     Note,
 }
 
+/// Why an order was not done, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotDone {
+    /// It makes no sense as things are: nothing was tried.
+    #[error("{0}")]
+    Refused(String),
+    /// It was tried.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// A goal, and who wants to know.
 pub(super) struct Order {
     /// What to do.
     pub(super) goal: Goal,
     /// Told once it is done, or why it is not.
-    pub(super) reply: oneshot::Sender<Result<(), String>>,
+    pub(super) reply: oneshot::Sender<Result<(), NotDone>>,
 }
 
 /// What an order makes happen.

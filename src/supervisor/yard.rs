@@ -16,7 +16,7 @@ use super::command;
 use super::crew::Crew;
 use super::group;
 use super::memory::Memory;
-use super::orders::{Goal, Order};
+use super::orders::{Goal, NotDone, Order};
 use super::port::{Held, PortError, Ports};
 use super::probe::Prober;
 use super::recipe::Recipe;
@@ -25,7 +25,7 @@ use super::rotate::{Rotation, Rotator};
 use super::spawn::{Log, Process};
 use super::stopping::Stopping;
 use crate::config::{EngineUrl, Gpus, Restart};
-use crate::engines::{Address, Engine};
+use crate::engines::{Address, Engine, Local};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
 use crate::placement::{self, Assignment, Conflict, Demand};
@@ -109,9 +109,9 @@ impl Line {
     /// Has the engine reach `goal`, and waits for it.
     ///
     /// # Errors
-    /// Why it does not, in words.
-    pub(super) async fn order(&self, goal: Goal) -> Result<(), String> {
-        let gone = |_| "the gateway is shutting down".to_owned();
+    /// Why it does not.
+    pub(super) async fn order(&self, goal: Goal) -> Result<(), NotDone> {
+        let gone = |_| NotDone::Refused("the gateway is shutting down".into());
         let (reply, answer) = oneshot::channel();
         self.orders.send(Order { goal, reply }).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
@@ -245,7 +245,8 @@ impl Yard {
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port: port.port() };
         let address = Address { url, api_key: model.api_key.clone() };
         let socket = SocketAddr::from(([127, 0, 0, 1], port.port()));
-        let engine = Engine::new(EngineId::new(&model.name, replica), address, Some(socket));
+        let local = Local { gpus: recipe.gpus.clone(), log: log.path.clone() };
+        let engine = Engine::new(EngineId::new(&model.name, replica), address, Some(socket)).with_local(local);
         let engine = Arc::new(match command::keep_alive(spawn) {
             Some(time) => engine.with_keep_alive(time),
             None => engine,

@@ -1,5 +1,8 @@
 //! The Prometheus metrics of one process. Label values come from the configuration, never from callers.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -32,6 +35,16 @@ pub struct EngineSample {
     pub up: bool,
     /// Attempts under way.
     pub in_flight: usize,
+    /// Every state there is, and whether it is in it.
+    pub states: Vec<(&'static str, bool)>,
+    /// How deep it sleeps; 0: not at all.
+    pub sleep_level: u8,
+    /// Starts of its process after the first.
+    pub restarts: u64,
+    /// Times it was ended because it hung.
+    pub hangs: u64,
+    /// From the last start of its process to ready.
+    pub start_took: Option<Duration>,
 }
 
 /// All metrics, and the registry they are in.
@@ -57,6 +70,13 @@ pub struct Metrics {
     pub body_bytes: IntGauge,
     engine_up: GaugeVec,
     engine_in_flight: GaugeVec,
+    engine_state: GaugeVec,
+    engine_sleep_level: GaugeVec,
+    engine_restarts: IntCounterVec,
+    engine_hangs: IntCounterVec,
+    engine_start: GaugeVec,
+    /// Held while engines are sampled: two scrapes at once must not mix.
+    sampling: Mutex<()>,
     start_time: Gauge,
 }
 
@@ -133,6 +153,32 @@ impl Metrics {
                 Opts::new("enginehouse_engine_requests_in_flight", "Attempts under way on the engine."),
                 &["model", "engine"],
             )?,
+            engine_state: GaugeVec::new(
+                Opts::new("enginehouse_engine_state", "1 for the state the engine is in, 0 for all others."),
+                &["model", "engine", "state"],
+            )?,
+            engine_sleep_level: GaugeVec::new(
+                Opts::new("enginehouse_engine_sleep_level", "How deep the engine sleeps, 1 or 2; 0: it does not."),
+                &["model", "engine"],
+            )?,
+            engine_restarts: counters(
+                "enginehouse_engine_restarts_total",
+                "Starts of the engine's process after the first that this gateway saw.",
+                &["model", "engine"],
+            )?,
+            engine_hangs: counters(
+                "enginehouse_engine_hangs_total",
+                "Times the engine was ended because its health checks kept failing or it made no progress.",
+                &["model", "engine"],
+            )?,
+            engine_start: GaugeVec::new(
+                Opts::new(
+                    "enginehouse_engine_start_duration_seconds",
+                    "From the last start of the engine's process to ready; absent until that was seen.",
+                ),
+                &["model", "engine"],
+            )?,
+            sampling: Mutex::new(()),
             start_time: Gauge::new("enginehouse_start_time_seconds", "When this process started, Unix time.")?,
             registry,
         };
@@ -148,7 +194,7 @@ impl Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1);
-        let all: [Box<dyn prometheus::core::Collector>; 17] = [
+        let all: [Box<dyn prometheus::core::Collector>; 22] = [
             Box::new(info),
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
@@ -165,6 +211,11 @@ impl Metrics {
             Box::new(self.body_bytes.clone()),
             Box::new(self.engine_up.clone()),
             Box::new(self.engine_in_flight.clone()),
+            Box::new(self.engine_state.clone()),
+            Box::new(self.engine_sleep_level.clone()),
+            Box::new(self.engine_restarts.clone()),
+            Box::new(self.engine_hangs.clone()),
+            Box::new(self.engine_start.clone()),
             Box::new(self.start_time.clone()),
         ];
         all.into_iter().try_for_each(|collector| self.registry.register(collector))
@@ -175,14 +226,30 @@ impl Metrics {
     /// # Errors
     /// Never in practice: only if a metric were inconsistent.
     pub fn render(&self, engines: &[EngineSample]) -> Result<Vec<u8>, prometheus::Error> {
-        // Engines come and go: yesterday's must not stay.
-        self.engine_up.reset();
-        self.engine_in_flight.reset();
+        let _sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Engines come and go: yesterday's must not stay. Counts are kept by the engines themselves.
+        for gauges in
+            [&self.engine_up, &self.engine_in_flight, &self.engine_state, &self.engine_sleep_level, &self.engine_start]
+        {
+            gauges.reset();
+        }
+        self.engine_restarts.reset();
+        self.engine_hangs.reset();
         for sample in engines {
             let labels = [sample.model.as_str(), sample.engine.as_str()];
             self.engine_up.with_label_values(&labels).set(f64::from(u8::from(sample.up)));
             #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^52")]
             self.engine_in_flight.with_label_values(&labels).set(sample.in_flight as f64);
+            for (state, is_in_it) in &sample.states {
+                let labels = [labels[0], labels[1], state];
+                self.engine_state.with_label_values(&labels).set(f64::from(u8::from(*is_in_it)));
+            }
+            self.engine_sleep_level.with_label_values(&labels).set(f64::from(sample.sleep_level));
+            self.engine_restarts.with_label_values(&labels).inc_by(sample.restarts);
+            self.engine_hangs.with_label_values(&labels).inc_by(sample.hangs);
+            if let Some(took) = sample.start_took {
+                self.engine_start.with_label_values(&labels).set(took.as_secs_f64());
+            }
         }
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -13,6 +13,7 @@ mod failures;
 mod metrics;
 mod models;
 mod openai_client;
+mod operators;
 mod refusals;
 mod rewriting;
 mod streaming;

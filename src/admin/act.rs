@@ -1,0 +1,99 @@
+//! Has the supervisor do what operators ask for.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::path::{Ask, Order};
+use super::{Admin, show};
+use crate::engines::Pool;
+use crate::supervisor::Control;
+
+/// Answers `ask`.
+pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
+    let control = admin.control.as_ref();
+    let pools = admin.house.pools();
+    let body = match ask {
+        Ask::Engines => show::under("engines", pools.iter().flat_map(|pool| show::engines(pool)).collect::<Value>()),
+        Ask::Engine(id) => {
+            let (pool, engine) = show::find(&admin.house, &id).ok_or_else(|| no_engine(&id))?;
+            show::engine(&pool.model, &engine)
+        }
+        Ask::Models => show::under("models", pools.iter().map(|pool| show::model(pool, control)).collect::<Value>()),
+        Ask::Model(name) => show::model(pool(admin, &name)?, control),
+        Ask::Adapters(name) => show::under("adapters", show::adapters(pool(admin, &name)?, control)),
+        Ask::Do(order, wait) => return act(admin, order, wait).await,
+    };
+    Ok(Json(body).into_response())
+}
+
+fn pool<'a>(admin: &'a Admin, name: &str) -> Result<&'a Arc<Pool>, Fault> {
+    let unknown = || Fault::unknown(format!("There is no model `{name}`; GET /api/v1/models lists what there is."));
+    admin.house.pool(name).ok_or_else(unknown)
+}
+
+fn no_engine(id: &str) -> Fault {
+    Fault::unknown(format!("There is no engine `{id}`; GET /api/v1/engines lists what there is."))
+}
+
+/// Does `order`, in a task of its own: an operator who goes away does not leave it half done.
+async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault> {
+    // Only for a better answer: the supervisor knows best, and looks again.
+    let (pool, one) = match &order {
+        Order::Engine(id, _) => {
+            let (pool, _) = show::find(&admin.house, id).ok_or_else(|| no_engine(id))?;
+            (pool, Some(id.clone()))
+        }
+        Order::Model(name, _)
+        | Order::Roll(name)
+        | Order::Scale(name, _)
+        | Order::Add(name, _)
+        | Order::Remove(name, _) => (pool(admin, name)?.clone(), None),
+    };
+    let ours = admin.control.clone().filter(|control| control.adapters(&pool.model).is_some());
+    let Some(control) = ours else {
+        let model = &pool.model;
+        let message = format!(
+            "The engines of `{model}` are run by somebody else (`urls:`): start, stop or change them where they are run."
+        );
+        return Err(Fault::refused(message));
+    };
+    let task = tokio::spawn(async move {
+        tracing::info!(order = %order, "an operator's order");
+        let result = perform(&control, &order).await;
+        match &result {
+            Ok(()) => tracing::info!(order = %order, "an operator's order was carried out"),
+            Err(error) => {
+                tracing::warn!(order = %order, why = error.message, "an operator's order was not carried out")
+            }
+        }
+        result
+    });
+    let engines = || {
+        let mut list = show::engines(&pool);
+        list.retain(|engine| one.as_ref().is_none_or(|id| engine["engine"] == id.as_str()));
+        Json(show::under("engines", list))
+    };
+    if !wait {
+        return Ok((StatusCode::ACCEPTED, engines()).into_response());
+    }
+    let broken = |error| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the order was lost: {error}"));
+    task.await.map_err(broken)??;
+    Ok(engines().into_response())
+}
+
+async fn perform(control: &Control, order: &Order) -> Result<(), Fault> {
+    let done = match order {
+        Order::Engine(id, command) => control.engine(id, *command).await,
+        Order::Model(model, command) => control.model(model, *command).await,
+        Order::Roll(model) => control.roll(model).await,
+        Order::Scale(model, count) => control.scale(model, *count).await,
+        Order::Add(model, adapter) => control.add_adapter(model, &adapter.name, &adapter.path).await,
+        Order::Remove(model, name) => control.remove_adapter(model, name).await,
+    };
+    done.map_err(Fault::from)
+}

@@ -1,0 +1,310 @@
+//! What a request asks for: from method, path, query and body to an order. Pure.
+
+use axum::extract::Query;
+use axum::http::{Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::fault::Fault;
+use crate::supervisor::Command;
+
+/// The path that all others begin with.
+pub(super) const ROOT: &str = "/api/v1/";
+
+/// Most engines of one model; more is a slip of the finger.
+const MOST_REPLICAS: usize = 256;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// All engines.
+    Engines,
+    /// One engine.
+    Engine(String),
+    /// All models.
+    Models,
+    /// One model.
+    Model(String),
+    /// The adapters of a model.
+    Adapters(String),
+    /// A change, and whether to answer only when it is done.
+    Do(Order, bool),
+}
+
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// One engine is to do this.
+    Engine(String, Command),
+    /// All engines of a model are to do this.
+    Model(String, Command),
+    /// The engines of a model are replaced one by one.
+    Roll(String),
+    /// A model is to have so many engines.
+    Scale(String, usize),
+    /// A model gets an adapter.
+    Add(String, Adapter),
+    /// A model loses an adapter.
+    Remove(String, String),
+}
+
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Engine(name, command) | Self::Model(name, command) => {
+                write!(f, "{name}: {}", format!("{command:?}").to_lowercase())
+            }
+            Self::Roll(model) => write!(f, "{model}: roll"),
+            Self::Scale(model, count) => write!(f, "{model}: {count} replicas"),
+            Self::Add(model, adapter) => write!(f, "{model}: add adapter {} from {}", adapter.name, adapter.path),
+            Self::Remove(model, name) => write!(f, "{model}: remove adapter {name}"),
+        }
+    }
+}
+
+/// A LoRA adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Adapter {
+    /// What callers say.
+    pub(super) name: String,
+    /// Where it is loaded from.
+    pub(super) path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replicas {
+    replicas: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    wait: Option<bool>,
+    level: Option<u8>,
+}
+
+/// Understands a request. Names may hold slashes, as they are or as `%2F`: the last segments tell what is wanted, the
+/// others are the name. Where that leaves a choice, `is_model` decides.
+pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&str) -> bool) -> Result<Ask, Fault> {
+    let read = method == Method::GET || method == Method::HEAD;
+    let nothing = || Fault::unknown("There is nothing at this path. See /api/v1/engines and /api/v1/models.");
+    let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
+    match path.split_once('/') {
+        None if matches!(path, "engines" | "models") => match (read, path) {
+            (false, _) => Err(Fault::method("GET")),
+            (true, "engines") => Ok(Ask::Engines),
+            (true, _) => Ok(Ask::Models),
+        },
+        Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
+        Some(("engines", rest)) if method == Method::POST => {
+            let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
+            let options = options(uri, verb == "sleep")?;
+            let command = command(verb, options.level)?.ok_or_else(|| no_verb(verb, ""))?;
+            Ok(Ask::Do(Order::Engine(name(id)?, command), options.wait.unwrap_or(true)))
+        }
+        Some(("engines", _)) => Err(Fault::method("GET, POST")),
+        Some(("models", rest)) if read => {
+            let whole = name(rest)?;
+            match rest.strip_suffix("/lora") {
+                Some(model) if !is_model(&whole) => Ok(Ask::Adapters(name(model)?)),
+                _ => Ok(Ask::Model(whole)),
+            }
+        }
+        Some(("models", rest)) => {
+            let (order, wait) = change(method, uri, rest, body, is_model)?;
+            Ok(Ask::Do(order, wait))
+        }
+        _ => Err(nothing()),
+    }
+}
+
+/// A change of a model.
+fn change(
+    method: &Method,
+    uri: &Uri,
+    rest: &str,
+    body: &[u8],
+    is_model: impl Fn(&str) -> bool,
+) -> Result<(Order, bool), Fault> {
+    let (head, last) = rest.rsplit_once('/').unwrap_or((rest, ""));
+    let options = options(uri, last == "sleep" && method == Method::POST)?;
+    let model = name(head)?;
+    let order = match (method.as_str(), last) {
+        ("POST", "lora") => Order::Add(model, json(body, r#"{"name": "sql", "path": "/srv/adapters/sql"}"#)?),
+        ("POST", "roll") => Order::Roll(model),
+        ("POST", "replicas") => return Err(Fault::method("PUT")),
+        ("POST", verb) => match command(verb, options.level)? {
+            Some(command) => Order::Model(model, command),
+            None => return Err(no_verb(verb, ", roll, lora")),
+        },
+        ("PUT", "replicas") => match json(body, r#"{"replicas": 2}"#)? {
+            Replicas { replicas: count @ 1..=MOST_REPLICAS } => Order::Scale(model, count),
+            Replicas { replicas: 0 } => {
+                return Err(Fault::malformed("A model keeps at least one engine; `stop` it to have none run."));
+            }
+            Replicas { .. } => return Err(Fault::malformed(format!("`replicas` is at most {MOST_REPLICAS}."))),
+        },
+        ("PUT", _) => return Err(Fault::unknown("Only /api/v1/models/{model}/replicas takes PUT.")),
+        ("DELETE", _) => adapter_path(rest, is_model)?,
+        _ => return Err(Fault::method("GET, POST, PUT, DELETE")),
+    };
+    Ok((order, options.wait.unwrap_or(true)))
+}
+
+/// `{model}/lora/{name}`, where both may hold slashes and even `lora`.
+fn adapter_path(rest: &str, is_model: impl Fn(&str) -> bool) -> Result<Order, Fault> {
+    const MARK: &str = "/lora/";
+    let mut first = None;
+    for (at, _) in rest.match_indices(MARK) {
+        let (model, adapter) = (name(&rest[..at])?, name(&rest[at + MARK.len()..])?);
+        let known = is_model(&model);
+        let order = Order::Remove(model, adapter);
+        if known {
+            return Ok(order);
+        }
+        first = first.or(Some(order));
+    }
+    first.ok_or_else(|| Fault::unknown("Only /api/v1/models/{model}/lora/{name} takes DELETE."))
+}
+
+/// Decodes what was between slashes.
+fn name(raw: &str) -> Result<String, Fault> {
+    match percent_decode_str(raw).decode_utf8() {
+        Ok(name) if !name.is_empty() => Ok(name.into_owned()),
+        Ok(_) => Err(Fault::unknown("The path names nothing.")),
+        Err(_) => Err(Fault::malformed("The path is not UTF-8 once its percent signs are decoded.")),
+    }
+}
+
+fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, Fault> {
+    Ok(Some(match verb {
+        "start" => Command::Start,
+        "stop" => Command::Stop,
+        "restart" => Command::Restart,
+        "wake" => Command::Wake,
+        "sleep" => match level.unwrap_or(1) {
+            level @ 1..=2 => Command::Sleep(level),
+            _ => {
+                let text = "`level` is 1 (weights stay in host memory) or 2 (they are dropped and loaded again).";
+                return Err(Fault::malformed(text));
+            }
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn no_verb(verb: &str, more: &str) -> Fault {
+    Fault::unknown(format!("There is no `{verb}` to do: POST takes start, stop, restart, sleep, wake{more}."))
+}
+
+fn options(uri: &Uri, sleep: bool) -> Result<Options, Fault> {
+    let Query(options) = Query::<Options>::try_from_uri(uri)
+        .map_err(|error| Fault::malformed(format!("The query is not understood: {}.", error.body_text())))?;
+    if options.level.is_some() && !sleep {
+        return Err(Fault::malformed("Only `sleep` takes `level`."));
+    }
+    Ok(options)
+}
+
+fn json<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("The body is not understood: {error}. Send one like {example}.");
+        Fault::new(StatusCode::BAD_REQUEST, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask_with(method: Method, path: &str, body: &str) -> Result<Ask, u16> {
+        let uri: Uri = path.parse().expect("a path");
+        let known = ["m", "org/m", "x/lora", "a/lora/b"];
+        parse(&method, &uri, body.as_bytes(), |name| known.contains(&name)).map_err(|fault| fault.status.as_u16())
+    }
+
+    fn ask(method: Method, path: &str) -> Result<Ask, u16> {
+        ask_with(method, path, "")
+    }
+
+    fn done(order: Order) -> Result<Ask, u16> {
+        Ok(Ask::Do(order, true))
+    }
+
+    #[test]
+    fn names_may_hold_slashes_in_either_spelling() {
+        for id in ["org/m/0", "org%2Fm%2F0", "org%2Fm/0"] {
+            let wanted = Order::Engine("org/m/0".into(), Command::Stop);
+            assert_eq!(ask(Method::POST, &format!("/api/v1/engines/{id}/stop")), done(wanted));
+            assert_eq!(ask(Method::GET, &format!("/api/v1/engines/{id}")), Ok(Ask::Engine("org/m/0".into())));
+        }
+        for model in ["org/m", "org%2fm"] {
+            let path = format!("/api/v1/models/{model}");
+            assert_eq!(ask(Method::GET, &path), Ok(Ask::Model("org/m".into())));
+            assert_eq!(ask(Method::POST, &(path.clone() + "/roll")), done(Order::Roll("org/m".into())));
+            assert_eq!(ask(Method::GET, &(path.clone() + "/lora")), Ok(Ask::Adapters("org/m".into())));
+            let remove = Order::Remove("org/m".into(), "team/sql".into());
+            assert_eq!(ask(Method::DELETE, &(path + "/lora/team/sql")), done(remove));
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_path_is_a_name_when_there_is_such_a_model() {
+        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora"), Ok(Ask::Model("x/lora".into())));
+        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora/lora"), Ok(Ask::Adapters("x/lora".into())));
+        let remove = |model: &str, name: &str| done(Order::Remove(model.into(), name.into()));
+        assert_eq!(ask(Method::DELETE, "/api/v1/models/a/lora/b/lora/c"), remove("a/lora/b", "c"));
+        assert_eq!(ask(Method::DELETE, "/api/v1/models/m/lora/b/lora/c"), remove("m", "b/lora/c"));
+        assert_eq!(ask(Method::DELETE, "/api/v1/models/no/lora/c"), remove("no", "c"));
+    }
+
+    #[test]
+    fn options_are_understood_or_refused() {
+        let sleep = |level| Order::Model("m".into(), Command::Sleep(level));
+        assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep"), done(sleep(1)));
+        assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep?level=2"), done(sleep(2)));
+        assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep?wait=false"), Ok(Ask::Do(sleep(1), false)));
+        for bad in ["sleep?level=3", "sleep?level=0", "sleep?level=x", "sleep?lvl=1", "stop?level=1", "stop?wait=maybe"]
+        {
+            assert_eq!(ask(Method::POST, &format!("/api/v1/models/m/{bad}")), Err(400), "{bad}");
+            assert_eq!(ask(Method::POST, &format!("/api/v1/engines/m/0/{bad}")), Err(400), "{bad}");
+        }
+        assert_eq!(ask(Method::POST, "/api/v1/models/%FF/stop"), Err(400));
+    }
+
+    #[test]
+    fn bodies_are_understood_or_refused() {
+        let scale = |body| ask_with(Method::PUT, "/api/v1/models/m/replicas", body);
+        assert_eq!(scale(r#"{"replicas": 3}"#), done(Order::Scale("m".into(), 3)));
+        for bad in
+            ["", "3", r#"{"replicas": 0}"#, r#"{"replicas": -1}"#, r#"{"replicas": 1e9}"#, r#"{"replicas":1,"x":1}"#]
+        {
+            assert_eq!(scale(bad), Err(400), "{bad}");
+        }
+        assert_eq!(scale(r#"{"replicas": 100000}"#), Err(400));
+        let add = |body| ask_with(Method::POST, "/api/v1/models/m/lora", body);
+        let adapter = Adapter { name: "a".into(), path: "/p".into() };
+        assert_eq!(add(r#"{"name": "a", "path": "/p"}"#), done(Order::Add("m".into(), adapter)));
+        assert_eq!(add(r#"{"name": "a"}"#), Err(400));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found_and_wrong_methods_are_told() {
+        for path in ["/api/v1/", "/api/v1/cats", "/api/v1/engines/m/0/explode", "/api/v1/models/m/explode"] {
+            assert_eq!(ask(Method::POST, path), Err(404), "{path}");
+        }
+        assert_eq!(ask(Method::GET, "/api/v1/models/"), Err(404));
+        assert_eq!(ask(Method::POST, "/api/v1/models/m"), Err(404));
+        for (method, path) in [
+            (Method::POST, "/api/v1/engines"),
+            (Method::DELETE, "/api/v1/engines/m/0"),
+            (Method::PATCH, "/api/v1/models/m"),
+            (Method::POST, "/api/v1/models/m/replicas"),
+        ] {
+            assert_eq!(ask(method, path), Err(405), "{path}");
+        }
+    }
+}
