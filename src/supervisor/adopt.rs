@@ -1,6 +1,5 @@
 //! What becomes of an engine that a gateway before us started: taken over as it is, or ended with all its kin.
 
-
 use std::time::Duration;
 
 use rustix::process::Signal;

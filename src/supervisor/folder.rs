@@ -1,6 +1,5 @@
 //! The state directory: made for us alone, proved to be of use, and what to do when it is not, in words.
 
-
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -4,7 +4,6 @@
 //! number is still ours, was seen as kin before, or descends from one that is. It is known by its number **and** the
 //! time it started: a number that the system gave to somebody else since is never signalled.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};

@@ -1,6 +1,5 @@
 //! One gateway per state directory: the lock that the second one finds taken.
 
-
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,6 @@
 //! the engine's have `SO_REUSEADDR` (Python's asyncio, tokio, Go and Node set it) or `SO_REUSEPORT` (vLLM sets both), so
 //! the engine can bind and listen. A server that sets neither cannot; none is known that does without.
 
-
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -3,7 +3,6 @@
 //! The registry of leaders is one for the whole process, because the children of a process are: two registries would
 //! take each other's children for orphans.
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::process::{Child, Command};

@@ -1,6 +1,5 @@
 //! What a gateway writes down about each engine it starts, so that the next one finds it again.
 
-
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
