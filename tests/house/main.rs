@@ -8,8 +8,12 @@ mod support;
 
 mod adoption;
 mod chaos;
+mod disk;
 mod failing;
+mod hanging;
 mod house;
 mod load;
+mod priorities;
 mod processes;
 mod stopping;
+mod strangers;
