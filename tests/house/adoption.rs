@@ -1,0 +1,193 @@
+//! A gateway is killed: the next one on its state directory takes over what it left, and mends the rest.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::house::{Gateway, House, model, pid_of, port_of, until};
+use crate::load::Load;
+use crate::processes;
+use crate::support::http;
+
+const QUICK: &str = "args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
+
+/// How long after its start a gateway that found engines must serve.
+const SOON: Duration = Duration::from_secs(2);
+
+fn env(faults: &str) -> String {
+    format!("env: {{ ENGINEHOUSE_SIM_FAULTS: \"{faults}\" }}")
+}
+
+/// Engines' processes, each for good.
+fn identities(house: &House) -> Vec<(u32, u64)> {
+    let mut all: Vec<_> = house.engine_processes().iter().map(|stat| (stat.pid, stat.started)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// How long after its start the gateway first answered for `model`.
+async fn first_answer(gateway: &Gateway, model: &str) -> Duration {
+    until("an answer", async || (gateway.ask(model).await.0 == 200).then_some(())).await;
+    gateway.started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_killed_under_load_is_replaced_without_a_restart_of_engines() {
+    let models =
+        [model("one", &format!("replicas: 2, {QUICK}")), model("two", &format!("{QUICK}, {}", env("orphan,escape")))];
+    let yaml = format!("models:\n{}", models.concat());
+    let (house, mut gateway) = House::open(&yaml);
+    let pids = gateway.all_ready().await;
+    let processes = identities(&house);
+    assert_eq!(processes.len(), 5, "{processes:?}");
+    let address = gateway.address;
+    house.write(&yaml, Some(address));
+    for round in 1..=3 {
+        let loads = [Load::start(address, "one", 8), Load::start(address, "two", 4)];
+        for load in &loads {
+            load.answered(20).await;
+        }
+        gateway.kill();
+        gateway = house.gateway();
+        let took = first_answer(&gateway, "one").await.max(first_answer(&gateway, "two").await);
+        println!("round {round}: the next gateway served {took:.2?} after its start");
+        assert!(took < SOON, "{took:?}");
+        for load in loads {
+            load.answered(20).await;
+            // Those that the dead gateway had are torn.
+            let (tally, failures) = load.stop().await;
+            assert!(
+                failures
+                    .iter()
+                    .all(|why| why.contains("torn") || why.contains("no answer") || why.contains("without an end")),
+                "{tally:?} {failures:#?}"
+            );
+        }
+        let load = Load::start(address, "one", 8);
+        load.answered(50).await;
+        load.stop_unharmed().await;
+        assert_eq!(gateway.all_ready().await, pids, "the same engines");
+        assert_eq!(identities(&house), processes, "and nobody else");
+    }
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fits_is_taken_over_and_the_rest_is_mended() {
+    let same = [
+        model("same", QUICK),
+        model("loading", &env("ready-after=3s")),
+        model("dead", QUICK),
+        model("orphaned", &env("orphan,escape")),
+    ]
+    .concat();
+    let changed =
+        |tokens: usize| model("changed", &format!("args: {{ tokens: {tokens} }}, {}", env("slow-term=500ms")));
+    let before = format!("models:\n{same}{}{}", changed(5), model("unwanted", &env("orphan")));
+    let after = format!("models:\n{same}{}", changed(7));
+    let (house, mut gateway) = House::open(&before);
+    for name in ["same", "dead", "orphaned", "changed", "unwanted"] {
+        first_answer(&gateway, name).await;
+    }
+    let pid = async |gateway: &Gateway, name: &str| gateway.engine_pid(&format!("{name}/0")).await;
+    let (same, loading) = (pid(&gateway, "same").await, pid(&gateway, "loading").await);
+    let gone: Vec<u32> = {
+        let mut gone = vec![];
+        for name in ["dead", "orphaned", "changed", "unwanted"] {
+            gone.push(pid(&gateway, name).await);
+        }
+        gone
+    };
+    assert_eq!(gateway.engine("loading/0").await["state"], "starting");
+    let all: Vec<u32> = house.engine_processes().iter().map(|stat| stat.pid).collect();
+    gateway.kill();
+    processes::kill(gone[0]);
+    processes::kill(gone[1]);
+    house.write(&after, None);
+    let mut gateway = house.gateway();
+    let took = first_answer(&gateway, "same").await;
+    assert!(took < SOON, "{took:?}");
+    assert_eq!(pid(&gateway, "same").await, same);
+    assert_eq!(pid(&gateway, "loading").await, loading, "it goes on loading");
+    let pids = gateway.all_ready().await;
+    assert_eq!(pids.len(), 5);
+    assert_eq!((pids[0], pids[1]), (same, loading));
+    for pid in all.into_iter().filter(|pid| ![same, loading].contains(pid)) {
+        assert!(!processes::lives(pid), "{pid} {} is left", processes::command_line(pid));
+    }
+    let (_, answer) = gateway.ask("changed").await;
+    assert_eq!(answer["usage"]["completion_tokens"], 7, "the new arguments count: {answer}");
+    // Engines, and the orphan and the daemon of one of them.
+    assert_eq!(house.engine_processes().len(), 7, "{:?}", house.engine_processes());
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_sleeps_sleeps_on() {
+    let yaml = format!("models:\n{}", model("own", "sleep_mode: true"));
+    let (house, mut gateway) = House::open(&yaml);
+    let pids = gateway.all_ready().await;
+    let engine = gateway.engine("own/0").await;
+    gateway.kill();
+    let url = format!("http://127.0.0.1:{}/sleep?level=1", port_of(&engine));
+    assert_eq!(http().post(url).send().await.expect("answered").status(), 200);
+    // As the gateway writes it down when it sends an engine to sleep.
+    let path = house.state().join("engines/own_0.json");
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).expect("a record")).expect("JSON");
+    record["asleep"] = json!(1);
+    std::fs::write(&path, record.to_string()).expect("written");
+    let mut gateway = house.gateway();
+    let engine = gateway.engine("own/0").await;
+    assert_eq!((engine["state"].as_str(), pid_of(&engine)), (Some("asleep"), Some(pids[0])));
+    let (status, answer) = gateway.ask("own").await;
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("sleep")), "{answer}");
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_that_are_kept_are_found_by_the_next() {
+    let yaml = format!("on_exit: keep\nmodels:\n{}", model("own", &format!("replicas: 2, {QUICK}")));
+    let (house, mut gateway) = House::open(&yaml);
+    let pids = gateway.all_ready().await;
+    gateway.stop().await;
+    assert_eq!(house.processes().iter().map(|stat| stat.pid).collect::<Vec<_>>().len(), 2);
+    let mut gateway = house.gateway();
+    assert!(first_answer(&gateway, "own").await < SOON);
+    assert_eq!(gateway.all_ready().await, pids);
+    gateway.stop().await;
+    // And those of a configuration without them end.
+    house.write(&format!("models:\n{}", model("other", "")), None);
+    let mut gateway = house.gateway();
+    gateway.all_ready().await;
+    until("the engines to end", async || (house.engine_processes().len() == 1).then_some(())).await;
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_gateway_is_refused_and_disturbs_nothing() {
+    let yaml = format!("models:\n{}", model("own", QUICK));
+    let (house, mut gateway) = House::open(&yaml);
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(10).await;
+    let (status, text, took) = house.refused();
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("pid {}", gateway.pid())), "{text}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    // One with another configuration ends nothing either.
+    house.write(&format!("models:\n{}", model("other", "")), None);
+    let (status, ..) = house.refused();
+    assert_eq!(status.code(), Some(1));
+    load.answered(10).await;
+    load.stop_unharmed().await;
+    assert_eq!(gateway.all_ready().await, pids);
+    let since = Instant::now();
+    gateway.stop().await;
+    assert!(since.elapsed() < Duration::from_secs(5));
+    house.assert_empty();
+}

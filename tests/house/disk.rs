@@ -1,0 +1,119 @@
+//! A state directory that cannot be used is an error at the start, and later no reason to stop serving.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::house::{Gateway, House, model, refused, until};
+use crate::load::Load;
+use crate::processes;
+
+/// `command`, run where `house.state()` is a file system of its own: a small one in memory, mounted with `options` and
+/// prepared by `script`. `None`, and a word of it, when the system does not let us mount.
+fn on_a_disk_of_its_own(house: &House, options: &str, script: &str) -> Option<Command> {
+    let may =
+        |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|out| out.status.success());
+    let Some(flags) = ["-m", "-rm"].into_iter().find(|flags| may(flags)) else {
+        eprintln!("skipped: mounting is not permitted here");
+        return None;
+    };
+    std::fs::create_dir_all(house.state()).expect("made");
+    let gateway = house.command();
+    let whole = format!(
+        "mount -t tmpfs -o size=256k tmpfs \"$STATE\" && {script} mount -o remount,{options} \"$STATE\" && exec \"$0\" \"$@\""
+    );
+    let mut command = Command::new("unshare");
+    command.args([flags, "sh", "-c", &whole]).arg(gateway.get_program()).args(gateway.get_args());
+    command.env("STATE", house.state());
+    house.prepare(&mut command);
+    Some(command)
+}
+
+fn assert_refused(command: Command, words: &[&str]) {
+    let (status, text, took) = refused(command);
+    println!("{}", text.lines().last().unwrap_or_default());
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    for word in words {
+        assert!(text.contains(word), "no {word} in {text}");
+    }
+    assert!(!text.contains("engine process started") && !text.contains("panicked"), "{text}");
+}
+
+const QUICK: &str = "replicas: 2, restart: { first: 10ms }, args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_refused_at_the_start() {
+    let house = House::new();
+    house.write(&format!("models:\n{}", model("own", "")), None);
+    std::fs::write(house.state(), "a file").expect("written");
+    assert_refused(house.command(), &["state", "is a file", "state_dir"]);
+    std::fs::remove_file(house.state()).expect("removed");
+    if let Some(command) = on_a_disk_of_its_own(&house, "ro", "") {
+        assert_refused(command, &["Read-only", "state_dir"]);
+    }
+    if let Some(command) = on_a_disk_of_its_own(&house, "rw", "cat /dev/zero > \"$STATE/filler\" 2>/dev/null;") {
+        assert_refused(command, &["No space left", "make room"]);
+    }
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_takes_no_engine_down() {
+    let house = House::new();
+    house.write(&format!("models:\n{}", model("own", QUICK)), None);
+    let Some(command) = on_a_disk_of_its_own(&house, "rw", "") else { return };
+    let mut gateway = Gateway::of(command);
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(20).await;
+    // The disk as the gateway sees it.
+    let state = PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), house.state().display()));
+    let fill = || {
+        let mut filler =
+            std::fs::OpenOptions::new().append(true).create(true).open(state.join("filler")).expect("opened");
+        while std::io::Write::write_all(&mut filler, &[0]).is_ok() {}
+    };
+    fill();
+    load.answered(100).await;
+    assert_eq!(gateway.all_ready().await, pids, "both run on");
+    for replica in [0, 1, 0] {
+        let id = format!("own/{replica}");
+        let before = gateway.engine_pid(&id).await;
+        processes::kill(before);
+        gateway.ready_again(&id, before).await;
+        fill();
+        load.answered(20).await;
+    }
+    load.stop_unharmed().await;
+    let log = gateway.log();
+    let told = log.lines().filter(|line| line.contains("record cannot be written")).count();
+    assert!((1..=2).contains(&told), "told {told} times, for two engines");
+    std::fs::remove_file(state.join("filler")).expect("removed");
+    let before = gateway.engine_pid("own/0").await;
+    processes::kill(before);
+    gateway.ready_again("own/0", before).await;
+    until("it to say so", async || gateway.log().contains("record is written again").then_some(())).await;
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_vanishes_takes_no_engine_down() {
+    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", QUICK)));
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(20).await;
+    std::fs::remove_dir_all(house.state()).expect("removed");
+    load.answered(50).await;
+    assert_eq!(gateway.all_ready().await, pids, "both run on");
+    for _ in 0..2 {
+        let before = gateway.engine_pid("own/1").await;
+        processes::kill(before);
+        gateway.ready_again("own/1", before).await;
+    }
+    load.answered(20).await;
+    load.stop_unharmed().await;
+    gateway.stop().await;
+    house.assert_empty();
+}

@@ -1,0 +1,60 @@
+//! Engines that get stuck are ended and started again; slow ones are not.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::house::{House, model, port_of, until};
+use crate::load::Load;
+use crate::support::{chat, http};
+
+const EAGER: &str = "hang_after: 2s, stop_timeout: 1s, restart: { first: 10ms }, health: { interval: 200ms }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_makes_no_progress_is_ended_and_started_again() {
+    let speed = "args: { ttft: 5ms, gap: 1ms, tokens: 10 }";
+    let (house, mut gateway) =
+        House::open(&format!("models:\n{}", model("own", &format!("replicas: 2, {EAGER}, {speed}"))));
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(20).await;
+    let url = format!("http://127.0.0.1:{}/sim/fault", port_of(&gateway.engine("own/0").await));
+    let wedged = http().post(url).json(&json!({ "kind": "wedge" })).send().await.expect("planned");
+    assert_eq!(wedged.status(), 200);
+    let since = Instant::now();
+    let fresh = gateway.ready_again("own/0", pids[0]).await;
+    let took = since.elapsed();
+    println!("a stuck engine was replaced after {took:.1?}");
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
+    load.answered(20).await;
+    // What was stuck went to the other one, or was told; nothing waited for ever.
+    load.stop_unharmed().await;
+    assert_eq!(gateway.all_ready().await, [fresh, pids[1]]);
+    let log = gateway.log();
+    assert!(log.contains("own/0") && log.contains("progress"), "the log says why");
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_stream_is_no_hang() {
+    let slow = "args: { ttft: 1s, gap: 700ms, tokens: 7 }";
+    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", &format!("{EAGER}, {slow}"))));
+    let pids = gateway.all_ready().await;
+    let mut body = chat("own");
+    body["stream"] = json!(true);
+    let since = Instant::now();
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("begun");
+    let text = reply.text().await.expect("whole");
+    assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("\"error\""), "{text}");
+    assert!(since.elapsed() > Duration::from_secs(4), "longer than hang_after: {:?}", since.elapsed());
+    // And with nothing to do it need not make progress.
+    let idle = Instant::now();
+    until("it to be idle for longer than hang_after", async || {
+        (idle.elapsed() > Duration::from_millis(2500)).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.all_ready().await, pids);
+    gateway.stop().await;
+    house.assert_empty();
+}

@@ -1,0 +1,120 @@
+//! Callers that never rest, and what became of their requests.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::house::until;
+use crate::support::{chat, http};
+
+/// What became of all requests.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Answers in whole, plain and streams.
+    pub whole: AtomicUsize,
+    /// Streams that began and ended with an error event.
+    pub cut: AtomicUsize,
+    /// Requests that came to nothing because nobody listened.
+    pub unheard: AtomicUsize,
+    /// Everything else, in words.
+    failures: Mutex<Vec<String>>,
+}
+
+/// Callers at work.
+pub struct Load {
+    pub tally: Arc<Tally>,
+    stop: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Has `count` callers ask for `model`, every other one streaming, until [`Load::stop`].
+    pub fn start(address: SocketAddr, model: &str, count: usize) -> Self {
+        let (tally, stop) = (Arc::<Tally>::default(), Arc::new(AtomicBool::new(false)));
+        let since = Instant::now();
+        let workers = (0..count).map(|number| {
+            let (tally, stop, model) = (tally.clone(), stop.clone(), model.to_owned());
+            tokio::spawn(async move {
+                let client = http();
+                while !stop.load(Ordering::Relaxed) {
+                    let stream = number % 2 == 0;
+                    if let Err(why) = ask(&client, address, &model, stream, &tally).await {
+                        let at = since.elapsed();
+                        tally.failures.lock().expect("kept").push(format!("after {at:?}, stream {stream}: {why}"));
+                    }
+                }
+            })
+        });
+        Self { workers: workers.collect(), tally, stop }
+    }
+
+    /// Waits for so many further answers.
+    pub async fn answered(&self, more: usize) {
+        let least = self.tally.whole.load(Ordering::Relaxed) + more;
+        until("requests to be answered", async || (self.tally.whole.load(Ordering::Relaxed) >= least).then_some(()))
+            .await;
+    }
+
+    /// Lets the callers finish; what went wrong.
+    pub async fn stop(self) -> (Arc<Tally>, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        for worker in self.workers {
+            worker.await.expect("a caller");
+        }
+        let failures = std::mem::take(&mut *self.tally.failures.lock().expect("kept"));
+        (self.tally, failures)
+    }
+
+    /// Lets the callers finish; fails when anything went wrong, but for streams cut with an error event.
+    pub async fn stop_unharmed(self) -> Arc<Tally> {
+        let (tally, failures) = self.stop().await;
+        assert!(failures.is_empty(), "{} failed; {tally:?}:\n{}", failures.len(), failures.join("\n"));
+        assert_eq!(tally.unheard.load(Ordering::Relaxed), 0, "the gateway was not there");
+        tally
+    }
+}
+
+async fn ask(
+    client: &reqwest::Client,
+    address: SocketAddr,
+    model: &str,
+    stream: bool,
+    tally: &Tally,
+) -> Result<(), String> {
+    let mut body = chat(model);
+    body["stream"] = json!(stream);
+    let sent = client.post(format!("http://{address}/v1/chat/completions")).json(&body).send().await;
+    let reply = match sent {
+        Ok(reply) => reply,
+        Err(error) if error.is_connect() => {
+            tally.unheard.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            return Ok(());
+        }
+        Err(error) => return Err(format!("no answer: {error:?}")),
+    };
+    let status = reply.status().as_u16();
+    let text = reply.text().await.map_err(|error| format!("{status} and a torn answer: {error:?}"))?;
+    if status != 200 {
+        return Err(format!("{status}: {text}"));
+    }
+    if stream {
+        let whole = text.ends_with("data: [DONE]\n\n");
+        // A stream that had begun may be cut, but must say so.
+        if text.contains("\"error\"") && text.contains("\"delta\"") {
+            tally.cut.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        if !whole {
+            return Err(format!("a stream without an end: {text}"));
+        }
+    } else if !serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|body| body["choices"].is_array()) {
+        return Err(format!("no answer: {text}"));
+    }
+    tally.whole.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The house over real child processes: engines start, stay up, survive us and leave nothing behind.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
+
+#[path = "../gateway/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the other suite uses the rest")]
+mod support;
+
+mod adoption;
+mod chaos;
+mod disk;
+mod failing;
+mod hanging;
+mod house;
+mod load;
+mod priorities;
+mod processes;
+mod stopping;
+mod strangers;

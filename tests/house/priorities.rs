@@ -1,0 +1,44 @@
+//! Engines start in groups by priority, and a group that fails does not hold up the next.
+
+use std::time::Duration;
+
+use crate::house::{House, model, until};
+
+/// Where in the log the line is that says `what` of `engine`.
+fn at(log: &str, engine: &str, what: &str) -> usize {
+    let wanted = |line: &str| line.contains(what) && line.contains(&format!("engine={engine}"));
+    log.lines().position(wanted).unwrap_or_else(|| panic!("no {what} of {engine}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
+    let models = [
+        model("last", ""),
+        model("third", "priority: 30"),
+        model("oom", "priority: 20, env: { ENGINEHOUSE_SIM_FAULTS: \"oom=100ms\" }"),
+        model(
+            "stuck",
+            "priority: 20, start_timeout: 1s, stop_timeout: 1s, env: { ENGINEHOUSE_SIM_FAULTS: \"never-ready,ignore-term\" }",
+        ),
+        model("first", "priority: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=700ms\" }"),
+        model("first-too", "priority: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }"),
+    ];
+    let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
+    let (status, answer) = gateway.ask("last").await;
+    let text = answer["error"]["message"].as_str().expect("a message");
+    assert!(status == 503 && text.contains("waits"), "callers hear what it waits for: {text}");
+    until("the last one to serve", async || (gateway.ask("last").await.0 == 200).then_some(())).await;
+    assert!(gateway.started.elapsed() < Duration::from_secs(8));
+    let log = gateway.log();
+    let (started, ready) = ("engine process started", "engine is ready");
+    let firsts = ["first/0", "first-too/0"];
+    let first_ready = firsts.map(|engine| at(&log, engine, ready)).into_iter().max().expect("two");
+    assert!(firsts.iter().all(|engine| at(&log, engine, started) < at(&log, "first-too/0", ready)), "together");
+    for engine in ["oom/0", "stuck/0"] {
+        assert!(at(&log, engine, started) > first_ready, "{engine} did not wait");
+        assert!(at(&log, engine, "engine failed") < at(&log, "third/0", started), "{engine} was not waited for");
+    }
+    assert!(at(&log, "last/0", started) > at(&log, "third/0", ready));
+    gateway.stop().await;
+    house.assert_empty();
+}

@@ -1,0 +1,117 @@
+//! Processes that we did not start are never signalled.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::house::{Gateway, House, model, until};
+use crate::processes;
+
+/// A process that we have nothing to do with.
+struct Stranger(Child);
+
+impl Stranger {
+    /// One with this name, which leads a group of its own.
+    fn named(name: &str) -> Self {
+        let mut command = Command::new("sleep");
+        command.arg0(name).arg("600").process_group(0).stdin(Stdio::null());
+        Self(command.spawn().expect("started"))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Fails when a signal has reached it: it neither ends nor stops by itself.
+    fn assert_untouched(&mut self) {
+        assert_eq!(self.0.try_wait().expect("wait"), None, "the stranger ended");
+        assert_eq!(processes::stat(self.pid()).expect("there").state, 'S', "the stranger was stopped");
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The number of a process in decimal, as a record has it, with the time of its start moved by `late`.
+fn forge(record: &Value, pid: u32, late: u64) -> Value {
+    let mut record = record.clone();
+    let started = processes::stat(pid).expect("there").started;
+    record["process"]["pid"] = json!(pid);
+    record["process"]["started"] = json!(started + late);
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_left_alone() {
+    let mut named = Stranger::named("vllm serve");
+    let (mut wanted, mut unwanted) = (Stranger::named("vllm serve own"), Stranger::named("sleep"));
+    let own = model("own", "replicas: 2, restart: { first: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: orphan }");
+    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let pids = gateway.all_ready().await;
+    processes::kill(pids[0]);
+    gateway.ready_again("own/0", pids[0]).await;
+    let pids = gateway.all_ready().await;
+    gateway.kill();
+
+    // Records whose processes are gone, and whose numbers are strangers' now: of an engine that is still configured, of
+    // one that is not, and of one from another run of the machine.
+    for pid in &pids {
+        processes::kill(*pid);
+    }
+    let folder = house.state().join("engines");
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join(name)).expect("a record")).expect("JSON")
+    };
+    let write = |name: &str, record: &Value| std::fs::write(folder.join(name), record.to_string()).expect("written");
+    let record = read("own_0.json");
+    write("own_0.json", &forge(&record, wanted.pid(), 1));
+    let mut gone = forge(&record, unwanted.pid(), 100);
+    (gone["engine"], gone["model"]) = (json!("gone/0"), json!("gone"));
+    gone["nonce"] = json!("0123456789abcdef0123456789abcdef");
+    write("gone_0.json", &gone);
+    let mut other_boot = forge(&read("own_1.json"), named.pid(), 0);
+    other_boot["process"]["boot"] = json!("11111111-2222-3333-4444-555555555555");
+    write("own_1.json", &other_boot);
+
+    let mut gateway = house.gateway();
+    let pids = gateway.all_ready().await;
+    assert!(!pids.contains(&wanted.pid()) && !pids.contains(&named.pid()));
+    until("what is unwanted to be forgotten", async || (!folder.join("gone_0.json").exists()).then_some(())).await;
+    until("orphans to end", async || (house.engine_processes().len() == 4).then_some(())).await;
+    for stranger in [&mut named, &mut wanted, &mut unwanted] {
+        stranger.assert_untouched();
+    }
+    gateway.stop().await;
+    house.assert_empty();
+    for stranger in [&mut named, &mut wanted, &mut unwanted] {
+        stranger.assert_untouched();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_ours_before_we_began_is_no_engine() {
+    let house = House::new();
+    house.write(&format!("models:\n{}", model("own", "")), None);
+    // A script that leaves something running and ends in `exec enginehouse`.
+    let gateway = house.command();
+    let script = "env -i setsid sleep 601 & exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(gateway.get_program()).args(gateway.get_args());
+    house.prepare(&mut command);
+    let mut gateway = Gateway::of(command);
+    gateway.all_ready().await;
+    let stranger = processes::everybody()
+        .into_iter()
+        .find(|stat| stat.parent == gateway.pid() && stat.name == "sleep")
+        .expect("the script's child");
+    gateway.stop().await;
+    let after = processes::stat(stranger.pid);
+    processes::kill(stranger.pid);
+    assert!(after.is_some_and(|after| after.state == 'S' && after.started == stranger.started), "it was ended");
+    house.assert_empty();
+}
