@@ -25,8 +25,11 @@ const ROUNDS: usize = 8;
 /// Time between two looks for what is left; nothing reports the end of processes that are not our children.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How often a process is looked at that shows no environment: it may be in the middle of an `exec`, and of the next one.
+/// How often a process is looked at that shows arguments but no environment: it may be at the end of an `exec`.
 const LOOKS: usize = 8;
+
+/// How often one is looked at that shows neither: it is in the middle of an `exec`, and may have to wait for a processor.
+const EXEC_LOOKS: usize = 400;
 
 /// Time between two such looks. Few processes have no environment, so the walk takes hardly longer.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
@@ -196,13 +199,16 @@ pub(super) fn everybody() -> Vec<Seen> {
 ///
 /// In the middle of an `exec` the system shows none: such a process is looked at again, or it would be missed for good.
 pub(super) fn environ(pid: i32) -> Vec<u8> {
-    for _ in 0..LOOKS {
+    let mut settled = 0;
+    for _ in 0..EXEC_LOOKS {
         match read_at_once(pid) {
             Ok(bytes) if bytes.is_empty() => {}
             environ => return environ.unwrap_or_default(),
         }
         // The kernel's own threads have no program, and zombies have none any more.
-        if fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+        let is_program = fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        settled += usize::from(fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|bytes| !bytes.is_empty()));
+        if !is_program || settled >= LOOKS {
             break;
         }
         std::thread::sleep(BETWEEN_LOOKS);
