@@ -23,6 +23,18 @@ const ROUNDS: usize = 8;
 /// Time between two looks for what is left; nothing reports the end of processes that are not our children.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// How often a process is looked at that shows arguments but no environment: it may be at the end of an `exec`.
+const LOOKS: usize = 8;
+
+/// How often one is looked at that shows neither: it is in the middle of an `exec`, and may have to wait for a processor.
+const EXEC_LOOKS: usize = 400;
+
+/// Time between two such looks. Few processes have no environment, so the walk takes hardly longer.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
+
+/// Bytes that hold most environments; the system allows more.
+const USUAL_ENVIRON: usize = 128 * 1024;
+
 /// What one start of an engine is marked with. Children inherit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
@@ -54,16 +66,21 @@ impl Marker {
     /// Whether an environment, as `/proc/PID/environ` shows it, holds this marker. The nonce decides: it is unique, and
     /// all that may be left of a damaged record.
     pub(super) fn is_in(&self, environ: &[u8]) -> bool {
-        environ.split(|byte| *byte == 0).filter_map(marker_in).any(|value| {
+        markers_in(environ).any(|value| {
             let (front, nonce) = value.split_at(value.len().saturating_sub(self.nonce.len()));
             front.ends_with(b":") && nonce == self.nonce.as_bytes()
         })
     }
 }
 
-/// The value of [`VARIABLE`] if that is what `entry` of an environment sets.
-fn marker_in(entry: &[u8]) -> Option<&[u8]> {
-    entry.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")
+/// Every value of [`VARIABLE`] in an environment. A shell that starts puts a zero in the place of each `=` for an instant.
+fn markers_in(environ: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut is_value = false;
+    environ.split(|byte| *byte == 0).filter_map(move |entry| {
+        let was_name = std::mem::replace(&mut is_value, entry == VARIABLE.as_bytes());
+        let value = entry.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.or(was_name.then_some(entry))
+    })
 }
 
 /// Which process: a number is given again, but never with the same start.
@@ -177,13 +194,41 @@ pub(super) fn everybody() -> Vec<Seen> {
 }
 
 /// The environment a process was started with; empty when it may not be read.
+///
+/// In the middle of an `exec` the system shows none: such a process is looked at again, or it would be missed for good.
 pub(super) fn environ(pid: i32) -> Vec<u8> {
-    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+    let mut settled = 0;
+    for _ in 0..EXEC_LOOKS {
+        match read_at_once(pid) {
+            Ok(bytes) if bytes.is_empty() => {}
+            environ => return environ.unwrap_or_default(),
+        }
+        // The kernel's own threads have no program, and zombies have none any more.
+        let is_program = fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        settled += usize::from(fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|bytes| !bytes.is_empty()));
+        if !is_program || settled >= LOOKS {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    vec![]
+}
+
+/// An `exec` between two reads would tear the environment, so all of it is read by one.
+fn read_at_once(pid: i32) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(format!("/proc/{pid}/environ"))?;
+    let mut bytes = vec![0; USUAL_ENVIRON];
+    let read = file.read(&mut bytes)?;
+    bytes.truncate(read);
+    if read == USUAL_ENVIRON {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Whether an environment is that of some start of some engine, of whichever gateway.
 pub(super) fn is_marked(environ: &[u8]) -> bool {
-    environ.split(|byte| *byte == 0).any(|entry| marker_in(entry).is_some())
+    markers_in(environ).next().is_some()
 }
 
 /// All processes of one start of an engine.
@@ -359,6 +404,7 @@ mod tests {
         assert!(!marker.is_in(&environ(&format!("{}0", marker.value()))));
         assert!(!marker.is_in(&environ(marker.nonce())), "a nonce without engine is not ours");
         assert!(!marker.is_in(format!("X{VARIABLE}={}\0", marker.value()).as_bytes()));
+        assert!(marker.is_in(format!("A=b\0{VARIABLE}\0{}\0", marker.value()).as_bytes()), "a shell that starts");
         assert!(!marker.is_in(b"") && !is_marked(b"") && is_marked(&environ("x")));
     }
 
@@ -378,5 +424,25 @@ mod tests {
         assert_eq!(find(11, &everyone), [10], "neither we nor our children");
         assert_eq!(find(5, &|who| who.pid != 11), [10, 11], "11 ended since: 12 may be somebody else's child");
         assert_eq!(numbers(&related(&everybody, 5, |seen| seen.who.pid == 1, everyone)), Vec::<i32>::new());
+    }
+
+    #[test]
+    fn a_process_in_the_middle_of_an_exec_is_not_missed() {
+        let marker = Marker::fresh("m/0");
+        let mut shell = std::process::Command::new("bash");
+        // Execs itself again and again.
+        let script = "i=$((${1:-0} + 1)); [ $i -lt 300 ] && exec bash -c \"$0\" \"$0\" $i; exec sleep 300";
+        let mut child = shell.args(["-c", script, script]).env(VARIABLE, marker.value()).spawn().expect("bash");
+        let who = Identity::of(child.id().cast_signed()).expect("it lives");
+        let (mut looks, mut in_a_row, mut worst) = (0, 0, 0);
+        while look(who.pid).is_some_and(|seen| seen.name != "sleep") {
+            looks += 1;
+            in_a_row = if marker.is_in(&environ(who.pid)) { 0 } else { in_a_row + 1 };
+            worst = worst.max(in_a_row);
+        }
+        who.signal(Signal::KILL);
+        child.wait().expect("our child");
+        // Before nothing is said to be left, it is looked for at least twice in a row (`Kin::end_now`).
+        assert!(looks > 10 && worst < 2, "missed {worst} times in a row of {looks}");
     }
 }
