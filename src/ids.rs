@@ -23,10 +23,14 @@ impl EngineId {
         &self.0
     }
 
-    /// The id with everything but letters, digits, `-`, `_` and `.` replaced: usable as a file name.
+    /// The id as a file name: everything but letters, digits, `-`, `_` and `.` is replaced. Names of models that differ
+    /// only in what is replaced are told apart by a hash.
     #[must_use]
     pub fn file_stem(&self) -> String {
-        self.0.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+        let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let stem: String = self.0.chars().map(|c| if fit(c) { c } else { '_' }).collect();
+        let (model, _) = self.0.rsplit_once('/').unwrap_or((&self.0, ""));
+        if model.chars().all(fit) { stem } else { format!("{stem}-{:08x}", fnv1a(model.as_bytes())) }
     }
 }
 
@@ -34,6 +38,11 @@ impl fmt::Display for EngineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// FNV-1a with 32 bits: the same in every version of this program.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// A request id that is ours: 32 hexadecimal digits from 128 random bits.
@@ -54,7 +63,17 @@ mod tests {
 
     #[test]
     fn file_stems_hold_no_separators() {
-        assert_eq!(EngineId::new("Qwen/Qwen3 32B", 1).file_stem(), "Qwen_Qwen3_32B_1");
+        assert_eq!(EngineId::new("qwen3-32b", 1).file_stem(), "qwen3-32b_1");
+        let stem = EngineId::new("Qwen/Qwen3 32B", 1).file_stem();
+        assert!(stem.starts_with("Qwen_Qwen3_32B_1-") && stem.len() == 25, "{stem}");
+    }
+
+    #[test]
+    fn no_two_engines_share_a_file() {
+        let ids = [("a/b", 0), ("a_b", 0), ("a b", 0), ("a", 0), ("a_0", 0), ("a/0", 0), ("a", 1), ("é", 0), ("è", 0)];
+        let stems: std::collections::BTreeSet<_> =
+            ids.iter().map(|(model, replica)| EngineId::new(model, *replica).file_stem()).collect();
+        assert_eq!(stems.len(), ids.len(), "{stems:?}");
     }
 
     #[test]
