@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
 use crate::engines::{House, Pool};
+use crate::flags;
 use crate::inventory::{self, Monitor};
 use crate::proxy::{Listener, Shared};
 use crate::supervisor::{self, Supervisor};
@@ -77,6 +78,7 @@ pub async fn serve(
 
     // A driver that hangs must keep nobody waiting: a thread of its own asks it.
     let monitor = Monitor::start(inventory::named_library().as_deref());
+    tell_flags(&config);
     let supervisor = Supervisor::start(&config, &house, claim, monitor.clone()).await?;
     let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
     let control = supervisor.control();
@@ -122,6 +124,18 @@ pub async fn serve(
         OnExit::Keep => tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over"),
     }
     Ok(())
+}
+
+/// Warns of flags that the installed vLLM does not know, as far as `enginehouse check` asked it before: asking takes longer
+/// than many an engine takes to fail and say so itself.
+fn tell_flags(config: &Config) {
+    let options = flags::Options { limit: None, ..flags::Options::from_env(&|name| std::env::var_os(name)) };
+    for finding in flags::check(config, &options) {
+        match finding.grade {
+            flags::Grade::Note => tracing::debug!("{finding}"),
+            flags::Grade::Warning | flags::Grade::Fault => tracing::warn!("{finding}"),
+        }
+    }
 }
 
 fn home(config: &Config) -> supervisor::Home {

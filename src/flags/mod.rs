@@ -33,8 +33,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Where programs are looked for, as in `PATH`.
     pub path: Option<OsString>,
-    /// How long a program may take to answer.
-    pub limit: Duration,
+    /// How long a program may take to answer; `None`: none is asked, only what was kept is used.
+    pub limit: Option<Duration>,
 }
 
 impl Options {
@@ -44,7 +44,7 @@ impl Options {
         // The XDG specification has relative paths ignored.
         let folder = |name: &str| env(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
-        Self { cache: caches.map(|caches| caches.join("enginehouse")), path: env("PATH"), limit: LIMIT }
+        Self { cache: caches.map(|caches| caches.join("enginehouse")), path: env("PATH"), limit: Some(LIMIT) }
     }
 }
 
@@ -152,7 +152,8 @@ fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>
     }
     let mut asked = vec![file.to_string_lossy().into_owned()];
     asked.extend_from_slice(words);
-    let text = ask::ask(&asked, &env, options.limit)?;
+    let limit = options.limit.ok_or_else(|| format!("`{program}` was not asked yet (`enginehouse check` does)"))?;
+    let text = ask::ask(&asked, &env, limit)?;
     let help = Help::parse(&text).ok_or_else(|| format!("`{program}` prints no help of `vllm serve`"))?;
     if let Some((folder, key)) = options.cache.as_deref().zip(key.as_ref()) {
         cache::put(folder, key, &text);
@@ -221,12 +222,12 @@ mod tests {
 
     struct Bench {
         folder: tempfile::TempDir,
-        limit: Duration,
+        limit: Option<Duration>,
     }
 
     impl Bench {
         fn new() -> Self {
-            Self { folder: tempfile::tempdir().expect("a folder"), limit: Duration::from_secs(60) }
+            Self { folder: tempfile::tempdir().expect("a folder"), limit: Some(Duration::from_secs(60)) }
         }
 
         fn check(&self, config: &Config) -> Vec<(Grade, String)> {
@@ -288,8 +289,21 @@ mod tests {
         let broken = Venv::new("echo 'ImportError: libcuda' >&2; exit 1");
         assert_only(&bench.check(&broken.config("")), Grade::Note, "ImportError: libcuda");
         let slow = Venv::new("mkfifo on; read x < on");
-        let bench = Bench { limit: Duration::from_millis(200), ..bench };
+        let bench = Bench { limit: Some(Duration::from_millis(200)), ..bench };
         assert_only(&bench.check(&slow.config("")), Grade::Note, "longer than 0.2 s");
+    }
+
+    #[test]
+    fn without_a_limit_only_what_was_asked_before_is_used() {
+        let (venv, bench) = (Venv::real(), Bench::new());
+        let bad = venv.config("args: {swap-space: 4}");
+        let bench = Bench { limit: None, ..bench };
+        assert_only(&bench.check(&bad), Grade::Note, "was not asked yet");
+        let bench = Bench { limit: Some(Duration::from_secs(60)), ..bench };
+        assert_only(&bench.check(&bad), Grade::Fault, "vLLM dropped this flag");
+        let bench = Bench { limit: None, ..bench };
+        assert_only(&bench.check(&bad), Grade::Fault, "vLLM dropped this flag");
+        assert_eq!(venv.calls().len(), 1);
     }
 
     #[test]

@@ -17,9 +17,12 @@ async fn ask(gateway: &Gateway, model: &str) -> (u16, Option<String>, Value) {
 }
 
 async fn pid(gateway: &Gateway, engine: &str) -> u32 {
-    let engines = gateway.engines().await;
-    let found = engines.iter().find(|entry| entry["engine"] == engine).expect("the engine");
-    u32::try_from(found["pid"].as_u64().expect("a pid")).expect("fits")
+    eventually("its process", || async {
+        let engines = gateway.engines().await;
+        let found = engines.iter().find(|entry| entry["engine"] == engine).expect("the engine");
+        found["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
