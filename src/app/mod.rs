@@ -105,12 +105,15 @@ pub async fn serve(
     stop.await;
     tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
     shared.drain();
-    tokio::select! {
-        ended = running.drain(config.timeouts.drain) => if !ended {
-            tracing::warn!("some requests did not finish within timeouts.drain and were cut");
-        },
-        () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
-    }
+    let patience = async {
+        tokio::select! {
+            () = tokio::time::sleep(config.timeouts.drain) => {
+                tracing::warn!("some requests did not finish within timeouts.drain and are cut");
+            }
+            () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
+        }
+    };
+    running.drain(patience).await;
     // Whoever had leases is gone or was cut.
     match config.on_exit {
         OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,

@@ -78,7 +78,7 @@ pub(super) async fn admit(
     bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
     ctx.length = bytes.len();
     pick::first(shared, ctx)?;
-    ctx.stand_in = Some(standin::take_place(session, bytes.freeze()));
+    ctx.stand_in = Some(standin::take_place(session, bytes.freeze(), shared.cuts()));
     Ok(Admission::Forward)
 }
 

@@ -24,6 +24,9 @@ use crate::openai::{ApiError, Dialect};
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// How long callers may take to hear that their request is given up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A bound address, not serving yet.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
@@ -49,7 +52,8 @@ impl Listener {
     #[must_use]
     pub fn serve(self, shared: Arc<Shared>) -> Running {
         let (stop, stopped) = watch::channel(false);
-        Running { stop, task: tokio::spawn(run(self.0, shared, stopped)) }
+        let task = tokio::spawn(run(self.0, shared.clone(), stopped));
+        Running { stop, task, shared }
     }
 }
 
@@ -58,17 +62,24 @@ impl Listener {
 pub struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    shared: Arc<Shared>,
 }
 
 impl Running {
-    /// Stops accepting and waits for the requests under way, at most `patience`; returns whether all of them ended.
-    pub async fn drain(mut self, patience: Duration) -> bool {
+    /// Stops accepting and waits for the requests under way until `patience` ends; then their callers are told that they
+    /// are given up.
+    pub async fn drain(mut self, patience: impl Future<Output = ()>) {
         self.stop.send_replace(true);
-        let ended = tokio::time::timeout(patience, &mut self.task).await.is_ok();
-        if !ended {
+        tokio::select! {
+            biased;
+            _ = &mut self.task => return,
+            () = patience => {}
+        }
+        self.shared.cut();
+        if tokio::time::timeout(LAST_WORDS, &mut self.task).await.is_err() {
+            // Callers that do not listen.
             self.task.abort();
         }
-        ended
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use super::Table;
 use super::table::{self, Budgets};
@@ -27,6 +28,7 @@ pub struct Shared {
     pub(super) no_route: Meters,
     pub(super) held: AtomicUsize,
     draining: AtomicBool,
+    cut: CancellationToken,
 }
 
 impl Shared {
@@ -47,6 +49,7 @@ impl Shared {
             access,
             held: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            cut: CancellationToken::new(),
         }
     }
 
@@ -72,6 +75,16 @@ impl Shared {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Gives up all answers under way; their callers are told so.
+    pub(super) fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Tells one request when its answer is given up. Its own, so that requests do not wait for each other here.
+    pub(super) fn cuts(&self) -> CancellationToken {
+        self.cut.child_token()
     }
 
     /// Reserves memory for `bytes` of a body; `None` when `limits.body_memory` would be exceeded.

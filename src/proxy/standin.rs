@@ -17,7 +17,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, header};
-use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
@@ -25,6 +24,8 @@ use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use tokio_util::sync::CancellationToken;
 
 type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -34,6 +35,9 @@ pub(super) type Slot = Arc<Mutex<Option<Box<ServerSession>>>>;
 /// Bytes of a plain answer that are held back at most. A larger one is passed on from there, and a failure then shows.
 const HOLD: usize = 256 * 1024;
 
+/// Of an answer that is given up because the gateway ends.
+pub(super) const CUT: ErrorType = ErrorType::Custom("ShuttingDown");
+
 struct StandIn {
     /// Always present until drop.
     real: Option<Box<ServerSession>>,
@@ -41,6 +45,7 @@ struct StandIn {
     body: Bytes,
     slot: Slot,
     answer: Answer,
+    cut: CancellationToken,
 }
 
 /// What has come of an answer.
@@ -99,10 +104,10 @@ fn nobody() -> Box<ServerSession> {
 }
 
 /// Puts a stand-in in the place of the real session.
-pub(super) fn take_place(session: &mut Session, body: Bytes) -> Slot {
+pub(super) fn take_place(session: &mut Session, body: Bytes, cut: CancellationToken) -> Slot {
     let slot = Slot::default();
     let real = Some(mem::replace(&mut session.downstream_session, nobody()));
-    let stand_in = StandIn { real, body, slot: slot.clone(), answer: Answer::default() };
+    let stand_in = StandIn { real, body, slot: slot.clone(), answer: Answer::default(), cut };
     *session.downstream_session = ServerSession::Custom(Box::new(stand_in));
     slot
 }
@@ -160,8 +165,13 @@ impl CustomSession for StandIn {
     }
 
     async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
-        // The body is done: what is left to read is the caller's departure.
-        self.real_mut().read_body_or_idle(true).await
+        let cut = self.cut.clone();
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => Err(Error::new(CUT)),
+            // The body is done: what is left to read is the caller's departure.
+            left = self.real_mut().read_body_or_idle(true) => left,
+        }
     }
 
     fn req_header(&self) -> &RequestHeader {

@@ -11,6 +11,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::context::Context;
 use super::pick::is_clean;
 use super::reply;
+use super::standin::CUT;
 use crate::openai::{ApiError, SseScanner, UsageFinder};
 
 /// The head of an engine's answer, as the caller gets it.
@@ -68,7 +69,7 @@ pub(super) fn body(piece: Option<&[u8]>, ctx: &mut Context) {
 /// The request failed for good: says so, in whatever way is still open.
 pub(super) async fn fail(session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
     let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
-    if error.esource() == &ErrorSource::Downstream && error.etype() != &ErrorType::InvalidHTTPHeader {
+    if error.esource() == &ErrorSource::Downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &CUT) {
         ctx.error = Some("client_gone");
         return gone;
     }
@@ -99,6 +100,11 @@ fn explain(error: &Error, ctx: &Context) -> ApiError {
     match what {
         ErrorType::InvalidHTTPHeader if error.esource() == &ErrorSource::Downstream => {
             ApiError::invalid(400, "invalid_header", "A request header is not valid.")
+        }
+        &CUT => {
+            let message =
+                "The gateway is shutting down and gave up this answer (timeouts.drain). Try again on another one.";
+            ApiError::unavailable(503, "shutting_down", message).retry_after(5)
         }
         ErrorType::ReadTimedout => ApiError::unavailable(
             504,

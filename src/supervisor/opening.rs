@@ -1,6 +1,7 @@
 //! Opens a house: finds what an earlier supervisor left, takes over what fits, ends what does not, starts the rest in order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -302,10 +303,13 @@ async fn clear(yard: &Yard, unfit: Vec<(Record, String)>) {
 
 /// Starts one group after the other: the next one when all of the one before are ready or have failed.
 async fn start(groups: Groups) {
-    let many = groups.len() > 1;
-    for ((_, priority), lines) in &groups {
-        for line in groups.range((false, *priority + 1)..).flat_map(|(_, lines)| lines).filter(|_| many) {
-            publish(&line.engine, State::Starting(format!("it waits for engines of priority {priority}")));
+    for (group, lines) in &groups {
+        let (_, priority) = group;
+        for line in groups.range((Excluded(group), Unbounded)).flat_map(|(_, lines)| lines) {
+            // Not those that an operator has started or stopped meanwhile.
+            if line.engine.pid().is_none() && matches!(*line.engine.state(), State::Starting(_)) {
+                publish(&line.engine, State::Starting(format!("it waits for engines of priority {priority}")));
+            }
         }
         futures::future::join_all(lines.iter().map(|line| line.order(Goal::Start))).await;
     }

@@ -173,6 +173,8 @@ impl Records {
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let path = self.path(record);
         let new = path.with_extension("json.new");
+        // It was there at the start of the gateway; whoever cleaned up may have taken it along.
+        folder::make(&self.0).map_err(|error| error.source)?;
         let written = put(&new, record).and_then(|()| fs::rename(&new, &path));
         if written.is_err() {
             // What is left of it would only take room.
@@ -298,8 +300,12 @@ impl Keeper {
 
     /// Removes the record: nothing of the engine is left. Returns whether it is gone.
     pub(super) async fn remove(&mut self) -> bool {
-        let (records, record) = (self.records.clone(), self.record.clone());
-        self.perform(move || records.remove(&record)).await
+        let (records, record, failed) = (self.records.clone(), self.record.clone(), self.failed);
+        // That a record is gone says nothing of whether the next one can be written.
+        self.failed = false;
+        let removed = self.perform(move || records.remove(&record)).await;
+        self.failed |= failed;
+        removed
     }
 
     async fn perform(&mut self, action: impl FnOnce() -> io::Result<()> + Send + 'static) -> bool {

@@ -61,12 +61,12 @@ impl Process {
     /// # Errors
     /// In words for whoever reads the engine's state.
     pub(super) fn spawn(launch: &Launch, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
-        let file = open(log, launch, title).map_err(|error| {
-            format!(
-                "its log file `{}` cannot be written: {error}; make room or mend its permissions",
-                log.path.display()
-            )
-        })?;
+        let file = match open(log, launch, title) {
+            Ok(file) => file,
+            Err(error) => without_log(log, title, &error).map_err(|_| {
+                format!("its log file `{}` cannot be written: {error}; mend its permissions", log.path.display())
+            })?,
+        };
         let output = file.try_clone().and_then(|second| Ok((signal(SignalKind::child())?, second)));
         let (ends, second) = output.map_err(|error| format!("its process cannot be prepared: {error}"))?;
         let mut command = Command::new(&launch.program);
@@ -255,7 +255,23 @@ impl Drop for Process {
     }
 }
 
+/// Where an engine writes whose log cannot be opened: a disk that is full is no reason not to serve.
+fn without_log(log: &mut Log, title: &str, error: &io::Error) -> io::Result<File> {
+    let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+    tracing::warn!(
+        engine = title, log = %log.path.display(), %error,
+        "the engine's log cannot be written: it is started without one; make room or mend the permissions, then restart it"
+    );
+    // Nothing in it is of this start.
+    log.from = log.path.metadata().map_or(0, |about| about.len());
+    Ok(nowhere)
+}
+
 fn open(log: &mut Log, launch: &Launch, title: &str) -> io::Result<File> {
+    if let Some(folder) = log.path.parent() {
+        // It was there at the start of the gateway; whoever cleaned up may have taken it along.
+        super::folder::make(folder).map_err(|error| error.source)?;
+    }
     let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log.path)?;
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
     let program = launch.program.to_string_lossy();

@@ -17,12 +17,11 @@ async fn ask(gateway: &Gateway, model: &str) -> (u16, Option<String>, Value) {
 }
 
 async fn pid(gateway: &Gateway, engine: &str) -> u32 {
-    eventually("its process", || async {
+    let pid = eventually("the engine's process", || async {
         let engines = gateway.engines().await;
-        let found = engines.iter().find(|entry| entry["engine"] == engine).expect("the engine");
-        found["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
-    })
-    .await
+        engines.iter().find(|entry| entry["engine"] == engine).expect("the engine")["pid"].as_u64()
+    });
+    u32::try_from(pid.await).expect("fits")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,34 @@ async fn a_gateway_killed_under_load_is_replaced_without_a_restart_of_engines() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn gateways_killed_at_any_moment_of_their_start_leave_no_second_engine() {
+    let yaml = format!("models:\n{}", model("own", &format!("replicas: 3, {}", env("ready-after=100ms,orphan"))));
+    let house = House::new();
+    house.write(&yaml, None);
+    let mut seen = 0;
+    for round in 0..40 {
+        let mut child = house.command().stderr(std::process::Stdio::null()).spawn().expect("started");
+        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+        seen = seen.max(house.engine_processes().len());
+    }
+    // One that was being made while its gateway was killed is found by its mark, and ended.
+    assert!(seen > 0, "no gateway got as far as an engine: the test proves nothing");
+    let mut gateway = house.gateway();
+    let pids = gateway.all_ready().await;
+    let processes = until("exactly the expected processes", async || {
+        let processes = house.engine_processes();
+        (processes.len() == 6).then_some(processes)
+    })
+    .await;
+    assert!(pids.iter().all(|pid| processes.iter().any(|stat| stat.pid == *pid)));
+    assert_eq!(processes::listened(&pids).len(), 3);
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fits_is_taken_over_and_the_rest_is_mended() {
     let same = [
         model("same", QUICK),

@@ -88,7 +88,9 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
     load.stop_unharmed().await;
     let log = gateway.log();
     let told = log.lines().filter(|line| line.contains("record cannot be written")).count();
-    assert!((1..=2).contains(&told), "told {told} times, for two engines");
+    // Once for an engine, unless what its end freed was enough for a record in between.
+    assert!((1..=4).contains(&told), "told {told} times, for two engines and three restarts");
+    assert!(log.contains("it is started without one"), "the engine's log is missed as well");
     std::fs::remove_file(state.join("filler")).expect("removed");
     let before = gateway.engine_pid("own/0").await;
     processes::kill(before);

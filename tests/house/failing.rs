@@ -103,7 +103,7 @@ async fn an_engine_that_died_while_serving_is_told_and_started_again() {
     until("the reason to be told", async || {
         let (status, answer) = gateway.ask("own").await;
         // A request that was on its way to it cannot be told more.
-        assert!(status == 503 || status == 502 && answer["error"]["code"] == "engine_died", "{status} {answer}");
+        assert!(status == 503 || status == 502, "{status} {answer}");
         answer.to_string().contains("SIGKILL").then_some(())
     })
     .await;

@@ -39,6 +39,9 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
         assert!(at(&log, engine, "engine failed") < at(&log, "third/0", started), "{engine} was not waited for");
     }
     assert!(at(&log, "last/0", started) > at(&log, "third/0", ready));
+    for name in ["first", "first-too", "third", "last"] {
+        assert_eq!(gateway.ask(name).await.0, 200, "{name} still serves when all have started");
+    }
     gateway.stop().await;
     house.assert_empty();
 }
