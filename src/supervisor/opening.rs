@@ -209,7 +209,19 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
 }
 
 /// Engines that are started together, by priority; those without one come last.
-type Groups = BTreeMap<(bool, u32), Vec<Line>>;
+type Groups = BTreeMap<(bool, u32), Vec<Turn>>;
+
+/// An engine of a group.
+struct Turn {
+    line: Line,
+    /// Whether it was taken over: it runs, and the next group waits for it all the same.
+    adopted: bool,
+}
+
+/// The group of a crew's engines.
+fn group(crew: &Crew) -> (bool, u32) {
+    (crew.spawn.priority.is_none(), crew.spawn.priority.unwrap_or_default())
+}
 
 /// Makes the engines of all crews: those that were left are taken over at once, the others wait for their group's turn.
 async fn man(
@@ -236,9 +248,12 @@ async fn man(
         }
     }
     // What runs keeps its GPUs; the others are placed around it.
+    let mut groups = Groups::new();
     for (crew, record, port, process) in adopted {
         crew.learn_adapters(&record);
-        crew.add(yard.adopt(crew, record, port, process));
+        let member = yard.adopt(crew, record, port, process);
+        groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: true });
+        crew.add(member);
     }
     let demands: Vec<_> =
         fresh.iter().map(|(crew, replica)| placement::demand(&crew.model, &crew.spawn, *replica)).collect();
@@ -248,11 +263,9 @@ async fn man(
         let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
         made.push((crew, replica, gpus, yard.port().map_err(port_error)?));
     }
-    let mut groups = Groups::new();
     for (crew, replica, gpus, port) in made {
         let member = yard.make(crew, replica, gpus, port);
-        let priority = crew.spawn.priority;
-        groups.entry((priority.is_none(), priority.unwrap_or_default())).or_default().push(member.line());
+        groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: false });
         crew.add(member);
     }
     for crew in crews {
@@ -303,15 +316,15 @@ async fn clear(yard: &Yard, unfit: Vec<(Record, String)>) {
 
 /// Starts one group after the other: the next one when all of the one before are ready or have failed.
 async fn start(groups: Groups) {
-    for (group, lines) in &groups {
+    for (group, turns) in &groups {
         let (_, priority) = group;
-        for line in groups.range((Excluded(group), Unbounded)).flat_map(|(_, lines)| lines) {
+        for Turn { line, adopted } in groups.range((Excluded(group), Unbounded)).flat_map(|(_, turns)| turns) {
             // Not those that an operator has started or stopped meanwhile.
-            if line.engine.pid().is_none() && matches!(*line.engine.state(), State::Starting(_)) {
+            if !adopted && line.engine.pid().is_none() && matches!(*line.engine.state(), State::Starting(_)) {
                 publish(&line.engine, State::Starting(format!("it waits for engines of priority {priority}")));
             }
         }
-        futures::future::join_all(lines.iter().map(|line| line.order(Goal::Start))).await;
+        futures::future::join_all(turns.iter().map(|turn| turn.line.order(Goal::Start))).await;
     }
 }
 

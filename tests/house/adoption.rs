@@ -54,14 +54,11 @@ async fn a_gateway_killed_under_load_is_replaced_without_a_restart_of_engines() 
         assert!(took < SOON, "{took:?}");
         for load in loads {
             load.answered(20).await;
-            // Those that the dead gateway had are torn.
+            // Those that the dead gateway had are torn; the next one says that it loads until it has asked the engine.
             let (tally, failures) = load.stop().await;
-            assert!(
-                failures
-                    .iter()
-                    .all(|why| why.contains("torn") || why.contains("no answer") || why.contains("without an end")),
-                "{tally:?} {failures:#?}"
-            );
+            let honest = ["torn", "no answer", "without an end", "model_loading"];
+            let others: Vec<_> = failures.iter().filter(|why| !honest.iter().any(|word| why.contains(word))).collect();
+            assert!(others.is_empty(), "{tally:?} {others:#?}");
         }
         let load = Load::start(address, "one", 8);
         load.answered(50).await;

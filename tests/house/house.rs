@@ -87,18 +87,6 @@ impl House {
         self.path().join("state")
     }
 
-    /// The log of an engine.
-    pub fn engine_log(&self, engine: &str) -> String {
-        let (model, replica) = engine.rsplit_once('/').expect("model/replica");
-        let logs = std::fs::read_dir(self.state().join("logs")).expect("logs").flatten();
-        let wanted = |path: &Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.starts_with(model) && name.ends_with(&format!("{replica}.log"))
-        };
-        let found = logs.map(|entry| entry.path()).find(|path| wanted(path)).expect("a log of the engine");
-        String::from_utf8_lossy(&std::fs::read(found).expect("read")).into_owned()
-    }
-
     /// The command of a gateway of this house, in this house's environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::house::{House, model, until};
+use crate::house::{House, model, pid_of, until};
 
 /// Where in the log the line is that says `what` of `engine`.
 fn at(log: &str, engine: &str, what: &str) -> usize {
@@ -42,6 +42,22 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
     for name in ["first", "first-too", "third", "last"] {
         assert_eq!(gateway.ask(name).await.0, 200, "{name} still serves when all have started");
     }
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_waits_for_engines_that_were_found_loading() {
+    let models =
+        [model("second", ""), model("first", "priority: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }")];
+    let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
+    let pid = until("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
+    gateway.kill();
+    let mut gateway = house.gateway();
+    let pids = gateway.all_ready().await;
+    assert_eq!(pids[1], pid, "it was taken over");
+    let log = gateway.log();
+    assert!(at(&log, "second/0", "engine process started") > at(&log, "first/0", "engine is ready"), "it did not wait");
     gateway.stop().await;
     house.assert_empty();
 }
