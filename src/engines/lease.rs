@@ -82,7 +82,7 @@ mod tests {
                 });
             }
             let mut rounds = 0;
-            while rounds < 2000 || taken.load(Ordering::Relaxed) < 100 || missed.load(Ordering::Relaxed) < 100 {
+            while rounds < 300 || taken.load(Ordering::Relaxed) < 20 || missed.load(Ordering::Relaxed) < 20 {
                 engine.set_state(State::Ready);
                 std::thread::yield_now();
                 engine.set_state(State::Stopping("test".into()));

@@ -125,3 +125,45 @@ impl Drop for Held {
         self.shared.metrics.body_bytes.sub(i64::try_from(self.bytes).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::Pool;
+
+    #[test]
+    fn a_new_table_shows_what_is_served_now_and_forgets_nothing_that_was_counted() {
+        let yaml = "models: { base: { source: m, lora: {} } }\naliases: { quick: { model: base } }\n";
+        let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
+        let pool = Arc::new(Pool::new("base".into(), None));
+        let house = Arc::new(House::new(vec![pool.clone()]));
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let shared = Shared::new(&config, house, metrics.clone(), AccessLog::off());
+        let old = shared.table();
+        let target = |table: &Arc<Table>, name: &str| table.find(name).expect("a target");
+        let base = &old.targets[target(&old, "base")];
+        while base.budget.spend() {}
+        let under_way = base.meters.enter();
+
+        pool.set_adapters(vec!["sql".into()]);
+        shared.refresh(&config);
+        let new = shared.table();
+        assert!(old.find("sql").is_none(), "whoever has the old table keeps it");
+        for name in ["base", "quick", "sql"] {
+            assert!(!new.targets[target(&new, name)].budget.spend(), "{name}: the budget is still spent");
+        }
+        let in_flight = || {
+            let text = String::from_utf8(metrics.render(&[]).expect("text")).expect("UTF-8");
+            let line = "enginehouse_requests_in_flight{alias=\"\",model=\"base\"} ";
+            text.lines().find_map(|found| found.strip_prefix(line).map(str::to_owned)).expect("the gauge")
+        };
+        let later = new.targets[target(&new, "sql")].meters.enter();
+        assert_eq!(in_flight(), "2");
+        drop((under_way, later));
+        assert_eq!(in_flight(), "0");
+
+        pool.set_adapters(vec![]);
+        shared.refresh(&config);
+        assert!(shared.table().find("sql").is_none() && new.find("sql").is_some());
+    }
+}
