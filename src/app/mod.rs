@@ -151,7 +151,9 @@ fn home(config: &Config) -> supervisor::Home {
 /// Where the house of `config` keeps its records and engine logs.
 #[must_use]
 pub fn state_dir(config: &Config) -> PathBuf {
-    config.state_dir.clone().unwrap_or_else(|| state_dirs().join(&config.name))
+    let folder = config.state_dir.clone().unwrap_or_else(|| state_dirs().join(&config.name));
+    // What is written down there is read by those who work elsewhere.
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// Where houses have their state directories unless they say otherwise: `$XDG_STATE_HOME/enginehouse`, or

@@ -8,6 +8,7 @@ mod support;
 
 mod adoption;
 mod chaos;
+mod closing;
 mod disk;
 mod failing;
 mod hanging;
