@@ -201,6 +201,9 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
                 Err(why) => left.unfit.push((record, why)),
             },
             Ok(Verdict::Misfit(why)) => left.unfit.push((record, why)),
+            Ok(Verdict::Dead { .. }) if record.process.is_none() => {
+                left.unfit.push((record, "its gateway was killed while it was being started".into()));
+            }
             Ok(Verdict::Dead { .. }) => left.unfit.push((record, "its first process is gone".into())),
             Err(error) => left.unfit.push((record, error.to_string())),
         }

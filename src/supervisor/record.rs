@@ -412,10 +412,12 @@ mod tests {
         let mut keeper = Keeper::new(records.clone(), full());
         assert!(keeper.save().await);
         fs::remove_dir_all(folder.path().join("engines")).expect("gone");
+        // A folder that is missing is made anew; this one cannot be.
+        fs::write(folder.path().join("engines"), "in the way").expect("written");
         assert!(keeper.update(|_| ()).await, "nothing to write");
         assert!(!keeper.update(|record| record.asleep = None).await);
         assert!(!keeper.update(|_| ()).await, "tried again");
-        fs::create_dir(folder.path().join("engines")).expect("back");
+        fs::remove_file(folder.path().join("engines")).expect("out of the way");
         assert!(keeper.update(|_| ()).await);
         assert_eq!(records.load().expect("read"), [keeper.record().clone()]);
         assert!(keeper.remove().await);

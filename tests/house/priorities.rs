@@ -52,6 +52,12 @@ async fn a_group_waits_for_engines_that_were_found_loading() {
         [model("second", ""), model("first", "priority: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }")];
     let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
     let pid = until("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
+    // Before its process is written down it would be ended and started anew.
+    let record = house.state().join("engines/first_0.json");
+    until("its record to name the process", async || {
+        std::fs::read_to_string(&record).ok()?.contains(&format!("\"pid\": {pid}")).then_some(())
+    })
+    .await;
     gateway.kill();
     let mut gateway = house.gateway();
     let pids = gateway.all_ready().await;
