@@ -357,9 +357,13 @@ impl Actor {
     /// Makes sure that it has GPUs, if it wants any, and that none of them fell off the bus.
     async fn find_gpus(&mut self) -> Result<(), String> {
         let Plan { yard, wanting, engine, recipe, memory, .. } = &mut self.plan;
-        if *wanting || memory.lost() {
+        if *wanting || memory.misplaced() {
             *wanting = true;
-            yard.find(engine, recipe).await?;
+            // A driver may take long to tell which there are.
+            tokio::select! {
+                found = yard.find(engine, recipe) => found?,
+                _ = self.stopping.asked() => return Err("the gateway is stopping".to_owned()),
+            }
             memory.set_gpus(recipe.gpus.clone().unwrap_or_default());
             *wanting = false;
         }
