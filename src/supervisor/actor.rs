@@ -293,6 +293,12 @@ impl Actor {
                     let took = self.spawned.elapsed();
                     tracing::info!(engine = %self.plan.engine.id, took = ?took, "engine was ready after {took:.1?}");
                 }
+                if !self.served
+                    && let Some(process) = &self.process
+                {
+                    // Who holds GPU memory is here now, and may be dead when that is looked for.
+                    process.remember();
+                }
                 self.served = true;
                 self.trouble = None;
                 self.loading = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::spawn::Process;
 use crate::ids::EngineId;
@@ -84,16 +84,14 @@ impl Watch<'_> {
         let until = Instant::now() + FREED_WITHIN;
         loop {
             let asked = std::time::Instant::now();
-            let Ok(now) = timeout_at(until.min(Instant::now() + LOOK_WITHIN), monitor.refreshed()).await else {
-                return;
-            };
+            let Ok(now) = timeout(LOOK_WITHIN, monitor.refreshed()).await else { return };
             if monitor.age().is_none_or(|age| age > asked.elapsed()) {
                 // It is from before: the driver hangs, which is told by who reads it.
                 return;
             }
             match freed(&now, before.as_deref(), gpus, &self.pids) {
                 Memories::Freed | Memories::Unknown => return,
-                Memories::Held { by, bytes } if Instant::now() >= until => {
+                Memories::Held { by, bytes } if Instant::now() + LOOK_EVERY > until => {
                     let held = gib(bytes);
                     tracing::warn!(
                         %engine, ?by, held,
@@ -101,7 +99,7 @@ impl Watch<'_> {
                     );
                     return;
                 }
-                Memories::Held { .. } => sleep_until((Instant::now() + LOOK_EVERY).min(until)).await,
+                Memories::Held { .. } => sleep(LOOK_EVERY).await,
             }
         }
     }

@@ -194,7 +194,10 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
             let gpus = match &crew.spawn.gpus {
                 Gpus::Any(count) if *count == record.gpus.len() => record.gpus.clone(),
                 Gpus::Any(_) | Gpus::AsVisible => vec![],
-                Gpus::Listed(gpus) => placement::share(gpus, crew.spawn.replicas, record.replica).to_vec(),
+                Gpus::Listed(gpus) => match placement::share(gpus, crew.spawn.replicas, record.replica) {
+                    same if same == record.listed => record.gpus.clone(),
+                    other => other.to_vec(),
+                },
             };
             (spec, gpus)
         });
