@@ -1,44 +1,21 @@
 //! GPUs over a stand-in for NVIDIA's library: `enginehouse gpus` and `check` through the real binary, the background
 //! reader through the library; the NVML crate is the real one.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+#[path = "nvml/machine.rs"]
+#[allow(unreachable_pub, reason = "the other suite uses it too")]
+mod machine;
+
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
 use enginehouse::inventory::{Inventory, Memories, Monitor, Pace, freed};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const GIB: u64 = 1 << 30;
-
-/// A machine whose driver answers from a scenario. The folder, and all in it, goes with it.
-struct Machine {
-    folder: TempDir,
-    library: PathBuf,
-}
+use crate::machine::{DRIVER, GIB, Idler, Machine, card};
 
 impl Machine {
-    /// Builds the stand-in and gives it `scenario`, in the words of `tests/nvml/stand_in.c`.
-    fn new(scenario: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let library = folder.path().join("libnvidia-ml.so.1");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml/stand_in.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(source);
-        let built = compiler.output().expect("a C compiler, which the build needs too");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let machine = Self { folder, library };
-        machine.becomes(scenario);
-        machine
-    }
-
-    /// From now on another scenario holds; at no time half of one.
-    fn becomes(&self, scenario: &str) {
-        let [new, file] = ["new", "scenario"].map(|name| self.folder.path().join(name));
-        std::fs::write(&new, scenario).and_then(|()| std::fs::rename(new, file)).expect("a scenario");
-    }
-
     /// Reads in the background; faster than one does in earnest, and with a driver that soon counts as hanging.
     fn monitor(&self) -> Monitor {
         let pace = Pace {
@@ -80,25 +57,6 @@ async fn until(monitor: &Monitor, wanted: impl Fn(&Inventory) -> bool) -> Arc<In
     }
 }
 
-/// A child that does nothing until it is ended.
-struct Idler(Child);
-
-impl Idler {
-    fn new() -> Self {
-        Self(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat runs"))
-    }
-
-    fn end(&mut self) {
-        self.0.kill().and_then(|()| self.0.wait()).expect("it ends");
-    }
-}
-
-impl Drop for Idler {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 /// What was printed, by a command that had nothing to complain about.
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -117,17 +75,6 @@ fn fault(inventory: &Value) -> &str {
     assert_eq!(faults.len(), 1, "{faults:?}");
     faults[0].as_str().expect("a sentence")
 }
-
-/// A card that tells everything.
-fn card(index: u64) -> String {
-    let (total, used, free) = (80 * GIB, 10 * GIB, 69 * GIB);
-    format!(
-        "gpu uuid=GPU-{index} name=NVIDIA_H100_80GB total={total} used={used} free={free} util=9{index} temp=6{index} \
-         milliwatts=512500 mig=0\n"
-    )
-}
-
-const DRIVER: &str = "driver version=580.95.05 cuda=13000\n";
 
 #[test]
 fn a_machine_without_the_library_has_no_gpu_and_one_sentence_why() {

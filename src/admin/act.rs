@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::path::{Ask, Order};
-use super::{Admin, show};
+use super::{Admin, gpus, show};
 use crate::engines::Pool;
 use crate::supervisor::Control;
 
@@ -19,6 +19,7 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
     let pools = admin.house.pools();
     let body = match ask {
         Ask::Engines => show::under("engines", pools.iter().flat_map(|pool| show::engines(pool)).collect::<Value>()),
+        Ask::Gpus => gpus::show(&admin.monitor, &show::all(&admin.house)),
         Ask::Engine(id) => {
             let (pool, engine) = show::find(&admin.house, &id).ok_or_else(|| no_engine(&id))?;
             show::engine(&pool.model, &engine)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /livez`, `GET /readyz` | this process is there; every model can be served (no token asked for) |
 //! | `GET /metrics` | Prometheus |
+//! | `GET /api/v1/gpus` | the GPUs of this machine, as read last, and the engines on each |
 //! | `GET /api/v1/engines`, `GET /api/v1/engines/{engine}` | engines and their states |
 //! | `POST /api/v1/engines/{engine}/start`, `stop`, `restart`, `sleep`, `wake` | one engine; `sleep` takes `?level=1` or `2` |
 //! | `GET /api/v1/models`, `GET /api/v1/models/{model}` | models |
@@ -23,6 +24,7 @@
 
 mod act;
 mod fault;
+mod gpus;
 mod guard;
 mod path;
 mod show;
@@ -42,6 +44,7 @@ use tokio::net::TcpListener;
 
 use self::fault::Fault;
 use crate::engines::House;
+use crate::inventory::Monitor;
 use crate::secret::Secret;
 use crate::supervisor::Control;
 use crate::telemetry::{EngineSample, Metrics};
@@ -58,6 +61,8 @@ pub struct Admin {
     pub control: Option<Control>,
     /// Metrics of this process.
     pub metrics: Arc<Metrics>,
+    /// The GPUs of this machine.
+    pub monitor: Monitor,
     /// Asked for on every route but the probes.
     pub token: Option<Secret>,
 }
@@ -93,7 +98,7 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, F
 async fn metrics(State(admin): State<Admin>) -> Response {
     let samples: Vec<EngineSample> =
         show::all(&admin.house).into_iter().map(|(pool, engine)| show::sample(&pool.model, &engine)).collect();
-    match admin.metrics.render(&samples) {
+    match admin.metrics.render(&samples, &gpus::sample(&admin.monitor)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
         }

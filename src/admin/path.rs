@@ -20,6 +20,8 @@ const MOST_REPLICAS: usize = 256;
 pub(super) enum Ask {
     /// All engines.
     Engines,
+    /// All GPUs.
+    Gpus,
     /// One engine.
     Engine(String),
     /// All models.
@@ -90,12 +92,14 @@ struct Options {
 /// others are the name. Where that leaves a choice, `is_model` decides.
 pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&str) -> bool) -> Result<Ask, Fault> {
     let read = method == Method::GET || method == Method::HEAD;
-    let nothing = || Fault::unknown("There is nothing at this path. See /api/v1/engines and /api/v1/models.");
+    let nothing =
+        || Fault::unknown("There is nothing at this path. See /api/v1/engines, /api/v1/models and /api/v1/gpus.");
     let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
     match path.split_once('/') {
-        None if matches!(path, "engines" | "models") => match (read, path) {
+        None if matches!(path, "engines" | "models" | "gpus") => match (read, path) {
             (false, _) => Err(Fault::method("GET")),
             (true, "engines") => Ok(Ask::Engines),
+            (true, "gpus") => Ok(Ask::Gpus),
             (true, _) => Ok(Ask::Models),
         },
         Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
@@ -300,6 +304,7 @@ mod tests {
         assert_eq!(ask(Method::POST, "/api/v1/models/m"), Err(404));
         for (method, path) in [
             (Method::POST, "/api/v1/engines"),
+            (Method::POST, "/api/v1/gpus"),
             (Method::DELETE, "/api/v1/engines/m/0"),
             (Method::PATCH, "/api/v1/models/m"),
             (Method::POST, "/api/v1/models/m/replicas"),

@@ -48,7 +48,7 @@ pub(super) fn engine(model: &str, engine: &Engine) -> Value {
         "ours": engine.local().is_some(),
         "url": engine.address.url.to_string(),
         "port": engine.address.url.port,
-        "gpus": engine.local().and_then(|local| local.gpus.clone()),
+        "gpus": engine.gpus().as_deref(),
         "pid": engine.pid(),
         "state": state.word(),
         "detail": state.detail(),

@@ -88,7 +88,7 @@ pub async fn serve(
         control.on_names(move || shared.refresh(&config));
     }
     let running = listener.serve(shared.clone());
-    let admin = Admin { house, control, metrics, token: config.admin.token.clone() };
+    let admin = Admin { house, control, metrics, monitor, token: config.admin.token.clone() };
     let (admin_stop, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin.serve(admin_listener, async {
         let _ = admin_stopped.await;

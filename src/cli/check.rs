@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use super::{flag_report, gpus, needs};
 use crate::config::{self, Config, Gpus};
-use crate::ids::EngineId;
 use crate::inventory::Inventory;
-use crate::placement::{self, Assignment, Demand, Held};
+use crate::placement::{self, Assignment, Demand};
 use crate::{app, supervisor};
 
 /// Prints what would run where and succeeds, or prints every fault to standard error and fails.
@@ -64,22 +63,16 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
     if !demands.iter().any(pinned) {
         return (Section::default(), Vec::new());
     }
-    let inventory = read();
+    let mut inventory = read();
+    // What engines of this house hold, should it run now, is what they are to have, and no stranger's.
+    inventory.forget(&supervisor::processes(&app::state_dir(config)));
     let mut text = String::new();
     if !inventory.known {
         let why = inventory.faults.first().map_or("the driver told of none", String::as_str);
         text = format!("GPUs were not checked on this machine: {why}\n");
         demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
     }
-    // What engines of this house hold, should it run now, is what they are to have, and no stranger's.
-    let running = Held {
-        engine: EngineId::new("", 0),
-        model: "".into(),
-        gpus: vec![],
-        share: 0.0,
-        pids: supervisor::processes(&app::state_dir(config)),
-    };
-    match placement::place(&inventory, &demands, &[running]) {
+    match placement::place(&inventory, &demands, &[]) {
         Ok(assigned) => {
             if inventory.known {
                 text = placement::table(&assigned);

@@ -30,8 +30,6 @@ pub struct Address {
 /// What there is to know of an engine that we run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Local {
-    /// The GPUs it sees; `None`: those that we see.
-    pub gpus: Option<Vec<String>>,
     /// What it writes to.
     pub log: PathBuf,
 }
@@ -52,6 +50,8 @@ pub struct Engine {
     authority: Arc<str>,
     keep_alive: Duration,
     local: Option<Local>,
+    /// See [`Engine::gpus`].
+    gpus: ArcSwapOption<Vec<String>>,
     state: ArcSwap<State>,
     ready: AtomicBool,
     cards: ArcSwap<Vec<Card>>,
@@ -91,6 +91,7 @@ impl Engine {
             authority: authority.into(),
             keep_alive: KEEP_ALIVE,
             local: None,
+            gpus: ArcSwapOption::empty(),
             address,
             state: ArcSwap::from_pointee(State::Starting("not asked yet".into())),
             ready: AtomicBool::new(false),
@@ -125,6 +126,18 @@ impl Engine {
     #[must_use]
     pub fn local(&self) -> Option<&Local> {
         self.local.as_ref()
+    }
+
+    /// The GPUs it was given, as `CUDA_VISIBLE_DEVICES` names them, none while there is no room for it; `None`: it sees
+    /// those that we see, or somebody else runs it.
+    #[must_use]
+    pub fn gpus(&self) -> Option<Arc<Vec<String>>> {
+        self.gpus.load_full()
+    }
+
+    /// Notes the GPUs it was given.
+    pub fn set_gpus(&self, gpus: Option<Vec<String>>) {
+        self.gpus.store(gpus.map(Arc::new));
     }
 
     /// How long an idle connection to it may be kept for reuse; less than its own limit, or the reuse is a race.

@@ -143,6 +143,25 @@ fn hangs(limit: Duration) -> String {
 }
 
 impl Inventory {
+    /// Takes these processes out, as if they had ended and what they hold were free.
+    pub fn forget(&mut self, pids: &[u32]) {
+        let take = |processes: &mut Option<Vec<GpuProcess>>, memory: &mut Option<Memory>| {
+            let Some(processes) = processes else { return };
+            let held = |process: &GpuProcess| if pids.contains(&process.pid) { process.memory } else { None };
+            let bytes: u64 = processes.iter().filter_map(held).sum();
+            processes.retain(|process| !pids.contains(&process.pid));
+            if let Some(memory) = memory {
+                let bytes = bytes.min(memory.used);
+                memory.used -= bytes;
+                memory.free = memory.free.saturating_add(bytes).min(memory.total);
+            }
+        };
+        for gpu in &mut self.gpus {
+            take(&mut gpu.processes, &mut gpu.memory);
+            gpu.mig.iter_mut().flatten().for_each(|part| take(&mut part.processes, &mut part.memory));
+        }
+    }
+
     /// Nothing is known, and why.
     fn fault(fault: String) -> Self {
         Self { faults: vec![fault], ..Self::default() }

@@ -38,12 +38,13 @@ pub fn demand(model: &Model, spawn: &Spawn, replica: usize) -> Demand {
     Demand { engine: EngineId::new(&model.name, replica), model: model.name.clone(), gpus, share, ranks }
 }
 
-/// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas.
+/// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas. Further
+/// replicas, which a model may be given at run time, have what the first ones have.
 #[must_use]
 pub fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
     let each = gpus.len() / replicas.max(1);
     if each > 0 {
-        let from = replica * each;
+        let from = replica % replicas.max(1) * each;
         gpus.get(from..from + each).unwrap_or_default()
     } else {
         gpus.get(replica % gpus.len().max(1)..).map_or(&[], |rest| &rest[..rest.len().min(1)])

@@ -293,6 +293,12 @@ impl Actor {
                     let took = self.spawned.elapsed();
                     tracing::info!(engine = %self.plan.engine.id, took = ?took, "engine was ready after {took:.1?}");
                 }
+                if !self.served
+                    && let Some(process) = &self.process
+                {
+                    // Who holds GPU memory is here now, and may be dead when that is looked for.
+                    process.remember();
+                }
                 self.served = true;
                 self.trouble = None;
                 self.loading = None;
@@ -357,9 +363,13 @@ impl Actor {
     /// Makes sure that it has GPUs, if it wants any, and that none of them fell off the bus.
     async fn find_gpus(&mut self) -> Result<(), String> {
         let Plan { yard, wanting, engine, recipe, memory, .. } = &mut self.plan;
-        if *wanting || memory.lost() {
+        if *wanting || memory.misplaced() {
             *wanting = true;
-            yard.find(engine, recipe).await?;
+            // A driver may take long to tell which there are.
+            tokio::select! {
+                found = yard.find(engine, recipe) => found?,
+                _ = self.stopping.asked() => return Err("the gateway is stopping".to_owned()),
+            }
             memory.set_gpus(recipe.gpus.clone().unwrap_or_default());
             *wanting = false;
         }

@@ -105,12 +105,13 @@ impl Crew {
         let replicas: Vec<usize> = (0..).filter(|number| !taken.contains(number)).take(count).collect();
         let demands: Vec<Demand> =
             replicas.iter().map(|replica| placement::demand(&self.model, &self.spawn, *replica)).collect();
-        let placed = yard.place(&demands, &[]).await.map_err(CrewError::Refused)?;
+        let _placing = yard.placing.lock().await;
+        let placed = yard.place(&demands).await.map_err(CrewError::Refused)?;
         let ports = replicas.iter().map(|_| yard.port()).collect::<Result<Vec<_>, _>>();
         let ports = ports.map_err(|error| CrewError::Refused(error.to_string()))?;
         let mut lines = Vec::new();
         for ((replica, gpus), port) in replicas.into_iter().zip(placed).zip(ports) {
-            let member = yard.make(self, replica, Ok(gpus), port);
+            let member = yard.make(self, replica, gpus, port);
             lines.push(member.line());
             self.add(member);
         }

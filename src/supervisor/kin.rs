@@ -286,6 +286,11 @@ impl Kin {
         self.known.extend(self.find_near().into_iter().map(|seen| seen.who));
     }
 
+    /// Everybody who is remembered, dead or alive.
+    pub(super) fn known(&self) -> impl Iterator<Item = i32> + '_ {
+        self.known.iter().map(|who| who.pid)
+    }
+
     /// Signals all of them, one by one. Returns how many there were.
     pub(super) fn signal(&self, signal: Signal) -> usize {
         self.find().iter().filter(|seen| seen.who.signal(signal)).count()

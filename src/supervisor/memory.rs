@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::spawn::Process;
 use crate::ids::EngineId;
@@ -11,6 +11,10 @@ use crate::inventory::{Inventory, Memories, Monitor, find, freed, gib, units};
 
 /// How long a driver may take to give memory back; it is told then that it did not, and life goes on.
 const FREED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long one look may take. The cards are awake, as an engine just ran there: a driver that takes longer is in
+/// trouble, and may never answer.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
 /// Least time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -42,11 +46,14 @@ impl Memory {
         self.gpus = gpus;
     }
 
-    /// Whether a GPU of it fell off the bus: then it must have others.
-    pub(super) fn lost(&self) -> bool {
+    /// Whether it must be given GPUs again before it starts: one of its own fell off the bus, or they are known by
+    /// indices and some other did: CUDA counts without that one, so an index may mean another GPU now.
+    pub(super) fn misplaced(&self) -> bool {
         let now = self.monitor.latest();
         let units = units(&now);
-        now.known && self.gpus.iter().any(|gpu| find(&units, gpu).is_ok_and(|unit| unit.gpu.lost))
+        let own = |gpu: &String| find(&units, gpu).is_ok_and(|unit| unit.gpu.lost);
+        let indices = self.gpus.iter().any(|gpu| gpu.trim().parse::<u32>().is_ok());
+        now.known && (self.gpus.iter().any(own) || indices && now.gpus.iter().any(|gpu| gpu.lost))
     }
 
     /// Notes what others hold, now that the engine is about to start.
@@ -58,7 +65,11 @@ impl Memory {
 
     /// Notes who of `process` may hold memory, before it is swept away.
     pub(super) fn watch(&self, process: &Process) -> Watch<'_> {
-        let pids = if self.gpus.is_empty() { vec![] } else { process.pids() };
+        self.watch_pids(if self.gpus.is_empty() { vec![] } else { process.pids() })
+    }
+
+    /// The same for these processes.
+    pub(super) fn watch_pids(&self, pids: Vec<u32>) -> Watch<'_> {
         Watch { memory: self, pids }
     }
 }
@@ -72,10 +83,15 @@ impl Watch<'_> {
         }
         let until = Instant::now() + FREED_WITHIN;
         loop {
-            let Ok(now) = timeout_at(until, monitor.refreshed()).await else { return };
+            let asked = std::time::Instant::now();
+            let Ok(now) = timeout(LOOK_WITHIN, monitor.refreshed()).await else { return };
+            if monitor.age().is_none_or(|age| age > asked.elapsed()) {
+                // It is from before: the driver hangs, which is told by who reads it.
+                return;
+            }
             match freed(&now, before.as_deref(), gpus, &self.pids) {
                 Memories::Freed | Memories::Unknown => return,
-                Memories::Held { by, bytes } if Instant::now() >= until => {
+                Memories::Held { by, bytes } if Instant::now() + LOOK_EVERY > until => {
                     let held = gib(bytes);
                     tracing::warn!(
                         %engine, ?by, held,
@@ -83,7 +99,7 @@ impl Watch<'_> {
                     );
                     return;
                 }
-                Memories::Held { .. } => sleep_until((Instant::now() + LOOK_EVERY).min(until)).await,
+                Memories::Held { .. } => sleep(LOOK_EVERY).await,
             }
         }
     }

@@ -13,7 +13,9 @@ use super::ask::Asker;
 use super::control::Control;
 use super::crew::Crew;
 use super::folder::FolderError;
+use super::kin::Kin;
 use super::lock::{Lock, LockError};
+use super::memory::Memory;
 use super::orders::Goal;
 use super::port::{PortError, Ports};
 use super::probe::Prober;
@@ -134,6 +136,7 @@ async fn own(
         ports: Mutex::new(Ports::within(config.ports.clone())),
         monitor,
         placed: Mutex::default(),
+        placing: Arc::default(),
     });
     let mut crews = Vec::new();
     for model in &config.models {
@@ -144,8 +147,8 @@ async fn own(
         }
     }
     let left = sort(&yard, &crews, found).await;
-    let groups = match man(&yard, &crews, left.fit).await {
-        Ok(groups) => groups,
+    let (groups, wanting) = match man(&yard, &crews, left.fit) {
+        Ok(made) => made,
         Err(error) => {
             // What runs is left as it is, for a start that does not fail.
             stopper.say(Farewell::Leave);
@@ -156,10 +159,20 @@ async fn own(
         }
     };
     let opening = tokio::spawn({
-        let yard = yard.clone();
+        let (yard, mut stopping) = (yard.clone(), stopping.clone());
         async move {
-            clear(&yard, left.unfit).await;
-            start(groups).await;
+            clear(&yard, left.unfit, &stopping).await;
+            // Before anybody starts, so that nobody who wants GPUs looks for them before; and beside the start of the
+            // others, as a driver may take long to tell.
+            let placing = yard.placing.clone().lock_owned().await;
+            let reserved = async {
+                tokio::select! {
+                    () = yard.reserve(wanting) => {}
+                    _ = stopping.asked() => {}
+                }
+                drop(placing);
+            };
+            tokio::join!(reserved, start(groups));
         }
     });
     let strays = tokio::spawn(async {
@@ -182,7 +195,10 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
             let gpus = match &crew.spawn.gpus {
                 Gpus::Any(count) if *count == record.gpus.len() => record.gpus.clone(),
                 Gpus::Any(_) | Gpus::AsVisible => vec![],
-                Gpus::Listed(gpus) => placement::share(gpus, crew.spawn.replicas, record.replica).to_vec(),
+                Gpus::Listed(gpus) => match placement::share(gpus, crew.spawn.replicas, record.replica) {
+                    same if same == record.listed => record.gpus.clone(),
+                    other => other.to_vec(),
+                },
             };
             (spec, gpus)
         });
@@ -226,12 +242,15 @@ fn group(crew: &Crew) -> (bool, u32) {
     (crew.spawn.priority.is_none(), crew.spawn.priority.unwrap_or_default())
 }
 
+/// Engines that are to be given GPUs, and what each wants.
+type Wanting = Vec<(Arc<Engine>, Demand)>;
+
 /// Makes the engines of all crews: those that were left are taken over at once, the others wait for their group's turn.
-async fn man(
+fn man(
     yard: &Arc<Yard>,
     crews: &[Arc<Crew>],
     mut fit: HashMap<(String, usize), (Record, Process)>,
-) -> Result<Groups, StartError> {
+) -> Result<(Groups, Wanting), StartError> {
     // Everything that can fail comes first: nothing is taken over or started by a start that fails.
     let mut adopted = Vec::new();
     let mut fresh = Vec::new();
@@ -250,51 +269,37 @@ async fn man(
             fresh.push((crew, replica));
         }
     }
+    let mut made = Vec::new();
+    for (crew, replica) in fresh {
+        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
+        match yard.port().map_err(port_error) {
+            Ok(port) => made.push((crew, replica, port)),
+            Err(error) => {
+                release_all(adopted.into_iter().map(|(.., process)| process));
+                return Err(error);
+            }
+        }
+    }
     // What runs keeps its GPUs; the others are placed around it.
-    let mut groups = Groups::new();
+    let (mut groups, mut wanting) = (Groups::new(), Wanting::new());
     for (crew, record, port, process) in adopted {
         crew.learn_adapters(&record);
         let member = yard.adopt(crew, record, port, process);
         groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: true });
         crew.add(member);
     }
-    let demands: Vec<_> =
-        fresh.iter().map(|(crew, replica)| placement::demand(&crew.model, &crew.spawn, *replica)).collect();
-    let placed = placed(yard, &demands).await;
-    let mut made = Vec::new();
-    for ((crew, replica), gpus) in fresh.into_iter().zip(placed) {
-        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
-        made.push((crew, replica, gpus, yard.port().map_err(port_error)?));
-    }
-    for (crew, replica, gpus, port) in made {
-        let member = yard.make(crew, replica, gpus, port);
+    for (crew, replica, port) in made {
+        let member = yard.make(crew, replica, None, port);
+        if crew.spawn.gpus != Gpus::AsVisible {
+            wanting.push((member.engine.clone(), placement::demand(&crew.model, &crew.spawn, replica)));
+        }
         groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: false });
         crew.add(member);
     }
     for crew in crews {
         crew.pool.set_adapters(crew.adapters.load().keys().cloned().collect());
     }
-    Ok(groups)
-}
-
-/// The GPUs of each engine; `Err` for those that have none now. One that cannot run is no reason for the others not to.
-async fn placed(yard: &Yard, demands: &[Demand]) -> Vec<Result<Option<Vec<String>>, String>> {
-    match yard.place(demands, &[]).await {
-        Ok(all) => all.into_iter().map(Ok).collect(),
-        Err(_) => {
-            let mut placed = Vec::new();
-            let mut beside = Vec::new();
-            for demand in demands {
-                let one = yard.place(std::slice::from_ref(demand), &beside).await;
-                let one = one.map(|mut gpus| gpus.pop().flatten());
-                if let Ok(gpus) = &one {
-                    beside.push((demand.clone(), gpus.clone().unwrap_or_default()));
-                }
-                placed.push(one);
-            }
-            placed
-        }
-    }
+    Ok((groups, wanting))
 }
 
 /// A start that fails leaves what runs as it is, for the next one.
@@ -305,13 +310,23 @@ fn release_all(processes: impl Iterator<Item = Process>) {
 }
 
 /// Ends what an earlier supervisor left and nobody wants any more, before anything new needs its memory.
-async fn clear(yard: &Yard, unfit: Vec<(Record, String)>) {
+async fn clear(yard: &Yard, unfit: Vec<(Record, String)>, stopping: &Stopping) {
     let ended = unfit.into_iter().map(|(record, why)| async move {
         let engine = &record.engine;
         let pid = record.process.as_ref().map(|process| process.pid);
         tracing::info!(%engine, pid, why, "an engine that an earlier gateway left is ended");
+        let memory = Memory::new(yard.monitor.clone(), record.gpus.clone());
+        let kin = Kin::new(record.marker(), None);
+        let pids =
+            tokio::task::spawn_blocking(move || kin.find().iter().map(|seen| seen.who.pid.cast_unsigned()).collect());
+        let watch = memory.watch_pids(pids.await.unwrap_or_default());
         for survivor in adopt::end(&yard.records, &record, END_WITHIN).await {
             tracing::error!(%engine, process = %survivor, "it survives SIGKILL; it may hold a GPU and a port");
+        }
+        let (id, mut stopping) = (EngineId::new(&record.model, record.replica), stopping.clone());
+        tokio::select! {
+            () = watch.freed(&id) => {}
+            _ = stopping.asked() => {}
         }
     });
     futures::future::join_all(ended).await;

@@ -11,7 +11,7 @@ use super::command::{self, Launch};
 use super::kin::Marker;
 use super::ranks;
 use super::record::Record;
-use crate::config::{Model, Spawn};
+use crate::config::{Gpus, Model, Spawn};
 use crate::ids::Name;
 use crate::placement::{self, Demand};
 
@@ -56,10 +56,15 @@ impl Recipe {
         let (now, configured) = (self.adapters.load(), &self.spawn.lora);
         let added = now.iter().filter(|(name, path)| configured.get(*name) != Some(path));
         let removed = configured.keys().filter(|name| !now.contains_key(*name));
+        let listed = match self.demand().gpus {
+            Gpus::Listed(texts) => texts,
+            Gpus::Any(_) | Gpus::AsVisible => vec![],
+        };
         Record {
             port: self.port,
             spec: self.fingerprint(),
             gpus: self.gpus.clone().unwrap_or_default(),
+            listed,
             log: log.to_owned(),
             lora_added: added.map(|(name, path)| (name.to_string(), path.clone())).collect(),
             lora_removed: removed.map(ToString::to_string).collect(),

@@ -42,6 +42,9 @@ pub(super) struct Record {
     pub(super) spec: String,
     /// The GPUs it was given.
     pub(super) gpus: Vec<String>,
+    /// As the configuration lists them, where it does: the same GPUs may be given under other names.
+    #[serde(default)]
+    pub(super) listed: Vec<String>,
     /// Its log.
     pub(super) log: PathBuf,
     /// Where in the log this start begins.
@@ -92,6 +95,7 @@ impl Record {
             port: 0,
             spec: String::new(),
             gpus: vec![],
+            listed: vec![],
             log: PathBuf::new(),
             log_from: 0,
             started_at: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),

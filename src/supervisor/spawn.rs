@@ -167,9 +167,13 @@ impl Process {
         }
     }
 
-    /// The numbers of all processes that came from it and live. A walk of `/proc`: some milliseconds.
+    /// The numbers of all processes that came from it and live or were remembered: a driver may still have the memory of
+    /// those that are dead. A walk of `/proc`: some milliseconds.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.kin().find().iter().map(|seen| seen.who.pid.cast_unsigned()).collect()
+        let kin = self.kin();
+        let living: Vec<i32> = kin.find().iter().map(|seen| seen.who.pid).collect();
+        let all = [self.leader.pid].into_iter().chain(kin.known()).chain(living);
+        all.map(i32::cast_unsigned).collect()
     }
 
     /// Remembers all processes that came from it so far, so that they are found in the end although they left the group,

@@ -300,12 +300,13 @@ async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, Join
         stopping,
         ports: std::sync::Mutex::new(Ports::within(1024..=65535)),
         monitor: Monitor::start(None),
+        placing: Arc::default(),
         placed: std::sync::Mutex::default(),
     });
     let pool = Arc::new(Pool::new("m".into(), Some("m".into())));
     let crew = Crew::new(model, spawn, pool);
     let port = yard.ports.lock().expect("alone").adopt(stranger.address.port()).expect("a claim").expect("not claimed");
-    let member = yard.make(&crew, 0, Ok(None), port);
+    let member = yard.make(&crew, 0, None, port);
     let line = member.line();
     tokio::spawn(async move { line.order(Goal::Start).await });
     (member.engine.clone(), stopper, member.task, folder)

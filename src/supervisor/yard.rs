@@ -1,5 +1,6 @@
 //! Where engines of ours are made: ports, GPUs, log files, records, and the actor who looks after each.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub(super) struct Yard {
     pub(super) monitor: Monitor,
     /// Who was given which of them.
     pub(super) placed: Mutex<BTreeMap<EngineId, Placed>>,
+    /// Held from a look at what is placed until what was found is noted: two must not find the same room.
+    pub(super) placing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What an engine was given.
@@ -63,6 +66,8 @@ pub(super) struct Placed {
     model: Name,
     gpus: Vec<String>,
     share: f64,
+    /// Whether the engine does not know of it yet.
+    reserved: bool,
 }
 
 impl Placed {
@@ -119,27 +124,17 @@ impl Line {
 }
 
 impl Yard {
-    /// The GPUs of each engine in `demands`, beside all that were made before and those in `beside`; `None`: those that we see ourselves.
+    /// The GPUs of each engine in `demands`, beside all that have some; `None`: those that we see
+    /// ourselves. Whoever asks holds `placing`.
     ///
     /// # Errors
     /// Every reason why they cannot all run, in words.
-    pub(super) async fn place(
-        &self,
-        demands: &[Demand],
-        beside: &[(Demand, Vec<String>)],
-    ) -> Result<Vec<Option<Vec<String>>>, String> {
+    pub(super) async fn place(&self, demands: &[Demand]) -> Result<Vec<Option<Vec<String>>>, String> {
         if demands.iter().all(|demand| demand.gpus == Gpus::AsVisible) {
             return Ok(vec![None; demands.len()]);
         }
         let inventory = self.monitor.refreshed().await;
-        let mut held: Vec<placement::Held> = self.placed().values().map(Placed::held).collect();
-        held.extend(beside.iter().map(|(demand, gpus)| placement::Held {
-            engine: demand.engine.clone(),
-            model: demand.model.clone(),
-            gpus: gpus.clone(),
-            share: demand.share,
-            pids: vec![],
-        }));
+        let held: Vec<placement::Held> = self.placed().values().map(Placed::held).collect();
         let words = |conflicts: Vec<Conflict>| conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         let assigned = placement::place(&inventory, demands, &held).map_err(words)?;
         let texts = |assignment: &Assignment| {
@@ -153,15 +148,39 @@ impl Yard {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that `engine` has its GPUs.
-    fn note(&self, engine: &Arc<Engine>, recipe: &Recipe) {
+    /// Notes that `engine` has `gpus`; `reserved`: and will ask for them.
+    fn note(&self, engine: &Arc<Engine>, demand: &Demand, gpus: Option<Vec<String>>, reserved: bool) {
         let placed = Placed {
             engine: engine.clone(),
-            model: recipe.model.name.clone(),
-            gpus: recipe.gpus.clone().unwrap_or_default(),
-            share: recipe.demand().share,
+            model: demand.model.clone(),
+            gpus: gpus.clone().unwrap_or_default(),
+            share: demand.share,
+            reserved,
         };
+        engine.set_gpus(gpus);
         self.placed().insert(engine.id.clone(), placed);
+    }
+
+    /// Finds GPUs for all these engines at once, before each of them asks. Where they cannot all have some, those that
+    /// can do: one that cannot run is no reason for the others not to.
+    pub(super) async fn reserve(&self, mut wanting: Vec<(Arc<Engine>, Demand)>) {
+        let demands: Vec<Demand> = wanting.iter().map(|(_, demand)| demand.clone()).collect();
+        if let Ok(all) = self.place(&demands).await {
+            for ((engine, demand), gpus) in wanting.iter().zip(all) {
+                self.note(engine, demand, gpus, true);
+            }
+            return;
+        }
+        // Those with the least choice first.
+        wanting.sort_by_key(|(_, demand)| match demand.gpus {
+            Gpus::Any(count) => (true, Reverse(count)),
+            Gpus::Listed(_) | Gpus::AsVisible => (false, Reverse(0)),
+        });
+        for (engine, demand) in &wanting {
+            if let Ok(mut gpus) = self.place(std::slice::from_ref(demand)).await {
+                self.note(engine, demand, gpus.pop().flatten(), true);
+            }
+        }
     }
 
     /// Finds GPUs for an engine that has none, or lost one.
@@ -169,9 +188,21 @@ impl Yard {
     /// # Errors
     /// Every reason why there are none, in words.
     pub(super) async fn find(&self, engine: &Arc<Engine>, recipe: &mut Recipe) -> Result<(), String> {
+        let _placing = self.placing.lock().await;
+        let mut reserved = None;
+        if let Some(placed) = self.placed().get_mut(&engine.id).filter(|placed| placed.reserved) {
+            placed.reserved = false;
+            reserved = Some(placed.gpus.clone());
+        }
+        if reserved.is_some() {
+            recipe.gpus = reserved;
+            return Ok(());
+        }
         self.forget(&engine.id);
-        recipe.gpus = self.place(&[recipe.demand()], &[]).await?.pop().flatten();
-        self.note(engine, recipe);
+        engine.set_gpus(Some(vec![]));
+        let demand = recipe.demand();
+        recipe.gpus = self.place(std::slice::from_ref(&demand)).await?.pop().flatten();
+        self.note(engine, &demand, recipe.gpus.clone(), false);
         Ok(())
     }
 
@@ -204,16 +235,10 @@ impl Yard {
         }
     }
 
-    /// Engine number `replica` of `crew`, not started yet, and its actor, who waits for orders. Where there are no GPUs
-    /// for it now, they are looked for again whenever it is to start.
-    pub(super) fn make(
-        self: &Arc<Self>,
-        crew: &Crew,
-        replica: usize,
-        gpus: Result<Option<Vec<String>>, String>,
-        port: Held,
-    ) -> Member {
-        let (gpus, wanting) = gpus.map_or_else(|_| (None, true), |gpus| (gpus, false));
+    /// Engine number `replica` of `crew`, not started yet, and its actor, who waits for orders. Where it was not given
+    /// the GPUs it wants, it looks for them when it is to start.
+    pub(super) fn make(self: &Arc<Self>, crew: &Crew, replica: usize, gpus: Option<Vec<String>>, port: Held) -> Member {
+        let wanting = gpus.is_none() && crew.spawn.gpus != Gpus::AsVisible;
         let id = EngineId::new(&crew.model.name, replica);
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
         let recipe = self.recipe(crew, replica, gpus, port.port());
@@ -245,7 +270,7 @@ impl Yard {
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port: port.port() };
         let address = Address { url, api_key: model.api_key.clone() };
         let socket = SocketAddr::from(([127, 0, 0, 1], port.port()));
-        let local = Local { gpus: recipe.gpus.clone(), log: log.path.clone() };
+        let local = Local { log: log.path.clone() };
         let engine = Engine::new(EngineId::new(&model.name, replica), address, Some(socket)).with_local(local);
         let engine = Arc::new(match command::keep_alive(spawn) {
             Some(time) => engine.with_keep_alive(time),
@@ -269,8 +294,10 @@ impl Yard {
             rotator: Rotator::new(self.rotation),
             needed: Prober::thresholds(model),
         };
-        if !wanting {
-            self.note(&engine, &plan.recipe);
+        if wanting {
+            engine.set_gpus(Some(vec![]));
+        } else {
+            self.note(&engine, &plan.recipe.demand(), plan.recipe.gpus.clone(), false);
         }
         let (orders, received) = mpsc::channel(ORDERS);
         let actor = Actor::new(plan, prober.with_limit(spawn.hang_after), self.stopping.clone(), received);

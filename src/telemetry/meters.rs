@@ -150,7 +150,10 @@ mod tests {
         let guard = meters.enter();
         meters.answered(&metrics, Some(Endpoint::Score), 200, Duration::from_millis(3));
         meters.tokens_after(Duration::from_millis(40), 2);
-        let text = |metrics: &Metrics| String::from_utf8(metrics.render(&[]).expect("text")).expect("UTF-8");
+        let text = |metrics: &Metrics| {
+            String::from_utf8(metrics.render(&[], &crate::telemetry::GpuSample::default()).expect("text"))
+                .expect("UTF-8")
+        };
         let before = text(&metrics);
         assert!(before.contains("enginehouse_requests_in_flight{alias=\"a\",model=\"m\"} 1"), "{before}");
         assert!(

@@ -8,6 +8,8 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::gpus::{GpuGauges, GpuSample};
+
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
 
@@ -75,6 +77,7 @@ pub struct Metrics {
     engine_restarts: IntCounterVec,
     engine_hangs: IntCounterVec,
     engine_start: GaugeVec,
+    gpus: GpuGauges,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
     start_time: Gauge,
@@ -178,6 +181,7 @@ impl Metrics {
                 ),
                 &["model", "engine"],
             )?,
+            gpus: GpuGauges::new()?,
             sampling: Mutex::new(()),
             start_time: Gauge::new("enginehouse_start_time_seconds", "When this process started, Unix time.")?,
             registry,
@@ -218,14 +222,14 @@ impl Metrics {
             Box::new(self.engine_start.clone()),
             Box::new(self.start_time.clone()),
         ];
-        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+        all.into_iter().chain(self.gpus.collectors()).try_for_each(|collector| self.registry.register(collector))
     }
 
-    /// The Prometheus text format (version 0.0.4), with `engines` as they are now.
+    /// The Prometheus text format (version 0.0.4), with `engines` and `gpus` as they are now.
     ///
     /// # Errors
     /// Never in practice: only if a metric were inconsistent.
-    pub fn render(&self, engines: &[EngineSample]) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn render(&self, engines: &[EngineSample], gpus: &GpuSample) -> Result<Vec<u8>, prometheus::Error> {
         let _sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
         // Engines come and go: yesterday's must not stay. Counts are kept by the engines themselves.
         for gauges in
@@ -251,6 +255,7 @@ impl Metrics {
                 self.engine_start.with_label_values(&labels).set(took.as_secs_f64());
             }
         }
+        self.gpus.set(gpus);
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

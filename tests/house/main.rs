@@ -6,11 +6,15 @@
 #[allow(dead_code, unused_imports, reason = "the other suite uses the rest")]
 mod support;
 
+#[path = "../nvml/machine.rs"]
+mod machine;
+
 mod adoption;
 mod chaos;
 mod closing;
 mod disk;
 mod failing;
+mod gpus;
 mod hanging;
 mod house;
 mod load;

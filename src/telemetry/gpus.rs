@@ -1,0 +1,98 @@
+//! The gauges of the GPUs of this machine. What the driver does not tell is left out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{Error, Gauge, GaugeVec, Opts};
+
+use crate::inventory::Inventory;
+
+/// All GPUs, as sampled when somebody scrapes.
+#[derive(Clone, Debug, Default)]
+pub struct GpuSample {
+    /// What was read last.
+    pub inventory: Arc<Inventory>,
+    /// How old that is; `None` while nothing was read.
+    pub age: Option<Duration>,
+}
+
+/// One gauge of each GPU for each thing that is known of it.
+#[derive(Debug)]
+pub(super) struct GpuGauges {
+    memory_total: GaugeVec,
+    memory_used: GaugeVec,
+    utilisation: GaugeVec,
+    temperature: GaugeVec,
+    power: GaugeVec,
+    lost: GaugeVec,
+    /// No labels; a vector so that it can be left out.
+    age: GaugeVec,
+}
+
+impl GpuGauges {
+    pub(super) fn new() -> Result<Self, Error> {
+        let gauges =
+            |name: &str, help: &str| GaugeVec::new(Opts::new(format!("enginehouse_gpu_{name}"), help), &LABELS);
+        Ok(Self {
+            memory_total: gauges("memory_total_bytes", "Memory of the GPU.")?,
+            memory_used: gauges("memory_used_bytes", "Memory of the GPU that processes hold, whosever they are.")?,
+            utilisation: gauges(
+                "utilisation_ratio",
+                "Share of the last sample period in which something ran, 0 to 1.",
+            )?,
+            temperature: gauges("temperature_celsius", "Temperature of the chip.")?,
+            power: gauges("power_watts", "Power that the GPU draws.")?,
+            lost: gauges("lost", "1 when the GPU fell off the bus or needs a reset, else 0.")?,
+            age: GaugeVec::new(
+                Opts::new(
+                    "enginehouse_gpu_reading_age_seconds",
+                    "How old the figures of all GPUs are: more than some seconds when the driver hangs.",
+                ),
+                &[],
+            )?,
+        })
+    }
+
+    fn of_each(&self) -> [&GaugeVec; 6] {
+        [&self.memory_total, &self.memory_used, &self.utilisation, &self.temperature, &self.power, &self.lost]
+    }
+
+    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let all = self.of_each().into_iter().chain([&self.age]);
+        all.map(|gauge| Box::new(gauge.clone()) as Box<dyn Collector>).collect()
+    }
+
+    /// Shows `sample`, and nothing of earlier ones.
+    pub(super) fn set(&self, sample: &GpuSample) {
+        self.of_each().into_iter().for_each(GaugeVec::reset);
+        self.age.reset();
+        if let Some(age) = sample.age {
+            self.age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+        }
+        for gpu in &sample.inventory.gpus {
+            let index = gpu.index.to_string();
+            let labels =
+                [index.as_str(), gpu.uuid.as_deref().unwrap_or_default(), gpu.name.as_deref().unwrap_or_default()];
+            let of = |gauges: &GaugeVec| -> Gauge { gauges.with_label_values(&labels) };
+            #[expect(clippy::cast_precision_loss, reason = "bytes of one GPU stay far below 2^52")]
+            if let Some(memory) = gpu.memory {
+                of(&self.memory_total).set(memory.total as f64);
+                of(&self.memory_used).set(memory.used as f64);
+            }
+            if let Some(percent) = gpu.utilisation {
+                of(&self.utilisation).set(f64::from(percent) / 100.0);
+            }
+            if let Some(degrees) = gpu.temperature {
+                of(&self.temperature).set(f64::from(degrees));
+            }
+            if let Some(watts) = gpu.power {
+                of(&self.power).set(watts);
+            }
+            of(&self.lost).set(f64::from(u8::from(gpu.lost)));
+        }
+    }
+}
+
+/// Index and UUID as the driver has them; the UUID and the name of a lost GPU are unknown, and empty.
+const LABELS: [&str; 3] = ["gpu", "uuid", "name"];
