@@ -264,7 +264,7 @@ impl Actor {
                 self.prober.renew();
             }
             Effect::Term => self.signal(Signal::TERM),
-            Effect::Kill => self.signal(Signal::KILL),
+            Effect::Kill => self.process.iter().for_each(Process::kill),
             Effect::Sweep => self.sweep().await,
             Effect::Abandon => {
                 let pid = self.process.take().map(|process| process.pid());

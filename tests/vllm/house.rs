@@ -1,5 +1,6 @@
 //! A gateway whose only engine is a real vLLM, and what the checks ask of it.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
@@ -139,6 +140,15 @@ impl Group {
         stats.filter_map(member).collect()
     }
 
+    /// Files of shared memory that the members have: lost memory, if they are left.
+    pub fn shared_memory(&self) -> BTreeSet<PathBuf> {
+        let ids = self.members().into_iter().filter_map(|member| Some(member.split_once(' ')?.0.to_owned()));
+        let maps = ids.filter_map(|id| fs::read_to_string(format!("/proc/{id}/maps")).ok());
+        // `ADDRESSES RIGHTS OFFSET DEVICE INODE PATH`; what has no name any more is `(deleted)`.
+        let path = |line: &str| Some(PathBuf::from(&line[line.find("/dev/shm/")?..])).filter(|path| path.exists());
+        maps.flat_map(|text| text.lines().filter_map(path).collect::<Vec<_>>()).collect()
+    }
+
     fn kill(&self) {
         if let Some(group) = rustix::process::Pid::from_raw(self.0).filter(|_| !self.members().is_empty()) {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -150,6 +160,12 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Fails when one of the files is left.
+pub fn assert_gone(files: &BTreeSet<PathBuf>) {
+    let left: Vec<_> = files.iter().filter(|path| path.exists()).collect();
+    assert!(left.is_empty(), "shared memory is left: {left:?}");
 }
 
 /// Runs a check and prints what it found and how long it took.
@@ -236,6 +252,14 @@ impl House {
         let mut wire = self.wire("/v1/chat/completions", &body).await;
         wire.read_until(b"\n\n").await;
         wire
+    }
+
+    /// The same, that may take long.
+    pub async fn long_stream(&self) -> reqwest::Response {
+        let mut body = chat("tiny", 400);
+        body["stream"] = true.into();
+        let url = self.gateway.url("/v1/chat/completions");
+        http().post(url).json(&body).timeout(START).send().await.expect("begun")
     }
 
     /// POSTs through the gateway.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::house::{Group, House, START, Setup, chat, ms};
+use crate::house::{Group, House, START, Setup, assert_gone, chat, ms};
 use crate::lodge::{Gateway, House as Lodge};
 use crate::support::{eventually, http};
 
@@ -36,10 +36,11 @@ pub async fn stopped_while_loading(setup: &Setup) -> String {
         assert!(since.elapsed() < START, "no engine core was started; {:?}", group.members());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (loading, processes) = (since.elapsed(), group.members().len());
+    let (loading, processes, memory) = (since.elapsed(), group.members().len(), group.shared_memory());
     let took = gateway.stop().await;
     assert_eq!(group.members(), [""; 0], "left behind");
     lodge.assert_empty();
+    assert_gone(&memory);
     format!("told after {:.1} s, {processes} processes gone in {}", loading.as_secs_f64(), ms(took))
 }
 
@@ -90,6 +91,8 @@ pub async fn stops(house: House) -> String {
     let mut wire = house.stream().await;
     let processes = house.group.members().len();
     assert!(processes > 1, "only {processes} processes in the group: it would prove nothing");
+    let memory = house.group.shared_memory();
+    assert!(!memory.is_empty(), "it would prove nothing");
     let House { mut gateway, group, lodge, .. } = house;
     gateway.terminate();
     let since = Instant::now();
@@ -100,5 +103,6 @@ pub async fn stops(house: House) -> String {
     assert_eq!(gateway.ended().await, Some(0));
     assert_eq!(group.members(), [""; 0], "left behind");
     lodge.assert_empty();
+    assert_gone(&memory);
     format!("the stream went on for {}, {processes} processes gone in {}", ms(streamed), ms(since.elapsed()))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::house::{Group, House, START, chat, ms};
+use crate::house::{Group, House, assert_gone, chat, ms};
 use crate::support::{eventually, http};
 use crate::{life, lodge, processes};
 
@@ -59,7 +59,7 @@ async fn comes_back(house: &mut House, since: Instant) -> (Duration, Duration) {
 /// again.
 pub async fn server_is_killed(house: &mut House) -> String {
     let mut wire = house.stream().await;
-    let count = house.group.members().len();
+    let (count, memory) = (house.group.members().len(), house.group.shared_memory());
     assert!(count > 1, "only {count} processes in the group: it would prove nothing");
     processes::kill(house.group.0.unsigned_abs());
     let since = Instant::now();
@@ -70,6 +70,7 @@ pub async fn server_is_killed(house: &mut House) -> String {
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(answer.body["error"]["message"].as_str().is_some_and(|text| text.contains("SIGKILL")), "{}", answer.body);
     let (swept, back) = comes_back(house, since).await;
+    assert_gone(&memory);
     assert_eq!(house.itself().await["restarts"], 1);
     let back = back.as_secs_f64();
     format!(
@@ -81,7 +82,8 @@ pub async fn server_is_killed(house: &mut House) -> String {
 
 /// The engine core stops in the middle of a stream, while `/health` still says that all is well.
 pub async fn core_hangs(house: &mut House) -> String {
-    let mut wire = house.stream().await;
+    let mut stream = house.long_stream().await;
+    let memory = house.group.shared_memory();
     let core = processes::everybody().into_iter().find(|stat| {
         stat.name.starts_with("VLLM::EngineCor")
             && rustix::process::Pid::from_raw(stat.pid.cast_signed())
@@ -92,11 +94,15 @@ pub async fn core_hangs(house: &mut House) -> String {
     let since = Instant::now();
     let health = http().get(format!("{}/health", house.engine)).send().await.expect("answered");
     assert_eq!(health.status(), 200);
-    let rest = tokio::time::timeout(START, wire.read_until(b"data: [DONE]\n\n")).await.expect("told in time");
+    let mut rest = Vec::new();
+    while let Some(piece) = stream.chunk().await.expect("a whole answer") {
+        rest.extend_from_slice(&piece);
+    }
     let told = since.elapsed();
     let rest = String::from_utf8(rest).expect("UTF-8");
-    assert!(rest.contains("error"), "{rest}");
+    assert!(rest.contains("\"error\"") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
     let (swept, back) = comes_back(house, since).await;
+    assert_gone(&memory);
     let engine = house.itself().await;
     assert_eq!(engine["hangs"], 1, "{engine}");
     let log = house.gateway.log();
@@ -110,7 +116,7 @@ pub async fn core_hangs(house: &mut House) -> String {
 /// `on_exit: keep`: the gateway ends, the engine serves on; `enginehouse stop` ends it without a gateway.
 pub async fn is_kept_and_ended(house: House) -> String {
     let House { mut gateway, engine, group, lodge, .. } = house;
-    let before = group.members();
+    let (before, memory) = (group.members(), group.shared_memory());
     let left = gateway.stop().await;
     assert_eq!(group.members(), before, "it is kept as it is");
     let chat = chat("tiny", 3);
@@ -126,5 +132,6 @@ pub async fn is_kept_and_ended(house: House) -> String {
     assert!(output.status.success(), "{text}");
     assert_eq!(group.members(), [""; 0], "left behind");
     lodge.assert_empty();
+    assert_gone(&memory);
     format!("the gateway left in {}, `stop` took {}: {}", ms(left), ms(took), text.trim())
 }
