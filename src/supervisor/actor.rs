@@ -264,7 +264,7 @@ impl Actor {
                 self.prober.renew();
             }
             Effect::Term => self.signal(Signal::TERM),
-            Effect::Kill => self.signal(Signal::KILL),
+            Effect::Kill => self.process.iter().for_each(Process::kill),
             Effect::Sweep => self.sweep().await,
             Effect::Abandon => {
                 let pid = self.process.take().map(|process| process.pid());
@@ -321,7 +321,6 @@ impl Actor {
     fn adopt(&mut self, process: Process, asleep: Option<machine::Level>) -> Event {
         let (pid, port) = (process.pid(), self.plan.engine.address.url.port);
         tracing::info!(engine = %self.plan.engine.id, pid, port, "engine process found running and taken over");
-        self.plan.engine.set_pid(u32::try_from(pid).ok());
         self.plan.engine.count_found();
         self.loading = Some(Loading::new(&self.plan.log));
         self.process = Some(process);

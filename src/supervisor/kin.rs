@@ -35,6 +35,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
 /// Bytes that hold most environments; the system allows more.
 const USUAL_ENVIRON: usize = 128 * 1024;
 
+/// How long those that tidy up after the others may take for it.
+const TIDY_WITHIN: Duration = Duration::from_secs(1);
+
 /// What one start of an engine is marked with. Children inherit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
@@ -231,6 +234,14 @@ pub(super) fn is_marked(environ: &[u8]) -> bool {
     markers_in(environ).next().is_some()
 }
 
+/// Whether a process is Python's resource tracker. It waits until all that shared memory with it are gone, however they
+/// ended, removes what they left in `/dev/shm`, and ends; killed with them, that memory is lost until the machine restarts.
+fn tidies(pid: i32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = b"multiprocessing.resource_tracker";
+    line.windows(words.len()).any(|part| part == words)
+}
+
 /// All processes of one start of an engine.
 #[derive(Clone, Debug)]
 pub(super) struct Kin {
@@ -305,29 +316,47 @@ impl Kin {
 
     /// SIGKILL to all of them. They are held still first, so that none can fork and slip away while others die.
     pub(super) fn kill(&mut self) {
+        self.kill_but(|_| false);
+    }
+
+    /// SIGKILL to all but those that tidy up after the others; they end by themselves then, or [`Kin::end_now`] ends them.
+    /// Returns how many it went to.
+    pub(super) fn kill_all_but_tidiers(&mut self) -> usize {
+        self.kill_but(tidies)
+    }
+
+    fn kill_but(&mut self, is_spared: impl Fn(i32) -> bool) -> usize {
         let mut held = BTreeSet::new();
+        let mut spared = BTreeSet::new();
         for _ in 0..ROUNDS {
             let new: Vec<_> = self.find().into_iter().map(|seen| seen.who).filter(|who| held.insert(*who)).collect();
             if new.is_empty() {
                 break;
             }
             for who in new {
-                who.signal(Signal::STOP);
                 self.known.insert(who);
+                if is_spared(who.pid) {
+                    spared.insert(who);
+                } else {
+                    who.signal(Signal::STOP);
+                }
             }
         }
-        for who in held {
-            who.signal(Signal::KILL);
-        }
+        held.difference(&spared).filter(|who| who.signal(Signal::KILL)).count()
     }
 
-    /// Kills all, and waits until none is left or `within` is over; returns who survived. Blocks.
+    /// Kills all, and waits until none is left or `within` is over; returns who survived. Those that tidy up after the
+    /// others get a moment for it. Blocks.
     pub(super) fn end_now(&mut self, within: Duration) -> Vec<Seen> {
-        let deadline = std::time::Instant::now() + within;
+        let begun = std::time::Instant::now();
         loop {
-            self.kill();
+            if begun.elapsed() < TIDY_WITHIN.min(within) {
+                self.kill_all_but_tidiers();
+            } else {
+                self.kill();
+            }
             let left = self.find();
-            if left.is_empty() || std::time::Instant::now() >= deadline {
+            if left.is_empty() || begun.elapsed() >= within {
                 return left;
             }
             std::thread::sleep(LOOK_EVERY);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::adopt::{self, Verdict, Wanted};
 use super::announce::publish;
@@ -30,6 +31,9 @@ use crate::engines::{Address, Engine, House, Pool, State};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
 use crate::placement::{self, Demand};
+
+/// How long the start waits for engines that were taken over; one that loads takes longer.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long an engine that nobody wants any more may take to end. Its requests went with the gateway that had them.
 const END_WITHIN: Duration = Duration::from_secs(30);
@@ -158,6 +162,8 @@ async fn own(
             return Err(error);
         }
     };
+    let engines = crews.iter().flat_map(|crew| crew.lines()).map(|line| line.engine);
+    let adopted: Vec<_> = engines.filter(|engine| engine.pid().is_some()).collect();
     let opening = tokio::spawn({
         let (yard, mut stopping) = (yard.clone(), stopping.clone());
         async move {
@@ -175,12 +181,20 @@ async fn own(
             tokio::join!(reserved, start(groups));
         }
     });
+    answered(&adopted).await;
     let strays = tokio::spawn(async {
         if let Err(error) = reaper::run().await {
             tracing::warn!(%error, "orphans of engines are reaped at the end only");
         }
     });
     Ok(Own { control: Control::new(config, yard, crews.clone()), crews, opening, strays, lock })
+}
+
+/// Returns when engines that were taken over have answered, or soon: callers who come at once need not hear that a model
+/// which serves is loading.
+async fn answered(adopted: &[Arc<Engine>]) {
+    let answered = adopted.iter().map(|engine| engine.reached(|state| !matches!(state, State::Starting(_))));
+    let _ = timeout(ANSWERED_WITHIN, futures::future::join_all(answered)).await;
 }
 
 /// Tells what fits the configuration from what does not.

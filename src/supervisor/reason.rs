@@ -54,8 +54,17 @@ fn about<'a>(cause: &Cause, lines: &'a [String]) -> &'a [String] {
         return lines;
     }
     let marked = lines.iter().position(|line| DYING.iter().any(|words| line.contains(words)));
-    let from = marked.unwrap_or_else(|| lines.len().saturating_sub(LAST_WORDS));
+    let from = match marked {
+        Some(at) => at,
+        // Who is killed says nothing of it: what stands there is about requests.
+        None if was_killed(cause) => lines.len(),
+        None => lines.len().saturating_sub(LAST_WORDS),
+    };
     lines.get(from..).unwrap_or_default()
+}
+
+fn was_killed(cause: &Cause) -> bool {
+    matches!(cause, Cause::Exited { exit: Exit { signal: Some(9), .. }, .. })
 }
 
 /// A failure that is known, in our words and the engine's.
@@ -289,6 +298,15 @@ mod tests {
             "(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1512] torch.OutOfMemoryError: CUDA out of memory.",
         ];
         assert!(reason(died(), &marked).contains("GPU's memory"), "{}", reason(died(), &marked));
+    }
+
+    #[test]
+    fn who_was_killed_had_no_time_to_say_why() {
+        let died = |signal| Cause::Exited { exit: Exit { code: None, signal: Some(signal) }, loading: false };
+        let adapter = "(EngineCore pid=9) ERROR 11-21 21:10:06 [x.py:1] FileNotFoundError: [Errno 2] No such file or \
+            directory: '/nowhere/adapter_config.json'";
+        assert!(reason(died(9), &[adapter]).contains("somebody killed it"), "{}", reason(died(9), &[adapter]));
+        assert!(reason(died(6), &[adapter]).contains("mend `source`"), "an abort may well be told before");
     }
 
     #[test]

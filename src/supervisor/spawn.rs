@@ -152,6 +152,14 @@ impl Process {
         }
     }
 
+    /// SIGKILL to all that came from it, but those that tidy up after it: [`Process::sweep`] ends them if need be.
+    pub(super) fn kill(&self) {
+        if self.kin().kill_all_but_tidiers() == 0 {
+            // What `/proc` hides.
+            self.signal(Signal::KILL);
+        }
+    }
+
     /// Sends a signal to the whole group. After the leader of an adopted group died, only marked processes get it.
     pub(super) fn signal(&self, signal: Signal) {
         self.remember();

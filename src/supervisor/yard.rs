@@ -299,6 +299,9 @@ impl Yard {
         } else {
             self.note(&engine, &plan.recipe.demand(), plan.recipe.gpus.clone(), false);
         }
+        if let Begin::Adopted(process, _) = &begin {
+            engine.set_pid(u32::try_from(process.pid()).ok());
+        }
         let (orders, received) = mpsc::channel(ORDERS);
         let actor = Actor::new(plan, prober.with_limit(spawn.hang_after), self.stopping.clone(), received);
         Member { engine, replica, orders, task: tokio::spawn(actor.run(begin)) }

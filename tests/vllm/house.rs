@@ -1,14 +1,17 @@
 //! A gateway whose only engine is a real vLLM, and what the checks ask of it.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Wire, http, python};
+use crate::lodge::{Gateway, House as Lodge};
+use crate::support::{Wire, http, python};
 
 /// The longest that vLLM may take to be ready, on a machine that has something else to do as well.
 pub const START: Duration = Duration::from_secs(180);
@@ -39,17 +42,29 @@ pub fn setup() -> Option<Setup> {
 impl Setup {
     /// The configuration, but for addresses. vLLM on a processor: a small cache, no compilation, loopback only, no hub.
     pub fn yaml(&self) -> String {
+        self.with(&json!({}))
+    }
+
+    /// The same, with `more` of the model.
+    pub fn with(&self, more: &Value) -> String {
+        yaml(&json!({ "tiny": self.model(more) }))
+    }
+
+    /// One model with these members set otherwise than usual; members that are objects are merged, empty ones empty them.
+    pub fn model(&self, more: &Value) -> Value {
         let bin = self.vllm.parent().unwrap_or(Path::new("/usr/bin"));
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-        let tiny = json!({
+        let mut model = json!({
             "source": self.model,
             "command": [self.vllm, "serve"],
             "start_timeout": format!("{}s", START.as_secs()),
             // Less than the harness waits for the end of a gateway.
             "stop_timeout": "20s",
+            "sleep_mode": true,
             "args": {
                 "max-model-len": 512, "max-num-seqs": 4, "max-num-batched-tokens": 512, "block-size": 32,
                 "kv-cache-memory-bytes": 524_288, "enforce-eager": true, "dtype": "bfloat16", "seed": 0,
+                "worker-cls": "sleep_on_cpu.Worker",
             },
             "env": {
                 "PATH": path,
@@ -59,37 +74,51 @@ impl Setup {
                 "TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCH_COMPILE_DISABLE": "1",
                 // Three processes import the same libraries: without bytecode on disk a start takes twice as long.
                 "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPATH": concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vllm/engine/sleep"),
+                "VLLM_PLUGINS": "sleep_on_cpu",
             },
             "lora": self.lora.iter().map(|path| ("poet".to_owned(), json!(path))).collect::<serde_json::Map<_, _>>(),
         });
-        let thinking = |on: bool| json!({ "chat_template_kwargs": { "enable_thinking": on } });
-        let house = json!({
-            "models": { "tiny": tiny },
-            "aliases": {
-                "tiny-think": { "model": "tiny", "overrides": thinking(true) },
-                "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
-                "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
-            },
-        });
-        // YAML is a superset of JSON; the members go one by one, as the harness writes some before them.
-        let members = house.as_object().expect("an object").iter();
-        members.map(|(key, value)| format!("{key}: {value}\n")).collect()
+        for (name, value) in more.as_object().into_iter().flatten() {
+            match (&mut model[name], value) {
+                (Value::Object(usual), Value::Object(value)) if !value.is_empty() => usual.extend(value.clone()),
+                (usual, value) => *usual = value.clone(),
+            }
+        }
+        model
     }
 
-    /// Whether there is an adapter.
-    pub fn has_lora(&self) -> bool {
-        self.lora.is_some()
+    /// Where the adapter is.
+    pub fn lora(&self) -> Option<PathBuf> {
+        self.lora.clone()
     }
+}
+
+/// The configuration with these models and the aliases of `tiny`, but for addresses.
+pub fn yaml(models: &Value) -> String {
+    let thinking = |on: bool| json!({ "chat_template_kwargs": { "enable_thinking": on } });
+    let mut house = json!({ "models": models });
+    if models.get("tiny").is_some() {
+        house["aliases"] = json!({
+            "tiny-think": { "model": "tiny", "overrides": thinking(true) },
+            "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
+            "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
+        });
+    }
+    // YAML is a superset of JSON; the members go one by one, as the harness writes some before them.
+    let members = house.as_object().expect("an object").iter();
+    members.map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
 /// The gateway, and its engine once it is known.
 pub struct House {
     pub gateway: Gateway,
-    pub has_lora: bool,
+    pub lora: Option<PathBuf>,
     /// Where the engine listens.
     pub engine: String,
-    // Dropped after the gateway, which stops the engine itself when all is well.
+    // Dropped after the gateway.
     pub group: Group,
+    pub lodge: Lodge,
 }
 
 /// A process group that does not outlive a test that failed.
@@ -111,6 +140,15 @@ impl Group {
         stats.filter_map(member).collect()
     }
 
+    /// Files of shared memory that the members have: lost memory, if they are left.
+    pub fn shared_memory(&self) -> BTreeSet<PathBuf> {
+        let ids = self.members().into_iter().filter_map(|member| Some(member.split_once(' ')?.0.to_owned()));
+        let maps = ids.filter_map(|id| fs::read_to_string(format!("/proc/{id}/maps")).ok());
+        // `ADDRESSES RIGHTS OFFSET DEVICE INODE PATH`; what has no name any more is `(deleted)`.
+        let path = |line: &str| Some(PathBuf::from(&line[line.find("/dev/shm/")?..])).filter(|path| path.exists());
+        maps.flat_map(|text| text.lines().filter_map(path).collect::<Vec<_>>()).collect()
+    }
+
     fn kill(&self) {
         if let Some(group) = rustix::process::Pid::from_raw(self.0).filter(|_| !self.members().is_empty()) {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -122,6 +160,12 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Fails when one of the files is left.
+pub fn assert_gone(files: &BTreeSet<PathBuf>) {
+    let left: Vec<_> = files.iter().filter(|path| path.exists()).collect();
+    assert!(left.is_empty(), "shared memory is left: {left:?}");
 }
 
 /// Runs a check and prints what it found and how long it took.
@@ -169,6 +213,55 @@ impl House {
         gateway.engines().await.into_iter().next().expect("one engine")
     }
 
+    /// What the gateway says of this house's engine.
+    pub async fn itself(&self) -> Value {
+        Self::describe(&self.gateway).await
+    }
+
+    /// Has the gateway do something with its engines.
+    pub async fn api(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = http().request(method, format!("http://{}/api/v1/{path}", self.gateway.admin));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        // A start takes longer than callers wait.
+        let reply = request.timeout(START).send().await.expect("answered");
+        Answer { status: reply.status().as_u16(), body: reply.json().await.expect("JSON") }
+    }
+
+    /// Has the gateway do something with its engines; it must.
+    pub async fn order(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.api(method, path, body).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    /// What a model says to the usual question when it leaves nothing to chance.
+    pub async fn words(&self, model: &str) -> String {
+        let mut body = chat(model, 12);
+        body["temperature"] = 0.into();
+        let answer = self.ok("/v1/chat/completions", &body).await;
+        assert_eq!(answer["model"], model);
+        answer["choices"][0]["message"]["content"].as_str().expect("text").to_owned()
+    }
+
+    /// A stream of 400 tokens that has begun.
+    pub async fn stream(&self) -> Wire {
+        let mut body = chat("tiny", 400);
+        body["stream"] = true.into();
+        let mut wire = self.wire("/v1/chat/completions", &body).await;
+        wire.read_until(b"\n\n").await;
+        wire
+    }
+
+    /// The same, that may take long.
+    pub async fn long_stream(&self) -> reqwest::Response {
+        let mut body = chat("tiny", 400);
+        body["stream"] = true.into();
+        let url = self.gateway.url("/v1/chat/completions");
+        http().post(url).json(&body).timeout(START).send().await.expect("begun")
+    }
+
     /// POSTs through the gateway.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let reply = http().post(self.gateway.url(path)).json(body).send().await.expect("answered");
@@ -206,7 +299,9 @@ impl House {
 
     /// A metric of the gateway, summed over the samples that have all of `labels`.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        sum(&self.gateway.metrics().await, name, labels)
+        let url = format!("http://{}/metrics", self.gateway.admin);
+        let text = http().get(url).send().await.expect("admin").text().await.expect("text");
+        sum(&text, name, labels)
     }
 
     /// Waits until the engine does nothing; how long that took.

@@ -4,12 +4,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::house::{Group, House, START, Setup, chat, ms};
-use crate::support::{Gateway, http};
+use crate::house::{Group, House, START, Setup, assert_gone, chat, ms};
+use crate::lodge::{Gateway, House as Lodge};
+use crate::support::{eventually, http};
+
+/// What a start says of itself, in this order. A look every 50 ms does not see all of them.
+const PHASES: [&str; 7] = [
+    "model configuration read",
+    "starting the engine core",
+    "building the model",
+    "weights loaded in ",
+    "KV cache of ",
+    "engine core ready",
+    "starting its HTTP server",
+];
 
 /// The process group of the engine, once it was started.
 async fn group(gateway: &Gateway) -> Group {
-    crate::support::eventually("the engine to be started", || async {
+    eventually("the engine to be started", || async {
         House::describe(gateway).await["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).map(Group)
     })
     .await
@@ -17,27 +29,27 @@ async fn group(gateway: &Gateway) -> Group {
 
 /// vLLM swallows a SIGTERM that comes while it builds its engine; the gateway gets rid of it all the same.
 pub async fn stopped_while_loading(setup: &Setup) -> String {
-    let mut gateway = Gateway::start(&format!("{}timeouts: {{ drain: 1s }}\n", setup.yaml()));
+    let (lodge, mut gateway) = Lodge::open(&format!("{}timeouts: {{ drain: 1s }}\n", setup.yaml()));
     let group = group(&gateway).await;
     let since = Instant::now();
     while !group.members().iter().any(|member| member.contains("VLLM::EngineCor")) {
         assert!(since.elapsed() < START, "no engine core was started; {:?}", group.members());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (loading, processes) = (since.elapsed(), group.members().len());
-    gateway.terminate();
-    let since = Instant::now();
-    assert_eq!(gateway.ended().await, Some(0));
+    let (loading, processes, memory) = (since.elapsed(), group.members().len(), group.shared_memory());
+    let took = gateway.stop().await;
     assert_eq!(group.members(), [""; 0], "left behind");
-    format!("told after {:.1} s, {processes} processes gone in {}", loading.as_secs_f64(), ms(since.elapsed()))
+    lodge.assert_empty();
+    assert_gone(&memory);
+    format!("told after {:.1} s, {processes} processes gone in {}", loading.as_secs_f64(), ms(took))
 }
 
 /// A gateway listens at once; while its engine loads, callers are told so.
-pub async fn loading(setup: &Setup) -> House {
-    let gateway = Gateway::start(&setup.yaml());
+pub async fn loading(setup: &Setup, yaml: &str) -> House {
+    let (lodge, gateway) = Lodge::open(yaml);
     let group = group(&gateway).await;
     let engine = House::describe(&gateway).await["url"].as_str().expect("an address").to_owned();
-    let house = House { gateway, has_lora: setup.has_lora(), engine, group };
+    let house = House { gateway, lora: setup.lora(), engine, group, lodge };
     assert_eq!(house.get("/readyz").await.status, 503);
     assert_eq!(house.get("/livez").await.status, 200);
     let url = house.gateway.url("/v1/chat/completions");
@@ -49,31 +61,39 @@ pub async fn loading(setup: &Setup) -> House {
     house
 }
 
-/// It becomes ready; a start that fails is told with its last log lines.
+/// It tells how far it is, and becomes ready; a start that fails is told with its last log lines.
 pub async fn becomes_ready(house: &House) -> String {
     let since = Instant::now();
-    loop {
-        let engine = House::describe(&house.gateway).await;
+    let mut told: Vec<String> = Vec::new();
+    let engine = loop {
+        let engine = house.itself().await;
         match engine["state"].as_str() {
-            Some("ready") => break,
+            Some("ready") => break engine,
             Some("failed") => panic!("vLLM did not start: {engine:#}"),
             _ => assert!(since.elapsed() < START, "not ready after {START:?}: {engine:#}"),
         }
+        let detail = engine["detail"].as_str().unwrap_or_default().split("; before: ").next().unwrap_or_default();
+        if told.last().is_none_or(|last| last != detail) {
+            told.push(detail.to_owned());
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
     assert_eq!(house.get("/readyz").await.status, 200);
-    format!("after {:.1} s, {} processes", since.elapsed().as_secs_f64(), house.group.members().len())
+    let phase = |text: &String| PHASES.iter().position(|phase| text.starts_with(phase));
+    let phases: Vec<usize> = told.iter().filter_map(phase).collect();
+    assert!(phases.len() >= 2 && phases.is_sorted(), "it told {told:?}");
+    let took = engine["start_seconds"].as_f64().expect("it was started by this gateway");
+    format!("a start of {took:.1} s, {} processes; it told {told:?}", house.group.members().len())
 }
 
 /// SIGTERM with a stream under way: it ends as it should, then the gateway does, and no process of vLLM is left.
 pub async fn stops(house: House) -> String {
-    let mut body = chat("tiny", 400);
-    body["stream"] = true.into();
-    let mut wire = house.wire("/v1/chat/completions", &body).await;
-    wire.read_until(b"\n\n").await;
+    let mut wire = house.stream().await;
     let processes = house.group.members().len();
     assert!(processes > 1, "only {processes} processes in the group: it would prove nothing");
-    let House { mut gateway, group, .. } = house;
+    let memory = house.group.shared_memory();
+    assert!(!memory.is_empty(), "it would prove nothing");
+    let House { mut gateway, group, lodge, .. } = house;
     gateway.terminate();
     let since = Instant::now();
     let rest = wire.read_until(b"data: [DONE]\n\n").await;
@@ -82,31 +102,7 @@ pub async fn stops(house: House) -> String {
     assert!(rest.contains(r#""finish_reason":"length""#) && !rest.contains("error"), "{rest}");
     assert_eq!(gateway.ended().await, Some(0));
     assert_eq!(group.members(), [""; 0], "left behind");
+    lodge.assert_empty();
+    assert_gone(&memory);
     format!("the stream went on for {}, {processes} processes gone in {}", ms(streamed), ms(since.elapsed()))
-}
-
-/// The kernel kills vLLM's server in the middle of a stream: the caller is told within the stream, the next one with a
-/// status and the reason, and vLLM's other processes, which would live on and keep their memory, are ended.
-pub async fn dies(house: House) -> String {
-    let mut body = chat("tiny", 400);
-    body["stream"] = true.into();
-    let mut wire = house.wire("/v1/chat/completions", &body).await;
-    wire.read_until(b"\n\n").await;
-    let processes = house.group.members().len();
-    assert!(processes > 1, "only {processes} processes in the group: it would prove nothing");
-    let server = rustix::process::Pid::from_raw(house.group.0).expect("a process id");
-    rustix::process::kill_process(server, rustix::process::Signal::KILL).expect("killed");
-    let since = Instant::now();
-    let rest = String::from_utf8(wire.read_until(b"data: [DONE]\n\n").await).expect("UTF-8");
-    let told = since.elapsed();
-    assert!(rest.contains(r#""code":"engine_died""#), "{rest}");
-    crate::support::eventually("vLLM's other processes to be gone", || async {
-        house.group.members().is_empty().then_some(())
-    })
-    .await;
-    let swept = since.elapsed();
-    let answer = house.post("/v1/chat/completions", &chat("tiny", 5)).await;
-    assert_eq!((answer.status, &answer.body["error"]["code"]), (503, &Value::from("model_failed")), "{}", answer.body);
-    assert!(answer.body["error"]["message"].as_str().is_some_and(|text| text.contains("SIGKILL")), "{}", answer.body);
-    format!("the caller was told after {}, {processes} processes gone after {}", ms(told), ms(swept))
 }

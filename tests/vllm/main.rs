@@ -2,7 +2,7 @@
 //! `ENGINEHOUSE_VLLM_MODEL=/path/to/model` (see `.ci/vllm`); skipped without them.
 //!
 //! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and one test runs
-//! them in order. Only a stop while loading and a sudden death need starts of their own.
+//! them in order. Only a start that fails, a stop while loading and a sudden death need starts of their own.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
@@ -10,27 +10,63 @@
 #[allow(dead_code, unused_imports, reason = "the other suite uses the rest")]
 mod support;
 
+// State directories with gateways that can be killed and replaced.
+#[path = "../house/house.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod lodge;
+#[path = "../house/processes.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod processes;
+
 mod answers;
+mod failing;
 mod house;
 mod life;
+mod lives;
+mod operators;
 mod streams;
 
-use house::{House, step};
+use house::{House, Setup, step};
+use serde_json::json;
 
 #[test]
 fn a_real_vllm_is_started_served_and_stopped() {
     let Some(setup) = house::setup() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
+        step("a configuration is checked", failing::checked(&setup)).await;
+        step("what cannot start is told", failing::told(&setup)).await;
         step("a stop while it loads leaves nothing behind", life::stopped_while_loading(&setup)).await;
-        let house = step("it is loading, and says so", life::loading(&setup)).await;
-        step("it becomes ready", life::becomes_ready(&house)).await;
-        every_check(&house).await;
-        step("a told stop lets a stream finish and leaves nothing behind", life::stops(house)).await;
-        let house = step("another one is loading", life::loading(&setup)).await;
-        step("it becomes ready", life::becomes_ready(&house)).await;
-        step("a server that is killed is told of, and swept up", life::dies(house)).await;
+        one_start(&setup).await;
+        many_starts(&setup).await;
     });
+}
+
+/// What one start is enough for.
+async fn one_start(setup: &Setup) {
+    let mut house = step("it is loading, and says so", life::loading(setup, &setup.yaml())).await;
+    step("it becomes ready", life::becomes_ready(&house)).await;
+    every_check(&house).await;
+    step("an adapter is added", operators::adds_an_adapter(&house)).await;
+    step("it sleeps at level 1 and wakes", operators::sleeps(&house, 1)).await;
+    step("it sleeps at level 2 and wakes", operators::sleeps(&house, 2)).await;
+    step("a gateway that is killed is replaced", lives::gateway_is_killed(&mut house)).await;
+    step("the adapter still answers", operators::adapter_answers(&house)).await;
+    step("the adapter is removed", operators::removes_the_adapter(&house)).await;
+    step("a told stop lets a stream finish and leaves nothing behind", life::stops(house)).await;
+}
+
+/// An engine that dies, dies again, and outlives its gateway.
+async fn many_starts(setup: &Setup) {
+    let yaml = setup.with(&json!({ "hang_after": "10s", "restart": { "first": "1s" } }));
+    let mut house = step("another one is loading", life::loading(setup, &format!("on_exit: keep\n{yaml}"))).await;
+    step("it becomes ready", life::becomes_ready(&house)).await;
+    step("an adapter is added", operators::adds_an_adapter(&house)).await;
+    step("a server that is killed is told of, swept up and replaced", lives::server_is_killed(&mut house)).await;
+    step("the adapter is there again", operators::adapter_answers(&house)).await;
+    step("an engine core that hangs is told of, swept up and replaced", lives::core_hangs(&mut house)).await;
+    step("the adapter is there again", operators::adapter_answers(&house)).await;
+    step("it outlives its gateway until it is ended", lives::is_kept_and_ended(house)).await;
 }
 
 async fn every_check(house: &House) {

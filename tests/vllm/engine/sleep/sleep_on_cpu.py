@@ -1,0 +1,32 @@
+"""Sleep mode where vLLM has none, for tests: on a processor it refuses `--enable-sleep-mode`, and its worker does nothing.
+
+There is no other memory to give back to. But weights can be lost as they are on a GPU at level 2: whoever wakes the engine
+must have it load them again, or it talks nonsense.
+"""
+
+
+def allow():
+    """A general plugin of vLLM's: called in each of its processes."""
+    from vllm.platforms.cpu import CpuPlatform
+
+    CpuPlatform.is_sleep_mode_available = lambda self: True
+
+
+def __getattr__(name):
+    # For `--worker-cls`. Made when it is asked for: only one process of vLLM's needs what this imports.
+    if name != "Worker":
+        raise AttributeError(name)
+    import torch
+    from vllm.v1.worker.cpu_worker import CPUWorker
+
+    class Worker(CPUWorker):
+        def sleep(self, level=1):
+            if level >= 2:
+                with torch.no_grad():
+                    for weights in self.model_runner.model.parameters():
+                        weights.zero_()
+
+        def wake_up(self, tags=None):
+            pass
+
+    return globals().setdefault(name, Worker)
