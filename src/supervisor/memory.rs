@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::spawn::Process;
 use crate::ids::EngineId;
@@ -91,7 +91,7 @@ impl Watch<'_> {
             }
             match freed(&now, before.as_deref(), gpus, &self.pids) {
                 Memories::Freed | Memories::Unknown => return,
-                Memories::Held { by, bytes } if Instant::now() + LOOK_EVERY > until => {
+                Memories::Held { by, bytes } if Instant::now() >= until => {
                     let held = gib(bytes);
                     tracing::warn!(
                         %engine, ?by, held,
@@ -99,7 +99,7 @@ impl Watch<'_> {
                     );
                     return;
                 }
-                Memories::Held { .. } => sleep(LOOK_EVERY).await,
+                Memories::Held { .. } => sleep_until((Instant::now() + LOOK_EVERY).min(until)).await,
             }
         }
     }
