@@ -16,12 +16,11 @@ const MOST_OWN_WORDS: usize = 300;
 const LAST_WORDS: usize = 200;
 
 /// What a vLLM that served says first when it dies. What stands before is about requests.
-const DYING: [&str; 4] = [
-    "EngineCore encountered a fatal error",
-    "WorkerProc hit an exception",
-    "died unexpectedly",
-    "AsyncLLM output_handler failed",
-];
+const DYING: [&str; 3] =
+    ["EngineCore encountered a fatal error", "died unexpectedly", "AsyncLLM output_handler failed"];
+
+/// What a worker of vLLM says before that, and tells why; also of what it lives through, such as an adapter that is not there.
+const WORKER_FAILED: &str = "WorkerProc hit an exception";
 
 /// Tells of `cause`. `lines` are the end of the engine's log, `waiting` what it was last waited for.
 pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Duration, lines: Vec<String>) -> Failure {
@@ -50,21 +49,21 @@ pub(super) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Durat
 
 /// The lines that can tell why: all of a start, the end of a service.
 fn about<'a>(cause: &Cause, lines: &'a [String]) -> &'a [String] {
-    if !matches!(cause, Cause::Exited { loading: false, .. }) {
-        return lines;
-    }
-    let marked = lines.iter().position(|line| DYING.iter().any(|words| line.contains(words)));
-    let from = match marked {
-        Some(at) => at,
+    match cause {
         // Who is killed says nothing of it: what stands there is about requests.
-        None if was_killed(cause) => lines.len(),
-        None => lines.len().saturating_sub(LAST_WORDS),
+        Cause::Exited { loading: false, exit: Exit { signal: Some(9), .. } } => return &[],
+        Cause::Exited { loading: false, .. } => {}
+        _ => return lines,
+    }
+    let earlier = |at: usize| at.saturating_sub(LAST_WORDS);
+    let from = match lines.iter().position(|line| DYING.iter().any(|words| line.contains(words))) {
+        Some(at) => {
+            let before = lines.get(earlier(at)..at).unwrap_or_default();
+            before.iter().position(|line| line.contains(WORKER_FAILED)).map_or(at, |found| earlier(at) + found)
+        }
+        None => earlier(lines.len()),
     };
     lines.get(from..).unwrap_or_default()
-}
-
-fn was_killed(cause: &Cause) -> bool {
-    matches!(cause, Cause::Exited { exit: Exit { signal: Some(9), .. }, .. })
 }
 
 /// A failure that is known, in our words and the engine's.
@@ -298,6 +297,22 @@ mod tests {
             "(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1512] torch.OutOfMemoryError: CUDA out of memory.",
         ];
         assert!(reason(died(), &marked).contains("GPU's memory"), "{}", reason(died(), &marked));
+    }
+
+    #[test]
+    fn a_worker_tells_why_its_core_died_but_not_what_it_lived_through() {
+        let worker = |words: &str| {
+            let line = |text: &str| format!("(Worker pid=9) ERROR 11-21 21:10:06 [x.py:1] {text}");
+            [line("WorkerProc hit an exception."), line(words)]
+        };
+        let mut lines: Vec<String> =
+            worker("FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/adapter_config.json'").into();
+        lines.extend(vec!["INFO:     127.0.0.1:1 - \"GET /health HTTP/1.1\" 200 OK".into(); 300]);
+        lines.extend(worker("torch.OutOfMemoryError: CUDA out of memory."));
+        lines.push("(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1] EngineCore encountered a fatal error.".into());
+        let died = Cause::Exited { exit: Exit { code: Some(0), signal: None }, loading: false };
+        let told = failure(&died, None, Duration::ZERO, lines).reason;
+        assert!(told.contains("GPU's memory"), "{told}");
     }
 
     #[test]
