@@ -386,7 +386,7 @@ impl Actor {
 
     /// Publishes a failure, and decides whether and when the engine is started again.
     fn fail(&mut self, cause: &Cause) {
-        let Plan { engine, log, start_timeout, crashes, .. } = &mut self.plan;
+        let Plan { engine, log, start_timeout, crashes, wanting, .. } = &mut self.plan;
         if let Cause::Hung(_) = cause {
             engine.count_hang();
         }
@@ -399,7 +399,11 @@ impl Actor {
             _ => None,
         };
         let failure = reason::failure(cause, waiting.as_deref(), *start_timeout, lines);
-        let verdict = crashes.as_mut().map(|crashes| crashes.crashed(Instant::now(), fastrand::f64()));
+        let verdict = crashes.as_mut().map(|crashes| match crashes.crashed(Instant::now(), fastrand::f64()) {
+            // Without GPUs nothing was tried: sooner or later there is room.
+            Verdict::Loop { .. } if *wanting => crashes.keep_trying(),
+            verdict => verdict,
+        });
         let next = next_step(verdict);
         self.rest = match verdict {
             Some(Verdict::After(pause)) => Some(pause),

@@ -89,6 +89,12 @@ impl Crashes {
         *self = Self::new(self.policy);
     }
 
+    /// What came to a crash loop was no fault of the engine: it is started again after the longest pause.
+    pub(super) fn keep_trying(&mut self) -> Verdict {
+        self.forget();
+        Verdict::After(self.policy.max.max(self.policy.first))
+    }
+
     fn recent(&self, now: Instant) -> usize {
         self.times.iter().filter(|at| now.saturating_duration_since(**at) <= self.policy.within).count()
     }
@@ -222,5 +228,18 @@ mod tests {
     fn one_crash_can_be_enough() {
         let mut crashes = Crashes::new(Policy { crashes: 1, ..POLICY });
         assert_eq!(crashes.crashed(Instant::now(), 0.5), Verdict::Loop { crashes: 1, within: Duration::ZERO });
+    }
+
+    #[test]
+    fn what_is_no_fault_of_the_engine_is_tried_for_ever() {
+        let now = Instant::now();
+        let mut crashes = Crashes::new(POLICY);
+        let mut verdict = Verdict::After(Duration::ZERO);
+        for _ in 0..POLICY.crashes {
+            verdict = crashes.crashed(now, 0.5);
+        }
+        assert!(matches!(verdict, Verdict::Loop { .. }), "{verdict:?}");
+        assert_eq!(crashes.keep_trying(), Verdict::After(POLICY.max));
+        assert_eq!(crashes.crashed(now, 0.5), Verdict::After(POLICY.first));
     }
 }

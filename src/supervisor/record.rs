@@ -361,7 +361,7 @@ mod tests {
         records.write(&record).expect("written over");
         fs::write(folder.path().join("engines/x_0.json.new"), "{").expect("a torn one");
         assert_eq!(records.load().expect("read"), std::slice::from_ref(&record));
-        let path = folder.path().join("engines/org_m.v1_0.json");
+        let path = folder.path().join("engines").join(format!("{}.json", record.stem()));
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path().join("engines")).expect("there").count(), 1, "no torn ones are left");
         let other = Record { nonce: "0".repeat(32), ..record.clone() };
@@ -381,8 +381,8 @@ mod tests {
         let found = records.load().expect("read");
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].nonce.as_str(), &found[0].process), (record.nonce.as_str(), &None));
-        assert_eq!(found[0].engine, "org_m.v1_0");
-        assert!(folder.path().join("engines/org_m.v1_0.json.bad").exists());
+        assert_eq!(found[0].engine, record.stem());
+        assert!(folder.path().join("engines").join(format!("{}.json.bad", record.stem())).exists());
         assert_eq!(records.load().expect("read"), [], "once");
     }
 
