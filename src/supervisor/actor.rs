@@ -36,6 +36,9 @@ const KILL_WITHIN: Duration = Duration::from_secs(5);
 /// After how long an engine that never was ready is told again to end: vLLM loses a SIGTERM that comes while it loads.
 const REMIND_LOADING: Duration = Duration::from_secs(1);
 
+/// How long an engine that hung may take to end after SIGTERM.
+const END_HUNG: Duration = Duration::from_secs(3);
+
 /// Time between two looks at the size of an engine's log.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
@@ -103,6 +106,8 @@ pub(super) struct Actor {
     spawned: Instant,
     /// Whether the process was ever ready.
     served: bool,
+    /// Whether the process is ended because it hung.
+    hung: bool,
     /// Whether it is to be forgotten once it has stopped.
     dismissed: bool,
     /// How long to rest before the next start.
@@ -128,6 +133,7 @@ impl Actor {
             loading: None,
             spawned: Instant::now(),
             served: false,
+            hung: false,
             dismissed: false,
             rest: None,
             trouble: None,
@@ -328,7 +334,7 @@ impl Actor {
     }
 
     async fn spawn(&mut self) -> Event {
-        (self.served, self.rest, self.spawned) = (false, None, Instant::now());
+        (self.served, self.hung, self.rest, self.spawned) = (false, false, None, Instant::now());
         if let Err(why) = self.find_gpus().await {
             return Event::SpawnFailed(why);
         }
@@ -386,6 +392,7 @@ impl Actor {
 
     /// Publishes a failure, and decides whether and when the engine is started again.
     fn fail(&mut self, cause: &Cause) {
+        self.hung = matches!(cause, Cause::Hung(_));
         let Plan { engine, log, start_timeout, crashes, wanting, .. } = &mut self.plan;
         if let Cause::Hung(_) = cause {
             engine.count_hang();
@@ -438,7 +445,9 @@ impl Actor {
 
     fn until(&self, wait: Wait) -> Option<Instant> {
         let plan = &self.plan;
-        let patience = plan.stop_timeout / 3;
+        // What made no progress for so long is not about to: its callers need not wait for more.
+        let stop_timeout = if self.hung { plan.stop_timeout.min(END_HUNG) } else { plan.stop_timeout };
+        let patience = stop_timeout / 3;
         let first_term = if self.served { patience } else { patience.min(REMIND_LOADING) };
         let time = match wait {
             Wait::Drain => match self.stopping.drain_until() {
@@ -448,7 +457,7 @@ impl Actor {
             Wait::Ready => plan.start_timeout,
             Wait::Recover => plan.hang_after?,
             Wait::Term => first_term,
-            Wait::TermAgain => plan.stop_timeout - first_term,
+            Wait::TermAgain => stop_timeout - first_term,
             Wait::Kill => KILL_WITHIN,
             Wait::Rest => self.rest?,
         };
