@@ -7,11 +7,11 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::timeout;
 
-use super::adopt;
-use super::kin::Kin;
-use super::lock::Lock;
-use super::record::Records;
-use super::spawn::watched;
+use super::process::kin::Kin;
+use super::process::spawn::watched;
+use super::state::adopt;
+use super::state::lock::Lock;
+use super::state::record::Records;
 
 /// What was ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::lora;
-use super::orders::Goal;
-use super::recipe::Adapters;
-use super::record::Record;
+use super::launch::recipe::Adapters;
+use super::life::lora;
+use super::life::orders::Goal;
+use super::state::record::Record;
 use super::yard::{Line, Member, Yard};
 use crate::config::{Model, Spawn};
 use crate::engines::{Pool, State};

@@ -1,50 +1,20 @@
 //! The life of engines: starts those of ours, watches all, stops what it started, and finds again what an earlier
 //! supervisor left.
 //!
-//! Read in the order of an engine's life: `opening` (what was left, what is wanted, who starts when), `yard` and `crew`
-//! (where engines are made, those of one model), `recipe`, `ranks` and `command` (what is run), `port`, `spawn`, `group`, `kin`
-//! and `reaper` (the process), `machine`, `vitals`, `backoff` and `hang` (what is decided), `actor` and `watcher` (who
-//! does it), `probe`, `ask`, `cards`, `resolve` and `progress` (looking at an engine), `logtail` and `reason` (why it
-//! failed), `control`, `orders`, `nap` and `lora` (what operators have it do), `announce` and `stopping`. `folder`,
-//! `lock`, `record`, `adopt` and `rotate` keep the state directory; `closing` ends what runs on it from outside.
+//! Read in this order: `opening` (what was left, what is wanted, who starts when), `yard` and `crew` (where engines are
+//! made, those of one model), `launch` (what is run), `process` (the processes of an engine), `life` (what is decided about
+//! it, and who does it), `look` (how it is seen), `state` (what is kept for those who come after us), `control` (what
+//! operators have it do), `closing` (ends what runs on a state directory from outside).
 
-mod actor;
-mod adopt;
-mod announce;
-mod ask;
-mod backoff;
-mod cards;
 mod closing;
-mod command;
 mod control;
 mod crew;
-mod folder;
-mod group;
-mod hang;
-mod kin;
-mod known;
-mod lock;
-mod logtail;
-mod lora;
-mod machine;
-mod memory;
-mod nap;
+mod launch;
+mod life;
+mod look;
 mod opening;
-mod orders;
-mod port;
-mod probe;
-mod progress;
-mod ranks;
-mod reaper;
-mod reason;
-mod recipe;
-mod record;
-mod resolve;
-mod rotate;
-mod spawn;
-mod stopping;
-mod vitals;
-mod watcher;
+mod process;
+mod state;
 mod yard;
 
 #[cfg(test)]
@@ -63,9 +33,11 @@ pub use self::closing::{CloseError, Closed, close, processes};
 pub use self::control::{Command, Control, ControlError};
 use self::crew::Crew;
 pub use self::crew::CrewError;
-use self::lock::Lock;
+use self::life::stopping::{Farewell, Stopper};
 pub use self::opening::StartError;
-use self::stopping::{Farewell, Stopper};
+use self::process::reaper;
+use self::state::folder;
+use self::state::lock::Lock;
 use crate::config::{Config, Engines};
 use crate::engines::House;
 use crate::ids::EngineId;

@@ -10,21 +10,21 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::actor::{Actor, Begin, Plan};
-use super::ask::Asker;
-use super::backoff::{Crashes, Policy};
-use super::command;
 use super::crew::Crew;
-use super::group;
-use super::memory::Memory;
-use super::orders::{Goal, NotDone, Order};
-use super::port::{Held, PortError, Ports};
-use super::probe::Prober;
-use super::recipe::Recipe;
-use super::record::{Keeper, Record, Records};
-use super::rotate::{Rotation, Rotator};
-use super::spawn::{Log, Process};
-use super::stopping::Stopping;
+use super::launch::command;
+use super::launch::recipe::Recipe;
+use super::life::actor::{Actor, Begin, Plan};
+use super::life::backoff::{Crashes, Policy};
+use super::life::memory::Memory;
+use super::life::orders::{Goal, NotDone, Order};
+use super::life::stopping::Stopping;
+use super::look::ask::Asker;
+use super::look::probe::Prober;
+use super::process::group;
+use super::process::port::{Held, PortError, Ports};
+use super::process::spawn::{Log, Process};
+use super::state::record::{Keeper, Record, Records};
+use super::state::rotate::{Rotation, Rotator};
 use crate::config::{EngineUrl, Gpus, Restart};
 use crate::engines::{Address, Engine, Local};
 use crate::ids::{EngineId, Name};
@@ -242,7 +242,7 @@ impl Yard {
         let id = EngineId::new(&crew.model.name, replica);
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
         let recipe = self.recipe(crew, replica, gpus, port.port());
-        let record = recipe.record(&super::kin::Marker::fresh(id.as_str()), &log.path);
+        let record = recipe.record(&super::process::kin::Marker::fresh(id.as_str()), &log.path);
         self.member(crew, recipe, wanting, port, log, record, Begin::Idle)
     }
 

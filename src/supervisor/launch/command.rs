@@ -1,0 +1,575 @@
+//! What is run for one engine: program, arguments and environment, from its model, replica and port.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
+use crate::placement;
+use crate::secret::Secret;
+
+/// The program name that means this very binary.
+const OURSELVES: &str = "enginehouse";
+
+/// What vLLM is told to keep idle connections open for, unless the model's `env` says otherwise; its own default, 5 s,
+/// makes the reuse of a pooled connection a race.
+const KEEP_ALIVE_SECONDS: u64 = 75;
+
+/// Where vLLM reads how long to keep idle connections open, in seconds.
+const KEEP_ALIVE_VARIABLE: &str = "VLLM_HTTP_TIMEOUT_KEEP_ALIVE";
+
+/// Where vLLM reads its key; an argument would show in the process list.
+const KEY_VARIABLE: &str = "VLLM_API_KEY";
+
+/// With it vLLM has routes to put it to sleep and to wake it.
+const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
+
+/// With it vLLM has routes to load and unload adapters.
+const RUNTIME_LORA_VARIABLE: &str = "VLLM_ALLOW_RUNTIME_LORA_UPDATING";
+
+/// Which GPUs a CUDA program sees, in which order.
+const GPUS_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// The program: a path, or a name to look for on `PATH`.
+    pub(crate) program: OsString,
+    /// Its arguments. No secrets: they show in logs and in the process list.
+    pub(crate) args: Vec<String>,
+    /// Environment beyond what we were given ourselves.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The same, for values that are never printed.
+    pub(crate) secrets: Vec<(&'static str, Secret)>,
+    /// Variables of our own environment that the engine must not see.
+    pub(crate) unset: Vec<&'static str>,
+    /// The arguments without what differs from engine to engine of one model.
+    pub(crate) lasting: Vec<String>,
+    /// Whether we chose the GPUs in the environment.
+    pub(crate) placed: bool,
+}
+
+/// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.
+///
+/// `drain` is how long requests in flight may take at a stop; `own_exe` is this binary.
+pub(crate) fn launch(
+    model: &Model,
+    spawn: &Spawn,
+    gpus: Option<&[String]>,
+    port: u16,
+    drain: Duration,
+    own_exe: &Path,
+) -> Launch {
+    let program = match spawn.command.first().map(String::as_str) {
+        None => "vllm".into(),
+        Some(OURSELVES) => own_exe.as_os_str().to_owned(),
+        Some(program) => program.into(),
+    };
+    let count = gpus.map_or(0, <[String]>::len);
+    let here = Place { port: port.to_string(), gpus: gpus.unwrap_or_default().join(","), count };
+    let anywhere = Place { port: "{port}".into(), gpus: "{gpus}".into(), count };
+    let mut sorted = Value::Object(spawn.args.clone());
+    sorted.sort_all_objects();
+    Launch {
+        program,
+        args: arguments(model, spawn, &spawn.args, &here, drain),
+        lasting: arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, drain),
+        placed: gpus.is_some(),
+        env: environment(spawn, gpus),
+        secrets: model.api_key.iter().map(|key| (KEY_VARIABLE, key.clone())).collect(),
+        // A key that is meant for somebody else would lock us out of our own engine.
+        unset: if model.api_key.is_none() && !spawn.env.contains_key(KEY_VARIABLE) {
+            vec![KEY_VARIABLE]
+        } else {
+            vec![]
+        },
+    }
+}
+
+impl Launch {
+    /// SHA-256 of what makes an engine the one that is wanted: program, arguments, environment with its secrets. Not of
+    /// where it runs (port, GPUs that we chose) nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
+    /// configuration over restarts, however its flags are ordered.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        // Lengths keep neighbours apart; kinds keep a variable from being taken for an argument.
+        let mut add = |kind: &str, parts: &[&[u8]]| {
+            hash.update(kind);
+            for part in parts {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        };
+        add("1", &[]);
+        add("program", &[self.program.as_encoded_bytes()]);
+        self.lasting.iter().for_each(|word| add("word", &[word.as_bytes()]));
+        for (name, value) in &self.env {
+            if self.placed && name == GPUS_VARIABLE {
+                add("gpus", &[]);
+            } else if !name.starts_with("ENGINEHOUSE_") {
+                add("env", &[name.as_bytes(), value.as_bytes()]);
+            }
+        }
+        let secrets: BTreeMap<&str, &str> = self.secrets.iter().map(|(name, key)| (*name, key.expose())).collect();
+        secrets.iter().for_each(|(name, value)| add("env", &[name.as_bytes(), value.as_bytes()]));
+        let unset: BTreeSet<&str> = self.unset.iter().copied().collect();
+        unset.iter().for_each(|name| add("unset", &[name.as_bytes()]));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Makes room for adapters of these ranks, unless the command says itself how much there is.
+    pub(crate) fn make_room_for_ranks(&mut self, ranks: &[u64]) {
+        const FLAG: &str = "--max-lora-rank";
+        let said = self.args.iter().any(|word| word == FLAG || word.starts_with("--max-lora-rank="));
+        if let Some(rank) = max_lora_rank(ranks).filter(|_| !said) {
+            for args in [&mut self.args, &mut self.lasting] {
+                args.extend([FLAG.to_owned(), rank.to_string()]);
+            }
+        }
+    }
+}
+
+/// Where an engine is to run.
+struct Place {
+    port: String,
+    gpus: String,
+    count: usize,
+}
+
+/// What vLLM must be told to hold adapters of these ranks: the next larger rank that it knows; `None` when its own
+/// default will do, or none does (vLLM's own message is clearer than ours could be).
+fn max_lora_rank(ranks: &[u64]) -> Option<u64> {
+    /// vLLM 0.32, `config/lora.py`; the default is 16.
+    const KNOWN: [u64; 9] = [1, 8, 16, 32, 64, 128, 256, 320, 512];
+    let most = ranks.iter().copied().max().filter(|&most| most > 16)?;
+    KNOWN.into_iter().find(|&known| known >= most)
+}
+
+/// How long an idle connection to an engine of `spawn` may be kept for reuse; `None` when nothing is known of its server.
+pub(crate) fn keep_alive(spawn: &Spawn) -> Option<Duration> {
+    let said = spawn.env.get(KEEP_ALIVE_VARIABLE).and_then(|text| text.parse().ok());
+    let seconds = if is_vllm(&spawn.command) { said.unwrap_or(KEEP_ALIVE_SECONDS) } else { return None };
+    // A fifth less than the server's own limit, so that we are the first to let go.
+    Some(Duration::from_secs(seconds) * 4 / 5)
+}
+
+fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &Place, drain: Duration) -> Vec<String> {
+    let given = Given::new(flags);
+    let served = model.served_name.as_ref().unwrap_or(&model.name);
+    let mut args: Vec<String> = match spawn.command.get(1..) {
+        Some(rest) => rest.to_vec(),
+        None => vec!["serve".into()],
+    };
+    if is_template(&spawn.command) {
+        let value = |name: &str| match name {
+            "source" => spawn.source.clone(),
+            "name" => served.to_string(),
+            "host" => HOST.to_owned(),
+            "port" => place.port.clone(),
+            "gpus" => place.gpus.clone(),
+            "gpu_memory" => spawn.gpu_memory.map(|share| share.to_string()).unwrap_or_default(),
+            _ => String::new(),
+        };
+        args = args.iter().map(|word| fill(word, value)).collect();
+    } else {
+        args.push(spawn.source.clone());
+        push(&mut args, "host", HOST);
+        push(&mut args, "port", place.port.clone());
+        push(&mut args, "served-model-name", &**served);
+        ours(&mut args, spawn, &given, place, drain);
+    }
+    for (name, value) in &given.0 {
+        if !OURS.contains(&name.as_str()) {
+            flag(&mut args, name, value);
+        }
+    }
+    args
+}
+
+/// Where engines listen: nobody else can reach them there.
+const HOST: &str = "127.0.0.1";
+
+/// Flags that are set here, whatever `args` says; the configuration refuses them there.
+const OURS: &[&str] =
+    &["host", "port", "served-model-name", "api-key", "enable-lora", "lora-modules", "enable-sleep-mode"];
+
+/// So many adapters can take part in one batch unless `args` says otherwise; each takes GPU memory from the KV cache.
+const MOST_LORAS: usize = 4;
+
+/// What a model's settings mean in vLLM's flags.
+fn ours(args: &mut Vec<String>, spawn: &Spawn, given: &Given<'_>, place: &Place, drain: Duration) {
+    if let Some(part) = spawn.gpu_memory.filter(|_| !given.has(&["gpu-memory-utilization"])) {
+        push(args, "gpu-memory-utilization", part.to_string());
+    }
+    if let Some(size) = placement::tensor_parallel_size(place.count, &spawn.args) {
+        push(args, "tensor-parallel-size", size.to_string());
+    }
+    if is_vllm(&spawn.command) && !drain.is_zero() && !given.has(&["shutdown-timeout"]) {
+        // Without it a SIGTERM aborts the streams in flight, and vLLM may hang with them.
+        push(args, "shutdown-timeout", drain.as_millis().div_ceil(1000).to_string());
+    }
+    if spawn.sleep_mode {
+        args.push("--enable-sleep-mode".into());
+    }
+    if spawn.takes_lora || !spawn.lora.is_empty() {
+        args.push("--enable-lora".into());
+    }
+    if !spawn.lora.is_empty() {
+        // One flag for all: of a repeated one vLLM keeps only the last.
+        args.push("--lora-modules".into());
+        args.extend(spawn.lora.iter().map(|(name, path)| adapter(name, path)));
+    }
+    // vLLM's default is one: requests for two adapters would wait for each other, and each change would load from disk.
+    let count = spawn.lora.len();
+    if count > 1 && !given.has(&["max-loras"]) {
+        push(args, "max-loras", count.min(MOST_LORAS).to_string());
+    }
+    if count > MOST_LORAS && !given.has(&["max-loras", "max-cpu-loras"]) {
+        push(args, "max-cpu-loras", count.to_string());
+    }
+}
+
+/// What the user gave, by flag name as vLLM's help spells it.
+struct Given<'a>(Vec<(String, &'a Value)>);
+
+impl<'a> Given<'a> {
+    fn new(args: &'a Map<String, Value>) -> Self {
+        Self(args.iter().map(|(name, value)| (flag_name(name), value)).collect())
+    }
+
+    fn has(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(name, _)| names.contains(&name.as_str()))
+    }
+}
+
+fn flag(args: &mut Vec<String>, name: &str, value: &Value) {
+    match value {
+        Value::Null => {}
+        Value::Bool(true) => args.push(format!("--{name}")),
+        Value::Bool(false) => args.push(format!("--no-{name}")),
+        Value::Array(values) => {
+            args.push(format!("--{name}"));
+            args.extend(values.iter().filter(|value| !value.is_null()).map(text));
+        }
+        value => push(args, name, text(value)),
+    }
+}
+
+/// A flag and its value; in one word when the value could be taken for a flag.
+fn push(args: &mut Vec<String>, name: &str, value: impl Into<String>) {
+    let value = value.into();
+    if value.starts_with('-') {
+        args.push(format!("--{name}={value}"));
+    } else {
+        args.extend([format!("--{name}"), value]);
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// One adapter for `--lora-modules`: `name=path`, which vLLM splits at `=` unless there is a comma; JSON otherwise.
+fn adapter(name: &str, path: &str) -> String {
+    if [name, path].iter().any(|part| part.contains(['=', ','])) {
+        serde_json::json!({ "name": name, "path": path }).to_string()
+    } else {
+        format!("{name}={path}")
+    }
+}
+
+fn environment(spawn: &Spawn, gpus: Option<&[String]>) -> BTreeMap<String, String> {
+    // Unbuffered: what a dying engine said last is in its log.
+    let mut env = BTreeMap::from([("PYTHONUNBUFFERED".to_owned(), "1".to_owned())]);
+    if is_vllm(&spawn.command) {
+        env.insert(KEEP_ALIVE_VARIABLE.into(), KEEP_ALIVE_SECONDS.to_string());
+    }
+    if spawn.sleep_mode {
+        env.insert(DEV_MODE_VARIABLE.into(), "1".into());
+    }
+    if spawn.takes_lora {
+        env.insert(RUNTIME_LORA_VARIABLE.into(), "True".into());
+    }
+    if let Some(gpus) = gpus {
+        env.insert(GPUS_VARIABLE.into(), gpus.join(","));
+        // Indices mean what nvidia-smi shows, not "fastest first".
+        env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
+    }
+    env.extend(spawn.env.clone());
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Gpus;
+    use crate::placement::share;
+    use crate::supervisor::testing::{model, spawn};
+
+    fn run(model: &Model, spawn: &Spawn, replica: usize) -> Launch {
+        launch(
+            model,
+            spawn,
+            gpus(spawn, replica).as_deref(),
+            9001,
+            Duration::from_secs(30),
+            Path::new("/usr/bin/enginehouse"),
+        )
+    }
+
+    fn gpus(spawn: &Spawn, replica: usize) -> Option<Vec<String>> {
+        match &spawn.gpus {
+            Gpus::Listed(gpus) => Some(share(gpus, spawn.replicas, replica).to_vec()),
+            Gpus::AsVisible | Gpus::Any(_) => None,
+        }
+    }
+
+    fn words(text: &str) -> Vec<&str> {
+        text.split_whitespace().collect()
+    }
+
+    fn args(of: Value) -> Map<String, Value> {
+        of.as_object().cloned().expect("an object")
+    }
+
+    #[test]
+    fn the_least_is_vllm_serve() {
+        let launch = run(&model("m"), &spawn(&["vllm", "serve"]), 0);
+        assert_eq!(launch.program, "vllm");
+        assert_eq!(
+            launch.args,
+            words("serve org/model --host 127.0.0.1 --port 9001 --served-model-name m --shutdown-timeout 30")
+        );
+        assert_eq!(
+            launch.env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
+            ["PYTHONUNBUFFERED=1", "VLLM_HTTP_TIMEOUT_KEEP_ALIVE=75"]
+        );
+        assert_eq!((launch.secrets.len(), launch.unset), (0, vec!["VLLM_API_KEY"]));
+    }
+
+    #[test]
+    fn everything_at_once() {
+        let mut model = model("m");
+        model.served_name = Some("org/name".into());
+        model.api_key = Some(Secret::new("sk-1"));
+        let mut spawn = spawn(&["/opt/vllm/bin/vllm", "serve"]);
+        spawn.gpus = Gpus::Listed(["0", "1", "2", "3"].map(String::from).into());
+        spawn.gpu_memory = Some(0.9);
+        spawn.replicas = 2;
+        spawn.lora = BTreeMap::from([("sql".into(), "/a/sql".into()), ("odd".into(), "/a/x=y".into())]);
+        spawn.env = BTreeMap::from([("CUDA_DEVICE_ORDER".into(), "FASTEST_FIRST".into()), ("A".into(), "b".into())]);
+        spawn.args = args(json!({
+            "max_model_len": 32768,
+            "--enable-prefix-caching": true,
+            "enable-chunked-prefill": false,
+            "dtype": "bfloat16",
+            "seed": -1,
+            "middleware": ["a", "b", null],
+            "speculative-config": { "method": "ngram", "num_speculative_tokens": 3 },
+            "compilation_config.pass_config": "x",
+            "quantization": null,
+        }));
+        let launch = run(&model, &spawn, 1);
+        assert_eq!(launch.program, "/opt/vllm/bin/vllm");
+        assert_eq!(
+            launch.args,
+            words(
+                r#"serve org/model --host 127.0.0.1 --port 9001 --served-model-name org/name
+                --gpu-memory-utilization 0.9 --tensor-parallel-size 2 --shutdown-timeout 30
+                --enable-lora --lora-modules {"name":"odd","path":"/a/x=y"} sql=/a/sql --max-loras 2
+                --max-model-len 32768 --enable-prefix-caching --no-enable-chunked-prefill --dtype bfloat16 --seed=-1
+                --middleware a b --speculative-config {"method":"ngram","num_speculative_tokens":3}
+                --compilation-config.pass_config x"#
+            )
+        );
+        assert_eq!(launch.env["CUDA_VISIBLE_DEVICES"], "2,3");
+        assert_eq!(launch.env["CUDA_DEVICE_ORDER"], "FASTEST_FIRST", "the user's environment wins");
+        assert_eq!(launch.env["A"], "b");
+        assert_eq!(launch.secrets[0].0, "VLLM_API_KEY");
+        assert!(launch.unset.is_empty());
+        assert!(!format!("{launch:?}").contains("sk-1"), "a key shows nowhere");
+    }
+
+    #[test]
+    fn what_the_user_sets_is_not_set_again() {
+        let mut spawn = spawn(&[]);
+        spawn.gpus = Gpus::Listed(["0", "1"].map(String::from).into());
+        spawn.gpu_memory = Some(0.5);
+        spawn.args = args(json!({
+            "pipeline_parallel_size": 2, "gpu_memory_utilization": 0.8, "shutdown-timeout": 5,
+            "host": "0.0.0.0", "api_key": "sk-1",
+        }));
+        assert_eq!(
+            run(&model("m"), &spawn, 0).args,
+            words(
+                "serve org/model --host 127.0.0.1 --port 9001 --served-model-name m
+                --pipeline-parallel-size 2 --gpu-memory-utilization 0.8 --shutdown-timeout 5"
+            )
+        );
+    }
+
+    #[test]
+    fn another_server_gets_no_flags_that_only_vllm_has() {
+        let launch = run(&model("m"), &spawn(&["enginehouse", "sim"]), 0);
+        assert_eq!(launch.program, "/usr/bin/enginehouse");
+        assert_eq!(launch.args, words("sim org/model --host 127.0.0.1 --port 9001 --served-model-name m"));
+        assert_eq!(launch.env.len(), 1);
+    }
+
+    #[test]
+    fn connections_are_reused_for_less_than_the_engine_keeps_them() {
+        assert_eq!(keep_alive(&spawn(&["vllm", "serve"])), Some(Duration::from_secs(60)));
+        assert_eq!(
+            keep_alive(&spawn(&["python", "-m", "vllm.entrypoints.cli.main", "serve"])),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(keep_alive(&spawn(&["enginehouse", "sim"])), None);
+        let mut own = spawn(&["vllm", "serve"]);
+        own.env.insert(KEEP_ALIVE_VARIABLE.into(), "10".into());
+        assert_eq!(keep_alive(&own), Some(Duration::from_secs(8)));
+    }
+
+    #[test]
+    fn what_sleeps_or_takes_adapters_is_told_so() {
+        for command in [&["vllm", "serve"][..], &["enginehouse", "sim"]] {
+            let mut spawn = spawn(command);
+            (spawn.sleep_mode, spawn.takes_lora) = (true, true);
+            let launch = run(&model("m"), &spawn, 0);
+            let text = launch.args.join(" ");
+            assert!(text.ends_with("--enable-sleep-mode --enable-lora"), "{text}");
+            assert_eq!((&*launch.env[DEV_MODE_VARIABLE], &*launch.env[RUNTIME_LORA_VARIABLE]), ("1", "True"));
+        }
+    }
+
+    #[test]
+    fn adapters_have_room() {
+        let mut spawn = spawn(&["enginehouse", "sim"]);
+        spawn.takes_lora = true;
+        spawn.lora = (0..6).map(|n| (n.to_string().into(), format!("/a/{n}"))).collect();
+        let text = run(&model("m"), &spawn, 0).args.join(" ");
+        assert!(text.ends_with("5=/a/5 --max-loras 4 --max-cpu-loras 6"), "{text}");
+        spawn.args = args(json!({ "max_loras": 2, "max-lora-rank": 8 }));
+        let mut launch = run(&model("m"), &spawn, 0);
+        launch.make_room_for_ranks(&[64]);
+        assert!(launch.args.join(" ").ends_with("5=/a/5 --max-loras 2 --max-lora-rank 8"), "{:?}", launch.args);
+        spawn.args.clear();
+        let mut launch = run(&model("m"), &spawn, 0);
+        let before = launch.fingerprint();
+        launch.make_room_for_ranks(&[8, 33]);
+        assert_eq!(launch.args[launch.args.len() - 2..], ["--max-lora-rank", "64"]);
+        assert_ne!(before, launch.fingerprint());
+        for (ranks, room) in [(&[][..], None), (&[16], None), (&[17], Some(32)), (&[512], Some(512)), (&[513], None)] {
+            assert_eq!(max_lora_rank(ranks), room, "{ranks:?}");
+        }
+    }
+
+    #[test]
+    fn other_programs_are_told_by_placeholders_and_get_nothing_else() {
+        let of = |command: &str| {
+            let words: Vec<&str> = command.split(' ').collect();
+            let mut spawn = spawn(&words);
+            spawn.gpus = Gpus::Listed(["2", "3"].map(String::from).into());
+            spawn.gpu_memory = Some(0.8);
+            spawn.args = args(json!({ "ctx_size": 8192, "jinja": true }));
+            run(&model("m"), &spawn, 0).args.join(" ")
+        };
+        assert_eq!(
+            of("llama-server -m {source} --host {host} --port {port} --alias {name}"),
+            "-m org/model --host 127.0.0.1 --port 9001 --alias m --ctx-size 8192 --jinja"
+        );
+        assert_eq!(
+            of("python -m sglang.launch_server --model-path {source} --port {port} --mem-fraction-static {gpu_memory}"),
+            "-m sglang.launch_server --model-path org/model --port 9001 --mem-fraction-static 0.8 --ctx-size 8192 --jinja"
+        );
+        assert_eq!(
+            of(r#"docker run --gpus "device={gpus}" -p {host}:{port}:8000 image --model {source}"#),
+            r#"run --gpus "device=2,3" -p 127.0.0.1:9001:8000 image --model org/model --ctx-size 8192 --jinja"#
+        );
+    }
+
+    #[test]
+    fn vllm_in_a_container_gets_vllms_flags() {
+        let command = "docker run --rm --network=host -e VLLM_API_KEY vllm/vllm-openai:v0.32.0";
+        let launch = run(&model("m"), &spawn(&command.split(' ').collect::<Vec<_>>()), 0);
+        let text = launch.args.join(" ");
+        assert!(
+            text.ends_with(
+                "v0.32.0 org/model --host 127.0.0.1 --port 9001 --served-model-name m --shutdown-timeout 30"
+            )
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_is_wanted_and_not_of_where_it_runs() {
+        let mut model = model("m");
+        model.api_key = Some(Secret::new("sk-1"));
+        let mut spawn = spawn(&["vllm", "serve"]);
+        spawn.args = args(json!({ "a": 1, "b": { "c": 1, "d": 2 } }));
+        let of = |model: &Model, spawn: &Spawn, gpus: &[&str], port| {
+            let gpus: Vec<String> = gpus.iter().map(ToString::to_string).collect();
+            launch(model, spawn, Some(&gpus), port, Duration::from_secs(30), Path::new("/e"))
+        };
+        let base = of(&model, &spawn, &["0"], 1);
+        let print = base.fingerprint();
+        assert!(print.len() == 64 && print.bytes().all(|byte| byte.is_ascii_hexdigit()), "{print}");
+        // Pinned: a record that an older build wrote must match as long as nothing changed.
+        assert_eq!(print, "5f20cba3768061aa109e37be5031c7dc31b9e98b8d3e47c328642b2e7e6cbd6a");
+
+        let mut moved = of(&model, &spawn, &["GPU-7"], 2);
+        moved.env.insert("ENGINEHOUSE_SPAWN".into(), "x".into());
+        assert_eq!(print, moved.fingerprint());
+        let mut reordered = spawn.clone();
+        reordered.args = args(json!({ "b": { "d": 2, "c": 1 }, "a": 1 }));
+        assert_eq!(print, of(&model, &reordered, &["0"], 1).fingerprint());
+
+        let mut seen = vec![print];
+        let mut differs = |what: &str, launch: Launch| {
+            let print = launch.fingerprint();
+            assert!(!seen.contains(&print), "{what}");
+            seen.push(print);
+        };
+        type Change = fn(&mut Model, &mut Spawn);
+        let changes: [(&str, Change); 9] = [
+            ("key", |model, _| model.api_key = Some(Secret::new("sk-2"))),
+            ("no key", |model, _| model.api_key = None),
+            ("name", |model, _| model.served_name = Some("n".into())),
+            ("source", |_, spawn| spawn.source = "o".into()),
+            ("program", |_, spawn| spawn.command[0] = "/opt/vllm".into()),
+            ("flag", |_, spawn| drop(spawn.args.insert("a".into(), json!(2)))),
+            ("variable", |_, spawn| drop(spawn.env.insert("A".into(), "b".into()))),
+            ("other variable", |_, spawn| drop(spawn.env.insert("Ab".into(), String::new()))),
+            ("adapter", |_, spawn| drop(spawn.lora.insert("l".into(), "/l".into()))),
+        ];
+        for (what, change) in changes {
+            let (mut model, mut spawn) = (model.clone(), spawn.clone());
+            change(&mut model, &mut spawn);
+            differs(what, of(&model, &spawn, &["0"], 1));
+        }
+        differs("more GPUs", of(&model, &spawn, &["0", "1"], 1));
+        let mut own = spawn.clone();
+        own.env.insert(GPUS_VARIABLE.into(), "3".into());
+        differs("GPUs of the user's", launch(&model, &own, None, 1, Duration::from_secs(30), Path::new("/e")));
+        let mut unset = base.clone();
+        unset.unset = vec!["X"];
+        differs("unset", unset);
+    }
+
+    #[test]
+    fn a_template_has_one_fingerprint_on_every_port() {
+        let spawn = spawn(&["x", "--listen=:{port}", "--devices", "{gpus}"]);
+        let on = |port, gpus: &str| {
+            let gpus = [gpus.to_owned()];
+            launch(&model("m"), &spawn, Some(&gpus), port, Duration::ZERO, Path::new("/e")).fingerprint()
+        };
+        assert_eq!(on(1, "0"), on(2, "1"));
+    }
+}

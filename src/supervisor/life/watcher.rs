@@ -1,0 +1,35 @@
+//! Watches one engine that somebody else runs.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::announce::publish;
+use super::stopping::Stopping;
+use super::vitals::{Thresholds, Vitals};
+use crate::engines::{Engine, State};
+use crate::supervisor::look::probe::Prober;
+
+/// Looks at `engine` until asked to stop, and then waits for the attempts under way.
+pub(crate) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thresholds, mut stopping: Stopping) {
+    let mut vitals = Vitals::NEW;
+    loop {
+        let eager = matches!(vitals, Vitals::Unknown { .. });
+        let probe = tokio::select! {
+            biased;
+            _ = stopping.asked() => break,
+            probe = prober.next(eager) => probe,
+        };
+        let (next, said) = vitals.observe(probe, needed);
+        vitals = next;
+        if let Some(state) = said {
+            publish(&engine, state);
+        }
+    }
+    publish(&engine, State::Stopping("the gateway ends".into()));
+    tokio::select! {
+        () = engine.drained() => {}
+        () = tokio::time::sleep_until(stopping.drain_until().unwrap_or_else(Instant::now)) => {}
+    }
+    publish(&engine, State::Stopped);
+}

@@ -1,0 +1,273 @@
+//! Looks at one engine: is it healthy, and does it serve what its model wants?
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::protocols::l4::socket::SocketAddr as PeerAddress;
+use pingora_load_balancing::Backend;
+use pingora_load_balancing::health_check::{HealthCheck, HttpHealthCheck};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::ask::{self, Asker};
+use super::cards::{self, Verdict};
+use super::resolve;
+use crate::config::{Health, Model};
+use crate::engines::{Engine, Pool};
+use crate::supervisor::life::hang::{Hang, Sample};
+use crate::supervisor::life::vitals::{Probe, Thresholds};
+
+/// Age at which what an engine serves is asked again.
+const CARDS_EVERY: Duration = Duration::from_secs(30);
+
+/// Time a question may take where the model has no health checks, which would say.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Greatest time between two looks at an engine's progress: its `/metrics` are some 50 KB.
+const PULSE_EVERY: Duration = Duration::from_secs(15);
+
+/// Time between two looks at an engine that never was ready: it is waited for.
+const EAGER_EVERY: Duration = Duration::from_millis(250);
+
+/// Time between two looks at an engine without health checks whose name is not known yet.
+const UNKNOWN_EVERY: Duration = Duration::from_secs(2);
+
+/// Least time between two looks, however many requests suspect the engine.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// How the health of an engine is told.
+enum Check {
+    /// By asking it.
+    Asked(Box<HttpHealthCheck>, Health),
+    /// The question cannot be put; says why.
+    Impossible(String),
+    /// Not at all: it is considered up.
+    Off,
+}
+
+/// Looks at one engine.
+pub(crate) struct Prober {
+    engine: Arc<Engine>,
+    pool: Arc<Pool>,
+    asker: Arc<Asker>,
+    check: Check,
+    /// Whether somebody else runs the engine: then its host name may move.
+    remote: bool,
+    /// Whether the name the engine must know the model by is fixed, and not what an engine told us.
+    named: bool,
+    /// The last look.
+    last: Option<Instant>,
+    failing: bool,
+    cards_at: Option<Instant>,
+    /// `None`: nobody asks whether it makes progress.
+    pulse: Option<Pulse>,
+}
+
+/// What is known of an engine's progress.
+struct Pulse {
+    hang: Hang,
+    every: Duration,
+    at: Option<Instant>,
+}
+
+impl Pulse {
+    fn new(limit: Duration) -> Self {
+        Self { hang: Hang::new(limit), every: (limit / 4).min(PULSE_EVERY), at: None }
+    }
+}
+
+impl Prober {
+    /// A prober of `engine`, one of `pool`, the engines of `model`.
+    pub(crate) fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, asker: Arc<Asker>, remote: bool) -> Self {
+        let check = model.health.as_ref().map_or(Check::Off, |health| check(&engine, health));
+        let named = model.served_name.is_some() || !remote;
+        Self { engine, pool, asker, check, remote, named, last: None, failing: false, cards_at: None, pulse: None }
+    }
+
+    /// The same, that also tells when an engine of ours makes no progress for `limit`.
+    pub(crate) fn with_limit(self, limit: Option<Duration>) -> Self {
+        Self { pulse: limit.map(Pulse::new), ..self }
+    }
+
+    /// How many looks in a row change our mind about `model`'s engines.
+    pub(crate) fn thresholds(model: &Model) -> Thresholds {
+        let health = model.health.as_ref();
+        Thresholds {
+            failures: health.map_or(1, |health| health.failures.max(1)),
+            successes: health.map_or(1, |health| health.successes.max(1)),
+        }
+    }
+
+    /// Its HTTP client.
+    pub(crate) fn asker(&self) -> Arc<Asker> {
+        self.asker.clone()
+    }
+
+    /// Forgets what was seen: the engine has a new process, which is looked at at once.
+    pub(crate) fn renew(&mut self) {
+        (self.last, self.failing, self.cards_at) = (None, false, None);
+        if let Some(pulse) = &mut self.pulse {
+            pulse.hang.reset();
+            pulse.at = None;
+        }
+    }
+
+    /// The next look, when it is due or as soon as a request suspects the engine. `eager`: it is waited for.
+    /// May be dropped at any point.
+    pub(crate) async fn next(&mut self, eager: bool) -> Probe {
+        let mut suspected = false;
+        if let Some(last) = self.last {
+            tokio::select! {
+                () = sleep_until(last + self.pause(eager)) => {}
+                () = self.engine.suspected() => {
+                    suspected = true;
+                    sleep_until(last + LEAST).await;
+                }
+            }
+        }
+        let unasked = self.is_up_unasked();
+        let probe = self.look(suspected).await;
+        self.failing = probe != Probe::Up;
+        if self.failing {
+            // Whatever comes back may serve something else.
+            self.cards_at = None;
+        }
+        // Called up without having been asked anything: it is asked what it serves right after.
+        self.last = (self.failing || !unasked).then(Instant::now);
+        probe
+    }
+
+    fn is_up_unasked(&self) -> bool {
+        matches!(self.check, Check::Off) && self.remote && !self.engine.is_ready()
+    }
+
+    fn pause(&self, eager: bool) -> Duration {
+        match &self.check {
+            Check::Asked(_, health) if eager => health.interval.min(EAGER_EVERY),
+            Check::Asked(_, health) => health.interval,
+            Check::Off if eager && !self.remote => EAGER_EVERY,
+            Check::Off if self.cards_at.is_none() => UNKNOWN_EVERY,
+            Check::Off | Check::Impossible(_) => CARDS_EVERY,
+        }
+    }
+
+    async fn look(&mut self, suspected: bool) -> Probe {
+        let socket = match self.socket(suspected).await {
+            Ok(socket) => socket,
+            Err(why) => return Probe::Down(why),
+        };
+        match &self.check {
+            Check::Impossible(why) => Probe::Misfit(why.clone()),
+            Check::Asked(check, health) => match ask_health(check, health, socket).await {
+                Err(why) => Probe::Down(why),
+                Ok(()) => match self.serves(health.timeout).await {
+                    Probe::Up => self.progress().await,
+                    probe => probe,
+                },
+            },
+            Check::Off => {
+                // Up without a question, but what it serves is good to know; of ours, the first answer is waited for.
+                if self.is_up_unasked() {
+                    return Probe::Up;
+                }
+                let ready = self.engine.is_ready();
+                match self.serves(ASK_WITHIN).await {
+                    Probe::Up => self.progress().await,
+                    Probe::Down(why) | Probe::Misfit(why) | Probe::Stuck(why) if ready => {
+                        tracing::debug!(engine = %self.engine.id, why, "what an engine serves is not known");
+                        Probe::Up
+                    }
+                    probe => probe,
+                }
+            }
+        }
+    }
+
+    /// Where the engine is; looked up again when there is doubt.
+    async fn socket(&self, suspected: bool) -> Result<SocketAddr, String> {
+        let current = self.engine.socket();
+        match current {
+            Some(socket) if !self.remote || !(suspected || self.failing) => Ok(socket),
+            _ => match (resolve::resolve(&self.engine.address.url, current, self.failing).await, current) {
+                (Ok(socket), _) => {
+                    if current != Some(socket) {
+                        self.engine.set_socket(Some(socket));
+                    }
+                    Ok(socket)
+                }
+                // A name server that is down is no reason to give up an address that worked.
+                (Err(_), Some(socket)) => Ok(socket),
+                (Err(why), None) => Err(why),
+            },
+        }
+    }
+
+    /// Whether it makes progress with its requests; asked now and then. Engines that do not tell are believed.
+    async fn progress(&mut self) -> Probe {
+        let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every))
+        else {
+            return Probe::Up;
+        };
+        let unanswered = self.engine.in_flight() as u64;
+        let text = self.asker.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
+        let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| sample.with_unanswered(unanswered));
+        pulse.at = Some(Instant::now());
+        match pulse.hang.observe(Instant::now(), sample) {
+            Some(hung) => Probe::Stuck(hung.to_string()),
+            None => Probe::Up,
+        }
+    }
+
+    /// Whether it serves what is wanted; asked now and then.
+    async fn serves(&mut self, within: Duration) -> Probe {
+        if self.cards_at.is_some_and(|at| at.elapsed() < CARDS_EVERY) {
+            return Probe::Up;
+        }
+        let expected = self.pool.served_name();
+        let others = self.pool.engines().iter().any(|other| other.id != self.engine.id && other.is_ready());
+        let verdict = match self.asker.get(&self.engine, "/v1/models", within).await {
+            Ok(answer) => cards::judge(answer, expected.as_deref(), !self.named && !others),
+            Err(why) => Verdict::Unclear(format!("GET /v1/models: {why}")),
+        };
+        match verdict {
+            Verdict::Fits { cards, learned } => {
+                if let Some(name) = learned {
+                    self.pool.set_served_name(name);
+                }
+                self.engine.set_cards(cards);
+                self.cards_at = Some(Instant::now());
+                Probe::Up
+            }
+            Verdict::Misfit(why) => Probe::Misfit(why),
+            // It was known, and its health is fine: asked again at the next look.
+            Verdict::Unclear(_) if self.cards_at.is_some() => Probe::Up,
+            Verdict::Unclear(why) => Probe::Down(why),
+        }
+    }
+}
+
+fn check(engine: &Engine, health: &Health) -> Check {
+    let request = match ask::request(engine, &health.path) {
+        Ok(request) => request,
+        Err(_) => {
+            return Check::Impossible(format!("`{}` is no path that can be asked; mend `health.path`", health.path));
+        }
+    };
+    let mut check = HttpHealthCheck::new("localhost", engine.address.url.tls);
+    // The address is filled in at every check.
+    check.peer_template = ask::peer(engine, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), health.timeout);
+    check.req = request;
+    Check::Asked(Box::new(check), health.clone())
+}
+
+async fn ask_health(check: &HttpHealthCheck, health: &Health, socket: SocketAddr) -> Result<(), String> {
+    let target = Backend { addr: PeerAddress::Inet(socket), weight: 1, ext: http::Extensions::new() };
+    match timeout(health.timeout, check.check(&target)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("GET {}: {}", health.path, ask::words(&error))),
+        Err(_) => {
+            let limit = humantime::format_duration(health.timeout);
+            Err(format!("GET {}: no answer within {limit}", health.path))
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Orphans of our engines come to us instead of process 1: reaps them, and ends all that is left when the gateway ends.
+//!
+//! The registry of leaders is one for the whole process, because the children of a process are: two registries would
+//! take each other's children for orphans.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgrp, getpid, set_child_subreaper, waitid, waitpid,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::kin::{self, Identity, Marker, Seen};
+
+/// Leaders whose end somebody waits for, or that were released to live on, by number.
+static LEADERS: Mutex<Leaders> = Mutex::new(Leaders { of: BTreeMap::new(), before: BTreeSet::new() });
+
+/// Whether orphans come to us.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
+/// Time between two looks for what is left.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+struct Leaders {
+    of: BTreeMap<i32, Leader>,
+    /// Children that we had before we started anything: a script that ended in `exec enginehouse` may leave some.
+    before: BTreeSet<Identity>,
+}
+
+#[derive(Debug)]
+struct Leader {
+    marker: Marker,
+    kept: bool,
+}
+
+fn leaders() -> MutexGuard<'static, Leaders> {
+    LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn own() -> i32 {
+    getpid().as_raw_nonzero().get()
+}
+
+/// Makes orphans of our descendants come to us. Call it before anything is started.
+///
+/// # Errors
+/// When the system does not know of it; orphans then go to process 1 and are found by their marker only.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    let before = children().into_iter().map(|seen| seen.who).collect();
+    set_child_subreaper(Some(getpid()))?;
+    leaders().before = before;
+    ADOPTS.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Starts `command`, whose process is to lead a group of its own, and registers it before anybody could take it for an
+/// orphan.
+pub(crate) fn spawn(command: &mut Command, marker: &Marker) -> io::Result<Child> {
+    let mut leaders = leaders();
+    let child = command.spawn()?;
+    leaders.of.insert(child.id().cast_signed(), Leader { marker: marker.clone(), kept: false });
+    Ok(child)
+}
+
+/// Registers a leader that a gateway before us started.
+pub(crate) fn register(pid: i32, marker: &Marker) {
+    leaders().of.insert(pid, Leader { marker: marker.clone(), kept: false });
+}
+
+/// Nobody waits for this leader any more.
+pub(crate) fn forget(pid: i32) {
+    leaders().of.remove(&pid);
+}
+
+/// Nobody waits for this leader any more, and [`sweep_all`] leaves it and its kin alone.
+pub(crate) fn keep(pid: i32) {
+    if let Some(leader) = leaders().of.get_mut(&pid) {
+        leader.kept = true;
+    }
+}
+
+fn children() -> Vec<Seen> {
+    let own = own();
+    kin::everybody().into_iter().filter(|seen| seen.parent == own).collect()
+}
+
+/// Whether a child of ours is an orphan that came to us, or a leader that was released: nobody else waits for it.
+/// Other children of ours, such as short commands, are in our own group, and whoever started them waits.
+fn is_stray(leaders: &Leaders, seen: &Seen) -> bool {
+    let group = getpgrp().as_raw_nonzero().get();
+    seen.parent == own()
+        && seen.group != group
+        && leaders.of.get(&seen.who.pid).is_none_or(|leader| leader.kept)
+        && !leaders.before.contains(&seen.who)
+}
+
+/// Reaps orphans that ended; returns how many. Walks `/proc`, but only when a child of ours ended at all.
+pub(crate) fn reap_strays() -> usize {
+    if !ADOPTS.load(Ordering::Acquire) && own() != 1 {
+        return 0;
+    }
+    let any = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+    if !matches!(any, Ok(Some(_))) {
+        return 0;
+    }
+    let ended: Vec<_> = children().into_iter().filter(|seen| !seen.lives).collect();
+    let mut leaders = leaders();
+    let mut reaped = 0;
+    for pid in ended.into_iter().map(|seen| seen.who.pid) {
+        // Again, now that nothing can be started: the number may have become a leader's since.
+        if !kin::look(pid).is_some_and(|seen| !seen.lives && is_stray(&leaders, &seen)) {
+            continue;
+        }
+        if let Some(pid) = Pid::from_raw(pid)
+            && matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_)))
+        {
+            leaders.of.remove(&pid.as_raw_nonzero().get());
+            reaped += 1;
+        }
+    }
+    reaped
+}
+
+/// Reaps orphans as they end, for as long as it is polled.
+///
+/// # Errors
+/// When the end of children cannot be listened for.
+pub(crate) async fn run() -> io::Result<()> {
+    let mut ends = signal(SignalKind::child())?;
+    loop {
+        let _ = tokio::task::spawn_blocking(reap_strays).await;
+        if ends.recv().await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Ends what is left of everything we started: to be called when every engine was swept or released, and nothing else is
+/// started. Returns who survived `within`.
+pub(crate) async fn sweep_all(within: Duration) -> Vec<Seen> {
+    tokio::task::spawn_blocking(move || sweep_all_now(within)).await.unwrap_or_default()
+}
+
+fn sweep_all_now(within: Duration) -> Vec<Seen> {
+    let deadline = Instant::now() + within;
+    let mut held = BTreeSet::new();
+    loop {
+        let strays: Vec<_> = strays().into_iter().filter(|seen| seen.lives).collect();
+        let new: Vec<_> = strays.iter().filter(|seen| held.insert(seen.who)).collect();
+        if new.is_empty() {
+            // All are held still: none can fork any more.
+            for seen in &strays {
+                seen.who.signal(Signal::KILL);
+            }
+        }
+        for seen in new {
+            tracing::warn!(process = %seen, "a process that an engine left behind is ended");
+            seen.who.signal(Signal::STOP);
+        }
+        reap_strays();
+        if strays.is_empty() || Instant::now() >= deadline {
+            return strays;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Children of ours that nobody waits for and nobody asked to keep, and their descendants.
+fn strays() -> Vec<Seen> {
+    let everybody = kin::everybody();
+    let leaders = leaders();
+    let kept: Vec<_> = leaders.of.iter().filter(|(_, leader)| leader.kept).collect();
+    // What carries no marker can be told from a stranger only when all that comes to us are descendants of engines, and
+    // from kin of an engine that is to live on only when there is none.
+    let sure = own() != 1 && leaders.before.is_empty() && kept.is_empty();
+    let is_seed = |seen: &Seen| {
+        if !is_stray(&leaders, seen) || leaders.of.contains_key(&seen.who.pid) {
+            return false;
+        }
+        let environ = kin::environ(seen.who.pid);
+        let is_kept = kept.iter().any(|(pid, leader)| seen.group == **pid || leader.marker.is_in(&environ));
+        !is_kept && (sure || kin::is_marked(&environ))
+    };
+    kin::related(&everybody, own(), is_seed, Identity::lives)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use tokio::time::timeout;
+
+    use super::super::spawn::tests::told;
+    use super::super::spawn::{Log, Process};
+    use super::*;
+    use crate::supervisor::launch::command::Launch;
+
+    /// More than anything here takes on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn start(folder: &Path, script: &str) -> Process {
+        let args = ["-c".to_owned(), format!("cd {}; {script}", folder.display())].into();
+        let launch = Launch {
+            program: "bash".into(),
+            args,
+            env: BTreeMap::new(),
+            secrets: vec![],
+            unset: vec![],
+            lasting: vec![],
+            placed: false,
+        };
+        Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }, &Marker::fresh("m/0"))
+            .expect("bash is there")
+    }
+
+    async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                if let Some(found) = look() {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, looking).await.expect("it happens")
+    }
+
+    /// Orphans come to the whole process, and other tests have children in this one.
+    #[test]
+    fn orphans_are_reaped_and_ended_and_nobody_elses_children_are() {
+        let name = "supervisor::process::reaper::tests::in_a_process_of_its_own";
+        let mut alone = Command::new(std::env::current_exe().expect("this test"));
+        let output = alone.args(["--exact", name, "--ignored", "--nocapture"]).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "run by the test above, in a process of its own"]
+    async fn in_a_process_of_its_own() {
+        become_subreaper().expect("Linux");
+        let reaping = tokio::spawn(run());
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+
+        // Exit codes of our own children are never taken by the reaper, while orphans end all the time.
+        for round in 0..20 {
+            let mut engine = start(folder, "(bash -c 'sleep 0.01 & exit 0' &) ; (setsid true &); exit 7");
+            let status = Command::new("bash").args(["-c", "exit 5"]).status().expect("our child");
+            assert_eq!(status.code(), Some(5), "round {round}");
+            assert_eq!(timeout(PATIENCE, engine.exited()).await.expect("it ends").code, Some(7), "round {round}");
+            assert_eq!(engine.sweep().await, []);
+        }
+        until(|| children().iter().all(|seen| seen.lives).then_some(())).await;
+
+        // What an engine left without a trace is ended with the gateway.
+        let mut engine = start(
+            folder,
+            "setsid env -i bash -c 'echo $$ > lost; exec sleep 300' & until [ -s lost ]; do :; done; exit",
+        );
+        let lost = told(folder, "lost").await;
+        timeout(PATIENCE, engine.exited()).await.expect("it ends");
+        assert_eq!(engine.sweep().await, []);
+        assert!(lost.lives(), "nothing tells whose it was");
+        let mut command = Command::new("sleep").arg("300").spawn().expect("a short command of ours");
+        assert_eq!(sweep_all(PATIENCE).await, []);
+        assert!(!lost.lives());
+        assert!(command.try_wait().expect("our child").is_none(), "it is in our own group");
+        command.kill().expect("our child");
+        command.wait().expect("our child");
+
+        // What is to live on is left alone, with all that came from it; what another engine left is not.
+        let keep = "setsid bash -c 'echo $$ > daemon; exec sleep 300' & (setsid bash -c 'echo $$ > orphan; exec sleep 300' &) ; wait";
+        let kept = start(folder, keep);
+        let (daemon, orphan) = (told(folder, "daemon").await, told(folder, "orphan").await);
+        let marker = kept.marker();
+        let leader = kept.release();
+        let stray =
+            Command::new("setsid").args(["-f", "sleep", "300"]).env(kin::VARIABLE, "m/1:0").status().expect("runs");
+        assert!(stray.success());
+        let stray = until(|| {
+            children().into_iter().find(|seen| is_stray(&leaders(), seen) && seen.name == "sleep" && seen.who != orphan)
+        })
+        .await;
+        assert_eq!(sweep_all(PATIENCE).await, []);
+        assert!(leader.lives() && daemon.lives() && orphan.lives() && !stray.who.lives());
+
+        let adopted = Process::adopt(leader, &marker).expect("it lives");
+        leader.signal(Signal::KILL);
+        assert_eq!(adopted.sweep().await, []);
+        assert!(!leader.lives() && !daemon.lives() && !orphan.lives());
+        until(|| children().is_empty().then_some(())).await;
+        reaping.abort();
+    }
+}

@@ -1,0 +1,294 @@
+//! What becomes of an engine that a gateway before us started: taken over as it is, or ended with all its kin.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::record::{self, Record, Records};
+use crate::supervisor::process::kin::{self, Identity, Kin, Seen};
+use crate::supervisor::process::spawn::{GONE_WITHIN, Process};
+
+/// After how long a process is told again to end: vLLM loses a SIGTERM that comes while it loads.
+const REMIND: Duration = Duration::from_secs(1);
+
+/// Time between two looks at processes whose end nothing reports.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What there is of a recorded engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Which run of the machine this is.
+    pub(crate) boot: String,
+    /// Who has the leader's number now, and is more than a zombie.
+    pub(crate) holder: Option<Identity>,
+    /// Whether that one is marked as some other start of an engine.
+    pub(crate) holder_is_foreign: bool,
+    /// How many processes of the recorded start live, the leader included.
+    pub(crate) kin: usize,
+}
+
+/// What the configuration wants in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The hash of its spec.
+    pub(crate) spec: &'a str,
+    /// Its GPUs; `None` when any will do.
+    pub(crate) gpus: Option<&'a [String]>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Take it over, once it answers as what it is recorded to be.
+    Adopt(Identity),
+    /// It runs, but is not what is wanted: end it.
+    Misfit(String),
+    /// Its leader is gone: end what else is left.
+    Dead {
+        /// How many processes that is.
+        leftovers: usize,
+    },
+}
+
+/// Looks at what there is of `record`. Blocks for some milliseconds: it walks `/proc`.
+pub(crate) fn facts(record: &Record) -> Facts {
+    let boot = record::boot_id();
+    let holder = record.process.as_ref().and_then(|process| Identity::of(process.pid));
+    let environ = holder.map(|who| kin::environ(who.pid)).unwrap_or_default();
+    Facts {
+        holder_is_foreign: kin::is_marked(&environ) && !record.marker().is_in(&environ),
+        kin: Kin::new(record.marker(), leader(record, &boot, holder)).find().len(),
+        boot,
+        holder,
+    }
+}
+
+/// Decides. `wanted` is `None` when the configuration has no such engine any more.
+pub(crate) fn judge(record: &Record, facts: &Facts, wanted: Option<&Wanted<'_>>) -> Verdict {
+    let Some(leader) = leader(record, &facts.boot, facts.holder).filter(|_| !facts.holder_is_foreign) else {
+        return Verdict::Dead { leftovers: facts.kin };
+    };
+    let Some(wanted) = wanted else { return Verdict::Misfit("the configuration has no such engine any more".into()) };
+    if wanted.spec != record.spec {
+        return Verdict::Misfit("what it was started with differs from the configuration".into());
+    }
+    match wanted.gpus {
+        Some(gpus) if gpus != record.gpus => {
+            Verdict::Misfit(format!("it runs on GPUs {}, not {}", record.gpus.join(","), gpus.join(",")))
+        }
+        _ => Verdict::Adopt(leader),
+    }
+}
+
+/// The recorded leader, if `holder` of its number is it: same start, same run of the machine.
+fn leader(record: &Record, boot: &str, holder: Option<Identity>) -> Option<Identity> {
+    let process = record.process.as_ref().filter(|process| process.boot == boot && !boot.is_empty())?;
+    holder.filter(|who| *who == Identity { pid: process.pid, started: process.started })
+}
+
+/// Ends everything of a recorded start: SIGTERM to its group, again after a while, at the end of `stop_timeout` SIGKILL
+/// to all that came from it. Then removes the record. Returns who survived; the record is kept for those.
+pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Duration) -> Vec<Seen> {
+    let deadline = Instant::now() + stop_timeout;
+    let again = Instant::now() + REMIND.min(stop_timeout / 3);
+    let looked = record.clone();
+    let facts = tokio::task::spawn_blocking(move || facts(&looked)).await;
+    let leader = facts.ok().and_then(|facts| match judge(record, &facts, None) {
+        Verdict::Dead { .. } => None,
+        Verdict::Misfit(_) | Verdict::Adopt(_) => facts.holder,
+    });
+    let left = match leader.and_then(|leader| Process::adopt(leader, &record.marker()).ok()) {
+        Some(process) => end_led(process, again, deadline).await,
+        None => end_orphans(Kin::new(record.marker(), None), again, deadline).await,
+    };
+    if left.is_empty() {
+        let (records, record) = (records.clone(), record.clone());
+        let engine = record.engine.clone();
+        let removed = tokio::task::spawn_blocking(move || records.remove(&record)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%engine, %error, "the record of an engine that was ended cannot be removed");
+        }
+    }
+    left
+}
+
+/// Ends an engine whose leader lives.
+async fn end_led(mut process: Process, again: Instant, deadline: Instant) -> Vec<Seen> {
+    process.signal(Signal::TERM);
+    if timeout_at(again, process.exited()).await.is_err() {
+        process.signal(Signal::TERM);
+        // Whatever comes of it: the sweep kills who is left.
+        let _ = timeout_at(deadline, process.exited()).await;
+    }
+    process.sweep().await
+}
+
+/// Ends what a leader that is gone left behind.
+async fn end_orphans(kin: Kin, again: Instant, deadline: Instant) -> Vec<Seen> {
+    let mut reminded = false;
+    let mut told = signal(&kin, Signal::TERM).await;
+    while told > 0 && Instant::now() < deadline {
+        sleep(LOOK_EVERY).await;
+        let remind = !reminded && Instant::now() >= again;
+        reminded |= remind;
+        told = if remind { signal(&kin, Signal::TERM).await } else { count(&kin).await };
+    }
+    kin.end(GONE_WITHIN).await
+}
+
+async fn signal(kin: &Kin, signal: Signal) -> usize {
+    let kin = kin.clone();
+    tokio::task::spawn_blocking(move || kin.signal(signal)).await.unwrap_or_default()
+}
+
+async fn count(kin: &Kin) -> usize {
+    let kin = kin.clone();
+    tokio::task::spawn_blocking(move || kin.find().len()).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::super::record::Recorded;
+    use super::*;
+    use crate::supervisor::process::kin::Marker;
+    use crate::supervisor::process::spawn::tests::told;
+
+    const LEADER: Identity = Identity { pid: 4711, started: 99 };
+
+    fn recorded(process: Option<Recorded>) -> Record {
+        let gpus = vec!["0".to_owned()];
+        Record { process, spec: "aa".into(), gpus, ..Record::about_to_start("m", 0, &Marker::fresh("m/0")) }
+    }
+
+    #[test]
+    fn only_what_is_the_same_process_with_the_same_spec_is_adopted() {
+        let record = recorded(Some(Recorded { pid: 4711, started: 99, boot: "b".into() }));
+        let facts = Facts { boot: "b".into(), holder: Some(LEADER), holder_is_foreign: false, kin: 3 };
+        let gpus = ["0".to_owned()];
+        let wanted = Wanted { spec: "aa", gpus: Some(&gpus) };
+        assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(LEADER));
+        assert_eq!(judge(&record, &facts, Some(&Wanted { gpus: None, ..wanted })), Verdict::Adopt(LEADER));
+
+        let misfit = |wanted: Option<&Wanted<'_>>| match judge(&record, &facts, wanted) {
+            Verdict::Misfit(why) => why,
+            other => unreachable!("{other:?}"),
+        };
+        assert!(misfit(None).contains("no such engine"));
+        assert!(misfit(Some(&Wanted { spec: "bb", ..wanted })).contains("differs"));
+        let others = ["1".to_owned(), "2".to_owned()];
+        assert_eq!(misfit(Some(&Wanted { gpus: Some(&others), ..wanted })), "it runs on GPUs 0, not 1,2");
+
+        let dead = Verdict::Dead { leftovers: 3 };
+        let gone = [
+            Facts { boot: "b2".into(), ..facts.clone() },
+            Facts { holder: None, ..facts.clone() },
+            Facts { holder: Some(Identity { started: 100, ..LEADER }), ..facts.clone() },
+            Facts { holder_is_foreign: true, ..facts.clone() },
+        ];
+        for facts in gone {
+            assert_eq!(judge(&record, &facts, Some(&wanted)), dead, "{facts:?}");
+        }
+        assert_eq!(judge(&recorded(None), &facts, Some(&wanted)), dead, "a start that never got to its process");
+        let nowhere = recorded(Some(Recorded { pid: 4711, started: 99, boot: String::new() }));
+        assert_eq!(judge(&nowhere, &Facts { boot: String::new(), ..facts }, Some(&wanted)), dead);
+    }
+
+    /// Starts `script` in a session of its own as an orphan, as the end of its gateway leaves it.
+    fn orphan(folder: &Path, script: &str, marker: &Marker) {
+        let mut between = Command::new("bash");
+        between
+            .args(["-c", "setsid bash -c \"$0\" & disown", script])
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        assert!(between.env(kin::VARIABLE, marker.value()).status().expect("bash").success());
+    }
+
+    /// Ends what a test that failed left.
+    struct Cleanup(Kin);
+
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            self.0.end_now(GONE_WITHIN);
+        }
+    }
+
+    /// An orphan that tells the number of its leader and of its child.
+    async fn left(script: &str) -> ((tempfile::TempDir, Cleanup), Records, Record, [Identity; 2]) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut record = recorded(None);
+        let cleanup = Cleanup(Kin::new(record.marker(), None));
+        orphan(folder.path(), script, &record.marker());
+        let who = [told(folder.path(), "leader").await, told(folder.path(), "child").await];
+        record.process = Some(Recorded::now(who[0]));
+        let records = Records::of(folder.path()).expect("made");
+        records.write(&record).expect("written");
+        ((folder, cleanup), records, record, who)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_engine_of_a_dead_gateway_is_recognised_and_ended_with_its_daemons() {
+        let script = "setsid bash -c 'echo $$ > child; exec sleep 300' & trap '' TERM; echo $$ > leader; wait";
+        let (_folder, records, record, who) = left(script).await;
+        let facts = facts(&record);
+        assert_eq!((facts.holder, facts.holder_is_foreign, facts.kin), (Some(who[0]), false, 2));
+        let wanted = Wanted { spec: "aa", gpus: None };
+        assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(who[0]));
+        let since = Instant::now();
+        assert_eq!(end(&records, &record, Duration::from_millis(300)).await, []);
+        assert!(since.elapsed() >= Duration::from_millis(300), "it had its time");
+        assert!(!who.iter().any(|who| who.lives()));
+        assert_eq!(records.load().expect("read"), []);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_dead_leader_left_is_told_to_end_and_then_ended() {
+        let script = "bash -c 'trap \"echo x > term; exit\" TERM; echo $$ > child; while :; do sleep 0.01; done' & echo $$ > leader; wait";
+        let ((folder, _cleanup), records, record, who) = left(script).await;
+        who[0].signal(Signal::KILL);
+        while who[0].lives() {
+            tokio::task::yield_now().await;
+        }
+        // It forks all the time, so how many there are changes from one look to the next.
+        let facts = facts(&record);
+        assert_eq!(judge(&record, &facts, None), Verdict::Dead { leftovers: facts.kin });
+        assert!(facts.kin >= 1);
+        let since = Instant::now();
+        assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
+        assert!(since.elapsed() < Duration::from_secs(30), "no longer than it takes");
+        assert!(!who[1].lives() && folder.path().join("term").exists(), "it was asked first");
+        assert_eq!(records.load().expect("read"), []);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_gateway_that_died_between_record_and_spawn_leaves_a_trail() {
+        let script = "sleep 300 & echo $! > child; echo $$ > leader; wait";
+        let (_folder, records, mut record, who) = left(script).await;
+        record.process = None;
+        records.write(&record).expect("written");
+        assert_eq!(judge(&record, &facts(&record), None), Verdict::Dead { leftovers: 2 });
+        assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
+        assert!(!who.iter().any(|who| who.lives()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stranger_with_the_recorded_number_is_left_alone() {
+        let mut stranger = Command::new("bash").args(["-c", "exec -a 'vllm serve' sleep 300"]).spawn().expect("bash");
+        let who = Identity::of(stranger.id().cast_signed()).expect("it lives");
+        let folder = tempfile::tempdir().expect("a folder");
+        let records = Records::of(folder.path()).expect("made");
+        let before = Identity { started: who.started.saturating_sub(1), ..who };
+        let record = recorded(Some(Recorded::now(before)));
+        records.write(&record).expect("written");
+        assert_eq!(judge(&record, &facts(&record), None), Verdict::Dead { leftovers: 0 });
+        assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
+        assert!(stranger.try_wait().expect("our child").is_none(), "the stranger lives");
+        assert_eq!(records.load().expect("read"), []);
+        stranger.kill().expect("our child");
+        stranger.wait().expect("our child");
+    }
+}
