@@ -74,10 +74,13 @@ async fn a_model_that_loads_is_told_to_be_loading_and_others_are_not_disturbed()
 async fn a_failed_start_says_why_with_its_last_log_lines() {
     let yaml = format!(
         "models:\n{}{}{}{}",
-        model("oom", "env: { ENGINEHOUSE_SIM_FAULTS: \"exit-while-loading=1:200ms\" }"),
-        model("stuck", "start_timeout: 1s, stop_timeout: 1s, env: { ENGINEHOUSE_SIM_FAULTS: never-ready }"),
-        model("flag", "args: { no-such-flag: 1 }"),
-        "  gone: { source: x, command: [/nowhere/vllm, serve] }\n",
+        model("oom", "restart: off, env: { ENGINEHOUSE_SIM_FAULTS: \"exit-while-loading=1:200ms\" }"),
+        model(
+            "stuck",
+            "restart: off, start_timeout: 1s, stop_timeout: 1s, env: { ENGINEHOUSE_SIM_FAULTS: never-ready }"
+        ),
+        model("flag", "restart: off, args: { no-such-flag: 1 }"),
+        "  gone: { source: x, restart: off, command: [/nowhere/vllm, serve] }\n",
     );
     let gateway = Gateway::start(&yaml);
     for (name, words) in [
