@@ -18,6 +18,7 @@ mod resolve;
 mod rewrite;
 mod shared;
 mod socket;
+mod split;
 mod standin;
 mod stream;
 mod table;
