@@ -1,5 +1,6 @@
 //! Pure knowledge of the wire: bytes in, bytes out. No sockets, no state, no configuration.
 
+mod echo;
 mod endpoint;
 mod error;
 mod form;
@@ -16,6 +17,7 @@ mod testing;
 mod text;
 mod usage;
 
+pub use echo::Echo;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
 pub use form::rewrite_form;

@@ -7,7 +7,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Shared, body, door, local, pick, resolve, rewrite, standin};
+use super::{Shared, body, door, local, mirror, pick, resolve, rewrite, standin};
 use crate::ids;
 use crate::openai::{ApiError, Endpoint};
 
@@ -79,14 +79,14 @@ pub(super) async fn admit(
     resolve::check_content_type(session, endpoint.body())?;
 
     ctx.ours.stop();
-    let mut bytes = body::read(shared, session, ctx).await?;
+    let bytes = body::read(shared, session, ctx).await?;
     ctx.complete = Some(std::time::Instant::now());
     ctx.ours.start();
 
-    bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
-    ctx.length = bytes.len();
-    pick::first(shared, ctx)?;
-    ctx.stand_in = Some(standin::take_place(session, bytes.freeze(), shared.cuts()));
+    rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
+    mirror::cast(shared, ctx);
+    pick::first(shared, ctx).await?;
+    ctx.stand_in = Some(standin::take_place(session, ctx.body.clone(), shared.cuts()));
     Ok(Admission::Forward)
 }
 
