@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::rewrite::Original;
 use super::rework::Rework;
+use super::rewrite::Original;
 use super::shared::Held;
 use super::standin;
 use super::table::{Table, Target};

@@ -58,5 +58,7 @@ pub(super) fn may_be_longer(ctx: &Context) -> bool {
 /// The context length that a model's engines say they have, in tokens.
 fn length(pool: &Pool) -> Option<u64> {
     let engines = pool.engines();
-    engines.iter().find_map(|engine| engine.cards().iter().find_map(|card| card.get("max_model_len").and_then(Value::as_u64)))
+    engines
+        .iter()
+        .find_map(|engine| engine.cards().iter().find_map(|card| card.get("max_model_len").and_then(Value::as_u64)))
 }

@@ -5,9 +5,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::{Shared, fallback};
 use super::context::Context;
 use super::pick::{eject, has_another, is_clean};
+use super::{Shared, fallback};
 use crate::openai::Endpoint;
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.

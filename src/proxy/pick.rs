@@ -11,8 +11,8 @@ use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
 use super::context::Context;
-use super::{Shared, fallback};
 use super::table::Target;
+use super::{Shared, fallback};
 use crate::config::Balance;
 use crate::engines::{Engine, Lease, Pool, State};
 use crate::openai::ApiError;
