@@ -10,6 +10,7 @@ mod command;
 mod expand;
 mod fault;
 mod finding;
+mod gym;
 mod load;
 mod marks;
 mod path;
@@ -28,6 +29,7 @@ mod yaml;
 
 pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
 pub use fault::{Fault, Faults};
+pub use gym::Gym;
 pub use load::{load, parse};
 pub use plan::plan;
 pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};

@@ -1,0 +1,3 @@
+//! Pure translation between APIs: bytes and JSON values in, bytes and JSON values out.
+
+pub mod gym;
