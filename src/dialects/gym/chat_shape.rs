@@ -95,7 +95,10 @@ const FUNCTION: Shape = Shape::Object(&object(&[
 ]));
 static FUNCTION_TOOL: Object = object(&[need("function", FUNCTION), need("type", Word(&["function"]))]);
 static CUSTOM_TOOL: Object = object(&[
-    need("custom", Shape::Object(&object(&[need("name", Text), may("description", Text), may("format", Shape::Map(&ANY))]))),
+    need(
+        "custom",
+        Shape::Object(&object(&[need("name", Text), may("description", Text), may("format", Shape::Map(&ANY))])),
+    ),
     need("type", Word(&["custom"])),
 ]);
 const TOOLS: Shape = List(&By("type", &[("function", &FUNCTION_TOOL), ("custom", &CUSTOM_TOOL)]));
@@ -189,10 +192,7 @@ static CHAT: Object = object(&[
     may("parallel_tool_calls", Bool),
     may(
         "prediction",
-        OrNull(&Shape::Object(&object(&[
-            need("content", Either(&[Text, TEXTS])),
-            need("type", Word(&["content"])),
-        ]))),
+        OrNull(&Shape::Object(&object(&[need("content", Either(&[Text, TEXTS])), need("type", Word(&["content"]))]))),
     ),
     may("presence_penalty", OrNull(&FLOAT)),
     may("reasoning_effort", OrNull(&EFFORT)),
@@ -256,18 +256,15 @@ pub(super) fn whole_bundle(fit: &mut Fit, value: &Value) -> bool {
     let any = BUNDLE.iter().chain([&ROUTED_EXPERTS]).any(|member| value.get(member).is_some());
     let missing: Vec<&str> = BUNDLE.iter().copied().filter(|member| value.get(member).is_none()).collect();
     if any && !missing.is_empty() {
-        let message = format!(
-            "Value error, Token metadata must include all required fields; missing: {}",
-            missing.join(", ")
-        );
+        let message =
+            format!("Value error, Token metadata must include all required fields; missing: {}", missing.join(", "));
         fit.misfit("value_error", message, value);
         return false;
     }
     true
 }
 
-const DETAILS_OF_PROMPT: Shape =
-    Shape::Object(&open(&[fill("audio_tokens", &INT), fill("cached_tokens", &INT)]));
+const DETAILS_OF_PROMPT: Shape = Shape::Object(&open(&[fill("audio_tokens", &INT), fill("cached_tokens", &INT)]));
 const DETAILS_OF_COMPLETION: Shape = Shape::Object(&open(&[
     fill("accepted_prediction_tokens", &INT),
     fill("audio_tokens", &INT),

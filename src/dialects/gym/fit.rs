@@ -209,7 +209,11 @@ impl Fit {
         }
         let known = words(&kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
         match value.get(member) {
-            None => self.misfit("union_tag_not_found", format!("Unable to extract tag using discriminator '{member}'"), &value),
+            None => self.misfit(
+                "union_tag_not_found",
+                format!("Unable to extract tag using discriminator '{member}'"),
+                &value,
+            ),
             Some(_) => {
                 let message = format!("Input tag '{member}' does not match any of the expected tags: {known}");
                 self.misfit("union_tag_invalid", message, &value);
@@ -230,8 +234,12 @@ impl Fit {
         let mut nearest: Option<Vec<Misfit>> = None;
         for coerce in [false, true] {
             for shape in &arms {
-                let mut attempt =
-                    Self { reading: self.reading, at: self.at.clone(), misfits: Vec::new(), coerce: coerce && self.coerce };
+                let mut attempt = Self {
+                    reading: self.reading,
+                    at: self.at.clone(),
+                    misfits: Vec::new(),
+                    coerce: coerce && self.coerce,
+                };
                 if let Some(read) = attempt.value(shape, value.clone()) {
                     return Some(read);
                 }
@@ -322,7 +330,9 @@ fn truth(value: &Value, coerce: bool) -> Option<Value> {
 fn complaint(shape: &Shape, value: &Value) -> (&'static str, String) {
     let text = value.is_string();
     match shape {
-        Shape::Int if text => ("int_parsing", "Input should be a valid integer, unable to parse string as an integer".into()),
+        Shape::Int if text => {
+            ("int_parsing", "Input should be a valid integer, unable to parse string as an integer".into())
+        }
         Shape::Int if value.is_number() => {
             ("int_from_float", "Input should be a valid integer, got a number with a fractional part".into())
         }

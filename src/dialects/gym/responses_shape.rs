@@ -51,7 +51,10 @@ static HOSTED: [(&str, &Object); 13] = [
     ("function", &FUNCTION_TOOL),
     ("custom", &CUSTOM_TOOL),
     ("file_search", &open(&[need("vector_store_ids", List(&TEXT))])),
-    ("computer_use_preview", &open(&[need("display_height", Int), need("display_width", Int), need("environment", Text)])),
+    (
+        "computer_use_preview",
+        &open(&[need("display_height", Int), need("display_width", Int), need("environment", Text)]),
+    ),
     ("web_search", &open(&[])),
     ("web_search_2025_08_26", &open(&[])),
     ("web_search_preview", &open(&[])),
@@ -368,8 +371,7 @@ const USAGE: Shape = Shape::Object(&open(&[
 ]));
 const REASONING_ECHO: Shape =
     Shape::Object(&open(&[fill("effort", &TEXT), fill("generate_summary", &TEXT), fill("summary", &TEXT)]));
-const PROMPT_ECHO: Shape =
-    Shape::Object(&open(&[need("id", Text), fill("variables", &ANY), fill("version", &TEXT)]));
+const PROMPT_ECHO: Shape = Shape::Object(&open(&[need("id", Text), fill("variables", &ANY), fill("version", &TEXT)]));
 const FORMAT_ECHO: Shape = By(
     "type",
     &[
@@ -402,7 +404,10 @@ const TOOL_ECHO: Shape = Either(&[
                     fill("description", &TEXT),
                 ]),
             ),
-            ("custom", &open(&[need("name", Text), need("type", Text), fill("description", &TEXT), fill("format", &ANY)])),
+            (
+                "custom",
+                &open(&[need("name", Text), need("type", Text), fill("description", &TEXT), fill("format", &ANY)]),
+            ),
         ],
     ),
     Shape::Map(&ANY),
@@ -451,7 +456,12 @@ const SAID: Shape = By(
     &[
         (
             "output_text",
-            &object(&[need("annotations", List(&ANY)), need("text", Text), need("type", Text), fill("logprobs", &List(&ANY))]),
+            &object(&[
+                need("annotations", List(&ANY)),
+                need("text", Text),
+                need("type", Text),
+                fill("logprobs", &List(&ANY)),
+            ]),
         ),
         ("refusal", &object(&[need("refusal", Text), need("type", Text)])),
     ],
