@@ -22,6 +22,7 @@ mod blame;
 mod braces;
 mod calls;
 mod frames;
+pub mod gym;
 mod history;
 mod messages;
 mod pieces;

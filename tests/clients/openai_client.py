@@ -185,7 +185,7 @@ def responses_call_tools(house):
 
 def responses_stream_text_and_reasoning(house):
     """what is streamed is what the whole answer says: reasoning first, then text"""
-    with client(house).responses.stream(model=house.model, input="How are you?", max_output_tokens=40) as stream:
+    with client(house).responses.stream(model=house.model, input="How are you?") as stream:
         events = list(stream)
         whole = stream.get_final_response()
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")

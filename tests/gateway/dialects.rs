@@ -11,7 +11,7 @@ async fn house(args: &[&str]) -> (Sim, Gateway) {
 models:
   small: {{ urls: ["{}"], dialect: {{ responses: chat, messages: chat }} }}
 aliases:
-  small-short: {{ model: small, limits: {{ max_tokens: 8 }} }}
+  small-short: {{ model: small, limits: {{ max_tokens: 8 }}, overrides: {{ chat_template_kwargs: {{ enable_thinking: false }} }} }}
   native: {{ model: small, dialect: {{ responses: engine, messages: engine }} }}
 "#,
         sim.url()
