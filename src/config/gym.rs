@@ -14,7 +14,7 @@ use super::units::Time;
 use crate::secret::Secret;
 
 /// Makes the alias behave as NeMo Gym's model server (`LocalVLLMModelProxy`, `VLLMModel`) does.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Gym")]
 pub(super) struct RawGym {
@@ -195,9 +195,6 @@ pub(super) fn breaches(path: &Path, raw: &RawGym, out: &mut Vec<Finding>) {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             let reason = format!("`{name}` cannot be the name of a header.");
             out.push(Finding::new(path, reason, "Use letters, digits and dashes, such as X-Session-ID.").hidden());
-        } else if name.eq_ignore_ascii_case("authorization") {
-            let reason = "The engine's key replaces it, as in NeMo Gym.";
-            out.push(Finding::new(path, reason, "Take it out; set `api_key` of the model instead.").hidden());
         } else if !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
             let reason = "The value holds characters that cannot be sent in a header.";
             out.push(Finding::new(path, reason, "Use visible ASCII characters only.").hidden());
@@ -206,11 +203,6 @@ pub(super) fn breaches(path: &Path, raw: &RawGym, out: &mut Vec<Finding>) {
     if raw.audio_root.as_ref().is_some_and(|root| !root.is_absolute()) {
         let reason = "Where a relative folder lies depends on where Enginehouse was started.";
         out.push(Finding::new(path.key("audio_root"), reason, "Write an absolute path."));
-    }
-    if raw.render_chat_template && !raw.use_completions_api {
-        let reason = "Without `use_completions_api` the engine renders the template anyway.";
-        let remedy = "Add `use_completions_api: true`, or take `render_chat_template` out.";
-        out.push(Finding::new(path.key("render_chat_template"), reason, remedy));
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(super) id: String,
     /// The alias that the caller came to, by its own address or path.
     pub(super) door: Option<Name>,
+    /// It was by its path.
+    pub(super) by_path: bool,
     pub(super) endpoint: Option<Endpoint>,
     /// The table as it was when the request came, and the position of its target.
     pub(super) target: Option<(Arc<Table>, usize)>,
@@ -106,6 +108,7 @@ impl Context {
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
             door,
+            by_path: false,
             endpoint: None,
             target: None,
             in_flight: None,

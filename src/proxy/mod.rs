@@ -11,6 +11,7 @@ mod door;
 mod fallback;
 mod forward;
 mod front;
+mod gym;
 mod listen;
 mod local;
 mod mirror;

@@ -150,12 +150,12 @@ fn choose(target: &Target, tried: &[Arc<Engine>]) -> Option<Arc<Engine>> {
     routing::pick(&candidates, Picker { balance: target.balance, turn }).map(|at| engines[at].clone())
 }
 
-fn no_target() -> ApiError {
+pub(super) fn no_target() -> ApiError {
     ApiError::unavailable(503, "no_target", "The request was not resolved.")
 }
 
 /// 503 with the state of the model and, when it failed, the reason with its last log lines.
-fn why_not(shared: &Shared, target: &Target) -> ApiError {
+pub(super) fn why_not(shared: &Shared, target: &Target) -> ApiError {
     if shared.is_draining() {
         let message = "The gateway is shutting down. Try again on another one.";
         return ApiError::unavailable(503, "shutting_down", message).retry_after(5);

@@ -10,11 +10,12 @@ use super::context::Context;
 use super::resolve::{self, Peeked};
 use super::table::Target;
 use super::{Shared, Table};
+use crate::dialects::gym::{self, GymRoute};
 use crate::dialects::{self, Translator};
 use crate::openai::{self, ApiError, BodyKind, Endpoint};
 
 /// From this size on, looking through a body could hold up a worker for more than a millisecond.
-const OFFLOAD: usize = 1 << 20;
+pub(super) const OFFLOAD: usize = 1 << 20;
 
 /// What a request asks, apart from its body: all that its settings may depend on.
 #[derive(Clone, Copy)]
@@ -69,6 +70,14 @@ impl Aimed {
     }
 }
 
+/// What becomes of a request.
+pub(super) enum Prepared {
+    /// It is aimed at the target in `ctx`.
+    Aimed,
+    /// It is a matter of NeMo Gym's rules, at the target in `ctx`.
+    Gym(GymRoute, Bytes),
+}
+
 /// Aims the request at the target it names; notes in `ctx` what it is and what becomes of it.
 pub(super) async fn prepare(
     shared: &Arc<Shared>,
@@ -76,27 +85,45 @@ pub(super) async fn prepare(
     ctx: &mut Context,
     endpoint: Endpoint,
     body: BytesMut,
-) -> Result<(), ApiError> {
+) -> Result<Prepared, ApiError> {
     let table = shared.table();
     let boundary = if endpoint.body() == BodyKind::Multipart { resolve::boundary(session) } else { None };
     let asked = Asked { endpoint, boundary: boundary.as_deref(), headers: &session.req_header().headers };
     let first = |table: &Table, door: Option<&str>, asked: Asked<'_>, body: BytesMut| {
         let peeked = peek(asked, &body)?;
         let at = resolve::target(table, door, &peeked, asked.headers)?;
-        let wanted = table.targets.get(at).is_some_and(Target::wants_original);
-        let original = wanted.then(|| Original::of(asked, Bytes::copy_from_slice(&body)));
-        Ok::<_, ApiError>((aim(table, at, asked, peeked, body)?, original))
+        let target = &table.targets[at];
+        if let Some(route) = target.route.gym.as_ref().and(gym::route(asked.endpoint.path())) {
+            return Ok(Found::Gym(at, route, body));
+        }
+        let original = target.wants_original().then(|| Original::of(asked, Bytes::copy_from_slice(&body)));
+        Ok::<_, ApiError>(Found::Aimed(Box::new(aim(table, at, asked, peeked, body)?), original))
     };
-    let (aimed, original) = if ctx.received < OFFLOAD {
+    let found = if ctx.received < OFFLOAD {
         first(&table, ctx.door.as_deref(), asked, body)?
     } else {
         let (table, door, asked) = (table.clone(), ctx.door.clone(), Original::of(asked, Bytes::new()));
         elsewhere(move || first(&table, door.as_deref(), asked.asked(), body)).await?
     };
+    let (aimed, original) = match found {
+        Found::Aimed(aimed, original) => (aimed, original),
+        Found::Gym(at, route, body) => {
+            ctx.in_flight = Some(table.targets[at].meters.enter());
+            ctx.target = Some((table, at));
+            return Ok(Prepared::Gym(route, body.freeze()));
+        }
+    };
     ctx.fallback = table.targets[aimed.at].fallback.iter().copied().collect();
     ctx.original = original.map(Arc::new);
     aimed.note(table, ctx);
-    Ok(())
+    Ok(Prepared::Aimed)
+}
+
+/// What a look at a body tells.
+enum Found {
+    Aimed(Box<Aimed>, Option<Original>),
+    /// Its target goes by NeMo Gym's rules.
+    Gym(usize, GymRoute, BytesMut),
 }
 
 /// Aims a request once more, at the target at `at`.

@@ -1,6 +1,7 @@
 //! From aliases as written to aliases as they are: patterns spelled out, ways through other aliases followed to their ends.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -8,6 +9,7 @@ use super::super::address;
 use super::super::alias::SESSION;
 use super::super::faces::{Face, by_name, faces, way};
 use super::super::finding::{Finding, Why};
+use super::super::gym::gym;
 use super::super::path::Path;
 use super::super::raw::Raw;
 use super::super::raw_settings::RawDialects;
@@ -78,6 +80,7 @@ impl<'f, 'a> House<'_, 'f, 'a> {
             mirror: mirror
                 .and_then(|mirror| Some(Mirror { to: mirror.to.as_deref()?.into(), percent: mirror.percent? })),
             dialect: self.dialect(&way, &model),
+            gym: face.raw.gym.clone().map(|raw| Arc::new(gym(raw))),
             model,
         })
     }
