@@ -2,6 +2,8 @@
 
 mod content;
 mod request;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(super) use request::to_chat;

@@ -22,6 +22,8 @@ struct Begun {
 pub(in crate::dialects) struct Writer {
     sheet: Sheet,
     items: Vec<Item>,
+    /// How many items in front are closed.
+    settled: usize,
     calls: Vec<Begun>,
     /// `sequence_number` of the next event.
     number: u64,
@@ -31,7 +33,7 @@ pub(in crate::dialects) struct Writer {
 
 impl Writer {
     pub(super) fn new(sheet: Sheet) -> Self {
-        Self { sheet, items: Vec::new(), calls: Vec::new(), number: 0, quiet: false }
+        Self { sheet, items: Vec::new(), settled: 0, calls: Vec::new(), number: 0, quiet: false }
     }
 
     pub(in crate::dialects) fn set_model(&mut self, name: &str) {
@@ -188,11 +190,12 @@ impl Writer {
 
     /// Opens an item; those before it that are complete are closed.
     fn open(&mut self, body: Body, out: &mut Vec<u8>) -> usize {
-        for at in 0..self.items.len() {
+        for at in self.settled..self.items.len() {
             if self.items[at].closable() {
                 self.close(at, "completed", out);
             }
         }
+        self.settled += self.items[self.settled..].iter().take_while(|item| !item.open).count();
         let at = self.items.len();
         let id = self.sheet.item_id(Item::prefix(&body), at);
         let item = Item { id, body, open: true, status: "in_progress" };
