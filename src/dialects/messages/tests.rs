@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::dialects::testing::{Made, events, read_messages, run, stream};
-use crate::dialects::{Spoken, Translator, to_chat};
+use crate::dialects::{Spoken, Translator, counted, to_chat, to_tokenize};
 
 fn chat(body: &Value) -> Value {
     let (chat, _) = to_chat(Spoken::Messages, body.to_string().as_bytes()).expect("a request");
@@ -70,8 +70,7 @@ fn blocks_become_turns() {
           "tool_calls": [call("t1", "f", "{\"a\":1}"), call("t2", "g", "{broken")] },
         { "role": "tool", "tool_call_id": "t1", "content": "one" },
         { "role": "tool", "tool_call_id": "t2", "content": "Error: bad" },
-        { "role": "user", "content": [image("http://x/z.png")] },
-        { "role": "user", "content": "go on" },
+        { "role": "user", "content": [image("http://x/z.png"), { "type": "text", "text": "go on" }] },
     ]);
     assert_eq!(chat(&body)["messages"], expected);
 }
@@ -231,6 +230,27 @@ fn calls_that_interleave_wait_for_each_other() {
         message["content"].as_array().expect("content").iter().map(|block| &block["type"]).collect();
     assert_eq!(kinds, ["thinking", "text", "tool_use", "tool_use", "text"]);
     assert_eq!((&message["content"][2]["input"], &message["content"][3]["input"]), (&json!({}), &json!({ "b": 2 })));
+}
+
+#[test]
+fn tokens_are_counted_of_the_same_prompt() {
+    let body = json!({
+        "model": "m", "system": "S", "messages": [{ "role": "user", "content": "Hi" }], "thinking": { "type": "disabled" },
+        "tools": [{ "name": "f", "input_schema": {} }], "tool_choice": { "type": "auto" }, "betas": ["x"], "max_tokens": 3,
+    });
+    let asked = to_tokenize(body.to_string().as_bytes()).expect("a request");
+    let mut expected = chat(&body);
+    for name in ["tool_choice", "max_tokens"] {
+        expected.as_object_mut().expect("an object").shift_remove(name);
+    }
+    assert_eq!(serde_json::from_slice::<Value>(&asked).expect("JSON"), expected);
+    assert_eq!(
+        counted(br#"{"count":13,"max_model_len":512,"tokens":[1]}"#).expect("a count"),
+        br#"{"input_tokens":13}"#
+    );
+    for text in ["", "{}", r#"{"count":-1}"#] {
+        assert_eq!(counted(text.as_bytes()).expect_err(text).status, 502);
+    }
 }
 
 #[test]

@@ -149,7 +149,8 @@ impl Writer {
                 Kind::Call { braces, .. } => braces.complete(),
                 _ => true,
             };
-            if !all && !(ends && index + 1 < self.blocks.len()) {
+            let followed = index + 1 < self.blocks.len();
+            if !(all || ends && followed) {
                 return;
             }
             if let Kind::Thinking = self.blocks[index].kind {
