@@ -254,6 +254,8 @@ impl Translator {
         let begun = self.calls.len();
         let (kind, slot) = match piece {
             Piece::Reasoning(_) => (0, 0),
+            // Tokens without text begin nothing.
+            Piece::Text("", _) => (self.before.unwrap_or(u8::MAX), 0),
             Piece::Text(..) => (1, 0),
             Piece::Refusal(_) => (2, 0),
             Piece::Call(call) => (3, self.calls.slot(call.index, call.id)),

@@ -229,17 +229,31 @@ fn silence_is_an_empty_message() {
 
 #[test]
 fn log_probabilities_come_with_their_text() {
-    let token = json!({ "token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [] });
-    let chunk = json!({ "choices": [{ "index": 0, "delta": { "content": "a" }, "logprobs": { "content": [token] } }] });
-    let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let text = format!("data: {chunk}\n\ndata: {end}\n\ndata: [DONE]\n\n");
+    let token = |text: &str| json!({ "token": text, "logprob": -0.5, "bytes": [97], "top_logprobs": [] });
+    let chunk = |text: &str, tokens: Value, finish: Value| {
+        let choice = json!({
+            "index": 0, "delta": { "content": text }, "logprobs": { "content": tokens }, "finish_reason": finish,
+        });
+        format!("data: {}\n\n", json!({ "choices": [choice] }))
+    };
+    let text = [
+        chunk("a", json!([token("a")]), Value::Null),
+        chunk("", json!([token("half a character")]), Value::Null),
+        chunk("é", json!([token("its rest")]), Value::Null),
+        chunk("", json!([token("the end")]), "stop".into()),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat();
     let told = run(translator(&json!({ "input": "x", "stream": true })), [text.as_bytes()]);
-    let delta = events(&told).into_iter().find(|event| event["type"] == "response.output_text.delta").expect("a delta");
-    assert_eq!(delta["logprobs"], json!([token]));
-    assert_eq!(
-        events(&told).last().expect("an end")["response"]["output"][0]["content"][0]["logprobs"],
-        json!([token])
-    );
+    let last = read_responses(&told);
+    let all = json!([token("a"), token("half a character"), token("its rest"), token("the end")]);
+    assert_eq!(last["output"][0]["content"][0]["logprobs"], all);
+    let deltas: Vec<Value> = events(&told)
+        .iter()
+        .filter(|event| event["type"] == "response.output_text.delta")
+        .map(|event| event["logprobs"].clone())
+        .collect();
+    assert_eq!(deltas, [json!([token("a")]), json!([token("half a character"), token("its rest")])]);
 }
 
 #[test]
