@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use http::HeaderMap;
 use pingora::proxy::Session;
 
 use super::context::Context;
@@ -24,8 +25,8 @@ pub(super) async fn prepare(
     let (kind, table) = (endpoint.body(), shared.table());
     let boundary = if kind == BodyKind::Multipart { resolve::boundary(session) } else { None };
     let work = {
-        let table = table.clone();
-        move || aim(&table, kind, boundary.as_deref(), body)
+        let (table, headers) = (table.clone(), session.req_header().headers.clone());
+        move || aim(&table, endpoint, &headers, boundary.as_deref(), body)
     };
     let (at, body) = if ctx.received < OFFLOAD {
         work()?
@@ -40,21 +41,20 @@ pub(super) async fn prepare(
 
 fn aim(
     table: &Arc<Table>,
-    kind: BodyKind,
+    endpoint: Endpoint,
+    headers: &HeaderMap,
     boundary: Option<&str>,
     mut body: BytesMut,
 ) -> Result<(usize, BytesMut), ApiError> {
-    let peeked = resolve::peek(kind, boundary, &body)?;
+    let peeked = resolve::peek(endpoint.body(), boundary, &body)?;
     let at = resolve::target(table, &peeked)?;
     let target = &table.targets[at];
     let served = target.served_name();
+    let request = openai::Request { asked: endpoint, endpoint, headers };
+    // Headers that settings add are not sent yet.
     match &peeked {
-        Peeked::Json(peek) => {
-            openai::rewrite(&mut body, peek, &target.rules, Some(&served));
-        }
-        Peeked::Form(peek) => {
-            openai::rewrite_form(&mut body, peek, &target.rules, Some(&served));
-        }
-    }
+        Peeked::Json(peek) => openai::rewrite(&mut body, peek, &target.rules, &request, Some(&served))?,
+        Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, &target.rules, &request, Some(&served))?,
+    };
     Ok((at, body))
 }
