@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::rework::Rework;
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     /// Of the answer, when the caller speaks another API than the engine.
     pub(super) translator: Option<Box<Translator>>,
 
+    /// Headers as the engines get them, in place of the caller's.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body as the engines get it.
     pub(super) body: Bytes,
     pub(super) received: usize,
@@ -117,6 +120,7 @@ impl Context {
             original: None,
             upstream: None,
             translator: None,
+            headers: Vec::new(),
             body: Bytes::new(),
             received: 0,
             decoded: false,

@@ -22,6 +22,9 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     if ctx.decoded {
         request.remove_header(&header::CONTENT_ENCODING);
     }
+    for (name, value) in &ctx.headers {
+        request.insert_header(name.clone(), value.clone())?;
+    }
     request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
     request.insert_header(header::HOST, &**lease.authority())?;
     request.insert_header("x-request-id", &ctx.id)?;

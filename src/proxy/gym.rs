@@ -185,8 +185,8 @@ impl Driver {
 
     /// Asks an engine until it says something that repeating would not change, or time is up.
     async fn call(&mut self, ask: Ask) -> Result<(u16, Bytes), ApiError> {
-        let headers = self.headers();
-        let body = self.settled(ask.path, ask.body)?;
+        let mut headers = self.headers();
+        let body = self.settled(ask.path, ask.body, &mut headers)?;
         let mut tries = Tries::default();
         loop {
             let (said, pause) = match self.seat() {
@@ -244,14 +244,14 @@ impl Driver {
     }
 
     /// The body with the settings of the model and the alias, which have the last word.
-    fn settled(&self, path: &str, body: Vec<u8>) -> Result<Bytes, ApiError> {
+    fn settled(&self, path: &str, body: Vec<u8>, headers: &mut HeaderMap) -> Result<Bytes, ApiError> {
         let rules = &self.target().rules;
-        if rules.is_empty() || path == "/tokenize" {
-            return Ok(body.into());
-        }
+        let Some(endpoint) = Endpoint::find(path).filter(|_| !rules.is_empty()) else { return Ok(body.into()) };
         let mut body = BytesMut::from(&body[..]);
         let peek = openai::peek(&body)?;
-        openai::rewrite(&mut body, &peek, rules, None);
+        let request = openai::Request { asked: endpoint, endpoint, headers: &HeaderMap::new() };
+        let done = openai::rewrite(&mut body, &peek, rules, &request, None)?;
+        headers.extend(done.headers);
         Ok(body.freeze())
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn cast(shared: &Arc<Shared>, ctx: &Context) {
                 .iter()
                 .filter_map(|name| Some((name.clone(), original.asked().headers.get(name)?.clone())))
                 .collect();
+            headers.extend(aimed.headers.iter().cloned());
             headers.insert("x-request-id", format!("{id}-mirror").parse().ok()?);
             let patience = Patience {
                 whole: Some(PATIENCE),

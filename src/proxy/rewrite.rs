@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::proxy::Session;
 
 use super::context::Context;
@@ -57,6 +57,8 @@ pub(super) struct Aimed {
     pub(super) endpoint: Endpoint,
     /// For its answer, when the caller speaks another API than the engine.
     pub(super) translator: Option<Box<Translator>>,
+    /// In place of the caller's.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Aimed {
@@ -66,6 +68,7 @@ impl Aimed {
         ctx.target = Some((table, self.at));
         ctx.upstream = Some(self.endpoint);
         ctx.translator = self.translator;
+        ctx.headers = self.headers;
         ctx.body = self.body.freeze();
     }
 }
@@ -164,15 +167,12 @@ fn aim(table: &Table, at: usize, asked: Asked<'_>, mut peeked: Peeked, mut body:
         translator = Some(Box::new(by));
     }
     let served = target.served_name();
-    match &peeked {
-        Peeked::Json(peek) => {
-            openai::rewrite(&mut body, peek, &target.rules, Some(&served));
-        }
-        Peeked::Form(peek) => {
-            openai::rewrite_form(&mut body, peek, &target.rules, Some(&served));
-        }
-    }
-    Ok(Aimed { at, body, endpoint, translator })
+    let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers };
+    let done = match &peeked {
+        Peeked::Json(peek) => openai::rewrite(&mut body, peek, &target.rules, &request, Some(&served))?,
+        Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, &target.rules, &request, Some(&served))?,
+    };
+    Ok(Aimed { at, body, endpoint, translator, headers: done.headers })
 }
 
 /// The API of `endpoint`, when it is one that can be translated.

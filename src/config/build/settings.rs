@@ -1,5 +1,7 @@
 //! From request settings as written to settings as they are: paths taken apart, names and values of headers parsed.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
@@ -8,17 +10,18 @@ use super::super::path::Path;
 use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};
 use super::super::settings::{Condition, MemberPath, Prompt, Settings, Test, When};
 
-/// The settings written at `path`.
+/// The settings written at `path`, of `whose` model or alias.
 ///
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
-pub(super) fn settings(path: &Path, raw: &RawSettings) -> Result<Settings, Finding> {
+pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Result<Settings, Finding> {
     let when = raw.when.iter().enumerate().map(|(at, when)| {
         let path = path.key("when").index(at);
         let condition = condition(&path.key("if"), &when.condition)?;
-        Ok(When { condition, settings: settings(&path, &when.settings)? })
+        Ok(When { condition, settings: settings(&path, whose, &when.settings)? })
     });
     Ok(Settings {
+        whose: whose.clone(),
         remove: raw.remove.iter().map(|text| member_path(text)).collect(),
         map: raw.map.iter().map(|(text, values)| (member_path(text), values.clone())).collect(),
         defaults: nested(&raw.defaults),
