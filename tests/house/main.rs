@@ -12,6 +12,7 @@ mod machine;
 mod adoption;
 mod chaos;
 mod closing;
+mod daemons;
 mod disk;
 mod failing;
 mod gpus;
