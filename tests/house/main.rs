@@ -19,7 +19,12 @@ mod gpus;
 mod hanging;
 mod house;
 mod load;
+mod mount;
 mod priorities;
 mod processes;
 mod stopping;
+mod stranger;
 mod strangers;
+
+// What the suite over a real vLLM uses, too, knows it by this name.
+use house as lodge;
