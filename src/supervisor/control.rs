@@ -145,7 +145,7 @@ impl Control {
     /// Has all engines of `model` forget the LoRA adapter `name`.
     ///
     /// # Errors
-    /// When there is no such model of ours or adapter, or an engine does not forget it.
+    /// When there is no such model of ours or adapter, or an engine does not forget it; then all serve it as before.
     pub async fn remove_adapter(&self, model: &str, name: &str) -> Result<(), ControlError> {
         let crew = self.crew(model)?;
         if !crew.adapters.load().contains_key(name) {
