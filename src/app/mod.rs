@@ -71,7 +71,7 @@ pub async fn serve(
 
     // Claim and addresses first: a taken port must not cost the loading of a model.
     let listen = |key, address| move |source| AppError::Listen { address, key, source };
-    let listener = Listener::bind(config.listen).await.map_err(listen("listen", config.listen))?;
+    let listener = Listener::bind(config.listen, None).await.map_err(listen("listen", config.listen))?;
     let admin_address = config.admin.listen;
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());

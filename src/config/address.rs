@@ -35,6 +35,12 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Why> {
     Err(Why::new(reason, remedy))
 }
 
+/// Whether the two would hear the same callers, were their ports the same.
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (a, b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a == b || a.is_unspecified() || b.is_unspecified()
+}
+
 /// `first-last`, ports of engines.
 pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Why> {
     let range = text.split_once('-').and_then(|(first, last)| {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::path::{Path, Step};
-use super::schema::{member, shapes, types};
+use super::schema::{element, member, shapes, types};
 use super::suggest;
 use super::units::{SIZE_FORMAT, Size, TIME_FORMAT, Time, likely_size, likely_time};
 
@@ -252,6 +252,12 @@ pub(super) fn prune(value: &mut Value, schema: &Value, spoiled: &[Path]) {
 }
 
 fn take_out(value: &mut Value, root: &Value, schema: &Value, steps: &[Step]) {
+    if let (Some((Step::Index(at), rest)), Value::Array(items)) = (steps.split_first(), &mut *value) {
+        if let (Some(item), Some(below)) = (items.get_mut(*at), element(root, schema)) {
+            take_out(item, root, below, rest);
+        }
+        return;
+    }
     let (Some((Step::Key(key), rest)), Value::Object(map)) = (steps.split_first(), value) else { return };
     let below = member(root, schema, key);
     let named = !shapes(root, schema).iter().any(|shape| shape.get("properties").is_some());

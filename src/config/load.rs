@@ -124,8 +124,9 @@ fn assemble(root: &Node, env: Env<'_>, name: &str) -> Result<Config, Vec<Fault>>
 /// Whether a breach only follows from something that was told already.
 fn is_consequence(breach: &Finding, spoiled: &[Path]) -> bool {
     let of = |path: &Path| spoiled.iter().any(|spoiled| spoiled.leads_to(path));
-    // A name that nobody has may be that of an adapter that was not understood.
-    let unknown_model = breach.path.steps().len() == 3 && breach.path.last_key() == Some("model");
-    let adapters = spoiled.iter().any(|path| path.last_key() == Some("lora"));
-    of(&breach.path) || breach.given.iter().any(of) || unknown_model && adapters
+    // A name that nobody has may be that of an adapter or variant that was not understood.
+    let keys: Vec<&str> = breach.path.keys().collect();
+    let unknown_name = matches!(keys[..], ["aliases", _, "model" | "fallback" | "split" | "mirror", ..]);
+    let names = |path: &Path| path.last_key() == Some("lora") || path.keys().any(|key| key == "variants");
+    of(&breach.path) || breach.given.iter().any(of) || unknown_name && spoiled.iter().any(names)
 }

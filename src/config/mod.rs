@@ -4,10 +4,12 @@
 //! JSON Schema of the raw types (`check`, `schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`build`).
 
 mod address;
+mod alias;
 mod build;
 mod check;
 mod command;
 mod expand;
+mod faces;
 mod fault;
 mod finding;
 mod load;
@@ -16,9 +18,11 @@ mod path;
 mod plan;
 mod profiles;
 mod raw;
+mod raw_settings;
 mod resolve;
 mod rules;
 mod schema;
+mod settings;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -47,12 +47,17 @@ impl Path {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
     }
 
-    /// The last key on the way.
-    pub(super) fn last_key(&self) -> Option<&str> {
-        self.0.iter().rev().find_map(|step| match step {
+    /// The keys on the way.
+    pub(super) fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.iter().filter_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
             Step::Index(_) => None,
         })
+    }
+
+    /// The last key on the way.
+    pub(super) fn last_key(&self) -> Option<&str> {
+        self.keys().next_back()
     }
 
     /// The path up to its last key: the setting that a list element belongs to.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::command::is_template;
+use super::settings::MemberPath;
 use super::types::{Alias, Config, Engines, Gpus, Model, Settings, Spawn};
 
 /// The plan: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
@@ -111,7 +112,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn alias_row(alias: &Alias) -> [String; 3] {
-    let mut changes = changes(&alias.settings);
+    let mut changes: Vec<String> = alias.settings.iter().flat_map(changes).collect();
     if alias.hidden {
         changes.push("hidden".into());
     }
@@ -123,11 +124,23 @@ fn changes(settings: &Settings) -> Vec<String> {
     let each = |members: &Map<String, Value>, sign: &str| {
         members.iter().map(|(name, value)| format!("{name}{sign}{value}")).collect::<Vec<_>>().join(", ")
     };
+    let names = |paths: &[MemberPath]| paths.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ");
+    let mapped: Vec<MemberPath> = settings.map.iter().map(|(path, _)| path.clone()).collect();
+    let headers: Vec<&str> = settings.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let prompt = settings.prompt.as_ref().map_or("", |_| "a system text");
+    let when = match settings.when.len() {
+        0 => String::new(),
+        count => format!("{count} kinds of requests"),
+    };
     let parts = [
-        ("remove", settings.remove.join(", ")),
+        ("remove", names(&settings.remove)),
+        ("map", names(&mapped)),
         ("default", each(&settings.defaults, "=")),
         ("limit", each(&settings.limits, "<=")),
         ("override", each(&settings.overrides, "=")),
+        ("add", prompt.to_owned()),
+        ("send", headers.join(", ")),
+        ("more for", when),
     ];
     parts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(word, text)| format!("{word} {text}")).collect()
 }

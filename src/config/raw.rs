@@ -13,7 +13,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
 use serde_json::{Map, Value};
 
-use super::types::{Balance, LogFormat, OnExit};
+use super::raw_settings::{RawDialects, RawSettings, RawVariants};
+use super::types::{Balance, Echo, LogFormat, OnExit};
 use super::units::{AsWritten, Size, Time};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
@@ -140,6 +141,11 @@ pub(super) struct RawModel {
     /// How one of several ready engines is picked.
     #[schemars(extend("default" = "least_outstanding"))]
     pub(super) balance: Option<Balance>,
+    /// Which APIs are translated to Chat Completions instead of being left to the engine.
+    pub(super) dialect: RawDialects,
+    /// What is changed in requests, by whatever name they come.
+    #[serde(flatten)]
+    pub(super) settings: RawSettings,
 }
 
 /// GPUs of a model: how many for each engine, or which.
@@ -295,29 +301,60 @@ pub(super) struct RawChecks {
     pub(super) successes: usize,
 }
 
-/// A name that points at a model (or at a LoRA adapter) and changes requests: `remove`, then `defaults`, then `limits`,
-/// then `overrides`.
+/// A name that points at a model, at a LoRA adapter or at another alias, and changes requests: those of what it points at
+/// first, then its own.
 #[derive(Derive, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Alias")]
 pub(super) struct RawAlias {
-    /// The model or LoRA adapter it points at. Must be written.
+    /// The model, LoRA adapter or alias it points at. This or `split` must be written.
     pub(super) model: Option<String>,
-    /// Top-level members to strip from what the client sent.
-    #[schemars(example = ["logit_bias"])]
-    pub(super) remove: Vec<String>,
-    /// Members used where the client is silent; mappings merge deeply.
-    #[schemars(example = serde_json::json!({ "temperature": 0.6 }))]
-    pub(super) defaults: Map<String, Value>,
-    /// Upper bounds of numbers; mappings nest.
-    #[schemars(example = serde_json::json!({ "max_tokens": 8192 }))]
-    pub(super) limits: Map<String, Value>,
-    /// Members that always win; mappings merge deeply.
-    #[schemars(example = serde_json::json!({ "chat_template_kwargs": { "enable_thinking": false } }))]
-    pub(super) overrides: Map<String, Value>,
+    /// What it points at, in parts: a weight for each name. Instead of `model`.
+    #[schemars(example = serde_json::json!({ "qwen3": 90, "qwen3-next": 10 }))]
+    pub(super) split: Named<Weight>,
+    /// The request header by which callers stay with one part of `split`. Without it: the caller's key or address.
+    #[schemars(extend("default" = "x-session-id"))]
+    pub(super) sticky: Option<String>,
+    /// Names to try in this order when what it points at is down, full, or too small for the request.
+    #[schemars(example = ["qwen3-small"])]
+    pub(super) fallback: Vec<String>,
+    /// Copies of some requests, whose answers are dropped.
+    pub(super) mirror: Option<RawMirror>,
+    /// An address and port of its own, where requests need not name a model.
+    #[schemars(example = "127.0.0.1:8010")]
+    pub(super) listen: Option<String>,
+    /// What answers say in `model`: this alias' name, or what the engine says.
+    #[schemars(extend("default" = "alias"))]
+    pub(super) echo: Option<Echo>,
+    /// Which APIs are translated to Chat Completions instead of being left to the engine. Default: as what it points at.
+    pub(super) dialect: RawDialects,
+    /// For a name that ends in `:*`: settings by what stands in the place of `*`, applied after those above; or a list of
+    /// such mappings, of each of which a name has one, as in `qwen3:think:precise`.
+    pub(super) variants: Option<RawVariants>,
     /// Whether `/v1/models` leaves it out; it can be used all the same.
     pub(super) hidden: bool,
+    /// What is changed in requests.
+    #[serde(flatten)]
+    pub(super) settings: RawSettings,
 }
+
+/// Copies of some requests, whose answers are dropped.
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Mirror")]
+pub(super) struct RawMirror {
+    /// The model, LoRA adapter or alias that gets them. Must be written.
+    pub(super) to: Option<String>,
+    /// How many of a hundred requests, more than 0. Must be written.
+    #[schemars(range(min = 0, max = 100), example = 5)]
+    pub(super) percent: Option<f64>,
+}
+
+/// A share of requests, relative to the other parts.
+#[derive(Derive, JsonSchema, Clone, Copy)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(super) struct Weight(#[schemars(range(max = 1_000_000))] pub(super) u32);
 
 /// Sizes and counts beyond which requests are refused.
 #[derive(Derive, Serialize, JsonSchema)]

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use super::alias::{Alias, Dialects, Echo, Mirror, Via};
+pub use super::settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};
+
 use crate::ids::Name;
 use crate::secret::Secret;
 
@@ -68,6 +71,10 @@ pub struct Model {
     pub health: Option<Health>,
     /// How an engine is picked.
     pub balance: Balance,
+    /// Which APIs are translated to Chat Completions.
+    pub dialect: Dialects,
+    /// What is changed in requests, before what an alias changes.
+    pub settings: Settings,
 }
 
 /// Where the engines of a model come from.
@@ -235,32 +242,6 @@ pub enum Balance {
     RoundRobin,
     /// Any.
     Random,
-}
-
-/// A name that points at a model and carries request settings.
-#[derive(Clone, Debug)]
-pub struct Alias {
-    /// What callers say.
-    pub name: Name,
-    /// The model (or LoRA adapter of a model) it points at.
-    pub model: Name,
-    /// What is changed in requests.
-    pub settings: Settings,
-    /// Not listed on `/v1/models`, still servable.
-    pub hidden: bool,
-}
-
-/// Changes to a request, applied in the order of the fields.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// Top-level members to strip from what the client sent.
-    pub remove: Vec<String>,
-    /// Members used where the client is silent; objects merge deeply.
-    pub defaults: Map<String, Value>,
-    /// Upper bounds of numbers; objects nest.
-    pub limits: Map<String, Value>,
-    /// Members that always win; objects merge deeply.
-    pub overrides: Map<String, Value>,
 }
 
 /// Sizes and counts we refuse to exceed.

@@ -7,7 +7,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Shared, body, local, pick, resolve, rewrite, standin};
+use super::{Shared, body, door, local, pick, resolve, rewrite, standin};
 use crate::ids;
 use crate::openai::{ApiError, Endpoint};
 
@@ -60,8 +60,16 @@ pub(super) async fn admit(
     ctx.id = request_id(session);
     check_head(session, shared.limits.head)?;
     let path = session.req_header().uri.path();
+    let path = match door::split(path) {
+        Some((alias, inside)) if ctx.door.is_none() => {
+            ctx.door = Some(alias.as_ref().into());
+            inside
+        }
+        _ => path,
+    };
     let Some(endpoint) = Endpoint::find(path) else {
-        return local::answer(shared, session, ctx).await;
+        let path = path.to_owned();
+        return local::answer(shared, session, ctx, &path).await;
     };
     ctx.endpoint = Some(endpoint);
     if session.req_header().method != Method::POST {

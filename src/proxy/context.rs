@@ -9,6 +9,7 @@ use super::shared::Held;
 use super::standin;
 use super::table::{Table, Target};
 use crate::engines::{Engine, Lease};
+use crate::ids::Name;
 use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
 use crate::telemetry::InFlight;
 
@@ -44,6 +45,8 @@ pub(crate) struct Context {
     pub(super) started: Instant,
     pub(super) ours: Stopwatch,
     pub(super) id: String,
+    /// The alias that the caller came to, by its own address or path.
+    pub(super) door: Option<Name>,
     pub(super) endpoint: Option<Endpoint>,
     /// The table as it was when the request came, and the position of its target.
     pub(super) target: Option<(Arc<Table>, usize)>,
@@ -80,12 +83,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(door: Option<Name>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
+            door,
             endpoint: None,
             target: None,
             in_flight: None,

@@ -8,6 +8,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::Shared;
 use super::context::Context;
 use super::pick::{eject, has_another, is_clean};
+use crate::openai::Endpoint;
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
 pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
@@ -26,10 +27,11 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
         request.remove_header("x-api-key");
     }
     request.remove_header(&header::PROXY_AUTHORIZATION);
-    if request.uri.authority().is_some() {
-        // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2).
-        let target = request.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let uri = target.parse().map_err(|_| Error::new(ErrorType::InvalidHTTPHeader))?;
+    let path = ctx.endpoint.map_or("/", Endpoint::path);
+    // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2). Nor does it know of paths of our own.
+    if request.uri.authority().is_some() || request.uri.path() != path {
+        let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let uri = format!("{path}{query}").parse().map_err(|_| Error::new(ErrorType::InvalidHTTPHeader))?;
         request.set_uri(uri);
     }
     ctx.ours.stop();

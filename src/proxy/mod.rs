@@ -7,6 +7,7 @@ mod accept;
 mod account;
 mod body;
 mod context;
+mod door;
 mod forward;
 mod front;
 mod listen;
@@ -17,6 +18,7 @@ mod resolve;
 mod rewrite;
 mod shared;
 mod socket;
+mod split;
 mod standin;
 mod stream;
 mod table;
@@ -32,6 +34,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 use std::sync::Arc;
 
+use crate::ids::Name;
 use context::Context;
 pub use listen::{Listener, Running};
 pub use shared::Shared;
@@ -40,11 +43,13 @@ pub use table::Table;
 /// The proxy application that Pingora drives.
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
+    /// The alias whose own address this is.
+    door: Option<Name>,
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(shared: Arc<Shared>, door: Option<Name>) -> Self {
+        Self { shared, door }
     }
 }
 
@@ -53,7 +58,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.door.clone())
     }
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {

@@ -65,9 +65,9 @@ pub(super) fn peek(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Resul
     }
 }
 
-/// The target that `peeked` names.
-pub(super) fn target(table: &Arc<Table>, peeked: &Peeked) -> Result<usize, ApiError> {
-    let Some(name) = peeked.model() else {
+/// The target that was come to by its own `door`, whatever the request names, or else the one that `peeked` names.
+pub(super) fn target(table: &Arc<Table>, door: Option<&str>, peeked: &Peeked) -> Result<usize, ApiError> {
+    let Some(name) = door.or(peeked.model()) else {
         let message = "The request names no model: set `model` to one of GET /v1/models.";
         return Err(ApiError::invalid(400, "missing_model", message).param("model"));
     };

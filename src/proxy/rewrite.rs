@@ -24,8 +24,8 @@ pub(super) async fn prepare(
     let (kind, table) = (endpoint.body(), shared.table());
     let boundary = if kind == BodyKind::Multipart { resolve::boundary(session) } else { None };
     let work = {
-        let table = table.clone();
-        move || aim(&table, kind, boundary.as_deref(), body)
+        let (table, door) = (table.clone(), ctx.door.clone());
+        move || aim(&table, door.as_deref(), kind, boundary.as_deref(), body)
     };
     let (at, body) = if ctx.received < OFFLOAD {
         work()?
@@ -40,12 +40,13 @@ pub(super) async fn prepare(
 
 fn aim(
     table: &Arc<Table>,
+    door: Option<&str>,
     kind: BodyKind,
     boundary: Option<&str>,
     mut body: BytesMut,
 ) -> Result<(usize, BytesMut), ApiError> {
     let peeked = resolve::peek(kind, boundary, &body)?;
-    let at = resolve::target(table, &peeked)?;
+    let at = resolve::target(table, door, &peeked)?;
     let target = &table.targets[at];
     let served = target.served_name();
     match &peeked {

@@ -27,6 +27,8 @@ pub struct Shared {
     pub(super) access: AccessLog,
     pub(super) no_route: Meters,
     pub(super) held: AtomicUsize,
+    /// Open connections of callers.
+    pub(super) connections: AtomicUsize,
     draining: AtomicBool,
     cut: CancellationToken,
 }
@@ -48,6 +50,7 @@ impl Shared {
             metrics,
             access,
             held: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             cut: CancellationToken::new(),
         }

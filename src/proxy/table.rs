@@ -8,7 +8,7 @@ use crate::config::{Balance, Config};
 use crate::engines::{House, Pool};
 use crate::ids::Name;
 use crate::openai::Rules;
-use crate::routing::{Route, Snapshot};
+use crate::routing::{Route, Snapshot, rules};
 use crate::telemetry::{Meters, Metrics};
 
 /// One servable name, ready to serve.
@@ -62,11 +62,10 @@ impl Table {
             .iter()
             .filter_map(|route| {
                 let model = config.models.iter().find(|model| model.name == route.model)?;
-                let settings = &route.settings;
                 Some(Target {
                     pool: house.pool(&route.model)?.clone(),
                     balance: model.balance,
-                    rules: Rules::compile(&settings.remove, &settings.defaults, &settings.limits, &settings.overrides),
+                    rules: rules(&route.settings),
                     meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
                     budget: budgets.get(&route.model)?.clone(),
                     route: route.clone(),

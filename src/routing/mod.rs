@@ -1,7 +1,9 @@
 //! From the name a caller said to a model, and from a model to one of its engines. Pure.
 
 mod pick;
+mod rules;
 mod snapshot;
 
 pub use pick::{Candidate, Picker, pick};
-pub use snapshot::{Near, Route, Snapshot};
+pub use rules::rules;
+pub use snapshot::{Aim, Near, Route, Snapshot};

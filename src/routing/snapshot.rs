@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::config::{Config, Settings};
+use http::HeaderName;
+
+use crate::config::{Alias, Config, Dialects, Echo, Model, Settings};
 use crate::ids::Name;
 
 /// What one servable name means.
@@ -10,16 +12,41 @@ use crate::ids::Name;
 pub struct Route {
     /// What callers say.
     pub name: Name,
-    /// The model behind it.
+    /// The model behind it; of a split: that of the heaviest part.
     pub model: Name,
     /// The adapter behind it, by the name its engines know; `None`: the model itself.
     pub adapter: Option<Name>,
     /// Whether `name` is an alias.
     pub is_alias: bool,
-    /// What is changed in requests.
-    pub settings: Settings,
+    /// What is changed in requests: by the model, then by each alias on the way, its own last.
+    pub settings: Vec<Settings>,
     /// Not listed on `/v1/models`.
     pub hidden: bool,
+    /// What answers say in `model`. Those of models and adapters are left as they are.
+    pub echo: Echo,
+    /// Which APIs are translated to Chat Completions.
+    pub dialect: Dialects,
+    /// Instead of the model above: parts by weight. Empty: no split.
+    pub split: Vec<(u32, Aim)>,
+    /// The header by which callers stay with one part.
+    pub sticky: HeaderName,
+    /// Where else it can go, in order.
+    pub fallback: Vec<Aim>,
+    /// Who gets copies of how many of a hundred requests.
+    pub mirror: Option<(f64, Aim)>,
+}
+
+/// Another place that requests of an alias may go to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aim {
+    /// The name of that place: of a model, an adapter or an alias.
+    pub name: Name,
+    /// The model behind it.
+    pub model: Name,
+    /// The adapter behind it.
+    pub adapter: Option<Name>,
+    /// What is changed in requests: all that is changed for `name`, then all that the alias changes itself.
+    pub settings: Vec<Settings>,
 }
 
 /// Names that look like one we do not have.
@@ -40,16 +67,22 @@ impl Snapshot {
     #[must_use]
     pub fn of<A: AsRef<[Name]>>(config: &Config, adapters: impl Fn(&Name) -> A) -> Self {
         let mut snapshot = Self::default();
-        let plain = |name: &Name, model: &Name, adapter: Option<Name>| Route {
+        let plain = |name: &Name, model: &Model, adapter: Option<Name>| Route {
             name: name.clone(),
-            model: model.clone(),
+            model: model.name.clone(),
             adapter,
             is_alias: false,
-            settings: Settings::default(),
+            settings: some(&model.settings).collect(),
             hidden: false,
+            echo: Echo::Engine,
+            dialect: model.dialect,
+            split: Vec::new(),
+            sticky: HeaderName::from_static("x-session-id"),
+            fallback: Vec::new(),
+            mirror: None,
         };
         for model in &config.models {
-            snapshot.add(plain(&model.name, &model.name, None));
+            snapshot.add(plain(&model.name, model, None));
         }
         for model in &config.models {
             for adapter in adapters(&model.name).as_ref() {
@@ -57,7 +90,7 @@ impl Snapshot {
                 let taken =
                     snapshot.by_name.contains_key(adapter) || config.aliases.iter().any(|alias| alias.name == *adapter);
                 if !taken {
-                    snapshot.add(plain(adapter, &model.name, Some(adapter.clone())));
+                    snapshot.add(plain(adapter, model, Some(adapter.clone())));
                 }
             }
         }
@@ -67,10 +100,41 @@ impl Snapshot {
                 snapshot.orphans.insert(alias.name.clone(), alias.model.clone());
                 continue;
             };
-            let (name, settings, hidden) = (alias.name.clone(), alias.settings.clone(), alias.hidden);
-            snapshot.add(Route { name, settings, hidden, is_alias: true, ..target });
+            let aim = |name: &Name| snapshot.aim(config, name, alias);
+            let split: Vec<_> = alias.split.iter().filter_map(|(name, weight)| Some((*weight, aim(name)?))).collect();
+            let fallback = alias.fallback.iter().filter_map(aim).collect();
+            let mirror = alias.mirror.as_ref().and_then(|mirror| Some((mirror.percent, aim(&mirror.to)?)));
+            // The parts of a split have a model's settings each.
+            let before = if alias.split.is_empty() { target.settings } else { Vec::new() };
+            snapshot.add(Route {
+                name: alias.name.clone(),
+                settings: before.into_iter().chain(alias.settings.clone()).collect(),
+                hidden: alias.hidden,
+                is_alias: true,
+                echo: alias.echo,
+                dialect: alias.dialect,
+                sticky: alias.sticky.clone(),
+                split,
+                fallback,
+                mirror,
+                ..target
+            });
         }
         snapshot
+    }
+
+    /// Where `name`, a model, adapter or alias, leads requests of `alias`; `None` when its adapter is not there.
+    fn aim(&self, config: &Config, name: &Name, alias: &Alias) -> Option<Aim> {
+        // Aliases may point at aliases further down, which have no route yet.
+        let inner = config.aliases.iter().find(|other| other.name == *name);
+        let (_, end) = self.resolve(inner.map_or(name, |inner| &inner.model))?;
+        let settings = [inner, Some(alias)].into_iter().flatten().flat_map(|alias| alias.settings.iter());
+        Some(Aim {
+            name: name.clone(),
+            model: end.model.clone(),
+            adapter: end.adapter.clone(),
+            settings: end.settings.iter().chain(settings).cloned().collect(),
+        })
     }
 
     fn add(&mut self, route: Route) {
@@ -115,6 +179,11 @@ impl Snapshot {
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
     }
+}
+
+/// The settings, unless they change nothing.
+fn some(settings: &Settings) -> impl Iterator<Item = Settings> {
+    Some(settings.clone()).filter(|settings| !settings.is_empty()).into_iter()
 }
 
 #[cfg(test)]

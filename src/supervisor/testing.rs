@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::{Map, json};
 use tokio::task::JoinHandle;
 
-use crate::config::{Balance, EngineUrl, Engines, Gpus, Health, Model, Spawn};
+use crate::config::{Balance, Dialects, EngineUrl, Engines, Gpus, Health, Model, Settings, Spawn};
 
 /// How to start engines with `command`.
 pub(super) fn spawn(command: &[&str]) -> Spawn {
@@ -45,6 +45,8 @@ pub(super) fn model(name: &str) -> Model {
         api_key: None,
         health: Some(health(Duration::from_secs(3600))),
         balance: Balance::default(),
+        dialect: Dialects::default(),
+        settings: Settings::default(),
     }
 }
 

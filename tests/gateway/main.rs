@@ -8,6 +8,7 @@ mod bodies;
 mod concurrency;
 mod demo;
 mod disconnects;
+mod doors;
 mod engines;
 mod failures;
 mod metrics;

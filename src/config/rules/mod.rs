@@ -8,13 +8,15 @@ mod names;
 mod network;
 mod numbers;
 mod profiles;
+mod settings;
+mod variants;
 
 pub(super) use engines::gpu_text;
 use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::path::Path;
-use super::raw::{Named, Raw, RawModel};
+use super::raw::{Named, Raw, RawAlias, RawModel};
 use super::units::AsWritten;
 
 /// Looks at everything, changes nothing, and tells every breach.
@@ -44,11 +46,20 @@ const RULES: &[Rule] = &[
     flags::flags_of_ours_are_left_alone,
     flags::secrets_are_no_flags,
     flags::parallel_ranks_have_gpus,
-    aliases::aliases_point_at_models,
-    aliases::the_model_is_not_a_setting,
-    aliases::streaming_stays_a_truth_value,
-    aliases::removals_are_top_level_members,
-    aliases::limits_are_numbers,
+    aliases::aliases_point_somewhere,
+    aliases::targets_exist,
+    aliases::fallbacks_are_listed_once,
+    aliases::ways_end,
+    aliases::addresses_are_their_own,
+    variants::patterns_have_variants,
+    settings::the_model_is_not_a_setting,
+    settings::streaming_stays_a_truth_value,
+    settings::members_have_names,
+    settings::members_fit_into_each_other,
+    settings::limits_are_numbers,
+    settings::headers_can_be_sent,
+    settings::prompts_say_something,
+    settings::conditions_ask_something,
     numbers::durations_are_sane,
     numbers::sizes_are_sane,
     numbers::log_levels_exist,
@@ -66,6 +77,11 @@ pub(super) fn breaches(raw: &Raw) -> Vec<Finding> {
 /// Every model with its path.
 fn models(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawModel)> {
     raw.models.iter().map(|(name, model)| (Path::of(["models", name]), name, model))
+}
+
+/// Every alias, as written, with its path.
+fn aliases(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawAlias)> {
+    raw.aliases.iter().map(|(name, alias)| (Path::of(["aliases", name]), name, alias))
 }
 
 /// What a model or a profile writes about its engines: flags and environment.

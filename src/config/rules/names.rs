@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::faces::{Face, faces};
 use super::super::finding::Finding;
 use super::super::path::Path;
 use super::super::raw::Raw;
@@ -18,7 +19,7 @@ pub(super) fn something_is_served(raw: &Raw, out: &mut Vec<Finding>) {
 }
 
 /// Every servable name: where it is written, what it is.
-fn all(raw: &Raw) -> Vec<(Path, &str, &'static str)> {
+fn all<'a>(raw: &'a Raw, faces: &'a [Face<'a>]) -> Vec<(Path, &'a str, &'static str)> {
     let mut all = Vec::new();
     for (path, name, model) in models(raw) {
         for (adapter, _) in model.lora.iter().flat_map(|lora| lora.iter()) {
@@ -26,12 +27,12 @@ fn all(raw: &Raw) -> Vec<(Path, &str, &'static str)> {
         }
         all.push((path, name, "model"));
     }
-    all.extend(raw.aliases.iter().map(|(name, _)| (Path::of(["aliases", name]), name, "alias")));
+    all.extend(faces.iter().map(|face| (face.path.clone(), face.name.as_str(), "alias")));
     all
 }
 
 pub(super) fn names_are_fit(raw: &Raw, out: &mut Vec<Finding>) {
-    for (path, name, kind) in all(raw) {
+    for (path, name, kind) in all(raw, &faces(raw)) {
         check(path, name, kind, out);
     }
     for (path, _, model) in models(raw) {
@@ -58,7 +59,8 @@ fn check(path: Path, name: &str, kind: &str, out: &mut Vec<Finding>) {
 
 pub(super) fn names_are_used_once(raw: &Raw, out: &mut Vec<Finding>) {
     let mut taken: HashMap<&str, (Path, &str)> = HashMap::new();
-    let mut all = all(raw);
+    let faces = faces(raw);
+    let mut all = all(raw, &faces);
     // Models keep their names; an adapter or alias of the same name is the intruder.
     all.sort_by_key(|(_, _, kind)| *kind != "model");
     for (path, name, kind) in all {

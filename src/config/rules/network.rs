@@ -23,17 +23,12 @@ pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Finding>) {
 pub(super) fn data_and_admin_differ(raw: &Raw, out: &mut Vec<Finding>) {
     let (Ok(data), Ok(admin)) = (address::listen(&raw.listen), address::listen(&raw.admin.listen)) else { return };
     // Port 0 is chosen by the system, differently each time.
-    if data.port() == admin.port() && data.port() != 0 && overlap(data, admin) {
+    if data.port() == admin.port() && data.port() != 0 && address::overlap(data, admin) {
         let reason = format!("Callers ({data}) and operators ({admin}) cannot share a port.");
         let remedy =
             format!("Give `admin.listen` another port, such as 127.0.0.1:{}.", data.port().wrapping_add(1).max(1));
         out.push(Finding::new(Path::of(["admin", "listen"]), reason, remedy).given([Path::of(["listen"])]));
     }
-}
-
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let (a, b) = (a.ip().to_canonical(), b.ip().to_canonical());
-    a == b || a.is_unspecified() || b.is_unspecified()
 }
 
 pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Finding>) {
@@ -59,7 +54,9 @@ pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Finding>) {
 }
 
 pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
-    let own = address::listen(&raw.listen).ok();
+    let faces = raw.aliases.iter().filter_map(|(_, alias)| alias.listen.as_deref());
+    let own: Vec<SocketAddr> =
+        faces.chain([raw.listen.as_str()]).filter_map(|text| address::listen(text).ok()).collect();
     for (path, _, model) in models(raw) {
         let mut seen: Vec<(usize, EngineUrl)> = Vec::new();
         for (at, text) in model.urls.iter().flatten().enumerate() {
@@ -71,7 +68,7 @@ pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
                     continue;
                 }
             };
-            if own.is_some_and(|own| is_own(own, &url.host, url.port)) {
+            if own.iter().any(|own| is_own(*own, &url.host, url.port)) {
                 let reason = "This is where Enginehouse itself listens: requests would go in circles.";
                 out.push(Finding::new(path, reason, "Write the engine's own port.").given([Path::of(["listen"])]));
             } else if let Some((earlier, _)) = seen.iter().find(|(_, other)| *other == url) {

@@ -13,7 +13,7 @@ fn faults(text: &str) -> Vec<Fault> {
 
 /// `text` has exactly these faults: each a path and a part of what is said.
 #[track_caller]
-fn assert_faults(text: &str, expected: &[(&str, &str)]) {
+pub(super) fn assert_faults(text: &str, expected: &[(&str, &str)]) {
     let found = faults(text);
     let paths: Vec<&str> = found.iter().map(|fault| fault.path.as_str()).collect();
     let wanted: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
@@ -237,15 +237,15 @@ fn aliases() {
         format!("models: {{m: {{source: s, lora: {{l: p}}}}}}\naliases: {{a: {{{alias}}}, b: {{model: l}}}}")
     };
     assert_faults(&with(""), &[("aliases.a.model", "does not say")]);
-    assert_faults(&with("model: b"), &[("aliases.a.model", "Write `model: l`")]);
-    assert_faults(&with("model: a"), &[("aliases.a.model", "an alias itself")]);
+    assert_faults(&with("model: a"), &[("aliases.a.model", "points at itself")]);
+    assert_faults(&with("model: c"), &[("aliases.a.model", "Models, adapters and aliases here: `m`, `l`, `a`, `b`")]);
     assert_faults(
-        &with("model: m, remove: [model, x.y, z, z, ''], defaults: {model: q, stream: 1}"),
+        &with("model: m, remove: [model, x..y, z, z, ''], defaults: {model: q, stream: 1}"),
         &[
             ("aliases.a.defaults.model", "Take it out"),
             ("aliases.a.defaults.stream", "true or false"),
             ("aliases.a.remove[0]", "needs a model"),
-            ("aliases.a.remove[1]", "`x`"),
+            ("aliases.a.remove[1]", "between the dots"),
             ("aliases.a.remove[3]", "twice"),
             ("aliases.a.remove[4]", "empty"),
         ],

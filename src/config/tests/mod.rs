@@ -1,5 +1,6 @@
 //! The configuration as a whole: what is accepted and what it becomes, and that the shipped files hold what they say.
 
+mod aliases;
 mod faults;
 mod shipped;
 
@@ -74,7 +75,7 @@ fn variables_become_what_their_setting_wants() {
     assert_eq!(spawn.env["N"], "3");
     assert_eq!(spawn.start_timeout, Duration::from_secs(3));
     assert!(config.models[0].api_key.is_none(), "an empty key is none");
-    assert_eq!(json!(config.aliases[0].settings.defaults), json!({ "temperature": 0.5, "user": "x0.5" }));
+    assert_eq!(json!(config.aliases[0].settings[0].defaults), json!({ "temperature": 0.5, "user": "x0.5" }));
 }
 
 #[test]

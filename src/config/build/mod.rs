@@ -1,18 +1,20 @@
 //! From what was written and found good to what the program trusts.
 
+mod aliases;
+mod settings;
+
 use std::time::Duration;
+
+use aliases::{aliases, dialects, of_model};
 
 use super::address;
 use super::finding::{Finding, Why};
 use super::path::Path;
 use super::profiles::merged;
-use super::raw::{
-    Named, Raw, RawAlias, RawChecks, RawGpus, RawHealth, RawModel, RawPatience, RawPolicy, RawProfile, RawRestart,
-};
+use super::raw::{Named, Raw, RawChecks, RawGpus, RawHealth, RawModel, RawPatience, RawPolicy, RawProfile, RawRestart};
 use super::rules::gpu_text;
 use super::types::{
-    Admin, Alias, Config, EngineLogs, Engines, Gpus, Health, Limits, Log, Model, Restart, Retry, Settings, Spawn,
-    Timeouts,
+    Admin, Config, EngineLogs, Engines, Gpus, Health, Limits, Log, Model, Restart, Retry, Spawn, Timeouts,
 };
 use super::units::Size;
 use crate::secret::Secret;
@@ -25,6 +27,7 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
     let listen = address::listen(&raw.listen).map_err(|why| why.at(Path::of(["listen"])))?;
     let admin = address::listen(&raw.admin.listen).map_err(|why| why.at(Path::of(["admin", "listen"])))?;
     let ports = address::ports(&raw.ports).map_err(|why| why.at(Path::of(["ports"])))?;
+    let aliases = aliases(&raw)?;
     let profiles = raw.profiles;
     let models = raw.models.0.into_iter().map(|(name, it)| model(name, it, &profiles)).collect::<Result<_, _>>()?;
     let t = raw.timeouts;
@@ -42,7 +45,7 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
         },
         threads: raw.threads,
         models,
-        aliases: raw.aliases.0.into_iter().map(|(name, it)| alias(name, it)).collect::<Result<_, _>>()?,
+        aliases,
         limits: Limits {
             body: bytes(raw.limits.body),
             body_memory: bytes(raw.limits.body_memory),
@@ -67,6 +70,7 @@ fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Mo
     let path = Path::of(["models", &name]);
     let served_name = raw.served_name.clone().map(Into::into);
     let (api_key, balance) = (secret(raw.api_key.clone()), raw.balance.unwrap_or_default());
+    let (dialect, settings) = (dialects(&raw.dialect), of_model(&name, &raw)?);
     let health = match raw.health {
         Some(RawHealth::Off(_)) => None,
         Some(RawHealth::Checks(ref checks)) => Some(health(checks)),
@@ -82,7 +86,7 @@ fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Mo
         }
         (None, None) => return Err(Why::new("It has no engines.", "Add `source` or `urls`.").at(path)),
     };
-    Ok(Model { name: name.into(), engines, served_name, api_key, health, balance })
+    Ok(Model { name: name.into(), engines, served_name, api_key, health, balance, dialect, settings })
 }
 
 /// A prompt of a million tokens is silent for minutes.
@@ -135,16 +139,6 @@ fn health(raw: &RawChecks) -> Health {
         failures: raw.failures,
         successes: raw.successes,
     }
-}
-
-fn alias(name: String, raw: RawAlias) -> Result<Alias, Finding> {
-    let missing = || Why::new("It points nowhere.", "Add `model`.").at(Path::of(["aliases", &name]));
-    Ok(Alias {
-        model: raw.model.ok_or_else(missing)?.into(),
-        settings: Settings { remove: raw.remove, defaults: raw.defaults, limits: raw.limits, overrides: raw.overrides },
-        hidden: raw.hidden,
-        name: name.into(),
-    })
 }
 
 /// An empty key (`${KEY:-}`) is none.

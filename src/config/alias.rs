@@ -1,0 +1,79 @@
+//! A validated alias: a name that points at a model and carries request settings.
+
+use std::net::SocketAddr;
+
+use http::HeaderName;
+
+use super::settings::Settings;
+use crate::ids::Name;
+
+/// The header by which callers stay with one part of a split, unless another is named.
+pub(super) const SESSION: &str = "x-session-id";
+
+/// A name that points at a model and carries request settings. What was written once for many names (`qwen3:*`), and what
+/// an alias has from the one it points at, is in each.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// What callers say.
+    pub name: Name,
+    /// The model (or LoRA adapter of a model) at the end of the way: never an alias. Of a split: that of its heaviest part.
+    pub model: Name,
+    /// What is changed in requests: innermost first, its own last. Neither the model's nor those of a split's parts.
+    pub settings: Vec<Settings>,
+    /// What answers say in `model`.
+    pub echo: Echo,
+    /// Not listed on `/v1/models`, still servable.
+    pub hidden: bool,
+    /// An address of its own, where requests need not name a model.
+    pub listen: Option<SocketAddr>,
+    /// Models, adapters and aliases (without splits) to try when the first choice cannot.
+    pub fallback: Vec<Name>,
+    /// Parts by weight; models, adapters and aliases without splits. Empty: all to `model`. At least one weight is not 0.
+    pub split: Vec<(Name, u32)>,
+    /// The header by which callers stay with one part.
+    pub sticky: HeaderName,
+    /// Copies of some requests.
+    pub mirror: Option<Mirror>,
+    /// Which APIs are translated to Chat Completions.
+    pub dialect: Dialects,
+}
+
+/// Copies of some requests, whose answers are dropped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mirror {
+    /// A model, an adapter or an alias without split.
+    pub to: Name,
+    /// How many of a hundred requests, 0 < percent <= 100.
+    pub percent: f64,
+}
+
+/// What answers say in `model`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Echo {
+    /// The alias.
+    #[default]
+    Alias,
+    /// What the engine says.
+    Engine,
+}
+
+/// Which APIs are translated to Chat Completions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dialects {
+    /// `/v1/responses`
+    pub responses: Via,
+    /// `/v1/messages`
+    pub messages: Via,
+}
+
+/// Who speaks an API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The engine.
+    #[default]
+    Engine,
+    /// We do, over the engine's Chat Completions.
+    Chat,
+}

@@ -1,0 +1,101 @@
+//! From request settings as written to settings as they are: paths taken apart, names and values of headers parsed.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::super::finding::{Finding, Why};
+use super::super::path::Path;
+use super::super::raw_settings::{RawCondition, RawSettings, RawTest};
+use super::super::settings::{Condition, MemberPath, Prompt, Settings, Test, When};
+
+/// The settings written at `path`.
+///
+/// # Errors
+/// What no rule has found although it should have: the rules run first.
+pub(super) fn settings(path: &Path, raw: &RawSettings) -> Result<Settings, Finding> {
+    let when = raw.when.iter().enumerate().map(|(at, when)| {
+        let path = path.key("when").index(at);
+        let condition = condition(&path.key("if"), &when.condition)?;
+        Ok(When { condition, settings: settings(&path, &when.settings)? })
+    });
+    Ok(Settings {
+        remove: raw.remove.iter().map(|text| member_path(text)).collect(),
+        map: raw.map.iter().map(|(text, values)| (member_path(text), values.clone())).collect(),
+        defaults: nested(&raw.defaults),
+        limits: nested(&raw.limits),
+        overrides: nested(&raw.overrides),
+        prompt: raw.prompt.as_ref().and_then(|prompt| {
+            let text = prompt.text.clone()?;
+            Some(Prompt { text, place: prompt.place })
+        }),
+        headers: raw.headers.iter().map(|(name, value)| header(path, name, &value.0)).collect::<Result<_, _>>()?,
+        when: when.collect::<Result<_, _>>()?,
+    })
+}
+
+/// `a.b.c`, taken apart.
+pub(super) fn member_path(text: &str) -> MemberPath {
+    text.split('.').map(str::to_owned).collect()
+}
+
+/// Members whose names hold dots become members of objects.
+fn nested(members: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in members {
+        let (first, inner) = name.split_once('.').unwrap_or((name, ""));
+        let keys = inner.rsplit('.').filter(|key| !key.is_empty());
+        let value = keys.fold(value.clone(), |value, key| Value::Object(Map::from_iter([(key.to_owned(), value)])));
+        merge(&mut out, first, &value);
+    }
+    out
+}
+
+fn merge(members: &mut Map<String, Value>, key: &str, value: &Value) {
+    match (members.get_mut(key), value) {
+        (Some(Value::Object(own)), Value::Object(more)) => more.iter().for_each(|(key, value)| merge(own, key, value)),
+        _ => drop(members.insert(key.to_owned(), value.clone())),
+    }
+}
+
+fn header(path: &Path, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Finding> {
+    let fault = || {
+        let why = Why::new("This is no header.", "Write `name: value`, visible ASCII only.");
+        why.at(path.key("headers").key(name)).hidden()
+    };
+    let mut value = HeaderValue::from_str(value).map_err(|_| fault())?;
+    value.set_sensitive(true);
+    Ok((HeaderName::try_from(name).map_err(|_| fault())?, value))
+}
+
+fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Finding> {
+    let header = raw.header.iter().map(|(name, raw)| {
+        let why = || Why::new("This is no name of a header.", "Write a name such as x-tier.");
+        Ok((HeaderName::try_from(name).map_err(|_| why().at(path.key("header").key(name)))?, as_text(test(raw))))
+    });
+    Ok(Condition {
+        body: raw.body.iter().map(|(text, raw)| (member_path(text), test(raw))).collect(),
+        header: header.collect::<Result<_, Finding>>()?,
+        endpoint: raw.endpoint.clone().unwrap_or_default(),
+    })
+}
+
+fn test(raw: &RawTest) -> Test {
+    match raw {
+        RawTest::Text(text) => Test::Any(vec![text.as_str().into()]),
+        RawTest::Flag(flag) => Test::Any(vec![(*flag).into()]),
+        RawTest::Number(number) => Test::Any(vec![number.clone().into()]),
+        RawTest::Test(choice) => match (choice.present, &choice.any) {
+            (Some(present), _) => Test::Present(present),
+            (None, any) => Test::Any(any.clone().unwrap_or_default()),
+        },
+    }
+}
+
+/// A header's value is text, however it is written here.
+fn as_text(test: Test) -> Test {
+    let text = |value: Value| if value.is_string() { value } else { Value::String(value.to_string()) };
+    match test {
+        Test::Any(values) => Test::Any(values.into_iter().map(text).collect()),
+        present => present,
+    }
+}

@@ -1,0 +1,239 @@
+//! Request settings, wherever they are written: of models, aliases, variants and conditions.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::super::finding::Finding;
+use super::super::path::Path;
+use super::super::raw::Raw;
+use super::super::raw_settings::{RawCondition, RawSettings, RawTest, RawVariants};
+use super::models;
+
+/// Every block of settings with its path.
+fn blocks(raw: &Raw) -> Vec<(Path, &RawSettings)> {
+    let mut all = Vec::new();
+    for (path, _, model) in models(raw) {
+        gather(path, &model.settings, &mut all);
+    }
+    for (name, alias) in raw.aliases.iter() {
+        let path = Path::of(["aliases", name]);
+        gather(path.clone(), &alias.settings, &mut all);
+        let path = path.key("variants");
+        let listed = matches!(alias.variants, Some(RawVariants::Each(_)));
+        for (at, dimension) in alias.variants.iter().flat_map(|variants| variants.dimensions()).enumerate() {
+            let path = if listed { path.index(at) } else { path.clone() };
+            for (word, variant) in dimension.iter() {
+                gather(path.key(word), &variant.settings, &mut all);
+            }
+        }
+    }
+    all
+}
+
+fn gather<'a>(path: Path, settings: &'a RawSettings, all: &mut Vec<(Path, &'a RawSettings)>) {
+    for (at, when) in settings.when.iter().enumerate() {
+        gather(path.key("when").index(at), &when.settings, all);
+    }
+    all.push((path, settings));
+}
+
+/// The sections that hold members by name.
+fn sections<'a>(path: &Path, settings: &'a RawSettings) -> [(Path, &'a Map<String, Value>); 3] {
+    [
+        (path.key("defaults"), &settings.defaults),
+        (path.key("limits"), &settings.limits),
+        (path.key("overrides"), &settings.overrides),
+    ]
+}
+
+/// Every place where a member is named by a text: `remove`, and the keys of everything else.
+fn members<'a>(path: &Path, settings: &'a RawSettings) -> Vec<(Path, &'a str)> {
+    let remove = path.key("remove");
+    let mut all: Vec<_> =
+        settings.remove.iter().enumerate().map(|(at, text)| (remove.index(at), text.as_str())).collect();
+    for (section, members) in sections(path, settings) {
+        all.extend(members.keys().map(|key| (section.key(key), key.as_str())));
+    }
+    let map = path.key("map");
+    all.extend(settings.map.iter().map(|(key, _)| (map.key(key), key)));
+    all
+}
+
+pub(super) fn the_model_is_not_a_setting(raw: &Raw, out: &mut Vec<Finding>) {
+    let reason = "`model` is what the alias is found by, and is replaced by the engine's name for it.";
+    for (block, settings) in blocks(raw) {
+        for (path, text) in members(&block, settings) {
+            if text == "model" || text.starts_with("model.") {
+                let removal = path.last_key() == Some("remove");
+                let remedy = if removal {
+                    "Take it out: every request needs a model."
+                } else {
+                    "Take it out; `model:` of the alias itself says where it points."
+                };
+                out.push(Finding::new(path, reason, remedy));
+            }
+        }
+    }
+}
+
+pub(super) fn streaming_stays_a_truth_value(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, settings) in blocks(raw) {
+        for (section, members) in sections(&path, settings) {
+            if members.get("stream").is_some_and(|value| !value.is_boolean()) {
+                out.push(Finding::new(section.key("stream"), "`stream` is true or false.", "Write true or false."));
+            }
+        }
+    }
+}
+
+pub(super) fn members_have_names(raw: &Raw, out: &mut Vec<Finding>) {
+    for (block, settings) in blocks(raw) {
+        let conditions = settings.when.iter().enumerate().flat_map(|(at, when)| {
+            let path = block.key("when").index(at).key("if").key("body");
+            when.condition.body.iter().map(move |(key, _)| (path.key(key), key))
+        });
+        for (path, text) in members(&block, settings).into_iter().chain(conditions) {
+            if text.is_empty() {
+                let remedy = "Write the name of a request's member, such as logit_bias.";
+                out.push(Finding::new(path, "The name is empty.", remedy));
+            } else if text.split('.').any(str::is_empty) {
+                let reason = "Before, after or between the dots there is no name.";
+                let remedy = "Write names with dots between them, such as chat_template_kwargs.enable_thinking.";
+                out.push(Finding::new(path, reason, remedy));
+            }
+        }
+        for (at, member) in settings.remove.iter().enumerate() {
+            if settings.remove[..at].contains(member) {
+                out.push(Finding::new(block.key("remove").index(at), "It is listed twice.", "List it once."));
+            }
+        }
+    }
+}
+
+/// `a: 1` and `a.b: 2` cannot both be.
+pub(super) fn members_fit_into_each_other(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, settings) in blocks(raw) {
+        for (section, members) in sections(&path, settings) {
+            for name in members.keys() {
+                let mut outer = name.as_str();
+                while let Some((shorter, _)) = outer.rsplit_once('.') {
+                    outer = shorter;
+                    if members.get(outer).is_some_and(|value| !value.is_object()) {
+                        let reason = format!("`{outer}` is written too, and is no mapping that could hold it.");
+                        out.push(Finding::new(section.key(name), reason, "Keep one of the two."));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn limits_are_numbers(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, settings) in blocks(raw) {
+        numbers(&path.key("limits"), &settings.limits, out);
+    }
+}
+
+fn numbers(path: &Path, members: &Map<String, Value>, out: &mut Vec<Finding>) {
+    for (name, value) in members {
+        let path = path.key(name);
+        match value {
+            Value::Number(_) => {}
+            Value::Object(inner) => numbers(&path, inner, out),
+            _ if name == "model" => {}
+            _ => out.push(Finding::new(
+                path,
+                "A limit is the largest number a request may ask for.",
+                format!("Write a number, such as `{name}: 8192`; for anything else use `overrides`."),
+            )),
+        }
+    }
+}
+
+/// Headers that are about one connection, or about a body that may have been changed.
+const OURS: [&str; 16] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
+    "accept-encoding",
+];
+
+pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Finding>) {
+    for (block, settings) in blocks(raw) {
+        for (name, value) in settings.headers.iter() {
+            let path = block.key("headers").key(name);
+            let lower = name.to_ascii_lowercase();
+            let (reason, remedy) = if HeaderName::try_from(name).is_err() {
+                ("This cannot be the name of a header.", "Use letters, digits and dashes, such as x-tenant.")
+            } else if ["authorization", "x-api-key"].contains(&lower.as_str()) {
+                ("The engines' key is sent by Enginehouse itself.", "Write it as `api_key` of the model.")
+            } else if OURS.contains(&lower.as_str()) {
+                ("This header belongs to Enginehouse: it follows from the request that is sent.", "Take it out.")
+            } else if HeaderValue::from_str(&value.0).is_err() {
+                ("The value cannot be sent in a header (a line break at its end?).", "Use visible ASCII characters.")
+            } else {
+                continue;
+            };
+            out.push(Finding::new(path, reason, remedy).hidden());
+        }
+    }
+}
+
+pub(super) fn prompts_say_something(raw: &Raw, out: &mut Vec<Finding>) {
+    for (path, settings) in blocks(raw) {
+        let Some(prompt) = &settings.prompt else { continue };
+        if prompt.text.as_deref().is_none_or(|text| text.trim().is_empty()) {
+            let path = path.key("prompt").key("text");
+            out.push(Finding::new(path, "The system text is empty.", "Write `text: …`, or take `prompt` out."));
+        }
+    }
+}
+
+pub(super) fn conditions_ask_something(raw: &Raw, out: &mut Vec<Finding>) {
+    for (block, settings) in blocks(raw) {
+        for (at, when) in settings.when.iter().enumerate() {
+            condition(&block.key("when").index(at).key("if"), &when.condition, out);
+        }
+    }
+}
+
+fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
+    if raw.body.0.is_empty() && raw.header.0.is_empty() && raw.endpoint.is_none() {
+        let reason = "It asks nothing: it would hold for every request.";
+        let remedy = "Write `body`, `header` or `endpoint`; what is for all requests stands outside of `when`.";
+        let inner = [path.key("body"), path.key("header"), path.key("endpoint")];
+        out.push(Finding::new(path.clone(), reason, remedy).given(inner));
+    }
+    for (kind, tests) in [("body", &raw.body), ("header", &raw.header)] {
+        for (name, test) in tests.iter() {
+            let path = path.key(kind).key(name);
+            if kind == "header" && HeaderName::try_from(name).is_err() {
+                let reason = "This cannot be the name of a header.";
+                let remedy = "Use letters, digits and dashes, such as x-tier.";
+                out.push(Finding::new(path.clone(), reason, remedy).hidden());
+            }
+            let RawTest::Test(choice) = test else { continue };
+            if choice.present.is_some() == choice.any.is_some() {
+                let reason = "It is a test of one kind: `present` or `any`.";
+                let remedy = "Write a value, `{present: true}`, `{present: false}` or `{any: [one, or, other]}`.";
+                out.push(Finding::new(path, reason, remedy).hidden());
+            } else if kind == "header" && choice.any.iter().flatten().any(|value| value.is_object() || value.is_array())
+            {
+                out.push(Finding::new(path.key("any"), "A header's value is text.", "List texts only."));
+            }
+        }
+    }
+}

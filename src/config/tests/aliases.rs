@@ -1,0 +1,223 @@
+//! Aliases: ways through other aliases, variants, splits; and what is said about those that lead nowhere.
+
+use serde_json::json;
+
+use super::super::*;
+use super::faults::assert_faults;
+use super::good;
+
+fn alias<'a>(config: &'a Config, name: &str) -> &'a Alias {
+    config.aliases.iter().find(|alias| &*alias.name == name).unwrap_or_else(|| panic!("no alias {name}"))
+}
+
+/// The overrides of each block of settings, in order.
+fn overrides(alias: &Alias) -> serde_json::Value {
+    alias.settings.iter().map(|settings| settings.overrides.clone()).collect()
+}
+
+#[test]
+fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
+    let config = good(
+        "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat}}}\naliases:\n  \
+         c: {model: b, overrides: {n: 3}, hidden: true}\n  b: {model: a, fallback: [l]}\n  \
+         a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, echo: engine}\n  of-adapter: {model: l}\n",
+    );
+    let c = alias(&config, "c");
+    assert_eq!((&*c.model, overrides(c)), ("m", json!([{ "n": 1 }, { "n": 3 }])));
+    assert_eq!((c.hidden, c.echo, alias(&config, "a").echo), (true, Echo::Alias, Echo::Engine));
+    assert_eq!(c.fallback, ["l".into()], "as where it points");
+    assert_eq!(c.dialect, Dialects { responses: Via::Chat, messages: Via::Chat });
+    assert_eq!(alias(&config, "of-adapter").dialect, Dialects { responses: Via::Engine, messages: Via::Chat });
+    assert_eq!(json!(config.models[0].settings.overrides), json!({ "n": 0 }));
+}
+
+#[test]
+fn everything_an_alias_can_have() {
+    let config = good(
+        "models: {m: {source: s}, n: {source: s}}\naliases:\n  a:\n    split: {m: 9, n: 1}\n    sticky: X-Chat\n    \
+         listen: 127.0.0.1:8010\n    fallback: [n]\n    mirror: {to: n, percent: 0.5}\n  b: {model: a}\n",
+    );
+    for name in ["a", "b"] {
+        let alias = alias(&config, name);
+        assert_eq!(alias.split, [("m".into(), 9), ("n".into(), 1)]);
+        assert_eq!((&*alias.model, alias.sticky.as_str()), ("m", "x-chat"));
+        assert_eq!(alias.mirror, Some(Mirror { to: "n".into(), percent: 0.5 }));
+        assert_eq!(alias.listen.is_some(), name == "a");
+    }
+}
+
+#[test]
+fn settings_are_taken_apart() {
+    let config = good(
+        "models: {m: {source: s}}\naliases:\n  a:\n    model: m\n    remove: [a.b]\n    map: {x.y: {1: 2, true: no, medium: {o: 1}}}\n    \
+         defaults: {k.think: true, k: {a: {b: 1}}, k.a.c: 2}\n    headers: {X-Key: '${KEY}', n: 1.10}\n    \
+         prompt: {text: hi}\n    when:\n      - if: {body: {a.b: {any: [1, null]}, c: true, d: {present: false}}, header: {t: 1.10}, endpoint: [chat]}\n        \
+         limits: {n: 5}\n",
+    );
+    let settings = &alias(&config, "a").settings[0];
+    assert_eq!(settings.remove, [["a", "b"]]);
+    assert_eq!(settings.map[0].0, ["x", "y"]);
+    assert_eq!(json!(settings.map[0].1), json!({ "1": 2, "true": "no", "medium": { "o": 1 } }));
+    assert_eq!(json!(settings.defaults), json!({ "k": { "think": true, "a": { "b": 1, "c": 2 } } }));
+    assert_eq!(settings.headers[0].1, "sk-from-env");
+    assert_eq!(settings.headers[1].1, "1.10");
+    assert!(!format!("{config:?}{}", plan(&config)).contains("sk-from-env"));
+    assert_eq!(settings.prompt, Some(Prompt { text: "hi".into(), place: Place::Missing }));
+    let when = &settings.when[0];
+    assert_eq!(when.condition.body[0], (vec!["a".into(), "b".into()], Test::Any(vec![json!(1), json!(null)])));
+    assert_eq!(when.condition.body[1].1, Test::Any(vec![json!(true)]));
+    assert_eq!(when.condition.body[2].1, Test::Present(false));
+    assert_eq!(when.condition.header[0].1, Test::Any(vec![json!("1.10")]));
+    assert_eq!(when.condition.endpoint, [Topic::Chat]);
+    assert_eq!(json!(when.settings.limits), json!({ "n": 5 }));
+}
+
+#[test]
+fn variants_are_spelled_out() {
+    let config = good(
+        "models: {m: {source: s}}\naliases:\n  \"q:*\":\n    model: base\n    overrides: {n: 1}\n    variants:\n      \
+         - {think: {overrides: {t: 1}}, fast: {}}\n      - {hot: {overrides: {h: 1}}, cold: {}}\n  base: {model: m, overrides: {n: 0}}\n  \
+         best: {model: \"q:think:hot\", overrides: {n: 2}}\n  \"p:*\": {model: m, hidden: true, variants: {x: {}}}\n",
+    );
+    let names: Vec<&str> = config.aliases.iter().map(|alias| &*alias.name).collect();
+    assert_eq!(names, ["q:think:hot", "q:think:cold", "q:fast:hot", "q:fast:cold", "base", "best", "p:x"]);
+    assert_eq!(overrides(alias(&config, "q:think:hot")), json!([{ "n": 0 }, { "n": 1 }, { "t": 1 }, { "h": 1 }]));
+    assert_eq!(overrides(alias(&config, "q:fast:cold")), json!([{ "n": 0 }, { "n": 1 }]));
+    assert_eq!(overrides(alias(&config, "best")), json!([{ "n": 0 }, { "n": 1 }, { "t": 1 }, { "h": 1 }, { "n": 2 }]));
+    assert!(alias(&config, "p:x").hidden);
+}
+
+/// Two models and an adapter, and these aliases.
+fn with(aliases: &str) -> String {
+    format!("models: {{m: {{source: s, lora: {{l: p}}}}, n: {{source: s}}}}\naliases:\n{aliases}")
+}
+
+#[test]
+fn names_lead_somewhere() {
+    assert_faults(&with("  a: {model: b}\n  b: {model: c}\n  c: {model: b}\n"), &[("aliases.b.model", "b -> c -> b")]);
+    assert_faults(
+        &with("  a: {model: m, fallback: [nn, a, m, n, n], mirror: {to: x}}\n"),
+        &[
+            ("aliases.a.fallback[0]", "Did you mean `n`?"),
+            ("aliases.a.fallback[1]", "points at itself"),
+            ("aliases.a.fallback[2]", "first choice"),
+            ("aliases.a.fallback[4]", "twice"),
+            ("aliases.a.mirror.percent", "percent: 5"),
+            ("aliases.a.mirror.to", "no model or alias `x`"),
+        ],
+    );
+    assert_faults(
+        &with(
+            "  a: {split: {m: 0, b: 0}, model: m}\n  b: {split: {m: 1, x: 1}, sticky: t}\n  c: {model: m, sticky: t}\n",
+        ),
+        &[
+            ("aliases.a.split", "both `model` and `split`"),
+            ("aliases.a.split", "weight 0"),
+            ("aliases.a.split.b", "split itself"),
+            ("aliases.b.split.x", "no model or alias"),
+            ("aliases.c.sticky", "none here"),
+        ],
+    );
+    assert_faults(&with("  a: {split: {b: 1}}\n  b: {model: a}\n"), &[("aliases.a.split.b", "split itself")]);
+    let chain: String = (0..20)
+        .map(|n| format!("  a{n}: {{model: {}}}\n", if n == 0 { "m".into() } else { format!("a{}", n - 1) }))
+        .collect();
+    assert_faults(
+        &with(&chain),
+        &[16, 17, 18, 19].map(|n| {
+            (
+                ["aliases.a16.model", "aliases.a17.model", "aliases.a18.model", "aliases.a19.model"][n - 16],
+                "aliases away",
+            )
+        }),
+    );
+}
+
+#[test]
+fn names_of_variants_are_names() {
+    assert_faults(
+        &with("  \"q:*\": {model: m, variants: {x: {}}}\n  q:x: {model: m}\n"),
+        &[("aliases.q:x", "taken by the alias")],
+    );
+    assert_faults(
+        &with(
+            "  \"q:*\": {model: \"q:x\", listen: \"127.0.0.1:1\", variants: {x: {}, 'a:b': {}}}\n  r: {model: m, variants: [{}]}\n  \"s:*\": {model: m}\n",
+        ),
+        &[
+            ("aliases.\"q:*\".listen", "several"),
+            ("aliases.\"q:*\".model", "points at itself"),
+            ("aliases.\"q:*\".variants.a:b", "neither"),
+            ("aliases.r.variants", "\"r:*\""),
+            ("aliases.r.variants[0]", "at least one"),
+            ("aliases.\"s:*\".variants", "there are none"),
+        ],
+    );
+    let ten = (0..10).map(|n| format!("v{n}: {{}}")).collect::<Vec<_>>().join(", ");
+    assert_faults(
+        &with(&format!("  \"q:*\": {{model: m, variants: [{{{ten}}}, {{{ten}}}, {{{ten}}}, {{a: {{}}, b: {{}}}}]}}\n")),
+        &[("aliases.\"q:*\".variants", "2000 names")],
+    );
+    assert_faults(
+        &with("  \"q:*\": {model: m, variants: {x: {overides: {}, remove: [model], sticky: s}}}\n"),
+        &[
+            ("aliases.\"q:*\".variants.x.overides", "Did you mean `overrides`?"),
+            ("aliases.\"q:*\".variants.x.remove[0]", "needs a model"),
+            ("aliases.\"q:*\".variants.x.sticky", "no key"),
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_aliases_are_their_own() {
+    assert_faults(
+        &with(
+            "  a: {model: m, listen: '127.0.0.1:8000'}\n  b: {model: m, listen: '127.0.0.1:9'}\n  c: {model: m, listen: '0.0.0.0:9'}\n  \
+             d: {model: m, listen: localhost}\n  e: {model: m, listen: '127.0.0.1:8001'}\n  f: {model: m, listen: '127.0.0.1:0'}\n  g: {model: m, listen: '127.0.0.1:0'}\n",
+        ),
+        &[
+            ("aliases.a.listen", "for callers"),
+            ("aliases.c.listen", "for the alias `b`"),
+            ("aliases.d.listen", "127.0.0.1:8000"),
+            ("aliases.e.listen", "for operators"),
+        ],
+    );
+    let circle = "models: {u: {urls: ['http://127.0.0.1:9']}}\naliases: {a: {model: u, listen: '0.0.0.0:9'}}";
+    assert_faults(circle, &[("models.u.urls[0]", "circles")]);
+}
+
+#[test]
+fn settings_are_sound_wherever_they_stand() {
+    assert_faults(
+        "models: {m: {source: s, overrides: {model: x}, headers: {Host: h, 'a b': c, authorization: leak, ok: \"a\\nb\"}}}",
+        &[
+            ("models.m.headers.\"a b\"", "name of a header"),
+            ("models.m.headers.Host", "belongs to Enginehouse"),
+            ("models.m.headers.authorization", "`api_key`"),
+            ("models.m.headers.ok", "line break"),
+            ("models.m.overrides.model", "points"),
+        ],
+    );
+    assert_faults(
+        &with(
+            "  a:\n    model: m\n    prompt: {place: front}\n    overrides: {k: 1, k.a: 2, '.': 1}\n    when:\n      - {overrides: {x: 1}}\n      \
+             - if: {body: {x: {presnt: true}, y: {}, z: {present: true, any: [1]}}, header: {'a b': c, d: {any: [[1]]}}, endpoint: [chatt]}\n        limits: {n: x}\n        \
+             when: [{if: {endpoint: []}, remove: ['']}]\n",
+        ),
+        &[
+            ("aliases.a.overrides.\".\"", "no name"),
+            ("aliases.a.overrides.\"k.a\"", "Keep one"),
+            ("aliases.a.prompt.place", ""),
+            ("aliases.a.prompt.text", "empty"),
+            ("aliases.a.when[0].if", "asks nothing"),
+            ("aliases.a.when[1].if.body.x.presnt", "`present`"),
+            ("aliases.a.when[1].if.body.y", "one kind"),
+            ("aliases.a.when[1].if.body.z", "one kind"),
+            ("aliases.a.when[1].if.endpoint[0]", "`chat`"),
+            ("aliases.a.when[1].if.header.\"a b\"", "name of a header"),
+            ("aliases.a.when[1].if.header.d.any", "text"),
+            ("aliases.a.when[1].limits.n", "n: 8192"),
+            ("aliases.a.when[1].when[0].if.endpoint", "empty"),
+            ("aliases.a.when[1].when[0].remove[0]", "empty"),
+        ],
+    );
+}
