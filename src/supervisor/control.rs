@@ -137,6 +137,11 @@ impl Control {
         if self.0.reserved.iter().any(|taken| &**taken == name) || self.0.crews.iter().any(adapter) {
             return Err(CrewError::Refused(format!("the name `{name}` is taken; choose another")).into());
         }
+        let mut others = self.0.crews.iter().filter(|other| other.model.name != crew.model.name);
+        if let Some(other) = others.find(|other| other.configures_adapter(name)) {
+            let model = &other.model.name;
+            return Err(CrewError::Refused(format!("`{name}` is an adapter of `{model}`; add it there")).into());
+        }
         crew.add_adapter(&self.0.yard, &name.into(), path).await?;
         self.names_changed();
         Ok(())

@@ -176,6 +176,11 @@ impl Crew {
         }
     }
 
+    /// Whether the configuration says that the adapter `name` belongs to this model: aliases may rely on it.
+    pub(super) fn configures_adapter(&self, name: &str) -> bool {
+        self.spawn.lora.contains_key(name) || self.spawn.lora_later.contains(name)
+    }
+
     /// Gives all engines the adapter `name` from `path`, now and whenever they start.
     pub(super) async fn add_adapter(&self, yard: &Arc<Yard>, name: &Name, path: &str) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;

@@ -305,6 +305,39 @@ async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_may_wait_for_its_adapter() {
+    let models = [model("own", "lora: { sql: off }"), model("other", "lora: {}")].concat();
+    let aliases = "aliases: { quiet: { model: sql, limits: { max_tokens: 3 } }, still: { model: quiet } }\n";
+    let gateway = Gateway::ready(&format!("models:\n{models}{aliases}")).await;
+    all_ready(&gateway).await;
+    let waits = async || {
+        assert_eq!(served(&gateway).await, ["own", "other"]);
+        for name in ["quiet", "still"] {
+            let (status, error) = ask(&gateway, name).await;
+            assert_eq!((status, &error["error"]["code"]), (404, &json!("model_not_found")), "{error}");
+            let text = error["error"]["message"].as_str().expect("a message");
+            assert!(text.ends_with("is an alias of the LoRA adapter `sql`, which is not loaded."), "{text}");
+        }
+    };
+    waits().await;
+    let sql = json!({ "name": "sql", "path": "/adapters/sql" });
+    let (status, error) = api(&gateway, POST, "models/other/lora", Some(sql.clone())).await;
+    let text = error["error"]["message"].as_str().expect("a message");
+    assert!(status == 409 && text.contains("add it there"), "the aliases are not of that model: {text}");
+    let (status, answer) = api(&gateway, POST, "models/own/lora", Some(sql)).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(served(&gateway).await, ["own", "other", "sql", "quiet", "still"]);
+    for name in ["quiet", "still"] {
+        let (status, answer) = ask(&gateway, name).await;
+        assert_eq!((status, &answer["model"]), (200, &json!(name)), "{answer}");
+        assert_eq!(answer["usage"]["completion_tokens"], 3, "with its settings: {answer}");
+    }
+    let (status, answer) = api(&gateway, Method::DELETE, "models/own/lora/sql", None).await;
+    assert_eq!(status, 200, "{answer}");
+    waits().await;
+}
+
 /// One engine does not forget an adapter: the operator is told which, and the name is as it was on all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adapter_that_one_engine_keeps_is_not_lost() {
