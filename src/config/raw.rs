@@ -114,7 +114,7 @@ pub(super) struct RawModel {
     /// Further environment variables of the engine.
     pub(super) env: Option<Named<AsWritten>>,
     /// LoRA adapters: path or hub id by name. Each name is servable. An empty mapping prepares engines for adapters that are
-    /// added later.
+    /// added later; `off` instead of a path names one of those, so that aliases may point at it.
     pub(super) lora: Option<Named<String>>,
     /// How long an engine may take from its start until it is ready.
     #[schemars(extend("default" = "10m"))]

@@ -1,6 +1,6 @@
 //! The validated configuration: what the rest of the program trusts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -110,6 +110,8 @@ pub struct Spawn {
     pub env: BTreeMap<String, String>,
     /// LoRA adapters by servable name.
     pub lora: BTreeMap<Name, String>,
+    /// Names of adapters that may be added while engines run, for aliases that point at them.
+    pub lora_later: BTreeSet<Name>,
     /// Whether engines take adapters, now or later.
     pub takes_lora: bool,
     /// When an engine that ended by itself is started again; `None`: never.
@@ -135,6 +137,7 @@ impl std::fmt::Debug for Spawn {
             .field("args", &self.args)
             .field("env", &self.env.keys())
             .field("lora", &self.lora)
+            .field("lora_later", &self.lora_later)
             .field("takes_lora", &self.takes_lora)
             .field("profile", &self.profile)
             .field("priority", &self.priority)

@@ -82,7 +82,7 @@ pub(super) fn target(
 pub(super) fn unknown(table: &Table, name: &str) -> ApiError {
     let shown: String = name.chars().take(128).collect();
     if let Some(adapter) = table.snapshot.orphan(name) {
-        let message = format!("`{shown}` is an alias of the LoRA adapter `{adapter}`, which is not loaded any more.");
+        let message = format!("`{shown}` is an alias of the LoRA adapter `{adapter}`, which is not loaded.");
         return ApiError::invalid(404, "model_not_found", message).param("model");
     }
     let near = table.snapshot.near(name);

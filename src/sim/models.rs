@@ -103,12 +103,15 @@ impl Models {
         Ok(said(format!("Success: LoRA adapter '{name}' added successfully.")))
     }
 
-    /// `POST /v1/unload_lora_adapter`
+    /// `POST /v1/unload_lora_adapter`. One whose path ends in `sticky` stays.
     pub(super) fn unload(&self, ask: &Ask) -> Result<Response, Fail> {
         let fields = ask.fields()?;
         fields.require(&["lora_name"])?;
         let name = fields.text("lora_name")?.unwrap_or_default();
         let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
+        if adapters.iter().any(|(known, path)| known == name && path.ends_with("/sticky")) {
+            return Err(Fail::bad(format!("The lora adapter '{name}' cannot be removed."), None));
+        }
         let before = adapters.len();
         adapters.retain(|(known, _)| known != name);
         if adapters.len() == before {

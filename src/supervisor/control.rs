@@ -137,6 +137,11 @@ impl Control {
         if self.0.reserved.iter().any(|taken| &**taken == name) || self.0.crews.iter().any(adapter) {
             return Err(CrewError::Refused(format!("the name `{name}` is taken; choose another")).into());
         }
+        let mut others = self.0.crews.iter().filter(|other| other.model.name != crew.model.name);
+        if let Some(other) = others.find(|other| other.configures_adapter(name)) {
+            let model = &other.model.name;
+            return Err(CrewError::Refused(format!("`{name}` is an adapter of `{model}`; add it there")).into());
+        }
         crew.add_adapter(&self.0.yard, &name.into(), path).await?;
         self.names_changed();
         Ok(())
@@ -145,7 +150,7 @@ impl Control {
     /// Has all engines of `model` forget the LoRA adapter `name`.
     ///
     /// # Errors
-    /// When there is no such model of ours or adapter, or an engine does not forget it.
+    /// When there is no such model of ours or adapter, or an engine does not forget it; then all serve it as before.
     pub async fn remove_adapter(&self, model: &str, name: &str) -> Result<(), ControlError> {
         let crew = self.crew(model)?;
         if !crew.adapters.load().contains_key(name) {

@@ -176,6 +176,11 @@ impl Crew {
         }
     }
 
+    /// Whether the configuration says that the adapter `name` belongs to this model: aliases may rely on it.
+    pub(super) fn configures_adapter(&self, name: &str) -> bool {
+        self.spawn.lora.contains_key(name) || self.spawn.lora_later.contains(name)
+    }
+
     /// Gives all engines the adapter `name` from `path`, now and whenever they start.
     pub(super) async fn add_adapter(&self, yard: &Arc<Yard>, name: &Name, path: &str) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
@@ -199,21 +204,36 @@ impl Crew {
         Ok(())
     }
 
-    /// Takes the adapter `name` from all engines, now and whenever they start. `unnamed` is called before the first one
-    /// forgets it.
+    /// Takes the adapter `name` from all engines, now and whenever they start; or from none, when one of them does not
+    /// forget it. `renamed` is called whenever the names that can be asked for have changed.
     pub(super) async fn remove_adapter(
         &self,
         yard: &Arc<Yard>,
         name: &Name,
-        unnamed: impl FnOnce(),
+        renamed: impl Fn(),
     ) -> Result<(), CrewError> {
         let _busy = self.busy.try_lock().map_err(|_| CrewError::Busy(self.model.name.clone()))?;
         let lines = self.loaded("lose an adapter")?;
+        let Some(path) = self.adapters.load().get(name).cloned() else { return Ok(()) };
         // First nobody asks for it any more.
         self.change_adapters(|adapters| _ = adapters.remove(name)).await;
-        unnamed();
+        renamed();
         let unloaded = lines.iter().map(|line| lora::unload(&yard.asker, &line.engine, name));
-        all_done(&lines, futures::future::join_all(unloaded).await)
+        let results = futures::future::join_all(unloaded).await;
+        let Err(error) = all_done(&lines, results.clone()) else { return Ok(()) };
+        // A name that is forgotten here and served there could be neither asked for nor removed: those that lost it get it
+        // back, and the operator may try again.
+        let lost: Vec<Line> =
+            lines.into_iter().zip(results).filter_map(|(line, result)| result.is_ok().then_some(line)).collect();
+        let loaded = lost.iter().map(|line| lora::load(&yard.asker, &line.engine, name, &path));
+        let back = all_done(&lost, futures::future::join_all(loaded).await);
+        self.change_adapters(|adapters| _ = adapters.insert(name.clone(), path.clone())).await;
+        renamed();
+        let kept = match back {
+            Ok(()) => format!("`{name}` is served as before; remove it again when that is mended"),
+            Err(why) => format!("`{name}` is kept, but not everywhere ({why}); restart those, then remove it again"),
+        };
+        Err(CrewError::Failed(format!("{error}. {kept}.")))
     }
 
     /// The engines that run. An engine that is on its way would miss a change: then none is made.

@@ -27,6 +27,7 @@ pub(super) fn spawn(command: &[&str]) -> Spawn {
         args: Map::new(),
         env: std::collections::BTreeMap::new(),
         lora: std::collections::BTreeMap::new(),
+        lora_later: std::collections::BTreeSet::new(),
         takes_lora: false,
         restart: None,
         hang_after: None,

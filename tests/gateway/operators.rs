@@ -305,6 +305,74 @@ async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_may_wait_for_its_adapter() {
+    let models = [model("own", "lora: { sql: off }"), model("other", "lora: {}")].concat();
+    let aliases = "aliases: { quiet: { model: sql, limits: { max_tokens: 3 } }, still: { model: quiet } }\n";
+    let gateway = Gateway::ready(&format!("models:\n{models}{aliases}")).await;
+    all_ready(&gateway).await;
+    let waits = async || {
+        assert_eq!(served(&gateway).await, ["own", "other"]);
+        for name in ["quiet", "still"] {
+            let (status, error) = ask(&gateway, name).await;
+            assert_eq!((status, &error["error"]["code"]), (404, &json!("model_not_found")), "{error}");
+            let text = error["error"]["message"].as_str().expect("a message");
+            assert!(text.ends_with("is an alias of the LoRA adapter `sql`, which is not loaded."), "{text}");
+        }
+    };
+    waits().await;
+    let sql = json!({ "name": "sql", "path": "/adapters/sql" });
+    let (status, error) = api(&gateway, POST, "models/other/lora", Some(sql.clone())).await;
+    let text = error["error"]["message"].as_str().expect("a message");
+    assert!(status == 409 && text.contains("add it there"), "the aliases are not of that model: {text}");
+    let (status, answer) = api(&gateway, POST, "models/own/lora", Some(sql)).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(served(&gateway).await, ["own", "other", "sql", "quiet", "still"]);
+    for name in ["quiet", "still"] {
+        let (status, answer) = ask(&gateway, name).await;
+        assert_eq!((status, &answer["model"]), (200, &json!(name)), "{answer}");
+        assert_eq!(answer["usage"]["completion_tokens"], 3, "with its settings: {answer}");
+    }
+    let (status, answer) = api(&gateway, Method::DELETE, "models/own/lora/sql", None).await;
+    assert_eq!(status, 200, "{answer}");
+    waits().await;
+}
+
+/// One engine does not forget an adapter: the operator is told which, and the name is as it was on all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_one_engine_keeps_is_not_lost() {
+    let yaml = format!("models:\n{}", model("own", "replicas: 2, balance: round_robin, lora: { sql: /adapters/sql }"));
+    let gateway = Gateway::ready(&yaml).await;
+    all_ready(&gateway).await;
+    let engines = gateway.engines().await;
+    let load = async |path: &str| {
+        let url = format!("{}/v1/load_lora_adapter", engines[1]["url"].as_str().expect("a URL"));
+        let body = json!({ "lora_name": "sql", "lora_path": path, "load_inplace": true });
+        assert_eq!(http().post(url).json(&body).send().await.expect("answered").status(), 200);
+    };
+    load("/adapters/sticky").await;
+    let (status, error) = api(&gateway, Method::DELETE, "models/own/lora/sql", None).await;
+    let text = error["error"]["message"].as_str().expect("a message");
+    assert_eq!(status, 502, "{text}");
+    assert!(text.contains("own/1: ") && text.contains("cannot be removed") && !text.contains("own/0"), "{text}");
+    assert!(text.contains("`sql` is served as before"), "{text}");
+    let adapters = json!({ "adapters": [{ "name": "sql", "path": "/adapters/sql" }] });
+    assert_eq!(api(&gateway, Method::GET, "models/own/lora", None).await, (200, adapters));
+    assert_eq!(served(&gateway).await, ["own", "sql"]);
+    let before = stats(&engines).await;
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, "sql").await.0, 200);
+    }
+    let after = stats(&engines).await;
+    assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
+
+    load("/adapters/sql").await;
+    let (status, answer) = api(&gateway, Method::DELETE, "models/own/lora/sql", None).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(ask(&gateway, "sql").await.0, 404);
+    assert_eq!(served(&gateway).await, ["own"]);
+}
+
 /// Requests that each engine has had.
 async fn stats(engines: &[Value]) -> Vec<u64> {
     let mut all = Vec::new();

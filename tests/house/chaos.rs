@@ -100,16 +100,7 @@ async fn nor_do_their_daemons() {
     chaos("orphan,escape", cycles(5), 3).await;
 }
 
-/// Daemons that shed every sign of where they come from look alike for all engines: they end with the gateway.
 #[tokio::test(flavor = "multi_thread")]
-async fn daemons_without_a_sign_end_with_the_gateway() {
-    let faults = "env: { ENGINEHOUSE_SIM_FAULTS: \"escape=clean\" }";
-    let yaml = format!("models:\n{}", model("own", &format!("replicas: 2, {RESTART}, {faults}")));
-    let (house, mut gateway) = House::open(&yaml);
-    let pids = gateway.all_ready().await;
-    processes::kill(pids[0]);
-    gateway.ready_again("own/0", pids[0]).await;
-    assert!(house.strays().len() >= 2, "{:?}", house.strays());
-    gateway.stop().await;
-    house.assert_empty();
+async fn nor_do_daemons_that_cleared_their_environment() {
+    chaos("escape=clean", cycles(5), 2).await;
 }

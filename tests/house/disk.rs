@@ -1,33 +1,12 @@
 //! A state directory that cannot be used is an error at the start, and later no reason to stop serving.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::house::{Gateway, House, model, refused, until};
 use crate::load::Load;
+use crate::mount::{fill, filler, on_a_disk_of_its_own};
 use crate::processes;
-
-/// `command`, run where `house.state()` is a file system of its own: a small one in memory, mounted with `options` and
-/// prepared by `script`. `None`, and a word of it, when the system does not let us mount.
-fn on_a_disk_of_its_own(house: &House, options: &str, script: &str) -> Option<Command> {
-    let may =
-        |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|out| out.status.success());
-    let Some(flags) = ["-m", "-rm"].into_iter().find(|flags| may(flags)) else {
-        eprintln!("skipped: mounting is not permitted here");
-        return None;
-    };
-    std::fs::create_dir_all(house.state()).expect("made");
-    let gateway = house.command();
-    let whole = format!(
-        "mount -t tmpfs -o size=256k tmpfs \"$STATE\" && {script} mount -o remount,{options} \"$STATE\" && exec \"$0\" \"$@\""
-    );
-    let mut command = Command::new("unshare");
-    command.args([flags, "sh", "-c", &whole]).arg(gateway.get_program()).args(gateway.get_args());
-    command.env("STATE", house.state());
-    house.prepare(&mut command);
-    Some(command)
-}
 
 fn assert_refused(command: Command, words: &[&str]) {
     let (status, text, took) = refused(command);
@@ -67,14 +46,7 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
-    // The disk as the gateway sees it.
-    let state = PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), house.state().display()));
-    let fill = || {
-        let mut filler =
-            std::fs::OpenOptions::new().append(true).create(true).open(state.join("filler")).expect("opened");
-        while std::io::Write::write_all(&mut filler, &[0]).is_ok() {}
-    };
-    fill();
+    fill(&house, &gateway);
     load.answered(100).await;
     assert_eq!(gateway.all_ready().await, pids, "both run on");
     for replica in [0, 1, 0] {
@@ -82,7 +54,7 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
         let before = gateway.engine_pid(&id).await;
         processes::kill(before);
         gateway.ready_again(&id, before).await;
-        fill();
+        fill(&house, &gateway);
         load.answered(20).await;
     }
     load.stop_unharmed().await;
@@ -91,7 +63,7 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
     // Once for an engine, unless what its end freed was enough for a record in between.
     assert!((1..=4).contains(&told), "told {told} times, for two engines and three restarts");
     assert!(log.contains("it is started without one"), "the engine's log is missed as well");
-    std::fs::remove_file(state.join("filler")).expect("removed");
+    std::fs::remove_file(filler(&house, &gateway)).expect("removed");
     let before = gateway.engine_pid("own/0").await;
     processes::kill(before);
     gateway.ready_again("own/0", before).await;

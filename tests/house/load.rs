@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::house::until;
+use crate::lodge::until;
 use crate::support::{chat, http};
 
 /// What became of all requests.
@@ -34,15 +34,21 @@ pub struct Load {
 impl Load {
     /// Has `count` callers ask for `model`, every other one streaming, until [`Load::stop`].
     pub fn start(address: SocketAddr, model: &str, count: usize) -> Self {
+        Self::of(address, &chat(model), count)
+    }
+
+    /// The same, with a chat request of the test's own.
+    pub fn of(address: SocketAddr, body: &Value, count: usize) -> Self {
         let (tally, stop) = (Arc::<Tally>::default(), Arc::new(AtomicBool::new(false)));
         let since = Instant::now();
         let workers = (0..count).map(|number| {
-            let (tally, stop, model) = (tally.clone(), stop.clone(), model.to_owned());
+            let (tally, stop, mut body) = (tally.clone(), stop.clone(), body.clone());
+            let stream = number % 2 == 0;
+            body["stream"] = json!(stream);
             tokio::spawn(async move {
                 let client = http();
                 while !stop.load(Ordering::Relaxed) {
-                    let stream = number % 2 == 0;
-                    if let Err(why) = ask(&client, address, &model, stream, &tally).await {
+                    if let Err(why) = ask(&client, address, &body, stream, &tally).await {
                         let at = since.elapsed();
                         tally.failures.lock().expect("kept").push(format!("after {at:?}, stream {stream}: {why}"));
                     }
@@ -81,13 +87,11 @@ impl Load {
 async fn ask(
     client: &reqwest::Client,
     address: SocketAddr,
-    model: &str,
+    body: &Value,
     stream: bool,
     tally: &Tally,
 ) -> Result<(), String> {
-    let mut body = chat(model);
-    body["stream"] = json!(stream);
-    let sent = client.post(format!("http://{address}/v1/chat/completions")).json(&body).send().await;
+    let sent = client.post(format!("http://{address}/v1/chat/completions")).json(body).send().await;
     let reply = match sent {
         Ok(reply) => reply,
         Err(error) if error.is_connect() => {

@@ -12,13 +12,19 @@ mod machine;
 mod adoption;
 mod chaos;
 mod closing;
+mod daemons;
 mod disk;
 mod failing;
 mod gpus;
 mod hanging;
 mod house;
 mod load;
+mod mount;
 mod priorities;
 mod processes;
 mod stopping;
+mod stranger;
 mod strangers;
+
+// What the suite over a real vLLM uses, too, knows it by this name.
+use house as lodge;

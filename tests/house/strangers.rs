@@ -1,41 +1,12 @@
 //! Processes that we did not start are never signalled.
 
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::house::{Gateway, House, model, until};
 use crate::processes;
-
-/// A process that we have nothing to do with.
-struct Stranger(Child);
-
-impl Stranger {
-    /// One with this name, which leads a group of its own.
-    fn named(name: &str) -> Self {
-        let mut command = Command::new("sleep");
-        command.arg0(name).arg("600").process_group(0).stdin(Stdio::null());
-        Self(command.spawn().expect("started"))
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Fails when a signal has reached it: it neither ends nor stops by itself.
-    fn assert_untouched(&mut self) {
-        assert_eq!(self.0.try_wait().expect("wait"), None, "the stranger ended");
-        assert_eq!(processes::stat(self.pid()).expect("there").state, 'S', "the stranger was stopped");
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::stranger::Stranger;
 
 /// The number of a process in decimal, as a record has it, with the time of its start moved by `late`.
 fn forge(record: &Value, pid: u32, late: u64) -> Value {

@@ -1,13 +1,12 @@
-//! Configurations that cannot work: what `enginehouse check` says of them, and callers of a gateway that runs them.
+//! Configurations that cannot work: what `enginehouse check` says of them, and what callers hear of those that are run.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::house::{START, Setup, ms, yaml};
-use crate::lodge::{self, House as Lodge, pid_of};
+use crate::lodge::{self, Gateway, House as Lodge, pid_of};
 use crate::processes;
-use crate::support::http;
 
 /// `enginehouse check` asks the real vLLM which flags there are, and reads what the model needs.
 pub async fn checked(setup: &Setup) -> String {
@@ -33,42 +32,43 @@ pub async fn checked(setup: &Setup) -> String {
     format!("{} the first time, then {}: {needs}", ms(first), ms(again))
 }
 
-/// A model that is not there, and a flag that vLLM does not know: callers hear why as soon as vLLM has ended.
-pub async fn told(setup: &Setup) -> String {
-    let missing = setup.model(&json!({ "source": "/nowhere/model", "restart": "off", "lora": {} }));
-    let flag = setup.model(&json!({ "args": { "no-such-flag": 1 }, "restart": "off", "lora": {} }));
-    let (lodge, mut gateway) = Lodge::open(&yaml(&json!({ "missing": missing, "flag": flag })));
-    let failure = |model: &'static str, words: &'static [&'static str]| {
-        let gateway = &gateway;
-        async move {
-            let id = format!("{model}/0");
-            let pid = lodge::until("it to be started", async || pid_of(&gateway.engine(&id).await)).await;
-            let since = Instant::now();
-            while processes::lives(pid) {
-                assert!(since.elapsed() < START, "{model} still runs");
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            let (lived, ended) = (gateway.started.elapsed(), Instant::now());
-            let message = lodge::until("the reason", async || {
-                let (status, answer) = gateway.ask(model).await;
-                assert_eq!(status, 503, "{answer}");
-                (answer["error"]["code"] == "model_failed").then(|| answer["error"]["message"].to_string())
-            })
-            .await;
-            let told = ended.elapsed();
-            assert!(told < std::time::Duration::from_secs(1), "{told:?}");
-            for word in words {
-                assert!(message.contains(word), "no {word} in {message}");
-            }
-            let engine = gateway.engine(&id).await;
-            assert!(engine["log"].as_array().is_some_and(|lines| !lines.is_empty()), "{engine}");
-            assert_eq!(http().get(gateway.url("/livez")).send().await.expect("answered").status(), 200);
-            format!("{model} after {:.1} s, told within {}: {message}", lived.as_secs_f64(), ms(told))
-        }
-    };
-    let (missing, flag) =
-        tokio::join!(failure("missing", &["/nowhere/model", "exit code 1"]), failure("flag", &["--no-such-flag"]));
-    gateway.stop().await;
-    lodge.assert_empty();
-    format!("{missing}; {flag}")
+/// Models that cannot be loaded, each with what its callers must be told.
+const HOPELESS: [(&str, &[&str]); 2] = [("missing", &["/nowhere/model", "exit code 1"]), ("flag", &["--no-such-flag"])];
+
+/// A model that is not there, and a flag that vLLM does not know; they start when those of priority 1 are ready.
+pub fn hopeless(setup: &Setup) -> [(&'static str, Value); 2] {
+    let missing = json!({ "source": "/nowhere/model", "restart": "off", "lora": {}, "priority": 2 });
+    let flag = json!({ "args": { "no-such-flag": 1 }, "restart": "off", "lora": {}, "priority": 2 });
+    [("missing", setup.model(&missing)), ("flag", setup.model(&flag))]
+}
+
+/// Callers of both hear why as soon as vLLM has ended.
+pub async fn told(gateway: &Gateway) -> String {
+    let told = HOPELESS.map(|(model, words)| one_is_told(gateway, model, words));
+    futures::future::join_all(told).await.join("; ")
+}
+
+async fn one_is_told(gateway: &Gateway, model: &str, words: &[&str]) -> String {
+    let id = format!("{model}/0");
+    let pid = lodge::until("it to be started", async || pid_of(&gateway.engine(&id).await)).await;
+    let started = Instant::now();
+    while processes::lives(pid) {
+        assert!(started.elapsed() < START, "{model} still runs");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (lived, ended) = (started.elapsed().as_secs_f64(), Instant::now());
+    let message = lodge::until("the reason", async || {
+        let (status, answer) = gateway.ask(model).await;
+        assert_eq!(status, 503, "{answer}");
+        (answer["error"]["code"] == "model_failed").then(|| answer["error"]["message"].to_string())
+    })
+    .await;
+    let told = ended.elapsed();
+    assert!(told < Duration::from_secs(1), "{told:?}");
+    for word in words {
+        assert!(message.contains(word), "no {word} in {message}");
+    }
+    let engine = gateway.engine(&id).await;
+    assert!(engine["log"].as_array().is_some_and(|lines| !lines.is_empty()), "{engine}");
+    format!("{model} after {lived:.1} s, told within {}: {message}", ms(told))
 }

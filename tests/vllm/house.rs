@@ -25,8 +25,7 @@ pub struct Setup {
 
 /// Reads the environment; prints why the suite is skipped when it says nothing.
 pub fn setup() -> Option<Setup> {
-    let path = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let (Some(vllm), Some(model)) = (path("ENGINEHOUSE_VLLM"), path("ENGINEHOUSE_VLLM_MODEL")) else {
+    let (Some(vllm), Some(model)) = (path_of("ENGINEHOUSE_VLLM"), path_of("ENGINEHOUSE_VLLM_MODEL")) else {
         eprintln!(
             "SKIPPED: ENGINEHOUSE_VLLM (path of `vllm`) and ENGINEHOUSE_VLLM_MODEL (path of a tiny model) are not both \
              set. Remedy: .ci/vllm installs and sets both."
@@ -36,7 +35,11 @@ pub fn setup() -> Option<Setup> {
     for path in [&vllm, &model] {
         assert!(path.exists(), "{} does not exist", path.display());
     }
-    Some(Setup { vllm, model, lora: path("ENGINEHOUSE_VLLM_LORA") })
+    Some(Setup { vllm, model, lora: path_of("ENGINEHOUSE_VLLM_LORA") })
+}
+
+fn path_of(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 impl Setup {
@@ -332,14 +335,18 @@ impl House {
         wire
     }
 
-    /// Runs the script of an official package.
+    /// Runs the script of an official package, with `ENGINEHOUSE_PYTHON`, which must have it, or a Python that happens to:
+    /// vLLM's own brings both.
     pub async fn python(&self, package: &str) -> String {
-        let Some(python) = python::with(package) else { return "skipped".into() };
+        let is_named = std::env::var_os("ENGINEHOUSE_PYTHON").is_some_and(|path| !path.is_empty());
+        let beside = || python::at(path_of("ENGINEHOUSE_VLLM")?.with_file_name("python"), package);
+        let python = if is_named { python::with(package) } else { beside().or_else(|| python::with(package)) };
+        assert!(python.is_some() || !is_named, "ENGINEHOUSE_PYTHON cannot import `{package}`");
+        let Some(python) = python else { return "skipped".into() };
         let gateway = self.gateway.url("");
         let args = ["--gateway", &gateway, "--engine", &self.engine, "--model", "tiny", "--short", "tiny-short"]
             .map(String::from);
-        python.run(&format!("{package}_client.py"), &args).await;
-        String::new()
+        python.run(&format!("{package}_client.py"), &args).await
     }
 }
 

@@ -2,7 +2,8 @@
 //! `ENGINEHOUSE_VLLM_MODEL=/path/to/model` (see `.ci/vllm`); skipped without them.
 //!
 //! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and one test runs
-//! them in order. Only a start that fails, a stop while loading and a sudden death need starts of their own.
+//! them in order. Only a start that fails, a stop while loading, a sudden death and two engines under load need starts of
+//! their own; `ENGINEHOUSE_VLLM_CYCLES` sets how many deaths under load there are (3, if not set).
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
@@ -11,14 +12,23 @@
 mod support;
 
 // State directories with gateways that can be killed and replaced.
+#[path = "../house/load.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod load;
 #[path = "../house/house.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod lodge;
+#[path = "../house/mount.rs"]
+mod mount;
 #[path = "../house/processes.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest")]
 mod processes;
+#[path = "../house/stranger.rs"]
+#[allow(dead_code, reason = "the other suite uses the rest")]
+mod stranger;
 
 mod answers;
+mod chaos;
 mod failing;
 mod house;
 mod life;
@@ -35,10 +45,11 @@ fn a_real_vllm_is_started_served_and_stopped() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         step("a configuration is checked", failing::checked(&setup)).await;
-        step("what cannot start is told", failing::told(&setup)).await;
         step("a stop while it loads leaves nothing behind", life::stopped_while_loading(&setup)).await;
         one_start(&setup).await;
         many_starts(&setup).await;
+        a_house_of_two(&setup).await;
+        step("a disk that fills up under load takes nobody down", chaos::disk_fills_up(&setup)).await;
     });
 }
 
@@ -67,6 +78,16 @@ async fn many_starts(setup: &Setup) {
     step("an engine core that hangs is told of, swept up and replaced", lives::core_hangs(&mut house)).await;
     step("the adapter is there again", operators::adapter_answers(&house)).await;
     step("it outlives its gateway until it is ended", lives::is_kept_and_ended(house)).await;
+}
+
+/// Two replicas, and callers who never rest.
+async fn a_house_of_two(setup: &Setup) {
+    let mut two = step("two engines become ready", chaos::open(setup)).await;
+    step("what cannot be loaded beside them is told, and disturbs nobody", chaos::failures_beside(&two)).await;
+    step("one of both is killed again and again", chaos::killed_again_and_again(&mut two)).await;
+    step("a gateway that is killed under load is replaced", chaos::gateway_is_killed(&mut two, setup)).await;
+    step("a state directory that vanishes takes nobody down", chaos::state_vanishes(&two)).await;
+    step("a told stop under load leaves nothing behind", chaos::stops(two)).await;
 }
 
 async fn every_check(house: &House) {

@@ -95,6 +95,10 @@ const HANG_AFTER: Duration = Duration::from_secs(600);
 fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
     let merged = merged(profiles, &raw);
     let defaults = (Duration::from_secs(600), Duration::from_secs(30));
+    let takes_lora = raw.lora.is_some();
+    // One that is `off` is a mere name, for aliases, until somebody adds it.
+    let (later, lora): (Vec<_>, Vec<_>) =
+        raw.lora.unwrap_or_default().0.into_iter().partition(|(_, path)| path == "off");
     Spawn {
         source,
         command: raw.command.unwrap_or_else(|| vec!["vllm".into(), "serve".into()]),
@@ -105,7 +109,7 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
         },
         profile: raw.profile,
         priority: raw.priority,
-        takes_lora: raw.lora.is_some(),
+        takes_lora,
         restart: match raw.restart {
             None => Some(restart(&RawPolicy::default())),
             Some(RawRestart::Policy(policy)) => Some(restart(&policy)),
@@ -121,7 +125,8 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
         replicas: raw.replicas.unwrap_or(1),
         args: merged.args,
         env: merged.env,
-        lora: raw.lora.unwrap_or_default().0.into_iter().map(|(name, path)| (name.into(), path)).collect(),
+        lora: lora.into_iter().map(|(name, path)| (name.into(), path)).collect(),
+        lora_later: later.into_iter().map(|(name, _)| name.into()).collect(),
         start_timeout: raw.start_timeout.map_or(defaults.0, |time| time.0),
         stop_timeout: raw.stop_timeout.map_or(defaults.1, |time| time.0),
     }

@@ -16,6 +16,16 @@ fn overrides(alias: &Alias) -> serde_json::Value {
 }
 
 #[test]
+fn an_alias_may_point_at_an_adapter_that_comes_later() {
+    let config =
+        good("models: {m: {source: s, lora: {l: p, later: off}}}\naliases: {a: {model: later, fallback: [l]}}");
+    let Engines::Spawn(spawn) = &config.models[0].engines else { panic!("it is started") };
+    assert_eq!(spawn.lora.keys().map(|name| &**name).collect::<Vec<_>>(), ["l"]);
+    assert_eq!((spawn.takes_lora, spawn.lora_later.contains("later")), (true, true));
+    assert_eq!(&*alias(&config, "a").model, "later");
+}
+
+#[test]
 fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
     let config = good(
         "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat}}}\naliases:\n  \

@@ -1,7 +1,7 @@
 //! Finds every process that came from one start of an engine, wherever it went, and signals exactly those.
 //!
-//! A process is kin when it carries the start's marker in its environment, is in the process group of a leader whose
-//! number is still ours, was seen as kin before, or descends from one that is. It is known by its number **and** the
+//! A process is kin when it carries the start's marker (in its environment or as a limit), is in the process group of a
+//! leader whose number is still ours, was seen as kin before, or descends from one that is. It is known by its number **and** the
 //! time it started: a number that the system gave to somebody else since is never signalled.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, kill_process, pidfd_open, pidfd_send_signal};
+
+use super::limit;
 
 /// The variable that tells which start of which engine a process came from: `{engine}:{nonce}`.
 pub(crate) const VARIABLE: &str = "ENGINEHOUSE_ENGINE";
@@ -64,6 +66,18 @@ impl Marker {
     /// What [`VARIABLE`] is set to.
     pub(crate) fn value(&self) -> String {
         format!("{}:{}", self.engine, self.nonce)
+    }
+
+    /// The resource limit that says the same, see [`limit`]. `None` when there is no proper nonce.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        limit::number(&self.nonce)
+    }
+
+    /// Whether a process carries this marker. What is in our own group is not an engine's: commands that we start for
+    /// ourselves while an engine is started get its limit, too.
+    pub(crate) fn is_on(&self, seen: &Seen) -> bool {
+        let limit = self.limit().filter(|_| seen.group != getpgrp().as_raw_nonzero().get());
+        limit.is_some_and(|limit| limit::of(seen.who.pid) == Some(limit)) || self.is_in(&environ(seen.who.pid))
     }
 
     /// Whether an environment, as `/proc/PID/environ` shows it, holds this marker. The nonce decides: it is unique, and
@@ -229,6 +243,11 @@ fn read_at_once(pid: i32) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether a process came from some start of some engine, of whichever gateway, by what it carries.
+pub(crate) fn comes_from_some_engine(pid: i32) -> bool {
+    limit::of(pid).is_some_and(limit::is_ours) || is_marked(&environ(pid))
+}
+
 /// Whether an environment is that of some start of some engine, of whichever gateway.
 pub(crate) fn is_marked(environ: &[u8]) -> bool {
     markers_in(environ).next().is_some()
@@ -274,7 +293,7 @@ impl Kin {
     /// Who lives. Reads `/proc`: with 500 processes 6 ms, and 20 ms more for the environments of those that are not older
     /// than the leader, so it is not for async workers.
     pub(crate) fn find(&self) -> Vec<Seen> {
-        self.find_by(|seen| seen.who.started >= self.since && self.marker.is_in(&environ(seen.who.pid)))
+        self.find_by(|seen| seen.who.started >= self.since && self.marker.is_on(seen))
     }
 
     /// Who lives of the known ones, the group and their descendants, marked or not; as fast as it gets.

@@ -165,8 +165,10 @@ fn claim(port: u16) -> io::Result<Option<UnixDatagram>> {
 mod tests {
     use std::collections::BTreeSet;
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
     use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -175,6 +177,13 @@ mod tests {
         // Below the range that the system gives from, and different for each test process.
         let start = 20_000 + u16::try_from(std::process::id() % 100).expect("small") * 100 + fastrand::u16(..80);
         start..=start + count - 1
+    }
+
+    /// Ends a server for everybody: children that other tests just start have all our descriptors until they `exec`, and
+    /// one that still listens keeps the port.
+    fn end(server: TcpListener) {
+        // For the system a socket is a socket.
+        TcpStream::from(OwnedFd::from(server)).shutdown(Shutdown::Both).expect("it listened");
     }
 
     #[test]
@@ -228,10 +237,31 @@ mod tests {
             let mut client = TcpStream::connect(address).expect("served by the engine");
             drop(engine.accept().expect("a client"));
             assert_eq!(client.read(&mut [0; 1]).expect("the end"), 0);
+            end(engine);
         }
         drop(held);
         let again = Held::new(address.port(), &ports.held).expect("no error");
         assert!(again.is_some(), "TIME_WAIT does not make the port unusable for a minute");
+    }
+
+    /// A listener that a child had for an instant kept its port now and then (AddrInUse).
+    #[test]
+    fn children_that_start_meanwhile_keep_no_port() {
+        let mut ports = Ports::default();
+        let held = ports.hold().expect("a port");
+        let address = SocketAddr::from(([127, 0, 0, 1], held.port()));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Command::new("true").status().expect("it runs");
+                }
+            });
+            let rounds = (0..500).map(|_| TcpListener::bind(address).map(end));
+            let result = rounds.collect::<io::Result<Vec<()>>>();
+            over.store(true, Ordering::Relaxed);
+            result.expect("nobody listens any more");
+        });
     }
 
     #[test]
@@ -250,7 +280,7 @@ mod tests {
         let mut held = ports.adopt(port).expect("no error").expect("nobody else's");
         assert!(ports.adopt(port).expect("no error").is_none(), "another gateway does not get it");
         assert!(!held.renew(), "it listens");
-        drop(engine);
+        end(engine);
         assert!(held.renew());
     }
 

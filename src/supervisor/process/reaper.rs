@@ -16,9 +16,11 @@ use rustix::process::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::kin::{self, Identity, Marker, Seen};
+use super::limit::Set;
 
 /// Leaders whose end somebody waits for, or that were released to live on, by number.
-static LEADERS: Mutex<Leaders> = Mutex::new(Leaders { of: BTreeMap::new(), before: BTreeSet::new() });
+static LEADERS: Mutex<Leaders> =
+    Mutex::new(Leaders { of: BTreeMap::new(), before: BTreeSet::new(), limits_are_refused: false });
 
 /// Whether orphans come to us.
 static ADOPTS: AtomicBool = AtomicBool::new(false);
@@ -31,6 +33,8 @@ struct Leaders {
     of: BTreeMap<i32, Leader>,
     /// Children that we had before we started anything: a script that ended in `exec enginehouse` may leave some.
     before: BTreeSet<Identity>,
+    /// Whether it was told that starts cannot be marked with a limit.
+    limits_are_refused: bool,
 }
 
 #[derive(Debug)]
@@ -59,13 +63,33 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts `command`, whose process is to lead a group of its own, and registers it before anybody could take it for an
-/// orphan.
+/// Starts `command`, whose process is to lead a group of its own, with the marker's limit, and registers it before anybody
+/// could take it for an orphan.
 pub(crate) fn spawn(command: &mut Command, marker: &Marker) -> io::Result<Child> {
     let mut leaders = leaders();
-    let child = command.spawn()?;
+    // Nothing of ours but commands in our own group is started at the same time: the leaders are locked.
+    let set = marker.limit().map(Set::to).transpose();
+    if let Err(error) = &set
+        && !std::mem::replace(&mut leaders.limits_are_refused, true)
+    {
+        tracing::warn!(
+            %error,
+            "engines cannot be marked with a resource limit (is `ulimit -x` lowered, or a sandbox in the way?): a process \
+             that clears its environment and leaves its engine's group may be ended with the gateway only"
+        );
+    }
+    let child = command.spawn();
+    drop(set);
+    let child = child?;
     leaders.of.insert(child.id().cast_signed(), Leader { marker: marker.clone(), kept: false });
     Ok(child)
+}
+
+/// Runs `start` while no engine is started, so that what it starts gets no engine's limit.
+#[cfg(test)]
+pub(crate) fn apart<T>(start: impl FnOnce() -> T) -> T {
+    let _leaders = leaders();
+    start()
 }
 
 /// Registers a leader that a gateway before us started.
@@ -183,9 +207,8 @@ fn strays() -> Vec<Seen> {
         if !is_stray(&leaders, seen) || leaders.of.contains_key(&seen.who.pid) {
             return false;
         }
-        let environ = kin::environ(seen.who.pid);
-        let is_kept = kept.iter().any(|(pid, leader)| seen.group == **pid || leader.marker.is_in(&environ));
-        !is_kept && (sure || kin::is_marked(&environ))
+        let is_kept = kept.iter().any(|(pid, leader)| seen.group == **pid || leader.marker.is_on(seen));
+        !is_kept && (sure || kin::comes_from_some_engine(seen.who.pid))
     };
     kin::related(&everybody, own(), is_seed, Identity::lives)
 }
@@ -260,10 +283,10 @@ mod tests {
         }
         until(|| children().iter().all(|seen| seen.lives).then_some(())).await;
 
-        // What an engine left without a trace is ended with the gateway.
+        // What an engine left without any trace is ended with the gateway.
         let mut engine = start(
             folder,
-            "setsid env -i bash -c 'echo $$ > lost; exec sleep 300' & until [ -s lost ]; do :; done; exit",
+            "ulimit -S -x unlimited; setsid env -i bash -c 'echo $$ > lost; exec sleep 300' & until [ -s lost ]; do :; done; exit",
         );
         let lost = told(folder, "lost").await;
         timeout(PATIENCE, engine.exited()).await.expect("it ends");

@@ -155,6 +155,7 @@ mod tests {
     use super::super::record::Recorded;
     use super::*;
     use crate::supervisor::process::kin::Marker;
+    use crate::supervisor::process::reaper;
     use crate::supervisor::process::spawn::tests::told;
 
     const LEADER: Identity = Identity { pid: 4711, started: 99 };
@@ -205,7 +206,8 @@ mod tests {
             .current_dir(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        assert!(between.env(kin::VARIABLE, marker.value()).status().expect("bash").success());
+        between.env(kin::VARIABLE, marker.value());
+        assert!(reaper::apart(|| between.status()).expect("bash").success());
     }
 
     /// Ends what a test that failed left.

@@ -23,6 +23,11 @@ pub fn with(package: &str) -> Option<Python> {
         _ if made.exists() => made,
         _ => "python3".into(),
     };
+    at(python, package)
+}
+
+/// This Python, if it can import `package`; prints why not.
+pub fn at(python: PathBuf, package: &str) -> Option<Python> {
     let tried = std::process::Command::new(&python).args(["-c", &format!("import {package}")]).output();
     let why = match tried {
         Ok(output) if output.status.success() => return Some(Python(python)),
@@ -40,8 +45,8 @@ pub fn with(package: &str) -> Option<Python> {
 }
 
 impl Python {
-    /// Runs a script of `tests/clients`, prints what it says, and panics when it fails.
-    pub async fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) {
+    /// Runs a script of `tests/clients`, prints what it says, and panics when it fails. Returns its last line.
+    pub async fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) -> String {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
         let mut command = Command::new(&self.0);
         // -B: no __pycache__ among the sources.
@@ -52,5 +57,6 @@ impl Python {
         let (out, err) = (said(&output.stdout), said(&output.stderr));
         assert!(output.status.success(), "{script} failed ({}):\n{out}{err}", output.status);
         println!("{out}{err}");
+        out.lines().last().unwrap_or_default().to_owned()
     }
 }

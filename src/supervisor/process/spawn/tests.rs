@@ -89,6 +89,30 @@ async fn one_that_cleared_its_environment_too_is_found_by_descent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_left_nothing_but_its_limit_is_ended_with_its_engine_and_with_no_other() {
+    // A daemon as the books have it: its parent is gone before anybody could see it.
+    let daemon =
+        "(setsid env -i bash -c '(echo $BASHPID > daemon; exec sleep 300) &' &); until [ -s daemon ]; do :; done";
+    let mut rig = Rig::of(&format!("{daemon}; exit 7"));
+    let other = Rig::of(&format!("{daemon}; exec sleep 300"));
+    let (daemon, others) = (rig.told("daemon").await, other.told("daemon").await);
+    assert!(!kin::is_marked(&kin::environ(daemon.pid)));
+    assert_eq!(timeout(PATIENCE, rig.process.exited()).await.expect("it ends").code, Some(7));
+    assert!(daemon.lives());
+    assert_eq!(rig.process.sweep().await, []);
+    assert!(!daemon.lives() && others.lives());
+
+    // Also when the gateway that started it is gone: nothing is known then but the nonce.
+    let nonce = other.process.marker().nonce().to_owned();
+    let leader = other.process.release();
+    let adopted = Process::adopt(leader, &Marker::of("m/0", &nonce)).expect("it lives");
+    leader.signal(Signal::KILL);
+    gone(leader).await;
+    assert_eq!(adopted.sweep().await, []);
+    assert!(!others.lives());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_process_takes_its_kin_along() {
     let rig = Rig::of("setsid env -i bash -c 'echo $$ > daemon; exec sleep 300' & trap '' TERM; wait; sleep 300");
     let (daemon, leader) = (rig.told("daemon").await, rig.process.identity());
@@ -124,7 +148,7 @@ async fn the_end_of_an_adopted_process_that_is_nobodys_child_is_seen() {
     let script = "setsid bash -c 'echo $$ > leader; sleep 300 & echo $! > child; wait' & disown";
     let mut between = Command::new("bash");
     between.args(["-c", script]).env(kin::VARIABLE, marker.value()).current_dir(folder.path()).stdout(Stdio::null());
-    assert!(between.status().expect("bash").success());
+    assert!(reaper::apart(|| between.status()).expect("bash").success());
     let (leader, child) = (told(folder.path(), "leader").await, told(folder.path(), "child").await);
     let mut adopted = Process::adopt(leader, &marker).expect("it lives");
     leader.signal(Signal::KILL);

@@ -1,0 +1,36 @@
+//! A process that we have nothing to do with, whatever its name.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::processes;
+
+/// A process that we have nothing to do with.
+pub struct Stranger(Child);
+
+impl Stranger {
+    /// One with this name, which leads a group of its own.
+    pub fn named(name: &str) -> Self {
+        let mut command = Command::new("sleep");
+        command.arg0(name).arg("600").process_group(0).stdin(Stdio::null());
+        Self(command.spawn().expect("started"))
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Fails when a signal has reached it: it neither ends nor stops by itself.
+    pub fn assert_untouched(&mut self) {
+        assert_eq!(self.0.try_wait().expect("wait"), None, "the stranger ended");
+        assert_eq!(processes::stat(self.pid()).expect("there").state, 'S', "the stranger was stopped");
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
