@@ -84,6 +84,9 @@ fn channel(body: &Map<String, Value>, key: &str) -> Result<Map<String, Value>, A
     if text.is_empty() {
         return Ok(Map::new());
     }
+    if text.trim() == "[]" {
+        return Ok(Map::new());
+    }
     serde_json::from_str(text).map_err(|error| {
         unsupported(format!("`metadata.{key}` is a text that holds a JSON object, and this one does not: {error}."))
             .param(format!("metadata.{key}"))

@@ -67,12 +67,7 @@ pub(super) fn from_chat(
             response[member] = value.clone();
         }
     }
-    // The table fills what is absent; the items of the output are ours and stay as they are.
-    let output = response["output"].take();
-    response["output"] = Value::Array(Vec::new());
-    let mut response = responses_shape::response(response).map_err(|misfits| misshapen(&misfits))?;
-    response["output"] = output;
-    Ok(response)
+    responses_shape::response(response, gym.strict).map_err(|misfits| misshapen(&misfits))
 }
 
 fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<Value>, ApiError> {

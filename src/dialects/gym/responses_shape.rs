@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::chat_shape::whole_bundle;
-use super::fit::{Fit, Misfit, Reading, Step, fit, fits};
+use super::chat_shape::{BUNDLE, ROUTED_EXPERTS, whole_bundle};
+use super::fit::{Fit, Misfit, Pruning, Reading, Step, fit, fits};
 use super::shape::{Absent, Object, Shape, closed, fill, may, need, object, open, or};
 
 use Shape::{Any, Bool, By, Either, False, Float, Int, List, OrNull, Text, Word};
@@ -156,7 +156,7 @@ static REQUEST: Object = closed(&[
 
 static INPUT_TEXT: Object = object(&[need("text", Text), need("type", Word(&["input_text"]))]);
 static INPUT_IMAGE: Object = object(&[
-    need("detail", Word(&["low", "high", "auto"])),
+    need("detail", DETAIL),
     need("type", Word(&["input_image"])),
     may("file_id", OrNull(&TEXT)),
     may("image_url", OrNull(&TEXT)),
@@ -180,6 +180,25 @@ const PARTS: Shape = List(&By(
         ("input_video", &INPUT_VIDEO),
     ],
 ));
+/// The parts of a function's output; their details are optional.
+const OUTPUT_PARTS: Shape = List(&By(
+    "type",
+    &[
+        ("input_text", &INPUT_TEXT),
+        (
+            "input_image",
+            &object(&[
+                need("type", Text),
+                may("detail", OrNull(&DETAIL)),
+                may("file_id", OrNull(&TEXT)),
+                may("image_url", OrNull(&TEXT)),
+            ]),
+        ),
+        ("input_file", &INPUT_FILE),
+    ],
+));
+const DETAIL: Shape = Word(&["low", "high", "auto"]);
+
 const EXPERTS: Shape = Either(&[Text, List(&List(&List(&INT)))]);
 
 /// The members of a bundle of token ids, for items that may carry one.
@@ -232,7 +251,7 @@ static FUNCTION_CALL: Object = with_bundle![
 ];
 static FUNCTION_CALL_OUTPUT: Object = object(&[
     need("call_id", Text),
-    need("output", Either(&[Text, List(&ANY)])),
+    need("output", Either(&[Text, OUTPUT_PARTS])),
     may("type", Text),
     may("id", OrNull(&TEXT)),
     may("status", OrNull(&DONE)),
@@ -310,6 +329,29 @@ fn input_of(fit: &mut Fit, input: Value) -> Option<Value> {
     }
 }
 
+/// What an item without a type may hold at least; everything else of it stays.
+static UNTYPED: Object = open(&[
+    may("id", OrNull(&TEXT)),
+    may("server_label", OrNull(&TEXT)),
+    may("error", OrNull(&TEXT)),
+    may("tools", List(&ANY)),
+]);
+
+/// Notes a video with no source, two, or an empty one.
+fn one_source(fit: &mut Fit, value: &Value) {
+    let parts = value.get("content").and_then(Value::as_array);
+    let videos = parts.into_iter().flatten().filter(|part| part.get("type").is_some_and(|kind| kind == "input_video"));
+    for video in videos {
+        let sources: Vec<&Value> = ["video_url", "video"].iter().filter_map(|name| video.get(*name)).collect();
+        let url =
+            |source: &Value| source.get("url").unwrap_or(source).as_str().is_some_and(|url| !url.trim().is_empty());
+        if !matches!(sources.as_slice(), [only] if url(only)) {
+            let message = "Value error, input_video requires exactly one of video_url or video, and not an empty one";
+            fit.misfit("value_error", message, video);
+        }
+    }
+}
+
 /// One input item. What says no type is taken as it is, unless it is a plain message: Gym does so by accident, and chat
 /// messages in `input` (tool results, assistant turns with calls) depend on it.
 fn item(fit: &mut Fit, value: Value) -> Option<Value> {
@@ -323,10 +365,11 @@ fn item(fit: &mut Fit, value: Value) -> Option<Value> {
     match value.get("type") {
         None => Some(match [&EASY, &OUTPUT_MESSAGE].into_iter().find(|object| fits(&Shape::Object(object), &value)) {
             Some(object) => fit.object(object, value)?,
-            None => value,
+            None => fit.object(&UNTYPED, value)?,
         }),
         Some(Value::String(kind)) if kind == "message" => {
             let said = fits(&Shape::Object(&OUTPUT_MESSAGE), &value);
+            one_source(fit, &value);
             fit.object(if said { &OUTPUT_MESSAGE } else { &EASY }, value)
         }
         Some(Value::String(kind)) => match ITEMS.iter().find(|(known, _)| known == kind) {
@@ -346,7 +389,7 @@ fn item(fit: &mut Fit, value: Value) -> Option<Value> {
 
 /// Whether a tool is one that Gym knows; unknown members aside.
 pub(super) fn is_tool(tool: &Value) -> bool {
-    fit(&TOOL, tool.clone(), Reading { lenient: false, pruning: true }).is_ok()
+    fit(&TOOL, tool.clone(), Reading { lenient: false, pruning: Pruning::Always }).is_ok()
 }
 
 /// Whether an input item is one that Gym knows.
@@ -418,38 +461,64 @@ const OUTPUT_ITEM: Shape = Either(&[
         &[
             (
                 "message",
-                &object(&[
+                &with_bundle![
                     need("id", Text),
                     need("content", List(&SAID)),
                     or("role", Word(&["assistant"]), Absent::Word("assistant")),
                     or("status", DONE, Absent::Word("completed")),
                     need("type", Text),
-                ]),
+                ],
             ),
             (
                 "function_call",
-                &object(&[
+                &with_bundle![
                     need("arguments", Text),
                     need("call_id", Text),
                     need("name", Text),
                     need("type", Text),
                     fill("id", &TEXT),
                     fill("status", &DONE),
-                ]),
+                ],
             ),
             (
                 "reasoning",
-                &object(&[
+                &with_bundle![
                     need("id", Text),
                     need("summary", List(&Shape::Map(&ANY))),
                     need("type", Text),
                     fill("encrypted_content", &TEXT),
                     fill("content", &List(&Shape::Map(&ANY))),
-                ]),
+                ],
             ),
         ],
     ),
-    Shape::Object(&open(&[need("type", Text)])),
+    By(
+        "type",
+        &[
+            (
+                "mcp_call",
+                &open(&[
+                    need("arguments", Text),
+                    need("name", Text),
+                    fill("id", &TEXT),
+                    fill("server_label", &TEXT),
+                    fill("approval_request_id", &TEXT),
+                    fill("error", &TEXT),
+                    fill("output", &TEXT),
+                    fill("status", &TEXT),
+                ]),
+            ),
+            ("mcp_list_tools", &open(&[fill("id", &TEXT), fill("server_label", &TEXT), fill("error", &TEXT)])),
+            ("mcp_approval_request", &open(&[fill("id", &TEXT), fill("server_label", &TEXT)])),
+            ("file_search_call", &open(&[fill("results", &List(&ANY))])),
+            ("code_interpreter_call", &open(&[fill("code", &TEXT), fill("outputs", &List(&ANY))])),
+            ("image_generation_call", &open(&[fill("result", &TEXT)])),
+            ("custom_tool_call", &open(&[fill("id", &TEXT)])),
+            ("web_search_call", &open(&[])),
+            ("computer_call", &open(&[])),
+            ("local_shell_call", &open(&[])),
+        ],
+    ),
 ]);
 const SAID: Shape = By(
     "type",
@@ -475,10 +544,10 @@ static RESPONSE: Object = open(&[
     fill("metadata", &Shape::Map(&TEXT)),
     need("model", Text),
     need("object", Word(&["response"])),
-    need("output", List(&OUTPUT_ITEM)),
+    need("output", List(&ANY)),
     need("parallel_tool_calls", Bool),
     fill("temperature", &FLOAT),
-    need("tool_choice", Either(&[Text, Shape::Map(&ANY)])),
+    need("tool_choice", Either(&[Text, By("type", &[("mcp", &open(&[fill("name", &TEXT)]))]), Shape::Map(&ANY)])),
     need("tools", List(&TOOL_ECHO)),
     fill("top_p", &FLOAT),
     fill("background", &BOOL),
@@ -499,10 +568,27 @@ static RESPONSE: Object = open(&[
     fill("user", &TEXT),
 ]);
 
-/// A response as Gym hands it on: its own or a native engine's, absent members `null`.
+/// A response as Gym hands it on: its own or a native engine's, absent members `null`. In strict mode items of types that
+/// Gym does not know are a fault; otherwise they stay as they are.
 ///
 /// # Errors
 /// What is not a response.
-pub(super) fn response(answer: Value) -> Result<Value, Vec<Misfit>> {
-    fit(&Shape::Object(&RESPONSE), answer, Reading::default())
+pub(super) fn response(mut answer: Value, strict: bool) -> Result<Value, Vec<Misfit>> {
+    let output = answer.get_mut("output").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    let mut response = fit(&Shape::Object(&RESPONSE), answer, Reading::default())?;
+    let items = output.into_iter().map(|item| output_item(item, strict)).collect::<Result<Vec<_>, _>>()?;
+    response["output"] = Value::Array(items);
+    Ok(response)
+}
+
+fn output_item(mut item: Value, strict: bool) -> Result<Value, Vec<Misfit>> {
+    let kind = item.get("type").and_then(Value::as_str);
+    let known = kind.is_some_and(|kind| kind == "message" || ITEMS.iter().any(|(known, _)| *known == kind));
+    if !known && !strict && kind.is_some() {
+        return Ok(item);
+    }
+    if let Some(members) = item.as_object_mut().filter(|it| BUNDLE.iter().all(|member| it.contains_key(*member))) {
+        members.entry(ROUTED_EXPERTS).or_insert(Value::Null);
+    }
+    fit(&OUTPUT_ITEM, item, Reading::default())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::audio::Files;
 use super::completions::{self, Prompt};
-use super::fit::Reading;
+use super::fit::{Pruning, Reading};
 use super::refuse::{self, Refusal, bad_answer, in_words, misshapen};
 use super::stream_in::{self, Namespaces};
 use super::tokens::{self, Captured, Generation};
@@ -143,7 +143,12 @@ impl Turn {
         } else {
             (body, None)
         };
-        let reading = Reading { lenient: false, pruning: streaming };
+        let pruning = match (streaming, self.gym.strict) {
+            (false, _) => Pruning::Never,
+            (true, true) => Pruning::Plain,
+            (true, false) => Pruning::Always,
+        };
+        let reading = Reading { lenient: false, pruning };
         let params = responses_shape::request(Value::Object(body), reading)?;
         // From here on a streaming client is told of failures by events.
         self.client = Client::Responses { params: params.clone(), stream };
@@ -164,7 +169,7 @@ impl Turn {
 
     /// In strict mode clients cannot say what Gym does not know; otherwise the engine sees it.
     fn reading(&self) -> Reading {
-        Reading { lenient: !self.gym.strict, pruning: false }
+        Reading { lenient: !self.gym.strict, pruning: Pruning::Never }
     }
 
     fn ask_responses(&mut self, params: Map<String, Value>, files: Files<'_>) -> Result<Step, ApiError> {
@@ -225,8 +230,8 @@ impl Turn {
                 self.completed(&completion, prompt)
             }
             Stage::Native => {
-                let response =
-                    responses_shape::response(Value::Object(answer)).map_err(|misfits| misshapen(&misfits))?;
+                let response = responses_shape::response(Value::Object(answer), self.gym.strict)
+                    .map_err(|misfits| misshapen(&misfits))?;
                 self.respond(&response)
             }
             Stage::Over => Err(bad_answer("The engine was not asked.")),
