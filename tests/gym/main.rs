@@ -1,5 +1,7 @@
 //! Every recorded case of NeMo Gym's model server against our rules in strict mode, without a socket.
 
+mod lenient;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -203,7 +205,12 @@ fn run(case: &Value, cases: &[Value], audio: &Path) -> Vec<String> {
         let served = Served { model: "base/model" };
         let ids = Box::new(|| "<uuid>".to_owned());
         let (turn, step) = start(&gym, route, served, &body, 1_795_000_000, ids, &|path| std::fs::read(path));
-        wrong.extend(compare(&rewrite(expected), &engine.drive(turn, step)));
+        let mut expected = rewrite(expected);
+        if let Some(other) = expected["body"]["as"].as_str() {
+            let named = cases.iter().find(|case| case["name"] == other).expect("the case is there");
+            expected["body"] = named["responses"][0]["body"].clone();
+        }
+        wrong.extend(compare(&expected, &engine.drive(turn, step)));
     }
     let sent: Vec<Value> = engine.sent.iter().map(normal).collect();
     let one = |sent: &Value| normal(&json!({ "path": sent["path"], "body": rewrite(&sent["body"]) }));
@@ -251,11 +258,12 @@ fn clients_fault(found: &[String]) -> bool {
     matches!(found, [only] if only.starts_with("status 4") && only.contains(", Gym 500"))
 }
 
+/// Cases of ours, answered by Gym's own classes. Where it says 500 to what the client did wrong, 4xx is as good.
 #[test]
 fn every_case_of_ours() {
     let (cases, more, audio) = (parsed(CASES), parsed(MORE), audio());
-    let mut wrong = Vec::new();
-    let mut blamed = 0;
+    assert!(more.len() > 500, "only {} cases", more.len());
+    let (mut blamed, mut wrong) = (0, Vec::new());
     for case in &more {
         let found = run(case, &cases, audio.path());
         if clients_fault(&found) {

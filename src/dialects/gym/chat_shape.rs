@@ -3,15 +3,9 @@
 use serde_json::Value;
 
 use super::fit::{Fit, Misfit, Reading, Step};
-use super::shape::{Field, Object, Shape, fill, may, need, object, open};
+use super::shape::{ANY, BOOL, FLOAT, Field, INT, Object, Shape, TEXT, fill, may, need, object, open};
 
-use Shape::{Any, Bool, By, Either, False, Float, Int, List, OrNull, Text, Word};
-
-const INT: Shape = Int;
-const FLOAT: Shape = Float;
-const TEXT: Shape = Text;
-const BOOL: Shape = Bool;
-const ANY: Shape = Any;
+use Shape::{Bool, By, Either, False, Float, Int, List, OrNull, Text, Word};
 
 const METADATA: Shape = Shape::Map(&TEXT);
 const EFFORT: Shape = Word(&["minimal", "low", "medium", "high"]);

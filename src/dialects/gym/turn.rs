@@ -11,8 +11,8 @@ use super::refuse::{self, Refusal, bad_answer, in_words, misshapen};
 use super::stream_in::{self, Namespaces};
 use super::tokens::{self, Captured, Generation};
 use super::{
-    Answer, Ask, GymRoute, Ids, Served, Step, chat_shape, length, messages, native, replay, request, responses_in,
-    responses_out, responses_shape,
+    Answer, Ask, GymRoute, Ids, Served, Step, answer_shape, chat_shape, length, messages, native, replay, request,
+    responses_in, responses_out, responses_shape,
 };
 use crate::config::Gym;
 use crate::openai::ApiError;
@@ -230,7 +230,7 @@ impl Turn {
                 self.completed(&completion, prompt)
             }
             Stage::Native => {
-                let response = responses_shape::response(Value::Object(answer), self.gym.strict)
+                let response = answer_shape::response(Value::Object(answer), self.gym.strict)
                     .map_err(|misfits| misshapen(&misfits))?;
                 self.respond(&response)
             }
@@ -247,13 +247,16 @@ impl Turn {
             return Err(bad_answer("The engine's answer has no message."));
         };
         super::reasoning::into_content(message, &self.gym)?;
-        if self.gym.return_token_id_information {
-            if let Captured::Generation(generation) = tokens::capture(&mut answer)? {
+        if !self.gym.return_token_id_information {
+            return self.done(Value::Object(answer));
+        }
+        match tokens::capture(&mut answer)? {
+            Captured::Whole => self.done(Value::Object(answer)),
+            Captured::Generation(generation) => {
                 let call = tokens::tokenize_body(sent, self.gym.strict);
-                return Ok(self.ask(Stage::ChatTokens(answer, generation), "/tokenize", &call));
+                Ok(self.ask(Stage::ChatTokens(answer, generation), "/tokenize", &call))
             }
         }
-        self.done(Value::Object(answer))
     }
 
     fn completion_answered(&mut self, answer: Value, prompt: Value, special: Option<Value>) -> Result<Step, ApiError> {
