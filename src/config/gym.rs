@@ -1,4 +1,5 @@
 //! `gym:` of an alias: the fields of NeMo Gym's model servers, under their own names and with their defaults.
+#![allow(dead_code)] // until wired
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

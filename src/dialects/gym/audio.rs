@@ -20,7 +20,7 @@ pub(super) const KEYS: [&str; 3] = ["audio_data", "audio_path", "audio_paths"];
 const SUBTYPES: [(&str, &str); 6] =
     [("wav", "wav"), ("flac", "flac"), ("mp3", "mpeg"), ("m4a", "mp4"), ("ogg", "ogg"), ("opus", "opus")];
 
-/// Moves audio from the request's own `metadata` into its messages. `had`: whether the client sent metadata at all.
+/// Moves audio from `metadata` into the messages.
 ///
 /// # Errors
 /// More than one kind, a file outside of `audio_root` or of an unknown kind, or one that cannot be read.

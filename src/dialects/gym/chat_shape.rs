@@ -3,15 +3,9 @@
 use serde_json::Value;
 
 use super::fit::{Fit, Misfit, Reading, Step};
-use super::shape::{Field, Object, Shape, fill, may, need, object, open};
+use super::shape::{ANY, BOOL, FLOAT, Field, INT, Object, Shape, TEXT, fill, may, need, object, open};
 
-use Shape::{Any, Bool, By, Either, False, Float, Int, List, OrNull, Text, Word};
-
-const INT: Shape = Int;
-const FLOAT: Shape = Float;
-const TEXT: Shape = Text;
-const BOOL: Shape = Bool;
-const ANY: Shape = Any;
+use Shape::{Bool, By, Either, False, Float, Int, List, OrNull, Text, Word};
 
 const METADATA: Shape = Shape::Map(&TEXT);
 const EFFORT: Shape = Word(&["minimal", "low", "medium", "high"]);
@@ -248,7 +242,18 @@ fn one(fit: &mut Fit, message: Value) -> Option<Value> {
     if !whole_bundle(fit, &message) {
         return None;
     }
-    fit.value(&MESSAGE, message)
+    fit.value(&MESSAGE, without_experts(message, fit.reading().lenient))
+}
+
+/// Gym takes `routed_experts: null`, which its own answers hold, for no bundle at all.
+fn without_experts(mut message: Value, lenient: bool) -> Value {
+    if let Some(members) = message.as_object_mut().filter(|members| members.get(ROUTED_EXPERTS) == Some(&Value::Null)) {
+        members.shift_remove(ROUTED_EXPERTS);
+        if !lenient {
+            BUNDLE.iter().for_each(|member| drop(members.shift_remove(*member)));
+        }
+    }
+    message
 }
 
 /// Notes a bundle of token ids that is not complete.

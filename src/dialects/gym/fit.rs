@@ -43,8 +43,20 @@ impl Misfit {
 pub(super) struct Reading {
     /// Members no table knows are kept where Gym drops them.
     pub(super) lenient: bool,
-    /// Members no table knows are dropped where Gym refuses them.
-    pub(super) pruning: bool,
+    /// Where members no table knows are dropped although Gym refuses them.
+    pub(super) pruning: Pruning,
+}
+
+/// Where unknown members are dropped instead of refused.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pruning {
+    /// Nowhere.
+    #[default]
+    Never,
+    /// Where there is one shape only: Gym cannot find its way below a choice of shapes.
+    Plain,
+    /// Everywhere.
+    Always,
 }
 
 /// Reads a value, collecting everything that does not fit.
@@ -52,6 +64,8 @@ pub(super) struct Fit {
     reading: Reading,
     at: Vec<Step>,
     misfits: Vec<Misfit>,
+    /// Whether we are below a choice of shapes.
+    chosen: bool,
     /// Whether words of text may stand for numbers and truth values.
     coerce: bool,
 }
@@ -76,7 +90,12 @@ pub(super) fn fits(shape: &Shape, value: &Value) -> bool {
 impl Fit {
     /// A reader at the top of a body.
     pub(super) fn new(reading: Reading) -> Self {
-        Self { reading, at: Vec::new(), misfits: Vec::new(), coerce: true }
+        Self { reading, at: Vec::new(), misfits: Vec::new(), chosen: false, coerce: true }
+    }
+
+    /// How it reads.
+    pub(super) fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// What did not fit.
@@ -121,7 +140,8 @@ impl Fit {
             Shape::Int => whole(&value, self.coerce),
             Shape::Float => number(&value, self.coerce),
             Shape::Bool => truth(&value, self.coerce),
-            Shape::False => (value == false).then_some(Value::Bool(false)),
+            // To Python, 0 is `False` here, although 1 is not `True`.
+            Shape::False => (value == false || value.as_f64() == Some(0.0)).then_some(Value::Bool(false)),
             Shape::Word(words) => value.as_str().filter(|text| words.contains(text)).map(Value::from),
             _ => None,
         };
@@ -189,7 +209,7 @@ impl Fit {
         match object.others {
             Others::Keep => read.extend(members),
             Others::Drop if self.reading.lenient => read.extend(members),
-            Others::Refuse if !self.reading.pruning => {
+            Others::Refuse if !self.prunes() => {
                 for (name, value) in members {
                     whole = false;
                     self.below(Step::Member(name), |fit| {
@@ -202,10 +222,21 @@ impl Fit {
         whole.then_some(Value::Object(read))
     }
 
+    fn prunes(&self) -> bool {
+        match self.reading.pruning {
+            Pruning::Never => false,
+            Pruning::Plain => !self.chosen,
+            Pruning::Always => true,
+        }
+    }
+
     fn tagged(&mut self, member: &str, kinds: &[(&str, &'static Object)], value: Value) -> Option<Value> {
         let word = value.get(member).and_then(Value::as_str);
         if let Some((_, object)) = word.and_then(|word| kinds.iter().find(|(kind, _)| *kind == word)) {
-            return self.object(object, value);
+            let above = std::mem::replace(&mut self.chosen, true);
+            let read = self.object(object, value);
+            self.chosen = above;
+            return read;
         }
         let known = words(&kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
         match value.get(member) {
@@ -238,6 +269,7 @@ impl Fit {
                     reading: self.reading,
                     at: self.at.clone(),
                     misfits: Vec::new(),
+                    chosen: true,
                     coerce: coerce && self.coerce,
                 };
                 if let Some(read) = attempt.value(shape, value.clone()) {
@@ -285,13 +317,19 @@ fn whole(value: &Value, coerce: bool) -> Option<Value> {
         Value::Number(number) if number.is_i64() || number.is_u64() => Some(value.clone()),
         Value::Number(number) if coerce => number.as_f64().and_then(without_fraction),
         Value::String(text) if coerce => {
-            let text = text.trim();
+            let text = without_underscores(text.trim());
             let exact = text.parse::<i64>().ok().map(Value::from);
             exact.or_else(|| text.parse::<f64>().ok().filter(|_| text.contains('.')).and_then(without_fraction))
         }
         Value::Bool(truth) if coerce => Some(Value::from(i64::from(*truth))),
         _ => None,
     }
+}
+
+/// `1_000` as Python reads it.
+fn without_underscores(text: &str) -> String {
+    let between = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if text.contains('_') && text.split('_').all(between) { text.replace('_', "") } else { text.to_owned() }
 }
 
 fn without_fraction(number: f64) -> Option<Value> {

@@ -24,10 +24,8 @@ pub(super) fn request(params: Map<String, Value>, gym: &Gym, model: &str) -> Res
         )));
     }
     let mut params = params;
-    if gym.replace_developer_role_with_system {
-        if let Some(Value::Array(items)) = params.get_mut("input") {
-            developers_to_system(items);
-        }
+    if let Some(Value::Array(items)) = params.get_mut("input").filter(|_| gym.replace_developer_role_with_system) {
+        developers_to_system(items);
     }
     params.insert("model".into(), model.into());
     if !gym.chat_template_kwargs.is_empty() {

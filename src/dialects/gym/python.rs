@@ -36,9 +36,7 @@ fn write(value: &Value, out: &mut String) {
 
 fn text(text: &str, out: &mut String) {
     for c in Value::from(text).to_string().chars() {
-        if c.is_ascii() && c != '\u{7f}' {
-            out.push(c);
-        } else if c == '\u{7f}' {
+        if c.is_ascii() {
             out.push(c);
         } else {
             let mut units = [0; 2];

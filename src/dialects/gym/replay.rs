@@ -25,10 +25,8 @@ pub(super) fn chat(answer: &Value, include_usage: bool) -> String {
             send(json!([{ "index": index, "delta": delta, "finish_reason": reason }]), None);
         }
     }
-    if include_usage {
-        if let Some(usage) = answer.get("usage").filter(|usage| !usage.is_null()) {
-            send(json!([]), Some(usage));
-        }
+    if let Some(usage) = answer.get("usage").filter(|usage| include_usage && !usage.is_null()) {
+        send(json!([]), Some(usage));
     }
     out.push_str("data: [DONE]\n\n");
     out
@@ -62,13 +60,10 @@ fn deltas(choice: &Value) -> Vec<(Value, Value)> {
 /// A response: created, its items, completed. Gym says `response.completed` of an incomplete one as well.
 pub(super) fn response(answer: &Value, namespaces: &Namespaces, strict: bool) -> String {
     let mut answer = answer.clone();
-    if strict {
-        // Gym's models call it so inside, and forget to rename it on this way out.
-        if let Some(Value::Object(format)) = answer.pointer_mut("/text/format") {
-            if let Some(schema) = format.shift_remove("schema") {
-                format.insert("schema_".into(), schema);
-            }
-        }
+    // Gym's models call it so inside, and forget to rename it on this way out.
+    if let Some(Value::Object(format)) = answer.pointer_mut("/text/format").filter(|_| strict) {
+        let schema = format.shift_remove("schema");
+        format.extend(schema.map(|schema| ("schema_".to_owned(), schema)));
     }
     let items: Vec<Value> = answer
         .get("output")

@@ -68,12 +68,16 @@ fn messages(body: &mut Map<String, Value>) -> &mut [Value] {
     body.get_mut("messages").and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
-/// The settings' template arguments under those of the request's metadata.
+/// The settings' template arguments under the client's own (which Gym drops, so in strict mode there are none) and those of
+/// the request's metadata.
 ///
 /// # Errors
 /// The metadata's are no JSON object.
 pub(super) fn template_arguments(body: &Map<String, Value>, gym: &Gym) -> Result<Map<String, Value>, ApiError> {
     let mut arguments = gym.chat_template_kwargs.clone();
+    if let Some(Value::Object(own)) = body.get("chat_template_kwargs") {
+        arguments.extend(own.clone());
+    }
     arguments.extend(channel(body, "chat_template_kwargs")?);
     Ok(arguments)
 }
@@ -82,6 +86,9 @@ pub(super) fn template_arguments(body: &Map<String, Value>, gym: &Gym) -> Result
 fn channel(body: &Map<String, Value>, key: &str) -> Result<Map<String, Value>, ApiError> {
     let text = body.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str).unwrap_or("");
     if text.is_empty() {
+        return Ok(Map::new());
+    }
+    if text.trim() == "[]" {
         return Ok(Map::new());
     }
     serde_json::from_str(text).map_err(|error| {

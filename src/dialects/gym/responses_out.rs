@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
 use super::reasoning::split;
 use super::refuse::{bad_answer, misshapen};
-use super::{Ids, responses_shape};
+use super::{Ids, answer_shape};
 use crate::config::Gym;
 use crate::openai::ApiError;
 
@@ -67,12 +67,7 @@ pub(super) fn from_chat(
             response[member] = value.clone();
         }
     }
-    // The table fills what is absent; the items of the output are ours and stay as they are.
-    let output = response["output"].take();
-    response["output"] = Value::Array(Vec::new());
-    let mut response = responses_shape::response(response).map_err(|misfits| misshapen(&misfits))?;
-    response["output"] = output;
-    Ok(response)
+    answer_shape::response(response, gym.strict).map_err(|misfits| misshapen(&misfits))
 }
 
 fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<Value>, ApiError> {
@@ -95,11 +90,10 @@ fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<
     for made in calls {
         output.push(call(made, gym.strict)?);
     }
-    if gym.return_token_id_information && BUNDLE.iter().all(|member| message.contains_key(*member)) {
-        if let Some(last) = output.last_mut() {
-            for member in BUNDLE.iter().chain([&ROUTED_EXPERTS]) {
-                last[*member] = message.get(*member).cloned().unwrap_or_default();
-            }
+    let captured = gym.return_token_id_information && BUNDLE.iter().all(|member| message.contains_key(*member));
+    if let Some(last) = output.last_mut().filter(|_| captured) {
+        for member in BUNDLE.iter().chain([&ROUTED_EXPERTS]) {
+            last[*member] = message.get(*member).cloned().unwrap_or_default();
         }
     }
     Ok(output)

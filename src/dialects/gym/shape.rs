@@ -31,6 +31,17 @@ pub(super) enum Shape {
     Either(&'static [Shape]),
 }
 
+/// [`Shape::Any`], to point at.
+pub(super) const ANY: Shape = Shape::Any;
+/// [`Shape::Int`], to point at.
+pub(super) const INT: Shape = Shape::Int;
+/// [`Shape::Float`], to point at.
+pub(super) const FLOAT: Shape = Shape::Float;
+/// [`Shape::Text`], to point at.
+pub(super) const TEXT: Shape = Shape::Text;
+/// [`Shape::Bool`], to point at.
+pub(super) const BOOL: Shape = Shape::Bool;
+
 /// The members of an object.
 pub(super) struct Object {
     /// The known ones.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::responses_shape::{is_item, is_member, is_tool};
+use super::item_shape::is_item;
+use super::responses_shape::{is_member, is_tool};
 
 /// Names of flattened functions, and what the client calls them: its namespace and the name within.
 pub(super) type Namespaces = HashMap<String, (String, String)>;

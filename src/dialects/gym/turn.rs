@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::audio::Files;
 use super::completions::{self, Prompt};
-use super::fit::Reading;
+use super::fit::{Pruning, Reading};
 use super::refuse::{self, Refusal, bad_answer, in_words, misshapen};
 use super::stream_in::{self, Namespaces};
 use super::tokens::{self, Captured, Generation};
 use super::{
-    Answer, Ask, GymRoute, Ids, Served, Step, chat_shape, length, messages, native, replay, request, responses_in,
-    responses_out, responses_shape,
+    Answer, Ask, GymRoute, Ids, Served, Step, answer_shape, chat_shape, length, messages, native, replay, request,
+    responses_in, responses_out, responses_shape,
 };
 use crate::config::Gym;
 use crate::openai::ApiError;
@@ -143,7 +143,12 @@ impl Turn {
         } else {
             (body, None)
         };
-        let reading = Reading { lenient: false, pruning: streaming };
+        let pruning = match (streaming, self.gym.strict) {
+            (false, _) => Pruning::Never,
+            (true, true) => Pruning::Plain,
+            (true, false) => Pruning::Always,
+        };
+        let reading = Reading { lenient: false, pruning };
         let params = responses_shape::request(Value::Object(body), reading)?;
         // From here on a streaming client is told of failures by events.
         self.client = Client::Responses { params: params.clone(), stream };
@@ -164,7 +169,7 @@ impl Turn {
 
     /// In strict mode clients cannot say what Gym does not know; otherwise the engine sees it.
     fn reading(&self) -> Reading {
-        Reading { lenient: !self.gym.strict, pruning: false }
+        Reading { lenient: !self.gym.strict, pruning: Pruning::Never }
     }
 
     fn ask_responses(&mut self, params: Map<String, Value>, files: Files<'_>) -> Result<Step, ApiError> {
@@ -225,8 +230,8 @@ impl Turn {
                 self.completed(&completion, prompt)
             }
             Stage::Native => {
-                let response =
-                    responses_shape::response(Value::Object(answer)).map_err(|misfits| misshapen(&misfits))?;
+                let response = answer_shape::response(Value::Object(answer), self.gym.strict)
+                    .map_err(|misfits| misshapen(&misfits))?;
                 self.respond(&response)
             }
             Stage::Over => Err(bad_answer("The engine was not asked.")),
@@ -242,13 +247,16 @@ impl Turn {
             return Err(bad_answer("The engine's answer has no message."));
         };
         super::reasoning::into_content(message, &self.gym)?;
-        if self.gym.return_token_id_information {
-            if let Captured::Generation(generation) = tokens::capture(&mut answer)? {
+        if !self.gym.return_token_id_information {
+            return self.done(Value::Object(answer));
+        }
+        match tokens::capture(&mut answer)? {
+            Captured::Whole => self.done(Value::Object(answer)),
+            Captured::Generation(generation) => {
                 let call = tokens::tokenize_body(sent, self.gym.strict);
-                return Ok(self.ask(Stage::ChatTokens(answer, generation), "/tokenize", &call));
+                Ok(self.ask(Stage::ChatTokens(answer, generation), "/tokenize", &call))
             }
         }
-        self.done(Value::Object(answer))
     }
 
     fn completion_answered(&mut self, answer: Value, prompt: Value, special: Option<Value>) -> Result<Step, ApiError> {
