@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layer of each top-level module; modules of one layer are strangers.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("cli", 6),
     ("app", 5),
     ("admin", 4),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("routing", 2),
     ("engines", 2),
     ("telemetry", 2),
+    ("dialects", 2),
     ("flags", 2),
     ("placement", 2),
     ("config", 1),

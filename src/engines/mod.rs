@@ -2,6 +2,7 @@
 //!
 //! The supervisor writes ([`Engine::set_state`], [`Engine::set_cards`]), the proxy reads and holds [`Lease`]s.
 
+pub(crate) mod ask;
 mod engine;
 mod house;
 mod lease;

@@ -2,6 +2,7 @@
 
 mod change;
 mod condition;
+mod echo;
 mod endpoint;
 mod error;
 mod fields;
@@ -21,6 +22,7 @@ mod text;
 mod tree;
 mod usage;
 
+pub use echo::Echo;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
 pub use form::{explain_form, rewrite_form};

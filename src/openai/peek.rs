@@ -142,7 +142,7 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
         }
     }
     let mut members: SmallVec<[Member; 24]> = SmallVec::new();
-    let mut model = None;
+    let (mut named, mut model) = (false, None);
     let mut stream = false;
     let object = scanner.members(|member| {
         if members.len() == MAX_MEMBERS {
@@ -151,10 +151,10 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
         members.push(member);
         let key = member.key.of(body);
         if says(key, "model") {
-            if model.is_some() {
+            if std::mem::replace(&mut named, true) {
                 return Err(BadBody::ModelTwice);
             }
-            model = Some(name(member.value.of(body))?);
+            model = name(member.value.of(body))?;
         } else if says(key, "stream") {
             stream = member.value.of(body) == b"true";
         }
@@ -164,15 +164,18 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
     Ok(Peek { members, object, model, stream, bom })
 }
 
-/// The text of the JSON value `raw`, which must be a string.
-fn name(raw: &[u8]) -> Result<Box<str>, BadBody> {
+/// The text of the JSON value `raw`, which must be a string; `null` names nothing, as for vLLM.
+fn name(raw: &[u8]) -> Result<Option<Box<str>>, BadBody> {
+    if raw == b"null" {
+        return Ok(None);
+    }
     let [b'"', inside @ .., b'"'] = raw else {
         return Err(BadBody::ModelNotString(json::kind(raw.first().copied())));
     };
     if inside.len() > MAX_MODEL {
         return Err(BadBody::ModelTooLong);
     }
-    Ok(decode(inside).ok_or(BadBody::ModelNotText)?.into())
+    Ok(Some(decode(inside).ok_or(BadBody::ModelNotText)?.into()))
 }
 
 #[cfg(test)]
@@ -199,6 +202,7 @@ mod tests {
         assert_eq!(model(r#"{"model":"\ud83d\ude00"}"#), Ok(Some("😀".into())));
         assert_eq!(model(r#"{"Model":"a","x":{"model":"b"}}"#), Ok(None));
         assert_eq!(model("{}"), Ok(None));
+        assert_eq!(model(r#"{"model":null}"#), Ok(None));
     }
 
     #[test]
@@ -242,7 +246,8 @@ mod tests {
             (b"12", BadBody::NotObject("a number"), "not_an_object"),
             (b"{\"model\":\"a\",\"model\":\"a\"}", BadBody::ModelTwice, "duplicate_model"),
             (b"{\"model\":\"a\",\"mode\\u006c\":\"b\"}", BadBody::ModelTwice, "duplicate_model"),
-            (b"{\"model\":null}", BadBody::ModelNotString("null"), "invalid_model"),
+            (b"{\"model\":null,\"model\":\"a\"}", BadBody::ModelTwice, "duplicate_model"),
+            (b"{\"model\":1}", BadBody::ModelNotString("a number"), "invalid_model"),
             (b"{\"model\":{\"model\":\"a\"}}", BadBody::ModelNotString("an object"), "invalid_model"),
             (b"{\"model\":\"\\ud800\"}", BadBody::ModelNotText, "invalid_model"),
             (many.as_bytes(), BadBody::TooManyMembers, "too_many_members"),

@@ -7,7 +7,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Shared, body, local, pick, resolve, rewrite, standin};
+use super::{Shared, body, door, local, mirror, pick, resolve, rewrite, standin};
 use crate::ids;
 use crate::openai::{ApiError, Endpoint};
 
@@ -60,8 +60,16 @@ pub(super) async fn admit(
     ctx.id = request_id(session);
     check_head(session, shared.limits.head)?;
     let path = session.req_header().uri.path();
+    let path = match door::split(path) {
+        Some((alias, inside)) if ctx.door.is_none() => {
+            ctx.door = Some(alias.as_ref().into());
+            inside
+        }
+        _ => path,
+    };
     let Some(endpoint) = Endpoint::find(path) else {
-        return local::answer(shared, session, ctx).await;
+        let path = path.to_owned();
+        return local::answer(shared, session, ctx, &path).await;
     };
     ctx.endpoint = Some(endpoint);
     if session.req_header().method != Method::POST {
@@ -71,14 +79,14 @@ pub(super) async fn admit(
     resolve::check_content_type(session, endpoint.body())?;
 
     ctx.ours.stop();
-    let mut bytes = body::read(shared, session, ctx).await?;
+    let bytes = body::read(shared, session, ctx).await?;
     ctx.complete = Some(std::time::Instant::now());
     ctx.ours.start();
 
-    bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
-    ctx.length = bytes.len();
-    pick::first(shared, ctx)?;
-    ctx.stand_in = Some(standin::take_place(session, bytes.freeze(), shared.cuts()));
+    rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
+    mirror::cast(shared, ctx);
+    pick::first(shared, ctx).await?;
+    ctx.stand_in = Some(standin::take_place(session, ctx.body.clone(), shared.cuts()));
     Ok(Admission::Forward)
 }
 

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::rework::Rework;
+use super::rewrite::Original;
 use super::shared::Held;
 use super::standin;
 use super::table::{Table, Target};
+use crate::dialects::Translator;
 use crate::engines::{Engine, Lease};
+use crate::ids::Name;
 use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
 use crate::telemetry::InFlight;
 
@@ -44,13 +49,25 @@ pub(crate) struct Context {
     pub(super) started: Instant,
     pub(super) ours: Stopwatch,
     pub(super) id: String,
+    /// The alias that the caller came to, by its own address or path.
+    pub(super) door: Option<Name>,
     pub(super) endpoint: Option<Endpoint>,
     /// The table as it was when the request came, and the position of its target.
     pub(super) target: Option<(Arc<Table>, usize)>,
     pub(super) in_flight: Option<InFlight>,
+    /// Positions of the targets to try when nothing else is left.
+    pub(super) fallback: SmallVec<[usize; 4]>,
+    /// The engines of the target will not do: the next attempt is the next target's.
+    pub(super) leave: bool,
+    /// The request as its caller sent it, where another target may want it.
+    pub(super) original: Option<Arc<Original>>,
+    /// The endpoint of the engines, which may be another than the caller's.
+    pub(super) upstream: Option<Endpoint>,
+    /// Of the answer, when the caller speaks another API than the engine.
+    pub(super) translator: Option<Box<Translator>>,
 
-    /// Bytes of the body as the engines get it.
-    pub(super) length: usize,
+    /// The body as the engines get it.
+    pub(super) body: Bytes,
     pub(super) received: usize,
     pub(super) decoded: bool,
     pub(super) held: Option<Held>,
@@ -69,6 +86,8 @@ pub(crate) struct Context {
     /// The answer is a stream of events that we can read.
     pub(super) events: Option<SseScanner>,
     pub(super) usage: Option<UsageFinder>,
+    /// What is done to the pieces of the answer.
+    pub(super) rework: Rework,
     pub(super) first_event: Option<Instant>,
     pub(super) last_event: Option<Instant>,
     /// The answer was ended by us, properly, after its engine had died.
@@ -80,16 +99,22 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(door: Option<Name>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
+            door,
             endpoint: None,
             target: None,
             in_flight: None,
-            length: 0,
+            fallback: SmallVec::new(),
+            leave: false,
+            original: None,
+            upstream: None,
+            translator: None,
+            body: Bytes::new(),
             received: 0,
             decoded: false,
             held: None,
@@ -102,6 +127,7 @@ impl Context {
             resent: 0,
             events: None,
             usage: None,
+            rework: Rework::None,
             first_event: None,
             last_event: None,
             ended: false,

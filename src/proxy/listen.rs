@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora::apps::ServerApp;
@@ -14,11 +15,12 @@ use pingora::server::configuration::ServerConf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::front::Front;
 use super::socket::CallerSocket;
 use super::{Gateway, Shared};
+use crate::ids::Name;
 use crate::openai::{ApiError, Dialect};
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
@@ -29,15 +31,18 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A bound address, not serving yet.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub struct Listener {
+    socket: TcpListener,
+    door: Option<Name>,
+}
 
 impl Listener {
-    /// Binds `address`; port 0 is one from the OS.
+    /// Binds `address`; port 0 is one from the OS. `door`: the alias whose own address it is.
     ///
     /// # Errors
     /// What the OS says: taken, not ours, not allowed.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self)
+    pub async fn bind(address: SocketAddr, door: Option<Name>) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, door })
     }
 
     /// The address as bound.
@@ -45,14 +50,14 @@ impl Listener {
     /// # Errors
     /// What the OS says.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 
     /// Serves until told to stop.
     #[must_use]
     pub fn serve(self, shared: Arc<Shared>) -> Running {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(self.0, shared.clone(), stopped));
+        let task = tokio::spawn(run(self.socket, self.door, shared.clone(), stopped));
         Running { stop, task, shared }
     }
 }
@@ -65,25 +70,41 @@ pub struct Running {
     shared: Arc<Shared>,
 }
 
-impl Running {
-    /// Stops accepting and waits for the requests under way until `patience` ends; then their callers are told that they
-    /// are given up.
-    pub async fn drain(mut self, patience: impl Future<Output = ()>) {
-        self.stop.send_replace(true);
-        tokio::select! {
-            biased;
-            _ = &mut self.task => return,
-            () = patience => {}
-        }
-        self.shared.cut();
-        if tokio::time::timeout(LAST_WORDS, &mut self.task).await.is_err() {
-            // Callers that do not listen.
-            self.task.abort();
-        }
+/// Stops accepting and waits for the requests under way until `patience` ends; then their callers are told that they
+/// are given up.
+pub async fn drain(all: Vec<Running>, patience: impl Future<Output = ()>) {
+    let Some(shared) = all.first().map(|running| running.shared.clone()) else { return };
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    for Running { stop, task, .. } in all {
+        stop.send_replace(true);
+        tasks.spawn(async move {
+            let _ended = AbortOnDrop(task.abort_handle());
+            let _ = task.await;
+        });
+    }
+    tokio::select! {
+        biased;
+        () = finish(&mut tasks) => return,
+        () = patience => {}
+    }
+    shared.cut();
+    // Callers that do not listen are left behind: dropping their tasks ends them.
+    let _ = tokio::time::timeout(LAST_WORDS, finish(&mut tasks)).await;
+}
+
+async fn finish(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
-async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn run(listener: TcpListener, door: Option<Name>, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let conf = ServerConf {
         // `forward` decides on every retry; this only has to be out of its way.
         max_retries: 1024,
@@ -91,7 +112,7 @@ async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Rec
         upstream_keepalive_pool_size: 4096,
         ..ServerConf::default()
     };
-    let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(shared.clone())));
+    let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(shared.clone(), door)));
     let idle = shared.timeouts.keepalive;
     let fronts = [Arc::new(Front::new(proxy.clone(), false, idle)), Arc::new(Front::new(proxy.clone(), true, idle))];
     let mut connections = JoinSet::new();
@@ -99,14 +120,14 @@ async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Rec
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if connections.len() >= shared.limits.connections {
+                    let Some(counted) = Counted::new(&shared) else {
                         shared.metrics.connections_refused.inc();
                         tokio::spawn(turn_away(stream));
                         continue;
-                    }
+                    };
                     let (fronts, shared, stopped) = (fronts.clone(), shared.clone(), stopped.clone());
                     connections.spawn(async move {
-                        let _counted = Counted::new(shared.clone());
+                        let _counted = counted;
                         connection(stream, peer, &fronts, &shared, &stopped).await;
                     });
                 }
@@ -130,14 +151,20 @@ async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Rec
 struct Counted(Arc<Shared>);
 
 impl Counted {
-    fn new(shared: Arc<Shared>) -> Self {
+    /// `None` when there are as many as there may be, over all addresses.
+    fn new(shared: &Arc<Shared>) -> Option<Self> {
+        if shared.connections.fetch_add(1, Ordering::AcqRel) >= shared.limits.connections {
+            shared.connections.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
         shared.metrics.connections.inc();
-        Self(shared)
+        Some(Self(shared.clone()))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
         self.0.metrics.connections.dec();
     }
 }

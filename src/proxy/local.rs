@@ -11,6 +11,7 @@ use super::accept::{Admission, Refusal};
 use super::context::Context;
 use super::table::Target;
 use super::{Shared, Table, reply, resolve};
+use crate::engines::Pool;
 use crate::openai::{self, ApiError};
 
 const MODELS: &str = "/v1/models";
@@ -20,9 +21,11 @@ pub(super) async fn answer(
     shared: &Arc<Shared>,
     session: &mut Session,
     ctx: &mut Context,
+    path: &str,
 ) -> Result<Admission, Refusal> {
     let head = session.req_header();
-    let path = head.uri.path();
+    let table = shared.table();
+    let door = ctx.door.as_deref().map(|alias| own(&table, alias)).transpose()?;
     let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
         (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(&head.method) => {
             let message = format!("{path} takes GET, not {}.", head.method);
@@ -30,11 +33,11 @@ pub(super) async fn answer(
                 ApiError { allow: Some("GET, HEAD"), ..ApiError::invalid(405, "method_not_allowed", message) }.into()
             );
         }
-        (MODELS, _) => list(&shared.table()),
-        (_, Some(id)) if !id.is_empty() => one(&shared.table(), id)?,
+        (MODELS, _) => list(&table, door),
+        (_, Some(id)) if !id.is_empty() => one(&table, id, door)?,
         ("/livez", _) => String::new(),
-        ("/health", _) => health(shared)?,
-        ("/readyz", _) => ready(shared)?,
+        ("/health", _) => health(shared, door)?,
+        ("/readyz", _) => ready(shared, door)?,
         _ => {
             let shown: String = path.chars().take(128).collect();
             return Err(ApiError::invalid(404, "not_found", format!("There is no {shown} here.")).into());
@@ -58,30 +61,51 @@ fn card(target: &Target) -> Value {
     openai::models::card(&target.route.name, known.as_ref())
 }
 
-fn list(table: &Table) -> String {
-    openai::models::list(table.targets.iter().filter(|target| !target.route.hidden).map(card))
+/// The target whose own address or path was called.
+fn own<'a>(table: &'a Table, alias: &str) -> Result<&'a Target, ApiError> {
+    table.find(alias).map(|at| &table.targets[at]).ok_or_else(|| resolve::unknown(table, alias))
 }
 
-fn one(table: &Table, id: &str) -> Result<String, ApiError> {
+/// All that is not hidden; at an alias's own address that alias alone.
+fn list(table: &Table, door: Option<&Target>) -> String {
+    match door {
+        Some(target) => openai::models::list([card(target)].into_iter()),
+        None => openai::models::list(table.named().iter().filter(|target| !target.route.hidden).map(card)),
+    }
+}
+
+fn one(table: &Table, id: &str, door: Option<&Target>) -> Result<String, ApiError> {
     let name = percent_decode_str(id).decode_utf8_lossy();
-    let at = table.find(&name).ok_or_else(|| resolve::unknown(table, &name))?;
-    Ok(card(&table.targets[at]).to_string())
+    let target = match door {
+        Some(own) if *own.route.name == *name => own,
+        Some(own) => {
+            let message = format!("There is only `{}` at this address.", own.route.name);
+            return Err(ApiError::invalid(404, "model_not_found", message).param("model"));
+        }
+        None => table.find(&name).map(|at| &table.targets[at]).ok_or_else(|| resolve::unknown(table, &name))?,
+    };
+    Ok(card(target).to_string())
+}
+
+/// The pools that an address is about.
+fn pools<'a>(shared: &'a Shared, door: Option<&'a Target>) -> &'a [Arc<Pool>] {
+    door.map_or(shared.house.pools(), |target| std::slice::from_ref(&target.pool))
 }
 
 /// As vLLM's: 200 without a body when a request could be served.
-fn health(shared: &Shared) -> Result<String, ApiError> {
-    if shared.house.pools().iter().any(|pool| pool.is_ready()) {
+fn health(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
+    if pools(shared, door).iter().any(|pool| pool.is_ready()) {
         return Ok(String::new());
     }
     Err(ApiError::unavailable(503, "not_ready", "No model has an engine that is ready.").retry_after(5))
 }
 
 /// 200 when every model can be served and we are not about to stop.
-fn ready(shared: &Shared) -> Result<String, ApiError> {
+fn ready(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
     if shared.is_draining() {
         return Err(ApiError::unavailable(503, "shutting_down", "The gateway is shutting down.").retry_after(5));
     }
-    let pools = shared.house.pools();
+    let pools = pools(shared, door);
     let missing: Vec<String> = pools
         .iter()
         .filter(|pool| !pool.is_ready())

@@ -7,16 +7,21 @@ mod accept;
 mod account;
 mod body;
 mod context;
+mod door;
+mod fallback;
 mod forward;
 mod front;
 mod listen;
 mod local;
+mod mirror;
 mod pick;
 mod reply;
 mod resolve;
+mod rework;
 mod rewrite;
 mod shared;
 mod socket;
+mod split;
 mod standin;
 mod stream;
 mod table;
@@ -32,19 +37,22 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 use std::sync::Arc;
 
+use crate::ids::Name;
 use context::Context;
-pub use listen::{Listener, Running};
+pub use listen::{Listener, Running, drain};
 pub use shared::Shared;
 pub use table::Table;
 
 /// The proxy application that Pingora drives.
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
+    /// The alias whose own address this is.
+    door: Option<Name>,
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(shared: Arc<Shared>, door: Option<Name>) -> Self {
+        Self { shared, door }
     }
 }
 
@@ -53,7 +61,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.door.clone())
     }
 
     async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
@@ -73,8 +81,8 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        pick::peer(&self.shared, ctx)
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        pick::peer(&self.shared, session, ctx).await
     }
 
     async fn connected_to_upstream(
@@ -121,10 +129,10 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
-        stream::body(body.as_deref(), ctx);
+        stream::body(body, end, ctx)?;
         Ok(None)
     }
 

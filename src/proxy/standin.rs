@@ -88,9 +88,24 @@ impl Answer {
     /// What is held back, to be passed on.
     fn pass(&mut self) -> Vec<HttpTask> {
         match mem::replace(self, Self::Passed) {
-            Self::Held { tasks, .. } => tasks,
+            Self::Held { mut tasks, bytes, .. } => {
+                measure(&mut tasks, bytes);
+                tasks
+            }
             Self::Passed => Vec::new(),
         }
+    }
+}
+
+/// Says how long an answer is that is held back as a whole: one that was changed on its way, or whose engine did not say.
+fn measure(tasks: &mut [HttpTask], bytes: usize) {
+    let whole = matches!(tasks, [HttpTask::Header(..), .., HttpTask::Body(_, true)]);
+    if let [HttpTask::Header(head, false), ..] = tasks
+        && whole
+        && !head.headers.contains_key(header::CONTENT_LENGTH)
+        && head.insert_header(header::CONTENT_LENGTH, bytes).is_ok()
+    {
+        head.remove_header(&header::TRANSFER_ENCODING);
     }
 }
 
@@ -357,6 +372,29 @@ mod tests {
         let mut answer = Answer::default();
         assert!(!answer.hold(head("application/json")));
         assert!(answer.hold(piece(10, true)));
+    }
+
+    #[test]
+    fn an_answer_that_is_there_as_a_whole_says_how_long_it_is() {
+        let length = |answer: &mut Answer| match answer.pass().first() {
+            Some(HttpTask::Header(head, _)) => {
+                head.headers.get("content-length").map(|value| value.to_str().expect("text").to_owned())
+            }
+            _ => panic!("a head comes first"),
+        };
+        let mut answer = Answer::default();
+        answer.hold(head("application/json"));
+        answer.hold(piece(10, false));
+        answer.hold(piece(5, true));
+        assert_eq!(length(&mut answer).as_deref(), Some("15"));
+        let mut large = Answer::default();
+        large.hold(head("application/json"));
+        large.hold(piece(HOLD + 1, false));
+        assert_eq!(length(&mut large), None);
+        let mut stream = Answer::default();
+        stream.hold(head("text/event-stream"));
+        stream.hold(piece(1, false));
+        assert_eq!(length(&mut stream), None);
     }
 
     #[test]

@@ -99,6 +99,16 @@ impl Meters {
         metrics.retries.with_label_values(&[self.model.as_str(), reason]).inc();
     }
 
+    /// Counts a request that its alias passed on to its fallback `to`.
+    pub fn fell_back(&self, metrics: &Metrics, to: &str) {
+        metrics.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
+    }
+
+    /// Counts a copy of a request.
+    pub fn mirrored(&self, metrics: &Metrics, outcome: &'static str) {
+        metrics.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
+    }
+
     /// The first event of a stream came `after` the request was complete.
     pub fn first_token(&self, after: Duration) {
         self.first_token.observe(after.as_secs_f64());

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub(super) completion_tokens: IntCounterVec,
     pub(super) cached_tokens: IntCounterVec,
     pub(super) retries: IntCounterVec,
+    pub(super) fallbacks: IntCounterVec,
+    pub(super) mirrored: IntCounterVec,
     /// Time spent in us, not in an engine.
     pub overhead: Histogram,
     /// Open client connections.
@@ -138,6 +140,16 @@ impl Metrics {
                 "Attempts that were repeated on another engine, by what was wrong with the first.",
                 &["model", "reason"],
             )?,
+            fallbacks: counters(
+                "enginehouse_fallbacks_total",
+                "Requests that an alias passed on to its fallback, by the name they went to.",
+                &["alias", "to"],
+            )?,
+            mirrored: counters(
+                "enginehouse_mirrored_total",
+                "Copies of requests sent to an alias's mirror, by what became of them: answered, failed or dropped.",
+                &["alias", "outcome"],
+            )?,
             overhead: Histogram::with_opts(
                 HistogramOpts::new("enginehouse_overhead_seconds", "Time a request spent in the gateway itself.")
                     .buckets(OVERHEAD.to_vec()),
@@ -198,7 +210,7 @@ impl Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1);
-        let all: [Box<dyn prometheus::core::Collector>; 22] = [
+        let all: [Box<dyn prometheus::core::Collector>; 24] = [
             Box::new(info),
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
@@ -209,6 +221,8 @@ impl Metrics {
             Box::new(self.completion_tokens.clone()),
             Box::new(self.cached_tokens.clone()),
             Box::new(self.retries.clone()),
+            Box::new(self.fallbacks.clone()),
+            Box::new(self.mirrored.clone()),
             Box::new(self.overhead.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_refused.clone()),

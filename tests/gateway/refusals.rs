@@ -48,7 +48,7 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
         ("invalid UTF-8", post(CHAT, b"{\"model\":\"tiny\",\"x\":\"\xff\"}"), 400, "invalid_utf8"),
         ("too deep", post(CHAT, &deep), 400, "invalid_json"),
         ("no model", post(CHAT, b"{\"messages\":[{\"model\":\"tiny\"}]}"), 400, "missing_model"),
-        ("model null", post(CHAT, b"{\"model\":null}"), 400, "invalid_model"),
+        ("model null", post(CHAT, b"{\"model\":null}"), 400, "missing_model"),
         ("model a number", post(CHAT, b"{\"model\":5}"), 400, "invalid_model"),
         ("model twice", post(CHAT, b"{\"model\":\"tiny\",\"model\":\"tiny\"}"), 400, "duplicate_model"),
         ("unknown model", post(CHAT, b"{\"model\":\"tinny\"}"), 404, "model_not_found"),

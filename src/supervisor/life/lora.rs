@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
+use crate::engines::ask::{Answer, Asker};
 use crate::engines::{Card, Engine};
-use crate::supervisor::look::ask::{Answer, Asker};
 
 /// Time that loading an adapter may take; it may come from a hub.
 const LOAD_WITHIN: Duration = Duration::from_secs(300);

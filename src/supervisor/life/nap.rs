@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::machine::Level;
+use crate::engines::ask::{Answer, Asker};
 use crate::engines::{Engine, Nap};
-use crate::supervisor::look::ask::{Answer, Asker};
 use crate::supervisor::process::spawn::Log;
 
 /// Time that falling asleep may take: tens of gigabytes are copied to host memory.

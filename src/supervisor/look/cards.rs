@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::ask::Answer;
 use crate::engines::Card;
+use crate::engines::ask::Answer;
 use crate::ids::Name;
 
 /// What an answer to `GET /v1/models` means for the model.

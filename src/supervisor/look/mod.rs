@@ -1,7 +1,6 @@
-//! Looking at one engine: `probe`, `ask`, `cards` and `resolve` (does it serve what it should), `progress` (how far it has
+//! Looking at one engine: `probe`, `cards` and `resolve` (does it serve what it should), `progress` (how far it has
 //! loaded), `logtail`, `known` and `reason` (why it failed).
 
-pub(super) mod ask;
 pub(super) mod cards;
 pub(super) mod known;
 pub(super) mod logtail;

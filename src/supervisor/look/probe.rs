@@ -9,10 +9,10 @@ use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::{HealthCheck, HttpHealthCheck};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::ask::{self, Asker};
 use super::cards::{self, Verdict};
 use super::resolve;
 use crate::config::{Health, Model};
+use crate::engines::ask::{self, Asker};
 use crate::engines::{Engine, Pool};
 use crate::supervisor::life::hang::{Hang, Sample};
 use crate::supervisor::life::vitals::{Probe, Thresholds};

@@ -1,0 +1,95 @@
+//! One item of a response's output: thoughts, a message or a call, and its JSON at any moment.
+
+use serde_json::{Value, json};
+
+use crate::dialects::braces::Braces;
+
+/// What an item is.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    Reasoning(String),
+    Message(Vec<Part>),
+    Call(Call),
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub(super) refusal: bool,
+    pub(super) text: String,
+    pub(super) logprobs: Vec<Value>,
+}
+
+/// A call of a function.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+    pub(super) braces: Braces,
+}
+
+/// An item, open while more of it may come.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) body: Body,
+    pub(super) open: bool,
+    pub(super) status: &'static str,
+}
+
+impl Item {
+    /// What the item's id begins with.
+    pub(super) fn prefix(body: &Body) -> &'static str {
+        match body {
+            Body::Reasoning(_) => "rs",
+            Body::Message(_) => "msg",
+            Body::Call(_) => "fc",
+        }
+    }
+
+    /// Whether the item ends where another begins. A call ends where its arguments do: engines may interleave calls.
+    pub(super) fn closable(&self) -> bool {
+        match &self.body {
+            Body::Call(call) => call.braces.complete(),
+            _ => true,
+        }
+    }
+
+    /// The item as it stands.
+    pub(super) fn json(&self) -> Value {
+        let (id, status) = (self.id.as_str(), self.status);
+        match &self.body {
+            Body::Reasoning(text) => {
+                let content = if text.is_empty() { json!([]) } else { json!([thought(text)]) };
+                json!({
+                    "id": id, "type": "reasoning", "summary": [], "content": content, "encrypted_content": null,
+                    "status": status,
+                })
+            }
+            Body::Message(parts) => {
+                let content: Vec<Value> = parts.iter().map(Part::json).collect();
+                json!({ "id": id, "type": "message", "status": status, "role": "assistant", "content": content })
+            }
+            Body::Call(call) => json!({
+                "id": id, "type": "function_call", "status": status, "arguments": call.arguments, "call_id": call.id,
+                "name": call.name,
+            }),
+        }
+    }
+}
+
+impl Part {
+    pub(super) fn json(&self) -> Value {
+        if self.refusal {
+            json!({ "type": "refusal", "refusal": self.text })
+        } else {
+            json!({ "type": "output_text", "annotations": [], "logprobs": self.logprobs, "text": self.text })
+        }
+    }
+}
+
+/// The part of a reasoning item.
+pub(super) fn thought(text: &str) -> Value {
+    json!({ "type": "reasoning_text", "text": text })
+}

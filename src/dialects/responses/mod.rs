@@ -1,0 +1,11 @@
+//! The Responses API over Chat Completions: request, response object, events.
+
+mod input;
+mod item;
+mod request;
+mod sheet;
+mod tools;
+mod writer;
+
+pub(super) use request::to_chat;
+pub(super) use writer::Writer;

@@ -1,0 +1,279 @@
+//! Tells an answer as the Responses API does: one item after the other, each event as soon as its piece is there.
+
+use serde_json::{Value, json};
+
+use super::item::{Body, Call, Item, Part, thought};
+use super::sheet::Sheet;
+use crate::dialects::pieces::{CallPart, Finish, Piece, Tokens};
+use crate::openai::ApiError;
+
+/// A tool call that the engine began.
+#[derive(Clone, Debug, Default)]
+struct Begun {
+    /// Its item, once its name is known.
+    item: Option<usize>,
+    id: String,
+    /// Arguments that came before the name.
+    held: String,
+}
+
+/// The response so far.
+#[derive(Clone, Debug)]
+pub(in crate::dialects) struct Writer {
+    sheet: Sheet,
+    items: Vec<Item>,
+    calls: Vec<Begun>,
+    /// `sequence_number` of the next event.
+    number: u64,
+    /// Only the last object is wanted.
+    quiet: bool,
+}
+
+impl Writer {
+    pub(super) fn new(sheet: Sheet) -> Self {
+        Self { sheet, items: Vec::new(), calls: Vec::new(), number: 0, quiet: false }
+    }
+
+    pub(in crate::dialects) fn set_model(&mut self, name: &str) {
+        self.sheet.set_model(name);
+    }
+
+    /// No events are wanted.
+    pub(in crate::dialects) fn quiet(&mut self, created: Option<u64>) {
+        self.quiet = true;
+        if let Some(created) = created {
+            self.sheet.set_created(created);
+        }
+    }
+
+    pub(in crate::dialects) fn start(&mut self, created: Option<u64>, out: &mut Vec<u8>) {
+        if let Some(created) = created {
+            self.sheet.set_created(created);
+        }
+        for kind in ["response.created", "response.in_progress"] {
+            self.send(out, kind, json!({ "response": self.sheet.begun() }));
+        }
+    }
+
+    pub(in crate::dialects) fn piece(&mut self, piece: Piece<'_>, slot: usize, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Reasoning(text) => self.reasoning(text, out),
+            Piece::Text(text, logprobs) => self.text(false, text, logprobs, out),
+            Piece::Refusal(text) => self.text(true, text, &[], out),
+            Piece::Call(part) => self.call(part, slot, out),
+        }
+    }
+
+    /// Ends the answer; returns the whole response.
+    pub(in crate::dialects) fn finish(&mut self, finish: &Finish, tokens: Option<Tokens>, out: &mut Vec<u8>) -> Value {
+        for slot in 0..self.calls.len() {
+            if self.calls[slot].item.is_none() {
+                self.open_call(slot, "", out);
+            }
+        }
+        if self.items.is_empty() {
+            // Readers take the first item's text.
+            let at = self.open(Body::Message(Vec::new()), out);
+            self.open_part(at, false, out);
+        }
+        let status = if finish.cut() { "incomplete" } else { "completed" };
+        for at in 0..self.items.len() {
+            self.close(at, status, out);
+        }
+        let output = self.items.iter().map(Item::json).collect();
+        let whole = self.sheet.finished(finish, output, tokens);
+        if !self.quiet {
+            let kind = if finish.cut() { "response.incomplete" } else { "response.completed" };
+            self.send(out, kind, json!({ "response": whole }));
+        }
+        whole
+    }
+
+    /// Ends the answer where it broke.
+    pub(in crate::dialects) fn fail(&mut self, error: &ApiError, tokens: Option<Tokens>, out: &mut Vec<u8>) {
+        for item in self.items.iter_mut().filter(|item| item.open) {
+            item.status = "incomplete";
+        }
+        // The codes that OpenAI's libraries know.
+        let code = match error.status {
+            429 => "rate_limit_exceeded",
+            400..500 => "invalid_prompt",
+            _ => "server_error",
+        };
+        let error = json!({ "code": code, "message": format!("{} ({})", error.message, error.code) });
+        let output = self.items.iter().map(Item::json).collect();
+        let whole = self.sheet.failed(error, output, tokens);
+        self.send(out, "response.failed", json!({ "response": whole }));
+    }
+
+    fn reasoning(&mut self, text: &str, out: &mut Vec<u8>) {
+        let at = match self.items.last() {
+            Some(Item { open: true, body: Body::Reasoning(_), .. }) => self.items.len() - 1,
+            _ => {
+                let at = self.open(Body::Reasoning(String::new()), out);
+                self.part_event(out, "response.content_part.added", at, 0, json!({ "part": thought("") }));
+                at
+            }
+        };
+        if let Body::Reasoning(whole) = &mut self.items[at].body {
+            whole.push_str(text);
+        }
+        self.part_event(out, "response.reasoning_text.delta", at, 0, json!({ "delta": text }));
+    }
+
+    fn text(&mut self, refusal: bool, text: &str, logprobs: &[Value], out: &mut Vec<u8>) {
+        let at = match self.items.last() {
+            Some(Item { open: true, body: Body::Message(_), .. }) => self.items.len() - 1,
+            _ => self.open(Body::Message(Vec::new()), out),
+        };
+        let Body::Message(parts) = &self.items[at].body else { return };
+        if parts.last().is_none_or(|part| part.refusal != refusal) {
+            self.close_part(at, out);
+            self.open_part(at, refusal, out);
+        }
+        let Body::Message(parts) = &mut self.items[at].body else { return };
+        let index = parts.len().saturating_sub(1);
+        if let Some(part) = parts.last_mut() {
+            part.text.push_str(text);
+            part.logprobs.extend_from_slice(logprobs);
+        }
+        if refusal {
+            self.part_event(out, "response.refusal.delta", at, index, json!({ "delta": text }));
+        } else {
+            let delta = json!({ "delta": text, "logprobs": logprobs });
+            self.part_event(out, "response.output_text.delta", at, index, delta);
+        }
+    }
+
+    fn call(&mut self, part: CallPart<'_>, slot: usize, out: &mut Vec<u8>) {
+        if self.calls.len() <= slot {
+            self.calls.resize(slot + 1, Begun::default());
+        }
+        let begun = &mut self.calls[slot];
+        if let (Some(id), true) = (part.id, begun.id.is_empty()) {
+            id.clone_into(&mut begun.id);
+        }
+        match (begun.item, part.name) {
+            (Some(at), _) => self.arguments(at, part.arguments, out),
+            (None, Some(name)) => {
+                begun.held.push_str(part.arguments);
+                self.open_call(slot, name, out);
+            }
+            (None, None) => begun.held.push_str(part.arguments),
+        }
+    }
+
+    /// Opens the item of a call whose name is known, or will not come.
+    fn open_call(&mut self, slot: usize, name: &str, out: &mut Vec<u8>) {
+        let Begun { id, held, .. } = std::mem::take(&mut self.calls[slot]);
+        let id = if id.is_empty() { self.sheet.item_id("call", slot) } else { id };
+        let call = Call { id: id.clone(), name: name.to_owned(), ..Call::default() };
+        let at = self.open(Body::Call(call), out);
+        self.calls[slot] = Begun { item: Some(at), id, held: String::new() };
+        self.arguments(at, &held, out);
+    }
+
+    fn arguments(&mut self, at: usize, more: &str, out: &mut Vec<u8>) {
+        let item = &mut self.items[at];
+        // A closed call's arguments were a whole object: what follows is white space or noise.
+        if more.is_empty() || !item.open {
+            return;
+        }
+        if let Body::Call(call) = &mut item.body {
+            call.arguments.push_str(more);
+            call.braces.feed(more);
+        }
+        self.item_event(out, "response.function_call_arguments.delta", at, json!({ "delta": more }));
+    }
+
+    /// Opens an item; those before it that are complete are closed.
+    fn open(&mut self, body: Body, out: &mut Vec<u8>) -> usize {
+        for at in 0..self.items.len() {
+            if self.items[at].closable() {
+                self.close(at, "completed", out);
+            }
+        }
+        let at = self.items.len();
+        let id = self.sheet.item_id(Item::prefix(&body), at);
+        let item = Item { id, body, open: true, status: "in_progress" };
+        let event = json!({ "output_index": at, "item": item.json() });
+        self.items.push(item);
+        self.send(out, "response.output_item.added", event);
+        at
+    }
+
+    fn close(&mut self, at: usize, status: &'static str, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.items[at].open, false) {
+            return;
+        }
+        self.items[at].status = status;
+        if self.quiet {
+            return;
+        }
+        match &self.items[at].body {
+            Body::Reasoning(text) => {
+                let (done, part) = (json!({ "text": text }), json!({ "part": thought(text) }));
+                self.part_event(out, "response.reasoning_text.done", at, 0, done);
+                self.part_event(out, "response.content_part.done", at, 0, part);
+            }
+            Body::Message(_) => self.close_part(at, out),
+            Body::Call(call) => {
+                let done = json!({ "name": call.name, "arguments": call.arguments });
+                self.item_event(out, "response.function_call_arguments.done", at, done);
+            }
+        }
+        let item = self.items[at].json();
+        self.send(out, "response.output_item.done", json!({ "output_index": at, "item": item }));
+    }
+
+    fn open_part(&mut self, at: usize, refusal: bool, out: &mut Vec<u8>) {
+        let Body::Message(parts) = &mut self.items[at].body else { return };
+        let part = Part { refusal, ..Part::default() };
+        let (index, event) = (parts.len(), json!({ "part": part.json() }));
+        parts.push(part);
+        self.part_event(out, "response.content_part.added", at, index, event);
+    }
+
+    /// Closes the last part of a message.
+    fn close_part(&mut self, at: usize, out: &mut Vec<u8>) {
+        let Body::Message(parts) = &self.items[at].body else { return };
+        let Some(part) = parts.last() else { return };
+        let (index, event) = (parts.len() - 1, json!({ "part": part.json() }));
+        if part.refusal {
+            let done = json!({ "refusal": part.text });
+            self.part_event(out, "response.refusal.done", at, index, done);
+        } else {
+            let done = json!({ "text": part.text, "logprobs": part.logprobs });
+            self.part_event(out, "response.output_text.done", at, index, done);
+        }
+        self.part_event(out, "response.content_part.done", at, index, event);
+    }
+
+    fn part_event(&mut self, out: &mut Vec<u8>, kind: &str, at: usize, index: usize, rest: Value) {
+        let mut event = json!({ "item_id": self.items[at].id, "output_index": at, "content_index": index });
+        merge(&mut event, rest);
+        self.send(out, kind, event);
+    }
+
+    fn item_event(&mut self, out: &mut Vec<u8>, kind: &str, at: usize, rest: Value) {
+        let mut event = json!({ "item_id": self.items[at].id, "output_index": at });
+        merge(&mut event, rest);
+        self.send(out, kind, event);
+    }
+
+    fn send(&mut self, out: &mut Vec<u8>, kind: &str, rest: Value) {
+        if self.quiet {
+            return;
+        }
+        let mut event = json!({ "type": kind, "sequence_number": self.number });
+        merge(&mut event, rest);
+        self.number += 1;
+        out.extend_from_slice(format!("event: {kind}\ndata: {event}\n\n").as_bytes());
+    }
+}
+
+fn merge(event: &mut Value, rest: Value) {
+    if let (Value::Object(event), Value::Object(rest)) = (event, rest) {
+        event.extend(rest);
+    }
+}

@@ -1,0 +1,279 @@
+//! A scripted engine's answers, and readers of both APIs' events as strict as their libraries.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Spoken, Translator, to_chat};
+
+/// What an engine generates.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    Thought(String),
+    Text(String),
+    /// The beginning of call `0`, or a part of its arguments.
+    Begin(u64),
+    Arguments(u64, String),
+}
+
+/// An engine's stream of `made`, ended by `finish`.
+pub(super) fn stream(made: &[Made], finish: &str) -> String {
+    let chunk = |delta: Value, finish: Value| {
+        json!({
+            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "engine",
+            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish, "stop_reason": null }],
+        })
+    };
+    let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), Value::Null)];
+    events.extend(made.iter().map(|made| chunk(delta(made), Value::Null)));
+    events.push(chunk(json!({}), finish.into()));
+    events.push(json!({ "id": "chatcmpl-1", "created": 1_700_000_000, "choices": [], "usage": usage() }));
+    let lines: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    lines + "data: [DONE]\n\n"
+}
+
+fn delta(made: &Made) -> Value {
+    match made {
+        Made::Thought(text) => json!({ "reasoning": text }),
+        Made::Text(text) => json!({ "content": text }),
+        Made::Begin(call) => json!({ "tool_calls": [{
+            "index": call, "id": format!("call-{call}"), "type": "function",
+            "function": { "name": format!("f{call}"), "arguments": "" },
+        }]}),
+        Made::Arguments(call, more) => {
+            json!({ "tool_calls": [{ "index": call, "function": { "arguments": more } }] })
+        }
+    }
+}
+
+fn usage() -> Value {
+    json!({
+        "prompt_tokens": 20, "completion_tokens": 7, "total_tokens": 27,
+        "prompt_tokens_details": { "cached_tokens": 16, "created_cache_tokens": 3 },
+        "completion_tokens_details": { "reasoning_tokens": 2 },
+    })
+}
+
+/// The JSON answer of an engine that made the same.
+pub(super) fn whole(made: &[Made], finish: &str) -> String {
+    let (mut thoughts, mut text, mut calls) = (String::new(), String::new(), Vec::<Value>::new());
+    for made in made {
+        match made {
+            Made::Thought(more) => thoughts.push_str(more),
+            Made::Text(more) => text.push_str(more),
+            Made::Begin(call) => calls.push(json!({
+                "id": format!("call-{call}"), "type": "function",
+                "function": { "name": format!("f{call}"), "arguments": "" },
+            })),
+            Made::Arguments(call, more) => {
+                let call = &mut calls[usize::try_from(*call).expect("small")]["function"]["arguments"];
+                *call = format!("{}{more}", call.as_str().expect("text")).into();
+            }
+        }
+    }
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "engine",
+        "choices": [{
+            "index": 0, "finish_reason": finish, "stop_reason": null, "logprobs": null,
+            "message": { "role": "assistant", "content": text, "reasoning": thoughts, "tool_calls": calls },
+        }],
+        "usage": usage(),
+    })
+    .to_string()
+}
+
+/// Answers as models give them: thoughts, text, calls with whole arguments; in that order.
+pub(super) fn plain() -> impl Strategy<Value = Vec<Made>> {
+    let words = || prop::collection::vec("[a-z \"\\\\{}é\n]{1,6}", 0..4);
+    (words(), words(), 0..4_u64).prop_map(|(thoughts, texts, calls)| {
+        let mut made: Vec<Made> = thoughts.into_iter().map(Made::Thought).collect();
+        made.extend(texts.into_iter().map(Made::Text));
+        for call in 0..calls {
+            made.push(Made::Begin(call));
+            made.extend(["{\"a\":", " \"}{\",", "\"b\": [1]}"].map(|part| Made::Arguments(call, part.to_owned())));
+        }
+        made
+    })
+}
+
+/// Anything an engine could make, in any order: calls that interleave, text between, arguments that are no JSON.
+pub(super) fn wild() -> impl Strategy<Value = Vec<Made>> {
+    let part = prop::sample::select(vec!["{", "}", "\"", "{\"a\":1}", " ", "[", "1", "\\"]);
+    let made = prop_oneof![
+        "[a-z ]{1,4}".prop_map(Made::Thought),
+        "[a-z ]{1,4}".prop_map(Made::Text),
+        (0..4_u64, part).prop_map(|(call, part)| Made::Arguments(call, part.to_owned())),
+    ];
+    prop::collection::vec(made, 0..24).prop_map(|list| {
+        // A call begins with its name, and calls are counted.
+        let (mut begun, mut made) = (Vec::new(), Vec::new());
+        for one in list {
+            match one {
+                Made::Arguments(wanted, part) => {
+                    let call = begun.iter().position(|seen| *seen == wanted).unwrap_or_else(|| {
+                        made.push(Made::Begin(begun.len() as u64));
+                        begun.push(wanted);
+                        begun.len() - 1
+                    });
+                    made.push(Made::Arguments(call as u64, part));
+                }
+                other => made.push(other),
+            }
+        }
+        made
+    })
+}
+
+/// A translator of a plain request.
+pub(super) fn translator(spoken: Spoken) -> Translator {
+    let body = match spoken {
+        Spoken::Responses => json!({ "model": "m", "input": "hi", "stream": true }),
+        Spoken::Messages => {
+            json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }], "stream": true })
+        }
+    };
+    to_chat(spoken, body.to_string().as_bytes()).expect("a request").1
+}
+
+/// The caller's stream for the engine's, given in `pieces`.
+pub(super) fn run<'a>(mut translator: Translator, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut out = Vec::new();
+    for piece in pieces {
+        translator.feed(piece, &mut out);
+    }
+    translator.end(&mut out);
+    assert!(translator.done());
+    String::from_utf8(out).expect("UTF-8")
+}
+
+/// The events of a stream; every one has its type as its name.
+pub(super) fn events(text: &str) -> Vec<Value> {
+    text.split_terminator("\n\n")
+        .map(|event| {
+            let (name, data) = event.split_once('\n').expect("two lines");
+            let data: Value = serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
+            assert_eq!(data["type"], name.strip_prefix("event: ").expect("a name"));
+            data
+        })
+        .collect()
+}
+
+/// Reads a Responses stream as OpenAI's library does, checks every `done` against its deltas; returns the last response.
+pub(super) fn read_responses(text: &str) -> Value {
+    let events = events(text);
+    let mut items: Vec<Value> = Vec::new();
+    let (mut closed, mut last) = (0, Value::Null);
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{event}");
+        assert!(last.is_null(), "{event} after the end");
+        let kind = event["type"].as_str().expect("a type");
+        let (at, part) = (event["output_index"].as_u64(), event["content_index"].as_u64());
+        let (at, part) = (at.unwrap_or(0) as usize, part.unwrap_or(0) as usize);
+        if kind.starts_with("response.") && event.get("item_id").is_some() {
+            assert_eq!(event["item_id"], items[at]["id"], "{event}");
+            assert!(items[at]["closed"].is_null(), "{event} after its item was closed");
+        }
+        match kind {
+            "response.created" => assert_eq!(number, 0),
+            "response.in_progress" => assert_eq!(number, 1),
+            "response.output_item.added" => {
+                assert_eq!(at, items.len(), "items are added in order");
+                items.push(event["item"].clone());
+            }
+            "response.content_part.added" => {
+                let content = items[at]["content"].as_array_mut().expect("content");
+                assert_eq!(part, content.len());
+                content.push(event["part"].clone());
+            }
+            "response.output_text.delta" | "response.reasoning_text.delta" => {
+                append(&mut items[at]["content"][part]["text"], &event["delta"]);
+            }
+            "response.refusal.delta" => append(&mut items[at]["content"][part]["refusal"], &event["delta"]),
+            "response.function_call_arguments.delta" => append(&mut items[at]["arguments"], &event["delta"]),
+            "response.output_text.done" | "response.reasoning_text.done" => {
+                assert_eq!(items[at]["content"][part]["text"], event["text"]);
+            }
+            "response.refusal.done" => assert_eq!(items[at]["content"][part]["refusal"], event["refusal"]),
+            "response.content_part.done" => assert_eq!(items[at]["content"][part], event["part"]),
+            "response.function_call_arguments.done" => {
+                assert_eq!(items[at]["arguments"], event["arguments"]);
+                assert_eq!(items[at]["name"], event["name"]);
+            }
+            "response.output_item.done" => {
+                let mut told = items[at].clone();
+                told["status"] = event["item"]["status"].clone();
+                assert_eq!(told, event["item"]);
+                items[at]["closed"] = true.into();
+                closed += 1;
+            }
+            "response.completed" | "response.incomplete" => {
+                assert_eq!(closed, items.len(), "every item is closed");
+                last = event["response"].clone();
+            }
+            "response.failed" => last = event["response"].clone(),
+            other => panic!("{other}"),
+        }
+    }
+    for (item, told) in last["output"].as_array().expect("output").iter().zip(&mut items) {
+        told.as_object_mut().expect("an object").shift_remove("closed");
+        told["status"] = item["status"].clone();
+        assert_eq!(item, told);
+    }
+    last
+}
+
+/// Reads a Messages stream as Anthropic's library does, one block at a time; returns the message.
+pub(super) fn read_messages(text: &str) -> Value {
+    let mut message = Value::Null;
+    let (mut open, mut json, mut stopped) = (None, String::new(), false);
+    for event in events(text) {
+        assert!(!stopped, "{event} after the end");
+        let count = message["content"].as_array().map_or(0, Vec::len);
+        match event["type"].as_str().expect("a type") {
+            "message_start" => {
+                assert!(message.is_null());
+                message = event["message"].clone();
+            }
+            "content_block_start" => {
+                assert_eq!((open, &event["index"]), (None, &count.into()), "one block at a time, counted");
+                open = Some(count);
+                json.clear();
+                message["content"].as_array_mut().expect("content").push(event["content_block"].clone());
+            }
+            "content_block_delta" => {
+                let at = open.expect("a block");
+                assert_eq!(event["index"], at);
+                let (block, delta) = (&mut message["content"][at], &event["delta"]);
+                match delta["type"].as_str().expect("a type") {
+                    "text_delta" => append(&mut block["text"], &delta["text"]),
+                    "thinking_delta" => append(&mut block["thinking"], &delta["thinking"]),
+                    "signature_delta" => block["signature"] = delta["signature"].clone(),
+                    "input_json_delta" => json.push_str(delta["partial_json"].as_str().expect("text")),
+                    other => panic!("{other}"),
+                }
+            }
+            "content_block_stop" => {
+                let at = open.take().expect("a block");
+                if !json.trim().is_empty() {
+                    let input = serde_json::from_str(&json).unwrap_or_else(|_| json.clone().into());
+                    message["content"][at]["input"] = input;
+                }
+            }
+            "message_delta" => {
+                assert_eq!(open, None);
+                for name in ["stop_reason", "stop_sequence"] {
+                    message[name] = event["delta"][name].clone();
+                }
+                message["usage"] = event["usage"].clone();
+            }
+            "message_stop" | "error" => stopped = true,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(stopped, "a stream says that it is over");
+    message
+}
+
+fn append(text: &mut Value, more: &Value) {
+    assert_ne!(more, "", "no empty deltas");
+    *text = format!("{}{}", text.as_str().expect("text"), more.as_str().expect("text")).into();
+}
