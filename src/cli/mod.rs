@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+mod explain;
 mod flag_report;
 mod gpus;
 mod needs;
@@ -51,6 +52,8 @@ enum Command {
         /// The configuration (YAML)
         file: PathBuf,
     },
+    /// Show what becomes of a request: its body (standard input) before and after, and what made each change
+    Explain(explain::Ask),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
         Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
         Command::Check { file } => check::run(&file),
+        Command::Explain(ask) => explain::run(&ask),
         Command::Schema => schema::run(),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),

@@ -1,13 +1,451 @@
-//! stub
-use bytes::Bytes;
-#[derive(Debug)]
-pub struct Echo;
+//! Lets an answer name the alias in `model`, as it passes: in JSON and in every event, however it is cut, byte for byte.
+//!
+//! Replaced are the texts of `model` at the top level, in `response` (Responses' events) and in `message` (Messages' first
+//! event). Deeper ones are a client's own, such as arguments of tools. Holds nothing back and no more than a key.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
+
+/// Longest key that matters.
+const KEY: usize = b"response".len();
+
+const DATA: &[u8] = b"data:";
+
+/// Renames the model of one answer.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    /// The new name, as a JSON string.
+    name: Bytes,
+    /// Finds the key that it is all about.
+    finder: Finder<'static>,
+    /// `None`: the answer is one JSON value, without lines.
+    line: Option<Line>,
+    json: Json,
+}
+
+/// Where in a line of events we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// So many bytes of `data:` were seen, and nothing else.
+    Head(usize),
+    /// After `data:`.
+    Data,
+    /// In a line of another kind.
+    Other,
+}
+
+/// Where in a JSON value we are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Json {
+    depth: usize,
+    /// The object at depth 2 is one whose `model` is replaced.
+    inner: bool,
+    place: Place,
+    /// The key that the next value belongs to, when it stands where keys matter.
+    key: Key,
+    /// The text of a string so far, which may become a key; its length also beyond.
+    text: [u8; KEY],
+    length: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Between tokens, or in a number or word.
+    #[default]
+    Between,
+    /// In a string; `true`: after a backslash.
+    Text(bool),
+    /// In the text that is replaced, and was.
+    Dropped(bool),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Key {
+    /// None that matters.
+    #[default]
+    Other,
+    /// A string has ended that is a key if a colon follows.
+    Maybe,
+    Model,
+    /// `response` or `message`.
+    Outer,
+}
+
 impl Echo {
-    pub fn json(_: &str) -> Self {
-        Self
+    /// For an answer that is one JSON value.
+    #[must_use]
+    pub fn json(name: &str) -> Self {
+        let name = serde_json::Value::from(name).to_string().into();
+        Self { name, finder: Finder::new(b"\"model\""), line: None, json: Json::default() }
     }
-    pub fn events(_: &str) -> Self {
-        Self
+
+    /// For a stream of server-sent events.
+    #[must_use]
+    pub fn events(name: &str) -> Self {
+        Self { line: Some(Line::Head(0)), ..Self::json(name) }
     }
-    pub fn feed(&mut self, _: &mut Option<Bytes>, _: bool) {}
+
+    /// The next piece of the answer, under the new name: the piece itself when there is nothing to replace in it.
+    #[must_use]
+    pub fn feed(&mut self, piece: &Bytes) -> Bytes {
+        let mut out = Out { piece, kept: 0, new: None, name: &self.name };
+        let (json, finder) = (&mut self.json, &self.finder);
+        match &mut self.line {
+            None => json.read(piece, 0, piece.len(), &mut out),
+            Some(line) => lines(line, json, finder, piece, &mut out),
+        }
+        out.finish()
+    }
+}
+
+/// Reads lines of events from the beginning of `piece` to its end.
+fn lines(line: &mut Line, json: &mut Json, finder: &Finder<'_>, piece: &[u8], out: &mut Out<'_>) {
+    let mut at = 0;
+    while at < piece.len() {
+        let rest = piece.get(at..).unwrap_or_default();
+        let (end, ended) = match memchr(b'\n', rest) {
+            Some(length) => (at + length, true),
+            None => (piece.len(), false),
+        };
+        while let Line::Head(seen) = *line
+            && at < end
+        {
+            *line = match DATA.get(seen) {
+                Some(byte) if piece.get(at) == Some(byte) && seen + 1 == DATA.len() => Line::Data,
+                Some(byte) if piece.get(at) == Some(byte) => Line::Head(seen + 1),
+                _ => Line::Other,
+            };
+            at += 1;
+        }
+        if *line == Line::Data {
+            // Nothing of an event that is here to its end matters but what leads up to the key.
+            let whole = ended && json.is_fresh();
+            let last = if whole {
+                last_key(finder, piece.get(at..end).unwrap_or_default()).map(|length| at + length)
+            } else {
+                Some(end)
+            };
+            if let Some(last) = last {
+                json.read(piece, at, last, out);
+                json.value(piece, last, end, out);
+            }
+        }
+        at = end;
+        if ended {
+            at += 1;
+            (*line, *json) = (Line::Head(0), Json::default());
+        }
+    }
+}
+
+/// Where the last `"model"` ends, with the colon and what follows up to its value's first byte.
+fn last_key(finder: &Finder<'_>, text: &[u8]) -> Option<usize> {
+    let mut last = None;
+    let mut from = 0;
+    while let Some(found) = text.get(from..).and_then(|rest| finder.find(rest)) {
+        from += found + finder.needle().len();
+        last = Some(from);
+    }
+    // The colon, and the quote that opens the value: read by the caller.
+    let end = last?;
+    let blanks =
+        |at: usize| text.get(at..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let colon = end + blanks(end);
+    if text.get(colon) != Some(&b':') {
+        // The text of something else; the one before may count.
+        return Some(text.len());
+    }
+    let value = colon + 1 + blanks(colon + 1);
+    Some((value + 1).min(text.len()))
+}
+
+impl Json {
+    /// Nothing was read of it.
+    fn is_fresh(&self) -> bool {
+        self.depth == 0 && self.place == Place::Between && self.key == Key::Other
+    }
+
+    /// Whether keys matter where we are.
+    fn matters(&self) -> bool {
+        self.depth == 1 || self.depth == 2 && self.inner
+    }
+
+    /// Reads what is left of the text that is replaced, if we are in one.
+    fn value(&mut self, piece: &[u8], mut at: usize, end: usize, out: &mut Out<'_>) {
+        while at < end && matches!(self.place, Place::Dropped(_)) {
+            let rest = piece.get(at..end).unwrap_or_default();
+            let length = memchr(b'"', rest).map_or(rest.len(), |length| length + 1);
+            self.read(piece, at, at + length, out);
+            at += length;
+        }
+    }
+
+    /// Reads `piece` from `at` to `end`.
+    fn read(&mut self, piece: &[u8], mut at: usize, end: usize, out: &mut Out<'_>) {
+        while at < end {
+            let rest = piece.get(at..end).unwrap_or_default();
+            match self.place {
+                Place::Text(escaped) | Place::Dropped(escaped) => {
+                    let dropped = matches!(self.place, Place::Dropped(_));
+                    let length =
+                        if escaped { 1 } else { memchr2(b'"', b'\\', rest).map_or(rest.len(), |length| length + 1) };
+                    let text = rest.get(..length).unwrap_or_default();
+                    if !dropped && self.matters() {
+                        self.note(text);
+                    }
+                    let last = text.last().copied();
+                    let (closed, escapes) = (!escaped && last == Some(b'"'), !escaped && last == Some(b'\\'));
+                    at += length;
+                    if dropped {
+                        out.drop(at);
+                    }
+                    self.place = match (closed, dropped) {
+                        (true, _) => Place::Between,
+                        (false, true) => Place::Dropped(escapes),
+                        (false, false) => Place::Text(escapes),
+                    };
+                    if closed && !dropped && self.matters() {
+                        self.key = Key::Maybe;
+                    }
+                }
+                Place::Between => {
+                    self.between(rest.first().copied().unwrap_or_default(), at, out);
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    /// One byte between strings.
+    fn between(&mut self, byte: u8, at: usize, out: &mut Out<'_>) {
+        match byte {
+            b'"' if self.key == Key::Model => {
+                out.rename(at);
+                (self.place, self.key) = (Place::Dropped(false), Key::Other);
+            }
+            b'"' => {
+                (self.place, self.length, self.key) = (Place::Text(false), 0, Key::Other);
+            }
+            b':' if self.key == Key::Maybe => {
+                self.key = match self.text.get(..self.length).unwrap_or_default() {
+                    b"model" => Key::Model,
+                    b"response" | b"message" if self.depth == 1 => Key::Outer,
+                    _ => Key::Other,
+                };
+            }
+            b'{' | b'[' => {
+                self.inner = if self.depth == 1 { self.key == Key::Outer && byte == b'{' } else { self.inner };
+                // A list at the top is no answer; its elements' members are not those of one.
+                self.depth = if self.depth == 0 && byte == b'[' { 3 } else { self.depth.saturating_add(1) };
+                self.key = Key::Other;
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.key = Key::Other;
+            }
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => self.key = Key::Other,
+        }
+    }
+
+    /// More of a string that may be a key: kept as long as it may be one that matters. The closing quote is not.
+    fn note(&mut self, text: &[u8]) {
+        let text = text.strip_suffix(b"\"").unwrap_or(text);
+        let room = self.text.get_mut(self.length.min(KEY)..).unwrap_or_default();
+        let kept = room.len().min(text.len());
+        if let (Some(room), Some(text)) = (room.get_mut(..kept), text.get(..kept)) {
+            room.copy_from_slice(text);
+        }
+        self.length = self.length.saturating_add(text.len());
+    }
+}
+
+/// What becomes of a piece.
+struct Out<'p> {
+    piece: &'p Bytes,
+    /// Up to here the piece is in `new`, or gone.
+    kept: usize,
+    /// The piece anew, once anything is replaced.
+    new: Option<BytesMut>,
+    name: &'p [u8],
+}
+
+impl Out<'_> {
+    /// At `at` the text begins that is replaced.
+    fn rename(&mut self, at: usize) {
+        let (piece, name) = (self.piece, self.name);
+        let new = self.new.get_or_insert_with(|| BytesMut::with_capacity(piece.len() + name.len()));
+        new.extend_from_slice(piece.get(self.kept..at).unwrap_or_default());
+        new.extend_from_slice(name);
+        self.kept = at + 1;
+    }
+
+    /// Up to `at` the text goes on.
+    fn drop(&mut self, at: usize) {
+        self.new.get_or_insert_default();
+        self.kept = at;
+    }
+
+    fn finish(self) -> Bytes {
+        match self.new {
+            None => self.piece.clone(),
+            Some(mut new) => {
+                new.extend_from_slice(self.piece.get(self.kept..).unwrap_or_default());
+                new.freeze()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    fn all(mut echo: Echo, pieces: &[&[u8]]) -> String {
+        let out: Vec<Bytes> = pieces.iter().map(|piece| echo.feed(&Bytes::copy_from_slice(piece))).collect();
+        String::from_utf8(out.concat()).expect("UTF-8")
+    }
+
+    /// Whole, and byte by byte.
+    fn both(echo: &Echo, text: &str) -> String {
+        let whole = all(echo.clone(), &[text.as_bytes()]);
+        let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        assert_eq!(all(echo.clone(), &bytes), whole, "{text}");
+        whole
+    }
+
+    #[test]
+    fn a_json_answer_names_the_alias() {
+        let echo = Echo::json("a \"b\"");
+        for (text, expected) in [
+            (r#"{"id":1,"model":"m","x":"model"}"#, r#"{"id":1,"model":"a \"b\"","x":"model"}"#),
+            (r#" { "model" : "m\"\\" , "x":[{"model":"m"}]}"#, r#" { "model" : "a \"b\"" , "x":[{"model":"m"}]}"#),
+            (
+                r#"{"response":{"model":"m","x":{"model":"m"}}}"#,
+                r#"{"response":{"model":"a \"b\"","x":{"model":"m"}}}"#,
+            ),
+            (
+                r#"{"message":{"model":"m"},"other":{"model":"m"}}"#,
+                r#"{"message":{"model":"a \"b\""},"other":{"model":"m"}}"#,
+            ),
+            (r#"{"x":{"response":{"model":"m"}}}"#, r#"{"x":{"response":{"model":"m"}}}"#),
+            (r#"{"message":["model",{"model":"m"}]}"#, r#"{"message":["model",{"model":"m"}]}"#),
+            (r#"{"model":null,"a\"model":"m","model ":"m"}"#, r#"{"model":null,"a\"model":"m","model ":"m"}"#),
+            (r#"{"model":{"model":"m"},"x":"\"model\":\"m\""}"#, r#"{"model":{"model":"m"},"x":"\"model\":\"m\""}"#),
+            (r#"[{"model":"m"}]"#, r#"[{"model":"m"}]"#),
+            ("", ""),
+        ] {
+            assert_eq!(both(&echo, text), expected);
+        }
+    }
+
+    #[test]
+    fn every_event_names_the_alias() {
+        let echo = Echo::events("a");
+        for (text, expected) in [
+            (
+                "data: {\"model\":\"m\"}\n\ndata: {\"model\":\"m\"}\n\n",
+                "data: {\"model\":\"a\"}\n\ndata: {\"model\":\"a\"}\n\n",
+            ),
+            ("data:{\"model\": \"m\"}\r\n\r\ndata: [DONE]\n\n", "data:{\"model\": \"a\"}\r\n\r\ndata: [DONE]\n\n"),
+            (
+                "event: x\ndata: {\"response\":{\"model\":\"m\"}}\n\n",
+                "event: x\ndata: {\"response\":{\"model\":\"a\"}}\n\n",
+            ),
+            (": {\"model\":\"m\"}\nid: {\"model\":\"m\"}\n\n", ": {\"model\":\"m\"}\nid: {\"model\":\"m\"}\n\n"),
+            ("data: {\"model\":\"m\",\"x\":\"model\"}\n", "data: {\"model\":\"a\",\"x\":\"model\"}\n"),
+            ("data: {\"model\":\"m\",\"x\":{\"model\":\"m\"}}\n", "data: {\"model\":\"a\",\"x\":{\"model\":\"m\"}}\n"),
+            ("data: {\"broken\ndata: {\"model\":\"m\"}\n", "data: {\"broken\ndata: {\"model\":\"a\"}\n"),
+            ("data: {\"model\":\"m", "data: {\"model\":\"a\""),
+        ] {
+            assert_eq!(both(&echo, text), expected);
+        }
+    }
+
+    #[test]
+    fn a_piece_without_the_member_is_not_copied() {
+        let mut echo = Echo::events("a");
+        let piece = Bytes::from_static(b"data: {\"delta\":\"model\"}\n\n");
+        assert_eq!(echo.feed(&piece).as_ptr(), piece.as_ptr());
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let key = || prop::sample::select(vec!["model", "response", "message", "a", "b\"model", "\\", "models"]);
+        let text =
+            prop::sample::select(vec!["m", "model", "\"model\":\"m\"", "\\", "é😀", "{\"model\":", "\"", "response"]);
+        let scalar = prop_oneof![text.prop_map(Value::from), any::<i32>().prop_map(Value::from), Just(Value::Null)];
+        scalar.prop_recursive(4, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((key(), inner), 0..5).prop_map(|pairs| pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect::<Map<_, _>>()
+                    .into()),
+            ]
+        })
+    }
+
+    fn renamed(value: &Value) -> Value {
+        let mut value = value.clone();
+        for way in ["/model", "/response/model", "/message/model"] {
+            let outer = value.pointer(way.strip_suffix("/model").unwrap_or("")).is_some_and(Value::is_object);
+            if outer && let Some(name @ Value::String(_)) = value.pointer_mut(way) {
+                *name = json!("an\"alias");
+            }
+        }
+        value
+    }
+
+    fn cut<'t>(text: &'t str, cuts: &[prop::sample::Index]) -> Vec<&'t [u8]> {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        cuts.extend([0, text.len()]);
+        cuts.sort_unstable();
+        cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn json_in_any_pieces_equals_the_tree(
+            value in value(), pretty in any::<bool>(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let write = |value: &Value| if pretty { format!("{value:#}") } else { value.to_string() };
+            prop_assert_eq!(all(Echo::json("an\"alias"), &cut(&write(&value), &cuts)), write(&renamed(&value)));
+        }
+
+        #[test]
+        fn events_in_any_pieces_equal_the_trees(
+            values in prop::collection::vec((value(), 0usize..4), 0..6), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let write = |rename: bool| -> String {
+                values.iter().map(|(value, kind)| {
+                    let own = if rename { renamed(value) } else { value.clone() };
+                    match kind {
+                        0 => format!("data: {own}\n\n"),
+                        1 => format!("event: model\r\ndata:{own}\r\n\r\n"),
+                        2 => format!(": {value}\n\ndata: {own}\n\n"),
+                        _ => format!("data: [DONE]\nid: {value}\n\n"),
+                    }
+                }).collect()
+            };
+            prop_assert_eq!(all(Echo::events("an\"alias"), &cut(&write(false), &cuts)), write(true));
+        }
+
+        #[test]
+        fn any_bytes_in_any_pieces_give_the_same(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "data: ", "data:", "{", "}", "[", "]", "\"model\"", ":", "\"", "\\", "m", "\n", "\r\n", " ", ",", "\"response\":{", "dat",
+            ]), 0..40),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let text = pieces.concat();
+            for echo in [Echo::events("a"), Echo::json("a")] {
+                prop_assert_eq!(all(echo.clone(), &cut(&text, &cuts)), all(echo, &[text.as_bytes()]));
+            }
+        }
+    }
 }

@@ -34,7 +34,7 @@ impl Rework {
     pub(super) fn feed(&mut self, piece: &mut Option<Bytes>, end: bool) -> Result<(), ApiError> {
         match self {
             Self::None => {}
-            Self::Named(echo) => echo.feed(piece, end),
+            Self::Named(echo) => *piece = piece.take().map(|piece| echo.feed(&piece)),
             Self::Events(by) => {
                 let mut out = Vec::new();
                 by.feed(piece.as_deref().unwrap_or_default(), &mut out);
