@@ -7,12 +7,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::rework::Rework;
+use super::rework::{Rework, Teller};
 use super::rewrite::Original;
 use super::shared::Held;
 use super::standin;
 use super::table::{Table, Target};
-use crate::dialects::Translator;
 use crate::engines::{Engine, Lease};
 use crate::ids::Name;
 use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
@@ -67,7 +66,7 @@ pub(crate) struct Context {
     /// The endpoint of the engines, which may be another than the caller's.
     pub(super) upstream: Option<Endpoint>,
     /// Of the answer, when the caller speaks another API than the engine.
-    pub(super) translator: Option<Box<Translator>>,
+    pub(super) translator: Option<Teller>,
 
     /// Headers as the engines get them, in place of the caller's.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,

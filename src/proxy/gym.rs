@@ -57,8 +57,9 @@ pub(super) async fn enter(
             let body = accept::receive(shared, session, ctx).await?;
             serve(shared, session, ctx, route, body.freeze()).await.map(Some)
         }
-        None if path == "/" && (method == Method::GET || method == Method::HEAD) => {
-            let answer = Answer { status: 200, content_type: "application/json", body: gym::ALIVE.into() };
+        None if matches!(path, "/" | "/openapi.json") && (method == Method::GET || method == Method::HEAD) => {
+            let body = if path == "/" { gym::ALIVE } else { gym::OPENAPI };
+            let answer = Answer { status: 200, content_type: "application/json", body: body.into() };
             let cookie = seat(door, session.req_header().headers.get_all(header::COOKIE)).1;
             tell(session, ctx, answer, &cookie).await.map(Some)
         }

@@ -2,11 +2,29 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dialects::Translator;
+use crate::dialects::{self, Translator};
 use crate::openai::{ApiError, Echo};
 
 /// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
 const MOST: usize = 64 << 20;
+
+/// Tells an engine's answer in the caller's API.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    pub(super) by: Box<Translator>,
+    /// The answer is a count of tokens.
+    pub(super) counts: bool,
+}
+
+impl Teller {
+    fn whole(&mut self, status: u16, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+        match (200..300).contains(&status) {
+            true if self.counts => dialects::counted(body),
+            true => self.by.answer(body),
+            false => Ok(self.by.error(status, body)),
+        }
+    }
+}
 
 /// What is done to the pieces of an answer.
 #[derive(Debug, Default)]
@@ -19,7 +37,7 @@ pub(super) enum Rework {
     /// Its events are told in the caller's API.
     Events(Box<Translator>),
     /// All of it is kept until its end, and told in the caller's API.
-    Whole { by: Box<Translator>, status: u16, kept: BytesMut },
+    Whole { by: Teller, status: u16, kept: BytesMut },
 }
 
 impl Rework {
@@ -51,8 +69,7 @@ impl Rework {
                 }
                 kept.extend_from_slice(&new);
                 if end {
-                    let told = if (200..300).contains(status) { by.answer(kept)? } else { by.error(*status, kept) };
-                    *piece = Some(told.into());
+                    *piece = Some(by.whole(*status, kept)?.into());
                 }
             }
         }

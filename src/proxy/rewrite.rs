@@ -11,7 +11,8 @@ use super::resolve::{self, Peeked};
 use super::table::Target;
 use super::{Shared, Table};
 use crate::dialects::gym::{self, GymRoute};
-use crate::dialects::{self, Translator};
+use super::rework::Teller;
+use crate::dialects;
 use crate::openai::{self, ApiError, BodyKind, Endpoint};
 
 /// From this size on, looking through a body could hold up a worker for more than a millisecond.
@@ -56,7 +57,7 @@ pub(super) struct Aimed {
     /// The engine's endpoint.
     pub(super) endpoint: Endpoint,
     /// For its answer, when the caller speaks another API than the engine.
-    pub(super) translator: Option<Box<Translator>>,
+    pub(super) translator: Option<Teller>,
     /// In place of the caller's.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -158,13 +159,15 @@ fn peek(asked: Asked<'_>, body: &[u8]) -> Result<Peeked, ApiError> {
 fn aim(table: &Table, at: usize, asked: Asked<'_>, mut peeked: Peeked, mut body: BytesMut) -> Result<Aimed, ApiError> {
     let target = &table.targets[at];
     let (mut endpoint, mut translator) = (asked.endpoint, None);
-    if let Some(spoken) = target.translates(endpoint).then(|| spoken(endpoint)).flatten() {
+    if let Some(spoken) = target.translates(endpoint) {
         let (chat, mut by) = dialects::to_chat(spoken, &body)?;
         by.set_model(target.echo().unwrap_or(&target.served_name()));
-        endpoint = Endpoint::ChatCompletions;
-        body = BytesMut::from(&chat[..]);
+        let counts = endpoint == Endpoint::CountTokens;
+        let asked = if counts { dialects::to_tokenize(&body)? } else { chat };
+        endpoint = if counts { Endpoint::Tokenize } else { Endpoint::ChatCompletions };
+        body = BytesMut::from(&asked[..]);
         peeked = resolve::peek(BodyKind::Json, None, &body)?;
-        translator = Some(Box::new(by));
+        translator = Some(Teller { by: Box::new(by), counts });
     }
     let served = target.served_name();
     let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers };
@@ -173,13 +176,4 @@ fn aim(table: &Table, at: usize, asked: Asked<'_>, mut peeked: Peeked, mut body:
         Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, &target.rules, &request, Some(&served))?,
     };
     Ok(Aimed { at, body, endpoint, translator, headers: done.headers })
-}
-
-/// The API of `endpoint`, when it is one that can be translated.
-fn spoken(endpoint: Endpoint) -> Option<dialects::Spoken> {
-    match endpoint {
-        Endpoint::Responses => Some(dialects::Spoken::Responses),
-        Endpoint::Messages => Some(dialects::Spoken::Messages),
-        _ => None,
-    }
 }

@@ -57,7 +57,7 @@ fn rework(status: u16, kind: &[u8], ctx: &mut Context) -> Rework {
     let success = (200..300).contains(&status);
     let events = kind.starts_with(b"text/event-stream");
     match ctx.translator.clone() {
-        Some(by) if success && events => Rework::Events(by),
+        Some(teller) if success && events => Rework::Events(teller.by),
         Some(by) => Rework::Whole { by, status, kept: BytesMut::new() },
         None => match ctx.target().and_then(Target::echo).filter(|_| success) {
             Some(name) if events => Rework::Named(Echo::events(name)),

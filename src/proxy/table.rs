@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::pick::Budget;
 use super::split::Split;
+use crate::dialects::Spoken;
 use crate::config::{Balance, Config, Echo, Via};
 use crate::engines::{House, Pool};
 use crate::ids::Name;
@@ -41,13 +42,14 @@ impl Target {
         (self.route.echo == Echo::Alias).then_some(&self.route.name)
     }
 
-    /// Whether requests to `endpoint` are translated to Chat Completions.
-    pub(super) fn translates(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Responses => self.route.dialect.responses == Via::Chat,
-            Endpoint::Messages => self.route.dialect.messages == Via::Chat,
-            _ => false,
-        }
+    /// The API of requests to `endpoint`, when they are translated to Chat Completions.
+    pub(super) fn translates(&self, endpoint: Endpoint) -> Option<Spoken> {
+        let (spoken, via) = match endpoint {
+            Endpoint::Responses => (Spoken::Responses, self.route.dialect.responses),
+            Endpoint::Messages | Endpoint::CountTokens => (Spoken::Messages, self.route.dialect.messages),
+            _ => return None,
+        };
+        (via == Via::Chat).then_some(spoken)
     }
 
     /// Whether a request may be wanted again as its caller sent it.

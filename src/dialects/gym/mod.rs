@@ -56,7 +56,6 @@
 //! `audio_two_keys`, `audio_paths_str`, `comp_raw_multi_turn`, `comp_raw_tools`, `comp_developer`,
 //! `msgs_tool_choice_named`, `msgs_redacted_thinking`; the engine's status kept: `err_401`, `err_404`, `err_422`,
 //! `err_chat_stream`, `resp_top_logprobs_engine_400`.
-#![allow(dead_code)] // until wired
 
 mod answer_shape;
 mod audio;
@@ -87,7 +86,7 @@ mod turn;
 use serde_json::Value;
 
 pub use audio::Files;
-pub use path::{ALIVE, route, without_rollout};
+pub use path::{ALIVE, OPENAPI, route, without_rollout};
 pub use retry::{Again, Tries};
 pub use session::{Sessions, new_id, new_session, replica};
 pub use turn::{Turn, start};

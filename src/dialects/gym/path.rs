@@ -28,6 +28,16 @@ pub fn route(path: &str) -> Option<GymRoute> {
 /// The answer to `GET /`, by which Gym knows that a server is up.
 pub const ALIVE: &str = "{\"status\":\"ok\"}";
 
+/// The answer to `GET /openapi.json`: the routes, in OpenAPI 3.1.
+pub const OPENAPI: &str = concat!(
+    r#"{"openapi":"3.1.0","info":{"title":"Enginehouse, for NeMo Gym","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""},"paths":{"/":{"get":{"responses":{"200":{"description":"It is up."}}}},"#,
+    r#""/v1/chat/completions":{"post":{"responses":{"200":{"description":"A chat completion."}}}},"#,
+    r#""/v1/responses":{"post":{"responses":{"200":{"description":"A response."}}}},"#,
+    r#""/v1/messages":{"post":{"responses":{"200":{"description":"A message."}}}}}}"#
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
