@@ -4,11 +4,11 @@
 
 use std::hint::black_box;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use enginehouse::config;
 use enginehouse::openai::{
-    Block, Endpoint, Request, Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form,
+    Block, Echo, Endpoint, Request, Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form,
 };
 use enginehouse::routing::Snapshot;
 use http::HeaderMap;
@@ -126,6 +126,13 @@ fn streams(criterion: &mut Criterion) {
                 finder.feed(chunk.as_bytes());
             }
             (events, scanner.done(), finder.usage())
+        });
+    });
+    group.bench_function("echo/1000", |bencher| {
+        let chunks: Vec<Bytes> = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk.as_bytes())).collect();
+        bencher.iter(|| {
+            let mut echo = Echo::events("qwen3-instant");
+            black_box(&chunks).iter().map(|chunk| echo.feed(chunk).len()).sum::<usize>()
         });
     });
     group.finish();

@@ -16,7 +16,7 @@ use crate::routing::{Aim, Route, Snapshot, endpoints, rules};
 
 /// What is to be explained.
 #[derive(Debug, Args)]
-pub struct Ask {
+pub(super) struct Ask {
     /// The configuration (YAML)
     file: PathBuf,
     /// The name that callers say: an alias, a model or an adapter
@@ -32,7 +32,7 @@ pub struct Ask {
 
 /// Reads a body from standard input and prints what becomes of it.
 #[must_use]
-pub fn run(ask: &Ask) -> ExitCode {
+pub(super) fn run(ask: &Ask) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let mut body = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut body).map_err(|error| format!("The body cannot be read: {error}."));

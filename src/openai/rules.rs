@@ -96,12 +96,15 @@ pub struct Rules {
     blocks: Vec<Compiled>,
 }
 
+/// What becomes of which value.
+pub(super) type Swaps = Vec<(Box<str>, Fill)>;
+
 /// One block, compiled.
 #[derive(Clone, Debug)]
 pub(super) struct Compiled {
     pub(super) whose: Box<str>,
     pub(super) remove: Vec<Way>,
-    pub(super) map: Vec<(Way, Vec<(Box<str>, Fill)>)>,
+    pub(super) map: Vec<(Way, Swaps)>,
     pub(super) defaults: Vec<Node>,
     pub(super) limits: Vec<Node>,
     pub(super) overrides: Vec<Node>,

@@ -1,0 +1,159 @@
+//! Forms before and after rules.
+
+use http::HeaderMap;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::openai::Endpoint;
+use crate::openai::multipart::peek_form;
+use crate::openai::testing::{Settings, settings};
+
+fn rules(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
+    Settings::new(remove, defaults, limits, overrides).rules()
+}
+
+fn write(fields: &[(&str, &str)]) -> String {
+    let mut form = String::new();
+    for (name, value) in fields {
+        form += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"");
+        if *name == "file" {
+            form += "; filename=\"a.wav\"\r\nContent-Type: audio/wav";
+        }
+        form += &format!("\r\n\r\n{value}\r\n");
+    }
+    form + "--b--\r\n"
+}
+
+fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
+    let mut body = BytesMut::from(form);
+    let peek = peek_form(&body, "b").expect(form);
+    let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
+    let request = Request { asked, endpoint: asked, headers: &headers };
+    let done = rewrite_form(&mut body, &peek, rules, &request, model).expect("no flood");
+    assert_eq!(done.changed, body != form.as_bytes());
+    let again = peek_form(&body, "b").expect("still a form");
+    assert!(model.is_none() || again.model() == model);
+    String::from_utf8(body.to_vec()).expect("UTF-8")
+}
+
+#[test]
+fn the_model_is_renamed_and_the_file_stays() {
+    let no = Rules::default();
+    let form = write(&[("file", "RIFF"), ("model", "alias"), ("language", "en")]);
+    let expected = write(&[("file", "RIFF"), ("model", "openai/whisper-large"), ("language", "en")]);
+    assert_eq!(rewritten(&form, &no, Some("openai/whisper-large")), expected);
+    assert_eq!(rewritten(&form, &no, Some("alias")), form);
+    assert_eq!(rewritten(&write(&[("file", "x")]), &no, Some("m")), write(&[("file", "x"), ("model", "m")]));
+    assert_eq!(
+        rewritten("--b--", &no, Some("m")),
+        "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--"
+    );
+}
+
+#[test]
+fn the_same_rules_hold_for_fields() {
+    let rules = rules(
+        &["prompt", "gone"],
+        json!({"language": "en", "temperature": 0.5, "absent": null, "gone": 3}),
+        json!({"temperature": 0.7, "top_k": 10}),
+        json!({"response_format": "json", "options": {"x": 1}, "nothing": null}),
+    );
+    assert_eq!(
+        rewritten(
+            &write(&[
+                ("prompt", "p"),
+                ("file", "RIFF"),
+                ("temperature", " 0.9"),
+                ("top_k", "1_000"),
+                ("top_k", "5"),
+                ("model", "m"),
+                ("response_format", "text"),
+                ("response_format", "srt"),
+                ("options", " {\"y\": 2, \"x\": 0} "),
+                ("nothing", "n"),
+                ("gone", "g"),
+                ("language", ""),
+            ]),
+            &rules,
+            None
+        ),
+        write(&[
+            ("file", "RIFF"),
+            ("temperature", "0.7"),
+            ("top_k", "10"),
+            ("top_k", "5"),
+            ("model", "m"),
+            ("response_format", "json"),
+            ("options", " {\"y\": 2, \"x\": 1} "),
+            ("gone", "3"),
+            ("language", ""),
+        ])
+    );
+    assert_eq!(
+        rewritten(&write(&[("model", "m")]), &rules, None),
+        write(&[
+            ("model", "m"),
+            ("language", "en"),
+            ("temperature", "0.5"),
+            ("gone", "3"),
+            ("response_format", "json"),
+            ("options", "{\"x\":1}"),
+        ])
+    );
+}
+
+#[test]
+fn blocks_follow_each_other_and_look_into_objects() {
+    let mut first = Settings::new(&["o.gone"], json!({"temperature": 1}), json!({}), json!({}));
+    first.map = vec![(vec!["language".into()], json!({ "de": "en" }).as_object().cloned().expect("an object"))];
+    let then = Settings::new(&[], json!({}), json!({}), json!({"seen": 1}));
+    let mut second =
+        Settings::new(&[], json!({"temperature": 0, "top_k": 3, "max_tokens": 5}), json!({"top_k": 2}), json!({}));
+    second.when = vec![(vec!["o".into(), "x".into()], then.clone()), (vec!["o".into(), "y".into()], then)];
+    let rules = Rules::new(vec![first.block(), second.block()]);
+    assert_eq!(
+        rewritten(&write(&[("language", "de"), ("o", "{\"gone\":1,\"x\":1}")]), &rules, None),
+        write(&[("language", "en"), ("o", "{\"x\":1}"), ("temperature", "0"), ("top_k", "2"), ("seen", "1")])
+    );
+}
+
+#[test]
+fn a_file_is_never_touched() {
+    let form = write(&[("file", "RIFF")]);
+    for rules in [
+        rules(&["file"], json!({}), json!({}), json!({})),
+        rules(&[], json!({}), json!({"file": 1}), json!({"file": 2})),
+    ] {
+        assert_eq!(rewritten(&form, &rules, None), form);
+    }
+}
+
+#[test]
+fn an_object_in_the_place_of_text_replaces_it() {
+    let rules = rules(&[], json!({}), json!({}), json!({"o": {"x": 1}}));
+    for text in ["text", "{", "{} {}", "[1]", ""] {
+        assert_eq!(rewritten(&write(&[("o", text)]), &rules, None), write(&[("o", "{\"x\":1}")]));
+    }
+    assert_eq!(rewritten(&write(&[("o", "{}")]), &rules, None), write(&[("o", "{\"x\":1}")]));
+}
+
+proptest! {
+    #[test]
+    fn fields_without_a_rule_keep_their_bytes(
+        fields in prop::collection::vec((crate::openai::testing::key(), "[a-z0-9{}\":]{0,8}"), 0..6), settings in settings(),
+    ) {
+        let plain = |name: &str| !name.contains(['"', '\t']);
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (&**name, &**value)).filter(|(name, _)| plain(name)).collect();
+        let rules = settings.rules();
+        let once = rewritten(&write(&fields), &rules, Some("m"));
+        let after = peek_form(once.as_bytes(), "b").expect("a form");
+        let kept: Vec<_> = fields.iter().copied().filter(|(name, _)| !settings.names(name)).collect();
+        let found: Vec<_> = after.parts.iter()
+            .map(|part| (&*part.name, std::str::from_utf8(part.value.of(once.as_bytes())).expect("UTF-8")))
+            .filter(|(name, _)| *name != "model" && plain(name) && !name.contains('%') && !settings.names(name))
+            .collect();
+        prop_assert_eq!(kept, found);
+    }
+}
