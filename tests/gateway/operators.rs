@@ -308,7 +308,7 @@ async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_may_wait_for_its_adapter() {
     let models = [model("own", "lora: { sql: off }"), model("other", "lora: {}")].concat();
-    let aliases = "aliases: { quiet: { model: sql, limits: { max_tokens: 3 } }, still: { model: quiet } }\n";
+    let aliases = "aliases: { quiet: { model: sql, overrides: { max_tokens: 3 } }, still: { model: quiet } }\n";
     let gateway = Gateway::ready(&format!("models:\n{models}{aliases}")).await;
     all_ready(&gateway).await;
     let waits = async || {
