@@ -7,8 +7,11 @@ use std::hint::black_box;
 use bytes::BytesMut;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use enginehouse::config;
-use enginehouse::openai::{Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form};
+use enginehouse::openai::{
+    Block, Endpoint, Request, Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form,
+};
 use enginehouse::routing::Snapshot;
+use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 const SIZES: [(&str, usize); 3] = [("1KiB", 1 << 10), ("100KiB", 100 << 10), ("4MiB", 4 << 20)];
@@ -31,16 +34,21 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn rules() -> Rules {
-    Rules::compile(
-        &["logit_bias".into()],
-        &map(json!({ "top_p": 0.95 })),
-        &map(json!({ "max_tokens": 8192 })),
-        &map(json!({ "chat_template_kwargs": { "enable_thinking": false } })),
-    )
+    let model = Block { limits: map(json!({ "max_tokens": 16384 })), ..Block::default() };
+    let alias = Block {
+        remove: vec![vec!["logit_bias".into()]],
+        defaults: map(json!({ "top_p": 0.95 })),
+        limits: map(json!({ "max_tokens": 8192 })),
+        overrides: map(json!({ "chat_template_kwargs": { "enable_thinking": false } })),
+        ..Block::default()
+    };
+    Rules::new(vec![model, alias])
 }
 
 fn bodies(criterion: &mut Criterion) {
-    let rules = rules();
+    let (rules, headers) = (rules(), HeaderMap::new());
+    let asked = Endpoint::ChatCompletions;
+    let request = Request { asked, endpoint: asked, headers: &headers };
     let mut group = criterion.benchmark_group("body");
     for (name, size) in SIZES {
         let body = chat(size);
@@ -57,7 +65,7 @@ fn bodies(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("peek+splice", name), |bencher| {
             bencher.iter_batched_ref(
                 fresh,
-                |body| peek(body).map(|peek| rewrite(body, &peek, &rules, Some("Qwen/Qwen3-32B-Instruct"))),
+                |body| peek(body).map(|peek| rewrite(body, &peek, &rules, &request, Some("Qwen/Qwen3-32B-Instruct"))),
                 BatchSize::LargeInput,
             );
         });
@@ -69,7 +77,9 @@ fn bodies(criterion: &mut Criterion) {
 }
 
 fn forms(criterion: &mut Criterion) {
-    let rules = rules();
+    let (rules, headers) = (rules(), HeaderMap::new());
+    let asked = Endpoint::Transcriptions;
+    let request = Request { asked, endpoint: asked, headers: &headers };
     let mut form = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n".to_vec();
     form.extend((0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8));
     form.extend_from_slice(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n");
@@ -82,7 +92,10 @@ fn forms(criterion: &mut Criterion) {
                 copy.extend_from_slice(&form);
                 copy
             },
-            |body| peek_form(body, "b").map(|form| rewrite_form(body, &form, &rules, Some("openai/whisper-large-v3"))),
+            |body| {
+                peek_form(body, "b")
+                    .map(|form| rewrite_form(body, &form, &rules, &request, Some("openai/whisper-large-v3")))
+            },
             BatchSize::LargeInput,
         );
     });

@@ -15,7 +15,7 @@ use crate::config::{Config, OnExit};
 use crate::engines::{House, Pool};
 use crate::flags;
 use crate::inventory::{self, Monitor};
-use crate::proxy::{Listener, Shared};
+use crate::proxy::{self, Listener, Shared};
 use crate::supervisor::{self, Supervisor};
 use crate::telemetry::{AccessLog, Metrics};
 
@@ -28,7 +28,7 @@ pub enum AppError {
         /// What was to be bound.
         address: SocketAddr,
         /// Where it is configured.
-        key: &'static str,
+        key: String,
         /// What the OS says.
         source: std::io::Error,
     },
@@ -70,8 +70,18 @@ pub async fn serve(
     let house = Arc::new(House::new(pools.map(Arc::new).collect()));
 
     // Claim and addresses first: a taken port must not cost the loading of a model.
-    let listen = |key, address| move |source| AppError::Listen { address, key, source };
+    let listen = |key: &str, address| {
+        let key = key.to_owned();
+        move |source| AppError::Listen { address, key, source }
+    };
     let listener = Listener::bind(config.listen, None).await.map_err(listen("listen", config.listen))?;
+    let mut doors = Vec::new();
+    for alias in &config.aliases {
+        let Some(address) = alias.listen else { continue };
+        let key = format!("aliases.{}.listen", alias.name);
+        let door = Listener::bind(address, Some(alias.name.clone())).await.map_err(listen(&key, address))?;
+        doors.push((alias.name.clone(), door));
+    }
     let admin_address = config.admin.listen;
     let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
     let (address, admin_address) = (listener.address(), admin_listener.local_addr());
@@ -87,7 +97,13 @@ pub async fn serve(
         let (shared, config) = (shared.clone(), config.clone());
         control.on_names(move || shared.refresh(&config));
     }
-    let running = listener.serve(shared.clone());
+    for (alias, door) in &doors {
+        if let Ok(address) = door.address() {
+            tracing::info!("alias {alias} has http://{address}/v1 to itself");
+        }
+    }
+    let doors = doors.into_iter().map(|(_, door)| door);
+    let running: Vec<_> = [listener].into_iter().chain(doors).map(|door| door.serve(shared.clone())).collect();
     let admin = Admin { house, control, metrics, monitor, token: config.admin.token.clone() };
     let (admin_stop, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin.serve(admin_listener, async {
@@ -113,7 +129,7 @@ pub async fn serve(
             () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
         }
     };
-    running.drain(patience).await;
+    proxy::drain(running, patience).await;
     // Whoever had leases is gone or was cut.
     match config.on_exit {
         OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,

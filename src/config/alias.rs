@@ -1,9 +1,11 @@
 //! A validated alias: a name that points at a model and carries request settings.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::gym::Gym;
 use super::settings::Settings;
 use crate::ids::Name;
 
@@ -36,6 +38,8 @@ pub struct Alias {
     pub mirror: Option<Mirror>,
     /// Which APIs are translated to Chat Completions.
     pub dialect: Dialects,
+    /// It behaves as NeMo Gym's model server does.
+    pub gym: Option<Arc<Gym>>,
 }
 
 /// Copies of some requests, whose answers are dropped.

@@ -21,8 +21,8 @@ pub(super) struct Face<'a> {
     pub(super) path: Path,
     /// What is written there.
     pub(super) raw: &'a RawAlias,
-    /// Settings of its variants, in order, after those of the alias.
-    pub(super) variants: Vec<&'a RawSettings>,
+    /// The words and settings of its variants, in order, after those of the alias.
+    pub(super) variants: Vec<(&'a str, &'a RawSettings)>,
 }
 
 /// All names in file order; a pattern's variants stand where the pattern stands. Beyond [`MOST`] they are left out, and
@@ -53,10 +53,10 @@ pub(super) fn faces(raw: &Raw) -> Vec<Face<'_>> {
     all
 }
 
-fn with<'a>(face: &Face<'a>, word: &str, variant: &'a RawVariant) -> Face<'a> {
+fn with<'a>(face: &Face<'a>, word: &'a str, variant: &'a RawVariant) -> Face<'a> {
     let mut more = face.clone();
     more.name = format!("{}:{word}", face.name);
-    more.variants.push(&variant.settings);
+    more.variants.push((word, &variant.settings));
     more
 }
 

@@ -12,6 +12,7 @@ mod expand;
 mod faces;
 mod fault;
 mod finding;
+mod gym;
 mod load;
 mod marks;
 mod path;
@@ -32,6 +33,7 @@ mod yaml;
 
 pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
 pub use fault::{Fault, Faults};
+pub use gym::Gym;
 pub use load::{load, parse};
 pub use plan::plan;
 pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};

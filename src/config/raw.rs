@@ -13,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
 use serde_json::{Map, Value};
 
+use super::gym::RawGym;
 use super::raw_settings::{RawDialects, RawSettings, RawVariants};
 use super::types::{Balance, Echo, LogFormat, OnExit};
 use super::units::{AsWritten, Size, Time};
@@ -320,6 +321,8 @@ pub(super) struct RawAlias {
     pub(super) fallback: Vec<String>,
     /// Copies of some requests, whose answers are dropped.
     pub(super) mirror: Option<RawMirror>,
+    /// Makes the alias behave as NeMo Gym's model server does.
+    pub(super) gym: Option<RawGym>,
     /// An address and port of its own, where requests need not name a model.
     #[schemars(example = "127.0.0.1:8010")]
     pub(super) listen: Option<String>,

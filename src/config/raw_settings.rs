@@ -74,7 +74,7 @@ pub(super) struct RawCondition {
     pub(super) body: Named<RawTest>,
     /// Headers of the request.
     #[schemars(example = serde_json::json!({ "x-tier": { "any": ["gold", "silver"] } }))]
-    pub(super) header: Named<RawTest>,
+    pub(super) header: Named<RawHeaderTest>,
     /// The request is one of these.
     #[schemars(length(min = 1), example = ["chat", "responses"])]
     pub(super) endpoint: Option<Vec<Topic>>,
@@ -105,6 +105,29 @@ pub(super) struct RawChoice {
     /// It is one of these.
     #[schemars(length(min = 1))]
     pub(super) any: Option<Vec<Value>>,
+}
+
+/// The value that a header must have, or a test of it.
+#[derive(Derive, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "HeaderTest")]
+pub(super) enum RawHeaderTest {
+    /// It is this.
+    Text(AsWritten),
+    /// It passes this test.
+    Test(RawHeaderChoice),
+}
+
+/// A test of a header: one of these.
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "HeaderChoice")]
+pub(super) struct RawHeaderChoice {
+    /// Whether it is there at all.
+    pub(super) present: Option<bool>,
+    /// It is one of these.
+    #[schemars(length(min = 1))]
+    pub(super) any: Option<Vec<AsWritten>>,
 }
 
 /// Settings by what stands in the place of `*`.

@@ -6,7 +6,7 @@ use super::expand::{Env, Wrong, expand};
 use super::finding::Finding;
 use super::marks::Marks;
 use super::path::Path;
-use super::schema::{element, follow, member, types};
+use super::schema::{element, member, shapes, types};
 use super::units::TEXT_FORMAT;
 use super::yaml::{Kind, Node};
 
@@ -68,8 +68,8 @@ impl Resolver<'_> {
 
     /// Whether the setting is a text, so that `1.10` is four characters and no number.
     fn as_written(&self, schema: Option<&Value>, wants: &[&str]) -> bool {
-        let format = schema.and_then(|schema| follow(self.schema, schema).get("format"));
-        wants == ["string"] || format.is_some_and(|format| format == TEXT_FORMAT)
+        let shapes = schema.map(|schema| shapes(self.schema, schema)).unwrap_or_default();
+        wants == ["string"] || shapes.iter().any(|shape| shape.get("format").is_some_and(|it| it == TEXT_FORMAT))
     }
 
     fn text(&mut self, node: &Node, text: &str, path: &Path, wants: &[&str], schema: Option<&Value>) -> Option<Value> {

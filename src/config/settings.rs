@@ -1,5 +1,7 @@
 //! Validated request settings: what is changed in which requests.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
@@ -9,6 +11,8 @@ pub type MemberPath = Vec<String>;
 /// Changes to a request, applied in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// Whose they are, for people: `model qwen3`, `alias qwen3-instant`.
+    pub whose: Arc<str>,
     /// Members to strip from what the client sent.
     pub remove: Vec<MemberPath>,
     /// Values to replace by others: a string by its text, anything else by its JSON.
@@ -136,6 +140,6 @@ impl Settings {
     /// Whether nothing is ever changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        *self == Self { whose: self.whose.clone(), ..Self::default() }
     }
 }

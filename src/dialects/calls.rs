@@ -7,6 +7,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// How many calls there are.
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
     /// The number of the call with the engine's `index`. A second id under one index is another call: some tool parsers
     /// count from 0 again.
     pub(super) fn slot(&mut self, index: u64, id: Option<&str>) -> usize {

@@ -12,7 +12,7 @@ pub(super) struct History {
     head: Vec<String>,
     /// The assistant's turn under way: its parts come as items of their own in the Responses API.
     turn: Option<Turn>,
-    /// Images of tool results. They follow the last result in a user message: chat's tool messages hold text, and nothing
+    /// Images of tool results. They follow the last result in a user's turn: chat's tool messages hold text, and nothing
     /// may stand between them.
     images: Vec<Value>,
 }
@@ -43,9 +43,12 @@ impl History {
         }
     }
 
-    /// What the user says; nothing when there are no parts.
-    pub(super) fn user(&mut self, mut parts: Vec<Part>) {
-        self.close();
+    /// What the user says; nothing when there are no parts. Images of results stand in front of it: templates dislike two
+    /// turns of the user.
+    pub(super) fn user(&mut self, said: Vec<Part>) {
+        self.close_turn();
+        let mut parts: Vec<Part> = std::mem::take(&mut self.images).into_iter().map(Part::Other).collect();
+        parts.extend(said);
         let content = match (parts.len(), parts.pop()) {
             (_, None) => return,
             (1, Some(Part::Text(text))) => text.into(),

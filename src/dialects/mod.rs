@@ -1,9 +1,10 @@
 //! Pure translation between APIs: Responses and Messages spoken over an engine's Chat Completions. Bytes in, bytes out.
 //!
 //! [`to_chat`] turns a request into the chat request the engine understands, and hands out the [`Translator`] that turns
-//! the engine's answer back: its JSON, its events in any split, its errors, or its death.
+//! the engine's answer back: its JSON, its events in any split, its errors, or its death. [`to_tokenize`] and [`counted`] do
+//! the same for the tokens of a Messages prompt.
 //!
-//! Both answers, whole and streamed, are read as one sequence of [`pieces`] and told by one writer per dialect, so that a
+//! Both answers, whole and streamed, are read as one sequence of pieces and told by one writer per dialect, so that a
 //! stream's last object and the JSON answer cannot differ.
 //!
 //! # What cannot be carried over
@@ -22,9 +23,12 @@ mod blame;
 mod braces;
 mod calls;
 mod frames;
+pub mod gym;
 mod history;
 mod messages;
 mod pieces;
+#[cfg(test)]
+mod recorded;
 mod responses;
 #[cfg(test)]
 mod testing;
@@ -32,4 +36,5 @@ mod testing;
 mod tests;
 mod translator;
 
+pub use messages::{counted, to_tokenize};
 pub use translator::{Spoken, Translator, to_chat};

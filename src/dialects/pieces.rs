@@ -7,7 +7,7 @@ use serde_json::Value;
 pub(super) enum Piece<'a> {
     /// Thoughts.
     Reasoning(&'a str),
-    /// Text, and what the engine says of its tokens.
+    /// Text, and what the engine says of its tokens; there may be tokens without text.
     Text(&'a str, &'a [Value]),
     /// Why the model declines.
     Refusal(&'a str),
@@ -31,7 +31,12 @@ pub(super) fn of_message<'a>(message: &'a Value, logprobs: &'a Value) -> Vec<Pie
     // vLLM's name, and the one it and others had before. Never both: they would say the same.
     pieces.extend(said("reasoning").or_else(|| said("reasoning_content")).map(Piece::Reasoning));
     let tokens = logprobs.get("content").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    pieces.extend(said("content").map(|text| Piece::Text(text, tokens)));
+    match said("content") {
+        Some(text) => pieces.push(Piece::Text(text, tokens)),
+        // A token that is part of a character has no text of its own yet.
+        None if !tokens.is_empty() && pieces.is_empty() => pieces.push(Piece::Text("", tokens)),
+        None => {}
+    }
     pieces.extend(said("refusal").map(Piece::Refusal));
     let calls = message.get("tool_calls").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     pieces.extend(calls.iter().enumerate().map(|(at, call)| Piece::Call(call_part(at, call))));

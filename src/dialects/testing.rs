@@ -186,11 +186,20 @@ pub(super) fn read_responses(text: &str) -> Value {
             }
             "response.output_text.delta" | "response.reasoning_text.delta" => {
                 append(&mut items[at]["content"][part]["text"], &event["delta"]);
+                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
+                    told.extend_from_slice(event["logprobs"].as_array().expect("log probabilities"));
+                }
             }
             "response.refusal.delta" => append(&mut items[at]["content"][part]["refusal"], &event["delta"]),
             "response.function_call_arguments.delta" => append(&mut items[at]["arguments"], &event["delta"]),
             "response.output_text.done" | "response.reasoning_text.done" => {
                 assert_eq!(items[at]["content"][part]["text"], event["text"]);
+                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
+                    // Those of the last tokens, which have no text, come at the end.
+                    let all = event["logprobs"].as_array().expect("log probabilities");
+                    assert!(all.starts_with(told));
+                    told.clone_from(all);
+                }
             }
             "response.refusal.done" => assert_eq!(items[at]["content"][part]["refusal"], event["refusal"]),
             "response.content_part.done" => assert_eq!(items[at]["content"][part], event["part"]),
@@ -271,6 +280,10 @@ pub(super) fn read_messages(text: &str) -> Value {
     }
     assert!(stopped, "a stream says that it is over");
     message
+}
+
+fn logprobs(part: &mut Value) -> Option<&mut Vec<Value>> {
+    part.get_mut("logprobs")?.as_array_mut()
 }
 
 fn append(text: &mut Value, more: &Value) {

@@ -16,6 +16,9 @@ const MAX_KEPT: usize = 64 << 20;
 /// What a token's probabilities take in memory, about, for each alternative.
 const LOGPROB_SIZE: usize = 512;
 
+/// What an item or block takes, about, however little it says.
+const ITEM_SIZE: usize = 1024;
+
 /// The API a caller speaks where the engine knows Chat Completions only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spoken {
@@ -69,6 +72,8 @@ pub struct Translator {
     finish: Option<Finish>,
     tokens: Option<Tokens>,
     kept: usize,
+    /// The kind of the piece before: another kind begins another item.
+    before: Option<u8>,
     started: bool,
     done: bool,
 }
@@ -84,6 +89,7 @@ impl Translator {
             finish: None,
             tokens: None,
             kept: 0,
+            before: None,
             started: false,
             done: false,
         }
@@ -245,14 +251,20 @@ impl Translator {
     }
 
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) -> Result<(), ApiError> {
-        self.kept = self.kept.saturating_add(size(&piece));
+        let begun = self.calls.len();
+        let (kind, slot) = match piece {
+            Piece::Reasoning(_) => (0, 0),
+            // Tokens without text begin nothing.
+            Piece::Text("", _) => (self.before.unwrap_or(u8::MAX), 0),
+            Piece::Text(..) => (1, 0),
+            Piece::Refusal(_) => (2, 0),
+            Piece::Call(call) => (3, self.calls.slot(call.index, call.id)),
+        };
+        let another = self.before.replace(kind) != Some(kind) || self.calls.len() > begun;
+        self.kept = self.kept.saturating_add(size(&piece) + if another { ITEM_SIZE } else { 0 });
         if self.kept > MAX_KEPT {
             return Err(ApiError::unavailable(502, "engine_stream", "The engine's answer is longer than 64 MiB."));
         }
-        let slot = match piece {
-            Piece::Call(call) => self.calls.slot(call.index, call.id),
-            _ => 0,
-        };
         match &mut self.voice {
             Voice::Responses(writer) => writer.piece(piece, slot, out),
             Voice::Messages(writer) => writer.piece(piece, slot, out),
@@ -295,7 +307,6 @@ fn size(piece: &Piece<'_>) -> usize {
             let alternatives = |token: &Value| token["top_logprobs"].as_array().map_or(1, |list| 1 + list.len());
             text.len() + logprobs.iter().map(alternatives).sum::<usize>() * LOGPROB_SIZE
         }
-        // A call that says nothing still takes a place.
-        Piece::Call(call) => 64 + call.arguments.len() + call.name.map_or(0, str::len) + call.id.map_or(0, str::len),
+        Piece::Call(call) => call.arguments.len() + call.name.map_or(0, str::len) + call.id.map_or(0, str::len),
     }
 }

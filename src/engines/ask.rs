@@ -53,6 +53,12 @@ pub(crate) struct Asker {
     connector: Connector,
 }
 
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").finish_non_exhaustive()
+    }
+}
+
 impl Asker {
     /// A client; one is enough for all engines.
     pub(crate) fn new() -> Self {

@@ -1,137 +1,377 @@
 //! Applies rules to the text fields of a multipart form, in place; files are never touched.
 //!
-//! Scalars become their text, objects and arrays their JSON; `null`, which a form cannot say, means no field.
+//! Scalars become their text, objects and arrays their JSON; `null`, which a form cannot say, means no field. A field that
+//! holds a JSON object is looked into like a member that is one. A name may stand several times (that is how forms say
+//! lists): fixed values replace all of them by one field, everything else is done to each.
+
+use std::borrow::Cow;
 
 use bytes::BytesMut;
-use serde_json::Value;
-use smallvec::SmallVec;
+use http::{HeaderName, HeaderValue};
 
+use super::BadBody;
+use super::change::{self, Trace};
+use super::condition::{field_says, holds, passes, says};
 use super::json::{Scanner, Span};
-use super::multipart::{FormPeek, Part};
+use super::multipart::FormPeek;
 use super::patch::{Edit, Edits, apply};
-use super::rules::{Fill, Limit, Present, Rules};
-use super::splice::nested;
+use super::rules::{Compiled, Fill, Node, Request, Rules, Step, shown};
+use super::splice::Rewritten;
+use super::tree::{Flood, Object};
 
 /// Applies `rules` to the form `body` and names it `model`, where given and other than what the client said.
 ///
-/// A name may stand several times in a form (that is how forms say lists): fixed values replace all of them by one field,
-/// limits hold for each. A name sent with a file is left alone.
-///
-/// `form` must come from these very bytes, and is stale afterwards if they changed. Returns whether they did.
+/// `form` must come from these very bytes, and is stale afterwards if they changed.
 /// In place where `body` has room for the result.
-pub fn rewrite_form(body: &mut BytesMut, form: &FormPeek, rules: &Rules, model: Option<&str>) -> bool {
-    let rename = model.filter(|model| form.model() != Some(model)).map(|model| Fill::new("model", &Value::from(model)));
+///
+/// # Errors
+/// [`BadBody::TooManyNested`]: rules look into an object that nobody would send.
+pub fn rewrite_form(
+    body: &mut BytesMut,
+    form: &FormPeek,
+    rules: &Rules,
+    request: &Request<'_>,
+    model: Option<&str>,
+) -> Result<Rewritten, BadBody> {
+    changed(body, form, rules, request, model, Trace::new(None))
+}
+
+/// The same, telling every change.
+///
+/// # Errors
+/// As [`rewrite_form`].
+pub fn explain_form(
+    body: &mut BytesMut,
+    form: &FormPeek,
+    rules: &Rules,
+    request: &Request<'_>,
+    model: Option<&str>,
+    steps: &mut Vec<Step>,
+) -> Result<Rewritten, BadBody> {
+    changed(body, form, rules, request, model, Trace::new(Some(steps)))
+}
+
+fn changed(
+    body: &mut BytesMut,
+    form: &FormPeek,
+    rules: &Rules,
+    request: &Request<'_>,
+    model: Option<&str>,
+    mut trace: Trace<'_>,
+) -> Result<Rewritten, BadBody> {
+    let rename = model.filter(|model| form.model() != Some(model));
     if rules.is_empty() && rename.is_none() {
-        return false;
+        return Ok(Rewritten::default());
     }
-    let appended = missing(form, rules, rename.as_ref());
-    let mut edits = Edits::new();
-    for (index, part) in form.parts.iter().enumerate() {
-        if part.file {
-            continue;
+    let mut headers = Vec::new();
+    let edits = {
+        let mut fields = Fields::of(body, form);
+        for block in rules.blocks() {
+            fields.block(block, request, &mut trace, &mut headers)?;
         }
-        match &rename {
-            Some(rename) if &*part.name == "model" => replace(&mut edits, body, part, Some(rename)),
-            _ => field(&mut edits, body, part, form.parts.get(index + 1..).unwrap_or_default(), rules),
+        if let Some(name) = rename {
+            trace.block("the engines");
+            trace.part("name");
+            fields.rename(name, &mut trace);
         }
-    }
-    if !appended.is_empty() {
-        edits.push(Edit { old: Span { start: form.close, end: form.close }, new: &appended });
-    }
-    let changed = !edits.is_empty();
-    if changed {
+        fields.edits(form)
+    };
+    if !edits.is_empty() {
         apply(body, &edits);
     }
-    changed
+    Ok(Rewritten { changed: !edits.is_empty(), headers })
 }
 
-/// Edits of one text field that `later` parts follow.
-fn field<'a>(edits: &mut Edits<'a>, body: &[u8], part: &Part, later: &[Part], rules: &'a Rules) {
-    let Some(node) = rules.find_text(&part.name).and_then(|index| rules.nodes().get(index)) else { return };
-    match &node.present {
-        Present::Keep => {}
-        Present::Strip => replace(edits, body, part, None),
-        Present::Fixed(fill) => {
-            let again = later.iter().any(|later| !later.file && later.name == part.name);
-            replace(edits, body, part, Some(fill).filter(|_| !again));
+/// The fields of a form with the changes to them.
+struct Fields<'b, 'r> {
+    body: &'b [u8],
+    all: Vec<Field<'b, 'r>>,
+}
+
+struct Field<'b, 'r> {
+    name: Cow<'r, str>,
+    /// Its place among the parts; `None`: it is new.
+    part: Option<usize>,
+    sent: &'b [u8],
+    /// Replaced by this.
+    new: Option<Cow<'r, [u8]>>,
+    file: bool,
+    /// It was added where the client was silent.
+    filled: bool,
+    gone: bool,
+}
+
+impl<'r> Field<'_, 'r> {
+    fn text(&self) -> &[u8] {
+        self.new.as_deref().unwrap_or(self.sent)
+    }
+
+    /// Does `act` to the object that the field holds; `false` when it holds none.
+    fn inside(
+        &mut self,
+        trace: &mut Trace<'_>,
+        act: impl FnOnce(&mut Object<'_, 'r>, &mut Trace<'_>) -> Result<(), Flood>,
+    ) -> Result<bool, Flood> {
+        let Some(span) = object_in(self.text()) else { return Ok(false) };
+        let text = self.text();
+        let mut object = Object::own(span.of(text))?;
+        trace.enter(&self.name);
+        act(&mut object, trace)?;
+        trace.leave();
+        let range = span.range();
+        let (before, after) = (text.get(..range.start), text.get(range.end..));
+        let new = [before.unwrap_or_default(), &object.render(), after.unwrap_or_default()].concat();
+        if new != self.text() {
+            self.new = Some(Cow::Owned(new));
         }
-        Present::Shape { limit, children, other } => {
-            let value = part.value.of(body);
-            if let Some(object) = object_in(value, part.value) {
-                nested(edits, body, object, children);
-            } else if other.is_some() {
-                replace(edits, body, part, other.as_ref());
-            } else if let Some(limit) = limit
-                && exceeded(limit, value)
-            {
-                replace(edits, body, part, Some(&limit.fill));
+        Ok(true)
+    }
+}
+
+impl<'b, 'r> Fields<'b, 'r> {
+    fn of(body: &'b [u8], form: &FormPeek) -> Self {
+        let field = |(index, part): (usize, &super::multipart::Part)| Field {
+            name: Cow::Owned(part.name.to_string()),
+            part: Some(index),
+            sent: part.value.of(body),
+            new: None,
+            file: part.file,
+            filled: false,
+            gone: false,
+        };
+        Self { body, all: form.parts.iter().enumerate().map(field).collect() }
+    }
+
+    /// The text fields called `name`.
+    fn called<'f>(&'f mut self, name: &'f str) -> impl DoubleEndedIterator<Item = &'f mut Field<'b, 'r>> {
+        self.all.iter_mut().filter(move |field| !field.gone && !field.file && field.name == name)
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.all.iter().any(|field| !field.gone && field.name == name)
+    }
+
+    fn block(
+        &mut self,
+        block: &'r Compiled,
+        request: &Request<'_>,
+        trace: &mut Trace<'_>,
+        headers: &mut Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<(), Flood> {
+        let mut follow = Vec::new();
+        for (condition, then) in &block.when {
+            let member = |way: &[String], test: &_| match way {
+                [name] => Ok(passes(self.called(name).next_back().map(|field| field.text()), test, field_says)),
+                [name, rest @ ..] => {
+                    let Some(field) = self.called(name).next_back() else { return Ok(passes(None, test, says)) };
+                    let Some(span) = object_in(field.text()) else { return Ok(passes(None, test, says)) };
+                    change::passes_inside(&mut Object::own(span.of(field.text()))?, rest, test)
+                }
+                [] => Ok(false),
+            };
+            if holds(condition, request, member)? {
+                follow.push(then);
             }
         }
+        let outer = trace.block(&block.whose);
+        trace.part("remove");
+        for way in &block.remove {
+            self.remove(way, trace)?;
+        }
+        trace.part("map");
+        for (way, values) in &block.map {
+            self.map(way, values, trace)?;
+        }
+        trace.part("defaults");
+        for node in &block.defaults {
+            self.fill(node, request, trace)?;
+        }
+        trace.part("limits");
+        for node in &block.limits {
+            self.clamp(node, trace)?;
+        }
+        trace.part("overrides");
+        for node in &block.overrides {
+            self.win(node, request, trace)?;
+        }
+        headers.extend(block.headers.iter().cloned());
+        for then in follow {
+            self.block(then, request, trace, headers)?;
+        }
+        trace.block(&outer);
+        Ok(())
+    }
+
+    fn remove(&mut self, way: &[String], trace: &mut Trace<'_>) -> Result<(), Flood> {
+        let Some((name, rest)) = way.split_first() else { return Ok(()) };
+        for field in self.called(name) {
+            if rest.is_empty() {
+                field.gone = true;
+                trace.note(name, Some(shown(field.text())), None);
+            } else {
+                field.inside(trace, |object, trace| change::remove(object, rest, trace))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, way: &[String], values: &'r [(Box<str>, Fill)], trace: &mut Trace<'_>) -> Result<(), Flood> {
+        let Some((name, rest)) = way.split_first() else { return Ok(()) };
+        for field in self.called(name) {
+            if !rest.is_empty() {
+                field.inside(trace, |object, trace| change::map(object, rest, values, trace))?;
+            } else if let Some((_, fill)) = values.iter().find(|(from, _)| from.as_bytes() == field.text()) {
+                replace(field, fill, trace);
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
+        if !self.is_there(&node.key) {
+            self.push(node, true, request, trace);
+            return Ok(());
+        }
+        for field in self.called(&node.key) {
+            let inside = match &node.members {
+                Some(members) => field.inside(trace, |object, trace| change::fill(object, members, None, trace))?,
+                None => false,
+            };
+            if !inside && field.filled {
+                replace(field, &node.fill, trace);
+            }
+        }
+        Ok(())
+    }
+
+    fn clamp(&mut self, node: &'r Node, trace: &mut Trace<'_>) -> Result<(), Flood> {
+        for field in self.called(&node.key) {
+            if let Some(members) = &node.members {
+                field.inside(trace, |object, trace| change::clamp(object, members, trace))?;
+            } else if let Some(bound) = &node.bound
+                && std::str::from_utf8(field.text()).is_ok_and(|text| bound.exceeded_by_text(text))
+            {
+                replace(field, &node.fill, trace);
+            }
+        }
+        Ok(())
+    }
+
+    fn win(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
+        if !self.is_there(&node.key) {
+            self.push(node, false, request, trace);
+            return Ok(());
+        }
+        let mut first = true;
+        for field in self.called(&node.key).rev() {
+            let inside = match &node.members {
+                Some(members) => field.inside(trace, |object, trace| change::win(object, members, None, trace))?,
+                None => false,
+            };
+            if !inside && (first || node.members.is_some()) {
+                replace(field, &node.fill, trace);
+                field.filled = false;
+            } else if !inside {
+                field.gone = true;
+                trace.note(&node.key, Some(shown(field.text())), None);
+            }
+            first = false;
+        }
+        Ok(())
+    }
+
+    /// Adds a field: in the place of one of that name that was taken out, or at the end.
+    fn push(&mut self, node: &'r Node, filled: bool, request: &Request<'_>, trace: &mut Trace<'_>) {
+        let Some(text) = &node.fill.text else { return };
+        let old = self.all.iter_mut().rev().find(|field| field.gone && field.part.is_some() && field.name == *node.key);
+        if let Some(field) = old {
+            (field.gone, field.filled, field.new) = (false, filled, Some(Cow::Borrowed(&**text)));
+        } else if node.homes.include(request.endpoint, false) {
+            self.all.push(new(Cow::Borrowed(&node.key), Cow::Borrowed(text), filled));
+        } else {
+            return;
+        }
+        trace.note(&node.key, None, Some(text));
+    }
+
+    fn rename(&mut self, name: &str, trace: &mut Trace<'_>) {
+        let text = Cow::Owned(name.as_bytes().to_vec());
+        let old = self.called("model").next_back();
+        trace.note("model", old.as_ref().map(|field| shown(field.text())), Some(name.as_bytes()));
+        match old {
+            Some(field) => field.new = Some(text),
+            None => self.all.push(new(Cow::Borrowed("model"), text, false)),
+        }
+    }
+
+    fn edits(self, form: &FormPeek) -> Edits<'r> {
+        let mut edits = Edits::new();
+        let mut parts = Vec::new();
+        for field in self.all {
+            match (field.part.and_then(|index| form.parts.get(index)), field.new) {
+                (Some(part), _) if field.gone => edits.push(Edit { old: part.whole, new: Cow::Borrowed(b"") }),
+                (Some(part), Some(text)) if *text != *part.value.of(self.body) => {
+                    edits.push(Edit { old: part.value, new: text });
+                }
+                (None, Some(text)) if !field.gone => append(&mut parts, form, &field.name, &text),
+                _ => {}
+            }
+        }
+        if !parts.is_empty() {
+            edits.push(Edit { old: Span { start: form.close, end: form.close }, new: Cow::Owned(parts) });
+        }
+        edits
     }
 }
 
-/// The content becomes that of `fill`; without text to say, the whole part goes.
-fn replace<'a>(edits: &mut Edits<'a>, body: &[u8], part: &Part, fill: Option<&'a Fill>) {
-    match fill.and_then(|fill| fill.text.as_deref()) {
-        Some(text) if text == part.value.of(body) => {}
-        Some(text) => edits.push(Edit { old: part.value, new: text }),
-        None => edits.push(Edit { old: part.whole, new: b"" }),
+fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, filled: bool) -> Field<'b, 'r> {
+    Field { name, part: None, sent: b"", new: Some(text), file: false, filled, gone: false }
+}
+
+/// The content becomes that of `fill`; without text to say, the whole field goes.
+fn replace<'r>(field: &mut Field<'_, 'r>, fill: &'r Fill, trace: &mut Trace<'_>) {
+    trace.note(&field.name, Some(shown(field.text())), fill.text.as_deref());
+    match &fill.text {
+        Some(text) => field.new = Some(Cow::Borrowed(text)),
+        None => field.gone = true,
     }
 }
 
-fn exceeded(limit: &Limit, value: &[u8]) -> bool {
-    std::str::from_utf8(value).is_ok_and(|text| limit.exceeded_by_text(text))
+/// A part before the closing delimiter.
+fn append(parts: &mut Vec<u8>, form: &FormPeek, name: &str, text: &[u8]) {
+    // As browsers write names (HTML standard, "Multipart form data").
+    let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+    let head = format!("{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", form.dash);
+    parts.extend_from_slice(head.as_bytes());
+    parts.extend_from_slice(text);
+    parts.extend_from_slice(b"\r\n");
 }
 
-/// The JSON object that the field's content is, if it is one.
-fn object_in(value: &[u8], span: Span) -> Option<Span> {
-    let text = value.trim_ascii();
+/// The JSON object that a field's content is, if it is one.
+fn object_in(content: &[u8]) -> Option<Span> {
+    let text = content.trim_ascii();
     if !text.starts_with(b"{") || simdutf8::basic::from_utf8(text).is_err() {
         return None;
     }
     let mut scanner = Scanner::new(text, 0);
     scanner.value(0).and_then(|()| scanner.end()).ok()?;
-    let start = span.range().start + (value.len() - value.trim_ascii_start().len());
+    let start = content.len() - content.trim_ascii_start().len();
     Some(Span::new(start, start + text.len()))
-}
-
-/// Parts to add before the closing delimiter.
-fn missing(form: &FormPeek, rules: &Rules, rename: Option<&Fill>) -> Vec<u8> {
-    let sent = |name: &str| form.parts.iter().any(|part| &*part.name == name);
-    let fills: SmallVec<[(&str, &Fill); 8]> = rules
-        .nodes()
-        .iter()
-        .filter_map(|node| Some((node.key(), node.absent.as_ref()?)))
-        .chain(rename.map(|rename| ("model", rename)))
-        .filter(|(name, _)| !sent(name))
-        .collect();
-    let mut parts = Vec::new();
-    for (name, fill) in fills {
-        if let Some(text) = &fill.text {
-            // As browsers write names (HTML standard, "Multipart form data").
-            let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-            let head = format!("{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", form.dash);
-            parts.extend_from_slice(head.as_bytes());
-            parts.extend_from_slice(text);
-            parts.extend_from_slice(b"\r\n");
-        }
-    }
-    parts
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::openai::Endpoint;
     use crate::openai::multipart::peek_form;
     use crate::openai::testing::{Settings, settings};
 
     fn rules(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
-        let map = |value: Value| value.as_object().cloned().expect("an object");
-        let remove = remove.iter().map(ToString::to_string).collect();
-        Settings { remove, defaults: map(defaults), limits: map(limits), overrides: map(overrides) }.rules()
+        Settings::new(remove, defaults, limits, overrides).rules()
     }
 
     fn write(fields: &[(&str, &str)]) -> String {
@@ -149,8 +389,10 @@ mod tests {
     fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
         let mut body = BytesMut::from(form);
         let peek = peek_form(&body, "b").expect(form);
-        let changed = rewrite_form(&mut body, &peek, rules, model);
-        assert_eq!(changed, body != form.as_bytes());
+        let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
+        let request = Request { asked, endpoint: asked, headers: &headers };
+        let done = rewrite_form(&mut body, &peek, rules, &request, model).expect("no flood");
+        assert_eq!(done.changed, body != form.as_bytes());
         let again = peek_form(&body, "b").expect("still a form");
         assert!(model.is_none() || again.model() == model);
         String::from_utf8(body.to_vec()).expect("UTF-8")
@@ -213,12 +455,27 @@ mod tests {
             rewritten(&write(&[("model", "m")]), &rules, None),
             write(&[
                 ("model", "m"),
-                ("gone", "3"),
                 ("language", "en"),
-                ("options", "{\"x\":1}"),
-                ("response_format", "json"),
                 ("temperature", "0.5"),
+                ("gone", "3"),
+                ("response_format", "json"),
+                ("options", "{\"x\":1}"),
             ])
+        );
+    }
+
+    #[test]
+    fn blocks_follow_each_other_and_look_into_objects() {
+        let mut first = Settings::new(&["o.gone"], json!({"temperature": 1}), json!({}), json!({}));
+        first.map = vec![(vec!["language".into()], json!({ "de": "en" }).as_object().cloned().expect("an object"))];
+        let then = Settings::new(&[], json!({}), json!({}), json!({"seen": 1}));
+        let mut second =
+            Settings::new(&[], json!({"temperature": 0, "top_k": 3, "max_tokens": 5}), json!({"top_k": 2}), json!({}));
+        second.when = vec![(vec!["o".into(), "x".into()], then.clone()), (vec!["o".into(), "y".into()], then)];
+        let rules = Rules::new(vec![first.block(), second.block()]);
+        assert_eq!(
+            rewritten(&write(&[("language", "de"), ("o", "{\"gone\":1,\"x\":1}")]), &rules, None),
+            write(&[("language", "en"), ("o", "{\"x\":1}"), ("temperature", "0"), ("top_k", "2"), ("seen", "1")])
         );
     }
 

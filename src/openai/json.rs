@@ -120,6 +120,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Reads the array that opens here; `each` reads one element, at which the scanner stands.
+    pub(super) fn elements<E: From<Fault>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.byte() != Some(b'[') {
+            return Err(self.fault("expected `[`").into());
+        }
+        self.at += 1;
+        self.space();
+        if self.byte() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            self.space();
+            match self.byte() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.fault("expected `,` or `]` after an element").into()),
+            }
+            self.space();
+        }
+    }
+
     /// Checks one value inside of `outer` open objects and arrays.
     pub(super) fn value(&mut self, outer: usize) -> Result<(), Fault> {
         let mut open = Stack::default();

@@ -1,28 +1,35 @@
 //! Pure knowledge of the wire: bytes in, bytes out. No sockets, no state, no configuration.
 
+mod change;
+mod condition;
+mod echo;
 mod endpoint;
 mod error;
+mod fields;
 mod form;
 mod json;
 pub mod models;
 mod multipart;
 mod patch;
 mod peek;
+mod prompt;
 mod rules;
 mod splice;
 mod sse;
 #[cfg(test)]
 mod testing;
 mod text;
+mod tree;
 mod usage;
 
+pub use echo::Echo;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::ApiError;
-pub use form::rewrite_form;
+pub use form::{explain_form, rewrite_form};
 pub use json::Fault;
 pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
 pub use peek::{BadBody, Peek, peek};
-pub use rules::Rules;
-pub use splice::rewrite;
+pub use rules::{Block, Condition, Place, Prompt, Request, Rules, Step, Test, Way};
+pub use splice::{Rewritten, explain, rewrite};
 pub use sse::SseScanner;
 pub use usage::{Usage, UsageFinder};

@@ -1,5 +1,6 @@
 //! Applies a list of edits to a body in place: bytes before the first edit never move, none move twice.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::BytesMut;
@@ -8,10 +9,10 @@ use smallvec::SmallVec;
 use super::json::Span;
 
 /// One replacement: of nothing (an insertion), by nothing (a removal) or of one piece by another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Edit<'a> {
     pub(super) old: Span,
-    pub(super) new: &'a [u8],
+    pub(super) new: Cow<'a, [u8]>,
 }
 
 /// Edits in the order of their places, none overlapping; insertions at one place stand in the order of their text.
@@ -47,7 +48,7 @@ pub(super) fn apply(body: &mut BytesMut, edits: &[Edit<'_>]) {
         body.copy_within(from, to);
     }
     for (edit, to) in edits.iter().zip(moves().map(|segment| segment.to).skip(1)) {
-        body[to - edit.new.len()..to].copy_from_slice(edit.new);
+        body[to - edit.new.len()..to].copy_from_slice(&edit.new);
     }
     body.truncate(total);
 }
@@ -136,7 +137,7 @@ fn rebuilt(body: &[u8], edits: &[Edit<'_>], total: usize) -> BytesMut {
     for edit in edits {
         let old = edit.old.range();
         built.extend_from_slice(&body[at..old.start]);
-        built.extend_from_slice(edit.new);
+        built.extend_from_slice(&edit.new);
         at = old.end;
     }
     built.extend_from_slice(&body[at..]);
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     fn edits<'a>(list: &'a [(usize, usize, Vec<u8>)]) -> Edits<'a> {
-        list.iter().map(|(start, end, new)| Edit { old: Span::new(*start, *end), new }).collect()
+        list.iter().map(|(start, end, new)| Edit { old: Span::new(*start, *end), new: Cow::Borrowed(new) }).collect()
     }
 
     #[test]

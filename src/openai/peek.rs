@@ -76,6 +76,9 @@ pub enum BadBody {
     /// An attack or a mistake.
     #[error("the request body has more than {MAX_MEMBERS} top-level members; send fewer")]
     TooManyMembers,
+    /// The same, in an object that settings look into.
+    #[error("an object of the request body that settings are for has more than 4096 members; send fewer")]
+    TooManyNested,
     /// We could route by one and the engine serve the other.
     #[error("`model` is given more than once; send it once")]
     ModelTwice,
@@ -98,7 +101,7 @@ impl From<BadBody> for ApiError {
             BadBody::Utf8 { .. } => (400, "invalid_utf8", None),
             BadBody::Json(_) => (400, "invalid_json", None),
             BadBody::NotObject(_) => (400, "not_an_object", None),
-            BadBody::TooManyMembers => (400, "too_many_members", None),
+            BadBody::TooManyMembers | BadBody::TooManyNested => (400, "too_many_members", None),
             BadBody::ModelTwice => (400, "duplicate_model", Some("model")),
             BadBody::ModelNotString(_) | BadBody::ModelNotText | BadBody::ModelTooLong => {
                 (400, "invalid_model", Some("model"))

@@ -1,90 +1,152 @@
-//! What an alias changes in requests, compiled: everything that may have to be written is serialised beforehand.
+//! What is changed in requests: blocks of settings in the order in which they are applied, compiled.
 //!
-//! Order: remove, defaults, limits, overrides. Objects merge deeply; arrays and scalars replace.
+//! A block's order: remove, map, defaults, limits, overrides, prompt; then its `when` blocks that hold. Objects merge deeply;
+//! arrays and scalars replace. A member that one block's defaults have added is replaced by a later block's defaults: the
+//! client is still silent about it. Members are added only where they mean something ([`super::fields`]).
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Number, Value};
 
+use super::Endpoint;
+use super::fields::Homes;
 use super::text::decode;
 
-/// Compiled changes to the members of one object.
+/// The way to a member: keys from the top.
+pub type Way = Vec<String>;
+
+/// Changes to a request, applied in the order of the fields.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// Whose they are, for people: `alias quick`.
+    pub whose: String,
+    /// Members to strip.
+    pub remove: Vec<Way>,
+    /// Values to replace: strings by their text, other scalars by their JSON.
+    pub map: Vec<(Way, Map<String, Value>)>,
+    /// Members used where the client is silent.
+    pub defaults: Map<String, Value>,
+    /// Upper bounds of numbers.
+    pub limits: Map<String, Value>,
+    /// Members that always win.
+    pub overrides: Map<String, Value>,
+    /// A system text.
+    pub prompt: Option<Prompt>,
+    /// Headers for the engine.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Blocks that follow when their condition held before this one was applied.
+    pub when: Vec<(Condition, Self)>,
+}
+
+/// A system text for endpoints that have one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What it says.
+    pub text: String,
+    /// Where it goes.
+    pub place: Place,
+}
+
+/// Where a system text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Where the client sent none.
+    Missing,
+    /// Before the client's own.
+    Before,
+    /// After the client's own.
+    After,
+}
+
+/// What must be true of a request, all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    /// Members of the body.
+    pub body: Vec<(Way, Test)>,
+    /// Headers of the request; values are texts.
+    pub header: Vec<(HeaderName, Test)>,
+    /// One of these; empty: any.
+    pub endpoint: Vec<Endpoint>,
+}
+
+/// A test of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// It is there, or it is not.
+    Present(bool),
+    /// It is one of these.
+    Any(Vec<Value>),
+}
+
+/// What rules may look at beside the body.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The route that the client asked, for conditions.
+    pub asked: Endpoint,
+    /// The route that the body is for: another one when it was translated.
+    pub endpoint: Endpoint,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// Compiled changes: blocks in the order in which they are applied.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Sorted by key.
-    nodes: Box<[Node]>,
+    blocks: Vec<Compiled>,
 }
 
-/// What happens to one key.
+/// One block, compiled.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    pub(super) whose: Box<str>,
+    pub(super) remove: Vec<Way>,
+    pub(super) map: Vec<(Way, Vec<(Box<str>, Fill)>)>,
+    pub(super) defaults: Vec<Node>,
+    pub(super) limits: Vec<Node>,
+    pub(super) overrides: Vec<Node>,
+    pub(super) prompt: Option<Prompt>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) when: Vec<(Condition, Self)>,
+}
+
+/// A member of defaults, limits or overrides.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    key: Box<str>,
-    /// Added when the client did not send the key.
-    pub(super) absent: Option<Fill>,
-    /// Done with what the client sent.
-    pub(super) present: Present,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Present {
-    /// Left alone.
-    Keep,
-    /// Taken out.
-    Strip,
-    /// Replaced, whatever it is.
-    Fixed(Fill),
-    /// Depends on what it is.
-    Shape {
-        /// A number above is brought down to it.
-        limit: Option<Limit>,
-        /// For an object's members.
-        children: Rules,
-        /// Replaces anything but an object.
-        other: Option<Fill>,
-    },
+    pub(super) key: Box<str>,
+    /// Where it may be added.
+    pub(super) homes: Homes,
+    pub(super) fill: Fill,
+    /// The members of an object.
+    pub(super) members: Option<Vec<Node>>,
+    /// The bound, of a limit.
+    pub(super) bound: Option<Bound>,
 }
 
 /// A value ready to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Fill {
-    /// `,"key":value`
-    json: Box<[u8]>,
-    /// Offset of the value.
-    value: usize,
+    pub(super) json: Box<[u8]>,
     /// As the content of a form field; `None` for `null`, which a form cannot say.
     pub(super) text: Option<Box<[u8]>>,
 }
 
 impl Fill {
-    pub(super) fn new(key: &str, value: &Value) -> Self {
-        let head = format!(",{}:", Value::from(key));
+    pub(super) fn new(value: &Value) -> Self {
         let text = match value {
             Value::Null => None,
             Value::String(text) => Some(text.as_bytes().into()),
             other => Some(other.to_string().into_bytes().into()),
         };
-        Self { value: head.len(), json: format!("{head}{value}").into_bytes().into(), text }
-    }
-
-    /// The value as JSON.
-    pub(super) fn value(&self) -> &[u8] {
-        self.json.get(self.value..).unwrap_or_default()
-    }
-
-    /// Key and value, with a comma before unless it is the `first` member.
-    pub(super) fn member(&self, first: bool) -> &[u8] {
-        self.json.get(usize::from(first)..).unwrap_or_default()
+        Self { json: value.to_string().into_bytes().into(), text }
     }
 }
 
 /// An upper bound.
 #[derive(Clone, Debug)]
-pub(super) struct Limit {
-    bound: Number,
-    pub(super) fill: Fill,
-}
+pub(super) struct Bound(Number);
 
-impl Limit {
+impl Bound {
     /// Whether the JSON value `raw` is a number above the bound, or a string that says one: vLLM reads `"5"` as 5.
     pub(super) fn exceeded_by_json(&self, raw: &[u8]) -> bool {
         match raw {
@@ -102,9 +164,9 @@ impl Limit {
 
     /// Whole numbers are compared exactly, others as 64-bit floats.
     fn exceeded_by(&self, text: &str) -> bool {
-        match (text.parse::<i128>(), self.bound.as_i128()) {
+        match (text.parse::<i128>(), self.0.as_i128()) {
             (Ok(own), Some(bound)) => own > bound,
-            _ => match (text.parse::<f64>(), self.bound.as_f64()) {
+            _ => match (text.parse::<f64>(), self.0.as_f64()) {
                 (Ok(own), Some(bound)) => own > bound,
                 _ => false,
             },
@@ -113,142 +175,97 @@ impl Limit {
 }
 
 impl Rules {
-    /// Compiles settings. `model` is not theirs to change: rules for it are left out.
+    /// Compiles blocks. `model` is not theirs to change: rules for it are left out.
     #[must_use]
-    pub fn compile(
-        remove: &[String],
-        defaults: &Map<String, Value>,
-        limits: &Map<String, Value>,
-        overrides: &Map<String, Value>,
-    ) -> Self {
-        let mut rules = level(remove, Some(defaults), Some(limits), Some(overrides));
-        if rules.find(b"model").is_some() {
-            rules.nodes = rules.nodes.into_iter().filter(|node| &*node.key != "model").collect();
-        }
-        rules
+    pub fn new(blocks: Vec<Block>) -> Self {
+        Self { blocks: blocks.into_iter().filter_map(compile).collect() }
     }
 
     /// Whether nothing is ever changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.blocks.is_empty()
     }
 
-    pub(super) fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The position of the rule for the key with the inside `raw`, escapes and all.
-    pub(super) fn find(&self, raw: &[u8]) -> Option<usize> {
-        if raw.contains(&b'\\') { self.find_text(&decode(raw)?) } else { self.find_bytes(raw) }
-    }
-
-    /// The position of the rule for `key`.
-    pub(super) fn find_text(&self, key: &str) -> Option<usize> {
-        self.find_bytes(key.as_bytes())
-    }
-
-    fn find_bytes(&self, key: &[u8]) -> Option<usize> {
-        self.nodes.binary_search_by(|node| node.key.as_bytes().cmp(key)).ok()
+    pub(super) fn blocks(&self) -> &[Compiled] {
+        &self.blocks
     }
 }
 
-impl Node {
-    pub(super) fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-type Object = Map<String, Value>;
-
-/// The rules for one object's members.
-fn level(remove: &[String], defaults: Option<&Object>, limits: Option<&Object>, overrides: Option<&Object>) -> Rules {
-    let keys: BTreeSet<&str> = remove
-        .iter()
-        .chain([defaults, limits, overrides].into_iter().flatten().flat_map(Map::keys))
-        .map(String::as_str)
-        .collect();
-    let get = |map: Option<&'_ Object>, key: &str| map.and_then(|map| map.get(key)).cloned();
-    let nodes = keys.into_iter().filter_map(|key| {
-        let removed = remove.iter().any(|name| name == key);
-        node(key, removed, get(defaults, key), get(limits, key), get(overrides, key))
-    });
-    Rules { nodes: nodes.collect() }
-}
-
-fn node(key: &str, removed: bool, default: Option<Value>, limit: Option<Value>, over: Option<Value>) -> Option<Node> {
-    let absent = alone(default.clone(), limit.as_ref(), over.as_ref()).map(|value| Fill::new(key, &value));
-    let object = |value: &'_ Option<Value>| value.as_ref().and_then(Value::as_object).cloned();
-    let present = match (removed, over) {
-        (true, _) => absent.clone().map_or(Present::Strip, Present::Fixed),
-        (false, Some(over)) if !over.is_object() => Present::Fixed(Fill::new(key, &over)),
-        (false, over) => {
-            let children = level(&[], object(&default).as_ref(), object(&limit).as_ref(), object(&over).as_ref());
-            let other = over.map(|over| Fill::new(key, &over));
-            let limit = match limit {
-                Some(Value::Number(bound)) => {
-                    Some(Limit { fill: Fill::new(key, &Value::Number(bound.clone())), bound })
-                }
-                _ => None,
-            };
-            if limit.is_none() && children.is_empty() && other.is_none() {
-                Present::Keep
-            } else {
-                Present::Shape { limit, children, other }
-            }
-        }
+fn compile(block: Block) -> Option<Compiled> {
+    let allowed = |way: &Way| way.first().is_some_and(|key| key != "model");
+    let top = |members: &Map<String, Value>| {
+        let mut nodes = nodes(members);
+        nodes.retain(|node| &*node.key != "model");
+        nodes
     };
-    match (&present, &absent) {
-        (Present::Keep, None) => None,
-        _ => Some(Node { key: key.into(), absent, present }),
+    let map =
+        block.map.into_iter().filter(|(way, _)| allowed(way)).map(|(way, values)| {
+            (way, values.iter().map(|(from, to)| (from.as_str().into(), Fill::new(to))).collect())
+        });
+    let compiled = Compiled {
+        remove: block.remove.into_iter().filter(allowed).collect(),
+        map: map.collect(),
+        defaults: top(&block.defaults),
+        limits: top(&block.limits),
+        overrides: top(&block.overrides),
+        prompt: block.prompt,
+        headers: block.headers,
+        when: block.when.into_iter().filter_map(|(when, block)| Some((when, compile(block)?))).collect(),
+        whose: block.whose.into(),
+    };
+    (!compiled.is_empty()).then_some(compiled)
+}
+
+impl Compiled {
+    fn is_empty(&self) -> bool {
+        let nodes = [&self.defaults, &self.limits, &self.overrides];
+        self.remove.is_empty()
+            && self.map.is_empty()
+            && nodes.iter().all(|nodes| nodes.is_empty())
+            && self.prompt.is_none()
+            && self.headers.is_empty()
+            && self.when.is_empty()
     }
 }
 
-/// The value a key gets that the client did not send.
-fn alone(default: Option<Value>, limit: Option<&Value>, over: Option<&Value>) -> Option<Value> {
-    let mut value = default;
-    if let (Some(value), Some(limit)) = (&mut value, limit) {
-        clamp(value, limit);
-    }
-    match (value, over) {
-        (Some(mut value), Some(over)) => {
-            win(&mut value, over);
-            Some(value)
-        }
-        (value, over) => value.or_else(|| over.cloned()),
-    }
+fn nodes(members: &Map<String, Value>) -> Vec<Node> {
+    let node = |(key, value): (&String, &Value)| Node {
+        key: key.as_str().into(),
+        homes: Homes::of(key),
+        fill: Fill::new(value),
+        members: value.as_object().map(nodes),
+        bound: value.as_number().cloned().map(Bound),
+    };
+    members.iter().map(node).collect()
 }
 
-fn clamp(value: &mut Value, limit: &Value) {
-    match (value, limit) {
-        (Value::Object(own), Value::Object(limits)) => {
-            for (key, limit) in limits {
-                if let Some(own) = own.get_mut(key) {
-                    clamp(own, limit);
-                }
-            }
-        }
-        (value @ (Value::Number(_) | Value::String(_)), Value::Number(bound)) => {
-            let limit = Limit { fill: Fill::new("", &Value::Null), bound: bound.clone() };
-            if limit.exceeded_by_json(value.to_string().as_bytes()) {
-                *value = Value::Number(bound.clone());
-            }
-        }
-        _ => {}
-    }
+/// One change, told to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Whose block made it: `alias quick, when #2`.
+    pub whose: String,
+    /// Which part of the block: `overrides`.
+    pub kind: &'static str,
+    /// The member: `chat_template_kwargs.enable_thinking`.
+    pub member: String,
+    /// Its JSON before; `None`: it was not there.
+    pub old: Option<String>,
+    /// Its JSON after; `None`: it is gone.
+    pub new: Option<String>,
 }
 
-fn win(value: &mut Value, over: &Value) {
-    match (value, over) {
-        (Value::Object(own), Value::Object(over)) => {
-            for (key, over) in over {
-                match own.get_mut(key) {
-                    Some(own) => win(own, over),
-                    None => drop(own.insert(key.clone(), over.clone())),
-                }
-            }
-        }
-        (value, over) => *value = over.clone(),
+/// What is in `raw` as text, for a step.
+pub(super) fn shown(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).into_owned()
+}
+
+/// The texts by which the map of a block finds a JSON scalar.
+pub(super) fn scalar(raw: &[u8]) -> Option<Cow<'_, str>> {
+    match raw {
+        [b'"', inside @ .., b'"'] => decode(inside),
+        [b'{' | b'[', ..] => None,
+        other => std::str::from_utf8(other).ok().map(Cow::Borrowed),
     }
 }
 
@@ -257,49 +274,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::openai::testing::Settings;
 
-    fn rules(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
-        let remove: Vec<String> = remove.iter().map(ToString::to_string).collect();
-        let map = |value: Value| value.as_object().cloned().expect("an object");
-        Rules::compile(&remove, &map(defaults), &map(limits), &map(overrides))
-    }
-
-    fn absent(rules: &Rules, key: &str) -> Option<String> {
-        let node = &rules.nodes()[rules.find_text(key)?];
-        Some(String::from_utf8_lossy(node.absent.as_ref()?.value()).into_owned())
+    #[test]
+    fn nothing_to_do_is_empty_and_the_model_is_not_a_setting() {
+        assert!(Settings::default().rules().is_empty());
+        let model = json!({ "model": "a" });
+        assert!(Settings::new(&["model", "model.x"], model.clone(), model.clone(), model).rules().is_empty());
+        assert!(!Settings::new(&["a"], json!({}), json!({}), json!({})).rules().is_empty());
     }
 
     #[test]
-    fn nothing_to_do_is_empty() {
-        assert!(rules(&[], json!({}), json!({}), json!({})).is_empty());
-        assert!(rules(&[], json!({}), json!({"a": {}, "b": null}), json!({})).is_empty());
-        assert!(!rules(&["a"], json!({}), json!({}), json!({})).is_empty());
-    }
-
-    #[test]
-    fn what_an_absent_key_gets_is_computed_beforehand() {
-        let rules = rules(
-            &["r"],
-            json!({"n": 10, "o": {"x": 10, "y": 1}, "r": 1}),
-            json!({"n": 5, "o": {"x": 3}, "l": 5}),
-            json!({"o": {"y": 2, "z": [1]}, "v": {"w": null}}),
-        );
-        assert_eq!(absent(&rules, "n").as_deref(), Some("5"));
-        assert_eq!(absent(&rules, "o").as_deref(), Some(r#"{"x":3,"y":2,"z":[1]}"#));
-        assert_eq!(absent(&rules, "r").as_deref(), Some("1"));
-        assert_eq!(absent(&rules, "v").as_deref(), Some(r#"{"w":null}"#));
-        assert_eq!(absent(&rules, "l"), None);
-    }
-
-    #[test]
-    fn the_model_is_not_a_setting() {
-        assert!(rules(&["model"], json!({"model": "a"}), json!({}), json!({"model": "b"})).is_empty());
-    }
-
-    #[test]
-    fn limits_compare_exactly_where_they_can() {
-        let limit =
-            |bound: Value| Limit { bound: bound.as_number().cloned().expect("a number"), fill: Fill::new("k", &bound) };
+    fn bounds_compare_exactly_where_they_can() {
+        let limit = |bound: Value| Bound(bound.as_number().cloned().expect("a number"));
         for (bound, raw, exceeded) in [
             (json!(5), "5", false),
             (json!(5), "6", true),
@@ -328,7 +315,7 @@ mod tests {
 
     #[test]
     fn forms_get_text_and_no_null() {
-        let text = |value: Value| Fill::new("k", &value).text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let text = |value: Value| Fill::new(&value).text.map(|text| String::from_utf8_lossy(&text).into_owned());
         assert_eq!(text(json!("a\"b")).as_deref(), Some("a\"b"));
         assert_eq!(text(json!(0.5)).as_deref(), Some("0.5"));
         assert_eq!(text(json!({"a": [1]})).as_deref(), Some(r#"{"a":[1]}"#));

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::{Method, Version, header};
 use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Shared, body, door, local, pick, resolve, rewrite, standin};
+use super::rewrite::{self, Prepared};
+use super::{Shared, body, door, gym, local, mirror, pick, resolve, standin};
 use crate::ids;
 use crate::openai::{ApiError, Endpoint};
 
@@ -59,14 +61,16 @@ pub(super) async fn admit(
 ) -> Result<Admission, Refusal> {
     ctx.id = request_id(session);
     check_head(session, shared.limits.head)?;
-    let path = session.req_header().uri.path();
-    let path = match door::split(path) {
-        Some((alias, inside)) if ctx.door.is_none() => {
-            ctx.door = Some(alias.as_ref().into());
-            inside
-        }
-        _ => path,
-    };
+    if ctx.door.is_none()
+        && let Some((alias, _)) = door::split(session.req_header().uri.path())
+    {
+        ctx.door = Some(alias.as_ref().into());
+        ctx.by_path = true;
+    }
+    if let Some(admission) = gym::enter(shared, session, ctx).await? {
+        return Ok(admission);
+    }
+    let path = inside(session, ctx);
     let Some(endpoint) = Endpoint::find(path) else {
         let path = path.to_owned();
         return local::answer(shared, session, ctx, &path).await;
@@ -78,16 +82,37 @@ pub(super) async fn admit(
     }
     resolve::check_content_type(session, endpoint.body())?;
 
+    let bytes = receive(shared, session, ctx).await?;
+
+    if let Prepared::Gym(route, body) = rewrite::prepare(shared, session, ctx, endpoint, bytes).await? {
+        return gym::serve(shared, session, ctx, route, body).await;
+    }
+    mirror::cast(shared, ctx);
+    pick::first(shared, ctx).await?;
+    ctx.stand_in = Some(standin::take_place(session, ctx.body.clone(), shared.cuts()));
+    Ok(Admission::Forward)
+}
+
+/// The path that is meant, without what leads to an alias.
+pub(super) fn inside<'s>(session: &'s Session, ctx: &Context) -> &'s str {
+    let path = session.req_header().uri.path();
+    match door::split(path) {
+        Some((_, inside)) if ctx.by_path => inside,
+        _ => path,
+    }
+}
+
+/// The whole body.
+pub(super) async fn receive(
+    shared: &Arc<Shared>,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<BytesMut, Refusal> {
     ctx.ours.stop();
-    let mut bytes = body::read(shared, session, ctx).await?;
+    let bytes = body::read(shared, session, ctx).await?;
     ctx.complete = Some(std::time::Instant::now());
     ctx.ours.start();
-
-    bytes = rewrite::prepare(shared, session, ctx, endpoint, bytes).await?;
-    ctx.length = bytes.len();
-    pick::first(shared, ctx)?;
-    ctx.stand_in = Some(standin::take_place(session, bytes.freeze(), shared.cuts()));
-    Ok(Admission::Forward)
+    Ok(bytes)
 }
 
 /// The caller's request id if it is fit to keep, else one of ours.

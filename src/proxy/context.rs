@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::rework::Rework;
+use super::rewrite::Original;
 use super::shared::Held;
 use super::standin;
 use super::table::{Table, Target};
+use crate::dialects::Translator;
 use crate::engines::{Engine, Lease};
 use crate::ids::Name;
 use crate::openai::{ApiError, Dialect, Endpoint, SseScanner, UsageFinder};
@@ -47,13 +52,27 @@ pub(crate) struct Context {
     pub(super) id: String,
     /// The alias that the caller came to, by its own address or path.
     pub(super) door: Option<Name>,
+    /// It was by its path.
+    pub(super) by_path: bool,
     pub(super) endpoint: Option<Endpoint>,
     /// The table as it was when the request came, and the position of its target.
     pub(super) target: Option<(Arc<Table>, usize)>,
     pub(super) in_flight: Option<InFlight>,
+    /// Positions of the targets to try when nothing else is left.
+    pub(super) fallback: SmallVec<[usize; 4]>,
+    /// The engines of the target will not do: the next attempt is the next target's.
+    pub(super) leave: bool,
+    /// The request as its caller sent it, where another target may want it.
+    pub(super) original: Option<Arc<Original>>,
+    /// The endpoint of the engines, which may be another than the caller's.
+    pub(super) upstream: Option<Endpoint>,
+    /// Of the answer, when the caller speaks another API than the engine.
+    pub(super) translator: Option<Box<Translator>>,
 
-    /// Bytes of the body as the engines get it.
-    pub(super) length: usize,
+    /// Headers as the engines get them, in place of the caller's.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body as the engines get it.
+    pub(super) body: Bytes,
     pub(super) received: usize,
     pub(super) decoded: bool,
     pub(super) held: Option<Held>,
@@ -72,6 +91,8 @@ pub(crate) struct Context {
     /// The answer is a stream of events that we can read.
     pub(super) events: Option<SseScanner>,
     pub(super) usage: Option<UsageFinder>,
+    /// What is done to the pieces of the answer.
+    pub(super) rework: Rework,
     pub(super) first_event: Option<Instant>,
     pub(super) last_event: Option<Instant>,
     /// The answer was ended by us, properly, after its engine had died.
@@ -90,10 +111,17 @@ impl Context {
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
             door,
+            by_path: false,
             endpoint: None,
             target: None,
             in_flight: None,
-            length: 0,
+            fallback: SmallVec::new(),
+            leave: false,
+            original: None,
+            upstream: None,
+            translator: None,
+            headers: Vec::new(),
+            body: Bytes::new(),
             received: 0,
             decoded: false,
             held: None,
@@ -106,6 +134,7 @@ impl Context {
             resent: 0,
             events: None,
             usage: None,
+            rework: Rework::None,
             first_event: None,
             last_event: None,
             ended: false,

@@ -5,9 +5,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::Shared;
 use super::context::Context;
 use super::pick::{eject, has_another, is_clean};
+use super::{Shared, fallback};
 use crate::openai::Endpoint;
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
@@ -15,10 +15,17 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     let Some(lease) = &ctx.lease else { return Err(Error::new(ErrorType::InternalError)) };
     request.remove_header(&header::TRANSFER_ENCODING);
     request.remove_header(&header::EXPECT);
+    if ctx.translator.is_some() || ctx.target().is_some_and(|target| target.echo().is_some()) {
+        // Its answer must be readable.
+        request.remove_header(&header::ACCEPT_ENCODING);
+    }
     if ctx.decoded {
         request.remove_header(&header::CONTENT_ENCODING);
     }
-    request.insert_header(header::CONTENT_LENGTH, ctx.length)?;
+    for (name, value) in &ctx.headers {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
     request.insert_header(header::HOST, &**lease.authority())?;
     request.insert_header("x-request-id", &ctx.id)?;
     if let Some(key) = &lease.address.api_key {
@@ -27,7 +34,7 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
         request.remove_header("x-api-key");
     }
     request.remove_header(&header::PROXY_AUTHORIZATION);
-    let path = ctx.endpoint.map_or("/", Endpoint::path);
+    let path = ctx.upstream.map_or("/", Endpoint::path);
     // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2). Nor does it know of paths of our own.
     if request.uri.authority().is_some() || request.uri.path() != path {
         let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));
@@ -42,7 +49,15 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
 pub(super) fn response(shared: &Shared, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
     ctx.ours.start();
     let status = response.status.as_u16();
-    if matches!(status, 502 | 503) && is_clean(session) && may_retry(shared, ctx, "status") {
+    let busy = match status {
+        502 | 503 => true,
+        // Full, or too small for this request: its brothers are alike, and only another target may do better.
+        429 => !ctx.fallback.is_empty(),
+        400 | 413 => fallback::may_be_longer(ctx),
+        _ => false,
+    };
+    ctx.leave = busy && !matches!(status, 502 | 503);
+    if busy && is_clean(session) && may_retry(shared, ctx, "status") {
         let mut error = Error::new_up(ErrorType::HTTPStatus(status));
         error.set_retry(true);
         return Err(error);

@@ -15,7 +15,7 @@ use pingora::server::configuration::ServerConf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::front::Front;
 use super::socket::CallerSocket;
@@ -70,21 +70,37 @@ pub struct Running {
     shared: Arc<Shared>,
 }
 
-impl Running {
-    /// Stops accepting and waits for the requests under way until `patience` ends; then their callers are told that they
-    /// are given up.
-    pub async fn drain(mut self, patience: impl Future<Output = ()>) {
-        self.stop.send_replace(true);
-        tokio::select! {
-            biased;
-            _ = &mut self.task => return,
-            () = patience => {}
-        }
-        self.shared.cut();
-        if tokio::time::timeout(LAST_WORDS, &mut self.task).await.is_err() {
-            // Callers that do not listen.
-            self.task.abort();
-        }
+/// Stops accepting and waits for the requests under way until `patience` ends; then their callers are told that they
+/// are given up.
+pub async fn drain(all: Vec<Running>, patience: impl Future<Output = ()>) {
+    let Some(shared) = all.first().map(|running| running.shared.clone()) else { return };
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    for Running { stop, task, .. } in all {
+        stop.send_replace(true);
+        tasks.spawn(async move {
+            let _ended = AbortOnDrop(task.abort_handle());
+            let _ = task.await;
+        });
+    }
+    tokio::select! {
+        biased;
+        () = finish(&mut tasks) => return,
+        () = patience => {}
+    }
+    shared.cut();
+    // Callers that do not listen are left behind: dropping their tasks ends them.
+    let _ = tokio::time::timeout(LAST_WORDS, finish(&mut tasks)).await;
+}
+
+async fn finish(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -70,7 +70,7 @@ fn own<'a>(table: &'a Table, alias: &str) -> Result<&'a Target, ApiError> {
 fn list(table: &Table, door: Option<&Target>) -> String {
     match door {
         Some(target) => openai::models::list([card(target)].into_iter()),
-        None => openai::models::list(table.targets.iter().filter(|target| !target.route.hidden).map(card)),
+        None => openai::models::list(table.named().iter().filter(|target| !target.route.hidden).map(card)),
     }
 }
 

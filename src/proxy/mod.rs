@@ -8,13 +8,17 @@ mod account;
 mod body;
 mod context;
 mod door;
+mod fallback;
 mod forward;
 mod front;
+mod gym;
 mod listen;
 mod local;
+mod mirror;
 mod pick;
 mod reply;
 mod resolve;
+mod rework;
 mod rewrite;
 mod shared;
 mod socket;
@@ -36,7 +40,7 @@ use std::sync::Arc;
 
 use crate::ids::Name;
 use context::Context;
-pub use listen::{Listener, Running};
+pub use listen::{Listener, Running, drain};
 pub use shared::Shared;
 pub use table::Table;
 
@@ -78,8 +82,8 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        pick::peer(&self.shared, ctx)
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        pick::peer(&self.shared, session, ctx).await
     }
 
     async fn connected_to_upstream(
@@ -126,10 +130,10 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
-        stream::body(body.as_deref(), ctx);
+        stream::body(body, end, ctx)?;
         Ok(None)
     }
 

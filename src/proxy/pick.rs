@@ -10,9 +10,9 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 use smallvec::SmallVec;
 
-use super::Shared;
 use super::context::Context;
 use super::table::Target;
+use super::{Shared, fallback};
 use crate::config::Balance;
 use crate::engines::{Engine, Lease, Pool, State};
 use crate::openai::ApiError;
@@ -55,26 +55,40 @@ impl Budget {
 }
 
 /// Leases the engine of the first attempt, or says why there is none.
-pub(super) fn first(shared: &Shared, ctx: &mut Context) -> Result<(), ApiError> {
+pub(super) async fn first(shared: &Shared, ctx: &mut Context) -> Result<(), ApiError> {
     let Some(target) = ctx.target() else { return Err(no_target()) };
     target.budget.earn();
-    match lease(target, &ctx.tried) {
+    let refusal = match lease(target, &ctx.tried) {
         Some(lease) => {
             ctx.lease = Some(lease);
-            Ok(())
+            return Ok(());
         }
-        None => Err(why_not(shared, target)),
+        None => why_not(shared, target),
+    };
+    while fallback::next(shared, ctx).await? {
+        ctx.lease = ctx.target().and_then(|target| lease(target, &ctx.tried));
+        if ctx.lease.is_some() {
+            return Ok(());
+        }
     }
+    Err(refusal)
 }
 
 /// Whether a further attempt could go somewhere.
 pub(super) fn has_another(ctx: &Context) -> bool {
-    ctx.target().is_some_and(|target| choose(target, &ctx.tried).is_some())
+    let Some((table, at)) = &ctx.target else { return false };
+    let own = Some(at).filter(|_| !ctx.leave);
+    let targets = own.into_iter().chain(&ctx.fallback).filter_map(|at| table.targets.get(*at));
+    targets.into_iter().any(|target| choose(target, &ctx.tried).is_some())
 }
 
 /// The peer of the next attempt. The lease on it is in `ctx`.
-pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    if ctx.lease.is_none() {
+pub(super) async fn peer(shared: &Shared, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    if ctx.lease.is_none() && !ctx.leave {
+        ctx.lease = ctx.target().and_then(|target| lease(target, &ctx.tried));
+    }
+    ctx.leave = false;
+    while ctx.lease.is_none() && fallback::switch(shared, session, ctx).await? {
         ctx.lease = ctx.target().and_then(|target| lease(target, &ctx.tried));
     }
     let Some(lease) = &ctx.lease else {
@@ -110,7 +124,7 @@ pub(super) fn peer(shared: &Shared, ctx: &mut Context) -> Result<Box<HttpPeer>> 
 }
 
 /// Leases the best engine. One that stopped between the look and the count is not chosen again: it is not ready.
-fn lease(target: &Target, tried: &[Arc<Engine>]) -> Option<Lease> {
+pub(super) fn lease(target: &Target, tried: &[Arc<Engine>]) -> Option<Lease> {
     loop {
         if let Some(lease) = Lease::take(choose(target, tried)?) {
             return Some(lease);
@@ -136,12 +150,12 @@ fn choose(target: &Target, tried: &[Arc<Engine>]) -> Option<Arc<Engine>> {
     routing::pick(&candidates, Picker { balance: target.balance, turn }).map(|at| engines[at].clone())
 }
 
-fn no_target() -> ApiError {
+pub(super) fn no_target() -> ApiError {
     ApiError::unavailable(503, "no_target", "The request was not resolved.")
 }
 
 /// 503 with the state of the model and, when it failed, the reason with its last log lines.
-fn why_not(shared: &Shared, target: &Target) -> ApiError {
+pub(super) fn why_not(shared: &Shared, target: &Target) -> ApiError {
     if shared.is_draining() {
         let message = "The gateway is shutting down. Try again on another one.";
         return ApiError::unavailable(503, "shutting_down", message).retry_after(5);

@@ -1,7 +1,7 @@
 //! Answers of our own.
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{HeaderName, Method, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -31,6 +31,23 @@ pub(super) async fn ok(session: &mut Session, ctx: &Context, body: String) -> Re
         head.insert_header(header::CONTENT_TYPE, "application/json")?;
     }
     send(session, ctx, head, body.into()).await
+}
+
+/// Sends a whole answer that was made here, with further headers.
+pub(super) async fn whole(
+    session: &mut Session,
+    ctx: &Context,
+    status: u16,
+    content_type: &str,
+    headers: &[(HeaderName, &str)],
+    body: Bytes,
+) -> Result<()> {
+    let mut head = ResponseHeader::build(status, Some(4 + headers.len()))?;
+    head.insert_header(header::CONTENT_TYPE, content_type)?;
+    for (name, value) in headers {
+        head.insert_header(name.clone(), *value)?;
+    }
+    send(session, ctx, head, body).await
 }
 
 async fn send(session: &mut Session, ctx: &Context, mut head: ResponseHeader, body: Bytes) -> Result<()> {

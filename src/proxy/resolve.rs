@@ -1,8 +1,6 @@
 //! From the bytes of a body to the target they name.
 
-use std::sync::Arc;
-
-use http::header;
+use http::{HeaderMap, header};
 use pingora::proxy::Session;
 
 use super::Table;
@@ -66,12 +64,18 @@ pub(super) fn peek(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Resul
 }
 
 /// The target that was come to by its own `door`, whatever the request names, or else the one that `peeked` names.
-pub(super) fn target(table: &Arc<Table>, door: Option<&str>, peeked: &Peeked) -> Result<usize, ApiError> {
+pub(super) fn target(
+    table: &Table,
+    door: Option<&str>,
+    peeked: &Peeked,
+    headers: &HeaderMap,
+) -> Result<usize, ApiError> {
     let Some(name) = door.or(peeked.model()) else {
         let message = "The request names no model: set `model` to one of GET /v1/models.";
         return Err(ApiError::invalid(400, "missing_model", message).param("model"));
     };
-    table.find(name).ok_or_else(|| unknown(table, name))
+    let at = table.find(name).ok_or_else(|| unknown(table, name))?;
+    Ok(table.targets[at].split.as_ref().map_or(at, |split| split.choose(headers)))
 }
 
 /// 404 with near names.

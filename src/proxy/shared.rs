@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Table;
 use super::table::{self, Budgets};
+use super::{Table, mirror};
 use crate::config::{Config, Limits, Retry, Timeouts};
 use crate::engines::House;
+use crate::engines::ask::Asker;
 use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE};
 
 /// State of the data path. Requests read it; `app` has the table made anew.
@@ -29,6 +31,10 @@ pub struct Shared {
     pub(super) held: AtomicUsize,
     /// Open connections of callers.
     pub(super) connections: AtomicUsize,
+    /// For requests of our own.
+    pub(super) asker: Asker,
+    /// Room for copies of requests.
+    pub(super) mirrors: Arc<Semaphore>,
     draining: AtomicBool,
     cut: CancellationToken,
 }
@@ -51,6 +57,8 @@ impl Shared {
             access,
             held: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            asker: Asker::new(),
+            mirrors: Arc::new(Semaphore::new(mirror::MOST)),
             draining: AtomicBool::new(false),
             cut: CancellationToken::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Version, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
@@ -11,8 +11,10 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::context::Context;
 use super::pick::is_clean;
 use super::reply;
+use super::rework::Rework;
 use super::standin::CUT;
-use crate::openai::{ApiError, SseScanner, UsageFinder};
+use super::table::Target;
+use crate::openai::{ApiError, Echo, SseScanner, UsageFinder};
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
@@ -35,12 +37,53 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut C
             ctx.usage = Some(UsageFinder::default());
         }
     }
+    ctx.rework = if readable { rework(response.status.as_u16(), kind, ctx) } else { Rework::None };
+    if !ctx.rework.is_none() {
+        // What it will be is not known yet. `standin` says it where it can.
+        response.remove_header(&header::CONTENT_LENGTH);
+        if session.req_header().version != Version::HTTP_10 {
+            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+    }
+    if let Rework::Whole { .. } = ctx.rework {
+        response.insert_header(header::CONTENT_TYPE, "application/json")?;
+    }
     ctx.ours.stop();
     Ok(())
 }
 
-/// A piece of the answer, before it is written.
-pub(super) fn body(piece: Option<&[u8]>, ctx: &mut Context) {
+/// What is to be done to an answer with this `status` and content type.
+fn rework(status: u16, kind: &[u8], ctx: &mut Context) -> Rework {
+    let success = (200..300).contains(&status);
+    let events = kind.starts_with(b"text/event-stream");
+    match ctx.translator.clone() {
+        Some(by) if success && events => Rework::Events(by),
+        Some(by) => Rework::Whole { by, status, kept: BytesMut::new() },
+        None => match ctx.target().and_then(Target::echo).filter(|_| success) {
+            Some(name) if events => Rework::Named(Echo::events(name)),
+            Some(name) if kind.starts_with(b"application/json") => Rework::Named(Echo::json(name)),
+            _ => Rework::None,
+        },
+    }
+}
+
+/// A piece of the answer, before it is written; `end`: the last one.
+pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<()> {
+    read(piece.as_deref(), ctx);
+    if ctx.rework.is_none() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let told = ctx.rework.feed(piece, end);
+    ctx.ours.add(start.elapsed());
+    told.map_err(|refusal| {
+        ctx.refusal = Some(refusal);
+        Error::new_in(ErrorType::InternalError)
+    })
+}
+
+/// Notes what a piece of the engine's answer says of tokens and time.
+fn read(piece: Option<&[u8]>, ctx: &mut Context) {
     let Some(piece) = piece.filter(|piece| !piece.is_empty()) else { return };
     if ctx.usage.is_none() && ctx.events.is_none() {
         return;
@@ -87,8 +130,9 @@ pub(super) async fn fail(session: &mut Session, error: &Error, ctx: &mut Context
     if let Some(scanner) = &ctx.events
         && !scanner.done()
     {
-        let event = refusal.event(ctx.dialect(), scanner.at_boundary());
-        ctx.ended = session.write_response_body(Some(Bytes::from(event)), true).await.is_ok();
+        let boundary = scanner.at_boundary();
+        let event = ctx.rework.fail(&refusal).unwrap_or_else(|| refusal.event(ctx.dialect(), boundary).into());
+        ctx.ended = session.write_response_body(Some(event), true).await.is_ok();
     }
     // An answer of known length stays visibly short.
     FailToProxy { error_code: status, can_reuse_downstream: false }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pick::Budget;
-use crate::config::{Balance, Config};
+use super::split::Split;
+use crate::config::{Balance, Config, Echo, Via};
 use crate::engines::{House, Pool};
 use crate::ids::Name;
-use crate::openai::Rules;
-use crate::routing::{Route, Snapshot, rules};
+use crate::openai::{Endpoint, Rules};
+use crate::routing::{Aim, Route, Snapshot, rules};
 use crate::telemetry::{Meters, Metrics};
 
-/// One servable name, ready to serve.
+/// One servable name, or another place where its requests may go; ready to serve.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) route: Route,
@@ -20,6 +21,12 @@ pub(super) struct Target {
     pub(super) rules: Rules,
     pub(super) meters: Meters,
     pub(super) budget: Arc<Budget>,
+    /// Its parts, when it is split.
+    pub(super) split: Option<Split>,
+    /// Positions of the targets to try next.
+    pub(super) fallback: Vec<usize>,
+    /// Of a hundred requests so many are copied to the target at this position.
+    pub(super) mirror: Option<(f64, usize)>,
 }
 
 impl Target {
@@ -27,6 +34,25 @@ impl Target {
     pub(super) fn served_name(&self) -> Name {
         let own = || self.pool.served_name().unwrap_or_else(|| self.route.model.clone());
         self.route.adapter.clone().unwrap_or_else(own)
+    }
+
+    /// The name that answers are to have in `model`; `None`: the engine's.
+    pub(super) fn echo(&self) -> Option<&Name> {
+        (self.route.echo == Echo::Alias).then_some(&self.route.name)
+    }
+
+    /// Whether requests to `endpoint` are translated to Chat Completions.
+    pub(super) fn translates(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Responses => self.route.dialect.responses == Via::Chat,
+            Endpoint::Messages => self.route.dialect.messages == Via::Chat,
+            _ => false,
+        }
+    }
+
+    /// Whether a request may be wanted again as its caller sent it.
+    pub(super) fn wants_original(&self) -> bool {
+        !self.fallback.is_empty() || self.mirror.is_some()
     }
 
     /// The alias it was reached by, for labels.
@@ -48,6 +74,7 @@ pub(super) fn budgets(config: &Config) -> Budgets {
 #[derive(Debug)]
 pub struct Table {
     pub(super) snapshot: Snapshot,
+    /// Those with names of their own, by the positions of their routes, then those that aliases lead to.
     pub(super) targets: Vec<Target>,
 }
 
@@ -57,28 +84,64 @@ impl Table {
     pub(super) fn new(config: &Config, house: &House, metrics: &Metrics, budgets: &Budgets) -> Self {
         let adapters = |model: &Name| house.pool(model).map(|pool| pool.adapters()).unwrap_or_default();
         let snapshot = Snapshot::of(config, |model| adapters(model).to_vec());
-        let targets: Vec<Target> = snapshot
-            .routes()
-            .iter()
-            .filter_map(|route| {
-                let model = config.models.iter().find(|model| model.name == route.model)?;
-                Some(Target {
-                    pool: house.pool(&route.model)?.clone(),
-                    balance: model.balance,
-                    rules: rules(&route.settings),
-                    meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
-                    budget: budgets.get(&route.model)?.clone(),
-                    route: route.clone(),
-                })
+        let prepare = |route: &Route| {
+            let model = config.models.iter().find(|model| model.name == route.model)?;
+            Some(Target {
+                pool: house.pool(&route.model)?.clone(),
+                balance: model.balance,
+                rules: rules(&route.settings),
+                meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
+                budget: budgets.get(&route.model)?.clone(),
+                route: route.clone(),
+                split: None,
+                fallback: Vec::new(),
+                mirror: None,
             })
-            .collect();
+        };
+        let mut targets: Vec<Target> = snapshot.routes().iter().filter_map(prepare).collect();
         debug_assert_eq!(targets.len(), snapshot.routes().len(), "the house was made from the same configuration");
+        for (at, route) in snapshot.routes().iter().enumerate() {
+            let mut add = |aim: &Aim| {
+                targets.extend(prepare(&at_aim(route, aim)));
+                targets.len() - 1
+            };
+            let split: Vec<_> = route.split.iter().map(|(weight, aim)| (add(aim), *weight)).collect();
+            let fallback: Vec<usize> = route.fallback.iter().map(&mut add).collect();
+            let mirror = route.mirror.as_ref().map(|(percent, aim)| (*percent, add(aim)));
+            // Whatever part of a split a request goes to, it may fall back and is mirrored.
+            for at in split.iter().map(|(at, _)| *at).chain([at]) {
+                if let Some(target) = targets.get_mut(at) {
+                    (target.fallback, target.mirror) = (fallback.clone(), mirror);
+                }
+            }
+            if let Some(target) = targets.get_mut(at) {
+                target.split = Split::new(split, route.sticky.clone());
+            }
+        }
         Self { snapshot, targets }
+    }
+
+    /// Those with names of their own.
+    pub(super) fn named(&self) -> &[Target] {
+        self.targets.get(..self.snapshot.routes().len()).unwrap_or_default()
     }
 
     /// The position of the target called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.snapshot.resolve(name).map(|(at, _)| at)
+    }
+}
+
+/// The route of an alias' requests to another place than its own: still under the name they came by.
+fn at_aim(route: &Route, aim: &Aim) -> Route {
+    Route {
+        model: aim.model.clone(),
+        adapter: aim.adapter.clone(),
+        settings: aim.settings.clone(),
+        split: Vec::new(),
+        fallback: Vec::new(),
+        mirror: None,
+        ..route.clone()
     }
 }

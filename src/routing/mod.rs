@@ -5,5 +5,5 @@ mod rules;
 mod snapshot;
 
 pub use pick::{Candidate, Picker, pick};
-pub use rules::rules;
+pub use rules::{endpoints, rules};
 pub use snapshot::{Aim, Near, Route, Snapshot};

@@ -1,14 +1,15 @@
 //! The immutable table from names to routes: models, aliases and LoRA adapters.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::config::{Alias, Config, Dialects, Echo, Model, Settings};
+use crate::config::{Alias, Config, Dialects, Echo, Gym, Model, Settings};
 use crate::ids::Name;
 
 /// What one servable name means.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// What callers say.
     pub name: Name,
@@ -34,6 +35,8 @@ pub struct Route {
     pub fallback: Vec<Aim>,
     /// Who gets copies of how many of a hundred requests.
     pub mirror: Option<(f64, Aim)>,
+    /// It behaves as NeMo Gym's model server does.
+    pub gym: Option<Arc<Gym>>,
 }
 
 /// Another place that requests of an alias may go to.
@@ -80,6 +83,7 @@ impl Snapshot {
             sticky: HeaderName::from_static("x-session-id"),
             fallback: Vec::new(),
             mirror: None,
+            gym: None,
         };
         for model in &config.models {
             snapshot.add(plain(&model.name, model, None));
@@ -117,6 +121,7 @@ impl Snapshot {
                 split,
                 fallback,
                 mirror,
+                gym: alias.gym.clone(),
                 ..target
             });
         }

@@ -49,6 +49,63 @@ def tokens_are_counted(house):
     return f"{count.input_tokens} tokens"
 
 
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather somewhere.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def tools_are_called(house):
+    """a tool call, whole and streamed, and the conversation that goes on from it"""
+    api = client(house)
+    asked = {
+        "model": house.model,
+        "max_tokens": 64,
+        "system": [{"type": "text", "text": "Be brief."}],
+        "tools": [WEATHER],
+        "tool_choice": {"type": "tool", "name": "get_weather"},
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "What is the weather in Paris?"}]}],
+    }
+    answer = api.messages.create(**asked)
+    calls = [block for block in answer.content if block.type == "tool_use"]
+    assert len(calls) == 1 and calls[0].name == "get_weather" and isinstance(calls[0].input, dict), answer
+    assert answer.stop_reason == "tool_use", answer
+    with api.messages.stream(**asked) as stream:
+        kinds = [event.type for event in stream]
+        whole = stream.get_final_message()
+    assert "input_json" in kinds, kinds
+    assert [block.input for block in whole.content if block.type == "tool_use"] == [calls[0].input], whole
+    further = api.messages.create(
+        model=house.model,
+        max_tokens=16,
+        tools=[WEATHER],
+        tool_choice={"type": "none"},
+        messages=[
+            *asked["messages"],
+            {"role": "assistant", "content": [block.to_dict() for block in answer.content]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": calls[0].id, "content": "rain"}],
+            },
+        ],
+    )
+    assert any(block.type == "text" and block.text for block in further.content), further
+
+
+def thinking_and_text_stream(house):
+    """what is streamed is what the whole message says: thinking first, then text"""
+    with client(house).messages.stream(model=house.model, max_tokens=40, messages=HELLO) as stream:
+        events = list(stream)
+        whole = stream.get_final_message()
+    text = "".join(event.text for event in events if event.type == "text")
+    thought = "".join(event.thinking for event in events if event.type == "thinking")
+    kinds = [block.type for block in whole.content]
+    assert kinds == (["thinking", "text"] if thought else ["text"]), whole
+    assert text == whole.content[-1].text and text, whole
+    return f"{len(text)} characters, {len(thought)} of thinking"
+
+
 def an_unknown_model_is_not_found(house):
     """NotFoundError in Anthropic's shape"""
     error = shared.refused(
@@ -78,6 +135,8 @@ if __name__ == "__main__":
         tokens_are_counted,
         an_unknown_model_is_not_found,
     ]
+    if house.translated:
+        checks += [tools_are_called, thinking_and_text_stream]
     if house.down:
         checks.append(a_model_without_an_engine_is_overloaded)
     print(f"anthropic {anthropic.__version__}")

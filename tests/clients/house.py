@@ -18,6 +18,7 @@ def arguments(description):
     parser.add_argument("--short", required=True, help="an alias of it: no thinking, at most 8 tokens")
     parser.add_argument("--embed", help="a model that embeds")
     parser.add_argument("--down", help="a model that has no engine")
+    parser.add_argument("--translated", action="store_true", help="the gateway speaks this API over the engine's chat")
     return parser.parse_args()
 
 

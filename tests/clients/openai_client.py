@@ -140,6 +140,72 @@ def responses_stream(house):
     return f"{len(events)} events"
 
 
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather somewhere.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def responses_call_tools(house):
+    """a function call, whole and streamed, and the conversation that goes on from it"""
+    api = client(house)
+    asked = {
+        "model": house.model,
+        "input": "What is the weather in Paris?",
+        "instructions": "Be brief.",
+        "tools": [WEATHER],
+        "tool_choice": {"type": "function", "name": "get_weather"},
+    }
+    answer = api.responses.create(**asked)
+    calls = [item for item in answer.output if item.type == "function_call"]
+    assert len(calls) == 1 and calls[0].name == "get_weather" and calls[0].call_id, answer
+    with api.responses.stream(**asked) as stream:
+        events = list(stream)
+        whole = stream.get_final_response()
+    deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+    done = [event for event in events if event.type == "response.function_call_arguments.done"]
+    assert len(done) == 1 and "".join(deltas) == done[0].arguments, events
+    assert [item.type for item in whole.output if item.type == "function_call"] == ["function_call"], whole
+    further = api.responses.create(
+        model=house.model,
+        max_output_tokens=16,
+        tools=[WEATHER],
+        tool_choice="none",
+        input=[
+            {"role": "user", "content": "What is the weather in Paris?"},
+            calls[0].to_dict(),
+            {"type": "function_call_output", "call_id": calls[0].call_id, "output": "rain"},
+        ],
+    )
+    assert further.output_text, further
+    return f"{len(deltas)} deltas"
+
+
+def responses_stream_text_and_reasoning(house):
+    """what is streamed is what the whole answer says: reasoning first, then text"""
+    with client(house).responses.stream(model=house.model, input="How are you?") as stream:
+        events = list(stream)
+        whole = stream.get_final_response()
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    thought = "".join(event.delta for event in events if event.type == "response.reasoning_text.delta")
+    assert text == whole.output_text and text, whole
+    kinds = [item.type for item in whole.output]
+    assert kinds == (["reasoning", "message"] if thought else ["message"]), whole
+    return f"{len(text)} characters, {len(thought)} of reasoning"
+
+
+def what_no_engine_can_do_is_refused(house):
+    """hosted tools and stored conversations are refused by name"""
+    api = client(house)
+    for wrong in ({"tools": [{"type": "web_search"}]}, {"previous_response_id": "resp_1"}):
+        error = shared.refused(
+            openai.BadRequestError, lambda: api.responses.create(model=house.model, input="Hi", **wrong)
+        )
+        assert error.body["message"], error.body
+
+
 def an_unknown_model_is_not_found(house):
     """NotFoundError with code, param, a message that helps, and a request id; streamed or not"""
     wrong = house.model[:-1] + "zz"
@@ -254,6 +320,8 @@ CHECKS = [
 if __name__ == "__main__":
     house = shared.arguments(__doc__)
     checks = list(CHECKS)
+    if house.translated:
+        checks += [responses_call_tools, responses_stream_text_and_reasoning, what_no_engine_can_do_is_refused]
     if house.embed:
         checks.append(embeddings_answer)
     if house.down:

@@ -59,3 +59,69 @@ async fn at_its_own_path_an_alias_is_all_there_is() {
     let reply = http().post(gateway.url("/a/plane/v1/chat/completions")).json(&body).send().await.expect("answered");
     assert_eq!(reply.status(), 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_has_an_address_to_itself() {
+    let sim = Sim::start(&[]);
+    let yaml = format!(
+        "models: {{ small: {{ urls: [\"{}\"] }} }}\naliases:\n  cool: {{ model: small, listen: \"127.0.0.1:0\", overrides: {{ top_p: 0.5 }} }}\n  \
+         plain: {{ model: small }}\n",
+        sim.url()
+    );
+    let mut gateway = Gateway::ready(&yaml).await;
+    let door = gateway.door("cool");
+    assert_ne!(door, gateway.address);
+    let url = |path: &str| format!("http://{door}{path}");
+    let body = json!({ "model": "whatever", "messages": [{ "role": "user", "content": "hi" }] });
+    let reply = http().post(url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+    assert_eq!(reply.status(), 200);
+    let seen = sim.last_request().await;
+    let arrived: Value = serde_json::from_str(seen["body"].as_str().expect("text")).expect("JSON");
+    assert_eq!((&arrived["model"], &arrived["top_p"]), (&json!("tiny"), &json!(0.5)));
+    let list: Value =
+        http().get(url("/v1/models")).send().await.expect("answered").json().await.expect("a list of models");
+    assert_eq!(list["data"].as_array().map(Vec::len), Some(1), "{list}");
+    // Another alias cannot be had here, and the alias can be had by name elsewhere.
+    assert_eq!(http().get(url("/a/plain/v1/models")).send().await.expect("answered").status(), 404);
+    let named = json!({ "model": "cool", "messages": [{ "role": "user", "content": "hi" }] });
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&named).send().await.expect("answered");
+    assert_eq!(reply.status(), 200);
+    // A stream that is under way there when the gateway is told to end is finished.
+    let long = json!({ "messages": [{ "role": "user", "content": "hi" }], "stream": true, "max_tokens": 100, "ignore_eos": true });
+    let mut stream = http().post(url("/v1/chat/completions")).json(&long).send().await.expect("answered");
+    assert!(stream.chunk().await.expect("a chunk").is_some());
+    gateway.terminate();
+    let mut all = Vec::new();
+    while let Some(chunk) = stream.chunk().await.expect("the stream goes on") {
+        all.extend_from_slice(&chunk);
+    }
+    assert!(String::from_utf8_lossy(&all).contains("[DONE]"));
+    drop(stream);
+    assert_eq!(gateway.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("house.yaml");
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nmodels: {{ small: {{ urls: [\"http://127.0.0.1:9\"] }} }}\n\
+         aliases: {{ cool: {{ model: small, listen: \"{address}\" }} }}\n"
+    );
+    std::fs::write(&file, yaml).expect("written");
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_enginehouse"))
+        .arg("serve")
+        .arg(&file)
+        .arg("--state-dir")
+        .arg(folder.path().join("state"))
+        .output()
+        .await
+        .expect("ran");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("aliases.cool.listen") && said.contains(&address.to_string()),
+        "{said}"
+    );
+}

@@ -1,6 +1,7 @@
 //! From aliases as written to aliases as they are: patterns spelled out, ways through other aliases followed to their ends.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -8,6 +9,7 @@ use super::super::address;
 use super::super::alias::SESSION;
 use super::super::faces::{Face, by_name, faces, way};
 use super::super::finding::{Finding, Why};
+use super::super::gym::gym;
 use super::super::path::Path;
 use super::super::raw::Raw;
 use super::super::raw_settings::RawDialects;
@@ -26,9 +28,11 @@ pub(super) fn aliases(raw: &Raw) -> Result<Vec<Alias>, Finding> {
 /// What each name changes itself: the settings of its alias, then those of its variants.
 fn owned_settings<'f>(faces: &'f [Face<'_>]) -> Result<HashMap<&'f str, Vec<Settings>>, Finding> {
     let own = |face: &'f Face<'_>| {
-        let mut own = vec![settings(&face.path, &face.raw.settings)?];
-        for variant in &face.variants {
-            own.push(settings(&face.path.key("variants"), variant)?);
+        let alias = format!("alias {}", face.path.last_key().unwrap_or(&face.name));
+        let mut own = vec![settings(&face.path, &alias.as_str().into(), &face.raw.settings)?];
+        for (word, variant) in &face.variants {
+            let whose = format!("{alias}, variant {word}");
+            own.push(settings(&face.path.key("variants"), &whose.into(), variant)?);
         }
         own.retain(|settings| !settings.is_empty());
         Ok((face.name.as_str(), own))
@@ -78,6 +82,7 @@ impl<'f, 'a> House<'_, 'f, 'a> {
             mirror: mirror
                 .and_then(|mirror| Some(Mirror { to: mirror.to.as_deref()?.into(), percent: mirror.percent? })),
             dialect: self.dialect(&way, &model),
+            gym: face.raw.gym.clone().map(|raw| Arc::new(gym(raw))),
             model,
         })
     }
@@ -115,5 +120,5 @@ fn heaviest(parts: &[(Name, u32)]) -> Option<&str> {
 
 /// The settings of a model.
 pub(super) fn of_model(name: &str, raw: &super::super::raw::RawModel) -> Result<Settings, Finding> {
-    settings(&Path::of(["models", name]), &raw.settings)
+    settings(&Path::of(["models", name]), &format!("model {name}").into(), &raw.settings)
 }

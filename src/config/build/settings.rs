@@ -1,24 +1,27 @@
 //! From request settings as written to settings as they are: paths taken apart, names and values of headers parsed.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::super::finding::{Finding, Why};
 use super::super::path::Path;
-use super::super::raw_settings::{RawCondition, RawSettings, RawTest};
+use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};
 use super::super::settings::{Condition, MemberPath, Prompt, Settings, Test, When};
 
-/// The settings written at `path`.
+/// The settings written at `path`, of `whose` model or alias.
 ///
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
-pub(super) fn settings(path: &Path, raw: &RawSettings) -> Result<Settings, Finding> {
+pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Result<Settings, Finding> {
     let when = raw.when.iter().enumerate().map(|(at, when)| {
         let path = path.key("when").index(at);
         let condition = condition(&path.key("if"), &when.condition)?;
-        Ok(When { condition, settings: settings(&path, &when.settings)? })
+        Ok(When { condition, settings: settings(&path, whose, &when.settings)? })
     });
     Ok(Settings {
+        whose: whose.clone(),
         remove: raw.remove.iter().map(|text| member_path(text)).collect(),
         map: raw.map.iter().map(|(text, values)| (member_path(text), values.clone())).collect(),
         defaults: nested(&raw.defaults),
@@ -70,7 +73,7 @@ fn header(path: &Path, name: &str, value: &str) -> Result<(HeaderName, HeaderVal
 fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Finding> {
     let header = raw.header.iter().map(|(name, raw)| {
         let why = || Why::new("This is no name of a header.", "Write a name such as x-tier.");
-        Ok((HeaderName::try_from(name).map_err(|_| why().at(path.key("header").key(name)))?, as_text(test(raw))))
+        Ok((HeaderName::try_from(name).map_err(|_| why().at(path.key("header").key(name)))?, header_test(raw)))
     });
     Ok(Condition {
         body: raw.body.iter().map(|(text, raw)| (member_path(text), test(raw))).collect(),
@@ -91,11 +94,12 @@ fn test(raw: &RawTest) -> Test {
     }
 }
 
-/// A header's value is text, however it is written here.
-fn as_text(test: Test) -> Test {
-    let text = |value: Value| if value.is_string() { value } else { Value::String(value.to_string()) };
-    match test {
-        Test::Any(values) => Test::Any(values.into_iter().map(text).collect()),
-        present => present,
+fn header_test(raw: &RawHeaderTest) -> Test {
+    match raw {
+        RawHeaderTest::Text(text) => Test::Any(vec![text.0.as_str().into()]),
+        RawHeaderTest::Test(choice) => match (choice.present, &choice.any) {
+            (Some(present), _) => Test::Present(present),
+            (None, any) => Test::Any(any.iter().flatten().map(|text| text.0.as_str().into()).collect()),
+        },
     }
 }

@@ -3,6 +3,7 @@
 use super::super::address;
 use super::super::faces::{by_name, faces, is_split, way};
 use super::super::finding::Finding;
+use super::super::gym;
 use super::super::path::Path;
 use super::super::raw::{Raw, RawAlias};
 use super::super::suggest;
@@ -46,6 +47,9 @@ pub(super) fn aliases_point_somewhere(raw: &Raw, out: &mut Vec<Finding>) {
         if !alias.split.0.is_empty() && alias.split.iter().all(|(_, weight)| weight.0 == 0) {
             let reason = "Every part has the weight 0: no request would go anywhere.";
             out.push(Finding::new(path.key("split"), reason, "Give at least one part a weight above 0."));
+        }
+        if let Some(raw) = &alias.gym {
+            gym::breaches(&path.key("gym"), raw, out);
         }
         if let Some(mirror) = &alias.mirror {
             let path = path.key("mirror");

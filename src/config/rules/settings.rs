@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::super::finding::Finding;
 use super::super::path::Path;
 use super::super::raw::Raw;
-use super::super::raw_settings::{RawCondition, RawSettings, RawTest, RawVariants};
+use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
 use super::models;
 
 /// Every block of settings with its path.
@@ -217,23 +217,27 @@ fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
         let inner = [path.key("body"), path.key("header"), path.key("endpoint")];
         out.push(Finding::new(path.clone(), reason, remedy).given(inner));
     }
-    for (kind, tests) in [("body", &raw.body), ("header", &raw.header)] {
-        for (name, test) in tests.iter() {
-            let path = path.key(kind).key(name);
-            if kind == "header" && HeaderName::try_from(name).is_err() {
-                let reason = "This cannot be the name of a header.";
-                let remedy = "Use letters, digits and dashes, such as x-tier.";
-                out.push(Finding::new(path.clone(), reason, remedy).hidden());
-            }
-            let RawTest::Test(choice) = test else { continue };
-            if choice.present.is_some() == choice.any.is_some() {
-                let reason = "It is a test of one kind: `present` or `any`.";
-                let remedy = "Write a value, `{present: true}`, `{present: false}` or `{any: [one, or, other]}`.";
-                out.push(Finding::new(path, reason, remedy).hidden());
-            } else if kind == "header" && choice.any.iter().flatten().any(|value| value.is_object() || value.is_array())
-            {
-                out.push(Finding::new(path.key("any"), "A header's value is text.", "List texts only."));
-            }
+    for (name, test) in raw.body.iter() {
+        if let RawTest::Test(choice) = test {
+            one_kind(path.key("body").key(name), choice.present.is_some(), choice.any.is_some(), out);
         }
+    }
+    for (name, test) in raw.header.iter() {
+        let path = path.key("header").key(name);
+        if HeaderName::try_from(name).is_err() {
+            let reason = "This cannot be the name of a header.";
+            out.push(Finding::new(path, reason, "Use letters, digits and dashes, such as x-tier.").hidden());
+        } else if let RawHeaderTest::Test(choice) = test {
+            one_kind(path, choice.present.is_some(), choice.any.is_some(), out);
+        }
+    }
+}
+
+fn one_kind(path: Path, present: bool, any: bool, out: &mut Vec<Finding>) {
+    if present == any {
+        let reason = "It is a test of one kind: `present` or `any`.";
+        let remedy = "Write a value, `{present: true}`, `{present: false}` or `{any: [one, or, other]}`.";
+        let inner = [path.key("present"), path.key("any")];
+        out.push(Finding::new(path, reason, remedy).hidden().given(inner));
     }
 }

@@ -1,8 +1,12 @@
 //! The Messages API over Chat Completions: request, message, events.
 
 mod content;
+mod count;
 mod request;
+#[cfg(test)]
+mod tests;
 mod writer;
 
+pub use count::{counted, to_tokenize};
 pub(super) use request::to_chat;
 pub(super) use writer::Writer;

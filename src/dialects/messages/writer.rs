@@ -70,6 +70,7 @@ impl Writer {
     pub(in crate::dialects) fn piece(&mut self, piece: Piece<'_>, slot: usize, out: &mut Vec<u8>) {
         match piece {
             Piece::Reasoning(text) => self.append(text, Kind::Thinking, |kind| matches!(kind, Kind::Thinking)),
+            Piece::Text("", _) => return,
             Piece::Text(text, _) | Piece::Refusal(text) => {
                 self.append(text, Kind::Text, |kind| matches!(kind, Kind::Text));
             }
@@ -149,7 +150,8 @@ impl Writer {
                 Kind::Call { braces, .. } => braces.complete(),
                 _ => true,
             };
-            if !all && !(ends && index + 1 < self.blocks.len()) {
+            let followed = index + 1 < self.blocks.len();
+            if !(all || ends && followed) {
                 return;
             }
             if let Kind::Thinking = self.blocks[index].kind {

@@ -4,6 +4,8 @@ mod input;
 mod item;
 mod request;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod writer;
 

@@ -38,6 +38,7 @@ impl Sheet {
             "output": [],
             "parallel_tool_calls": or("parallel_tool_calls", true.into()),
             "previous_response_id": null,
+            "prompt": null,
             "prompt_cache_key": given("prompt_cache_key"),
             "reasoning": or("reasoning", json!({ "effort": null, "summary": null })),
             "safety_identifier": given("safety_identifier"),

@@ -22,7 +22,11 @@ struct Begun {
 pub(in crate::dialects) struct Writer {
     sheet: Sheet,
     items: Vec<Item>,
+    /// How many items in front are closed.
+    settled: usize,
     calls: Vec<Begun>,
+    /// What was said of tokens that had no text yet.
+    held: Vec<Value>,
     /// `sequence_number` of the next event.
     number: u64,
     /// Only the last object is wanted.
@@ -31,7 +35,7 @@ pub(in crate::dialects) struct Writer {
 
 impl Writer {
     pub(super) fn new(sheet: Sheet) -> Self {
-        Self { sheet, items: Vec::new(), calls: Vec::new(), number: 0, quiet: false }
+        Self { sheet, items: Vec::new(), settled: 0, calls: Vec::new(), held: Vec::new(), number: 0, quiet: false }
     }
 
     pub(in crate::dialects) fn set_model(&mut self, name: &str) {
@@ -58,6 +62,7 @@ impl Writer {
     pub(in crate::dialects) fn piece(&mut self, piece: Piece<'_>, slot: usize, out: &mut Vec<u8>) {
         match piece {
             Piece::Reasoning(text) => self.reasoning(text, out),
+            Piece::Text("", logprobs) => self.hold(logprobs),
             Piece::Text(text, logprobs) => self.text(false, text, logprobs, out),
             Piece::Refusal(text) => self.text(true, text, &[], out),
             Piece::Call(part) => self.call(part, slot, out),
@@ -121,6 +126,13 @@ impl Writer {
         self.part_event(out, "response.reasoning_text.delta", at, 0, json!({ "delta": text }));
     }
 
+    /// Keeps what is said of tokens without text for the text that follows, if a message is under way.
+    fn hold(&mut self, logprobs: &[Value]) {
+        if let Some(Item { open: true, body: Body::Message(_), .. }) = self.items.last() {
+            self.held.extend_from_slice(logprobs);
+        }
+    }
+
     fn text(&mut self, refusal: bool, text: &str, logprobs: &[Value], out: &mut Vec<u8>) {
         let at = match self.items.last() {
             Some(Item { open: true, body: Body::Message(_), .. }) => self.items.len() - 1,
@@ -133,14 +145,16 @@ impl Writer {
         }
         let Body::Message(parts) = &mut self.items[at].body else { return };
         let index = parts.len().saturating_sub(1);
+        let mut told = std::mem::take(&mut self.held);
+        told.extend_from_slice(logprobs);
         if let Some(part) = parts.last_mut() {
             part.text.push_str(text);
-            part.logprobs.extend_from_slice(logprobs);
+            part.logprobs.extend_from_slice(&told);
         }
         if refusal {
             self.part_event(out, "response.refusal.delta", at, index, json!({ "delta": text }));
         } else {
-            let delta = json!({ "delta": text, "logprobs": logprobs });
+            let delta = json!({ "delta": text, "logprobs": told });
             self.part_event(out, "response.output_text.delta", at, index, delta);
         }
     }
@@ -188,11 +202,12 @@ impl Writer {
 
     /// Opens an item; those before it that are complete are closed.
     fn open(&mut self, body: Body, out: &mut Vec<u8>) -> usize {
-        for at in 0..self.items.len() {
+        for at in self.settled..self.items.len() {
             if self.items[at].closable() {
                 self.close(at, "completed", out);
             }
         }
+        self.settled += self.items[self.settled..].iter().take_while(|item| !item.open).count();
         let at = self.items.len();
         let id = self.sheet.item_id(Item::prefix(&body), at);
         let item = Item { id, body, open: true, status: "in_progress" };
@@ -206,7 +221,14 @@ impl Writer {
         if !std::mem::replace(&mut self.items[at].open, false) {
             return;
         }
-        self.items[at].status = status;
+        let item = &mut self.items[at];
+        item.status = status;
+        if let Body::Message(parts) = &mut item.body
+            && let Some(part) = parts.last_mut()
+        {
+            // The last tokens may have no text: where a stop string was, or the end.
+            part.logprobs.append(&mut self.held);
+        }
         if self.quiet {
             return;
         }

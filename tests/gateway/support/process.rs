@@ -170,6 +170,14 @@ impl Gateway {
         self.log.lock().expect("kept").clone()
     }
 
+    /// The address that `alias` has to itself.
+    pub fn door(&self, alias: &str) -> SocketAddr {
+        let log = self.log();
+        let mark = format!("alias {alias} has http://");
+        let line = log.lines().find(|line| line.contains(&mark)).unwrap_or_else(|| panic!("no {mark} in\n{log}"));
+        address_after(line, &mark)
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

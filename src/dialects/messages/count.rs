@@ -1,0 +1,35 @@
+//! Counts a prompt's tokens: `/v1/messages/count_tokens` over an engine's `/tokenize`.
+
+use serde_json::{Value, json};
+
+use super::request::to_chat;
+use crate::dialects::ask;
+use crate::openai::ApiError;
+
+/// What a chat prompt is made of; `/tokenize` refuses nothing else, but has no use for it.
+const PROMPT: [&str; 6] =
+    ["model", "messages", "tools", "chat_template_kwargs", "add_generation_prompt", "continue_final_message"];
+
+/// The engine's `/tokenize` request for a `/v1/messages/count_tokens` request. `model` stays as the caller sent it.
+///
+/// # Errors
+///
+/// As of [`to_chat`](crate::dialects::to_chat).
+pub fn to_tokenize(body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let (mut chat, _) = to_chat(ask::members(body)?)?;
+    chat.retain(|name, _| PROMPT.contains(&name.as_str()));
+    Ok(Value::Object(chat).to_string().into_bytes())
+}
+
+/// The caller's JSON for an engine's answer to it.
+///
+/// # Errors
+///
+/// The engine's answer holds no count: a 502.
+pub fn counted(body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    match answer.get("count").and_then(Value::as_u64) {
+        Some(count) => Ok(json!({ "input_tokens": count }).to_string().into_bytes()),
+        None => Err(ApiError::unavailable(502, "engine_answer", "The engine's answer to /tokenize holds no count.")),
+    }
+}

@@ -1,0 +1,365 @@
+//! An object of a body, opened only as far as rules look into it; what they change is noted beside the bytes, which stay.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+
+use super::json::{Fault, Member, Scanner, Span};
+use super::patch::{Edit, Edits, apply};
+use super::text::decode;
+use super::{BadBody, Peek};
+
+/// Members of an object that rules look into. The top level has its own bound; this one is far above what templates take.
+const MAX_MEMBERS: usize = 4096;
+
+/// An object that rules look into has more members than anybody sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flood;
+
+impl From<Fault> for Flood {
+    /// All of it was checked before.
+    fn from(_: Fault) -> Self {
+        Self
+    }
+}
+
+impl From<Flood> for BadBody {
+    fn from(_: Flood) -> Self {
+        Self::TooManyNested
+    }
+}
+
+/// Where an object's bytes are.
+#[derive(Clone, Debug)]
+enum Source<'b> {
+    Body(&'b [u8]),
+    Own(Rc<[u8]>),
+}
+
+impl Deref for Source<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Body(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// An object with the changes to its members.
+#[derive(Clone, Debug)]
+pub(super) struct Object<'b, 'r> {
+    source: Source<'b>,
+    /// Braces included.
+    span: Span,
+    entries: Vec<Entry<'b, 'r>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<'b, 'r> {
+    key: Key<'b, 'r>,
+    /// Where it stands; `None`: it is new.
+    place: Option<Member>,
+    value: Item<'b, 'r>,
+    /// It was added where the client was silent.
+    filled: bool,
+    gone: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Key<'b, 'r> {
+    /// As sent, decoded; `None`: half of a surrogate pair, which no rule names.
+    Sent(Option<Cow<'b, str>>),
+    /// As a rule says.
+    New(&'r str),
+}
+
+impl Key<'_, '_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Sent(text) => text.as_deref(),
+            Self::New(text) => Some(text),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Item<'b, 'r> {
+    /// As it was.
+    Kept(Span),
+    /// Replaced by this JSON.
+    New(Cow<'r, [u8]>),
+    /// As it was, with these pieces put in, in order of their places.
+    Joined(Span, Vec<(u32, Vec<u8>)>),
+    /// Looked into; in the same source as the object around it, or (`true`) in its own.
+    Open(Box<Object<'b, 'r>>, bool),
+}
+
+impl<'b, 'r> Object<'b, 'r> {
+    /// The object that `peek` saw in `body`.
+    pub(super) fn of(body: &'b [u8], peek: &Peek) -> Self {
+        let entries = peek.members.iter().map(|member| entry(&Source::Body(body), *member, false)).collect();
+        Self { source: Source::Body(body), span: peek.object, entries }
+    }
+
+    /// The object that the JSON `text` is.
+    pub(super) fn own(text: &[u8]) -> Result<Self, Flood> {
+        Self::read(Source::Own(text.into()), Span::new(0, text.len()), false)
+    }
+
+    fn read(source: Source<'b>, span: Span, filled: bool) -> Result<Self, Flood> {
+        let mut entries = Vec::new();
+        let text = source.get(..span.end as usize).unwrap_or_default();
+        Scanner::new(text, span.start as usize).members(|member| {
+            if entries.len() == MAX_MEMBERS {
+                return Err(Flood);
+            }
+            entries.push(entry(&source, member, filled));
+            Ok(())
+        })?;
+        Ok(Self { source, span, entries })
+    }
+
+    /// The last of the members called `key`: the one that counts.
+    pub(super) fn find(&self, key: &str) -> Option<usize> {
+        self.entries.iter().rposition(|entry| !entry.gone && entry.key.text() == Some(key))
+    }
+
+    /// The same; members of that name before it are taken out, lest an engine take one of them for the one that counts.
+    pub(super) fn only(&mut self, key: &str) -> Option<usize> {
+        let last = self.find(key)?;
+        for entry in self.entries.iter_mut().take(last) {
+            entry.gone |= entry.key.text() == Some(key);
+        }
+        Some(last)
+    }
+
+    /// The object that the member at `at` is; `None` when it is something else.
+    pub(super) fn child(&mut self, at: usize) -> Result<Option<&mut Self>, Flood> {
+        let Some(entry) = self.entries.get_mut(at) else { return Ok(None) };
+        let opened = match &entry.value {
+            Item::Kept(span) if span.of(&self.source).first() == Some(&b'{') => {
+                Item::Open(Box::new(Self::read(self.source.clone(), *span, entry.filled)?), false)
+            }
+            Item::New(text) if text.first() == Some(&b'{') => {
+                let whole = Span::new(0, text.len());
+                let source = Source::Own(text.as_ref().into());
+                Item::Open(Box::new(Self::read(source, whole, entry.filled)?), true)
+            }
+            Item::Open(..) => {
+                return Ok(match &mut entry.value {
+                    Item::Open(object, _) => Some(object),
+                    _ => None,
+                });
+            }
+            _ => return Ok(None),
+        };
+        entry.value = opened;
+        Ok(match &mut entry.value {
+            Item::Open(object, _) => Some(object),
+            _ => None,
+        })
+    }
+
+    /// Whether the member at `at` was added where the client was silent.
+    pub(super) fn is_filled(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.filled)
+    }
+
+    /// The JSON of the member at `at`, as it is now.
+    pub(super) fn json(&self, at: usize) -> Cow<'_, [u8]> {
+        match self.entries.get(at).map(|entry| &entry.value) {
+            None => Cow::Borrowed(b""),
+            Some(Item::Kept(span)) => Cow::Borrowed(span.of(&self.source)),
+            Some(Item::New(text)) => Cow::Borrowed(text),
+            Some(Item::Joined(span, pieces)) => Cow::Owned(joined(&self.source, *span, pieces)),
+            Some(Item::Open(object, _)) => Cow::Owned(object.clone().render()),
+        }
+    }
+
+    /// Whether the member at `at` is an object or array; tells without rendering it.
+    pub(super) fn first_byte(&self, at: usize) -> Option<u8> {
+        match &self.entries.get(at)?.value {
+            Item::Kept(span) | Item::Joined(span, _) => span.of(&self.source).first().copied(),
+            Item::New(text) => text.first().copied(),
+            Item::Open(..) => Some(b'{'),
+        }
+    }
+
+    /// Replaces the value of the member at `at`; `filled`: with what the client has not said either.
+    pub(super) fn set(&mut self, at: usize, json: Cow<'r, [u8]>, filled: bool) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.value = Item::New(json);
+            entry.filled = filled;
+        }
+    }
+
+    /// Puts pieces into the value of the member at `at`, at these offsets in its JSON, in order.
+    pub(super) fn join(&mut self, at: usize, pieces: Vec<(usize, Vec<u8>)>) {
+        let source = &self.source;
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        let text = match &entry.value {
+            Item::Kept(span) => {
+                let absolute = |(offset, piece)| (Span::new(span.start as usize + offset, 0).start, piece);
+                entry.value = Item::Joined(*span, pieces.into_iter().map(absolute).collect());
+                return;
+            }
+            Item::New(text) => text.to_vec(),
+            Item::Joined(span, earlier) => joined(source, *span, earlier),
+            Item::Open(..) => return,
+        };
+        let pieces: Vec<_> = pieces.into_iter().map(|(offset, piece)| (Span::new(offset, 0).start, piece)).collect();
+        entry.value = Item::New(Cow::Owned(joined(&text, Span::new(0, text.len()), &pieces)));
+    }
+
+    /// Adds a member: in the place of one of that name that was taken out, or at the end.
+    pub(super) fn push(&mut self, key: &'r str, json: Cow<'r, [u8]>, filled: bool) {
+        let value = Item::New(json);
+        match self.entries.iter().rposition(|entry| entry.place.is_some() && entry.key.text() == Some(key)) {
+            Some(at) => {
+                if let Some(entry) = self.entries.get_mut(at) {
+                    (entry.value, entry.filled, entry.gone) = (value, filled, false);
+                }
+            }
+            None => {
+                self.entries.push(Entry { key: Key::New(key), place: None, value, filled, gone: false });
+            }
+        }
+    }
+
+    /// Takes out every member called `key`; the position of the last.
+    pub(super) fn strip(&mut self, key: &str) -> Option<usize> {
+        let at = self.only(key)?;
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.gone = true;
+        }
+        Some(at)
+    }
+
+    /// What has to change in the source.
+    pub(super) fn edits(self, out: &mut Edits<'r>) {
+        let mut list = List { edits: out, gap: None, kept_end: None, end: self.span.start + 1 };
+        let mut extra = Vec::new();
+        for Entry { key, place, value, gone, .. } in self.entries {
+            match place {
+                Some(member) if gone => list.drop(member),
+                Some(member) => {
+                    list.keep(member);
+                    match value {
+                        Item::Kept(_) => {}
+                        Item::New(text) => list.replace(&self.source, member.value, text),
+                        Item::Joined(_, pieces) => pieces.into_iter().for_each(|(at, piece)| {
+                            list.edits.push(Edit { old: Span { start: at, end: at }, new: Cow::Owned(piece) });
+                        }),
+                        Item::Open(object, false) => object.edits(list.edits),
+                        Item::Open(object, true) => {
+                            list.replace(&self.source, member.value, Cow::Owned(object.render()));
+                        }
+                    }
+                }
+                None if gone => {}
+                None => {
+                    extra.push(b',');
+                    extra.extend_from_slice(
+                        serde_json::Value::from(key.text().unwrap_or_default()).to_string().as_bytes(),
+                    );
+                    extra.push(b':');
+                    match value {
+                        Item::New(text) => extra.extend_from_slice(&text),
+                        Item::Open(object, _) => extra.extend_from_slice(&object.render()),
+                        // New members come with new values.
+                        Item::Kept(_) | Item::Joined(..) => extra.extend_from_slice(b"null"),
+                    }
+                }
+            }
+        }
+        list.finish(extra);
+    }
+
+    /// The JSON of the object, as it is now.
+    pub(super) fn render(self) -> Vec<u8> {
+        let (source, span) = (self.source.clone(), self.span);
+        let mut edits = Edits::new();
+        self.edits(&mut edits);
+        let shift = |at: u32| at.saturating_sub(span.start);
+        for edit in &mut edits {
+            edit.old = Span { start: shift(edit.old.start), end: shift(edit.old.end) };
+        }
+        let mut text = BytesMut::from(span.of(&source));
+        apply(&mut text, &edits);
+        text.into()
+    }
+}
+
+fn entry<'b, 'r>(source: &Source<'b>, member: Member, filled: bool) -> Entry<'b, 'r> {
+    let key = match source {
+        Source::Body(body) => decode(member.key.of(body)),
+        Source::Own(own) => decode(member.key.of(own)).map(|key| Cow::Owned(key.into_owned())),
+    };
+    Entry { key: Key::Sent(key), place: Some(member), value: Item::Kept(member.value), filled, gone: false }
+}
+
+/// The piece `span` of `source` with pieces put in at absolute places.
+fn joined(source: &[u8], span: Span, pieces: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut from = span.start;
+    for (at, piece) in pieces {
+        out.extend_from_slice(Span { start: from, end: *at }.of(source));
+        out.extend_from_slice(piece);
+        from = *at;
+    }
+    out.extend_from_slice(Span { start: from, end: span.end }.of(source));
+    out
+}
+
+/// Edits of one object, member by member, with the commas right.
+struct List<'e, 'r> {
+    edits: &'e mut Edits<'r>,
+    /// Where the members dropped last begin, when no member was kept since.
+    gap: Option<u32>,
+    /// Where the member kept last ends.
+    kept_end: Option<u32>,
+    /// Where the last member ends, or the place after the brace.
+    end: u32,
+}
+
+impl<'r> List<'_, 'r> {
+    /// Drops `member`, with one comma: the one after it here, or in [`List::finish`] the one before it.
+    fn drop(&mut self, member: Member) {
+        self.gap.get_or_insert(member.key.start.saturating_sub(1));
+        self.end = member.value.end;
+    }
+
+    fn keep(&mut self, member: Member) {
+        if let Some(start) = self.gap.take() {
+            let old = Span { start, end: member.key.start.saturating_sub(1) };
+            self.edits.push(Edit { old, new: Cow::Borrowed(b"") });
+        }
+        self.kept_end = Some(member.value.end);
+        self.end = member.value.end;
+    }
+
+    /// Replaces `value`, unless `new` says the same.
+    fn replace(&mut self, source: &[u8], value: Span, new: Cow<'r, [u8]>) {
+        if *new != *value.of(source) {
+            self.edits.push(Edit { old: value, new });
+        }
+    }
+
+    /// Drops what is still to be dropped and appends `extra`, which begins with a comma.
+    fn finish(self, mut extra: Vec<u8>) {
+        if let Some(gap) = self.gap {
+            let old = Span { start: self.kept_end.unwrap_or(gap), end: self.end };
+            self.edits.push(Edit { old, new: Cow::Borrowed(b"") });
+        }
+        if !extra.is_empty() {
+            if self.kept_end.is_none() {
+                extra.remove(0);
+            }
+            self.edits.push(Edit { old: Span { start: self.end, end: self.end }, new: Cow::Owned(extra) });
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! An answer that reaches the caller otherwise than the engine gave it: translated, or under the name it was asked by.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::dialects::Translator;
+use crate::openai::{ApiError, Echo};
+
+/// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
+const MOST: usize = 64 << 20;
+
+/// What is done to the pieces of an answer.
+#[derive(Debug, Default)]
+pub(super) enum Rework {
+    /// Nothing.
+    #[default]
+    None,
+    /// It names the alias as its model.
+    Named(Echo),
+    /// Its events are told in the caller's API.
+    Events(Box<Translator>),
+    /// All of it is kept until its end, and told in the caller's API.
+    Whole { by: Box<Translator>, status: u16, kept: BytesMut },
+}
+
+impl Rework {
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// A piece as the caller gets it; `end`: it is the last one.
+    ///
+    /// # Errors
+    /// The engine's answer is none that could be told; nothing of it was.
+    pub(super) fn feed(&mut self, piece: &mut Option<Bytes>, end: bool) -> Result<(), ApiError> {
+        match self {
+            Self::None => {}
+            Self::Named(echo) => echo.feed(piece, end),
+            Self::Events(by) => {
+                let mut out = Vec::new();
+                by.feed(piece.as_deref().unwrap_or_default(), &mut out);
+                if end {
+                    by.end(&mut out);
+                }
+                *piece = (!out.is_empty()).then(|| out.into());
+            }
+            Self::Whole { by, status, kept } => {
+                let new = piece.take().unwrap_or_default();
+                if kept.len() + new.len() > MOST {
+                    let message = "The engine's answer is too large to be translated.";
+                    return Err(ApiError::unavailable(502, "engine_answer", message));
+                }
+                kept.extend_from_slice(&new);
+                if end {
+                    let told = if (200..300).contains(status) { by.answer(kept)? } else { by.error(*status, kept) };
+                    *piece = Some(told.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How an answer under way ends that will not be completed; `None`: as the engine's API has it.
+    pub(super) fn fail(&mut self, error: &ApiError) -> Option<Bytes> {
+        let Self::Events(by) = self else { return None };
+        let mut out = Vec::new();
+        by.fail(error, &mut out);
+        Some(out.into())
+    }
+}

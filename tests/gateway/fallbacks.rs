@@ -1,0 +1,173 @@
+//! Aliases that lead to more than one place: fallbacks, splits and mirrors.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Sim, eventually, http};
+
+fn chat(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 4 })
+}
+
+async fn ask(gateway: &Gateway, body: &Value) -> (u16, Value) {
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(body).send().await.expect("answered");
+    (reply.status().as_u16(), reply.json().await.unwrap_or(Value::Null))
+}
+
+fn arrived(seen: &Value) -> Value {
+    serde_json::from_str(seen["body"].as_str().expect("text")).expect("JSON")
+}
+
+/// Two models, and an alias of the first that falls back to an alias of the second.
+async fn house(first: &Sim, second: &Sim) -> Gateway {
+    let yaml = format!(
+        r#"
+models:
+  first: {{ urls: ["{}"], health: {{ interval: 100ms, failures: 1 }} }}
+  second: {{ urls: ["{}"] }}
+aliases:
+  spare: {{ model: second, overrides: {{ top_p: 0.25 }}, defaults: {{ seed: 7 }} }}
+  sure: {{ model: first, fallback: [spare], overrides: {{ temperature: 0.5 }} }}
+"#,
+        first.url(),
+        second.url()
+    );
+    Gateway::ready(&yaml).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_down_is_replaced_by_the_fallback_with_its_own_settings() {
+    let (mut first, second) = (Sim::start_model("one", &[]), Sim::start_model("two", &[]));
+    let gateway = house(&first, &second).await;
+    assert_eq!(ask(&gateway, &chat("sure")).await.0, 200);
+    assert_eq!((first.stat("started").await, second.stat("started").await), (1, 0));
+    first.kill();
+    // At once, by the refused connection, and later, by its state.
+    for _ in 0..2 {
+        let (status, answer) = ask(&gateway, &chat("sure")).await;
+        assert_eq!(status, 200, "{answer}");
+        let seen = arrived(&second.last_request().await);
+        assert_eq!((&seen["model"], &seen["top_p"], &seen["seed"]), (&json!("two"), &json!(0.25), &json!(7)));
+        assert_eq!(seen["temperature"], 0.5, "what the alias changes itself it changes everywhere");
+        eventually("the first model to be down", || async {
+            let engines = gateway.engines().await;
+            engines.iter().any(|engine| engine["model"] == "first" && engine["state"] != "ready").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(ask(&gateway, &chat("first")).await.0, 503, "the model itself has no fallback");
+    assert!(gateway.metric("enginehouse_fallbacks_total{alias=\"sure\",to=\"second\"}").await >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_model_and_one_that_is_too_small_are_replaced_too() {
+    let full = ["--max-model-len", "64", "--max-num-seqs", "1", "--max-num-queued-reqs", "0"];
+    let (first, second) = (Sim::start_model("one", &full), Sim::start_model("two", &["--max-model-len", "4096"]));
+    let gateway = house(&first, &second).await;
+    // Too long for the first.
+    let mut long = chat("sure");
+    long["messages"][0]["content"] = json!("word ".repeat(200));
+    let (status, answer) = ask(&gateway, &long).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(arrived(&second.last_request().await)["messages"], long["messages"]);
+    // Too long for both: the refusal is the last one's.
+    long["messages"][0]["content"] = json!("word ".repeat(20_000));
+    assert_eq!(ask(&gateway, &long).await.0, 400);
+    // The other way round it is not tried: the fallback of `second` would be smaller.
+    assert_eq!(ask(&gateway, &chat("first")).await.0, 200);
+
+    // Full: one request runs there and is not done before the others are answered.
+    let mut endless = chat("first");
+    endless["stream"] = json!(true);
+    endless["max_tokens"] = json!(40);
+    endless["ignore_eos"] = json!(true);
+    let mut stream = http().post(gateway.url("/v1/chat/completions")).json(&endless).send().await.expect("answered");
+    assert!(stream.chunk().await.expect("a chunk").is_some());
+    let before = second.stat("started").await;
+    let (status, answer) = ask(&gateway, &chat("sure")).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(second.stat("started").await, before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_keeps_sessions_and_callers_together() {
+    let (first, second) = (Sim::start_model("one", &[]), Sim::start_model("two", &[]));
+    let yaml = format!(
+        r#"
+models:
+  a: {{ urls: ["{}"] }}
+  b: {{ urls: ["{}"] }}
+aliases:
+  canary: {{ split: {{ a: 50, b: 50 }}, overrides: {{ temperature: 0.5 }} }}
+"#,
+        first.url(),
+        second.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let mut where_to: BTreeMap<String, u64> = BTreeMap::new();
+    for round in 0..2 {
+        for session in (0..12).map(|number| format!("session-{number}")) {
+            let before = second.stat("started").await;
+            let request = http().post(gateway.url("/v1/chat/completions")).header("x-session-id", &session);
+            let reply = request.json(&chat("canary")).send().await.expect("answered");
+            assert_eq!(reply.status(), 200);
+            let went = second.stat("started").await - before;
+            let known = where_to.entry(session).or_insert(went);
+            assert_eq!((round, *known), (round, went), "a session stays where it is");
+        }
+    }
+    let to_second: u64 = where_to.values().sum();
+    assert!((1..12).contains(&to_second), "both parts are used: {where_to:?}");
+    assert_eq!(arrived(&second.last_request().await)["temperature"], 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_gets_copies_and_its_failures_touch_nobody() {
+    let (first, mut shadow) = (Sim::start_model("one", &[]), Sim::start_model("two", &[]));
+    let yaml = format!(
+        r#"
+models:
+  a: {{ urls: ["{}"] }}
+  b: {{ urls: ["{}"], health: off, served_name: two }}
+aliases:
+  watched: {{ model: a, mirror: {{ to: b, percent: 100 }}, overrides: {{ temperature: 0.5 }} }}
+"#,
+        first.url(),
+        shadow.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let mut stream = chat("watched");
+    stream["stream"] = json!(true);
+    for body in [chat("watched"), stream] {
+        let reply = http()
+            .post(gateway.url("/v1/chat/completions"))
+            .bearer_auth("sk-caller")
+            .json(&body)
+            .send()
+            .await
+            .expect("answered");
+        assert_eq!(reply.status(), 200);
+        let text = reply.text().await.expect("whole");
+        assert!(!text.contains("\"two\""), "{text}");
+    }
+    eventually("two copies to be answered", || async {
+        (gateway.metric("enginehouse_mirrored_total{alias=\"watched\",outcome=\"answered\"}").await >= 2.0)
+            .then_some(())
+    })
+    .await;
+    let copy = shadow.last_request().await;
+    assert_eq!((&arrived(&copy)["model"], &arrived(&copy)["temperature"]), (&json!("two"), &json!(0.5)));
+    assert!(!copy.to_string().contains("sk-caller"), "a caller's key is not for the mirror: {copy}");
+    shadow.kill();
+    for _ in 0..5 {
+        let since = std::time::Instant::now();
+        assert_eq!(ask(&gateway, &chat("watched")).await.0, 200);
+        assert!(since.elapsed() < Duration::from_secs(5));
+    }
+    eventually("failed copies to be counted", || async {
+        (gateway.metric("enginehouse_mirrored_total{alias=\"watched\",outcome=\"failed\"}").await >= 5.0).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,244 @@
+//! Every recorded case of NeMo Gym's model server against our rules in strict mode, without a socket.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use enginehouse::config::Gym;
+use enginehouse::dialects::gym::{Again, Answer, Ask, Served, Step, Tries, Turn, route, start, without_rollout};
+use serde_json::{Map, Value, json};
+
+const CASES: &str = include_str!("cases.json");
+
+/// Answers of the engine that no script replaces.
+fn default_reply(path: &str, cases: &[Value]) -> Value {
+    let answer_of = |name: &str| {
+        let case = cases.iter().find(|case| case["name"] == name).expect("the case is there");
+        case["responses"][0]["body"].clone()
+    };
+    match path {
+        "/tokenize" => json!({ "count": 3, "max_model_len": 4096, "tokens": [10, 20, 30] }),
+        "/v1/completions" => json!({
+            "id": "cmpl-1", "object": "text_completion", "created": 1_700_000_000, "model": "base/model",
+            "choices": [{ "index": 0, "text": "out", "logprobs": null, "finish_reason": "stop", "stop_reason": null }],
+            "usage": { "prompt_tokens": 5, "total_tokens": 7, "completion_tokens": 2 },
+        }),
+        "/v1/responses" => answer_of("native_basic"),
+        _ => answer_of("min"),
+    }
+}
+
+/// What differs on purpose: the case and why. Gym answers 500 to all of these.
+fn deliberate() -> BTreeMap<&'static str, &'static str> {
+    const CLIENTS: &str = "the request is at fault: 4xx, not 500";
+    const ENGINES: &str = "the engine's own status is kept";
+    BTreeMap::from([
+        ("hist_list_refusal_part", CLIENTS),
+        ("tok_chat_history_partial_bundle", "a bundle that lacks members is the client's fault: 422, and no crash"),
+        ("tok_n2", CLIENTS),
+        ("resp_tool_mcp", CLIENTS),
+        ("resp_fco_image", CLIENTS),
+        ("resp_input_audio", CLIENTS),
+        ("resp_web_search_call_item", CLIENTS),
+        ("resp_custom_tool_call_item", CLIENTS),
+        ("audio_two_keys", CLIENTS),
+        ("audio_paths_str", CLIENTS),
+        ("comp_raw_multi_turn", CLIENTS),
+        ("comp_raw_tools", CLIENTS),
+        ("comp_developer", CLIENTS),
+        ("msgs_tool_choice_named", CLIENTS),
+        ("msgs_redacted_thinking", CLIENTS),
+        ("err_401", ENGINES),
+        ("err_404", ENGINES),
+        ("err_422", ENGINES),
+        ("err_chat_stream", ENGINES),
+        ("resp_top_logprobs_engine_400", ENGINES),
+    ])
+}
+
+/// A case's configuration over the defaults.
+fn gym(config: &Value) -> Gym {
+    let mut gym = Gym { strict: true, ..Gym::default() };
+    for (field, value) in config.as_object().expect("fields") {
+        let flag = || value.as_bool().expect("a truth value");
+        let members = || value.as_object().cloned().unwrap_or_default();
+        match field.as_str() {
+            "return_token_id_information" => gym.return_token_id_information = flag(),
+            "request_prompt_and_generation_token_ids" => gym.request_prompt_and_generation_token_ids = flag(),
+            "uses_reasoning_parser" => gym.uses_reasoning_parser = flag(),
+            "uses_interleaved_reasoning" => gym.uses_interleaved_reasoning = flag(),
+            "preserve_reasoning_in_assistant_content" => gym.preserve_reasoning_in_assistant_content = flag(),
+            "replace_developer_role_with_system" => gym.replace_developer_role_with_system = flag(),
+            "sequential_reasoning_allowed" => gym.sequential_reasoning_allowed = flag(),
+            "is_responses_native" => gym.is_responses_native = flag(),
+            "use_completions_api" => gym.use_completions_api = flag(),
+            "render_chat_template" => gym.render_chat_template = flag(),
+            "chat_template_kwargs" => gym.chat_template_kwargs = members(),
+            "sampling_overrides" => gym.sampling_overrides = members(),
+            "extra_body" => gym.extra_body = members(),
+            "audio_root" => gym.audio_root = value.as_str().map(Into::into),
+            other => panic!("the test does not know `{other}`"),
+        }
+    }
+    gym
+}
+
+/// The engine of a case: its script, and what it was sent.
+struct Engine<'a> {
+    cases: &'a [Value],
+    script: Vec<Value>,
+    sent: Vec<Value>,
+}
+
+impl Engine<'_> {
+    /// The answer to one try; `None`: the connection broke.
+    fn reply(&mut self, ask: &Ask) -> Option<(u16, Vec<u8>)> {
+        let body: Value = serde_json::from_slice(&ask.body).expect("the engine is sent JSON");
+        self.sent.push(json!({ "path": ask.path, "body": body }));
+        let scripted = self.script.iter().position(|reply| ask.path.ends_with(reply[0].as_str().expect("a suffix")));
+        let (status, body) = match scripted.map(|at| self.script.remove(at)) {
+            Some(reply) => (reply[1].as_u64().expect("a status"), reply[2].clone()),
+            None => (200, default_reply(ask.path, self.cases)),
+        };
+        let status = u16::try_from(status).expect("a status");
+        (status != 0).then(|| (status, body.to_string().into_bytes()))
+    }
+
+    /// Runs a turn to its end, with the tries of each call.
+    fn drive(&mut self, mut turn: Turn, mut step: Step) -> Answer {
+        loop {
+            let ask = match step {
+                Step::Answer(answer) => return answer,
+                Step::Ask(ask) => ask,
+            };
+            let mut tries = Tries::default();
+            let (status, body) = loop {
+                let reply = self.reply(&ask);
+                match (tries.after(reply.as_ref().map(|(status, _)| *status)), reply) {
+                    (Again::No, Some(reply)) => break reply,
+                    (Again::After(_), _) => {}
+                    (Again::No, None) => panic!("a broken connection is tried again"),
+                }
+            };
+            step = turn.engine_said(status, &body);
+        }
+    }
+}
+
+/// Numbers are numbers however they are spelt; times of our own are all the same.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(values) => values.iter().map(normal).collect(),
+        Value::Object(members) => {
+            let one = |(name, value): (&String, &Value)| {
+                let own = name.starts_with("created") && value.as_f64().is_some_and(|time| time > 1_790_000_000.0);
+                (name.clone(), if own { json!("<now>") } else { normal(value) })
+            };
+            Value::Object(members.iter().map(one).collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
+}
+
+/// An event stream as a list of names and data.
+fn events(text: &str) -> Value {
+    let event = |event: &str| {
+        let mut data = event.split_once("data: ").map_or("", |(_, data)| data).to_owned();
+        data.truncate(data.trim_end().len());
+        let mut data = serde_json::from_str(&data).unwrap_or_else(|_| json!(data));
+        if let Some(message) = data.pointer_mut("/response/error/message") {
+            *message = json!("<text>");
+        }
+        json!([event.lines().find_map(|line| line.strip_prefix("event: ")), normal(&data)])
+    };
+    text.split("\n\n").filter(|event| !event.is_empty()).map(event).collect()
+}
+
+fn comparable(body: &Value, content_type: &str) -> Value {
+    match body {
+        Value::String(text) if content_type.starts_with("text/event-stream") => events(text),
+        other => normal(other),
+    }
+}
+
+/// What is wrong with one request's answer.
+fn compare(expected: &Value, answer: &Answer) -> Option<String> {
+    let (status, gyms) = (u64::from(answer.status), expected["status"].as_u64().expect("a status"));
+    if status / 100 != gyms / 100 {
+        return Some(format!("status {status}, Gym {gyms}: {}", String::from_utf8_lossy(&answer.body)));
+    }
+    if status != 200 {
+        return None;
+    }
+    let kind = expected["content_type"].as_str().unwrap_or("");
+    if kind != answer.content_type {
+        return Some(format!("content type {}", answer.content_type));
+    }
+    let text = String::from_utf8(answer.body.clone()).expect("UTF-8");
+    let ours = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
+    let (ours, gyms) = (comparable(&ours, kind), comparable(&expected["body"], kind));
+    (ours != gyms).then(|| format!("answer\n  ours {ours}\n  gyms {gyms}"))
+}
+
+fn run(case: &Value, cases: &[Value], audio: &Path) -> Vec<String> {
+    let rewrite = |value: &Value| -> Value {
+        let text = value.to_string().replace("AUDIO_DIR", &audio.display().to_string());
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let gym = Arc::new(gym(&rewrite(&case["config"])));
+    let mut engine = Engine { cases, script: case["script"].as_array().expect("a script").clone(), sent: Vec::new() };
+    let mut wrong = Vec::new();
+    for (request, expected) in
+        case["requests"].as_array().expect("requests").iter().zip(case["responses"].as_array().expect("responses"))
+    {
+        let path = without_rollout(request["path"].as_str().expect("a path"));
+        let post = request.get("method").is_none_or(|method| method == "POST");
+        let Some(route) = route(path).filter(|_| post) else { continue };
+        let body = match request.get("raw") {
+            Some(raw) => raw.as_str().expect("text").as_bytes().to_vec(),
+            None => rewrite(&request["body"]).to_string().into_bytes(),
+        };
+        let served = Served { model: "base/model" };
+        let ids = Box::new(|| "<uuid>".to_owned());
+        let (turn, step) = start(&gym, route, served, &body, 1_795_000_000, ids, &|path| std::fs::read(path));
+        wrong.extend(compare(expected, &engine.drive(turn, step)));
+    }
+    let sent: Vec<Value> = engine.sent.iter().map(normal).collect();
+    let one = |sent: &Value| normal(&json!({ "path": sent["path"], "body": rewrite(&sent["body"]) }));
+    let expected: Vec<Value> = case["upstream"].as_array().expect("upstream").iter().map(one).collect();
+    if sent != expected {
+        wrong.push(format!("upstream\n  ours {}\n  gyms {}", json!(sent), json!(expected)));
+    }
+    wrong
+}
+
+#[test]
+fn every_recorded_case() {
+    let cases: Vec<Value> = serde_json::from_str(CASES).expect("cases");
+    assert!(cases.len() >= 136, "only {} cases", cases.len());
+    let audio = tempfile::tempdir().expect("a folder");
+    std::fs::write(audio.path().join("a.wav"), "RIFFxxxx").expect("written");
+    let deliberate = deliberate();
+    let (mut same, mut wrong) = (0, Vec::new());
+    for case in &cases {
+        let name = case["name"].as_str().expect("a name");
+        let found = run(case, &cases, audio.path());
+        match deliberate.get(name) {
+            // A difference on purpose is one of status class, with the same calls of the engine.
+            Some(_) if matches!(found.as_slice(), [only] if only.starts_with("status 4")) => {}
+            Some(why) => wrong.push(format!("{name}: no longer differs as it should ({why}): {found:#?}")),
+            None if found.is_empty() => same += 1,
+            None => wrong.push(format!("{name}: {}", found.join("\n"))),
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases as Gym, {} on purpose not; wrong:\n{}",
+        same,
+        cases.len(),
+        deliberate.len(),
+        wrong.join("\n")
+    );
+    assert_eq!(same + deliberate.len(), cases.len());
+}
