@@ -82,3 +82,25 @@ async fn the_next_gateway_knows_whose_each_daemon_is() {
     assert!(!processes::lives(third));
     house.assert_empty();
 }
+
+/// Where no limit can be set, such daemons look alike for all engines: they end with the gateway at the latest.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_limits_they_end_with_the_gateway() {
+    let house = House::new();
+    house.write(&yaml(), None);
+    let gateway = house.command();
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -x 100; exec \"$0\" \"$@\""]).arg(gateway.get_program()).args(gateway.get_args());
+    house.prepare(&mut command);
+    let mut gateway = Gateway::of(command);
+    let pids = gateway.all_ready().await;
+    let [first, second] = daemons(&house);
+    processes::kill(pids[0]);
+    gateway.ready_again("own/0", pids[0]).await;
+    assert_eq!(gateway.log().matches("cannot be marked with a resource limit").count(), 1, "it is told once");
+    assert!(processes::lives(second), "another engine's lives on");
+    let third = daemon(&house, 0);
+    assert!(third != first && processes::lives(third));
+    gateway.stop().await;
+    house.assert_empty();
+}
