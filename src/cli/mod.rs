@@ -3,6 +3,7 @@
 pub mod check;
 mod flag_report;
 mod gpus;
+mod import;
 mod needs;
 mod profiles;
 pub mod schema;

@@ -1,0 +1,7 @@
+//! `enginehouse import`: configurations of other programs as ours.
+
+mod compose;
+mod overrides;
+mod resolve;
+mod swap;
+mod yaml;
