@@ -52,6 +52,12 @@ enum Command {
         /// The configuration (YAML)
         file: PathBuf,
     },
+    /// Turn another program's configuration into one for Enginehouse
+    Import {
+        /// Whose
+        #[command(subcommand)]
+        program: import::Program,
+    },
     /// Print the JSON Schema of the configuration
     Schema,
     /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
@@ -78,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Serve { file, state_dir } => serve::run(&file, state_dir),
         Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
         Command::Check { file } => check::run(&file),
+        Command::Import { program } => import::run(program),
         Command::Schema => schema::run(),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),

@@ -13,6 +13,9 @@ use super::yaml;
 /// The key under which a file names others.
 const INCLUDES: &str = "config_paths";
 
+/// What overrides are written in.
+pub(super) const COMMAND_LINE: &str = "the command line";
+
 /// More files than this are no configuration.
 const MOST_FILES: usize = 1000;
 
@@ -30,7 +33,7 @@ pub(super) struct Composed {
     /// The tree, interpolations and all.
     pub(super) tree: Map<String, Value>,
     /// Who wrote a key last, by its path with dots.
-    origins: BTreeMap<String, String>,
+    pub(super) origins: BTreeMap<String, String>,
     /// How many files went into it.
     pub(super) files: usize,
 }
@@ -64,7 +67,7 @@ pub(super) fn compose(files: &[String], overrides: Vec<Override>, disk: &Disk<'_
     let mut asked: Vec<(String, Option<PathBuf>)> = files.iter().map(|file| (file.clone(), None)).collect();
     match includes(top.get(INCLUDES)) {
         Ok(more) => asked.extend(more.into_iter().map(|file| (file, Some(PathBuf::new())))),
-        Err(why) => faults.push(format!("the command line: {why}")),
+        Err(why) => faults.push(format!("{COMMAND_LINE}: {why}")),
     }
     let roots = asked.len();
     let chain = read_all(asked, disk, &mut faults);
@@ -85,7 +88,7 @@ pub(super) fn compose(files: &[String], overrides: Vec<Override>, disk: &Disk<'_
         }
     }
     if let Value::Object(top) = top {
-        add("the command line".into(), top, &mut faults);
+        add(COMMAND_LINE.into(), top, &mut faults);
     }
     if let Value::Object(mut tree) = tree {
         tree.remove(INCLUDES);
@@ -173,7 +176,9 @@ fn find(name: &str, folder: Option<&Path>, disk: &Disk<'_>) -> Result<(PathBuf, 
         }
     }
     let looked = looked.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
-    Err(format!("{name}: there is no such file (looked for {looked}). Check the path, or give Gym's folder: --root DIR."))
+    Err(format!(
+        "{name}: there is no such file (looked for {looked}). Check the path, or give Gym's folder: --root DIR."
+    ))
 }
 
 /// Every file after those it brought in; those asked for, and each with what it brought, one after another.
@@ -302,9 +307,16 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_with_its_file() {
-        let disk = [("a.yaml", "config_paths: [no.yaml, b.yaml, c.yaml]\nl: [1]\n"), ("b.yaml", "{"), ("c.yaml", "l: {}")];
+        let disk =
+            [("a.yaml", "config_paths: [no.yaml, b.yaml, c.yaml]\nl: [1]\n"), ("b.yaml", "{"), ("c.yaml", "l: {}")];
         let faults = composed(&disk, &["a.yaml", "gone.yaml"], &["+config_paths=x"]).expect_err("faults").join("\n");
-        for part in ["the command line: `config_paths` must", "no.yaml: there is no such file", "b.yaml: not usable", "gone.yaml: there", "a.yaml: `l` is a list"] {
+        for part in [
+            "the command line: `config_paths` must",
+            "no.yaml: there is no such file",
+            "b.yaml: not usable",
+            "gone.yaml: there",
+            "a.yaml: `l` is a list",
+        ] {
             assert!(faults.contains(part), "{part} in {faults}");
         }
     }

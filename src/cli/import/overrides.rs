@@ -48,11 +48,7 @@ pub(super) fn parse(word: &str) -> Result<Override, String> {
     let wrong = |why| format!("The value of `{key}` {why}. Quote texts inside [ ] and {{ }} with '…' if need be.");
     let mut reader = Reader { rest: value.trim(), depth: 0 };
     let value = reader.value("").map_err(wrong)?;
-    if reader.rest.trim().is_empty() {
-        Ok(Override { path, value })
-    } else {
-        Err(wrong("goes on after its end"))
-    }
+    if reader.rest.trim().is_empty() { Ok(Override { path, value }) } else { Err(wrong("goes on after its end")) }
 }
 
 fn before_value(word: &str) -> &str {

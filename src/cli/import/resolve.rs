@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
+use super::grammar::{Part, is_variable, keys, parts, resolver_of, split, unquoted};
 use super::yaml::{MAX_DEPTH, scalar};
 
 /// More values than this come only of interpolations that multiply each other.
@@ -34,13 +35,6 @@ pub(super) struct Resolver<'a> {
 
 /// The interpolations that are being looked up, to notice circles.
 type Stack = Vec<Vec<String>>;
-
-/// A part of a text.
-enum Part {
-    Text(String),
-    /// What is between `${` and `}`.
-    Node(String),
-}
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(tree: &'a Value) -> Self {
@@ -108,7 +102,9 @@ impl<'a> Resolver<'a> {
                         _ => return Err(format!("`{key}` puts a list or a mapping (`${{{inner}}}`) into a text.")),
                     };
                     if out.ends_with('$') && more.starts_with("${") {
-                        return Err(format!("`{key}` has a `$` before an environment variable; that cannot be written."));
+                        return Err(format!(
+                            "`{key}` has a `$` before an environment variable; that cannot be written."
+                        ));
                     }
                     out.push_str(&more);
                 }
@@ -158,7 +154,10 @@ impl<'a> Resolver<'a> {
             Value::String(text) if !text.contains("${") => Ok(text),
             Value::Number(number) => Ok(number.to_string()),
             Value::Bool(value) => Ok(value.to_string()),
-            _ => Err(format!("`{}`: `${{{inner}}}` depends on the environment in a way that cannot be written.", path.join("."))),
+            _ => Err(format!(
+                "`{}`: `${{{inner}}}` depends on the environment in a way that cannot be written.",
+                path.join(".")
+            )),
         }
     }
 
@@ -208,7 +207,9 @@ impl<'a> Resolver<'a> {
                 }
                 let default = self.plain(path, &argument(1), stack)?;
                 if default.contains(['}', '$']) {
-                    return Err(format!("`{key}`: the default of {variable} has a `}}` or `$`, which cannot be written."));
+                    return Err(format!(
+                        "`{key}`: the default of {variable} has a `}}` or `$`, which cannot be written."
+                    ));
                 }
                 // `null`: nothing is the nearest that a text can be.
                 let default = if default == "null" { "" } else { &default };
@@ -227,13 +228,6 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// `name:arguments`, if it is a function and no path.
-fn resolver_of(inner: &str) -> Option<(&str, &str)> {
-    let (name, arguments) = inner.trim().split_once(':')?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    (name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(legal)).then_some((name, arguments))
-}
-
 /// A path with dots, from the root or, with dots in front, from the container of the key at `from`.
 fn absolute(from: &[String], path: &str) -> Option<Vec<String>> {
     let path = path.trim();
@@ -241,93 +235,6 @@ fn absolute(from: &[String], path: &str) -> Option<Vec<String>> {
     let mut base = if up == 0 { Vec::new() } else { from.get(..from.len().checked_sub(up)?)?.to_vec() };
     base.extend(keys(&path[up..])?);
     (base.len() <= 2 * MAX_DEPTH).then_some(base)
-}
-
-/// `a.b[0].c` → a, b, 0, c.
-fn keys(path: &str) -> Option<Vec<String>> {
-    let keys: Vec<String> = path.replace('[', ".").replace(']', "").split('.').map(|key| key.trim().to_owned()).collect();
-    (!keys.iter().any(String::is_empty)).then_some(keys)
-}
-
-/// A text in its parts; `None`: a `${` is never closed.
-fn parts(text: &str) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    let (mut literal, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find("${") {
-        let before = &rest[..at];
-        let slashes = before.len() - before.trim_end_matches('\\').len();
-        // Before `${` a backslash takes the meaning of the next sign away.
-        literal.push_str(&before[..at - slashes]);
-        literal.extend(std::iter::repeat_n('\\', slashes / 2));
-        rest = &rest[at + 2..];
-        if slashes % 2 == 1 {
-            literal.push_str("$${");
-            continue;
-        }
-        let len = end_of(rest)?;
-        if !literal.is_empty() {
-            parts.push(Part::Text(std::mem::take(&mut literal)));
-        }
-        parts.push(Part::Node(rest[..len].to_owned()));
-        rest = &rest[len + 1..];
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() || parts.is_empty() {
-        parts.push(Part::Text(literal));
-    }
-    Some(parts)
-}
-
-/// Where the `}` is that closes what begins at the front.
-fn end_of(text: &str) -> Option<usize> {
-    let mut open = 0_usize;
-    let mut quote = None;
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '{') => open += 1,
-            (None, '}') if open == 0 => return Some(at),
-            (None, '}') => open -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Arguments between commas, those inside quotes and brackets excepted.
-fn split(arguments: &str) -> Vec<&str> {
-    let (mut open, mut quote, mut start) = (0_i32, None, 0);
-    let mut out = Vec::new();
-    for (at, c) in arguments.char_indices() {
-        match (quote, c) {
-            (Some(end), c) if end == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '{' | '[') => open += 1,
-            (None, '}' | ']') => open -= 1,
-            (None, ',') if open == 0 => {
-                out.push(&arguments[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    out.push(&arguments[start..]);
-    out
-}
-
-fn unquoted(text: &str) -> String {
-    let text = text.trim();
-    let inside = |quote| text.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
-    inside('\'').or_else(|| inside('"')).unwrap_or(text).to_owned()
-}
-
-/// Whether `name` can be the name of an environment variable.
-pub(super) fn is_variable(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err("it is not a mapping of names to servers".into()),
-        Err(error) => Err(error.without_snippet().to_string()),
+        // Advice for programmers is none for whoever wrote the file.
+        Err(error) => {
+            Err(error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
+        }
     }
 }
 
@@ -69,7 +72,8 @@ mod tests {
     fn faults_tell_the_place_and_no_secret() {
         let fault = read("a: 1\napi_key: [sk-secret\nb: 2\n").expect_err("no YAML");
         assert!(fault.contains("line") && !fault.contains("sk-secret"), "{fault}");
-        assert!(read("[1]").is_err() && read(&"[".repeat(10_000)).is_err() && read("a: 1\na: 2\n").is_err());
+        assert!(read("[1]").is_err() && read(&"[".repeat(10_000)).is_err() && read("- a").is_err());
+        assert_eq!(read("a: 1\nb: 2\na: 3\n").expect_err("twice"), "duplicate mapping key: a at line 3, column 1");
         assert!(read("").expect("nothing").is_empty());
     }
 
