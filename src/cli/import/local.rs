@@ -183,6 +183,17 @@ fn download_dir(fields: &mut Fields<'_>, kwargs: &Map<String, Value>, flags: &mu
 fn variables(fields: &mut Fields<'_>, env: &mut Section) {
     let written = fields.members(env, "vllm_serve_env_vars");
     let mut dropped = Vec::new();
+    if !written.contains_key("HF_TOKEN")
+        && let Some(Value::String(token)) = fields.top("hf_token").filter(|token| token != "")
+    {
+        // Gym hands it to every engine.
+        if fields.is_secret("hf_token", &token) {
+            fields.say(env, "Set the environment variable HF_TOKEN to Gym's `hf_token`.");
+            env.put("HF_TOKEN", "${HF_TOKEN}");
+        } else {
+            env.put("HF_TOKEN", token);
+        }
+    }
     for (name, value) in written {
         let text = match value {
             Value::Null => continue,

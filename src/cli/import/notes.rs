@@ -98,6 +98,12 @@ impl<'a> Fields<'a> {
         self.context.resolver.value(&path, value)
     }
 
+    /// The value of a key at the top of the tree, if it has one.
+    pub(super) fn top(&self, key: &str) -> Option<Value> {
+        let (path, value) = self.context.resolver.node(&[key.to_owned()])?;
+        self.context.resolver.value(&path, value).ok().filter(|value| !value.is_null())
+    }
+
     /// Whether a text must not be printed under `key`.
     pub(super) fn is_secret(&self, key: &str, text: &str) -> bool {
         self.context.secrets.shows(key, text)

@@ -192,7 +192,7 @@ quiet:
 
 #[test]
 fn the_models_are_those_of_a_good_configuration() {
-    let all = format!("{MODEL}{LOCAL}");
+    let all = format!("{MODEL}{LOCAL}\nhf_token: hf_12345678\n");
     let words = [
         "a.yaml",
         "++policy_base_url=${oc.env:URL,http://h:1/v1}",
@@ -200,6 +200,7 @@ fn the_models_are_those_of_a_good_configuration() {
         "++policy_model_name=m",
     ];
     let (mut config, out, _) = imported(&[("a.yaml", &all)], &words);
+    assert!(out.contains("HF_TOKEN: ${HF_TOKEN}") && !out.contains("hf_12345678"), "{out}");
     for alias in config["aliases"].as_object_mut().expect("aliases").values_mut() {
         alias.as_object_mut().expect("an alias").retain(|key, _| key == "model");
     }
