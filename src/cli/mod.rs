@@ -4,6 +4,7 @@ pub mod check;
 mod explain;
 mod flag_report;
 mod gpus;
+mod import;
 mod needs;
 mod profiles;
 pub mod schema;
@@ -54,6 +55,12 @@ enum Command {
     },
     /// Show what becomes of a request: its body (standard input) before and after, and what made each change
     Explain(explain::Ask),
+    /// Turn another program's configuration into one for Enginehouse
+    Import {
+        /// Whose
+        #[command(subcommand)]
+        program: import::Program,
+    },
     /// Print the JSON Schema of the configuration
     Schema,
     /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
@@ -81,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
         Command::Check { file } => check::run(&file),
         Command::Explain(ask) => explain::run(&ask),
+        Command::Import { program } => import::run(program),
         Command::Schema => schema::run(),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),

@@ -1,0 +1,59 @@
+//! What the fuzz targets share: cutting bytes into pieces, and settings out of bytes.
+
+use serde_json::{Map, Value};
+
+/// Settings of an alias, out of the first line of `data`; what is left is the body.
+///
+/// The line is a JSON object with `remove`, `defaults`, `limits` and `overrides`, as in a configuration; anything else
+/// in it is ignored.
+pub fn settings(data: &[u8]) -> Option<(Settings, &[u8])> {
+    let end = data.iter().position(|byte| *byte == b'\n')?;
+    let Ok(Value::Object(mut written)) = serde_json::from_slice(&data[..end]) else { return None };
+    let mut section = |name: &str| match written.remove(name) {
+        Some(Value::Object(members)) => members,
+        _ => Map::new(),
+    };
+    let (defaults, limits, overrides) = (section("defaults"), section("limits"), section("overrides"));
+    let remove = match written.get("remove") {
+        Some(Value::Array(names)) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    Some((Settings { remove, defaults, limits, overrides }, &data[end + 1..]))
+}
+
+/// What an alias changes, as a user writes it.
+pub struct Settings {
+    pub remove: Vec<String>,
+    pub defaults: Map<String, Value>,
+    pub limits: Map<String, Value>,
+    pub overrides: Map<String, Value>,
+}
+
+impl Settings {
+    /// As the gateway uses them.
+    pub fn rules(&self) -> enginehouse::openai::Rules {
+        enginehouse::openai::Rules::compile(&self.remove, &self.defaults, &self.limits, &self.overrides)
+    }
+
+    /// Whether a top-level member of that name may come out changed.
+    pub fn names(&self, key: &str) -> bool {
+        self.remove.iter().any(|name| name == key)
+            || [&self.defaults, &self.limits, &self.overrides].iter().any(|section| section.contains_key(key))
+    }
+}
+
+/// `data` in pieces, cut where its own last bytes say: the same input is always cut the same way.
+pub fn pieces(data: &[u8]) -> Vec<&[u8]> {
+    let cuts = &data[data.len().saturating_sub(8)..];
+    let (mut pieces, mut rest) = (Vec::new(), data);
+    for cut in cuts.iter().cycle().take(64) {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, more) = rest.split_at(usize::from(*cut % 61).min(rest.len()));
+        pieces.push(piece);
+        rest = more;
+    }
+    pieces.push(rest);
+    pieces
+}

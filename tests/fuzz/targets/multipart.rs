@@ -1,0 +1,25 @@
+//! A form: a look never panics, and what settings make of it is a form again that names the model.
+#![no_main]
+
+use bytes::BytesMut;
+use enginehouse::openai::{boundary_of, peek_form, rewrite_form};
+use enginehouse_fuzz::settings;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    // The second line is the Content-Type; the form follows.
+    let Some((settings, rest)) = settings(data) else { return };
+    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return };
+    let (Ok(content_type), body) = (std::str::from_utf8(&rest[..end]), &rest[end + 1..]) else { return };
+    let Some(boundary) = boundary_of(content_type) else { return };
+    let Ok(form) = peek_form(body, &boundary) else { return };
+    let rules = settings.rules();
+    let mut out = BytesMut::from(body);
+    let changed = rewrite_form(&mut out, &form, &rules, Some("served"));
+    assert!(changed || out == body, "it changed and did not say so");
+    let again = peek_form(&out, &boundary).expect("the result is a form");
+    assert_eq!(again.model(), Some("served"));
+    let mut twice = out.clone();
+    rewrite_form(&mut twice, &again, &rules, Some("served"));
+    assert_eq!(twice, out, "twice is once");
+});
