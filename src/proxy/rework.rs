@@ -33,7 +33,7 @@ pub(super) enum Rework {
     #[default]
     None,
     /// It names the alias as its model.
-    Named(Echo),
+    Named(Box<Echo>),
     /// Its events are told in the caller's API.
     Events(Box<Translator>),
     /// All of it is kept until its end, and told in the caller's API.

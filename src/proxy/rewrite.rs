@@ -8,11 +8,10 @@ use pingora::proxy::Session;
 
 use super::context::Context;
 use super::resolve::{self, Peeked};
-use super::table::Target;
-use super::{Shared, Table};
-use crate::dialects::gym::{self, GymRoute};
 use super::rework::Teller;
+use super::{Shared, Table};
 use crate::dialects;
+use crate::dialects::gym::{self, GymRoute};
 use crate::openai::{self, ApiError, BodyKind, Endpoint};
 
 /// From this size on, looking through a body could hold up a worker for more than a millisecond.

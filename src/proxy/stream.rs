@@ -60,8 +60,8 @@ fn rework(status: u16, kind: &[u8], ctx: &mut Context) -> Rework {
         Some(teller) if success && events => Rework::Events(teller.by),
         Some(by) => Rework::Whole { by, status, kept: BytesMut::new() },
         None => match ctx.target().and_then(Target::echo).filter(|_| success) {
-            Some(name) if events => Rework::Named(Echo::events(name)),
-            Some(name) if kind.starts_with(b"application/json") => Rework::Named(Echo::json(name)),
+            Some(name) if events => Rework::Named(Box::new(Echo::events(name))),
+            Some(name) if kind.starts_with(b"application/json") => Rework::Named(Box::new(Echo::json(name))),
             _ => Rework::None,
         },
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::pick::Budget;
 use super::split::Split;
-use crate::dialects::Spoken;
 use crate::config::{Balance, Config, Echo, Via};
+use crate::dialects::Spoken;
 use crate::engines::{House, Pool};
 use crate::ids::Name;
 use crate::openai::{Endpoint, Rules};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -229,7 +229,7 @@ async fn run(case: &Value, cases: &Arc<Vec<Value>>, audio: &Path) -> Vec<String>
     if replicas == 2 {
         // Which replica a new session gets is chance; that it stays there is not.
         let at: Vec<_> = sent.iter().map(|sent| sent["replica"].as_u64()).collect();
-        assert_eq!(at.len(), stay.len());
+        assert_eq!(at.len(), stay.len(), "{sent:#?}");
         let moved = (1..at.len()).any(|next| stay[next] && at[next] != at[next - 1]);
         if moved {
             wrong.push(format!("a session moved: {at:?}, kept {stay:?}"));

@@ -291,9 +291,7 @@ fn otherwise(field: &Field) -> Result<Option<Value>, ()> {
         Absent::Fault => Err(()),
         Absent::Stays => Ok(None),
         Absent::Null => Ok(Some(Value::Null)),
-        Absent::True => Ok(Some(Value::Bool(true))),
         Absent::Word(word) => Ok(Some(Value::from(word))),
-        Absent::Empty => Ok(Some(Value::Array(Vec::new()))),
     }
 }
 

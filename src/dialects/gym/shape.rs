@@ -80,12 +80,8 @@ pub(super) enum Absent {
     Stays,
     /// It becomes `null`.
     Null,
-    /// It becomes `true`.
-    True,
     /// It becomes this word.
     Word(&'static str),
-    /// It becomes an empty list.
-    Empty,
 }
 
 /// A member that must be there.

@@ -166,8 +166,9 @@ impl Prober {
                 },
             },
             Check::Off => {
-                // Up without a question, but what it serves is good to know; of ours, the first answer is waited for.
-                if self.is_up_unasked() {
+                // Up without a question; what it serves is good to know, unless that was said, and nothing is to be asked
+                // at all. Of ours, the first answer is waited for.
+                if self.is_up_unasked() || (self.remote && self.named) {
                     return Probe::Up;
                 }
                 let ready = self.engine.is_ready();
