@@ -12,7 +12,7 @@ impl Stranger {
     /// One with this name, which leads a group of its own.
     pub fn named(name: &str) -> Self {
         let mut command = Command::new("sleep");
-        command.arg0(name).arg("600").process_group(0).stdin(Stdio::null());
+        command.arg0(name).arg("infinity").process_group(0).stdin(Stdio::null());
         Self(command.spawn().expect("started"))
     }
 
