@@ -1,5 +1,6 @@
 //! What the fuzz targets share: cutting bytes into pieces, and settings out of bytes.
 
+use enginehouse::dialects::{Spoken, to_chat};
 use serde_json::{Map, Value};
 
 /// Settings of an alias, out of the first line of `data`; what is left is the body.
@@ -32,12 +33,19 @@ pub struct Settings {
 impl Settings {
     /// As the gateway uses them.
     pub fn rules(&self) -> enginehouse::openai::Rules {
-        enginehouse::openai::Rules::compile(&self.remove, &self.defaults, &self.limits, &self.overrides)
+        use enginehouse::openai::{Block, Rules};
+        Rules::new(vec![Block {
+            remove: self.remove.iter().map(|way| way.split('.').map(str::to_owned).collect()).collect(),
+            defaults: self.defaults.clone(),
+            limits: self.limits.clone(),
+            overrides: self.overrides.clone(),
+            ..Block::default()
+        }])
     }
 
     /// Whether a top-level member of that name may come out changed.
     pub fn names(&self, key: &str) -> bool {
-        self.remove.iter().any(|name| name == key)
+        self.remove.iter().any(|name| name.split('.').next() == Some(key))
             || [&self.defaults, &self.limits, &self.overrides].iter().any(|section| section.contains_key(key))
     }
 }
@@ -56,4 +64,26 @@ pub fn pieces(data: &[u8]) -> Vec<&[u8]> {
     }
     pieces.push(rest);
     pieces
+}
+
+/// A request in another API than the engine's, and an answer to it: nothing panics, and where the stream is cut changes
+/// nothing.
+pub fn translate(spoken: Spoken, request: &[u8], answer: &[u8]) {
+    let Ok((chat, translator)) = to_chat(spoken, request) else { return };
+    assert!(matches!(serde_json::from_slice(&chat), Ok(Value::Object(_))), "the engine is sent an object");
+    let stream = |chunks: Vec<&[u8]>| {
+        let (mut translator, mut out) = (translator.clone(), Vec::new());
+        chunks.into_iter().for_each(|chunk| translator.feed(chunk, &mut out));
+        translator.end(&mut out);
+        assert!(translator.done());
+        out
+    };
+    let whole = stream(vec![answer]);
+    assert!(whole == stream(pieces(answer)) && whole == stream(answer.chunks(1).collect()), "cut somewhere");
+    assert!(std::str::from_utf8(&whole).is_ok() && whole.ends_with(b"\n\n"), "events are text and end");
+    if let Ok(told) = translator.clone().answer(answer) {
+        assert!(matches!(serde_json::from_slice(&told), Ok(Value::Object(_))), "an answer is an object");
+    }
+    let refused = translator.error(400, answer);
+    assert!(matches!(serde_json::from_slice(&refused), Ok(Value::Object(_))), "a refusal is an object");
 }

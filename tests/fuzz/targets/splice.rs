@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use enginehouse::openai::{peek, rewrite};
+use enginehouse::openai::{Endpoint, Request, peek, rewrite};
+use http::HeaderMap;
 use enginehouse_fuzz::settings;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -19,13 +20,16 @@ fuzz_target!(|data: &[u8]| {
     let Ok(seen) = peek(body) else { return };
     let rules = settings.rules();
     let mut out = BytesMut::from(body);
-    let changed = rewrite(&mut out, &seen, &rules, Some("served"));
-    assert!(changed || out == body, "it changed and did not say so");
+    let headers = HeaderMap::new();
+    let chat = Endpoint::ChatCompletions;
+    let request = Request { asked: chat, endpoint: chat, headers: &headers };
+    let Ok(done) = rewrite(&mut out, &seen, &rules, &request, Some("served")) else { return };
+    assert!(done.changed || out == body, "it changed and did not say so");
 
     let again = peek(&out).expect("the result is a body");
     assert_eq!(again.model(), Some("served"));
     let mut twice = out.clone();
-    rewrite(&mut twice, &again, &rules, Some("served"));
+    rewrite(&mut twice, &again, &rules, &request, Some("served")).expect("it was done before");
     assert_eq!(twice, out, "twice is once");
 
     let (Some(before), Some(after)) = (members(body, seen.start()), members(&out, again.start())) else { return };

@@ -1,0 +1,11 @@
+//! The Responses API over Chat Completions: any request is translated or refused, any answer told, however it is cut.
+#![no_main]
+
+use enginehouse_fuzz::translate;
+use enginehouse::dialects::Spoken;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let request = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    translate(Spoken::Responses, request, &data[request.len()..]);
+});
