@@ -313,7 +313,7 @@ pub(super) struct RawAlias {
     /// What it points at, in parts: a weight for each name. Instead of `model`.
     #[schemars(example = serde_json::json!({ "qwen3": 90, "qwen3-next": 10 }))]
     pub(super) split: Named<Weight>,
-    /// The request header by which callers stay with one part of `split`. Without it: the caller's key or address.
+    /// The request header by which callers stay with one part of `split`. Without it: the caller's key; without either any part is taken.
     #[schemars(extend("default" = "x-session-id"))]
     pub(super) sticky: Option<String>,
     /// Names to try in this order when what it points at is down, full, or too small for the request.

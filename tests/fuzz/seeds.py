@@ -86,6 +86,17 @@ def main() -> None:
             write("splice", json.dumps(settings).encode() + b"\n" + body)
     for stream in streams:
         write("sse", stream[:8192])
+        write("echo", stream[:8192])
+    requests = [body for body in bodies if b"\n" not in body]
+    for number, body in enumerate(requests):
+        answer = streams[number % len(streams)][:8192]
+        if b'"input"' in body:
+            write("responses", body + b"\n" + answer)
+        elif b'"messages"' in body:
+            write("messages", body + b"\n" + answer)
+        flat = answer.replace(b"\n", b" ")
+        for flags in (b"\0\0", b"\1\0", b"\2\0", b"\0\2", b"\0\1", b"\1\x08", b"\0\x10"):
+            write("gym", flags + body + b"\n" + flat + b"\n!" + flat)
     for fields in FORMS:
         for settings in SETTINGS:
             line = json.dumps(settings).encode() + b"\nmultipart/form-data; boundary=x\n"

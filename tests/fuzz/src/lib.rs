@@ -43,10 +43,16 @@ impl Settings {
         }])
     }
 
+    /// The top-level members that they name.
+    pub fn top_level(&self) -> impl Iterator<Item = &str> {
+        let sections = [&self.defaults, &self.limits, &self.overrides];
+        let keys = sections.into_iter().flat_map(|section| section.keys());
+        self.remove.iter().chain(keys).map(String::as_str)
+    }
+
     /// Whether a top-level member of that name may come out changed.
     pub fn names(&self, key: &str) -> bool {
-        self.remove.iter().any(|name| name.split('.').next() == Some(key))
-            || [&self.defaults, &self.limits, &self.overrides].iter().any(|section| section.contains_key(key))
+        self.top_level().any(|name| name.split('.').next() == Some(key))
     }
 }
 
