@@ -15,9 +15,8 @@
 //! | 4 | [`admin`] | HTTP server for operators: metrics, states |
 //! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
 //! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
-//! | 2 | [`dialects`] | translation between APIs: NeMo Gym's rules |
 //! | 2 | [`placement`], [`flags`] | which engine gets which GPUs; the flags of the installed vLLM |
-//! | 2 | [`dialects`] | Responses and Messages over Chat Completions |
+//! | 2 | [`dialects`] | translation between APIs: Responses and Messages over Chat Completions, NeMo Gym's rules |
 //! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
 //! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |

@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn headers_that_cannot_be_sent_are_found() {
-        let headers = json!({ "default_headers": { "a b": "x", "authorization": "overridden", "X-A": "a\nb", "X-B": "fine" } });
+        let headers =
+            json!({ "default_headers": { "a b": "x", "authorization": "overridden", "X-A": "a\nb", "X-B": "fine" } });
         assert_eq!(findings(headers).len(), 2, "Gym takes `authorization` too, and its own key replaces it");
     }
 

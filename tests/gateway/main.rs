@@ -11,6 +11,7 @@ mod dialects;
 mod disconnects;
 mod doors;
 mod engines;
+mod faces;
 mod failures;
 mod fallbacks;
 mod metrics;

@@ -106,6 +106,8 @@ pub fn yaml(models: &Value) -> String {
             "tiny-think": { "model": "tiny", "overrides": thinking(true) },
             "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
             "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
+            "tiny-chat": { "model": "tiny", "dialect": { "responses": "chat", "messages": "chat" } },
+            "tiny-chat-short": { "model": "tiny-chat", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
         });
     }
     // YAML is a superset of JSON; the members go one by one, as the harness writes some before them.
@@ -337,15 +339,18 @@ impl House {
 
     /// Runs the script of an official package, with `ENGINEHOUSE_PYTHON`, which must have it, or a Python that happens to:
     /// vLLM's own brings both.
-    pub async fn python(&self, package: &str) -> String {
+    ///
+    /// `translated`: over the engine's Chat Completions alone.
+    pub async fn python(&self, package: &str, translated: bool) -> String {
         let is_named = std::env::var_os("ENGINEHOUSE_PYTHON").is_some_and(|path| !path.is_empty());
         let beside = || python::at(path_of("ENGINEHOUSE_VLLM")?.with_file_name("python"), package);
         let python = if is_named { python::with(package) } else { beside().or_else(|| python::with(package)) };
         assert!(python.is_some() || !is_named, "ENGINEHOUSE_PYTHON cannot import `{package}`");
         let Some(python) = python else { return "skipped".into() };
         let gateway = self.gateway.url("");
-        let args = ["--gateway", &gateway, "--engine", &self.engine, "--model", "tiny", "--short", "tiny-short"]
-            .map(String::from);
+        let [model, short] = if translated { ["tiny-chat", "tiny-chat-short"] } else { ["tiny", "tiny-short"] };
+        let mut args = vec!["--gateway", &gateway, "--engine", &self.engine, "--model", model, "--short", short];
+        args.extend(translated.then_some("--translated"));
         python.run(&format!("{package}_client.py"), &args).await
     }
 }

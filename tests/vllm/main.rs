@@ -110,6 +110,8 @@ async fn every_check(house: &House) {
     step("many streams at once are all whole", streams::many(house)).await;
     step("who leaves a stream ends its work", streams::leaving(house)).await;
     step("who leaves before the answer ends its work", streams::leaving_early(house)).await;
-    step("the official OpenAI package is content", house.python("openai")).await;
-    step("the official Anthropic package is content", house.python("anthropic")).await;
+    for package in ["openai", "anthropic"] {
+        step(&format!("the official {package} package is content"), house.python(package, false)).await;
+        step("... and over Chat Completions alone", house.python(package, true)).await;
+    }
 }
