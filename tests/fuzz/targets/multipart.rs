@@ -14,10 +14,6 @@ fuzz_target!(|data: &[u8]| {
     let (Ok(content_type), body) = (std::str::from_utf8(&rest[..end]), &rest[end + 1..]) else { return };
     let Some(boundary) = boundary_of(content_type) else { return };
     let Ok(form) = peek_form(body, &boundary) else { return };
-    // Such names are not read as they are written (browsers say `%22`): they are new each time.
-    if settings.top_level().any(|name| name.contains(['"', '\\', '\r', '\n'])) {
-        return;
-    }
     let rules = settings.rules();
     let mut out = BytesMut::from(body);
     let headers = HeaderMap::new();
