@@ -127,7 +127,7 @@ fn gateway(folder: &Path, engine: SocketAddr) -> (Process, SocketAddr) {
     let yaml = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nlog: {{ access: false }}\nmodels:\n  m: {{ urls: \
          [\"http://{engine}\"], served_name: m }}\naliases:\n  a: {{ model: m, overrides: {{ temperature: 0.5, \
-         chat_template_kwargs: {{ enable_thinking: false }} }} }}\n"
+         chat_template_kwargs: {{ enable_thinking: false }} }} }}\n  e: {{ model: a, echo: engine }}\n"
     );
     std::fs::write(&file, yaml).expect("written");
     let state = folder.join("state");
@@ -237,11 +237,17 @@ fn main() {
         ("chat 1 KiB, by alias (2 overrides)", request("a", 1 << 10, false, "")),
         ("chat 100 KiB, by alias", request("a", 100 << 10, false, "")),
         ("32 tokens 2 ms apart, by alias", request("a", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
+        ("  the same, echo: engine", request("e", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
         ("32 tokens at once, by alias", request("a", 1 << 10, true, "")),
+        ("  the same, echo: engine", request("e", 1 << 10, true, "")),
     ];
     println!("{:<36} {:>9} {:>12} {:>12} {:>12} {:>8}", "case", "side", "req/s", "req/core-s", "us CPU/req", "ratio");
     for (name, body) in cases {
-        let plain = String::from_utf8_lossy(&body).replacen("\"model\":\"a\"", "\"model\":\"m\"", 1).into_bytes();
+        let text = String::from_utf8_lossy(&body);
+        let plain = ["a", "e"].iter().fold(text.into_owned(), |text, alias| {
+            text.replacen(&format!("\"model\":\"{alias}\""), "\"model\":\"m\"", 1)
+        });
+        let plain = plain.into_bytes();
         let mut totals = [(0, 0.0), (0, 0.0)];
         for _ in 0..ROUNDS {
             let (requests, cpu) = measure(&ours.0, ours.1, &body);
