@@ -112,3 +112,17 @@ async fn the_official_packages_see_no_difference() {
     let of_the_engine = sim.get("/sim/last_request?path=/v1/responses").await;
     assert!(of_the_engine.get("target").is_none(), "nothing but chat reached it: {of_the_engine}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_packages_talk_to_a_gym_alias() {
+    let sim = Sim::start(&["--gap", "2ms", "--tokens", "40", "--reasoning-parser", "qwen3"]);
+    let yaml = format!(
+        "models: {{ small: {{ urls: [\"{}\"] }} }}\naliases: {{ gymnast: {{ model: small, gym: {{}} }} }}\n",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let Some(python) = python::with("openai, anthropic") else { return };
+    let (door, sim) = (gateway.url("/a/gymnast"), sim.url());
+    let args = ["--gateway", &door, "--engine", &sim, "--model", "gymnast", "--short", "gymnast"];
+    python.run("gym_client.py", &args).await;
+}

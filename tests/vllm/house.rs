@@ -107,6 +107,7 @@ pub fn yaml(models: &Value) -> String {
             "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
             "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
             "tiny-chat": { "model": "tiny", "dialect": { "responses": "chat", "messages": "chat" } },
+            "tiny-gym": { "model": "tiny", "gym": {} },
             "tiny-chat-short": { "model": "tiny-chat", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
         });
     }
@@ -340,18 +341,17 @@ impl House {
     /// Runs the script of an official package, with `ENGINEHOUSE_PYTHON`, which must have it, or a Python that happens to:
     /// vLLM's own brings both.
     ///
-    /// `translated`: over the engine's Chat Completions alone.
-    pub async fn python(&self, package: &str, translated: bool) -> String {
+    /// `script`: of `tests/clients`; `names`: of a model, and of an alias that says little.
+    pub async fn python(&self, package: &str, script: &str, names: [&str; 2], more: &[&str]) -> String {
         let is_named = std::env::var_os("ENGINEHOUSE_PYTHON").is_some_and(|path| !path.is_empty());
         let beside = || python::at(path_of("ENGINEHOUSE_VLLM")?.with_file_name("python"), package);
         let python = if is_named { python::with(package) } else { beside().or_else(|| python::with(package)) };
         assert!(python.is_some() || !is_named, "ENGINEHOUSE_PYTHON cannot import `{package}`");
         let Some(python) = python else { return "skipped".into() };
-        let gateway = self.gateway.url("");
-        let [model, short] = if translated { ["tiny-chat", "tiny-chat-short"] } else { ["tiny", "tiny-short"] };
-        let mut args = vec!["--gateway", &gateway, "--engine", &self.engine, "--model", model, "--short", short];
-        args.extend(translated.then_some("--translated"));
-        python.run(&format!("{package}_client.py"), &args).await
+        let door = if script == "gym_client.py" { format!("/a/{}", names[0]) } else { String::new() };
+        let gateway = self.gateway.url(&door);
+        let house = ["--gateway", &gateway, "--engine", &self.engine, "--model", names[0], "--short", names[1]];
+        python.run(script, &[house.as_slice(), more].concat()).await
     }
 }
 

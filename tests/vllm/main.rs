@@ -111,7 +111,15 @@ async fn every_check(house: &House) {
     step("who leaves a stream ends its work", streams::leaving(house)).await;
     step("who leaves before the answer ends its work", streams::leaving_early(house)).await;
     for package in ["openai", "anthropic"] {
-        step(&format!("the official {package} package is content"), house.python(package, false)).await;
-        step("... and over Chat Completions alone", house.python(package, true)).await;
+        let script = format!("{package}_client.py");
+        step(
+            &format!("the official {package} package is content"),
+            house.python(package, &script, ["tiny", "tiny-short"], &[]),
+        )
+        .await;
+        let names = ["tiny-chat", "tiny-chat-short"];
+        step("... and over Chat Completions alone", house.python(package, &script, names, &["--translated"])).await;
     }
+    step("both are, with NeMo Gym's rules", house.python("openai, anthropic", "gym_client.py", ["tiny-gym"; 2], &[]))
+        .await;
 }
