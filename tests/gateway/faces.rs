@@ -123,6 +123,26 @@ async fn a_gym_client_that_leaves_ends_the_engines_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gym_alias_waits_for_its_engine_and_gives_up_in_time() {
+    let nobody = tokio::net::TcpSocket::new_v4().expect("socket");
+    nobody.bind("127.0.0.1:0".parse().expect("address")).expect("bound");
+    let address = nobody.local_addr().expect("address");
+    let yaml = format!(
+        "models: {{ gone: {{ urls: [\"http://{address}\"], health: off, served_name: tiny }} }}\n\
+         aliases: {{ gymnast: {{ model: gone, gym: {{ retry_for: 1s }} }} }}\n"
+    );
+    let gateway = Gateway::start(&yaml);
+    let body = json!({ "model": "gymnast", "messages": [{ "role": "user", "content": "hi" }] });
+    let since = std::time::Instant::now();
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+    let took = since.elapsed();
+    assert_eq!(reply.status(), 502);
+    let error: Value = reply.json().await.expect("JSON");
+    assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("gone/0")), "{error}");
+    assert!((0.4..10.0).contains(&took.as_secs_f64()), "tried again for a second: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_shows_what_the_engine_would_get_and_who_changed_it() {
     use std::io::Write;
     let folder = tempfile::tempdir().expect("a folder");
