@@ -136,7 +136,9 @@ if __name__ == "__main__":
         an_unknown_model_is_not_found,
     ]
     if house.translated:
-        checks += [tools_are_called, thinking_and_text_stream]
+        checks.append(thinking_and_text_stream)
+    if house.tools:
+        checks.append(tools_are_called)
     if house.down:
         checks.append(a_model_without_an_engine_is_overloaded)
     print(f"anthropic {anthropic.__version__}")

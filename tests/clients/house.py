@@ -19,6 +19,7 @@ def arguments(description):
     parser.add_argument("--embed", help="a model that embeds")
     parser.add_argument("--down", help="a model that has no engine")
     parser.add_argument("--translated", action="store_true", help="the gateway speaks this API over the engine's chat")
+    parser.add_argument("--tools", action="store_true", help="the engine of --model can be made to call tools")
     return parser.parse_args()
 
 

@@ -185,9 +185,10 @@ def responses_call_tools(house):
 
 def responses_stream_text_and_reasoning(house):
     """what is streamed is what the whole answer says: reasoning first, then text"""
-    with client(house).responses.stream(model=house.model, input="How are you?") as stream:
-        events = list(stream)
-        whole = stream.get_final_response()
+    events = list(client(house).responses.create(model=house.model, input="How are you?", stream=True))
+    # A model that does not know when to stop ends at its context's length: incomplete.
+    whole = events[-1].response
+    assert events[-1].type in ("response.completed", "response.incomplete"), events[-1]
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     thought = "".join(event.delta for event in events if event.type == "response.reasoning_text.delta")
     assert text == whole.output_text and text, whole
@@ -321,7 +322,9 @@ if __name__ == "__main__":
     house = shared.arguments(__doc__)
     checks = list(CHECKS)
     if house.translated:
-        checks += [responses_call_tools, responses_stream_text_and_reasoning, what_no_engine_can_do_is_refused]
+        checks += [responses_stream_text_and_reasoning, what_no_engine_can_do_is_refused]
+    if house.tools:
+        checks.append(responses_call_tools)
     if house.embed:
         checks.append(embeddings_answer)
     if house.down:

@@ -106,7 +106,7 @@ async fn the_official_packages_see_no_difference() {
         let Some(python) = python::with(package) else { continue };
         let (gateway, sim) = (gateway.url(""), sim.url());
         let house = ["--gateway", &gateway, "--engine", &sim, "--model", "small", "--short", "small-short"];
-        let args = [house.as_slice(), &["--translated"]].concat();
+        let args = [house.as_slice(), &["--translated", "--tools"]].concat();
         python.run(&format!("{package}_client.py"), &args).await;
     }
     let of_the_engine = sim.get("/sim/last_request?path=/v1/responses").await;
