@@ -164,6 +164,17 @@ impl Default for Gym {
     }
 }
 
+/// Fields that Gym's files may set to `null`, which is what they are when nothing is written.
+const NULLABLE: [&str; 5] = ["chat_template_kwargs", "sampling_overrides", "extra_body", "audio_root", "tokenizer"];
+
+/// Takes the `null`s of such fields out of a configuration as it was read.
+pub(super) fn without_nulls(config: &mut Value) {
+    let Some(Value::Object(aliases)) = config.get_mut("aliases") else { return };
+    for gym in aliases.values_mut().filter_map(|alias| alias.get_mut("gym")?.as_object_mut()) {
+        gym.retain(|name, value| !(value.is_null() && NULLABLE.contains(&name.as_str())));
+    }
+}
+
 /// The checked form; [`breaches`] has run before.
 pub(super) fn gym(raw: RawGym) -> Gym {
     let secret = |(name, value): (String, String)| (name, Secret::new(value));
@@ -273,6 +284,18 @@ mod tests {
         let headers =
             json!({ "default_headers": { "a b": "x", "authorization": "overridden", "X-A": "a\nb", "X-B": "fine" } });
         assert_eq!(findings(headers).len(), 2, "Gym takes `authorization` too, and its own key replaces it");
+    }
+
+    #[test]
+    fn null_is_as_good_as_nothing_where_gym_says_so() {
+        let yaml = |gym: &str| format!("models: {{m: {{source: s}}}}\naliases: {{a: {{model: m, gym: {{{gym}}}}}}}\n");
+        let nulls = NULLABLE.map(|name| format!("{name}: null")).join(", ");
+        let config = crate::config::parse(&yaml(&nulls), &|_| None).expect("a good configuration");
+        let gym = config.aliases[0].gym.as_ref().expect("its rules");
+        assert!(gym.chat_template_kwargs.is_empty() && gym.sampling_overrides.is_empty() && gym.audio_root.is_none());
+        let kept = crate::config::parse(&yaml("extra_body: {max_output_tokens: null}"), &|_| None).expect("good, too");
+        assert_eq!(kept.aliases[0].gym.as_ref().expect("its rules").extra_body["max_output_tokens"], Value::Null);
+        assert!(crate::config::parse(&yaml("strict: null"), &|_| None).is_err());
     }
 
     #[test]

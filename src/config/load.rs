@@ -11,6 +11,7 @@ use super::check::{check, prune};
 use super::expand::Env;
 use super::fault::{Fault, Faults};
 use super::finding::Finding;
+use super::gym;
 use super::marks::Marks;
 use super::path::Path;
 use super::raw::Raw;
@@ -98,6 +99,7 @@ fn assemble(root: &Node, env: Env<'_>, name: &str) -> Result<Config, Vec<Fault>>
     let mut resolver = Resolver { schema: &schema, env, marks: Marks::default(), findings: Vec::new() };
     let mut value = resolver.resolve(root, &Path::default(), Some(&schema)).unwrap_or_default();
     let (marks, mut findings) = (resolver.marks, resolver.findings);
+    gym::without_nulls(&mut value);
     let mut spoiled: Vec<Path> = findings.iter().map(|finding| finding.path.setting()).collect();
 
     let misfits = check(&schema, &value);
