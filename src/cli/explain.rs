@@ -28,6 +28,9 @@ pub(super) struct Ask {
     /// A header of the request, for conditions; may be given several times
     #[arg(long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
+    /// Who asks, of the configuration's `callers`, for conditions; nobody named: who has no key
+    #[arg(long, value_name = "NAME")]
+    caller: Option<String>,
 }
 
 /// Reads a body from standard input and prints what becomes of it.
@@ -54,6 +57,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let config = config::load(&ask.file, env).map_err(|faults| faults.to_string())?;
     let asked = endpoint(&ask.endpoint)?;
     let headers = headers(&ask.headers)?;
+    let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;
     let snapshot = Snapshot::of(&config, |model| adapters(&config, model));
     let Some((_, route)) = snapshot.resolve(&ask.alias) else {
         let near = snapshot.near(&ask.alias);
@@ -74,7 +78,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     }
     let mut after = BytesMut::from(&body[..]);
     let mut steps = Vec::new();
-    let request = Request { asked, endpoint, headers: &headers };
+    let request = Request { asked, endpoint, headers: &headers, caller: caller.as_deref() };
     let served = served_name(&config, &aim);
     let done = explain(&mut after, &aim, &request, served.as_deref(), &mut steps)?;
     section(&mut out, "before", &body);
@@ -147,6 +151,17 @@ fn endpoint(word: &str) -> Result<Endpoint, String> {
     })
 }
 
+/// The caller called `name`.
+fn caller(config: &Config, name: &str) -> Result<Name, String> {
+    let found = config.callers.iter().find(|caller| *caller.name == *name).map(|caller| caller.name.clone());
+    found.ok_or_else(|| {
+        let all: Vec<&str> = config.callers.iter().map(|caller| &*caller.name).collect();
+        let all =
+            if all.is_empty() { "The configuration has none".into() } else { format!("There are: {}", all.join(", ")) };
+        format!("There is no caller `{name}`. {all}.")
+    })
+}
+
 fn headers(given: &[String]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for text in given {
@@ -207,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("house.yaml");
         std::fs::write(&file, yaml).expect("a file");
-        let mut ask = Ask { file, alias: words[0].into(), endpoint: "chat".into(), headers: vec![] };
+        let mut ask = Ask { file, alias: words[0].into(), endpoint: "chat".into(), headers: vec![], caller: None };
         for word in &words[1..] {
             if word.contains(':') { ask.headers.push((*word).into()) } else { ask.endpoint = (*word).into() }
         }

@@ -12,7 +12,7 @@ use pingora::proxy::Session;
 
 use super::accept::{self, Admission, Refusal};
 use super::context::Context;
-use super::rewrite::OFFLOAD;
+use super::rewrite::{OFFLOAD, Original};
 use super::table::Target;
 use super::{Shared, Table, pick, reply, resolve};
 use crate::dialects::gym::{self, Again, Answer, Ask, GymRoute, Served, Sessions, Step, Tries, Turn};
@@ -51,7 +51,10 @@ pub(super) async fn enter(
         Some(route) if method == Method::POST => {
             ctx.endpoint = Endpoint::find(path);
             resolve::check_content_type(session, BodyKind::Json)?;
-            let at = table.targets[at].split.as_ref().map_or(at, |split| split.choose(&session.req_header().headers));
+            let at = table.targets[at]
+                .split
+                .as_ref()
+                .map_or(at, |split| split.choose(&session.req_header().headers, ctx.caller()));
             ctx.in_flight = Some(table.targets[at].meters.enter());
             ctx.target = Some((table, at));
             let body = accept::receive(shared, session, ctx).await?;
@@ -79,7 +82,8 @@ pub(super) async fn serve(
     let Some((table, at)) = ctx.target.clone() else { return Err(pick::no_target().into()) };
     let alias = table.targets[at].route.name.clone();
     let (seat, cookie) = seat(&alias, session.req_header().headers.get_all(header::COOKIE));
-    let mut driver = Driver::new(shared.clone(), table, at, seat, ctx.id.clone());
+    let asked = Original::head(session, ctx, ctx.endpoint.unwrap_or(Endpoint::ChatCompletions));
+    let mut driver = Driver::new(shared.clone(), table, at, seat, ctx.id.clone(), asked);
     let cut = shared.cuts();
     let mut deaf = false;
     ctx.ours.stop();
@@ -142,6 +146,7 @@ struct Driver {
     at: usize,
     session: String,
     id: String,
+    asked: Original,
     deadline: Instant,
     retries: usize,
     usage: UsageFinder,
@@ -149,10 +154,10 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(shared: Arc<Shared>, table: Arc<Table>, at: usize, session: String, id: String) -> Self {
+    fn new(shared: Arc<Shared>, table: Arc<Table>, at: usize, session: String, id: String, asked: Original) -> Self {
         let patience = table.targets[at].route.gym.as_ref().map_or(Duration::ZERO, |gym| gym.retry_for);
         let deadline = Instant::now() + patience;
-        Self { shared, table, at, session, id, deadline, retries: 0, usage: UsageFinder::default(), last: None }
+        Self { shared, table, at, session, id, asked, deadline, retries: 0, usage: UsageFinder::default(), last: None }
     }
 
     fn target(&self) -> &Target {
@@ -250,7 +255,8 @@ impl Driver {
         let Some(endpoint) = Endpoint::find(path).filter(|_| !rules.is_empty()) else { return Ok(body.into()) };
         let mut body = BytesMut::from(&body[..]);
         let peek = openai::peek(&body)?;
-        let request = openai::Request { asked: endpoint, endpoint, headers: &HeaderMap::new() };
+        let asked = self.asked.asked();
+        let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers, caller: asked.caller };
         let done = openai::rewrite(&mut body, &peek, rules, &request, None)?;
         headers.extend(done.headers);
         Ok(body.freeze())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::auth::Callers;
 use super::pick::Budget;
 use super::split::Split;
 use crate::config::{Balance, Config, Echo, Via};
@@ -78,6 +79,8 @@ pub struct Table {
     pub(super) snapshot: Snapshot,
     /// Those with names of their own, by the positions of their routes, then those that aliases lead to.
     pub(super) targets: Vec<Target>,
+    /// Who may ask.
+    pub(super) callers: Callers,
 }
 
 impl Table {
@@ -120,7 +123,7 @@ impl Table {
                 target.split = Split::new(split, route.sticky.clone());
             }
         }
-        Self { snapshot, targets }
+        Self { snapshot, targets, callers: Callers::of(config, metrics) }
     }
 
     /// Those with names of their own.

@@ -29,7 +29,7 @@ fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
     let mut body = BytesMut::from(form);
     let peek = peek_form(&body, "b").expect(form);
     let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
-    let request = Request { asked, endpoint: asked, headers: &headers };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
     let done = rewrite_form(&mut body, &peek, rules, &request, model).expect("no flood");
     assert_eq!(done.changed, body != form.as_bytes());
     let again = peek_form(&body, "b").expect("still a form");

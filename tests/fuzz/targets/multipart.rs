@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let mut out = BytesMut::from(body);
     let headers = HeaderMap::new();
     let endpoint = Endpoint::Transcriptions;
-    let request = Request { asked: endpoint, endpoint, headers: &headers };
+    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
     let Ok(done) = rewrite_form(&mut out, &form, &rules, &request, Some("served")) else { return };
     assert!(done.changed || out == body, "it changed and did not say so");
     let again = peek_form(&out, &boundary).expect("the result is a form");
