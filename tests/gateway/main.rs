@@ -5,6 +5,7 @@
 mod support;
 
 mod bodies;
+mod callers;
 mod concurrency;
 mod demo;
 mod dialects;

@@ -28,7 +28,8 @@ pub(super) fn callers_have_keys(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, _, caller) in callers(raw) {
         if caller.keys.is_empty() {
             let reason = "This caller has no key: it could never be known.";
-            out.push(Finding::new(path.clone(), reason, "Add `keys: [\"${CHATBOT_KEY}\"]`.").hidden());
+            let finding = Finding::new(path.clone(), reason, "Add `keys: [\"${CHATBOT_KEY}\"]`.");
+            out.push(finding.hidden().given([path.key("keys")]));
         }
         for (at, text) in caller.keys.iter().enumerate() {
             if let Err(why) = key(text) {
