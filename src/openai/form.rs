@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use http::{HeaderName, HeaderValue};
 
 use super::BadBody;
-use super::change::{self, Trace};
+use super::change::{self, Part, Trace};
 use super::condition::{field_says, holds, passes, says};
 use super::json::{Scanner, Span};
 use super::multipart::FormPeek;
@@ -182,17 +182,11 @@ impl<'b, 'r> Fields<'b, 'r> {
         for (way, values) in &block.map {
             self.map(way, values, trace)?;
         }
-        trace.part("defaults");
-        for node in &block.defaults {
-            self.fill(node, request, trace)?;
-        }
-        trace.part("limits");
-        for node in &block.limits {
-            self.clamp(node, trace)?;
-        }
-        trace.part("overrides");
-        for node in &block.overrides {
-            self.win(node, request, trace)?;
+        for (part, nodes) in change::parts(block) {
+            trace.part(part.name());
+            for node in nodes {
+                self.settle(node, part, request, trace)?;
+            }
         }
         headers.extend(block.headers.iter().cloned());
         for then in follow {
@@ -227,55 +221,39 @@ impl<'b, 'r> Fields<'b, 'r> {
         Ok(())
     }
 
-    fn fill(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        if !self.is_there(&node.key) {
-            self.push(node, true, request, trace);
+    /// Does to the fields that `node` names what its `part` of a block does.
+    fn settle(
+        &mut self,
+        node: &'r Node,
+        part: Part,
+        request: &Request<'_>,
+        trace: &mut Trace<'_>,
+    ) -> Result<(), Flood> {
+        if part != Part::Limits && !self.is_there(&node.key) {
+            self.push(node, part == Part::Defaults, request, trace);
             return Ok(());
         }
-        for field in self.called(&node.key) {
-            let inside = match &node.members {
-                Some(members) => field.inside(trace, |object, trace| change::fill(object, members, None, trace))?,
-                None => false,
-            };
-            if !inside && field.filled {
-                replace(field, &node.fill, trace);
-            }
-        }
-        Ok(())
-    }
-
-    fn clamp(&mut self, node: &'r Node, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        for field in self.called(&node.key) {
-            if let Some(members) = &node.members {
-                field.inside(trace, |object, trace| change::clamp(object, members, trace))?;
-            } else if let Some(bound) = &node.bound
-                && std::str::from_utf8(field.text()).is_ok_and(|text| bound.exceeded_by_text(text))
-            {
-                replace(field, &node.fill, trace);
-            }
-        }
-        Ok(())
-    }
-
-    fn win(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        if !self.is_there(&node.key) {
-            self.push(node, false, request, trace);
-            return Ok(());
-        }
-        let mut first = true;
+        let mut last = true;
         for field in self.called(&node.key).rev() {
-            let inside = match &node.members {
-                Some(members) => field.inside(trace, |object, trace| change::win(object, members, None, trace))?,
-                None => false,
-            };
-            if !inside && (first || node.members.is_some()) {
-                replace(field, &node.fill, trace);
-                field.filled = false;
-            } else if !inside {
-                field.gone = true;
-                trace.note(&node.key, Some(shown(field.text())), None);
+            let last = std::mem::take(&mut last);
+            if let Some(members) = &node.members
+                && field.inside(trace, |object, trace| change::settle(object, members, part, None, trace))?
+            {
+                continue;
             }
-            first = false;
+            match part {
+                Part::Defaults if field.filled => replace(field, &node.fill, trace),
+                Part::Limits if exceeds(field, node) => replace(field, &node.fill, trace),
+                Part::Overrides if last || node.members.is_some() => {
+                    replace(field, &node.fill, trace);
+                    field.filled = false;
+                }
+                Part::Overrides => {
+                    field.gone = true;
+                    trace.note(&node.key, Some(shown(field.text())), None);
+                }
+                Part::Defaults | Part::Limits => {}
+            }
         }
         Ok(())
     }
@@ -335,6 +313,12 @@ fn replace<'r>(field: &mut Field<'_, 'r>, fill: &'r Fill, trace: &mut Trace<'_>)
         Some(text) => field.new = Some(Cow::Borrowed(text)),
         None => field.gone = true,
     }
+}
+
+/// Whether the field holds a number above the bound that `node` is.
+fn exceeds(field: &Field<'_, '_>, node: &Node) -> bool {
+    let text = std::str::from_utf8(field.text());
+    node.bound.as_ref().zip(text.ok()).is_some_and(|(bound, text)| bound.exceeded_by_text(text))
 }
 
 /// A part before the closing delimiter.
