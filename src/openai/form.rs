@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue};
+use memchr::memmem;
 
-use super::BadBody;
 use super::change::{self, Part, Trace};
 use super::condition::{field_says, holds, passes, says};
 use super::json::{Scanner, Span};
-use super::multipart::FormPeek;
+use super::multipart::{BadForm, FormPeek};
 use super::patch::{Edit, Edits, apply};
 use super::rules::{Compiled, Fill, Node, Request, Rules, Step, shown};
 use super::splice::Rewritten;
@@ -25,14 +25,15 @@ use super::tree::{Flood, Object};
 /// In place where `body` has room for the result.
 ///
 /// # Errors
-/// [`BadBody::TooManyNested`]: rules look into an object that nobody would send.
+/// [`BadForm::TooManyNested`]: rules look into an object that nobody would send. [`BadForm::BoundaryInside`]: the form's
+/// boundary stands in what rules write. The body is as it was then.
 pub fn rewrite_form(
     body: &mut BytesMut,
     form: &FormPeek,
     rules: &Rules,
     request: &Request<'_>,
     model: Option<&str>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     changed(body, form, rules, request, model, Trace::new(None))
 }
 
@@ -47,7 +48,7 @@ pub fn explain_form(
     request: &Request<'_>,
     model: Option<&str>,
     steps: &mut Vec<Step>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     changed(body, form, rules, request, model, Trace::new(Some(steps)))
 }
 
@@ -58,7 +59,7 @@ fn changed(
     request: &Request<'_>,
     model: Option<&str>,
     mut trace: Trace<'_>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     let rename = model.filter(|model| form.model() != Some(model));
     if rules.is_empty() && rename.is_none() {
         return Ok(Rewritten::default());
@@ -74,7 +75,7 @@ fn changed(
             trace.part("name");
             fields.rename(name, &mut trace);
         }
-        fields.edits(form)
+        fields.edits(form)?
     };
     if !edits.is_empty() {
         apply(body, &edits);
@@ -282,10 +283,15 @@ impl<'b, 'r> Fields<'b, 'r> {
         }
     }
 
-    fn edits(self, form: &FormPeek) -> Edits<'r> {
+    /// What has to change in the body.
+    fn edits(self, form: &FormPeek) -> Result<Edits<'r>, BadForm> {
         let mut edits = Edits::new();
         let mut parts = Vec::new();
         for field in self.all {
+            let said = field.new.as_deref().filter(|_| !field.gone);
+            if said.is_some_and(|text| text != field.sent && delimits(text, &form.dash)) {
+                return Err(BadForm::BoundaryInside);
+            }
             match (field.part.and_then(|index| form.parts.get(index)), field.new) {
                 (Some(part), _) if field.gone => edits.push(Edit { old: part.whole, new: Cow::Borrowed(b"") }),
                 (Some(part), Some(text)) if *text != *part.value.of(self.body) => {
@@ -298,8 +304,14 @@ impl<'b, 'r> Fields<'b, 'r> {
         if !parts.is_empty() {
             edits.push(Edit { old: Span { start: form.close, end: form.close }, new: Cow::Owned(parts) });
         }
-        edits
+        Ok(edits)
     }
+}
+
+/// Whether a line of `text` begins with the delimiter: the field would end there, and what follows be a field of its own.
+fn delimits(text: &[u8], dash: &str) -> bool {
+    let begins = |at: usize| text.get(..at).and_then(<[u8]>::last).is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
+    memmem::find_iter(text, dash).any(begins)
 }
 
 fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, filled: bool) -> Field<'b, 'r> {
