@@ -22,6 +22,9 @@ pub(super) struct Ask {
     /// The name that callers say: an alias, a model or an adapter
     #[arg(long, value_name = "NAME")]
     alias: String,
+    /// Of an alias with `split` or `fallback`, only this place of those where its requests may go
+    #[arg(long, value_name = "NAME")]
+    part: Option<String>,
     /// What is asked: chat, completions, responses, messages, embeddings, … as in `when`
     #[arg(long, default_value = "chat", value_name = "WORD")]
     endpoint: String,
@@ -65,30 +68,59 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
         let hint = if names.is_empty() { String::new() } else { format!(" Did you mean {}?", names.join(" or ")) };
         return Err(format!("There is no model or alias `{}`.{hint}", ask.alias));
     };
-    let aim = heaviest(route);
+    let places = places(route);
+    let chosen: Vec<&Place> = match &ask.part {
+        None => places.iter().collect(),
+        Some(part) => places.iter().filter(|place| *place.aim.name == **part).collect(),
+    };
+    if chosen.is_empty() {
+        let names: Vec<&str> = places.iter().map(|place| &*place.aim.name).collect();
+        let part = ask.part.as_deref().unwrap_or_default();
+        return Err(format!("Requests for `{}` never go to `{part}`. They go to: {}.", ask.alias, names.join(", ")));
+    }
     let (endpoint, body) = translated(route, asked, body)?;
     let mut out = Vec::new();
     let mut line = |text: &str| out.extend_from_slice(format!("{text}\n").as_bytes());
-    line(&format!("{} -> {}, POST {}", route.name, aim.adapter.as_ref().unwrap_or(&aim.model), asked.path()));
-    if !route.split.is_empty() {
-        line(&format!("(split; this is its heaviest part, {})", aim.name));
+    let mut to: Vec<&str> = Vec::new();
+    for name in chosen.iter().map(|place| engines(&place.aim)) {
+        if !to.contains(&&**name) {
+            to.push(name);
+        }
     }
+    line(&format!("{} -> {}, POST {}", route.name, to.join(" or "), asked.path()));
     if endpoint != asked {
         line("(translated to Chat Completions before anything else; this is what became of it)");
     }
-    let mut after = BytesMut::from(&body[..]);
-    let mut steps = Vec::new();
-    let request = Request { asked, endpoint, headers: &headers, caller: caller.as_deref() };
-    let served = served_name(&config, &aim);
-    let done = explain(&mut after, &aim, &request, served.as_deref(), &mut steps)?;
     section(&mut out, "before", &body);
-    section(&mut out, "changes", changes(&steps, served.is_none()).as_bytes());
+    let request = Request { asked, endpoint, headers: &headers, caller: caller.as_deref() };
+    for place in chosen {
+        if places.len() > 1 {
+            out.extend_from_slice(format!("\n=== {}\n", place.title()).as_bytes());
+        }
+        let served = served_name(&config, &place.aim);
+        becomes(&mut out, &place.aim, &request, served.as_deref(), &body)?;
+    }
+    Ok(out)
+}
+
+/// What becomes of `body` on its way to the engines of `aim`.
+fn becomes(
+    out: &mut Vec<u8>,
+    aim: &Aim,
+    request: &Request<'_>,
+    served: Option<&str>,
+    body: &[u8],
+) -> Result<(), String> {
+    let mut after = BytesMut::from(body);
+    let mut steps = Vec::new();
+    let done = explain(&mut after, aim, request, served, &mut steps)?;
+    section(out, "changes", changes(&steps, served.is_none()).as_bytes());
     let sent: Vec<&str> = done.headers.iter().map(|(name, _)| name.as_str()).collect();
     if !sent.is_empty() {
-        section(&mut out, "headers", format!("{} (values are not shown)", sent.join(", ")).as_bytes());
+        section(out, "headers", format!("{} (values are not shown)", sent.join(", ")).as_bytes());
     }
-    section(&mut out, "after", &after);
-    Ok(out)
+    section(out, "after", &after);
+    Ok(())
 }
 
 fn section(out: &mut Vec<u8>, heading: &str, text: &[u8]) {
@@ -129,6 +161,7 @@ fn explain(
         BodyKind::Json => {
             let peek = openai::peek(body).map_err(|bad| format!("Callers would be told: {bad}."))?;
             openai::explain(body, &peek, &rules, request, served, steps)
+                .map_err(|bad| format!("Callers would be told: {bad}."))
         }
         BodyKind::Multipart => {
             // The header that would say it is not here; the form itself begins with it.
@@ -136,9 +169,9 @@ fn explain(
             let boundary = String::from_utf8_lossy(first.strip_prefix(b"--").unwrap_or_default()).into_owned();
             let form = openai::peek_form(body, &boundary).map_err(|bad| format!("Callers would be told: {bad}."))?;
             openai::explain_form(body, &form, &rules, request, served, steps)
+                .map_err(|bad| format!("Callers would be told: {bad}."))
         }
     }
-    .map_err(|bad| format!("Callers would be told: {bad}."))
 }
 
 /// The endpoint that a word means, as in `when`.
@@ -182,15 +215,56 @@ fn adapters(config: &Config, model: &Name) -> Vec<Name> {
     spawned.flatten().collect()
 }
 
-/// Where most requests of the route go.
-fn heaviest(route: &Route) -> Aim {
-    let part = route.split.iter().rev().max_by_key(|(weight, _)| *weight).map(|(_, aim)| aim.clone());
-    part.unwrap_or_else(|| Aim {
-        name: route.name.clone(),
-        model: route.model.clone(),
-        adapter: route.adapter.clone(),
-        settings: route.settings.clone(),
-    })
+/// Where requests of a route may go.
+struct Place {
+    aim: Aim,
+    when: When,
+}
+
+/// When they go there.
+enum When {
+    /// Whenever the place can take them.
+    Always,
+    /// So many of a hundred.
+    Part(f64),
+    /// When they can go nowhere else before it: first to fallback 1, then to 2.
+    Fallback(usize),
+}
+
+impl Place {
+    fn title(&self) -> String {
+        let (name, to) = (&self.aim.name, engines(&self.aim));
+        match self.when {
+            When::Always => format!("usually -> {to}"),
+            When::Part(percent) => format!("part {name}, {percent} % of the requests -> {to}"),
+            When::Fallback(at) => format!("fallback {at}, {name} -> {to}"),
+        }
+    }
+}
+
+/// Everywhere that requests of the route may go: first where they are meant to.
+fn places(route: &Route) -> Vec<Place> {
+    let total: u32 = route.split.iter().map(|(weight, _)| weight).sum();
+    let percent = |weight: u32| (f64::from(weight) / f64::from(total) * 1000.0).round() / 10.0;
+    let part = |(weight, aim): &(u32, Aim)| Place { aim: aim.clone(), when: When::Part(percent(*weight)) };
+    let mut places: Vec<Place> = route.split.iter().map(part).collect();
+    if places.is_empty() {
+        let aim = Aim {
+            name: route.name.clone(),
+            model: route.model.clone(),
+            adapter: route.adapter.clone(),
+            settings: route.settings.clone(),
+        };
+        places.push(Place { aim, when: When::Always });
+    }
+    let fallback = |(at, aim): (usize, &Aim)| Place { aim: aim.clone(), when: When::Fallback(at + 1) };
+    places.extend(route.fallback.iter().enumerate().map(fallback));
+    places
+}
+
+/// The model or adapter that an aim leads to.
+fn engines(aim: &Aim) -> &Name {
+    aim.adapter.as_ref().unwrap_or(&aim.model)
 }
 
 /// The name that the engines know; `None`: only they can say.
@@ -215,77 +289,4 @@ fn translated(route: &Route, asked: Endpoint, body: &[u8]) -> Result<(Endpoint, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("house.yaml");
-        std::fs::write(&file, yaml).expect("a file");
-        let mut ask = Ask { file, alias: words[0].into(), endpoint: "chat".into(), headers: vec![], caller: None };
-        for word in &words[1..] {
-            if word.contains(':') { ask.headers.push((*word).into()) } else { ask.endpoint = (*word).into() }
-        }
-        told(&ask, &|_| None, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
-    }
-
-    const HOUSE: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \
-        quick:\n    model: big\n    remove: [logit_bias]\n    defaults: {temperature: 0.5}\n    headers: {x-secret: hidden}\n    \
-        when: [{if: {header: {x-tier: gold}}, overrides: {k.think: false}}]\n  parts: {split: {far: 1, quick: 2}}\n";
-
-    #[test]
-    fn every_change_is_told_with_what_made_it() {
-        let body = r#"{"model":"quick","logit_bias":{},"max_tokens":500,"k":{"think":true}}"#;
-        let text = explained(HOUSE, &["quick", "X-Tier: gold"], body).expect("explained");
-        let expected = "\
-quick -> big, POST /v1/chat/completions
-
---- before
-{\"model\":\"quick\",\"logit_bias\":{},\"max_tokens\":500,\"k\":{\"think\":true}}
-
---- changes
-max_tokens: 500 -> 100
-    limits of model big
-logit_bias: {} -> (nothing)
-    remove of alias quick
-temperature: (nothing) -> 0.5
-    defaults of alias quick
-k.think: true -> false
-    overrides of alias quick, when #1
-model: \"quick\" -> \"big\"
-    name of the engines
-
---- headers
-x-secret (values are not shown)
-
---- after
-{\"model\":\"big\",\"max_tokens\":100,\"k\":{\"think\":false},\"temperature\":0.5}
-";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn splits_strangers_and_mistakes() {
-        let split = explained(HOUSE, &["parts", "embeddings"], r#"{"input":"x"}"#).expect("explained");
-        assert!(split.contains("heaviest part, quick") && !split.contains("temperature"), "{split}");
-        let far = explained(HOUSE, &["far"], "{}").expect("explained");
-        assert!(far.contains("what the engine calls it") && far.ends_with("--- after\n{}\n"), "{far}");
-        for (words, body, part) in [
-            (&["quikc"][..], "{}", "Did you mean quick"),
-            (&["quick", "chatt"], "{}", "There are: chat,"),
-            (&["quick"], "{", "Callers would be told: invalid JSON"),
-            (&["quick", "no name: x"], "{}", "NAME:VALUE"),
-        ] {
-            let why = explained(HOUSE, words, body).expect_err(body);
-            assert!(why.contains(part), "{why}");
-        }
-    }
-
-    #[test]
-    fn forms_are_explained_too() {
-        let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nquick\r\n--b--\r\n";
-        let text = explained(HOUSE, &["quick", "transcriptions"], form).expect("explained");
-        assert!(text.contains("temperature: (nothing) -> 0.5"), "{text}");
-        assert!(text.contains("name=\"temperature\"\r\n\r\n0.5"), "{text}");
-    }
-}
+mod tests;

@@ -86,12 +86,10 @@ pub(super) fn block<'r>(
     }
     // Other members' presence decides where members mean something: look once, before any is added.
     let home = Home { endpoint: request.endpoint, messages: object.find("messages").is_some() };
-    trace.part("defaults");
-    fill(object, &block.defaults, Some(home), trace)?;
-    trace.part("limits");
-    clamp(object, &block.limits, trace)?;
-    trace.part("overrides");
-    win(object, &block.overrides, Some(home), trace)?;
+    for (part, nodes) in parts(block) {
+        trace.part(part.name());
+        settle(object, nodes, part, Some(home), trace)?;
+    }
     trace.part("prompt");
     prompt(object, block, request.endpoint, trace);
     send(block);
@@ -162,11 +160,42 @@ pub(super) fn map<'r>(
         _ => scalar(&object.json(at)).and_then(|text| values.iter().find(|(from, _)| **from == *text)),
     };
     if let Some((_, fill)) = found {
-        let (old, filled) = (trace.before(object, at), object.is_filled(at));
-        trace.note(key, old, Some(&fill.json));
-        object.set(at, Cow::Borrowed(&fill.json), filled);
+        replace(object, key, at, fill, object.is_filled(at), trace);
     }
     Ok(())
+}
+
+/// The member `key` at `at` becomes `fill`; `filled`: where the client was silent.
+fn replace<'r>(object: &mut Object<'_, 'r>, key: &str, at: usize, fill: &'r Fill, filled: bool, trace: &mut Trace<'_>) {
+    let old = trace.before(object, at);
+    trace.note(key, old, Some(&fill.json));
+    object.set(at, Cow::Borrowed(&fill.json), filled);
+}
+
+/// The parts of a block that hold members with values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Used where the client is silent.
+    Defaults,
+    /// Upper bounds of what the client says.
+    Limits,
+    /// Win, whatever the client says.
+    Overrides,
+}
+
+impl Part {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Defaults => "defaults",
+            Self::Limits => "limits",
+            Self::Overrides => "overrides",
+        }
+    }
+}
+
+/// The parts of `block`, in the order in which they are applied.
+pub(super) fn parts(block: &Compiled) -> [(Part, &[Node]); 3] {
+    [(Part::Defaults, &block.defaults), (Part::Limits, &block.limits), (Part::Overrides, &block.overrides)]
 }
 
 /// Where members may be added at the top level.
@@ -182,18 +211,24 @@ impl Home {
     }
 }
 
-pub(super) fn fill<'r>(
+/// Does to the members of `object` that `nodes` name what their `part` of a block does.
+pub(super) fn settle<'r>(
     object: &mut Object<'_, 'r>,
     nodes: &'r [Node],
+    part: Part,
     home: Option<Home>,
     trace: &mut Trace<'_>,
 ) -> Result<(), Flood> {
     for node in nodes {
-        let json = Cow::Borrowed(&*node.fill.json);
-        let Some(at) = object.find(&node.key) else {
-            if Home::of(home, node) {
-                trace.note(&node.key, None, Some(&json));
-                object.push(&node.key, json, true);
+        let at = match part {
+            // What the client said twice stays so: nothing of it is changed.
+            Part::Defaults => object.find(&node.key),
+            Part::Limits | Part::Overrides => object.only(&node.key),
+        };
+        let Some(at) = at else {
+            if part != Part::Limits && Home::of(home, node) {
+                trace.note(&node.key, None, Some(&node.fill.json));
+                object.push(&node.key, Cow::Borrowed(&node.fill.json), part == Part::Defaults);
             }
             continue;
         };
@@ -201,66 +236,26 @@ pub(super) fn fill<'r>(
             && let Some(child) = object.child(at)?
         {
             trace.enter(&node.key);
-            fill(child, members, None, trace)?;
+            settle(child, members, part, None, trace)?;
             trace.leave();
-        } else if object.is_filled(at) {
-            let old = trace.before(object, at);
-            trace.note(&node.key, old, Some(&json));
-            object.set(at, json, true);
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn clamp<'r>(object: &mut Object<'_, 'r>, nodes: &'r [Node], trace: &mut Trace<'_>) -> Result<(), Flood> {
-    for node in nodes {
-        let Some(at) = object.only(&node.key) else { continue };
-        if let Some(members) = &node.members {
-            if let Some(child) = object.child(at)? {
-                trace.enter(&node.key);
-                clamp(child, members, trace)?;
-                trace.leave();
-            }
-        } else if let Some(bound) = &node.bound
-            && !matches!(object.first_byte(at), Some(b'{' | b'['))
-            && bound.exceeded_by_json(&object.json(at))
-        {
-            let (old, filled) = (trace.before(object, at), object.is_filled(at));
-            trace.note(&node.key, old, Some(&node.fill.json));
-            object.set(at, Cow::Borrowed(&node.fill.json), filled);
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn win<'r>(
-    object: &mut Object<'_, 'r>,
-    nodes: &'r [Node],
-    home: Option<Home>,
-    trace: &mut Trace<'_>,
-) -> Result<(), Flood> {
-    for node in nodes {
-        let json = Cow::Borrowed(&*node.fill.json);
-        let Some(at) = object.only(&node.key) else {
-            if Home::of(home, node) {
-                trace.note(&node.key, None, Some(&json));
-                object.push(&node.key, json, false);
-            }
             continue;
-        };
-        if let Some(members) = &node.members
-            && let Some(child) = object.child(at)?
-        {
-            trace.enter(&node.key);
-            win(child, members, None, trace)?;
-            trace.leave();
-        } else {
-            let old = trace.before(object, at);
-            trace.note(&node.key, old, Some(&json));
-            object.set(at, json, false);
+        }
+        let filled = object.is_filled(at);
+        match part {
+            Part::Defaults if filled => replace(object, &node.key, at, &node.fill, true, trace),
+            Part::Limits if exceeds(object, at, node) => replace(object, &node.key, at, &node.fill, filled, trace),
+            Part::Overrides => replace(object, &node.key, at, &node.fill, false, trace),
+            Part::Defaults | Part::Limits => {}
         }
     }
     Ok(())
+}
+
+/// Whether the member at `at` is a number above the bound that `node` is.
+fn exceeds(object: &Object<'_, '_>, at: usize, node: &Node) -> bool {
+    node.bound.as_ref().is_some_and(|bound| {
+        !matches!(object.first_byte(at), Some(b'{' | b'[')) && bound.exceeded_by_json(&object.json(at))
+    })
 }
 
 fn prompt(object: &mut Object<'_, '_>, block: &Compiled, endpoint: Endpoint, trace: &mut Trace<'_>) {

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue};
+use memchr::memmem;
 
-use super::BadBody;
-use super::change::{self, Trace};
+use super::change::{self, Part, Trace};
 use super::condition::{field_says, holds, passes, says};
 use super::json::{Scanner, Span};
-use super::multipart::FormPeek;
+use super::multipart::{BadForm, FormPeek};
 use super::patch::{Edit, Edits, apply};
 use super::rules::{Compiled, Fill, Node, Request, Rules, Step, shown};
 use super::splice::Rewritten;
@@ -25,14 +25,15 @@ use super::tree::{Flood, Object};
 /// In place where `body` has room for the result.
 ///
 /// # Errors
-/// [`BadBody::TooManyNested`]: rules look into an object that nobody would send.
+/// [`BadForm::TooManyNested`]: rules look into an object that nobody would send. [`BadForm::BoundaryInside`]: the form's
+/// boundary stands in what rules write. The body is as it was then.
 pub fn rewrite_form(
     body: &mut BytesMut,
     form: &FormPeek,
     rules: &Rules,
     request: &Request<'_>,
     model: Option<&str>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     changed(body, form, rules, request, model, Trace::new(None))
 }
 
@@ -47,7 +48,7 @@ pub fn explain_form(
     request: &Request<'_>,
     model: Option<&str>,
     steps: &mut Vec<Step>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     changed(body, form, rules, request, model, Trace::new(Some(steps)))
 }
 
@@ -58,7 +59,7 @@ fn changed(
     request: &Request<'_>,
     model: Option<&str>,
     mut trace: Trace<'_>,
-) -> Result<Rewritten, BadBody> {
+) -> Result<Rewritten, BadForm> {
     let rename = model.filter(|model| form.model() != Some(model));
     if rules.is_empty() && rename.is_none() {
         return Ok(Rewritten::default());
@@ -74,7 +75,7 @@ fn changed(
             trace.part("name");
             fields.rename(name, &mut trace);
         }
-        fields.edits(form)
+        fields.edits(form)?
     };
     if !edits.is_empty() {
         apply(body, &edits);
@@ -182,17 +183,11 @@ impl<'b, 'r> Fields<'b, 'r> {
         for (way, values) in &block.map {
             self.map(way, values, trace)?;
         }
-        trace.part("defaults");
-        for node in &block.defaults {
-            self.fill(node, request, trace)?;
-        }
-        trace.part("limits");
-        for node in &block.limits {
-            self.clamp(node, trace)?;
-        }
-        trace.part("overrides");
-        for node in &block.overrides {
-            self.win(node, request, trace)?;
+        for (part, nodes) in change::parts(block) {
+            trace.part(part.name());
+            for node in nodes {
+                self.settle(node, part, request, trace)?;
+            }
         }
         headers.extend(block.headers.iter().cloned());
         for then in follow {
@@ -227,55 +222,39 @@ impl<'b, 'r> Fields<'b, 'r> {
         Ok(())
     }
 
-    fn fill(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        if !self.is_there(&node.key) {
-            self.push(node, true, request, trace);
+    /// Does to the fields that `node` names what its `part` of a block does.
+    fn settle(
+        &mut self,
+        node: &'r Node,
+        part: Part,
+        request: &Request<'_>,
+        trace: &mut Trace<'_>,
+    ) -> Result<(), Flood> {
+        if part != Part::Limits && !self.is_there(&node.key) {
+            self.push(node, part == Part::Defaults, request, trace);
             return Ok(());
         }
-        for field in self.called(&node.key) {
-            let inside = match &node.members {
-                Some(members) => field.inside(trace, |object, trace| change::fill(object, members, None, trace))?,
-                None => false,
-            };
-            if !inside && field.filled {
-                replace(field, &node.fill, trace);
-            }
-        }
-        Ok(())
-    }
-
-    fn clamp(&mut self, node: &'r Node, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        for field in self.called(&node.key) {
-            if let Some(members) = &node.members {
-                field.inside(trace, |object, trace| change::clamp(object, members, trace))?;
-            } else if let Some(bound) = &node.bound
-                && std::str::from_utf8(field.text()).is_ok_and(|text| bound.exceeded_by_text(text))
-            {
-                replace(field, &node.fill, trace);
-            }
-        }
-        Ok(())
-    }
-
-    fn win(&mut self, node: &'r Node, request: &Request<'_>, trace: &mut Trace<'_>) -> Result<(), Flood> {
-        if !self.is_there(&node.key) {
-            self.push(node, false, request, trace);
-            return Ok(());
-        }
-        let mut first = true;
+        let mut last = true;
         for field in self.called(&node.key).rev() {
-            let inside = match &node.members {
-                Some(members) => field.inside(trace, |object, trace| change::win(object, members, None, trace))?,
-                None => false,
-            };
-            if !inside && (first || node.members.is_some()) {
-                replace(field, &node.fill, trace);
-                field.filled = false;
-            } else if !inside {
-                field.gone = true;
-                trace.note(&node.key, Some(shown(field.text())), None);
+            let last = std::mem::take(&mut last);
+            if let Some(members) = &node.members
+                && field.inside(trace, |object, trace| change::settle(object, members, part, None, trace))?
+            {
+                continue;
             }
-            first = false;
+            match part {
+                Part::Defaults if field.filled => replace(field, &node.fill, trace),
+                Part::Limits if exceeds(field, node) => replace(field, &node.fill, trace),
+                Part::Overrides if last || node.members.is_some() => {
+                    replace(field, &node.fill, trace);
+                    field.filled = false;
+                }
+                Part::Overrides => {
+                    field.gone = true;
+                    trace.note(&node.key, Some(shown(field.text())), None);
+                }
+                Part::Defaults | Part::Limits => {}
+            }
         }
         Ok(())
     }
@@ -304,10 +283,15 @@ impl<'b, 'r> Fields<'b, 'r> {
         }
     }
 
-    fn edits(self, form: &FormPeek) -> Edits<'r> {
+    /// What has to change in the body.
+    fn edits(self, form: &FormPeek) -> Result<Edits<'r>, BadForm> {
         let mut edits = Edits::new();
         let mut parts = Vec::new();
         for field in self.all {
+            let said = field.new.as_deref().filter(|_| !field.gone);
+            if said.is_some_and(|text| text != field.sent && delimits(text, &form.dash)) {
+                return Err(BadForm::BoundaryInside);
+            }
             match (field.part.and_then(|index| form.parts.get(index)), field.new) {
                 (Some(part), _) if field.gone => edits.push(Edit { old: part.whole, new: Cow::Borrowed(b"") }),
                 (Some(part), Some(text)) if *text != *part.value.of(self.body) => {
@@ -320,8 +304,14 @@ impl<'b, 'r> Fields<'b, 'r> {
         if !parts.is_empty() {
             edits.push(Edit { old: Span { start: form.close, end: form.close }, new: Cow::Owned(parts) });
         }
-        edits
+        Ok(edits)
     }
+}
+
+/// Whether a line of `text` begins with the delimiter: the field would end there, and what follows be a field of its own.
+fn delimits(text: &[u8], dash: &str) -> bool {
+    let begins = |at: usize| text.get(..at).and_then(<[u8]>::last).is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
+    memmem::find_iter(text, dash).any(begins)
 }
 
 fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, filled: bool) -> Field<'b, 'r> {
@@ -335,6 +325,12 @@ fn replace<'r>(field: &mut Field<'_, 'r>, fill: &'r Fill, trace: &mut Trace<'_>)
         Some(text) => field.new = Some(Cow::Borrowed(text)),
         None => field.gone = true,
     }
+}
+
+/// Whether the field holds a number above the bound that `node` is.
+fn exceeds(field: &Field<'_, '_>, node: &Node) -> bool {
+    let text = std::str::from_utf8(field.text());
+    node.bound.as_ref().zip(text.ok()).is_some_and(|(bound, text)| bound.exceeded_by_text(text))
 }
 
 /// A part before the closing delimiter.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::ApiError;
 use super::json::Span;
+use super::tree::Flood;
 
 /// Largest header block of one part. A handful of short lines in practice.
 const MAX_HEADERS: usize = 16 * 1024;
@@ -103,6 +104,21 @@ pub enum BadForm {
     /// A file, too long, or not text.
     #[error("`model` is not a text field of at most {MAX_MODEL} bytes of UTF-8; send the model's name")]
     ModelNotText,
+    /// An attack or a mistake, in an object that settings look into.
+    #[error("an object of the form that settings are for has more than 4096 members; send fewer")]
+    TooManyNested,
+    /// The text would end its field and begin another.
+    #[error(
+        "the form's boundary stands at the beginning of a line of what the model's settings write into the form; send it \
+         with another boundary, such as a long random one"
+    )]
+    BoundaryInside,
+}
+
+impl From<Flood> for BadForm {
+    fn from(_: Flood) -> Self {
+        Self::TooManyNested
+    }
 }
 
 impl From<BadForm> for ApiError {
@@ -113,6 +129,7 @@ impl From<BadForm> for ApiError {
             BadForm::TooLarge => Self::invalid(413, "body_too_large", message),
             BadForm::ModelTwice => Self::invalid(400, "duplicate_model", message).param("model"),
             BadForm::ModelNotText => Self::invalid(400, "invalid_model", message).param("model"),
+            BadForm::TooManyNested => Self::invalid(400, "too_many_members", message),
             _ => Self::invalid(400, "invalid_multipart", message),
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn target(
         return Err(ApiError::invalid(400, "missing_model", message).param("model"));
     };
     let at = table.find(name).ok_or_else(|| unknown(table, name))?;
-    Ok(table.targets[at].split.as_ref().map_or(at, |split| split.choose(headers, caller)))
+    Ok(table.part(at, headers, caller))
 }
 
 /// 404 with near names.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::auth::Callers;
 use super::pick::Budget;
 use super::split::Split;
@@ -135,6 +137,12 @@ impl Table {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.snapshot.resolve(name).map(|(at, _)| at)
+    }
+
+    /// The position of the part that a request belongs to, when the target at `at` is split; else `at`.
+    pub(super) fn part(&self, at: usize, headers: &HeaderMap, caller: Option<&str>) -> usize {
+        let split = self.targets.get(at).and_then(|target| target.split.as_ref());
+        split.map_or(at, |split| split.choose(headers, caller))
     }
 }
 

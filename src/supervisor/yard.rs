@@ -20,6 +20,7 @@ use super::life::orders::{Goal, NotDone, Order};
 use super::life::stopping::Stopping;
 use super::look::probe::Prober;
 use super::process::group;
+use super::process::marker::Marker;
 use super::process::port::{Held, PortError, Ports};
 use super::process::spawn::{Log, Process};
 use super::state::record::{Keeper, Record, Records};
@@ -93,6 +94,17 @@ pub(super) struct Member {
     orders: mpsc::Sender<Order>,
     /// Ends when the actor does.
     pub(super) task: JoinHandle<()>,
+}
+
+/// What a member is made from, beside what all of its crew have.
+struct Parts {
+    recipe: Recipe,
+    /// Whether it wants GPUs and has none yet.
+    wanting: bool,
+    port: Held,
+    log: Log,
+    record: Record,
+    begin: Begin,
 }
 
 /// The way to an actor.
@@ -242,8 +254,8 @@ impl Yard {
         let id = EngineId::new(&crew.model.name, replica);
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
         let recipe = self.recipe(crew, replica, gpus, port.port());
-        let record = recipe.record(&super::process::kin::Marker::fresh(id.as_str()), &log.path);
-        self.member(crew, recipe, wanting, port, log, record, Begin::Idle)
+        let record = recipe.record(&Marker::fresh(id.as_str()), &log.path);
+        self.member(crew, Parts { recipe, wanting, port, log, record, begin: Begin::Idle })
     }
 
     /// The engine that an earlier supervisor left with `record`, taken over.
@@ -252,20 +264,12 @@ impl Yard {
         let gpus = Some(record.gpus.clone()).filter(|gpus| !gpus.is_empty());
         let recipe = self.recipe(crew, record.replica, gpus, record.port);
         let begin = Begin::Adopted(process, record.asleep);
-        self.member(crew, recipe, false, port, log, record, begin)
+        self.member(crew, Parts { recipe, wanting: false, port, log, record, begin })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one place makes members, from all that one is made of")]
-    fn member(
-        self: &Arc<Self>,
-        crew: &Crew,
-        recipe: Recipe,
-        wanting: bool,
-        port: Held,
-        log: Log,
-        record: Record,
-        begin: Begin,
-    ) -> Member {
+    /// Puts together an engine of `crew` and its actor, who begins at once.
+    fn member(self: &Arc<Self>, crew: &Crew, parts: Parts) -> Member {
+        let Parts { recipe, wanting, port, log, record, begin } = parts;
         let (model, spawn, replica) = (&crew.model, &crew.spawn, recipe.replica);
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port: port.port() };
         let address = Address { url, api_key: model.api_key.clone() };

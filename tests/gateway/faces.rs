@@ -142,31 +142,59 @@ async fn a_gym_alias_waits_for_its_engine_and_gives_up_in_time() {
     assert!((0.4..10.0).contains(&took.as_secs_f64()), "tried again for a second: {took:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn explain_shows_what_the_engine_would_get_and_who_changed_it() {
-    use std::io::Write;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("house.yaml");
-    std::fs::write(
-        &file,
-        format!("models: {{ small: {{ urls: [\"http://127.0.0.1:9\"], served_name: tiny }} }}\naliases:{ALIASES}"),
-    )
-    .expect("written");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_enginehouse"))
-        .args(["explain", &file.display().to_string(), "--alias", "nice", "--header", "x-tier: free"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("ran");
+#[test]
+fn explain_shows_what_the_engine_would_get_and_who_changed_it() {
     let body =
         json!({ "model": "nice", "messages": [{ "role": "user", "content": "hi" }], "reasoning_effort": "medium" });
-    child.stdin.take().expect("stdin").write_all(body.to_string().as_bytes()).expect("written");
-    let output = child.wait_with_output().expect("ended");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    let said = explain(&["--alias", "nice", "--header", "x-tier: free"], &body).expect("explained");
     for part in ["reasoning_effort", "medium", "high", "alias nice", "alias base", "Be brief.", "\"top_p\""] {
         assert!(said.contains(part), "no {part} in\n{said}");
     }
+}
+
+#[test]
+fn explain_shows_every_place_where_a_request_may_go() {
+    let all = explain(&["--alias", "canary"], &json!({})).expect("explained");
+    let titles: Vec<&str> = all.lines().filter(|line| line.starts_with("===")).collect();
+    assert_eq!(
+        titles,
+        [
+            "=== part plain, 90 % of the requests -> small",
+            "=== part nice, 10 % of the requests -> small",
+            "=== fallback 1, base -> small"
+        ]
+    );
+    let one = explain(&["--alias", "canary", "--part", "nice"], &json!({})).expect("explained");
+    assert!(one.contains("part nice") && !one.contains("part plain") && !one.contains("fallback"), "{one}");
+    for (words, hint) in [
+        (&["--alias", "canray"][..], "Did you mean canary?"),
+        (&["--alias", "canary", "--part", "gymnast"], "They go to: plain, nice, base."),
+    ] {
+        let refused = explain(words, &json!({})).expect_err("refused");
+        assert!(refused.contains(hint), "{refused}");
+    }
+}
+
+/// What `enginehouse explain` prints of `body`; as an error, what it complains of.
+fn explain(words: &[&str], body: &Value) -> Result<String, String> {
+    use std::io::Write;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("house.yaml");
+    let canary = "  canary: { split: { plain: 90, nice: 10 }, fallback: [base] }";
+    let models = "models: { small: { urls: [\"http://127.0.0.1:9\"], served_name: tiny } }";
+    std::fs::write(&file, format!("{models}\naliases:{ALIASES}{canary}\n")).expect("written");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_enginehouse"))
+        .args(["explain", &file.display().to_string()])
+        .args(words)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("ran");
+    child.stdin.take().expect("stdin").write_all(body.to_string().as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("ended");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

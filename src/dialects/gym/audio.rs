@@ -10,7 +10,7 @@ use super::refuse::unsupported;
 use crate::config::Gym;
 use crate::openai::ApiError;
 
-/// Reads a file; the machine itself touches no disk.
+/// Reads a file, unless a link leads out of `audio_root`; the machine itself touches no disk.
 pub type Files<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// The members of `metadata` that carry audio.
@@ -77,12 +77,15 @@ fn data_uri(path: &str, root: Option<&Path>, files: Files<'_>) -> Result<String,
         let known: Vec<&str> = SUBTYPES.iter().map(|(known, _)| *known).collect();
         return Err(unsupported(format!("`{path}` is no audio file known here. Known: {}.", known.join(", "))));
     };
-    let bytes = files(&confined)
-        .map_err(|error| unsupported(format!("`metadata.audio_path` {path:?} cannot be read: {}.", error.kind())))?;
+    let bytes = files(&confined).map_err(|error| {
+        let why = error.get_ref().map_or_else(|| error.kind().to_string(), ToString::to_string);
+        unsupported(format!("`metadata.audio_path` {path:?} cannot be read: {why}."))
+    })?;
     Ok(format!("data:audio/{subtype};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
 }
 
-/// The file that is meant, which lies below `root`: `..` is resolved before it is looked at, and then not there any more.
+/// The file that is meant, which lies below `root` as far as its name tells: `..` is resolved before it is looked at, and
+/// then not there any more. Links are for whoever reads the file.
 fn confined(path: &str, root: Option<&Path>) -> Result<PathBuf, ApiError> {
     let Some(root) = root else {
         return Err(unsupported(
@@ -148,6 +151,9 @@ mod tests {
             let mut body = json!({ "messages": [], "metadata": { "audio_path": path } });
             assert_eq!(splice(body.as_object_mut().expect("object"), &gym, read).expect_err(path).status, 400);
         }
+        let mut body = json!({ "messages": [], "metadata": { "audio_path": "a.wav" } });
+        let refused = splice(body.as_object_mut().expect("object"), &gym, &|_| Err(io::Error::other("a link")));
+        assert!(refused.expect_err("refused").message.ends_with("cannot be read: a link."));
     }
 
     #[test]

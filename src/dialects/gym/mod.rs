@@ -23,7 +23,7 @@
 //! | 500 for settings that `is_responses_native` rules out | 501 and which to change | |
 //! | 500 for part of a token bundle in the history | 422 | its error handler crashes on its own 422 |
 //! | 500 for `tool_choice: {type: allowed_tools}` on chat | it is sent | Gym cannot write its own list |
-//! | `audio_path` reads any file of the server | only below `audio_root`, `..` and other folders are 400 | the client chooses the path |
+//! | `audio_path` reads any file of the server | only below `audio_root`; other folders, also by `..` or a link, are 400 | the client chooses the path |
 //! | retries without end | for `retry_for` | |
 //! | the prompt is rendered by a tokenizer of the server's own | by the engine's `/tokenize`, sent as token ids | the same template, no second BOS |
 //! | errors of `/v1/messages` are texts | Anthropic's error objects | |

@@ -138,6 +138,32 @@ fn an_object_in_the_place_of_text_replaces_it() {
     assert_eq!(rewritten(&write(&[("o", "{}")]), &rules, None), write(&[("o", "{\"x\":1}")]));
 }
 
+#[test]
+fn a_text_that_would_end_its_field_is_refused() {
+    let refused = |form: &str, text: &str, model: Option<&str>| {
+        let rules = rules(&[], json!({}), json!({}), json!({ "prompt": text }));
+        let mut body = BytesMut::from(form);
+        let peek = peek_form(&body, "b").expect(form);
+        let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
+        let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
+        let refused = rewrite_form(&mut body, &peek, &rules, &request, model).err();
+        assert!(refused.is_none() || body == form.as_bytes(), "a refusal changes nothing");
+        refused
+    };
+    let part = "x\r\n--b\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nen";
+    for form in [write(&[("file", "RIFF")]), write(&[("prompt", "p")])] {
+        for text in [part, "--b", "--b--", "--bc", "x\n--b", "x\r--b", "\r\n--b--\r\n", "--a\n --b\n--b"] {
+            assert_eq!(refused(&form, text, None), Some(BadForm::BoundaryInside), "{text:?} in {form}");
+        }
+        for text in ["a --b", "---b", "-b", "--\r\nb", "b", "\r\n--"] {
+            assert_eq!(refused(&form, text, None), None, "{text:?} in {form}");
+        }
+        assert_eq!(refused(&form, "x", Some("--b")), Some(BadForm::BoundaryInside), "a model's name");
+    }
+    assert_eq!(refused(&write(&[("file", "RIFF\r\n--a\r\n")]), "--a", None), None, "another boundary");
+    assert_eq!(crate::openai::ApiError::from(BadForm::BoundaryInside).status, 400);
+}
+
 proptest! {
     #[test]
     fn fields_without_a_rule_keep_their_bytes(

@@ -12,7 +12,7 @@ use super::ranks;
 use crate::config::{Gpus, Model, Spawn};
 use crate::ids::Name;
 use crate::placement::{self, Demand};
-use crate::supervisor::process::kin::Marker;
+use crate::supervisor::process::marker::Marker;
 use crate::supervisor::state::record::Record;
 
 /// LoRA adapters of a model by name: where each is loaded from. Shared by all its engines.

@@ -28,7 +28,7 @@ pub(crate) fn ended(leader: Pid) -> Option<Exit> {
 
 /// The living processes of a group. Its number may be somebody else's when the group is gone: for looking only.
 pub(crate) fn members(group: u32) -> Vec<u32> {
-    let everybody = super::kin::everybody().into_iter();
+    let everybody = super::seen::everybody().into_iter();
     let members = everybody.filter(|seen| seen.lives && seen.group == group.cast_signed());
     members.map(|seen| seen.who.pid.cast_unsigned()).collect()
 }

@@ -15,8 +15,9 @@ use rustix::process::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::kin::{self, Identity, Marker, Seen};
 use super::limit::Set;
+use super::marker::{self, Marker};
+use super::seen::{self, Identity, Seen};
 
 /// Leaders whose end somebody waits for, or that were released to live on, by number.
 static LEADERS: Mutex<Leaders> =
@@ -111,7 +112,7 @@ pub(crate) fn keep(pid: i32) {
 
 fn children() -> Vec<Seen> {
     let own = own();
-    kin::everybody().into_iter().filter(|seen| seen.parent == own).collect()
+    seen::everybody().into_iter().filter(|seen| seen.parent == own).collect()
 }
 
 /// Whether a child of ours is an orphan that came to us, or a leader that was released: nobody else waits for it.
@@ -138,7 +139,7 @@ pub(crate) fn reap_strays() -> usize {
     let mut reaped = 0;
     for pid in ended.into_iter().map(|seen| seen.who.pid) {
         // Again, now that nothing can be started: the number may have become a leader's since.
-        if !kin::look(pid).is_some_and(|seen| !seen.lives && is_stray(&leaders, &seen)) {
+        if !seen::look(pid).is_some_and(|seen| !seen.lives && is_stray(&leaders, &seen)) {
             continue;
         }
         if let Some(pid) = Pid::from_raw(pid)
@@ -197,7 +198,7 @@ fn sweep_all_now(within: Duration) -> Vec<Seen> {
 
 /// Children of ours that nobody waits for and nobody asked to keep, and their descendants.
 fn strays() -> Vec<Seen> {
-    let everybody = kin::everybody();
+    let everybody = seen::everybody();
     let leaders = leaders();
     let kept: Vec<_> = leaders.of.iter().filter(|(_, leader)| leader.kept).collect();
     // What carries no marker can be told from a stranger only when all that comes to us are descendants of engines, and
@@ -208,9 +209,9 @@ fn strays() -> Vec<Seen> {
             return false;
         }
         let is_kept = kept.iter().any(|(pid, leader)| seen.group == **pid || leader.marker.is_on(seen));
-        !is_kept && (sure || kin::comes_from_some_engine(seen.who.pid))
+        !is_kept && (sure || marker::comes_from_some_engine(seen.who.pid))
     };
-    kin::related(&everybody, own(), is_seed, Identity::lives)
+    super::kin::related(&everybody, own(), is_seed, Identity::lives)
 }
 
 #[cfg(test)]
@@ -306,7 +307,7 @@ mod tests {
         let marker = kept.marker();
         let leader = kept.release();
         let stray =
-            Command::new("setsid").args(["-f", "sleep", "300"]).env(kin::VARIABLE, "m/1:0").status().expect("runs");
+            Command::new("setsid").args(["-f", "sleep", "300"]).env(marker::VARIABLE, "m/1:0").status().expect("runs");
         assert!(stray.success());
         let stray = until(|| {
             children().into_iter().find(|seen| is_stray(&leaders(), seen) && seen.name == "sleep" && seen.who != orphan)

@@ -16,8 +16,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::group;
-use super::kin::{self, Identity, Kin, Marker, Seen};
+use super::kin::Kin;
+use super::marker::{self, Marker};
 use super::reaper;
+use super::seen::{self, Identity, Seen};
 use crate::supervisor::launch::command::Launch;
 use crate::supervisor::life::machine::Exit;
 
@@ -81,10 +83,10 @@ impl Process {
         for (name, secret) in &launch.secrets {
             command.env(name, secret.expose());
         }
-        command.env(kin::VARIABLE, marker.value());
+        command.env(marker::VARIABLE, marker.value());
         let mut child = reaper::spawn(&mut command, marker).map_err(|error| cannot(launch, &error))?;
         // Not reaped yet, so it is there, as a zombie at least.
-        let Some(seen) = kin::look(child.id().cast_signed()) else {
+        let Some(seen) = seen::look(child.id().cast_signed()) else {
             let _ = child.kill();
             let _ = child.wait();
             reaper::forget(child.id().cast_signed());

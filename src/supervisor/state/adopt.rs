@@ -6,7 +6,9 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::record::{self, Record, Records};
-use crate::supervisor::process::kin::{self, Identity, Kin, Seen};
+use crate::supervisor::process::kin::Kin;
+use crate::supervisor::process::marker;
+use crate::supervisor::process::seen::{self, Identity, Seen};
 use crate::supervisor::process::spawn::{GONE_WITHIN, Process};
 
 /// After how long a process is told again to end: vLLM loses a SIGTERM that comes while it loads.
@@ -55,9 +57,9 @@ pub(crate) enum Verdict {
 pub(crate) fn facts(record: &Record) -> Facts {
     let boot = record::boot_id();
     let holder = record.process.as_ref().and_then(|process| Identity::of(process.pid));
-    let environ = holder.map(|who| kin::environ(who.pid)).unwrap_or_default();
+    let environ = holder.map(|who| seen::environ(who.pid)).unwrap_or_default();
     Facts {
-        holder_is_foreign: kin::is_marked(&environ) && !record.marker().is_in(&environ),
+        holder_is_foreign: marker::is_marked(&environ) && !record.marker().is_in(&environ),
         kin: Kin::new(record.marker(), leader(record, &boot, holder)).find().len(),
         boot,
         holder,
@@ -154,7 +156,7 @@ mod tests {
 
     use super::super::record::Recorded;
     use super::*;
-    use crate::supervisor::process::kin::Marker;
+    use crate::supervisor::process::marker::Marker;
     use crate::supervisor::process::reaper;
     use crate::supervisor::process::spawn::tests::told;
 
@@ -206,7 +208,7 @@ mod tests {
             .current_dir(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        between.env(kin::VARIABLE, marker.value());
+        between.env(marker::VARIABLE, marker.value());
         assert!(reaper::apart(|| between.status()).expect("bash").success());
     }
 

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{self, FolderError};
 use crate::ids::EngineId;
-use crate::supervisor::process::kin::{Identity, Marker};
+use crate::supervisor::process::marker::Marker;
+use crate::supervisor::process::seen::Identity;
 
 /// The shape of records. A higher one is not understood; its engine is found by its marker and ended.
 const VERSION: u32 = 1;

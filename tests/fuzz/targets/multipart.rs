@@ -1,8 +1,8 @@
-//! A form: a look never panics, and what settings make of it is a form again that names the model.
+//! A form: a look never panics, and what settings make of it is a form again that names the model; or it is refused.
 #![no_main]
 
 use bytes::BytesMut;
-use enginehouse::openai::{Endpoint, Request, boundary_of, peek_form, rewrite_form};
+use enginehouse::openai::{BadForm, Endpoint, Request, boundary_of, peek_form, rewrite_form};
 use enginehouse_fuzz::settings;
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,14 @@ fuzz_target!(|data: &[u8]| {
     let headers = HeaderMap::new();
     let endpoint = Endpoint::Transcriptions;
     let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
-    let Ok(done) = rewrite_form(&mut out, &form, &rules, &request, Some("served")) else { return };
+    let done = match rewrite_form(&mut out, &form, &rules, &request, Some("served")) {
+        Ok(done) => done,
+        Err(refused) => {
+            assert!(matches!(refused, BadForm::BoundaryInside | BadForm::TooManyNested), "{refused}");
+            assert_eq!(out, body, "a refusal changes nothing");
+            return;
+        }
+    };
     assert!(done.changed || out == body, "it changed and did not say so");
     let again = peek_form(&out, &boundary).expect("the result is a form");
     assert_eq!(again.model(), Some("served"));

@@ -66,7 +66,7 @@ async fn gone(who: Identity) {
 async fn a_daemon_that_left_group_and_session_is_ended_with_its_engine() {
     let mut rig = Rig::of("setsid bash -c 'echo $$ > daemon; exec sleep 300' & wait $!; exit 7");
     let daemon = rig.told("daemon").await;
-    assert_ne!(kin::look(daemon.pid).expect("lives").group, rig.process.pid());
+    assert_ne!(seen::look(daemon.pid).expect("lives").group, rig.process.pid());
     rig.process.identity().signal(Signal::KILL);
     let exit = timeout(PATIENCE, rig.process.exited()).await.expect("killed");
     assert_eq!(exit.signal, Some(9));
@@ -79,7 +79,7 @@ async fn a_daemon_that_left_group_and_session_is_ended_with_its_engine() {
 async fn one_that_cleared_its_environment_too_is_found_by_descent() {
     let mut rig = Rig::of("setsid env -i bash -c 'echo $$ > daemon; sleep 300 & wait' & wait");
     let daemon = rig.told("daemon").await;
-    assert!(!kin::is_marked(&kin::environ(daemon.pid)));
+    assert!(!marker::is_marked(&seen::environ(daemon.pid)));
     // TERM goes to the group only; but whoever is seen then is remembered.
     rig.process.signal(Signal::TERM);
     timeout(PATIENCE, rig.process.exited()).await.expect("TERM ends a shell");
@@ -96,7 +96,7 @@ async fn one_that_left_nothing_but_its_limit_is_ended_with_its_engine_and_with_n
     let mut rig = Rig::of(&format!("{daemon}; exit 7"));
     let other = Rig::of(&format!("{daemon}; exec sleep 300"));
     let (daemon, others) = (rig.told("daemon").await, other.told("daemon").await);
-    assert!(!kin::is_marked(&kin::environ(daemon.pid)));
+    assert!(!marker::is_marked(&seen::environ(daemon.pid)));
     assert_eq!(timeout(PATIENCE, rig.process.exited()).await.expect("it ends").code, Some(7));
     assert!(daemon.lives());
     assert_eq!(rig.process.sweep().await, []);
@@ -147,7 +147,7 @@ async fn the_end_of_an_adopted_process_that_is_nobodys_child_is_seen() {
     let marker = Marker::fresh("m/0");
     let script = "setsid bash -c 'echo $$ > leader; sleep 300 & echo $! > child; wait' & disown";
     let mut between = Command::new("bash");
-    between.args(["-c", script]).env(kin::VARIABLE, marker.value()).current_dir(folder.path()).stdout(Stdio::null());
+    between.args(["-c", script]).env(marker::VARIABLE, marker.value()).current_dir(folder.path()).stdout(Stdio::null());
     assert!(reaper::apart(|| between.status()).expect("bash").success());
     let (leader, child) = (told(folder.path(), "leader").await, told(folder.path(), "child").await);
     let mut adopted = Process::adopt(leader, &marker).expect("it lives");
@@ -183,6 +183,6 @@ async fn an_engine_keeps_its_marker_when_it_sets_its_title() {
     let rig = Rig::of("echo $SPT_NOENV > noenv; echo $$ > leader; exec sleep 300");
     let leader = rig.told("leader").await;
     assert_eq!(std::fs::read_to_string(rig.folder.path().join("noenv")).expect("told"), "1\n");
-    assert!(rig.process.marker().is_in(&kin::environ(leader.pid)));
+    assert!(rig.process.marker().is_in(&seen::environ(leader.pid)));
     rig.process.sweep().await;
 }

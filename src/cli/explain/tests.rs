@@ -1,0 +1,129 @@
+//! What is told of requests to a small house.
+
+use super::*;
+
+fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("house.yaml");
+    std::fs::write(&file, yaml).expect("a file");
+    let mut ask =
+        Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![], caller: None };
+    for word in &words[1..] {
+        match word.strip_prefix('/') {
+            Some(part) => ask.part = Some(part.into()),
+            None if word.contains(':') => ask.headers.push((*word).into()),
+            None => ask.endpoint = (*word).into(),
+        }
+    }
+    told(&ask, &|_| None, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
+}
+
+const HOUSE: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \
+    quick:\n    model: big\n    remove: [logit_bias]\n    defaults: {temperature: 0.5}\n    headers: {x-secret: hidden}\n    \
+    when: [{if: {header: {x-tier: gold}}, overrides: {k.think: false}}]\n  parts: {split: {far: 1, quick: 2}, fallback: [big]}\n  \
+    spare: {model: quick, overrides: {n: 1}, fallback: [far]}\n";
+
+#[test]
+fn every_change_is_told_with_what_made_it() {
+    let body = r#"{"model":"quick","logit_bias":{},"max_tokens":500,"k":{"think":true}}"#;
+    let text = explained(HOUSE, &["quick", "X-Tier: gold"], body).expect("explained");
+    let expected = "\
+quick -> big, POST /v1/chat/completions
+
+--- before
+{\"model\":\"quick\",\"logit_bias\":{},\"max_tokens\":500,\"k\":{\"think\":true}}
+
+--- changes
+max_tokens: 500 -> 100
+    limits of model big
+logit_bias: {} -> (nothing)
+    remove of alias quick
+temperature: (nothing) -> 0.5
+    defaults of alias quick
+k.think: true -> false
+    overrides of alias quick, when #1
+model: \"quick\" -> \"big\"
+    name of the engines
+
+--- headers
+x-secret (values are not shown)
+
+--- after
+{\"model\":\"big\",\"max_tokens\":100,\"k\":{\"think\":false},\"temperature\":0.5}
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn every_part_and_fallback_is_shown() {
+    let text = explained(HOUSE, &["parts"], "{}").expect("explained");
+    let expected = "\
+parts -> far or big, POST /v1/chat/completions
+
+--- before
+{}
+
+=== part far, 33.3 % of the requests -> far
+
+--- changes
+model: becomes what the engine calls it
+    its /v1/models is asked for that name
+
+--- after
+{}
+
+=== part quick, 66.7 % of the requests -> big
+
+--- changes
+temperature: (nothing) -> 0.5
+    defaults of alias quick
+model: (nothing) -> \"big\"
+    name of the engines
+
+--- headers
+x-secret (values are not shown)
+
+--- after
+{\"temperature\":0.5,\"model\":\"big\"}
+
+=== fallback 1, big -> big
+
+--- changes
+model: (nothing) -> \"big\"
+    name of the engines
+
+--- after
+{\"model\":\"big\"}
+";
+    assert_eq!(text, expected);
+    let spare = explained(HOUSE, &["spare"], "{}").expect("explained");
+    assert!(spare.contains("=== usually -> big\n") && spare.contains("=== fallback 1, far -> far\n"), "{spare}");
+    assert_eq!(spare.matches("overrides of alias spare").count(), 2, "{spare}");
+    let one = explained(HOUSE, &["parts", "/quick"], "{}").expect("explained");
+    assert!(one.contains("66.7 %") && !one.contains("far") && !one.contains("fallback"), "{one}");
+}
+
+#[test]
+fn strangers_and_mistakes() {
+    let far = explained(HOUSE, &["far"], "{}").expect("explained");
+    assert!(far.contains("what the engine calls it") && far.ends_with("--- after\n{}\n"), "{far}");
+    for (words, body, part) in [
+        (&["quikc"][..], "{}", "Did you mean quick"),
+        (&["quick", "chatt"], "{}", "There are: chat,"),
+        (&["parts", "/spare"], "{}", "never go to `spare`. They go to: far, quick, big."),
+        (&["quick", "/big"], "{}", "They go to: quick."),
+        (&["quick"], "{", "Callers would be told: invalid JSON"),
+        (&["quick", "no name: x"], "{}", "NAME:VALUE"),
+    ] {
+        let why = explained(HOUSE, words, body).expect_err(body);
+        assert!(why.contains(part), "{why}");
+    }
+}
+
+#[test]
+fn forms_are_explained_too() {
+    let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nquick\r\n--b--\r\n";
+    let text = explained(HOUSE, &["quick", "transcriptions"], form).expect("explained");
+    assert!(text.contains("temperature: (nothing) -> 0.5"), "{text}");
+    assert!(text.contains("name=\"temperature\"\r\n\r\n0.5"), "{text}");
+}
