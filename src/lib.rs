@@ -1,6 +1,6 @@
 //! One OpenAI-compatible endpoint in front of a house full of vLLM engines, and the supervisor that runs them.
 //!
-//! A request's life is told by the files of [`proxy`]: accept, body, resolve, rewrite, pick, forward, stream, account.
+//! A request's life is told by the files of [`proxy`]: accept, auth, body, resolve, rewrite, pick, forward, stream, account.
 //! An engine's life is told by the files of [`supervisor`]: command, spawn, readiness, health, stop.
 //! The two never import each other; they meet in [`engines`], which the supervisor writes and the proxy reads.
 //!
@@ -18,14 +18,15 @@
 //! | 2 | [`placement`], [`flags`] | which engine gets which GPUs; the flags of the installed vLLM |
 //! | 2 | [`dialects`] | translation between APIs: Responses and Messages over Chat Completions, NeMo Gym's rules |
 //! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
-//! | 0 | [`ids`], [`secret`] | names of things; strings that are never printed |
+//! | 0 | [`ids`], [`secret`] | names of things; keys, which are never printed |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
 //!
 //! # Words
 //!
-//! *Model*: an entry under `models:`. *Engine*: one running server of a model, a process of ours or a URL.
-//! *Alias*: a name that points at a model and carries request settings. *Attempt*: one try of a request on one engine.
-//! *Lease*: the guard that counts an attempt in and, on drop, out. *Snapshot*: the immutable routing table a request keeps.
+//! *Caller*: who sent a request, known by a key or anonymous. *Model*: an entry under `models:`. *Engine*: one running
+//! server of a model, a process of ours or a URL. *Alias*: a name that points at a model and carries request settings.
+//! *Attempt*: one try of a request on one engine. *Lease*: the guard that counts an attempt in and, on drop, out.
+//! *Snapshot*: the immutable routing table a request keeps.
 
 pub mod admin;
 pub mod app;

@@ -36,6 +36,18 @@ fn every_shipped_configuration_is_good() {
     assert!(seen >= 4, "only {seen} configurations in {}", conf().display());
 }
 
+#[test]
+fn what_the_readme_shows_is_good() {
+    let readme = std::fs::read_to_string(conf().with_file_name("README.md")).expect("README.md");
+    let models = "models: {qwen3-32b: {source: s}, qwen3-next: {source: n}, qwen3-small: {source: t}}\n";
+    let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 6, "only {} blocks", blocks.len());
+    for block in blocks {
+        let whole = if block.contains("models:") { block.to_owned() } else { format!("{block}{models}") };
+        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|faults| panic!("{faults}\nin\n{whole}"));
+    }
+}
+
 /// Every key of the schema, wherever.
 fn keys(schema: &Value, out: &mut Vec<String>) {
     if let Some(Value::Object(properties)) = schema.get("properties") {
