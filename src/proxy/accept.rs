@@ -70,7 +70,7 @@ pub(super) async fn admit(
     let path = inside(session, ctx);
     // Known before anything is refused: it decides in whose dialect.
     ctx.endpoint = Endpoint::find(path);
-    ctx.caller = shared.table().callers.who(path, &session.req_header().headers)?;
+    ctx.caller = shared.who(path, &session.req_header().headers)?;
     if let Some(admission) = gym::enter(shared, session, ctx).await? {
         return Ok(admission);
     }

@@ -4,14 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Known;
 use super::table::{self, Budgets};
 use super::{Table, mirror};
 use crate::config::{Config, Limits, Retry, Timeouts};
 use crate::engines::House;
 use crate::engines::ask::Asker;
+use crate::openai::ApiError;
 use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE};
 
 /// State of the data path. Requests read it; `app` has the table made anew.
@@ -68,6 +71,11 @@ impl Shared {
     #[must_use]
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// Who asks for `path` with these `headers`; see [`super::auth::Callers::who`].
+    pub(super) fn who(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Known>>, ApiError> {
+        self.table.load().callers.who(path, headers)
     }
 
     /// Makes the table anew, with the adapters that engines serve now. `config` is the one this was made from. Requests
