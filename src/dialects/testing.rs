@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Spoken, Translator, to_chat};
-use crate::openai::ApiError;
 
 /// What an engine generates.
 #[derive(Clone, Debug)]
@@ -133,7 +132,7 @@ pub(super) fn asked(spoken: Spoken, body: &Value) -> (Value, Translator) {
 /// Each body is refused with 400, for the member of that name, in a message with that word.
 pub(super) fn refused(spoken: Spoken, bodies: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
     for (body, param, word) in bodies {
-        let error: ApiError = to_chat(spoken, body.to_string().as_bytes()).expect_err("refused");
+        let error = to_chat(spoken, body.to_string().as_bytes()).expect_err("refused");
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
         assert!(error.message.contains(word), "{}", error.message);
     }
