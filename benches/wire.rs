@@ -48,7 +48,7 @@ fn rules() -> Rules {
 fn bodies(criterion: &mut Criterion) {
     let (rules, headers) = (rules(), HeaderMap::new());
     let asked = Endpoint::ChatCompletions;
-    let request = Request { asked, endpoint: asked, headers: &headers };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
     let mut group = criterion.benchmark_group("body");
     for (name, size) in SIZES {
         let body = chat(size);
@@ -79,7 +79,7 @@ fn bodies(criterion: &mut Criterion) {
 fn forms(criterion: &mut Criterion) {
     let (rules, headers) = (rules(), HeaderMap::new());
     let asked = Endpoint::Transcriptions;
-    let request = Request { asked, endpoint: asked, headers: &headers };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
     let mut form = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n".to_vec();
     form.extend((0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8));
     form.extend_from_slice(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n");

@@ -1,7 +1,9 @@
-//! A string that is never printed: keys and tokens.
+//! Keys and tokens: strings that are never printed, and hashes that tell whether a key is the right one.
 
 use std::fmt;
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 /// A key or token. `Debug` and `Display` show `***`; only [`Secret::expose`] gives the text.
 #[derive(Clone)]
@@ -40,9 +42,61 @@ impl fmt::Display for Secret {
     }
 }
 
+/// The SHA-256 of a key: enough to know the key again, too little to use it. Looking one up tells a stranger nothing by the
+/// time it takes: what is compared are hashes, which nobody can steer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// The hash of `key`.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// The hash that 64 hexadecimal digits say; `None`: they are none.
+    #[must_use]
+    pub fn parse(hex: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let digits = hex.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_known_again_however_it_is_written() {
+        let own = KeyHash::of(b"abc");
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(KeyHash::parse(abc), Some(own), "FIPS 180-4's example");
+        assert_eq!(KeyHash::parse(&abc.to_uppercase()), Some(own));
+        assert_ne!(KeyHash::parse(&abc.replace('b', "c")), Some(own));
+        for bad in [
+            "",
+            "ba78",
+            &abc[1..],
+            &abc.replace('b', "g"),
+            "+a7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ] {
+            assert_eq!(KeyHash::parse(bad), None, "{bad}");
+        }
+        assert_eq!(format!("{own:?}"), "***");
+    }
 
     #[test]
     fn never_printed_and_compared_whole() {

@@ -31,6 +31,9 @@ pub(super) struct Ask {
     /// A header of the request, for conditions; may be given several times
     #[arg(long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
+    /// Who asks, of the configuration's `callers`, for conditions; nobody named: who has no key
+    #[arg(long, value_name = "NAME")]
+    caller: Option<String>,
 }
 
 /// Reads a body from standard input and prints what becomes of it.
@@ -57,6 +60,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let config = config::load(&ask.file, env).map_err(|faults| faults.to_string())?;
     let asked = endpoint(&ask.endpoint)?;
     let headers = headers(&ask.headers)?;
+    let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;
     let snapshot = Snapshot::of(&config, |model| adapters(&config, model));
     let Some((_, route)) = snapshot.resolve(&ask.alias) else {
         let near = snapshot.near(&ask.alias);
@@ -88,7 +92,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
         line("(translated to Chat Completions before anything else; this is what became of it)");
     }
     section(&mut out, "before", &body);
-    let request = Request { asked, endpoint, headers: &headers };
+    let request = Request { asked, endpoint, headers: &headers, caller: caller.as_deref() };
     for place in chosen {
         if places.len() > 1 {
             out.extend_from_slice(format!("\n=== {}\n", place.title()).as_bytes());
@@ -177,6 +181,17 @@ fn endpoint(word: &str) -> Result<Endpoint, String> {
     found.and_then(|topic| endpoints(topic).first().copied()).ok_or_else(|| {
         let all: Vec<String> = Topic::ALL.into_iter().filter_map(name).collect();
         format!("There is no endpoint `{word}`. There are: {}.", all.join(", "))
+    })
+}
+
+/// The caller called `name`.
+fn caller(config: &Config, name: &str) -> Result<Name, String> {
+    let found = config.callers.iter().find(|caller| *caller.name == *name).map(|caller| caller.name.clone());
+    found.ok_or_else(|| {
+        let all: Vec<&str> = config.callers.iter().map(|caller| &*caller.name).collect();
+        let all =
+            if all.is_empty() { "The configuration has none".into() } else { format!("There are: {}", all.join(", ")) };
+        format!("There is no caller `{name}`. {all}.")
     })
 }
 

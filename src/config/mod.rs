@@ -6,6 +6,7 @@
 mod address;
 mod alias;
 mod build;
+mod callers;
 mod check;
 mod command;
 mod expand;

@@ -13,7 +13,7 @@ use super::types::{Alias, Config, Engines, Gpus, Model, Settings, Spawn};
 pub fn plan(config: &Config) -> String {
     let mut out = String::new();
     let token = if config.admin.token.is_some() { " (token required)" } else { "" };
-    let _ = writeln!(out, "callers    http://{}/v1", config.listen);
+    let _ = writeln!(out, "callers    http://{}/v1{}", config.listen, keys(config));
     let _ = writeln!(out, "operators  http://{}{token}", config.admin.listen);
     if let Some(folder) = &config.state_dir {
         let _ = writeln!(out, "state      {}", folder.display());
@@ -27,6 +27,16 @@ pub fn plan(config: &Config) -> String {
         let _ = write!(out, "\n{}", table(&aliases));
     }
     out
+}
+
+/// Who needs a key.
+fn keys(config: &Config) -> String {
+    if config.callers.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = config.callers.iter().map(|caller| &*caller.name).collect();
+    let rest = if config.anonymous { "; anybody without a key" } else { "" };
+    format!(" (with a key: {}{rest})", names.join(", "))
 }
 
 fn rows(model: &Model, out: &mut Vec<[String; 4]>) {

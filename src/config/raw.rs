@@ -54,6 +54,11 @@ pub(super) struct Raw {
     pub(super) models: Named<RawModel>,
     /// Further names that point at a model and carry request settings.
     pub(super) aliases: Named<RawAlias>,
+    /// Who may send requests, by name. Without any, everybody may, and keys that are sent go to the engines.
+    pub(super) callers: Named<RawCaller>,
+    /// Whether requests without a key are taken where there are `callers`. One with a key that is nobody's never is.
+    #[schemars(extend("default" = false))]
+    pub(super) anonymous: Option<bool>,
     /// Sizes and counts beyond which requests are refused.
     pub(super) limits: RawLimits,
     /// How long to wait for what.
@@ -313,7 +318,7 @@ pub(super) struct RawAlias {
     /// What it points at, in parts: a weight for each name. Instead of `model`.
     #[schemars(example = serde_json::json!({ "qwen3": 90, "qwen3-next": 10 }))]
     pub(super) split: Named<Weight>,
-    /// The request header by which callers stay with one part of `split`. Without it: the caller's key; without either any part is taken.
+    /// The request header by which callers stay with one part of `split`. Without it: the caller or its key; without either any part is taken.
     #[schemars(extend("default" = "x-session-id"))]
     pub(super) sticky: Option<String>,
     /// Names to try in this order when what it points at is down, full, or too small for the request.
@@ -351,6 +356,17 @@ pub(super) struct RawMirror {
     /// How many of a hundred requests, more than 0. Must be written.
     #[schemars(range(min = 0, max = 100), example = 5)]
     pub(super) percent: Option<f64>,
+}
+
+/// Someone who may send requests.
+#[derive(Derive, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Caller")]
+pub(super) struct RawCaller {
+    /// Its keys, sent as `Authorization: Bearer` or `x-api-key`: each as it is, or as `sha256:` and the hash of it. More
+    /// than one while a key is changed. At least one.
+    #[schemars(length(min = 1), example = ["${CHATBOT_KEY}", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"])]
+    pub(super) keys: Vec<String>,
 }
 
 /// A share of requests, relative to the other parts.
@@ -440,6 +456,8 @@ impl Default for Raw {
             threads: None,
             models: Named::default(),
             aliases: Named::default(),
+            callers: Named::default(),
+            anonymous: None,
             limits: RawLimits::default(),
             timeouts: RawTimeouts::default(),
             retry: RawRetry::default(),

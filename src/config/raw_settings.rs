@@ -78,6 +78,9 @@ pub(super) struct RawCondition {
     /// The request is one of these.
     #[schemars(length(min = 1), example = ["chat", "responses"])]
     pub(super) endpoint: Option<Vec<Topic>>,
+    /// It comes from one of these `callers`; `anonymous`: from one without a key.
+    #[schemars(length(min = 1), example = ["batch", "anonymous"])]
+    pub(super) caller: Option<Vec<String>>,
 }
 
 /// The value that something must have, or a test of it.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use crate::ids::Name;
+
 /// The way to a member: keys from the top. At least one.
 pub type MemberPath = Vec<String>;
 
@@ -71,6 +73,8 @@ pub struct Condition {
     pub header: Vec<(HeaderName, Test)>,
     /// One of these; empty: any.
     pub endpoint: Vec<Topic>,
+    /// One of these; empty: any. `None` is who has no key.
+    pub caller: Vec<Option<Name>>,
 }
 
 /// A test of a value.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub use super::alias::{Alias, Dialects, Echo, Mirror, Via};
+pub use super::callers::{ANONYMOUS, Caller};
 pub use super::settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};
 
 use crate::ids::Name;
@@ -37,6 +38,10 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Aliases in file order.
     pub aliases: Vec<Alias>,
+    /// Who may send requests, in file order; none: everybody.
+    pub callers: Vec<Caller>,
+    /// Whether requests without a key are taken; always, where there are no callers.
+    pub anonymous: bool,
     /// Sizes and counts we refuse to exceed.
     pub limits: Limits,
     /// How long we wait for what.

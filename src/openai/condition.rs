@@ -22,7 +22,8 @@ pub(super) fn holds<E>(
             values.iter().any(|value| value.as_str().is_some_and(|value| value.as_bytes() == sent))
         }),
     };
-    if !endpoint || !condition.header.iter().all(header) {
+    let caller = condition.caller.is_empty() || condition.caller.iter().any(|name| name.as_deref() == request.caller);
+    if !endpoint || !caller || !condition.header.iter().all(header) {
         return Ok(false);
     }
     for (way, test) in &condition.body {
@@ -106,11 +107,16 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_endpoints() {
+    fn headers_endpoints_and_callers() {
         let mut headers = HeaderMap::new();
         headers.append("x-tier", HeaderValue::from_static("silver"));
         headers.append("x-tier", HeaderValue::from_static("gold "));
-        let request = Request { asked: Endpoint::ChatCompletions, endpoint: Endpoint::Completions, headers: &headers };
+        let request = Request {
+            asked: Endpoint::ChatCompletions,
+            endpoint: Endpoint::Completions,
+            headers: &headers,
+            caller: Some("batch"),
+        };
         let tier = |test| Condition { header: vec![("x-tier".parse().expect("a name"), test)], ..Condition::default() };
         let none = |_: &[String], _: &Test| Ok::<_, ()>(false);
         for (condition, expected) in [
@@ -120,6 +126,8 @@ mod tests {
             (tier(Test::Present(true)), true),
             (tier(Test::Present(false)), false),
             (Condition { endpoint: vec![Endpoint::Responses], ..Condition::default() }, false),
+            (Condition { caller: vec![Some("batch".into())], ..Condition::default() }, true),
+            (Condition { caller: vec![None, Some("chatbot".into())], ..Condition::default() }, false),
             (
                 Condition { endpoint: vec![Endpoint::Responses, Endpoint::ChatCompletions], ..Condition::default() },
                 true,

@@ -62,6 +62,7 @@ impl ApiError {
     #[must_use]
     pub fn body(&self, dialect: Dialect) -> String {
         let kind = match (dialect, self.status) {
+            (Dialect::Anthropic, 401) => "authentication_error",
             (Dialect::Anthropic, 413) => "request_too_large",
             (Dialect::Anthropic, 429) => "rate_limit_error",
             (Dialect::Anthropic, 500 | 502) => "api_error",

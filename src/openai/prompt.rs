@@ -167,7 +167,7 @@ mod tests {
         let rules = Rules::new(places.iter().map(block).collect());
         let mut bytes = BytesMut::from(body);
         let (seen, headers) = (peek(&bytes).expect(body), HeaderMap::new());
-        let request = Request { asked: endpoint, endpoint, headers: &headers };
+        let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
         rewrite(&mut bytes, &seen, &rules, &request, None).expect("no flood");
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         serde_json::from_str::<Value>(&text).expect("JSON");

@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value};
 use super::Endpoint;
 use super::fields::Homes;
 use super::text::decode;
+use crate::ids::Name;
 
 /// The way to a member: keys from the top.
 pub type Way = Vec<String>;
@@ -68,6 +69,8 @@ pub struct Condition {
     pub header: Vec<(HeaderName, Test)>,
     /// One of these; empty: any.
     pub endpoint: Vec<Endpoint>,
+    /// One of these; empty: any. `None` is who has no key.
+    pub caller: Vec<Option<Name>>,
 }
 
 /// A test of a value.
@@ -88,6 +91,8 @@ pub struct Request<'a> {
     pub endpoint: Endpoint,
     /// The client's headers.
     pub headers: &'a HeaderMap,
+    /// Who sent it, by its key.
+    pub caller: Option<&'a str>,
 }
 
 /// Compiled changes: blocks in the order in which they are applied.

@@ -44,7 +44,7 @@ pub(super) fn object(depth: u32) -> impl Strategy<Value = Map<String, Value>> {
 
 /// A request to chat without headers.
 pub(super) fn chat(headers: &HeaderMap) -> Request<'_> {
-    Request { asked: Endpoint::ChatCompletions, endpoint: Endpoint::ChatCompletions, headers }
+    Request { asked: Endpoint::ChatCompletions, endpoint: Endpoint::ChatCompletions, headers, caller: None }
 }
 
 /// A block of settings as a user writes it.

@@ -67,15 +67,18 @@ pub(super) async fn admit(
         ctx.door = Some(alias.as_ref().into());
         ctx.by_path = true;
     }
+    let path = inside(session, ctx);
+    // Known before anything is refused: it decides in whose dialect.
+    ctx.endpoint = Endpoint::find(path);
+    ctx.caller = shared.table().callers.who(path, &session.req_header().headers)?;
     if let Some(admission) = gym::enter(shared, session, ctx).await? {
         return Ok(admission);
     }
     let path = inside(session, ctx);
-    let Some(endpoint) = Endpoint::find(path) else {
+    let Some(endpoint) = ctx.endpoint else {
         let path = path.to_owned();
         return local::answer(shared, session, ctx, &path).await;
     };
-    ctx.endpoint = Some(endpoint);
     if session.req_header().method != Method::POST {
         let message = format!("{path} takes POST, not {}.", session.req_header().method);
         return Err(ApiError { allow: Some("POST"), ..ApiError::invalid(405, "method_not_allowed", message) }.into());

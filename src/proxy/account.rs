@@ -32,6 +32,9 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Erro
     if let Some(usage) = usage {
         meters.used(usage.prompt, usage.completion, usage.cached);
     }
+    if let Some(caller) = &ctx.caller {
+        caller.meters.answered(usage.map(|usage| (usage.prompt, usage.completion)));
+    }
     if target.is_some() {
         shared.metrics.overhead.observe(overhead.as_secs_f64());
     }
@@ -44,6 +47,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, error: Option<&Erro
             client,
             method: head.method.as_str(),
             path: head.uri.path(),
+            caller: ctx.caller(),
             model: target.map(|target| &*target.route.model),
             alias: target.and_then(|target| target.alias()),
             engine: engine.map(|id| id.as_str()),

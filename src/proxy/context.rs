@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::auth::Known;
 use super::rework::{Rework, Teller};
 use super::rewrite::Original;
 use super::shared::Held;
@@ -53,6 +54,8 @@ pub(crate) struct Context {
     pub(super) door: Option<Name>,
     /// It was by its path.
     pub(super) by_path: bool,
+    /// Who sent it; `None`: who has no key.
+    pub(super) caller: Option<Arc<Known>>,
     pub(super) endpoint: Option<Endpoint>,
     /// The table as it was when the request came, and the position of its target.
     pub(super) target: Option<(Arc<Table>, usize)>,
@@ -111,6 +114,7 @@ impl Context {
             id: String::new(),
             door,
             by_path: false,
+            caller: None,
             endpoint: None,
             target: None,
             in_flight: None,
@@ -144,6 +148,11 @@ impl Context {
 
     pub(super) fn target(&self) -> Option<&Target> {
         self.target.as_ref().and_then(|(table, at)| table.targets.get(*at))
+    }
+
+    /// The name of who sent it.
+    pub(super) fn caller(&self) -> Option<&str> {
+        self.caller.as_deref().map(|known| &*known.name)
     }
 
     pub(super) fn dialect(&self) -> Dialect {

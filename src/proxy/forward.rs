@@ -5,6 +5,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::auth::CREDENTIALS;
 use super::context::Context;
 use super::pick::{eject, has_another, is_clean};
 use super::{Shared, fallback};
@@ -21,6 +22,10 @@ pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()>
     }
     if ctx.decoded {
         request.remove_header(&header::CONTENT_ENCODING);
+    }
+    if ctx.target.as_ref().is_some_and(|(table, _)| table.callers.are_known()) {
+        // They were for us.
+        CREDENTIALS.iter().for_each(|name| drop(request.remove_header(name)));
     }
     for (name, value) in &ctx.headers {
         request.insert_header(name.clone(), value.clone())?;

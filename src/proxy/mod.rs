@@ -1,11 +1,12 @@
 //! The data path: one request from the caller to an engine and back.
 //!
-//! The files are the steps, in this order: [`accept`](self) → body → resolve → rewrite → pick → forward → stream → account.
+//! The files are the steps, in this order: [`accept`](self) → auth → body → resolve → rewrite → pick → forward → stream → account.
 //! What aliases add stands beside them: `door` (addresses of their own), `split`, `fallback` and `mirror` (other places to
 //! go), `rework` (answers told otherwise), `gym` (NeMo Gym's clients). This file only hands Pingora's callbacks to them.
 
 mod accept;
 mod account;
+mod auth;
 mod body;
 mod context;
 mod door;

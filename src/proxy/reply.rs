@@ -13,12 +13,16 @@ use crate::openai::ApiError;
 pub(super) async fn refuse(session: &mut Session, ctx: &mut Context, error: ApiError) -> Result<()> {
     ctx.error = Some(error.code);
     let body = error.body(ctx.dialect());
-    let mut head = ResponseHeader::build(error.status, Some(6))?;
+    let mut head = ResponseHeader::build(error.status, Some(7))?;
     if let Some(seconds) = error.retry_after {
         head.insert_header(header::RETRY_AFTER, seconds)?;
     }
     if let Some(methods) = error.allow {
         head.insert_header(header::ALLOW, methods)?;
+    }
+    if error.status == 401 {
+        // A challenge must come with it (RFC 9110, 15.5.2).
+        head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
     }
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     send(session, ctx, head, body.into()).await

@@ -69,13 +69,14 @@ pub(super) fn target(
     door: Option<&str>,
     peeked: &Peeked,
     headers: &HeaderMap,
+    caller: Option<&str>,
 ) -> Result<usize, ApiError> {
     let Some(name) = door.or(peeked.model()) else {
         let message = "The request names no model: set `model` to one of GET /v1/models.";
         return Err(ApiError::invalid(400, "missing_model", message).param("model"));
     };
     let at = table.find(name).ok_or_else(|| unknown(table, name))?;
-    Ok(table.targets[at].split.as_ref().map_or(at, |split| split.choose(headers)))
+    Ok(table.part(at, headers, caller))
 }
 
 /// 404 with near names.

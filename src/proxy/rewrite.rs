@@ -12,6 +12,7 @@ use super::rework::Teller;
 use super::{Shared, Table};
 use crate::dialects;
 use crate::dialects::gym::{self, GymRoute};
+use crate::ids::Name;
 use crate::openai::{self, ApiError, BodyKind, Endpoint};
 
 /// From this size on, looking through a body could hold up a worker for more than a millisecond.
@@ -23,6 +24,7 @@ pub(super) struct Asked<'a> {
     pub(super) endpoint: Endpoint,
     boundary: Option<&'a str>,
     pub(super) headers: &'a HeaderMap,
+    pub(super) caller: Option<&'a str>,
 }
 
 /// A request as its caller sent it, to be aimed at another target.
@@ -31,12 +33,24 @@ pub(super) struct Original {
     endpoint: Endpoint,
     boundary: Option<String>,
     headers: HeaderMap,
+    caller: Option<Name>,
     body: Bytes,
 }
 
 impl Original {
     pub(super) fn asked(&self) -> Asked<'_> {
-        Asked { endpoint: self.endpoint, boundary: self.boundary.as_deref(), headers: &self.headers }
+        Asked {
+            endpoint: self.endpoint,
+            boundary: self.boundary.as_deref(),
+            headers: &self.headers,
+            caller: self.caller.as_deref(),
+        }
+    }
+
+    /// What the request in `session` asks, without its body.
+    pub(super) fn head(session: &Session, ctx: &Context, endpoint: Endpoint) -> Self {
+        let headers = &session.req_header().headers;
+        Self::of(Asked { endpoint, boundary: None, headers, caller: ctx.caller() }, Bytes::new())
     }
 
     fn of(asked: Asked<'_>, body: Bytes) -> Self {
@@ -44,6 +58,7 @@ impl Original {
             endpoint: asked.endpoint,
             boundary: asked.boundary.map(str::to_owned),
             headers: asked.headers.clone(),
+            caller: asked.caller.map(Into::into),
             body,
         }
     }
@@ -91,10 +106,11 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, ApiError> {
     let table = shared.table();
     let boundary = if endpoint.body() == BodyKind::Multipart { resolve::boundary(session) } else { None };
-    let asked = Asked { endpoint, boundary: boundary.as_deref(), headers: &session.req_header().headers };
+    let headers = &session.req_header().headers;
+    let asked = Asked { endpoint, boundary: boundary.as_deref(), headers, caller: ctx.caller() };
     let first = |table: &Table, door: Option<&str>, asked: Asked<'_>, body: BytesMut| {
         let peeked = peek(asked, &body)?;
-        let at = resolve::target(table, door, &peeked, asked.headers)?;
+        let at = resolve::target(table, door, &peeked, asked.headers, asked.caller)?;
         let target = &table.targets[at];
         if let Some(route) = target.route.gym.as_ref().and(gym::route(asked.endpoint.path())) {
             return Ok(Found::Gym(at, route, body));
@@ -169,7 +185,7 @@ fn aim(table: &Table, at: usize, asked: Asked<'_>, mut peeked: Peeked, mut body:
         translator = Some(Teller { by: Box::new(by), counts });
     }
     let served = target.served_name();
-    let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers };
+    let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers, caller: asked.caller };
     let done = match &peeked {
         Peeked::Json(peek) => openai::rewrite(&mut body, peek, &target.rules, &request, Some(&served))?,
         Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, &target.rules, &request, Some(&served))?,

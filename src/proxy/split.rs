@@ -1,7 +1,9 @@
 //! Which part of a split a request belongs to: the same one for the same session or caller.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
+
+use super::auth::CREDENTIALS;
 
 /// Parts of a split alias, ready to be chosen from.
 #[derive(Debug)]
@@ -26,13 +28,12 @@ impl Split {
         (!parts.is_empty()).then_some(Self { parts, sticky })
     }
 
-    /// The target of a request with these `headers`: by its session, else by its caller's key, else any.
-    pub(super) fn choose(&self, headers: &HeaderMap) -> usize {
-        let known = [&self.sticky, &header::AUTHORIZATION, &HeaderName::from_static("x-api-key")];
-        let number = match known.into_iter().find_map(|name| headers.get(name)) {
-            Some(value) => hash(value.as_bytes()),
-            None => fastrand::u64(..),
-        };
+    /// The target of a request with these `headers`: by its session, else by its caller or the caller's key, else any.
+    pub(super) fn choose(&self, headers: &HeaderMap, caller: Option<&str>) -> usize {
+        let header = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
+        // A caller's name stays when its key is changed.
+        let who = || caller.map(str::as_bytes).or_else(|| CREDENTIALS.iter().find_map(header));
+        let number = header(&self.sticky).or_else(who).map_or_else(|| fastrand::u64(..), hash);
         let total = self.parts.last().map_or(1, |(_, sum)| *sum);
         let point = number % total;
         self.parts.iter().find(|(_, sum)| point < *sum).map_or(0, |(at, _)| *at)
@@ -67,12 +68,18 @@ mod tests {
         for name in ["x-session-id", "authorization", "x-api-key"] {
             for who in 0..20 {
                 let headers = headers(&[(name, format!("someone-{who}"))]);
-                let first = split.choose(&headers);
-                assert!((0..20).all(|_| split.choose(&headers) == first), "{name} {who}");
+                let first = split.choose(&headers, None);
+                assert!((0..20).all(|_| split.choose(&headers, None) == first), "{name} {who}");
             }
         }
         let session = |key: &str| headers(&[("x-session-id", "s".into()), ("authorization", format!("Bearer {key}"))]);
-        assert_eq!(split.choose(&session("a")), split.choose(&session("b")), "a session goes before a caller");
+        let part = |key, caller| split.choose(&session(key), caller);
+        assert_eq!(part("a", None), part("b", Some("bot")), "a session goes before a caller");
+        for who in 0..20 {
+            let key = |key: &str| headers(&[("authorization", format!("Bearer {key}"))]);
+            let name = format!("caller {who}");
+            assert_eq!(split.choose(&key("a"), Some(&name)), split.choose(&key("b"), Some(&name)), "whatever its key");
+        }
     }
 
     #[test]
@@ -80,17 +87,17 @@ mod tests {
         let split = split(&[(0, 90), (1, 0), (2, 10)]);
         let mut seen = [0; 3];
         for who in 0..2000 {
-            seen[split.choose(&headers(&[("x-session-id", format!("session {who}"))]))] += 1;
+            seen[split.choose(&headers(&[("x-session-id", format!("session {who}"))]), None)] += 1;
         }
         assert_eq!(seen[1], 0);
         assert!((130..270).contains(&seen[2]), "{seen:?}");
-        let all_two = (0..100).filter(|_| split.choose(&HeaderMap::new()) == 2).count();
+        let all_two = (0..100).filter(|_| split.choose(&HeaderMap::new(), None) == 2).count();
         assert!(all_two < 60, "without a session any part is chosen: {all_two}");
     }
 
     #[test]
     fn a_split_without_weight_is_none() {
-        assert!(Split::new([(0, 0)], header::HOST).is_none());
-        assert!(Split::new([], header::HOST).is_none());
+        assert!(Split::new([(0, 0)], http::header::HOST).is_none());
+        assert!(Split::new([], http::header::HOST).is_none());
     }
 }

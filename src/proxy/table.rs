@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
+use super::auth::Callers;
 use super::pick::Budget;
 use super::split::Split;
 use crate::config::{Balance, Config, Echo, Via};
@@ -78,6 +81,8 @@ pub struct Table {
     pub(super) snapshot: Snapshot,
     /// Those with names of their own, by the positions of their routes, then those that aliases lead to.
     pub(super) targets: Vec<Target>,
+    /// Who may ask.
+    pub(super) callers: Callers,
 }
 
 impl Table {
@@ -120,7 +125,7 @@ impl Table {
                 target.split = Split::new(split, route.sticky.clone());
             }
         }
-        Self { snapshot, targets }
+        Self { snapshot, targets, callers: Callers::of(config, metrics) }
     }
 
     /// Those with names of their own.
@@ -132,6 +137,12 @@ impl Table {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.snapshot.resolve(name).map(|(at, _)| at)
+    }
+
+    /// The position of the part that a request belongs to, when the target at `at` is split; else `at`.
+    pub(super) fn part(&self, at: usize, headers: &HeaderMap, caller: Option<&str>) -> usize {
+        let split = self.targets.get(at).and_then(|target| target.split.as_ref());
+        split.map_or(at, |split| split.choose(headers, caller))
     }
 }
 

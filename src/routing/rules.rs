@@ -44,6 +44,7 @@ fn condition(condition: &config::Condition) -> Condition {
     Condition {
         body: condition.body.iter().map(|(way, it)| (way.clone(), test(it))).collect(),
         header: condition.header.iter().map(|(name, it)| (name.clone(), test(it))).collect(),
+        caller: condition.caller.clone(),
         endpoint: condition.endpoint.iter().flat_map(|topic| endpoints(*topic)).copied().collect(),
     }
 }

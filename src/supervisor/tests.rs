@@ -39,6 +39,8 @@ fn config(models: Vec<Model>) -> Config {
         threads: None,
         models,
         aliases: vec![],
+        callers: vec![],
+        anonymous: true,
         limits: Limits { body: 1, body_memory: 1, head: 1, connections: 1 },
         timeouts: Timeouts {
             connect: second,

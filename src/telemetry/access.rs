@@ -17,6 +17,8 @@ pub struct Entry<'a> {
     pub id: &'a str,
     /// Who connected.
     pub client: Option<IpAddr>,
+    /// Whose key it showed.
+    pub caller: Option<&'a str>,
     /// Method.
     pub method: &'a str,
     /// Path without query.
@@ -102,7 +104,13 @@ fn text(entry: &Entry<'_>, now: SystemTime) -> String {
         entry.path.escape_default(),
         millis(entry.took)
     );
-    let words = [("model", entry.model), ("alias", entry.alias), ("engine", entry.engine), ("error", entry.error)];
+    let words = [
+        ("caller", entry.caller),
+        ("model", entry.model),
+        ("alias", entry.alias),
+        ("engine", entry.engine),
+        ("error", entry.error),
+    ];
     for (word, value) in words {
         if let Some(value) = value {
             let _ = write!(line, " {word}={}", value.escape_default());
@@ -133,6 +141,7 @@ fn structured(entry: &Entry<'_>, now: SystemTime) -> Value {
         "ts": humantime::format_rfc3339_millis(now).to_string(),
         "id": entry.id,
         "client": entry.client.map(|client| client.to_string()),
+        "caller": entry.caller,
         "method": entry.method,
         "path": entry.path,
         "model": entry.model,
@@ -160,6 +169,7 @@ mod tests {
         Entry {
             id: "r1",
             client: Some(IpAddr::from([127, 0, 0, 1])),
+            caller: Some("bot"),
             method: "POST",
             path: "/v1/chat/completions\n",
             model: Some("m"),
@@ -182,7 +192,7 @@ mod tests {
     fn a_text_line_is_one_line_whatever_the_path() {
         assert_eq!(
             text(&entry(), SystemTime::UNIX_EPOCH),
-            "1970-01-01T00:00:00.000Z 200 POST /v1/chat/completions\\n 1.5ms model=m engine=m/0 stream ttft=1ms \
+            "1970-01-01T00:00:00.000Z 200 POST /v1/chat/completions\\n 1.5ms caller=bot model=m engine=m/0 stream ttft=1ms \
              tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 id=r1\n"
         );
     }
@@ -192,6 +202,6 @@ mod tests {
         let value = structured(&entry(), SystemTime::UNIX_EPOCH);
         assert_eq!(value["duration_ms"], 1.5);
         assert_eq!(value["alias"], Value::Null);
-        assert_eq!(value.as_object().map(serde_json::Map::len), Some(19));
+        assert_eq!(value.as_object().map(serde_json::Map::len), Some(20));
     }
 }

@@ -130,6 +130,35 @@ impl Meters {
     }
 }
 
+/// What one caller uses.
+#[derive(Debug)]
+pub struct CallerMeters {
+    requests: IntCounter,
+    prompt_tokens: IntCounter,
+    completion_tokens: IntCounter,
+}
+
+impl CallerMeters {
+    /// The meters of the caller called `name`.
+    #[must_use]
+    pub fn new(metrics: &Metrics, name: &str) -> Self {
+        Self {
+            requests: metrics.caller_requests.with_label_values(&[name]),
+            prompt_tokens: metrics.caller_tokens.with_label_values(&[name, "prompt"]),
+            completion_tokens: metrics.caller_tokens.with_label_values(&[name, "completion"]),
+        }
+    }
+
+    /// Counts a request, and the tokens for prompt and completion that an engine reported to have used.
+    pub fn answered(&self, tokens: Option<(u64, u64)>) {
+        self.requests.inc();
+        if let Some((prompt, completion)) = tokens {
+            self.prompt_tokens.inc_by(prompt);
+            self.completion_tokens.inc_by(completion);
+        }
+    }
+}
+
 /// A request under way. Dropping it, on whatever path, ends the count.
 #[derive(Debug)]
 pub struct InFlight(IntGauge);

@@ -61,6 +61,8 @@ pub struct Metrics {
     pub(super) prompt_tokens: IntCounterVec,
     pub(super) completion_tokens: IntCounterVec,
     pub(super) cached_tokens: IntCounterVec,
+    pub(super) caller_requests: IntCounterVec,
+    pub(super) caller_tokens: IntCounterVec,
     pub(super) retries: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) mirrored: IntCounterVec,
@@ -129,6 +131,16 @@ impl Metrics {
                 "enginehouse_completion_tokens_total",
                 "Completion tokens, from the usage that engines report.",
                 &["model", "alias"],
+            )?,
+            caller_requests: counters(
+                "enginehouse_caller_requests_total",
+                "Requests that showed the key of a caller of the configuration, however they were answered.",
+                &["caller"],
+            )?,
+            caller_tokens: counters(
+                "enginehouse_caller_tokens_total",
+                "Tokens by caller and kind (prompt, completion), from the usage that engines report.",
+                &["caller", "kind"],
             )?,
             cached_tokens: counters(
                 "enginehouse_cached_prompt_tokens_total",
@@ -210,7 +222,7 @@ impl Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1);
-        let all: [Box<dyn prometheus::core::Collector>; 24] = [
+        let all: [Box<dyn prometheus::core::Collector>; 26] = [
             Box::new(info),
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
@@ -220,6 +232,8 @@ impl Metrics {
             Box::new(self.prompt_tokens.clone()),
             Box::new(self.completion_tokens.clone()),
             Box::new(self.cached_tokens.clone()),
+            Box::new(self.caller_requests.clone()),
+            Box::new(self.caller_tokens.clone()),
             Box::new(self.retries.clone()),
             Box::new(self.fallbacks.clone()),
             Box::new(self.mirrored.clone()),

@@ -9,5 +9,5 @@ mod metrics;
 pub use access::{AccessLog, Entry};
 pub use gpus::GpuSample;
 pub use logs::{Guard, init};
-pub use meters::{InFlight, Meters};
+pub use meters::{CallerMeters, InFlight, Meters};
 pub use metrics::{EngineSample, Metrics, NO_ROUTE};

@@ -6,6 +6,7 @@
 mod support;
 
 mod bodies;
+mod callers;
 mod concurrency;
 mod demo;
 mod dialects;

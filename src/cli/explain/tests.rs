@@ -6,7 +6,8 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("house.yaml");
     std::fs::write(&file, yaml).expect("a file");
-    let mut ask = Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![] };
+    let mut ask =
+        Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![], caller: None };
     for word in &words[1..] {
         match word.strip_prefix('/') {
             Some(part) => ask.part = Some(part.into()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aliases::{aliases, dialects, of_model};
 
 use super::address;
+use super::callers::callers;
 use super::finding::{Finding, Why};
 use super::path::Path;
 use super::profiles::merged;
@@ -27,7 +28,7 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
     let listen = address::listen(&raw.listen).map_err(|why| why.at(Path::of(["listen"])))?;
     let admin = address::listen(&raw.admin.listen).map_err(|why| why.at(Path::of(["admin", "listen"])))?;
     let ports = address::ports(&raw.ports).map_err(|why| why.at(Path::of(["ports"])))?;
-    let aliases = aliases(&raw)?;
+    let (aliases, callers) = (aliases(&raw)?, callers(&raw.callers)?);
     let profiles = raw.profiles;
     let models = raw.models.0.into_iter().map(|(name, it)| model(name, it, &profiles)).collect::<Result<_, _>>()?;
     let t = raw.timeouts;
@@ -46,6 +47,8 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
         threads: raw.threads,
         models,
         aliases,
+        anonymous: callers.is_empty() || raw.anonymous.unwrap_or_default(),
+        callers,
         limits: Limits {
             body: bytes(raw.limits.body),
             body_memory: bytes(raw.limits.body_memory),

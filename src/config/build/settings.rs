@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use super::super::callers::ANONYMOUS;
 use super::super::finding::{Finding, Why};
 use super::super::path::Path;
 use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};
@@ -79,6 +80,7 @@ fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Finding> {
         body: raw.body.iter().map(|(text, raw)| (member_path(text), test(raw))).collect(),
         header: header.collect::<Result<_, Finding>>()?,
         endpoint: raw.endpoint.clone().unwrap_or_default(),
+        caller: raw.caller.iter().flatten().map(|name| (name != ANONYMOUS).then(|| name.as_str().into())).collect(),
     })
 }
 

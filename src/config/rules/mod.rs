@@ -1,6 +1,7 @@
 //! What types cannot say, as a list of named rules; each adds what it finds.
 
 mod aliases;
+mod callers;
 mod command;
 mod engines;
 mod flags;
@@ -33,6 +34,10 @@ const RULES: &[Rule] = &[
     network::keys_fit_a_header,
     network::urls_are_engines,
     network::health_paths_start_with_a_slash,
+    callers::callers_have_names,
+    callers::callers_have_keys,
+    callers::a_key_is_one_callers,
+    callers::strangers_are_told_from_callers,
     engines::source_or_urls,
     engines::texts_are_not_empty,
     engines::gpus_split_evenly,

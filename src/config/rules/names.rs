@@ -11,6 +11,9 @@ use super::models;
 /// Longest name, in bytes: it goes into headers, labels and file names.
 const LONGEST: usize = 256;
 
+/// A name of a model.
+const EXAMPLE: &str = "qwen3-32b";
+
 pub(super) fn something_is_served(raw: &Raw, out: &mut Vec<Finding>) {
     if raw.models.0.is_empty() {
         let remedy = "Add one: `models: {name: {source: Qwen/Qwen3-0.6B}}`, or see conf/demo.yaml.";
@@ -33,16 +36,17 @@ fn all<'a>(raw: &'a Raw, faces: &'a [Face<'a>]) -> Vec<(Path, &'a str, &'static 
 
 pub(super) fn names_are_fit(raw: &Raw, out: &mut Vec<Finding>) {
     for (path, name, kind) in all(raw, &faces(raw)) {
-        check(path, name, kind, out);
+        check(path, name, kind, EXAMPLE, out);
     }
     for (path, _, model) in models(raw) {
         if let Some(name) = &model.served_name {
-            check(path.key("served_name"), name, "served name", out);
+            check(path.key("served_name"), name, "served name", EXAMPLE, out);
         }
     }
 }
 
-fn check(path: Path, name: &str, kind: &str, out: &mut Vec<Finding>) {
+/// Tells what is wrong with the `name` of a `kind` of thing; `example` is one that would do.
+pub(super) fn check(path: Path, name: &str, kind: &str, example: &str, out: &mut Vec<Finding>) {
     let reason = if name.trim().is_empty() {
         format!("The name of this {kind} is empty.")
     } else if name.len() > LONGEST {
@@ -54,7 +58,7 @@ fn check(path: Path, name: &str, kind: &str, out: &mut Vec<Finding>) {
     } else {
         return;
     };
-    out.push(Finding::new(path, reason, "Use a short visible name, such as qwen3-32b.").hidden());
+    out.push(Finding::new(path, reason, format!("Use a short visible name, such as {example}.")).hidden());
 }
 
 pub(super) fn names_are_used_once(raw: &Raw, out: &mut Vec<Finding>) {

@@ -3,10 +3,12 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use super::super::callers::ANONYMOUS;
 use super::super::finding::Finding;
 use super::super::path::Path;
 use super::super::raw::Raw;
 use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
+use super::super::suggest;
 use super::models;
 
 /// Every block of settings with its path.
@@ -206,15 +208,17 @@ pub(super) fn conditions_ask_something(raw: &Raw, out: &mut Vec<Finding>) {
     for (block, settings) in blocks(raw) {
         for (at, when) in settings.when.iter().enumerate() {
             condition(&block.key("when").index(at).key("if"), &when.condition, out);
+            known_callers(raw, &block.key("when").index(at).key("if").key("caller"), &when.condition, out);
         }
     }
 }
 
 fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
-    if raw.body.0.is_empty() && raw.header.0.is_empty() && raw.endpoint.is_none() {
+    if raw.body.0.is_empty() && raw.header.0.is_empty() && raw.endpoint.is_none() && raw.caller.is_none() {
         let reason = "It asks nothing: it would hold for every request.";
-        let remedy = "Write `body`, `header` or `endpoint`; what is for all requests stands outside of `when`.";
-        let inner = [path.key("body"), path.key("header"), path.key("endpoint")];
+        let remedy =
+            "Write `body`, `header`, `endpoint` or `caller`; what is for all requests stands outside of `when`.";
+        let inner = [path.key("body"), path.key("header"), path.key("endpoint"), path.key("caller")];
         out.push(Finding::new(path.clone(), reason, remedy).given(inner));
     }
     for (name, test) in raw.body.iter() {
@@ -230,6 +234,22 @@ fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
         } else if let RawHeaderTest::Test(choice) = test {
             one_kind(path, choice.present.is_some(), choice.any.is_some(), out);
         }
+    }
+}
+
+fn known_callers(raw: &Raw, path: &Path, condition: &RawCondition, out: &mut Vec<Finding>) {
+    let known: Vec<&str> = raw.callers.iter().map(|(name, _)| name).chain([ANONYMOUS]).collect();
+    for (at, name) in condition.caller.iter().flatten().enumerate() {
+        let shut_out = name == ANONYMOUS && known.len() > 1 && raw.anonymous != Some(true);
+        let (reason, remedy) = if shut_out {
+            let remedy = "Set `anonymous: true`, or take this out.";
+            ("Requests without a key are refused: this never holds.", remedy.to_owned())
+        } else if known.contains(&name.as_str()) {
+            continue;
+        } else {
+            ("There is no such caller.", suggest::remedy(name, &known, "Callers").0)
+        };
+        out.push(Finding::new(path.index(at), reason, remedy));
     }
 }
 

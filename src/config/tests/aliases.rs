@@ -231,3 +231,41 @@ fn settings_are_sound_wherever_they_stand() {
         ],
     );
 }
+
+#[test]
+fn callers_are_told_apart() {
+    assert_faults(
+        "models: {m: {source: s}}\ncallers:\n  anonymous: {keys: [a]}\n  ' x': {keys: []}\n  none: {}\n  a: {key: s, keys: ['', 'a b', sha256:12, twice]}\n  b: \
+         {keys: [twice, 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', abc]}\n",
+        &[
+            ("callers.anonymous", "callers without a key"),
+            ("callers.\" x\"", "begins or ends with a blank"),
+            ("callers.\" x\".keys", "empty"),
+            ("callers.none", "no key"),
+            ("callers.a.key", "`keys`"),
+            ("callers.a.keys[0]", "empty"),
+            ("callers.a.keys[1]", "cannot be sent"),
+            ("callers.a.keys[2]", "64 hexadecimal"),
+            ("callers.b.keys[0]", "callers.a.keys[3]"),
+            ("callers.b.keys[2]", "callers.b.keys[1]"),
+        ],
+    );
+    assert_faults("models: {m: {source: s}}\nanonymous: false\n", &[("anonymous", "Add `callers`")]);
+    let when = |callers: &str, names: &str| {
+        with(&format!("  f: {{model: m, when: [{{if: {{caller: {names}}}, overrides: {{n: 1}}}}]}}\n")) + callers
+    };
+    let path = "aliases.f.when[0].if.caller";
+    assert_faults(&when("", "[]"), &[(path, "empty")]);
+    assert_faults(&when("", "[bot]"), &[(&format!("{path}[0]"), "no such caller")]);
+    let callers = "callers: {chatbot: {keys: [k]}}\n";
+    assert_faults(&when(callers, "[chatbto]"), &[(&format!("{path}[0]"), "Did you mean `chatbot`")]);
+    assert_faults(&when(callers, "[chatbot, anonymous]"), &[(&format!("{path}[1]"), "never holds")]);
+    let config =
+        parse(&when(&format!("{callers}anonymous: true\n"), "[chatbot, anonymous]"), &super::env).expect("sound");
+    let settings = &config.aliases.iter().find(|alias| &*alias.name == "f").expect("the alias").settings;
+    assert_eq!(settings[0].when[0].condition.caller, [Some("chatbot".into()), None]);
+    assert!(config.anonymous && config.callers.len() == 1);
+    let closed = parse(&when(callers, "[chatbot]"), &super::env).expect("sound");
+    assert!(!closed.anonymous && !format!("{closed:?}").contains("keys: [k"));
+    assert!(super::super::plan(&closed).contains("(with a key: chatbot)"), "{}", super::super::plan(&closed));
+}

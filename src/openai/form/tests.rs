@@ -29,7 +29,7 @@ fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
     let mut body = BytesMut::from(form);
     let peek = peek_form(&body, "b").expect(form);
     let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
-    let request = Request { asked, endpoint: asked, headers: &headers };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
     let done = rewrite_form(&mut body, &peek, rules, &request, model).expect("no flood");
     assert_eq!(done.changed, body != form.as_bytes());
     let again = peek_form(&body, "b").expect("still a form");
@@ -145,7 +145,7 @@ fn a_text_that_would_end_its_field_is_refused() {
         let mut body = BytesMut::from(form);
         let peek = peek_form(&body, "b").expect(form);
         let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
-        let request = Request { asked, endpoint: asked, headers: &headers };
+        let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
         let refused = rewrite_form(&mut body, &peek, &rules, &request, model).err();
         assert!(refused.is_none() || body == form.as_bytes(), "a refusal changes nothing");
         refused

@@ -26,7 +26,7 @@ fn rewritten_at(endpoint: Endpoint, body: &str, rules: &Rules, model: Option<&st
     let mut bytes = BytesMut::from(body);
     let peek = peek(&bytes).expect(body);
     let headers = HeaderMap::new();
-    let request = Request { asked: endpoint, endpoint, headers: &headers };
+    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
     let done = rewrite(&mut bytes, &peek, rules, &request, model).expect("no flood");
     assert_eq!(done.changed, bytes != body.as_bytes(), "{body}");
     String::from_utf8(bytes.to_vec()).expect("UTF-8")

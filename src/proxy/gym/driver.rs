@@ -13,7 +13,7 @@ use crate::dialects::gym::{self, Again, Answer, Ask, GymRoute, Served, Step, Tri
 use crate::engines::Lease;
 use crate::engines::ask::Patience;
 use crate::openai::{self, ApiError, Endpoint, UsageFinder};
-use crate::proxy::rewrite::OFFLOAD;
+use crate::proxy::rewrite::{OFFLOAD, Original};
 use crate::proxy::table::{Table, Target};
 use crate::proxy::{Shared, pick};
 
@@ -30,6 +30,7 @@ pub(super) struct Driver {
     at: usize,
     session: String,
     id: String,
+    asked: Original,
     deadline: Instant,
     /// How often an engine was asked again.
     pub(super) retries: usize,
@@ -40,10 +41,17 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, table: Arc<Table>, at: usize, session: String, id: String) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        table: Arc<Table>,
+        at: usize,
+        session: String,
+        id: String,
+        asked: Original,
+    ) -> Self {
         let patience = table.targets[at].route.gym.as_ref().map_or(Duration::ZERO, |gym| gym.retry_for);
         let deadline = Instant::now() + patience;
-        Self { shared, table, at, session, id, deadline, retries: 0, usage: UsageFinder::default(), last: None }
+        Self { shared, table, at, session, id, asked, deadline, retries: 0, usage: UsageFinder::default(), last: None }
     }
 
     fn target(&self) -> &Target {
@@ -143,7 +151,8 @@ impl Driver {
         let Some(endpoint) = Endpoint::find(path).filter(|_| !rules.is_empty()) else { return Ok(body.into()) };
         let mut body = BytesMut::from(&body[..]);
         let peek = openai::peek(&body)?;
-        let request = openai::Request { asked: endpoint, endpoint, headers: &HeaderMap::new() };
+        let asked = self.asked.asked();
+        let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers, caller: asked.caller };
         let done = openai::rewrite(&mut body, &peek, rules, &request, None)?;
         headers.extend(done.headers);
         Ok(body.freeze())

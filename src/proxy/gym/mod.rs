@@ -35,7 +35,7 @@ pub(super) async fn enter(
         Some(route) if method == Method::POST => {
             ctx.endpoint = Endpoint::find(path);
             resolve::check_content_type(session, BodyKind::Json)?;
-            let at = table.targets[at].split.as_ref().map_or(at, |split| split.choose(&session.req_header().headers));
+            let at = table.part(at, &session.req_header().headers, ctx.caller());
             ctx.in_flight = Some(table.targets[at].meters.enter());
             ctx.target = Some((table, at));
             let body = accept::receive(shared, session, ctx).await?;

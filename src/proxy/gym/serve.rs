@@ -8,9 +8,10 @@ use pingora::proxy::Session;
 
 use super::driver::Driver;
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Endpoint};
 use crate::proxy::accept::{Admission, Refusal};
 use crate::proxy::context::Context;
+use crate::proxy::rewrite::Original;
 use crate::proxy::{Shared, pick, reply};
 
 /// What cookies are signed with beside the alias' name: nothing secret, as in Gym. They choose a replica, no more, and
@@ -28,7 +29,8 @@ pub(in crate::proxy) async fn serve(
     let Some((table, at)) = ctx.target.clone() else { return Err(pick::no_target().into()) };
     let alias = table.targets[at].route.name.clone();
     let (seat, cookie) = seat(&alias, session.req_header().headers.get_all(header::COOKIE));
-    let mut driver = Driver::new(shared.clone(), table, at, seat, ctx.id.clone());
+    let asked = Original::head(session, ctx, ctx.endpoint.unwrap_or(Endpoint::ChatCompletions));
+    let mut driver = Driver::new(shared.clone(), table, at, seat, ctx.id.clone(), asked);
     let cut = shared.cuts();
     let mut deaf = false;
     ctx.ours.stop();

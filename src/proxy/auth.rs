@@ -1,0 +1,166 @@
+//! Who a request comes from, by the key it shows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::config::{Caller, Config};
+use crate::ids::Name;
+use crate::openai::ApiError;
+use crate::secret::KeyHash;
+use crate::telemetry::{CallerMeters, Metrics};
+
+/// Where Anthropic's clients put their key.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Headers in which callers show who they are.
+pub(super) const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
+
+/// Paths for whoever watches the gateway, who has no key: they tell nothing but whether it is well.
+const OPEN: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/openapi.json"];
+
+/// A caller that has shown its key.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) name: Name,
+    pub(super) meters: CallerMeters,
+}
+
+/// Everybody who may send requests.
+#[derive(Debug)]
+pub(super) struct Callers {
+    by_key: HashMap<KeyHash, Arc<Known>>,
+    /// Whether who shows no key may come in.
+    anonymous: bool,
+}
+
+impl Callers {
+    /// Those of `config`.
+    pub(super) fn of(config: &Config, metrics: &Metrics) -> Self {
+        let keys = |caller: &Caller| {
+            let known = Known { name: caller.name.clone(), meters: CallerMeters::new(metrics, &caller.name) };
+            let known = Arc::new(known);
+            caller.keys.iter().map(|key| (*key, known.clone())).collect::<Vec<_>>()
+        };
+        Self { by_key: config.callers.iter().flat_map(keys).collect(), anonymous: config.anonymous }
+    }
+
+    /// Whether keys are for us: then engines do not get to see them.
+    pub(super) fn are_known(&self) -> bool {
+        !self.by_key.is_empty()
+    }
+
+    /// Who asks for `path` with these `headers`; `None`: who shows no key, or none that we know of.
+    ///
+    /// # Errors
+    /// 401: it is nobody we know.
+    pub(super) fn who(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Known>>, ApiError> {
+        if !self.are_known() {
+            return Ok(None);
+        }
+        let mut shown = false;
+        for key in CREDENTIALS.iter().flat_map(|name| headers.get_all(name)).map(|value| bare(value.as_bytes())) {
+            if let Some(known) = self.by_key.get(&KeyHash::of(key)) {
+                return Ok(Some(known.clone()));
+            }
+            shown |= !key.is_empty();
+        }
+        if OPEN.contains(&path) {
+            return Ok(None);
+        }
+        let (code, message) = match (shown, self.anonymous) {
+            (false, true) => return Ok(None),
+            (false, false) => (
+                "missing_api_key",
+                "This gateway wants a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
+            ),
+            (true, false) => ("invalid_api_key", "This key is nobody's. Look for a blank or a line break too many."),
+            (true, true) => ("invalid_api_key", "This key is nobody's. Send the right one, or none at all."),
+        };
+        Err(ApiError::invalid(401, code, message))
+    }
+}
+
+/// A key without what is around it (RFC 6750, 2.1; the scheme's case does not matter: RFC 9110, 11.1).
+fn bare(value: &[u8]) -> &[u8] {
+    const SCHEME: &[u8] = b"bearer";
+    let value = value.trim_ascii();
+    match value.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case(SCHEME) && rest.first().is_none_or(|byte| *byte == b' ') =>
+        {
+            rest.trim_ascii()
+        }
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANYBODY: &str = "models: {m: {urls: ['http://h:1']}}\n";
+    const HOUSE: &str = "models: {m: {urls: ['http://h:1']}}\ncallers: {bot: {keys: [k-bot, k-old]}, batch: {keys: \
+        ['sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad']}}\n";
+
+    fn callers(yaml: &str) -> Callers {
+        let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
+        Callers::of(&config, &Metrics::new().expect("metrics"))
+    }
+
+    fn who(callers: &Callers, pairs: &[(&'static str, &'static str)]) -> Result<Option<String>, &'static str> {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        };
+        let headers = pairs.iter().map(header).collect();
+        let who = callers.who("/v1/chat/completions", &headers);
+        who.map(|known| known.map(|known| known.name.to_string())).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn a_key_tells_who_it_is_wherever_it_is_shown() {
+        let callers = callers(HOUSE);
+        for (header, value, name) in [
+            ("authorization", "Bearer k-bot", "bot"),
+            ("authorization", "bearer  k-old ", "bot"),
+            ("authorization", "k-bot", "bot"),
+            ("x-api-key", "k-bot", "bot"),
+            ("x-api-key", "abc", "batch"),
+        ] {
+            assert_eq!(who(&callers, &[(header, value)]), Ok(Some(name.into())), "{header}: {value}");
+        }
+        // Some clients send both, one of them made up.
+        assert_eq!(who(&callers, &[("authorization", "Bearer x"), ("x-api-key", "abc")]), Ok(Some("batch".into())));
+    }
+
+    #[test]
+    fn strangers_are_told_what_is_wrong() {
+        let closed = callers(HOUSE);
+        let open = callers(&format!("{HOUSE}anonymous: true\n"));
+        for nothing in [&[][..], &[("authorization", "Bearer ")], &[("authorization", "Bearer")], &[("x-api-key", "")]]
+        {
+            assert_eq!(who(&closed, nothing), Err("missing_api_key"), "{nothing:?}");
+            assert_eq!(who(&open, nothing), Ok(None), "{nothing:?}");
+        }
+        for wrong in ["Bearer k-bo", "Bearer k-bott", "Bearer K-BOT", "Basic k-bot", "bearerk-bot"] {
+            assert_eq!(who(&closed, &[("authorization", wrong)]), Err("invalid_api_key"), "{wrong}");
+            assert_eq!(
+                who(&open, &[("authorization", wrong)]),
+                Err("invalid_api_key"),
+                "a typo is no visitor: {wrong}"
+            );
+        }
+        // The hash in the configuration opens nothing by itself.
+        let hash = "Bearer sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(who(&closed, &[("authorization", hash)]), Err("invalid_api_key"));
+    }
+
+    #[test]
+    fn without_callers_everybody_is_anonymous_and_watchers_always_are() {
+        assert_eq!(who(&callers(ANYBODY), &[("authorization", "Bearer x")]), Ok(None));
+        for path in OPEN {
+            assert!(matches!(callers(HOUSE).who(path, &HeaderMap::new()), Ok(None)), "{path}");
+        }
+    }
+}
