@@ -123,6 +123,47 @@ pub(super) fn wild() -> impl Strategy<Value = Vec<Made>> {
     })
 }
 
+/// The request to Chat Completions that `body` becomes, and who translates the answer.
+pub(super) fn asked(spoken: Spoken, body: &Value) -> (Value, Translator) {
+    let (chat, translator) = to_chat(spoken, body.to_string().as_bytes()).expect("a request");
+    (serde_json::from_slice(&chat).expect("JSON"), translator)
+}
+
+/// Each body is refused with 400, for the member of that name, in a message with that word.
+pub(super) fn refused(spoken: Spoken, bodies: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
+    for (body, param, word) in bodies {
+        let error = to_chat(spoken, body.to_string().as_bytes()).expect_err("refused");
+        assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
+        assert!(error.message.contains(word), "{}", error.message);
+    }
+}
+
+/// What the caller is answered for the engine's `reply`.
+pub(super) fn answered(mut translator: Translator, reply: &Value) -> Value {
+    let answer = translator.answer(reply.to_string().as_bytes()).expect("an answer");
+    serde_json::from_slice(&answer).expect("JSON")
+}
+
+/// A call as Chat Completions has it.
+pub(super) fn call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+}
+
+/// Two calls whose arguments come by turns, between texts.
+pub(super) fn interleaved() -> [Made; 9] {
+    [
+        Made::Thought("t".into()),
+        Made::Text("a".into()),
+        Made::Begin(0),
+        Made::Arguments(0, "{".into()),
+        Made::Begin(1),
+        Made::Arguments(1, "{\"b\":".into()),
+        Made::Arguments(0, "}".into()),
+        Made::Arguments(1, "2}".into()),
+        Made::Text("z".into()),
+    ]
+}
+
 /// A translator of a plain request.
 pub(super) fn translator(spoken: Spoken) -> Translator {
     let body = match spoken {
@@ -131,7 +172,7 @@ pub(super) fn translator(spoken: Spoken) -> Translator {
             json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }], "stream": true })
         }
     };
-    to_chat(spoken, body.to_string().as_bytes()).expect("a request").1
+    asked(spoken, &body).1
 }
 
 /// The caller's stream for the engine's, given in `pieces`.

@@ -101,6 +101,9 @@ def main() -> None:
         for settings in SETTINGS:
             line = json.dumps(settings).encode() + b"\nmultipart/form-data; boundary=x\n"
             write("multipart", line + form(fields))
+        # What is put in holds the boundary.
+        line = json.dumps({"overrides": {"prompt": "a\r\n--x\r\nb"}}).encode() + b"\nmultipart/form-data; boundary=x\n"
+        write("multipart", line + form(fields))
 
 
 main()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
+#[allow(dead_code, unused_imports, reason = "the other suites use the rest")]
 mod support;
 
 mod bodies;

@@ -110,6 +110,33 @@ async fn a_form_gets_the_same_rules_and_its_file_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_form_whose_boundary_is_in_what_an_alias_writes_is_refused() {
+    let sim = Sim::start(&[]);
+    let alias = r#"aliases: { writes: { model: small, overrides: { prompt: "one\r\n--edge" } } }"#;
+    let gateway = Gateway::ready(&format!("models: {{ small: {{ urls: [\"{}\"] }} }}\n{alias}", sim.url())).await;
+    let before = sim.last_request().await;
+    for (boundary, status) in [("edge", 400), ("ed", 400), ("edges", 200)] {
+        let field = |name: &str, value: &str| {
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let body =
+            field("model", "writes") + &field("file\"; filename=\"a.wav", "RIFF") + &format!("--{boundary}--\r\n");
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let request = http().post(gateway.url("/v1/audio/transcriptions")).header("content-type", kind);
+        let reply = request.body(body).send().await.expect("answered");
+        let (found, text) = (reply.status(), reply.text().await.expect("text"));
+        assert_eq!(found, status, "{boundary}: {text}");
+        if status == 400 {
+            assert!(text.contains("invalid_multipart") && text.contains("another boundary"), "{text}");
+            assert_eq!(sim.last_request().await, before, "it did not reach the engine");
+        } else {
+            let seen = sim.last_request().await;
+            assert!(seen["body"].as_str().is_some_and(|body| body.contains("one\r\n--edge\r\n--edges--")), "{seen}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_inference_route_reaches_the_engine_under_its_own_path() {
     let sim = Sim::start(&["--api-key", "sk-engine"]);
     let gateway = house(&sim).await;

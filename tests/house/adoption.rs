@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::house::{Gateway, House, model, pid_of, port_of, until};
+use crate::house::{House, model};
 use crate::load::Load;
 use crate::processes;
-use crate::support::http;
+use crate::support::{Gateway, eventually, http, pid_of, port_of};
 
 const QUICK: &str = "args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
 
@@ -27,7 +27,7 @@ fn identities(house: &House) -> Vec<(u32, u64)> {
 
 /// How long after its start the gateway first answered for `model`.
 async fn first_answer(gateway: &Gateway, model: &str) -> Duration {
-    until("an answer", async || (gateway.ask(model).await.0 == 200).then_some(())).await;
+    eventually("an answer", async || (gateway.ask(model).await.0 == 200).then_some(())).await;
     gateway.started.elapsed()
 }
 
@@ -87,7 +87,7 @@ async fn gateways_killed_at_any_moment_of_their_start_leave_no_second_engine() {
     assert!(seen > 0, "no gateway got as far as an engine: the test proves nothing");
     let mut gateway = house.gateway();
     let pids = gateway.all_ready().await;
-    let processes = until("exactly the expected processes", async || {
+    let processes = eventually("exactly the expected processes", async || {
         let processes = house.engine_processes();
         (processes.len() == 6).then_some(processes)
     })
@@ -188,7 +188,7 @@ async fn engines_that_are_kept_are_found_by_the_next() {
     house.write(&format!("models:\n{}", model("other", "")), None);
     let mut gateway = house.gateway();
     gateway.all_ready().await;
-    until("the engines to end", async || (house.engine_processes().len() == 1).then_some(())).await;
+    eventually("the engines to end", async || (house.engine_processes().len() == 1).then_some(())).await;
     gateway.stop().await;
     house.assert_empty();
 }

@@ -4,9 +4,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::house::{Gateway, House, model, port_of, until};
+use crate::house::{House, model};
 use crate::load::Load;
 use crate::processes;
+use crate::support::{Gateway, eventually, port_of};
 
 const RESTART: &str = "restart: { first: 10ms, most: 20ms, crashes: 1000 }, stop_timeout: 3s";
 
@@ -70,7 +71,7 @@ fn everybody(house: &House) -> Vec<u32> {
 /// Waits until the engines' processes are `pids` and `each` - 1 further ones for each, and no child of the gateway is a
 /// zombie; how many that is.
 async fn steady(house: &House, gateway: &Gateway, pids: &[u32], each: usize) -> usize {
-    until("exactly the expected processes", async || {
+    eventually("exactly the expected processes", async || {
         let children: Vec<_> = processes::everybody().into_iter().filter(|stat| stat.parent == gateway.pid()).collect();
         if children.iter().any(|stat| stat.state == 'Z') {
             return None;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::house::{BINARY, House, model};
+use crate::house::{House, model};
 use crate::processes;
+use crate::support::BINARY;
 
 /// Runs `enginehouse stop` in the environment of `house`: whether it succeeded, and what it said.
 fn stop(house: &House, args: &[&str], state_home: Option<&Path>) -> (bool, String) {
@@ -58,7 +59,7 @@ async fn all_reaches_every_house_of_this_user() {
         let mut command = Command::new(BINARY);
         command.arg("serve").arg(house.path().join("house.yaml")).env("XDG_STATE_HOME", home.path());
         house.prepare(&mut command);
-        let gateway = crate::house::Gateway::of(command);
+        let gateway = crate::support::Gateway::of(command);
         gateway.all_ready().await;
         gateways.push(gateway);
     }

@@ -3,9 +3,9 @@
 
 use reqwest::Method;
 
-use crate::house::{Gateway, House, model, until};
+use crate::house::{House, model};
 use crate::processes;
-use crate::support::http;
+use crate::support::{Gateway, eventually, http};
 
 /// Two engines, each with such a daemon.
 fn yaml() -> String {
@@ -37,7 +37,7 @@ async fn order(gateway: &Gateway, path: &str) {
 }
 
 async fn gone(pid: u32) {
-    until("the daemon to end", async || (!processes::lives(pid)).then_some(())).await;
+    eventually("the daemon to end", async || (!processes::lives(pid)).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn the_next_gateway_knows_whose_each_daemon_is() {
     // And without any gateway.
     let third = daemon(&house, 0);
     gateway.kill();
-    let mut command = std::process::Command::new(crate::house::BINARY);
+    let mut command = std::process::Command::new(crate::support::BINARY);
     house.prepare(&mut command);
     let ended = command.arg("stop").arg("--state-dir").arg(house.state()).output().expect("it runs");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));

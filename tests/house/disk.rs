@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::house::{Gateway, House, model, refused, until};
+use crate::house::{House, model, refused};
 use crate::load::Load;
 use crate::mount::{fill, filler, on_a_disk_of_its_own};
 use crate::processes;
+use crate::support::{Gateway, eventually};
 
 fn assert_refused(command: Command, words: &[&str]) {
     let (status, text, took) = refused(command);
@@ -67,7 +68,7 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
     let before = gateway.engine_pid("own/0").await;
     processes::kill(before);
     gateway.ready_again("own/0", before).await;
-    until("it to say so", async || gateway.log().contains("record is written again").then_some(())).await;
+    eventually("it to say so", async || gateway.log().contains("record is written again").then_some(())).await;
     gateway.stop().await;
     house.assert_empty();
 }

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::house::{Gateway, House, model, until};
+use crate::house::{House, model};
 use crate::load::Load;
 use crate::processes;
+use crate::support::{Gateway, eventually};
 
 /// How soon callers must hear of a failure.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks until the answer says `word`; fails when anything but 503 is answered meanwhile.
 async fn told(gateway: &Gateway, model: &str, word: &str) -> String {
-    until("the reason to be told", async || {
+    eventually("the reason to be told", async || {
         let (status, answer) = gateway.ask(model).await;
         assert_eq!(status, 503, "{answer}");
         let text = answer["error"]["message"].as_str().expect("a message").to_owned();
@@ -41,7 +42,7 @@ async fn callers_hear_why_at_once_and_others_are_not_disturbed() {
     ]
     .concat();
     let (house, mut gateway) = House::open(&yaml);
-    until("the good one", async || (gateway.ask("good").await.0 == 200).then_some(())).await;
+    eventually("the good one", async || (gateway.ask("good").await.0 == 200).then_some(())).await;
     let load = Load::start(gateway.address, "good", 4);
     let serving = Instant::now();
     told(&gateway, "missing", "/nowhere/vllm").await;
@@ -77,7 +78,7 @@ async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
     let (house, mut gateway) = House::open(&format!("models:\n{own}"));
     told(&gateway, "own", "out of memory").await;
     // From now on, whether it rests, starts or loads: the reason is in every answer.
-    let text = until("it to stay down", async || {
+    let text = eventually("it to stay down", async || {
         let (status, answer) = gateway.ask("own").await;
         let text = answer["error"]["message"].as_str().expect("a message").to_owned();
         assert!(status == 503 && text.contains("out of memory"), "{status} {text}");
@@ -100,7 +101,7 @@ async fn an_engine_that_died_while_serving_is_told_and_started_again() {
     let pid = gateway.all_ready().await[0];
     processes::kill(pid);
     let since = Instant::now();
-    until("the reason to be told", async || {
+    eventually("the reason to be told", async || {
         let (status, answer) = gateway.ask("own").await;
         // A request that was on its way to it cannot be told more.
         assert!(status == 503 || status == 502, "{status} {answer}");
@@ -108,7 +109,7 @@ async fn an_engine_that_died_while_serving_is_told_and_started_again() {
     })
     .await;
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    until("it to serve again", async || {
+    eventually("it to serve again", async || {
         let (status, answer) = gateway.ask("own").await;
         let text = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(status == 200 || status == 503 && text.contains("SIGKILL"), "{status} {answer}");

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::house::{BINARY, Gateway, House, model, until};
+use crate::house::{House, model};
 use crate::machine::{DRIVER, GIB, Idler, Machine};
 use crate::processes;
-use crate::support::http;
+use crate::support::{BINARY, Gateway, eventually, http};
 
 /// What nobody should have to wait for: an answer that needs no driver.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ async fn seen(gateway: &Gateway, engines: &[&str]) -> Vec<String> {
 
 /// Waits until the engine is ready; its process.
 async fn ready(gateway: &Gateway, engine: &str) -> u32 {
-    until(&format!("{engine} to be ready"), async || {
+    eventually(&format!("{engine} to be ready"), async || {
         let engine = gateway.engine(engine).await;
         engine["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|_| engine["state"] == "ready")
     })
@@ -82,7 +82,7 @@ async fn ready(gateway: &Gateway, engine: &str) -> u32 {
 
 /// Waits until the engine has failed for a reason that says all `words`; what the API says of it then.
 async fn failed(gateway: &Gateway, engine: &str, words: &[&str]) -> Value {
-    until(&format!("{engine} to fail with {words:?}"), async || {
+    eventually(&format!("{engine} to fail with {words:?}"), async || {
         let engine = gateway.engine(engine).await;
         let detail = engine["detail"].as_str().unwrap_or_default().to_owned();
         (engine["state"] == "failed" && words.iter().all(|word| detail.contains(word))).then_some(engine)
@@ -92,7 +92,7 @@ async fn failed(gateway: &Gateway, engine: &str, words: &[&str]) -> Value {
 
 /// Waits until callers of `model` hear all `words`.
 async fn told(gateway: &Gateway, model: &str, words: &[&str]) {
-    until(&format!("callers of {model} to hear {words:?}"), async || {
+    eventually(&format!("callers of {model} to hear {words:?}"), async || {
         let (status, answer) = gateway.ask(model).await;
         assert_eq!(status, 503, "{answer}");
         let text = answer["error"]["message"].as_str().expect("a message");
@@ -221,12 +221,12 @@ async fn a_stranger_is_avoided_or_named_until_it_leaves() {
     assert_eq!(gateway.ask("free").await.0, 200);
     machine.becomes(&cards(2));
     // Both want it, and there is room for one.
-    until("one of them to be ready", async || {
+    eventually("one of them to be ready", async || {
         let states = [gateway.engine("must/0").await, gateway.engine("none/0").await];
         states.into_iter().find(|engine| engine["state"] == "ready")
     })
     .await;
-    until("the other one to be told who has it", async || {
+    eventually("the other one to be told who has it", async || {
         let states = [gateway.engine("must/0").await, gateway.engine("none/0").await];
         let detail = |engine: &Value| engine["detail"].as_str().unwrap_or_default().to_owned();
         let takes = |engine: &Value| detail(engine).contains("takes 0.90");
@@ -249,7 +249,7 @@ async fn a_restart_waits_for_memory_that_is_freed_late_but_not_for_ever() {
     let scenario =
         format!("{DRIVER}{}{}{}{}", idle(0, ""), process(late, 40, 2), idle(1, ""), process(never, 40, 3600));
     machine.becomes(&scenario);
-    until("what they hold to be seen", async || {
+    eventually("what they hold to be seen", async || {
         let used = |at: usize, inventory: &Value| inventory["gpus"][at]["memory"]["used"] == 40 * GIB;
         let inventory = gpus(&gateway).await;
         (used(0, &inventory) && used(1, &inventory)).then_some(())

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::house::{House, model, port_of, until};
+use crate::house::{House, model};
 use crate::load::Load;
-use crate::support::{chat, http};
+use crate::support::{chat, eventually, http, port_of};
 
 const EAGER: &str = "hang_after: 2s, stop_timeout: 1s, restart: { first: 10ms }, health: { interval: 200ms }";
 
@@ -50,7 +50,7 @@ async fn a_slow_stream_is_no_hang() {
     assert!(since.elapsed() > Duration::from_secs(4), "longer than hang_after: {:?}", since.elapsed());
     // And with nothing to do it need not make progress.
     let idle = Instant::now();
-    until("it to be idle for longer than hang_after", async || {
+    eventually("it to be idle for longer than hang_after", async || {
         (idle.elapsed() > Duration::from_millis(2500)).then_some(())
     })
     .await;

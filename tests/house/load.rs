@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::lodge::until;
-use crate::support::{chat, http};
+use crate::support::{chat, eventually, http};
 
 /// What became of all requests.
 #[derive(Debug, Default)]
@@ -61,8 +60,10 @@ impl Load {
     /// Waits for so many further answers.
     pub async fn answered(&self, more: usize) {
         let least = self.tally.whole.load(Ordering::Relaxed) + more;
-        until("requests to be answered", async || (self.tally.whole.load(Ordering::Relaxed) >= least).then_some(()))
-            .await;
+        eventually("requests to be answered", async || {
+            (self.tally.whole.load(Ordering::Relaxed) >= least).then_some(())
+        })
+        .await;
     }
 
     /// Lets the callers finish; what went wrong.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::house::{House, model, pid_of, until};
+use crate::house::{House, model};
+use crate::support::{eventually, pid_of};
 
 /// Where in the log the line is that says `what` of `engine`.
 fn at(log: &str, engine: &str, what: &str) -> usize {
@@ -27,7 +28,7 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
     let (status, answer) = gateway.ask("last").await;
     let text = answer["error"]["message"].as_str().expect("a message");
     assert!(status == 503 && text.contains("waits"), "callers hear what it waits for: {text}");
-    until("the last one to serve", async || (gateway.ask("last").await.0 == 200).then_some(())).await;
+    eventually("the last one to serve", async || (gateway.ask("last").await.0 == 200).then_some(())).await;
     assert!(gateway.started.elapsed() < Duration::from_secs(8));
     let log = gateway.log();
     let (started, ready) = ("engine process started", "engine is ready");
@@ -51,10 +52,10 @@ async fn a_group_waits_for_engines_that_were_found_loading() {
     let models =
         [model("second", ""), model("first", "priority: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }")];
     let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
-    let pid = until("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
+    let pid = eventually("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
     // Before its process is written down it would be ended and started anew.
     let record = house.state().join("engines/first_0.json");
-    until("its record to name the process", async || {
+    eventually("its record to name the process", async || {
         std::fs::read_to_string(&record).ok()?.contains(&format!("\"pid\": {pid}")).then_some(())
     })
     .await;

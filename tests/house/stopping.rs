@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::house::{House, model, until};
-use crate::support::{chat, http};
+use crate::house::{House, model};
+use crate::support::{chat, eventually, http};
 
 /// What the machine may take on top of every deadline.
 const SLACK: Duration = Duration::from_secs(3);
@@ -27,7 +27,7 @@ async fn requests_under_way_finish() {
             tokio::spawn(http().post(&url).header("x-sim-gap", "40ms").json(&body).send())
         })
         .collect();
-    until("all to be under way", async || {
+    eventually("all to be under way", async || {
         let in_flight =
             gateway.engines().await.iter().map(|engine| engine["in_flight"].as_u64().expect("a number")).sum::<u64>();
         (in_flight == 8).then_some(())
@@ -57,7 +57,7 @@ async fn what_does_not_finish_is_cut_with_an_honest_error() {
     let plain = tokio::spawn(http().post(&url).header("x-sim-fault", "hang").json(&body).send());
     body["stream"] = json!(true);
     let stream = http().post(&url).header("x-sim-fault", "hang-after:3").json(&body).send().await.expect("begun");
-    until("both to be under way", async || (gateway.engine("own/0").await["in_flight"] == 2).then_some(())).await;
+    eventually("both to be under way", async || (gateway.engine("own/0").await["in_flight"] == 2).then_some(())).await;
     let since = Instant::now();
     gateway.terminate();
     let text = stream.text().await.expect("an orderly end");
@@ -85,7 +85,7 @@ async fn nothing_is_left_whatever_engines_do_and_all_end_at_once() {
     ];
     let (house, mut gateway) = House::open(&format!("models:\n{}timeouts: {{ drain: 1s }}\n", models.concat()));
     for name in ["good", "deaf", "deaf-too", "slow", "too-slow"] {
-        until("the engine to be ready", async || (gateway.ask(name).await.0 == 200).then_some(())).await;
+        eventually("the engine to be ready", async || (gateway.ask(name).await.0 == 200).then_some(())).await;
     }
     assert!(house.engine_processes().len() >= 7 + 5, "{:?}", house.engine_processes());
     let took = gateway.stop().await;

@@ -4,9 +4,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::house::{Gateway, House, model, until};
+use crate::house::{House, model};
 use crate::processes;
 use crate::stranger::Stranger;
+use crate::support::{Gateway, eventually};
 
 /// The number of a process in decimal, as a record has it, with the time of its start moved by `late`.
 fn forge(record: &Value, pid: u32, late: u64) -> Value {
@@ -52,8 +53,8 @@ async fn strangers_are_left_alone() {
     let mut gateway = house.gateway();
     let pids = gateway.all_ready().await;
     assert!(!pids.contains(&wanted.pid()) && !pids.contains(&named.pid()));
-    until("what is unwanted to be forgotten", async || (!folder.join("gone_0.json").exists()).then_some(())).await;
-    until("orphans to end", async || (house.engine_processes().len() == 4).then_some(())).await;
+    eventually("what is unwanted to be forgotten", async || (!folder.join("gone_0.json").exists()).then_some(())).await;
+    eventually("orphans to end", async || (house.engine_processes().len() == 4).then_some(())).await;
     for stranger in [&mut named, &mut wanted, &mut unwanted] {
         stranger.assert_untouched();
     }

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::house::{Group, START, Setup, assert_gone, chat, ms, yaml};
 use crate::load::Load;
-use crate::lodge::{Gateway, House as Lodge, pid_of, port_of};
+use crate::lodge::House as Lodge;
 use crate::mount::{fill, on_a_disk_of_its_own};
 use crate::stranger::Stranger;
-use crate::support::{eventually, http};
+use crate::support::{Gateway, eventually, http, pid_of, port_of};
 use crate::{failing, processes};
 
 /// How often an engine is killed unless somebody says.

@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::house::{START, Setup, ms, yaml};
-use crate::lodge::{self, Gateway, House as Lodge, pid_of};
+use crate::lodge::House as Lodge;
 use crate::processes;
+use crate::support::{Gateway, eventually, pid_of};
 
 /// `enginehouse check` asks the real vLLM which flags there are, and reads what the model needs.
 pub async fn checked(setup: &Setup) -> String {
     let lodge = Lodge::new();
     let check = |model: &Value| {
         lodge.write(&yaml(&json!({ "tiny": model })), None);
-        let mut command = std::process::Command::new(lodge::BINARY);
+        let mut command = std::process::Command::new(crate::support::BINARY);
         lodge.prepare(&mut command);
         // Nothing that was asked before is known.
         command.env("XDG_CACHE_HOME", lodge.path().join("cache")).stdout(std::process::Stdio::piped());
@@ -50,14 +51,14 @@ pub async fn told(gateway: &Gateway) -> String {
 
 async fn one_is_told(gateway: &Gateway, model: &str, words: &[&str]) -> String {
     let id = format!("{model}/0");
-    let pid = lodge::until("it to be started", async || pid_of(&gateway.engine(&id).await)).await;
+    let pid = eventually("it to be started", async || pid_of(&gateway.engine(&id).await)).await;
     let started = Instant::now();
     while processes::lives(pid) {
         assert!(started.elapsed() < START, "{model} still runs");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (lived, ended) = (started.elapsed().as_secs_f64(), Instant::now());
-    let message = lodge::until("the reason", async || {
+    let message = eventually("the reason", async || {
         let (status, answer) = gateway.ask(model).await;
         assert_eq!(status, 503, "{answer}");
         (answer["error"]["code"] == "model_failed").then(|| answer["error"]["message"].to_string())

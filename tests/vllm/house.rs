@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::lodge::{Gateway, House as Lodge};
-use crate::support::{Wire, http, python};
+use crate::lodge::House as Lodge;
+use crate::support::{Gateway, Wire, http, python};
 
 /// The longest that vLLM may take to be ready, on a machine that has something else to do as well.
 pub const START: Duration = Duration::from_secs(180);

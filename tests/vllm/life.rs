@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::house::{Group, House, START, Setup, assert_gone, chat, ms};
-use crate::lodge::{Gateway, House as Lodge};
-use crate::support::{eventually, http};
+use crate::lodge::House as Lodge;
+use crate::support::{Gateway, eventually, http};
 
 /// What a start says of itself, in this order. A look every 50 ms does not see all of them.
 const PHASES: [&str; 7] = [

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::house::{Group, House, assert_gone, chat, ms};
 use crate::support::{eventually, http};
-use crate::{life, lodge, processes};
+use crate::{life, processes};
 
 /// How long after its start a gateway that finds its engine must serve.
 const SOON: Duration = Duration::from_secs(2);
@@ -126,7 +126,7 @@ pub async fn is_kept_and_ended(house: House) -> String {
     let chat = chat("tiny", 3);
     let reply = http().post(format!("{engine}/v1/chat/completions")).json(&chat).send().await.expect("answered");
     assert_eq!(reply.status(), 200);
-    let mut command = std::process::Command::new(lodge::BINARY);
+    let mut command = std::process::Command::new(crate::support::BINARY);
     lodge.prepare(&mut command);
     command.arg("stop").arg("--state-dir").arg(lodge.state()).stdout(std::process::Stdio::piped());
     let since = Instant::now();

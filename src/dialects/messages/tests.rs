@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::dialects::testing::{Made, events, read_messages, run, stream};
-use crate::dialects::{Spoken, Translator, counted, to_chat, to_tokenize};
+use crate::dialects::testing::{
+    Made, answered, asked, call, events, interleaved, read_messages, refused, run, stream, translator,
+};
+use crate::dialects::{Spoken, counted, to_tokenize};
 
 fn chat(body: &Value) -> Value {
-    let (chat, _) = to_chat(Spoken::Messages, body.to_string().as_bytes()).expect("a request");
-    serde_json::from_slice(&chat).expect("JSON")
-}
-
-fn translator() -> Translator {
-    let body = json!({ "model": "m", "max_tokens": 4, "messages": [], "stream": true });
-    to_chat(Spoken::Messages, body.to_string().as_bytes()).expect("a request").1
+    asked(Spoken::Messages, body).0
 }
 
 fn answer(choice: Value) -> Value {
@@ -20,12 +16,7 @@ fn answer(choice: Value) -> Value {
         "prompt_tokens": 20, "completion_tokens": 4,
         "prompt_tokens_details": { "cached_tokens": 8, "created_cache_tokens": 2 },
     });
-    let answer = translator().answer(json!({ "choices": [choice], "usage": usage }).to_string().as_bytes());
-    serde_json::from_slice(&answer.expect("an answer")).expect("JSON")
-}
-
-fn call(id: &str, name: &str, arguments: &str) -> Value {
-    json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+    answered(translator(Spoken::Messages), &json!({ "choices": [choice], "usage": usage }))
 }
 
 #[test]
@@ -134,7 +125,7 @@ fn a_begun_answer_is_continued() {
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let user = |block: Value| json!({ "messages": [{ "role": "user", "content": [block] }] });
-    for (body, param, word) in [
+    let bodies = [
         (json!({}), "messages", "missing"),
         (json!({ "messages": [{ "role": "tool", "content": "x" }] }), "messages[0].role", "tool"),
         (json!({ "messages": [{ "role": "user" }] }), "messages[0].content", "missing"),
@@ -158,11 +149,8 @@ fn what_cannot_be_done_is_refused_by_name() {
         (json!({ "messages": [], "tool_choice": { "type": "tool", "name": "x" } }), "tool_choice.name", "\"x\""),
         (json!({ "messages": [], "mcp_servers": [{}] }), "mcp_servers", "not supported"),
         (json!({ "messages": [], "thinking": { "type": "maybe" } }), "thinking.type", "adaptive"),
-    ] {
-        let error = to_chat(Spoken::Messages, body.to_string().as_bytes()).expect_err("refused");
-        assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
-        assert!(error.message.contains(word), "{}", error.message);
-    }
+    ];
+    refused(Spoken::Messages, bodies);
 }
 
 #[test]
@@ -213,18 +201,7 @@ fn a_call_that_is_no_json_loses_nothing() {
 
 #[test]
 fn calls_that_interleave_wait_for_each_other() {
-    let made = [
-        Made::Thought("t".into()),
-        Made::Text("a".into()),
-        Made::Begin(0),
-        Made::Arguments(0, "{".into()),
-        Made::Begin(1),
-        Made::Arguments(1, "{\"b\":".into()),
-        Made::Arguments(0, "}".into()),
-        Made::Arguments(1, "2}".into()),
-        Made::Text("z".into()),
-    ];
-    let told = run(translator(), [stream(&made, "tool_calls").as_bytes()]);
+    let told = run(translator(Spoken::Messages), [stream(&interleaved(), "tool_calls").as_bytes()]);
     let message = read_messages(&told);
     let kinds: Vec<&Value> =
         message["content"].as_array().expect("content").iter().map(|block| &block["type"]).collect();
@@ -255,7 +232,7 @@ fn tokens_are_counted_of_the_same_prompt() {
 
 #[test]
 fn the_events_are_those_of_the_real_api() {
-    let mut translator = translator();
+    let mut translator = translator(Spoken::Messages);
     translator.set_model("alias");
     let first = r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}],"usage":{"prompt_tokens":13,"completion_tokens":0}}"#;
     let rest = stream(&[Made::Text("a".into()), Made::Text("b".into())], "stop");

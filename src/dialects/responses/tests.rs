@@ -2,35 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::dialects::testing::{Made, events, read_responses, run, stream};
-use crate::dialects::{Spoken, Translator, to_chat};
-use crate::openai::ApiError;
+use crate::dialects::Spoken;
+use crate::dialects::testing::{
+    Made, answered, asked, call, events, interleaved, read_responses, refused, run, stream, translator,
+};
 
 fn chat(body: &Value) -> Value {
-    let (chat, _) = to_chat(Spoken::Responses, body.to_string().as_bytes()).expect("a request");
-    serde_json::from_slice(&chat).expect("JSON")
+    asked(Spoken::Responses, body).0
 }
 
 fn messages(input: Value) -> Value {
     chat(&json!({ "model": "m", "input": input }))["messages"].clone()
 }
 
-fn refused(mut body: Value) -> ApiError {
-    if body.get("input").is_none() {
-        body["input"] = "x".into();
-    }
-    let error = to_chat(Spoken::Responses, body.to_string().as_bytes()).expect_err("refused");
-    assert_eq!(error.status, 400);
-    error
-}
-
-fn translator(body: &Value) -> Translator {
-    to_chat(Spoken::Responses, body.to_string().as_bytes()).expect("a request").1
-}
-
 fn answer(body: &Value, reply: &Value) -> Value {
-    let answer = translator(body).answer(reply.to_string().as_bytes()).expect("an answer");
-    serde_json::from_slice(&answer).expect("JSON")
+    answered(asked(Spoken::Responses, body).1, reply)
 }
 
 fn reply(message: Value, finish: &str) -> Value {
@@ -71,7 +57,6 @@ fn items_become_turns() {
         { "role": "assistant", "content": "done" },
         { "role": "user", "content": [{ "type": "input_text", "text": "more" }] },
     ]);
-    let call = |id: &str, name: &str, arguments: &str| json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
     let expected = json!([
         { "role": "system", "content": "A\n\nB" },
         { "role": "user", "content": [
@@ -137,7 +122,7 @@ fn other_members_find_their_names() {
 
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
-    for (body, param, word) in [
+    let bodies = [
         (json!({ "previous_response_id": "resp_1" }), "previous_response_id", "stored"),
         (json!({ "conversation": "conv_1" }), "conversation", "stored"),
         (json!({ "prompt": { "id": "p" } }), "prompt", "stored"),
@@ -167,11 +152,14 @@ fn what_cannot_be_done_is_refused_by_name() {
             "URL",
         ),
         (json!({ "stream": "yes" }), "stream", "a string"),
-    ] {
-        let error = refused(body.clone());
-        assert_eq!(error.param.as_deref(), Some(param), "{body}");
-        assert!(error.message.contains(word), "{}", error.message);
-    }
+    ];
+    let with_input = bodies.map(|(mut body, param, word)| {
+        if body.get("input").is_none() {
+            body["input"] = "x".into();
+        }
+        (body, param, word)
+    });
+    refused(Spoken::Responses, with_input);
 }
 
 #[test]
@@ -210,7 +198,7 @@ fn a_response_repeats_what_was_asked() {
 
 #[test]
 fn calls_keep_their_ids_and_arguments() {
-    let call = json!({ "id": "c1", "type": "function", "function": { "name": "f", "arguments": "{\"a\": 1.50}" } });
+    let call = call("c1", "f", "{\"a\": 1.50}");
     let answer = answer(
         &json!({ "model": "m", "input": "x" }),
         &reply(json!({ "content": null, "tool_calls": [call] }), "tool_calls"),
@@ -244,7 +232,7 @@ fn log_probabilities_come_with_their_text() {
         "data: [DONE]\n\n".to_owned(),
     ]
     .concat();
-    let told = run(translator(&json!({ "input": "x", "stream": true })), [text.as_bytes()]);
+    let told = run(translator(Spoken::Responses), [text.as_bytes()]);
     let last = read_responses(&told);
     let all = json!([token("a"), token("half a character"), token("its rest"), token("the end")]);
     assert_eq!(last["output"][0]["content"][0]["logprobs"], all);
@@ -258,20 +246,9 @@ fn log_probabilities_come_with_their_text() {
 
 #[test]
 fn calls_that_interleave_are_told_at_once_and_text_may_follow() {
-    let made = [
-        Made::Thought("t".into()),
-        Made::Text("a".into()),
-        Made::Begin(0),
-        Made::Arguments(0, "{".into()),
-        Made::Begin(1),
-        Made::Arguments(1, "{\"b\":".into()),
-        Made::Arguments(0, "}".into()),
-        Made::Arguments(1, "2}".into()),
-        Made::Text("z".into()),
-    ];
-    let mut translator = translator(&json!({ "input": "x", "stream": true }));
+    let mut translator = translator(Spoken::Responses);
     translator.set_model("alias");
-    let told = run(translator, [stream(&made, "tool_calls").as_bytes()]);
+    let told = run(translator, [stream(&interleaved(), "tool_calls").as_bytes()]);
     let last = read_responses(&told);
     let kinds: Vec<&Value> = last["output"].as_array().expect("output").iter().map(|item| &item["type"]).collect();
     assert_eq!(kinds, ["reasoning", "message", "function_call", "function_call", "message"]);
@@ -287,10 +264,7 @@ fn calls_that_interleave_are_told_at_once_and_text_may_follow() {
 
 #[test]
 fn the_events_are_those_of_the_real_api() {
-    let told = run(
-        translator(&json!({ "input": "x", "stream": true })),
-        [stream(&[Made::Text("a".into())], "length").as_bytes()],
-    );
+    let told = run(translator(Spoken::Responses), [stream(&[Made::Text("a".into())], "length").as_bytes()]);
     let kinds: Vec<Value> = events(&told).iter().map(|event| event["type"].clone()).collect();
     let expected = [
         "response.created",
