@@ -244,8 +244,8 @@ impl Place {
 
 /// Everywhere that requests of the route may go: first where they are meant to.
 fn places(route: &Route) -> Vec<Place> {
-    let total: u32 = route.split.iter().map(|(weight, _)| weight).sum();
-    let percent = |weight: u32| (f64::from(weight) / f64::from(total) * 1000.0).round() / 10.0;
+    let total: f64 = route.split.iter().map(|(weight, _)| f64::from(*weight)).sum();
+    let percent = |weight: u32| (f64::from(weight) / total * 1000.0).round() / 10.0;
     let part = |(weight, aim): &(u32, Aim)| Place { aim: aim.clone(), when: When::Part(percent(*weight)) };
     let mut places: Vec<Place> = route.split.iter().map(part).collect();
     if places.is_empty() {
