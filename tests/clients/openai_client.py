@@ -188,7 +188,6 @@ def chat_calls_tools(house):
     def further(result):
         message = {"role": "assistant", "content": None, "tool_calls": [call.to_dict()]}
         told = {"role": "tool", "tool_call_id": call.id, "content": result}
-        asked["max_tokens"] = 8
         answer = api.chat.completions.create(
             **asked | {"messages": [QUESTION, message, told]}, tool_choice="none", extra_body={"ignore_eos": True}
         )
@@ -231,11 +230,10 @@ def responses_call_tools(house):
 
     def further(result):
         told = {"type": "function_call_output", "call_id": call.call_id, "output": result}
-        asked["max_output_tokens"] = 8
         answer = api.responses.create(
             **asked | {"input": [QUESTION, call.to_dict(), told]}, tool_choice="none", temperature=0
         )
-        assert [item.type for item in answer.output] == ["message"] and answer.output_text, answer
+        assert [item.type for item in answer.output][-1:] == ["message"] and answer.output_text, answer
         return answer.usage.input_tokens
 
     return f"{counts[0]} and {counts[1]} deltas, {shared.reaches_the_model(further)}"
