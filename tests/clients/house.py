@@ -23,7 +23,12 @@ PLACE = {
 # A model with random weights thinks when its prompt opens a thought, and stops when vLLM closes it: the budget counts from
 # the end of the question, so a few tokens of it are the prompt's.
 PONDER = "How are you? <think>"
-BUDGET = {"chat_template_kwargs": {"enable_thinking": True}, "thinking_token_budget": 16, "ignore_eos": True}
+BUDGET = {
+    "chat_template_kwargs": {"enable_thinking": True},
+    "thinking_token_budget": 16,
+    "ignore_eos": True,
+    "seed": 1,
+}
 
 
 def arguments(description):
