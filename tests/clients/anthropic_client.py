@@ -49,60 +49,68 @@ def tokens_are_counted(house):
     return f"{count.input_tokens} tokens"
 
 
-WEATHER = {
-    "name": "get_weather",
-    "description": "The weather somewhere.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
+WEATHER = {"name": "get_weather", "description": "The weather somewhere.", "input_schema": shared.PLACE}
 
 
 def tools_are_called(house):
-    """a tool call, whole and streamed, and the conversation that goes on from it"""
+    """a tool call, by name and as any, whole and streamed, and the conversation that goes on from it"""
     api = client(house)
     asked = {
         "model": house.model,
         "max_tokens": 64,
         "system": [{"type": "text", "text": "Be brief."}],
         "tools": [WEATHER],
-        "tool_choice": {"type": "tool", "name": "get_weather"},
         "messages": [{"role": "user", "content": [{"type": "text", "text": "What is the weather in Paris?"}]}],
     }
-    answer = api.messages.create(**asked)
-    calls = [block for block in answer.content if block.type == "tool_use"]
-    assert len(calls) == 1 and calls[0].name == "get_weather" and isinstance(calls[0].input, dict), answer
-    assert answer.stop_reason == "tool_use", answer
-    with api.messages.stream(**asked) as stream:
-        kinds = [event.type for event in stream]
-        whole = stream.get_final_message()
-    assert "input_json" in kinds, kinds
-    assert [block.input for block in whole.content if block.type == "tool_use"] == [calls[0].input], whole
-    further = api.messages.create(
-        model=house.model,
-        max_tokens=16,
-        tools=[WEATHER],
-        tool_choice={"type": "none"},
-        messages=[
+    counts = []
+    for choice in ({"type": "tool", "name": "get_weather"}, {"type": "any"}):
+        choice["disable_parallel_tool_use"] = True
+        answer = api.messages.create(**asked, tool_choice=choice)
+        assert [block.type for block in answer.content] == ["tool_use"] and answer.stop_reason == "tool_use", answer
+        call = answer.content[0]
+        assert call.name == "get_weather" and call.id, answer
+        shared.is_a_place(call.input)
+        with api.messages.stream(**asked, tool_choice=choice) as stream:
+            events = list(stream)
+            whole = stream.get_final_message()
+        parts = [event.partial_json for event in events if event.type == "input_json" and event.partial_json]
+        assert shared.is_a_place("".join(parts)) == whole.content[0].input, (parts, whole)
+        assert len(parts) > 1, f"all of the input came at once: {parts}"
+        assert [block.type for block in whole.content] == ["tool_use"] and whole.stop_reason == "tool_use", whole
+        assert whole.content[0].name == "get_weather" and whole.content[0].id, whole
+        counts.append(len(parts))
+
+    def further(result):
+        told = {"type": "tool_result", "tool_use_id": call.id, "content": result}
+        conversation = [
             *asked["messages"],
             {"role": "assistant", "content": [block.to_dict() for block in answer.content]},
-            {
-                "role": "user",
-                "content": [{"type": "tool_result", "tool_use_id": calls[0].id, "content": "rain"}],
-            },
-        ],
-    )
-    assert any(block.type == "text" and block.text for block in further.content), further
+            {"role": "user", "content": [told]},
+        ]
+        more = {"messages": conversation, "tool_choice": {"type": "none"}}
+        answered = api.messages.create(**asked | more, extra_body={"temperature": 0})
+        assert [block.type for block in answered.content][-1:] == ["text"] and answered.content[-1].text, answered
+        return answered.usage.input_tokens
+
+    return f"{counts[0]} and {counts[1]} deltas, {shared.reaches_the_model(further)}"
 
 
 def thinking_and_text_stream(house):
     """what is streamed is what the whole message says: thinking first, then text"""
-    with client(house).messages.stream(model=house.model, max_tokens=40, messages=HELLO) as stream:
+    messages = [{"role": "user", "content": shared.PONDER}]
+    asked = {"model": house.model, "max_tokens": 60, "messages": messages, "extra_body": shared.BUDGET}
+    with client(house).messages.stream(**asked) as stream:
         events = list(stream)
         whole = stream.get_final_message()
     text = "".join(event.text for event in events if event.type == "text")
     thought = "".join(event.thinking for event in events if event.type == "thinking")
     kinds = [block.type for block in whole.content]
-    assert kinds == (["thinking", "text"] if thought else ["text"]), whole
+    assert kinds == (["thinking", "text"] if house.reasoning else ["text"]), whole
     assert text == whole.content[-1].text and text, whole
+    if house.reasoning:
+        assert thought == whole.content[0].thinking and thought, whole
+    order = [event.type for event in events if event.type in ("text", "thinking")]
+    assert order == sorted(order, reverse=True), order
     return f"{len(text)} characters, {len(thought)} of thinking"
 
 

@@ -1,6 +1,7 @@
 """What the scripts of this folder share: the house that is tested, and the running of checks."""
 
 import argparse
+import json
 import sys
 import time
 import traceback
@@ -8,6 +9,26 @@ import urllib.request
 
 # Everything is on loopback: a proxy of the environment must not see it.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+# A model that must call a tool is held to its schema, token by token, so that even one with random weights makes a call
+# that is whole: there are but two.
+CITIES = ("Paris", "Rome")
+PLACE = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": list(CITIES)}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+# A model with random weights thinks when its prompt opens a thought, and stops when vLLM closes it: the budget counts from
+# the end of the question, so a few tokens of it are the prompt's.
+PONDER = "How are you? <think>"
+BUDGET = {
+    "chat_template_kwargs": {"enable_thinking": True},
+    "thinking_token_budget": 16,
+    "ignore_eos": True,
+    "seed": 1,
+}
 
 
 def arguments(description):
@@ -19,7 +40,8 @@ def arguments(description):
     parser.add_argument("--embed", help="a model that embeds")
     parser.add_argument("--down", help="a model that has no engine")
     parser.add_argument("--translated", action="store_true", help="the gateway speaks this API over the engine's chat")
-    parser.add_argument("--tools", action="store_true", help="the engine of --model can be made to call tools")
+    parser.add_argument("--tools", action="store_true", help="tools can be called in this API, not only in chat")
+    parser.add_argument("--reasoning", action="store_true", help="the engine of --model tells reasoning from text")
     return parser.parse_args()
 
 
@@ -51,6 +73,20 @@ def refused(kind, call):
     except kind as error:
         return error
     raise AssertionError(f"{kind.__name__} was expected; the answer was {answer!r}")
+
+
+def is_a_place(arguments):
+    """The arguments of a call, which must be what `PLACE` allows; told as a text or as they are."""
+    said = json.loads(arguments) if isinstance(arguments, str) else arguments
+    assert isinstance(said, dict) and list(said) == ["city"] and said["city"] in CITIES, arguments
+    return said
+
+
+def reaches_the_model(ask):
+    """Asks with a tool's result of one word and of many: `ask` answers with the tokens of the prompt."""
+    short, long = ask("rain"), ask("rain " * 20)
+    assert long >= short + 19, f"a result of 20 words made a prompt of {long} tokens, one of a word {short}"
+    return f"{short} and {long} prompt tokens"
 
 
 def run(checks, house):

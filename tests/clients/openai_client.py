@@ -144,56 +144,136 @@ WEATHER = {
     "type": "function",
     "name": "get_weather",
     "description": "The weather somewhere.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "parameters": shared.PLACE,
+    "strict": True,
 }
+QUESTION = {"role": "user", "content": "What is the weather in Paris?"}
+
+
+def chat_calls_tools(house):
+    """a function call, by name and required, whole and streamed, and the conversation that goes on from it"""
+    api = client(house)
+    function = {key: value for key, value in WEATHER.items() if key != "type"}
+    asked = {
+        "model": house.model,
+        "messages": [QUESTION],
+        "tools": [{"type": "function", "function": function}],
+        "parallel_tool_calls": False,
+        "max_tokens": 64,
+    }
+    deltas = []
+    by_name = {"type": "function", "function": {"name": "get_weather"}}
+    # OpenAI's API says `stop` of a call that was asked for by name.
+    for choice, reason in ((by_name, "stop"), ("required", "tool_calls")):
+        answer = api.chat.completions.create(**asked, tool_choice=choice).choices[0]
+        assert answer.finish_reason == reason and len(answer.message.tool_calls) == 1, answer
+        call = answer.message.tool_calls[0]
+        assert (call.type, call.function.name) == ("function", "get_weather") and call.id, answer
+        shared.is_a_place(call.function.arguments)
+        chunks = [
+            chunk.choices[0]
+            for chunk in api.chat.completions.create(**asked, tool_choice=choice, stream=True)
+            if chunk.choices
+        ]
+        parts = [part for chunk in chunks for part in chunk.delta.tool_calls or []]
+        assert {part.index for part in parts} == {0} and [part.id for part in parts if part.id] == [parts[0].id], parts
+        assert "".join(part.function.name or "" for part in parts) == "get_weather", parts
+        arguments = [part.function.arguments for part in parts if part.function.arguments]
+        shared.is_a_place("".join(arguments))
+        assert len(arguments) > 1, f"all arguments came at once: {arguments}"
+        assert not any(chunk.delta.content for chunk in chunks), chunks
+        assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == [reason], chunks
+        deltas.append(len(arguments))
+
+    def further(result):
+        message = {"role": "assistant", "content": None, "tool_calls": [call.to_dict()]}
+        told = {"role": "tool", "tool_call_id": call.id, "content": result}
+        answer = api.chat.completions.create(
+            **asked | {"messages": [QUESTION, message, told]}, tool_choice="none", extra_body={"ignore_eos": True}
+        )
+        assert not answer.choices[0].message.tool_calls and answer.choices[0].message.content, answer
+        return answer.usage.prompt_tokens
+
+    return f"{deltas[0]} and {deltas[1]} deltas, {shared.reaches_the_model(further)}"
 
 
 def responses_call_tools(house):
-    """a function call, whole and streamed, and the conversation that goes on from it"""
+    """a function call, by name and required, whole and streamed, and the conversation that goes on from it"""
     api = client(house)
     asked = {
         "model": house.model,
-        "input": "What is the weather in Paris?",
+        "input": QUESTION["content"],
         "instructions": "Be brief.",
         "tools": [WEATHER],
-        "tool_choice": {"type": "function", "name": "get_weather"},
+        "parallel_tool_calls": False,
+        "max_output_tokens": 64,
     }
-    answer = api.responses.create(**asked)
-    calls = [item for item in answer.output if item.type == "function_call"]
-    assert len(calls) == 1 and calls[0].name == "get_weather" and calls[0].call_id, answer
-    with api.responses.stream(**asked) as stream:
-        events = list(stream)
-        whole = stream.get_final_response()
-    deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
-    done = [event for event in events if event.type == "response.function_call_arguments.done"]
-    assert len(done) == 1 and "".join(deltas) == done[0].arguments, events
-    assert [item.type for item in whole.output if item.type == "function_call"] == ["function_call"], whole
-    further = api.responses.create(
-        model=house.model,
-        max_output_tokens=16,
-        tools=[WEATHER],
-        tool_choice="none",
-        input=[
-            {"role": "user", "content": "What is the weather in Paris?"},
-            calls[0].to_dict(),
-            {"type": "function_call_output", "call_id": calls[0].call_id, "output": "rain"},
-        ],
-    )
-    assert further.output_text, further
-    return f"{len(deltas)} deltas"
+    counts = []
+    for choice in ({"type": "function", "name": "get_weather"}, "required"):
+        answer = api.responses.create(**asked, tool_choice=choice)
+        assert [item.type for item in answer.output] == ["function_call"] and answer.status == "completed", answer
+        call = answer.output[0]
+        assert call.name == "get_weather" and call.call_id, answer
+        shared.is_a_place(call.arguments)
+        with api.responses.stream(**asked, tool_choice=choice) as stream:
+            events = list(stream)
+            whole = stream.get_final_response()
+        assert [event.sequence_number for event in events] == list(range(len(events))), events
+        assert [item.type for item in whole.output] == ["function_call"] and whole.status == "completed", whole
+        assert (whole.output[0].name, bool(whole.output[0].call_id)) == ("get_weather", True), whole
+        deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+        done = [event.arguments for event in events if event.type == "response.function_call_arguments.done"]
+        assert ["".join(deltas)] == done == [whole.output[0].arguments], events
+        shared.is_a_place(done[0])
+        assert len(deltas) > 1, f"all arguments came at once: {deltas}"
+        counts.append(len(deltas))
+
+    def further(result):
+        told = {"type": "function_call_output", "call_id": call.call_id, "output": result}
+        answer = api.responses.create(
+            **asked | {"input": [QUESTION, call.to_dict(), told]}, tool_choice="none", temperature=0
+        )
+        assert [item.type for item in answer.output][-1:] == ["message"] and answer.output_text, answer
+        return answer.usage.input_tokens
+
+    return f"{counts[0]} and {counts[1]} deltas, {shared.reaches_the_model(further)}"
+
+
+def chat_streams_reasoning(house):
+    """chat: reasoning is told apart from text, whole and streamed"""
+    api = client(house)
+    asked = {"model": house.model, "messages": [{"role": "user", "content": shared.PONDER}], "max_tokens": 40}
+    message = api.chat.completions.create(**asked, extra_body=shared.BUDGET).choices[0].message
+    assert message.reasoning and message.content, message
+    deltas = [
+        chunk.choices[0].delta
+        for chunk in api.chat.completions.create(**asked, extra_body=shared.BUDGET, stream=True)
+        if chunk.choices
+    ]
+    kinds = ["text" if delta.content else "thought" for delta in deltas if delta.content or getattr(delta, "reasoning", "")]
+    assert sorted(kinds, reverse=True) == kinds and len(set(kinds)) == 2, kinds
+    text = "".join(delta.content or "" for delta in deltas)
+    thought = "".join(getattr(delta, "reasoning", None) or "" for delta in deltas)
+    assert (thought, text) == (message.reasoning, message.content), (message, thought, text)
+    return f"{len(text)} characters, {len(thought)} of reasoning"
 
 
 def responses_stream_text_and_reasoning(house):
     """what is streamed is what the whole answer says: reasoning first, then text"""
-    events = list(client(house).responses.create(model=house.model, input="How are you?", stream=True))
-    # A model that does not know when to stop ends at its context's length: incomplete.
+    asked = {"max_output_tokens": 60, "stream": True, "extra_body": shared.BUDGET}
+    events = list(client(house).responses.create(model=house.model, input=shared.PONDER, **asked))
+    # A model that does not know when to stop ends at its limit: incomplete.
     whole = events[-1].response
     assert events[-1].type in ("response.completed", "response.incomplete"), events[-1]
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     thought = "".join(event.delta for event in events if event.type == "response.reasoning_text.delta")
     assert text == whole.output_text and text, whole
     kinds = [item.type for item in whole.output]
-    assert kinds == (["reasoning", "message"] if thought else ["message"]), whole
+    assert kinds == (["reasoning", "message"] if house.reasoning else ["message"]), whole
+    if house.reasoning:
+        assert thought == "".join(part.text for part in whole.output[0].content) and thought, whole
+    order = [event.output_index for event in events if event.type.endswith("_text.delta")]
+    assert order == sorted(order), order
     return f"{len(text)} characters, {len(thought)} of reasoning"
 
 
@@ -307,6 +387,7 @@ CHECKS = [
     chat_answers,
     chat_streams,
     several_choices_and_token_ids,
+    chat_calls_tools,
     an_alias_applies_its_settings,
     completions_answer,
     responses_answer,
@@ -323,6 +404,8 @@ if __name__ == "__main__":
     checks = list(CHECKS)
     if house.translated:
         checks += [responses_stream_text_and_reasoning, what_no_engine_can_do_is_refused]
+    if house.reasoning:
+        checks.append(chat_streams_reasoning)
     if house.tools:
         checks.append(responses_call_tools)
     if house.embed:

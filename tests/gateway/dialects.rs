@@ -106,7 +106,7 @@ async fn the_official_packages_see_no_difference() {
         let Some(python) = python::with(package) else { continue };
         let (gateway, sim) = (gateway.url(""), sim.url());
         let house = ["--gateway", &gateway, "--engine", &sim, "--model", "small", "--short", "small-short"];
-        let args = [house.as_slice(), &["--translated", "--tools"]].concat();
+        let args = [house.as_slice(), &["--translated", "--tools", "--reasoning"]].concat();
         python.run(&format!("{package}_client.py"), &args).await;
     }
     let of_the_engine = sim.get("/sim/last_request?path=/v1/responses").await;
@@ -124,5 +124,6 @@ async fn the_official_packages_talk_to_a_gym_alias() {
     let Some(python) = python::with("openai, anthropic") else { return };
     let (door, sim) = (gateway.url("/a/gymnast"), sim.url());
     let args = ["--gateway", &door, "--engine", &sim, "--model", "gymnast", "--short", "gymnast"];
+    let args = [args.as_slice(), &["--tools", "--reasoning"]].concat();
     python.run("gym_client.py", &args).await;
 }

@@ -68,6 +68,13 @@ impl Setup {
                 "max-model-len": 512, "max-num-seqs": 4, "max-num-batched-tokens": 512, "block-size": 32,
                 "kv-cache-memory-bytes": 524_288, "enforce-eager": true, "dtype": "bfloat16", "seed": 0,
                 "worker-cls": "sleep_on_cpu.Worker",
+                // A model with random weights calls a tool when a grammar leaves it nothing else, not even white space.
+                "enable-auto-tool-choice": true, "tool-call-parser": "hermes",
+                "structured-outputs-config": json!({ "backend": "xgrammar", "disable_any_whitespace": true }).to_string(),
+                // It thinks where a request asks for it (`enable_thinking: true`), and until its budget is spent.
+                "reasoning-parser": "deepseek_v3",
+                "reasoning-config":
+                    json!({ "reasoning_start_str": "<think>", "reasoning_end_str": "</think>" }).to_string(),
             },
             "env": {
                 "PATH": path,
@@ -79,6 +86,8 @@ impl Setup {
                 "PYTHONDONTWRITEBYTECODE": "",
                 "PYTHONPATH": concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vllm/engine/sleep"),
                 "VLLM_PLUGINS": "sleep_on_cpu",
+                // Grammars for calls come from their schemas, not from xgrammar's own, which allow white space without end.
+                "VLLM_ENFORCE_STRICT_TOOL_CALLING": "0",
             },
             "lora": self.lora.iter().map(|path| ("poet".to_owned(), json!(path))).collect::<serde_json::Map<_, _>>(),
         });
@@ -101,6 +110,9 @@ impl Setup {
 pub fn yaml(models: &Value) -> String {
     let thinking = |on: bool| json!({ "chat_template_kwargs": { "enable_thinking": on } });
     let mut house = json!({ "models": models });
+    let rendered = json!({ "use_completions_api": true, "render_chat_template": true });
+    let mut ids = rendered.clone();
+    ids["return_token_id_information"] = true.into();
     if models.get("tiny").is_some() {
         house["aliases"] = json!({
             "tiny-think": { "model": "tiny", "overrides": thinking(true) },
@@ -108,6 +120,9 @@ pub fn yaml(models: &Value) -> String {
             "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
             "tiny-chat": { "model": "tiny", "dialect": { "responses": "chat", "messages": "chat" } },
             "tiny-gym": { "model": "tiny", "gym": {} },
+            "tiny-gym-ids": { "model": "tiny", "gym": { "return_token_id_information": true } },
+            "tiny-gym-rendered": { "model": "tiny", "gym": rendered },
+            "tiny-gym-rendered-ids": { "model": "tiny", "gym": ids },
             "tiny-chat-short": { "model": "tiny-chat", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
         });
     }

@@ -30,6 +30,7 @@ mod stranger;
 mod answers;
 mod chaos;
 mod failing;
+mod gym;
 mod house;
 mod life;
 mod lives;
@@ -110,16 +111,33 @@ async fn every_check(house: &House) {
     step("many streams at once are all whole", streams::many(house)).await;
     step("who leaves a stream ends its work", streams::leaving(house)).await;
     step("who leaves before the answer ends its work", streams::leaving_early(house)).await;
+    step("with NeMo Gym's rules tokens are the engine's own, from either of its APIs", gym::chat(house)).await;
+    step("... also in responses and messages", gym::others(house)).await;
+    step("... and too long a prompt is an empty answer", gym::too_long(house)).await;
+    official_packages(house).await;
+}
+
+/// What the official packages find over each API, by what the engine does for it.
+async fn official_packages(house: &House) {
+    let can = ["--tools", "--reasoning"];
     for package in ["openai", "anthropic"] {
         let script = format!("{package}_client.py");
         step(
             &format!("the official {package} package is content"),
-            house.python(package, &script, ["tiny", "tiny-short"], &[]),
+            house.python(package, &script, ["tiny", "tiny-short"], &can),
         )
         .await;
         let names = ["tiny-chat", "tiny-chat-short"];
-        step("... and over Chat Completions alone", house.python(package, &script, names, &["--translated"])).await;
+        let translated = ["--translated", "--tools", "--reasoning"];
+        step("... and over Chat Completions alone", house.python(package, &script, names, &translated)).await;
     }
-    step("both are, with NeMo Gym's rules", house.python("openai, anthropic", "gym_client.py", ["tiny-gym"; 2], &[]))
-        .await;
+    let both = "openai, anthropic";
+    for alias in ["tiny-gym", "tiny-gym-ids"] {
+        let check = house.python(both, "gym_client.py", [alias; 2], &can);
+        step(&format!("both are, with NeMo Gym's rules ({alias})"), check).await;
+    }
+    for alias in ["tiny-gym-rendered", "tiny-gym-rendered-ids"] {
+        let check = house.python(both, "gym_client.py", [alias; 2], &[]);
+        step(&format!("... and over completions, which know neither calls nor reasoning ({alias})"), check).await;
+    }
 }
