@@ -40,9 +40,10 @@ impl Target {
         self.route.adapter.clone().unwrap_or_else(own)
     }
 
-    /// The name that answers are to have in `model`; `None`: the engine's.
+    /// The name that answers are to have in `model`; `None`: the engine's, as in Gym.
     pub(super) fn echo(&self) -> Option<&Name> {
-        (self.route.echo == Echo::Alias).then_some(&self.route.name)
+        let strict = self.route.gym.as_ref().is_some_and(|gym| gym.strict);
+        (self.route.echo == Echo::Alias && !strict).then_some(&self.route.name)
     }
 
     /// The API of requests to `endpoint`, when they are translated to Chat Completions.

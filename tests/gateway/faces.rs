@@ -24,6 +24,7 @@ const ALIASES: &str = r#"
         hot: { overrides: { temperature: 1 } }
   plain: { model: small, echo: engine }
   gymnast: { model: small, gym: {} }
+  strict: { model: small, gym: { strict: true } }
 "#;
 
 async fn house(args: &[&str]) -> (Sim, Gateway) {
@@ -77,12 +78,20 @@ async fn settings_of_every_kind_reach_the_engine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_name_the_alias_unless_the_engine_is_to_be_seen() {
     let (_sim, gateway) = house(&[]).await;
-    for (alias, named) in [("nice", "nice"), ("v:slow:cold", "v:slow:cold"), ("plain", "tiny")] {
+    for (alias, named) in [
+        ("nice", "nice"),
+        ("v:slow:cold", "v:slow:cold"),
+        ("plain", "tiny"),
+        ("gymnast", "gymnast"),
+        ("strict", "tiny"),
+    ] {
         for (path, body) in [
             ("/v1/chat/completions", json!({ "messages": [{ "role": "user", "content": "\"model\":\"tiny\"" }] })),
             ("/v1/responses", json!({ "input": "hi" })),
             ("/v1/messages", json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 5 })),
         ] {
+            // Gym's messages name what the client named.
+            let named = if (alias, path) == ("strict", "/v1/messages") { "strict" } else { named };
             let mut body = body;
             body["model"] = json!(alias);
             let reply = http().post(gateway.url(path)).json(&body).send().await.expect("answered");

@@ -49,6 +49,7 @@
 //! | unknown members of tools and formats of a streaming `/v1/responses` are 422 | they are dropped |
 //! | unknown output items of a native engine are 500 | they pass |
 //! | `text.format.schema` is spelt `schema_` in streams | `schema` |
+//! | `model` of an answer is the engine's, of messages the client's | the alias', unless it says `echo: engine` |
 //!
 //! Recorded cases whose status class differs, all of them Gym's 500 (`tests/gym` checks that they do, and that the engine
 //! was called as by Gym): the client's fault: `hist_list_refusal_part`, `tok_chat_history_partial_bundle`, `tok_n2`,
@@ -142,7 +143,8 @@ pub struct Answer {
 pub type Ids = Box<dyn FnMut() -> String + Send>;
 
 const JSON: &str = "application/json";
-const EVENTS: &str = "text/event-stream; charset=utf-8";
+/// What an answer is that is a stream of events.
+pub const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 impl Answer {
     fn json(status: u16, body: &Value) -> Self {

@@ -72,7 +72,7 @@ impl Driver {
         let (mut turn, mut step) = if aside { elsewhere(begin).await? } else { begin() };
         loop {
             let ask = match step {
-                Step::Answer(answer) => return Ok(answer),
+                Step::Answer(answer) => return Ok(self.named(answer)),
                 Step::Ask(ask) => ask,
             };
             (turn, step) = match self.call(ask).await {
@@ -143,6 +143,14 @@ impl Driver {
             headers.insert("x-request-id", id);
         }
         headers
+    }
+
+    /// The answer under the alias' name, if it is to have it.
+    fn named(&self, answer: Answer) -> Answer {
+        let Some(name) = self.target().echo().filter(|_| answer.status == 200) else { return answer };
+        let mut echo =
+            if answer.content_type == gym::EVENTS { openai::Echo::events(name) } else { openai::Echo::json(name) };
+        Answer { body: echo.feed(&answer.body.into()).into(), ..answer }
     }
 
     /// The body with the settings of the model and the alias, which have the last word.
