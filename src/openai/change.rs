@@ -242,7 +242,7 @@ pub(super) fn settle<'r>(
         }
         let filled = object.is_filled(at);
         match part {
-            Part::Defaults if filled => replace(object, &node.key, at, &node.fill, true, trace),
+            Part::Defaults if filled || node.shaped => replace(object, &node.key, at, &node.fill, true, trace),
             Part::Limits if exceeds(object, at, node) => replace(object, &node.key, at, &node.fill, filled, trace),
             Part::Overrides => replace(object, &node.key, at, &node.fill, false, trace),
             Part::Defaults | Part::Limits => {}

@@ -243,7 +243,10 @@ impl<'b, 'r> Fields<'b, 'r> {
                 continue;
             }
             match part {
-                Part::Defaults if field.filled => replace(field, &node.fill, trace),
+                Part::Defaults if field.filled || node.shaped => {
+                    replace(field, &node.fill, trace);
+                    field.filled = true;
+                }
                 Part::Limits if exceeds(field, node) => replace(field, &node.fill, trace),
                 Part::Overrides if last || node.members.is_some() => {
                     replace(field, &node.fill, trace);

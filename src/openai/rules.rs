@@ -3,6 +3,10 @@
 //! A block's order: remove, map, defaults, limits, overrides, prompt; then its `when` blocks that hold. Objects merge deeply;
 //! arrays and scalars replace. A member that one block's defaults have added is replaced by a later block's defaults: the
 //! client is still silent about it. Members are added only where they mean something ([`super::fields`]).
+//!
+//! Where overrides make an object of a member, a client that sent something else there has said nothing about what is in
+//! it: defaults for it hold, too. So a block that is applied again changes nothing more (`map`, `when` and a `prompt`
+//! beside the client's own aside).
 
 use std::borrow::Cow;
 
@@ -129,6 +133,8 @@ pub(super) struct Node {
     pub(super) members: Option<Vec<Node>>,
     /// The bound, of a limit.
     pub(super) bound: Option<Bound>,
+    /// Of a default that is an object: overrides make an object of the member, whatever the client sent.
+    pub(super) shaped: bool,
 }
 
 /// A value ready to be written.
@@ -211,10 +217,12 @@ fn compile(block: Block) -> Option<Compiled> {
         block.map.into_iter().filter(|(way, _)| allowed(way)).map(|(way, values)| {
             (way, values.iter().map(|(from, to)| (from.as_str().into(), Fill::new(to))).collect())
         });
+    let mut defaults = top(&block.defaults);
+    shape(&mut defaults, &block.overrides);
     let compiled = Compiled {
         remove: block.remove.into_iter().filter(allowed).collect(),
         map: map.collect(),
-        defaults: top(&block.defaults),
+        defaults,
         limits: top(&block.limits),
         overrides: top(&block.overrides),
         prompt: block.prompt,
@@ -244,8 +252,19 @@ fn nodes(members: &Map<String, Value>) -> Vec<Node> {
         fill: Fill::new(value),
         members: value.as_object().map(nodes),
         bound: value.as_number().cloned().map(Bound),
+        shaped: false,
     };
     members.iter().map(node).collect()
+}
+
+/// Notes which of the `defaults` stand in objects that `overrides` make.
+fn shape(defaults: &mut [Node], overrides: &Map<String, Value>) {
+    for node in defaults {
+        if let (Some(members), Some(Value::Object(overrides))) = (&mut node.members, overrides.get(&*node.key)) {
+            node.shaped = true;
+            shape(members, overrides);
+        }
+    }
 }
 
 /// One change, told to a person.

@@ -152,19 +152,25 @@ impl Naive {
                 self.set(way, new.clone(), filled);
             }
         }
-        self.fill(&[], &settings.defaults);
+        self.fill(&[], &settings.defaults, &settings.overrides);
         self.clamp(&[], &settings.limits);
         self.win(&[], &settings.overrides);
         follow.into_iter().for_each(|settings| self.apply(settings));
     }
 
-    fn fill(&mut self, outer: &[String], defaults: &Map<String, Value>) {
+    fn fill(&mut self, outer: &[String], defaults: &Map<String, Value>, overrides: &Map<String, Value>) {
         for (key, default) in defaults {
             let way = [outer, std::slice::from_ref(key)].concat();
             let filled = self.filled.contains(&way);
             match (self.at(&way), default) {
                 (None, _) => self.set(&way, default.clone(), true),
-                (Some(Value::Object(_)), Value::Object(default)) => self.fill(&way, default),
+                (Some(Value::Object(_)), Value::Object(default)) => {
+                    let none = Map::new();
+                    self.fill(&way, default, overrides.get(key).and_then(Value::as_object).unwrap_or(&none));
+                }
+                (_, Value::Object(_)) if overrides.get(key).is_some_and(Value::is_object) => {
+                    self.set(&way, default.clone(), true);
+                }
                 _ if filled => self.set(&way, default.clone(), true),
                 _ => {}
             }
