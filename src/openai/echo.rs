@@ -3,6 +3,8 @@
 //! Replaced are the texts of `model` at the top level, in `response` (Responses' events) and in `message` (Messages' first
 //! event). Deeper ones are a client's own, such as arguments of tools. Holds nothing back and no more than a key.
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
@@ -12,16 +14,35 @@ const KEY: usize = b"response".len();
 
 const DATA: &[u8] = b"data:";
 
+/// Finds the key that it is all about.
+static MODEL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"model\""));
+
 /// Renames the model of one answer.
 #[derive(Clone, Debug)]
 pub struct Echo {
     /// The new name, as a JSON string.
     name: Bytes,
-    /// Finds the key that it is all about.
-    finder: Finder<'static>,
+    /// How the events begin.
+    known: Known,
     /// `None`: the answer is one JSON value, without lines.
     line: Option<Line>,
     json: Json,
+}
+
+/// What an event began with, up to the end of the text that was replaced: engines begin all events of a stream alike.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    text: Vec<u8>,
+    /// Where in it the replaced text begins.
+    value: usize,
+}
+
+impl Known {
+    /// Whether the data of an event begins alike, and names nothing else that could be replaced.
+    fn begins(&self, data: &[u8]) -> bool {
+        let rest = if self.text.is_empty() { None } else { data.strip_prefix(&*self.text) };
+        rest.is_some_and(|rest| MODEL.find(rest).is_none())
+    }
 }
 
 /// Where in a line of events we are.
@@ -77,7 +98,7 @@ impl Echo {
     #[must_use]
     pub fn json(name: &str) -> Self {
         let name = serde_json::Value::from(name).to_string().into();
-        Self { name, finder: Finder::new(b"\"model\""), line: None, json: Json::default() }
+        Self { name, known: Known::default(), line: None, json: Json::default() }
     }
 
     /// For a stream of server-sent events.
@@ -89,18 +110,18 @@ impl Echo {
     /// The next piece of the answer, under the new name: the piece itself when there is nothing to replace in it.
     #[must_use]
     pub fn feed(&mut self, piece: &Bytes) -> Bytes {
-        let mut out = Out { piece, kept: 0, new: None, name: &self.name };
-        let (json, finder) = (&mut self.json, &self.finder);
+        let mut out = Out { piece, kept: 0, new: None, name: &self.name, spots: 0, spot: 0 };
+        let json = &mut self.json;
         match &mut self.line {
             None => json.read(piece, 0, piece.len(), &mut out),
-            Some(line) => lines(line, json, finder, piece, &mut out),
+            Some(line) => lines(line, json, &mut self.known, piece, &mut out),
         }
         out.finish()
     }
 }
 
 /// Reads lines of events from the beginning of `piece` to its end.
-fn lines(line: &mut Line, json: &mut Json, finder: &Finder<'_>, piece: &[u8], out: &mut Out<'_>) {
+fn lines(line: &mut Line, json: &mut Json, known: &mut Known, piece: &[u8], out: &mut Out<'_>) {
     let mut at = 0;
     while at < piece.len() {
         let rest = piece.get(at..).unwrap_or_default();
@@ -118,17 +139,21 @@ fn lines(line: &mut Line, json: &mut Json, finder: &Finder<'_>, piece: &[u8], ou
             };
             at += 1;
         }
-        if *line == Line::Data {
+        let data = piece.get(at..end).unwrap_or_default();
+        if *line == Line::Data && ended && json.is_fresh() && known.begins(data) {
+            out.rename(at + known.value);
+            out.drop(at + known.text.len());
+        } else if *line == Line::Data {
+            out.spots = 0;
             // Nothing of an event that is here to its end matters but what leads up to the key.
             let whole = ended && json.is_fresh();
-            let last = if whole {
-                last_key(finder, piece.get(at..end).unwrap_or_default()).map(|length| at + length)
-            } else {
-                Some(end)
-            };
+            let last = if whole { last_key(data).map(|length| at + length) } else { Some(end) };
             if let Some(last) = last {
                 json.read(piece, at, last, out);
                 json.value(piece, last, end, out);
+            }
+            if whole && out.spots == 1 && json.place == Place::Between {
+                *known = Known { text: piece.get(at..out.kept).unwrap_or_default().to_vec(), value: out.spot - at };
             }
         }
         at = end;
@@ -140,11 +165,11 @@ fn lines(line: &mut Line, json: &mut Json, finder: &Finder<'_>, piece: &[u8], ou
 }
 
 /// Where the last `"model"` ends, with the colon and what follows up to its value's first byte.
-fn last_key(finder: &Finder<'_>, text: &[u8]) -> Option<usize> {
+fn last_key(text: &[u8]) -> Option<usize> {
     let mut last = None;
     let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| finder.find(rest)) {
-        from += found + finder.needle().len();
+    while let Some(found) = text.get(from..).and_then(|rest| MODEL.find(rest)) {
+        from += found + MODEL.needle().len();
         last = Some(from);
     }
     // The colon, and the quote that opens the value: read by the caller.
@@ -269,6 +294,10 @@ struct Out<'p> {
     /// The piece anew, once anything is replaced.
     new: Option<BytesMut>,
     name: &'p [u8],
+    /// How many texts were replaced, in the event that is read.
+    spots: usize,
+    /// Where the last of them began.
+    spot: usize,
 }
 
 impl Out<'_> {
@@ -279,6 +308,8 @@ impl Out<'_> {
         new.extend_from_slice(piece.get(self.kept..at).unwrap_or_default());
         new.extend_from_slice(name);
         self.kept = at + 1;
+        self.spots += 1;
+        self.spot = at;
     }
 
     /// Up to `at` the text goes on.

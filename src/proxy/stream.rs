@@ -69,26 +69,26 @@ fn rework(status: u16, kind: &[u8], ctx: &mut Context) -> Rework {
 
 /// A piece of the answer, before it is written; `end`: the last one.
 pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<()> {
-    read(piece.as_deref(), ctx);
-    if ctx.rework.is_none() {
+    let readable = ctx.usage.is_some() || ctx.events.is_some();
+    if ctx.rework.is_none() && !readable {
         return Ok(());
     }
-    let start = Instant::now();
+    // The clock is asked twice for a piece, whatever is done to it: it is no cheaper than the rest.
+    let now = Instant::now();
+    if readable {
+        read(piece.as_deref(), now, ctx);
+    }
     let told = ctx.rework.feed(piece, end);
-    ctx.ours.add(start.elapsed());
+    ctx.ours.add(now.elapsed());
     told.map_err(|refusal| {
         ctx.refusal = Some(refusal);
         Error::new_in(ErrorType::InternalError)
     })
 }
 
-/// Notes what a piece of the engine's answer says of tokens and time.
-fn read(piece: Option<&[u8]>, ctx: &mut Context) {
+/// Notes what a piece of the engine's answer, which came `now`, says of tokens and time.
+fn read(piece: Option<&[u8]>, now: Instant, ctx: &mut Context) {
     let Some(piece) = piece.filter(|piece| !piece.is_empty()) else { return };
-    if ctx.usage.is_none() && ctx.events.is_none() {
-        return;
-    }
-    let now = Instant::now();
     if let Some(usage) = &mut ctx.usage {
         usage.feed(piece);
     }
@@ -106,7 +106,6 @@ fn read(piece: Option<&[u8]>, ctx: &mut Context) {
         }
         ctx.last_event = Some(now);
     }
-    ctx.ours.add(now.elapsed());
 }
 
 /// The request failed for good: says so, in whatever way is still open.

@@ -40,6 +40,26 @@ fn a_json_answer_names_the_alias() {
     }
 }
 
+proptest! {
+    /// Events that begin alike are looked at less closely when they are whole; byte by byte none is.
+    #[test]
+    fn events_that_begin_alike_are_read_like_others(
+        events in prop::collection::vec((0usize..7, 0usize..7), 0..8), end in prop::sample::select(vec!["\n\n", "\n", "\r\n\r\n", ""]),
+    ) {
+        let begins = [
+            r#"{"id":"1","model":"m""#, r#"{"id":"1","model":"m","model":"m""#, r#"{"id":{"model":"m"},"model":"n""#,
+            r#"{"response":{"model":"m""#, r#" {"x":"\"model\"","model":"m\"""#, r#"{"model":5"#, r#"{"id":"1""#,
+        ];
+        let ends = [
+            "}", r#","x":"y"}"#, r#","model":"m"}"#, r#","message":{"model":"m"}}"#, r#","x":"model"}"#, r#","x":"\"model\""}"#,
+            r#","x":{"model":"m"},"model":"#,
+        ];
+        let text: String =
+            events.iter().map(|(begin, rest)| format!("data:{}{}{end}", begins[*begin], ends[*rest])).collect();
+        let _ = both(&Echo::events("a"), &text);
+    }
+}
+
 #[test]
 fn every_event_names_the_alias() {
     let echo = Echo::events("a");
