@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
@@ -141,6 +141,7 @@ fn lines(line: &mut Line, json: &mut Json, known: &mut Known, piece: &[u8], out:
         }
         let data = piece.get(at..end).unwrap_or_default();
         if *line == Line::Data && ended && json.is_fresh() && known.begins(data) {
+            out.reserve(known.text.len() - known.value);
             out.rename(at + known.value);
             out.drop(at + known.text.len());
         } else if *line == Line::Data {
@@ -292,7 +293,7 @@ struct Out<'p> {
     /// Up to here the piece is in `new`, or gone.
     kept: usize,
     /// The piece anew, once anything is replaced.
-    new: Option<BytesMut>,
+    new: Option<Vec<u8>>,
     name: &'p [u8],
     /// How many texts were replaced, in the event that is read.
     spots: usize,
@@ -301,10 +302,18 @@ struct Out<'p> {
 }
 
 impl Out<'_> {
+    /// A text of `old` bytes is going to be replaced. A piece that has exactly the room it needs is handed on as it is; one
+    /// with room left costs a further allocation.
+    fn reserve(&mut self, old: usize) {
+        let (piece, name) = (self.piece, self.name);
+        self.new.get_or_insert_with(|| Vec::with_capacity((piece.len() + name.len()).saturating_sub(old)));
+    }
+
     /// At `at` the text begins that is replaced.
     fn rename(&mut self, at: usize) {
+        self.reserve(0);
         let (piece, name) = (self.piece, self.name);
-        let new = self.new.get_or_insert_with(|| BytesMut::with_capacity(piece.len() + name.len()));
+        let new = self.new.get_or_insert_default();
         new.extend_from_slice(piece.get(self.kept..at).unwrap_or_default());
         new.extend_from_slice(name);
         self.kept = at + 1;
@@ -323,7 +332,7 @@ impl Out<'_> {
             None => self.piece.clone(),
             Some(mut new) => {
                 new.extend_from_slice(self.piece.get(self.kept..).unwrap_or_default());
-                new.freeze()
+                new.into()
             }
         }
     }
