@@ -2,19 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 
 /// A JSON object.
 pub(super) type Members = Map<String, Value>;
 
 /// The caller's fault, in the member `param`.
 pub(super) fn invalid(param: impl Into<String>, message: impl Into<String>) -> ApiError {
-    ApiError::invalid(400, "invalid_value", message).param(param)
+    ApiError::new(Code::InvalidValue, message).param(param)
 }
 
 /// Something the real API has and a chat engine has not.
 pub(super) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> ApiError {
-    ApiError::invalid(400, "unsupported_value", message).param(param)
+    ApiError::new(Code::UnsupportedValue, message).param(param)
 }
 
 /// The members of a request's body.
@@ -22,9 +22,9 @@ pub(super) fn members(body: &[u8]) -> Result<Members, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => {
-            Err(ApiError::invalid(400, "invalid_json", format!("The body must be an object, not {}.", kind(&other))))
+            Err(ApiError::new(Code::InvalidJson, format!("The body must be an object, not {}.", kind(&other))))
         }
-        Err(error) => Err(ApiError::invalid(400, "invalid_json", format!("The body is not valid JSON: {error}."))),
+        Err(error) => Err(ApiError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn from_value(spoken: Spoken, status: u16, value: &Value) -> ApiError
         _ => "invalid_request_error",
     };
     let param = value.pointer("/error/param").and_then(Value::as_str).map(|param| renamed(spoken, param));
-    ApiError { kind, param, ..ApiError::invalid(status, "engine_error", words) }
+    ApiError { param, ..ApiError::of_engine(status, kind, words) }
 }
 
 /// The status in an error event of a stream that had begun: vLLM puts it into `code`.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::testing::{Made, events, plain, read_messages, read_responses, run, stream, translator, whole, wild};
 use super::{Spoken, to_chat};
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 
 const BOTH: [Spoken; 2] = [Spoken::Responses, Spoken::Messages];
 
@@ -253,7 +253,7 @@ fn an_engines_error_in_a_stream_is_told_in_the_callers_shape() {
 
 #[test]
 fn a_stream_fails_once_and_says_nothing_after() {
-    let error = ApiError::unavailable(503, "draining", "The gateway stops.");
+    let error = ApiError::new(Code::ShuttingDown, "The gateway stops.");
     for spoken in BOTH {
         let mut translator = translator(spoken);
         let mut out = Vec::new();

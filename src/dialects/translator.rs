@@ -8,7 +8,7 @@ use super::messages;
 use super::pieces::{Finish, Piece, Tokens, of_message};
 use super::responses;
 use super::{ask, blame};
-use crate::openai::{ApiError, Dialect};
+use crate::openai::{ApiError, Code, Dialect};
 
 /// Most that is kept of one answer. Far above what an engine's context holds; below what would hurt the house.
 const MAX_KEPT: usize = 64 << 20;
@@ -122,17 +122,13 @@ impl Translator {
     /// The engine's answer is none, or says that the engine gave up: a 502.
     pub fn answer(&mut self, body: &[u8]) -> Result<Vec<u8>, ApiError> {
         let answer: Value = serde_json::from_slice(body).map_err(|error| {
-            ApiError::unavailable(502, "engine_answer", format!("The engine's answer is not valid JSON: {error}."))
+            ApiError::new(Code::EngineAnswer, format!("The engine's answer is not valid JSON: {error}."))
         })?;
         if answer.get("error").is_some_and(|error| !error.is_null()) {
             return Err(blame::from_value(self.spoken, blame::status(&answer), &answer));
         }
         let choice = answer.pointer("/choices/0").ok_or_else(|| {
-            ApiError::unavailable(
-                502,
-                "engine_answer",
-                "The engine's answer holds no choice: it is no chat completion.",
-            )
+            ApiError::new(Code::EngineAnswer, "The engine's answer holds no choice: it is no chat completion.")
         })?;
         self.tokens = answer.get("usage").and_then(Tokens::of);
         match &mut self.voice {
@@ -170,9 +166,8 @@ impl Translator {
                     rest = &rest[taken..];
                     event.map_or(Ok(()), |data| self.event(&data, out))
                 }
-                Err(_) => Err(ApiError::unavailable(
-                    502,
-                    "engine_stream",
+                Err(_) => Err(ApiError::new(
+                    Code::EngineStream,
                     "The engine sent an event of more than 16 MiB; the answer cannot go on.",
                 )),
             };
@@ -224,7 +219,7 @@ impl Translator {
             return Ok(());
         }
         let chunk: Value = serde_json::from_slice(data).map_err(|error| {
-            ApiError::unavailable(502, "engine_stream", format!("The engine sent an event that is not JSON: {error}."))
+            ApiError::new(Code::EngineStream, format!("The engine sent an event that is not JSON: {error}."))
         })?;
         if chunk.get("error").is_some_and(|error| !error.is_null()) {
             return Err(blame::from_value(self.spoken, blame::status(&chunk), &chunk));
@@ -263,7 +258,7 @@ impl Translator {
         let another = self.before.replace(kind) != Some(kind) || self.calls.len() > begun;
         self.kept = self.kept.saturating_add(size(&piece) + if another { ITEM_SIZE } else { 0 });
         if self.kept > MAX_KEPT {
-            return Err(ApiError::unavailable(502, "engine_stream", "The engine's answer is longer than 64 MiB."));
+            return Err(ApiError::new(Code::EngineStream, "The engine's answer is longer than 64 MiB."));
         }
         match &mut self.voice {
             Voice::Responses(writer) => writer.piece(piece, slot, out),
@@ -284,15 +279,14 @@ impl Translator {
 }
 
 fn ended() -> ApiError {
-    ApiError::unavailable(502, "engine_died", "The engine ended its stream before the answer was complete.")
+    ApiError::new(Code::EngineDied, "The engine ended its stream before the answer was complete.")
 }
 
 /// What ended an answer, unless the engine gave it up.
 fn unbroken(finish: Finish) -> Result<Finish, ApiError> {
     match finish {
-        Finish::Broken(why) => Err(ApiError::unavailable(
-            502,
-            "engine_gave_up",
+        Finish::Broken(why) => Err(ApiError::new(
+            Code::EngineGaveUp,
             format!("The engine gave this answer up (`finish_reason` \"{why}\"); send the request again."),
         )),
         finish => Ok(finish),

@@ -24,7 +24,7 @@ mod usage;
 
 pub use echo::Echo;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
-pub use error::ApiError;
+pub use error::{ApiError, Code};
 pub use form::{explain_form, rewrite_form};
 pub use json::Fault;
 pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};

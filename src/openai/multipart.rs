@@ -6,9 +6,9 @@ use memchr::memmem;
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::ApiError;
 use super::json::Span;
 use super::tree::Flood;
+use super::{ApiError, Code};
 
 /// Largest header block of one part. A handful of short lines in practice.
 const MAX_HEADERS: usize = 16 * 1024;
@@ -125,12 +125,12 @@ impl From<BadForm> for ApiError {
     fn from(bad: BadForm) -> Self {
         let message = bad.to_string();
         match bad {
-            BadForm::Empty => Self::invalid(400, "missing_body", message),
-            BadForm::TooLarge => Self::invalid(413, "body_too_large", message),
-            BadForm::ModelTwice => Self::invalid(400, "duplicate_model", message).param("model"),
-            BadForm::ModelNotText => Self::invalid(400, "invalid_model", message).param("model"),
-            BadForm::TooManyNested => Self::invalid(400, "too_many_members", message),
-            _ => Self::invalid(400, "invalid_multipart", message),
+            BadForm::Empty => Self::new(Code::MissingBody, message),
+            BadForm::TooLarge => Self::new(Code::BodyTooLarge, message),
+            BadForm::ModelTwice => Self::new(Code::DuplicateModel, message),
+            BadForm::ModelNotText => Self::new(Code::InvalidModel, message),
+            BadForm::TooManyNested => Self::new(Code::TooManyMembers, message),
+            _ => Self::new(Code::InvalidMultipart, message),
         }
     }
 }

@@ -3,9 +3,9 @@
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::ApiError;
 use super::json::{self, Fault, Member, Scanner, Span};
 use super::text::{decode, says};
+use super::{ApiError, Code};
 
 /// Members of the top level. Requests have some twenty; millions would cost more memory than the body.
 const MAX_MEMBERS: usize = 4096;
@@ -95,23 +95,17 @@ pub enum BadBody {
 
 impl From<BadBody> for ApiError {
     fn from(bad: BadBody) -> Self {
-        let (status, code, param) = match bad {
-            BadBody::Empty => (400, "missing_body", None),
-            BadBody::TooLarge => (413, "body_too_large", None),
-            BadBody::Utf8 { .. } => (400, "invalid_utf8", None),
-            BadBody::Json(_) => (400, "invalid_json", None),
-            BadBody::NotObject(_) => (400, "not_an_object", None),
-            BadBody::TooManyMembers | BadBody::TooManyNested => (400, "too_many_members", None),
-            BadBody::ModelTwice => (400, "duplicate_model", Some("model")),
-            BadBody::ModelNotString(_) | BadBody::ModelNotText | BadBody::ModelTooLong => {
-                (400, "invalid_model", Some("model"))
-            }
+        let code = match bad {
+            BadBody::Empty => Code::MissingBody,
+            BadBody::TooLarge => Code::BodyTooLarge,
+            BadBody::Utf8 { .. } => Code::InvalidUtf8,
+            BadBody::Json(_) => Code::InvalidJson,
+            BadBody::NotObject(_) => Code::NotAnObject,
+            BadBody::TooManyMembers | BadBody::TooManyNested => Code::TooManyMembers,
+            BadBody::ModelTwice => Code::DuplicateModel,
+            BadBody::ModelNotString(_) | BadBody::ModelNotText | BadBody::ModelTooLong => Code::InvalidModel,
         };
-        let error = Self::invalid(status, code, bad.to_string());
-        match param {
-            Some(param) => error.param(param),
-            None => error,
-        }
+        Self::new(code, bad.to_string())
     }
 }
 

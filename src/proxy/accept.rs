@@ -11,7 +11,7 @@ use super::context::Context;
 use super::rewrite::{self, Prepared};
 use super::{Shared, body, door, gym, local, mirror, pick, resolve, standin};
 use crate::ids;
-use crate::openai::{ApiError, Endpoint};
+use crate::openai::{ApiError, Code, Endpoint};
 
 /// What became of a request that was let in.
 pub(super) enum Admission {
@@ -81,7 +81,7 @@ pub(super) async fn admit(
     };
     if session.req_header().method != Method::POST {
         let message = format!("{path} takes POST, not {}.", session.req_header().method);
-        return Err(ApiError { allow: Some("POST"), ..ApiError::invalid(405, "method_not_allowed", message) }.into());
+        return Err(ApiError::new(Code::MethodNotAllowed, message).allow("POST").into());
     }
     resolve::check_content_type(session, endpoint.body())?;
 
@@ -132,10 +132,10 @@ fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
         + head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     if size > limit {
         let message = format!("The request's head has {size} bytes; limits.head is {limit}.");
-        return Err(ApiError::invalid(431, "request_header_fields_too_large", message));
+        return Err(ApiError::new(Code::HeadTooLarge, message));
     }
     if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
-        return Err(ApiError::invalid(400, "missing_host", "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2)."));
+        return Err(ApiError::new(Code::MissingHost, "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2)."));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::config::{Caller, Config};
 use crate::ids::Name;
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 use crate::secret::KeyHash;
 use crate::telemetry::{CallerMeters, Metrics};
 
@@ -72,13 +72,13 @@ impl Callers {
         let (code, message) = match (shown, self.anonymous) {
             (false, true) => return Ok(None),
             (false, false) => (
-                "missing_api_key",
+                Code::MissingApiKey,
                 "This gateway wants a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
             ),
-            (true, false) => ("invalid_api_key", "This key is nobody's. Look for a blank or a line break too many."),
-            (true, true) => ("invalid_api_key", "This key is nobody's. Send the right one, or none at all."),
+            (true, false) => (Code::InvalidApiKey, "This key is nobody's. Look for a blank or a line break too many."),
+            (true, true) => (Code::InvalidApiKey, "This key is nobody's. Send the right one, or none at all."),
         };
-        Err(ApiError::invalid(401, code, message))
+        Err(ApiError::new(code, message))
     }
 }
 

@@ -12,7 +12,7 @@ use super::Shared;
 use super::accept::Refusal;
 use super::context::Context;
 use super::shared::Held;
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 
 /// Room behind a body, so that the usual rules are applied without copying it.
 const SPARE: usize = 1024;
@@ -38,7 +38,7 @@ pub(super) async fn read(shared: &Arc<Shared>, session: &mut Session, ctx: &mut 
         Ok(body) => body?,
         Err(_) => {
             let message = format!("The request body did not arrive within {:?} (timeouts.body).", shared.timeouts.body);
-            return Err(ApiError::invalid(408, "request_timeout", message).into());
+            return Err(ApiError::new(Code::RequestTimeout, message).into());
         }
     };
     ctx.received = body.len();
@@ -46,7 +46,7 @@ pub(super) async fn read(shared: &Arc<Shared>, session: &mut Session, ctx: &mut 
         ctx.decoded = true;
         // Inflating is slow enough to be kept off the workers whatever the size.
         let inflated = tokio::task::spawn_blocking(move || inflate(&body, limit)).await;
-        inflated.map_err(|_| ApiError::unavailable(503, "decoder_failed", "The gzip decoder failed."))??
+        inflated.map_err(|_| ApiError::new(Code::Internal, "The gzip decoder failed."))??
     } else {
         body
     };
@@ -83,9 +83,7 @@ async fn collect(
                     | ErrorType::ReadError
                     | ErrorType::H2Error
                     | ErrorType::ReadTimedout => Refusal::Gone(error.into_down()),
-                    _ => {
-                        ApiError::invalid(400, "invalid_framing", "The request body is not framed as HTTP says.").into()
-                    }
+                    _ => ApiError::new(Code::InvalidFraming, "The request body is not framed as HTTP says.").into(),
                 });
             }
         }
@@ -93,12 +91,12 @@ async fn collect(
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::invalid(413, "request_too_large", format!("The request body is larger than {limit} bytes (limits.body)."))
+    ApiError::new(Code::RequestTooLarge, format!("The request body is larger than {limit} bytes (limits.body)."))
 }
 
 fn overloaded() -> ApiError {
     let message = "The gateway holds as many request bodies as it may (limits.body_memory). Try again shortly.";
-    ApiError::unavailable(503, "overloaded", message).retry_after(1)
+    ApiError::new(Code::Overloaded, message)
 }
 
 /// The declared length. Two values, equal or not, are refused: peers could disagree on where the body ends.
@@ -109,8 +107,8 @@ fn content_length(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
     let length = value.to_str().ok().filter(|_| digits && values.next().is_none());
     match length.map(str::parse) {
         Some(Ok(length)) => Ok(Some(length)),
-        Some(Err(_)) => Err(ApiError::invalid(413, "request_too_large", "Content-Length is out of all bounds.")),
-        None => Err(ApiError::invalid(400, "invalid_content_length", "Content-Length must be one decimal number.")),
+        Some(Err(_)) => Err(ApiError::new(Code::RequestTooLarge, "Content-Length is out of all bounds.")),
+        None => Err(ApiError::new(Code::InvalidContentLength, "Content-Length must be one decimal number.")),
     }
 }
 
@@ -122,7 +120,7 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
         (Some(coding), None) if coding == b"gzip" || coding == b"x-gzip" => Ok(true),
         _ => {
             let message = "Content-Encoding may be gzip or identity, once. Send the body without it.";
-            Err(ApiError::invalid(415, "unsupported_content_encoding", message))
+            Err(ApiError::new(Code::UnsupportedContentEncoding, message))
         }
     }
 }
@@ -134,7 +132,7 @@ fn inflate(body: &[u8], limit: usize) -> Result<BytesMut, ApiError> {
     match decoder.read_to_end(&mut plain) {
         Ok(size) if size > limit => Err(too_large(limit)),
         Ok(_) => Ok(BytesMut::from(Bytes::from(plain))),
-        Err(_) => Err(ApiError::invalid(400, "invalid_gzip", "The request body is not valid gzip.")),
+        Err(_) => Err(ApiError::new(Code::InvalidGzip, "The request body is not valid gzip.")),
     }
 }
 

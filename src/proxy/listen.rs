@@ -21,7 +21,7 @@ use super::front::Front;
 use super::socket::CallerSocket;
 use super::{Gateway, Shared};
 use crate::ids::Name;
-use crate::openai::{ApiError, Dialect};
+use crate::openai::{ApiError, Code, Dialect};
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -220,7 +220,7 @@ async fn is_h2(stream: &TcpStream) -> io::Result<bool> {
 
 /// Tells one caller too many, without reading what it has to say.
 async fn turn_away(mut stream: TcpStream) {
-    let error = ApiError::unavailable(503, "too_many_connections", "limits.connections is reached. Try again shortly.");
+    let error = ApiError::new(Code::TooManyConnections, "limits.connections is reached. Try again shortly.");
     let body = error.body(Dialect::OpenAi);
     let reply = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\n\

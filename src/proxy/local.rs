@@ -12,7 +12,7 @@ use super::context::Context;
 use super::table::Target;
 use super::{Shared, Table, reply, resolve};
 use crate::engines::Pool;
-use crate::openai::{self, ApiError};
+use crate::openai::{self, ApiError, Code};
 
 const MODELS: &str = "/v1/models";
 
@@ -29,9 +29,7 @@ pub(super) async fn answer(
     let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
         (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(&head.method) => {
             let message = format!("{path} takes GET, not {}.", head.method);
-            return Err(
-                ApiError { allow: Some("GET, HEAD"), ..ApiError::invalid(405, "method_not_allowed", message) }.into()
-            );
+            return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD").into());
         }
         (MODELS, _) => list(&table, door),
         (_, Some(id)) if !id.is_empty() => one(&table, id, door)?,
@@ -40,7 +38,7 @@ pub(super) async fn answer(
         ("/readyz", _) => ready(shared, door)?,
         _ => {
             let shown: String = path.chars().take(128).collect();
-            return Err(ApiError::invalid(404, "not_found", format!("There is no {shown} here.")).into());
+            return Err(ApiError::new(Code::NotFound, format!("There is no {shown} here.")).into());
         }
     };
     reply::ok(session, ctx, body).await.map_err(Refusal::Gone)?;
@@ -80,7 +78,7 @@ fn one(table: &Table, id: &str, door: Option<&Target>) -> Result<String, ApiErro
         Some(own) if *own.route.name == *name => own,
         Some(own) => {
             let message = format!("There is only `{}` at this address.", own.route.name);
-            return Err(ApiError::invalid(404, "model_not_found", message).param("model"));
+            return Err(ApiError::new(Code::ModelNotFound, message));
         }
         None => table.find(&name).map(|at| &table.targets[at]).ok_or_else(|| resolve::unknown(table, &name))?,
     };
@@ -97,13 +95,13 @@ fn health(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
     if pools(shared, door).iter().any(|pool| pool.is_ready()) {
         return Ok(String::new());
     }
-    Err(ApiError::unavailable(503, "not_ready", "No model has an engine that is ready.").retry_after(5))
+    Err(ApiError::new(Code::NotReady, "No model has an engine that is ready."))
 }
 
 /// 200 when every model can be served and we are not about to stop.
 fn ready(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
     if shared.is_draining() {
-        return Err(ApiError::unavailable(503, "shutting_down", "The gateway is shutting down.").retry_after(5));
+        return Err(ApiError::new(Code::ShuttingDown, "The gateway is shutting down."));
     }
     let pools = pools(shared, door);
     let missing: Vec<String> = pools
@@ -114,5 +112,5 @@ fn ready(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
     if missing.is_empty() {
         return Ok(json!({ "status": "ready", "models": pools.len() }).to_string());
     }
-    Err(ApiError::unavailable(503, "not_ready", format!("Not ready: {}.", missing.join(", "))).retry_after(5))
+    Err(ApiError::new(Code::NotReady, format!("Not ready: {}.", missing.join(", "))))
 }

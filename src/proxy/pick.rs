@@ -15,7 +15,7 @@ use super::table::Target;
 use super::{Shared, fallback};
 use crate::config::Balance;
 use crate::engines::{Engine, Lease, Pool, State};
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 use crate::routing::{self, Candidate, Picker};
 
 /// How long a guess holds. The health check that it sets off is the better judge, and comes before.
@@ -98,7 +98,7 @@ pub(super) async fn peer(shared: &Shared, session: &mut Session, ctx: &mut Conte
     let engine = lease.engine().clone();
     let Some(socket) = engine.socket() else {
         let message = format!("The host name of engine {} does not resolve.", engine.id);
-        ctx.refusal = Some(ApiError::unavailable(502, "engine_unresolved", message));
+        ctx.refusal = Some(ApiError::new(Code::EngineUnresolved, message));
         return Err(Error::new_up(ErrorType::ConnectError));
     };
     ctx.tried.push(engine.clone());
@@ -151,14 +151,14 @@ fn choose(target: &Target, tried: &[Arc<Engine>]) -> Option<Arc<Engine>> {
 }
 
 pub(super) fn no_target() -> ApiError {
-    ApiError::unavailable(503, "no_target", "The request was not resolved.")
+    ApiError::new(Code::Internal, "The request was not resolved.")
 }
 
 /// 503 with the state of the model and, when it failed, the reason with its last log lines.
 pub(super) fn why_not(shared: &Shared, target: &Target) -> ApiError {
     if shared.is_draining() {
         let message = "The gateway is shutting down. Try again on another one.";
-        return ApiError::unavailable(503, "shutting_down", message).retry_after(5);
+        return ApiError::new(Code::ShuttingDown, message);
     }
     describe(&target.pool)
 }
@@ -166,11 +166,11 @@ pub(super) fn why_not(shared: &Shared, target: &Target) -> ApiError {
 fn describe(pool: &Pool) -> ApiError {
     let model = &pool.model;
     let state = pool.why_not();
-    let (code, message, wait) = match &*state {
-        State::Starting(what) => ("model_loading", format!("The model `{model}` is loading ({what})."), 5),
-        State::Ready => ("model_busy", format!("The model `{model}` has no engine left to try."), 1),
+    let (code, message) = match &*state {
+        State::Starting(what) => (Code::ModelLoading, format!("The model `{model}` is loading ({what}).")),
+        State::Ready => (Code::ModelBusy, format!("The model `{model}` has no engine left to try.")),
         State::Unhealthy(reason) => {
-            ("model_unhealthy", format!("No engine of the model `{model}` passes its health checks: {reason}"), 5)
+            (Code::ModelUnhealthy, format!("No engine of the model `{model}` passes its health checks: {reason}"))
         }
         State::Failed(failure) => {
             let mut message = format!("The model `{model}` failed: {} {}", failure.reason, failure.next);
@@ -178,13 +178,13 @@ fn describe(pool: &Pool) -> ApiError {
             if !failure.log.is_empty() {
                 message += &format!("\nLast log lines:\n{}", failure.log.join("\n"));
             }
-            ("model_failed", message, 30)
+            (Code::ModelFailed, message)
         }
-        State::Asleep(_) => ("model_asleep", format!("The model `{model}` is asleep until an operator wakes it."), 30),
-        State::Stopping(why) => ("model_stopping", format!("The model `{model}` takes no requests now: {why}."), 5),
-        State::Stopped => ("model_stopped", format!("The model `{model}` is stopped."), 30),
+        State::Asleep(_) => (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it.")),
+        State::Stopping(why) => (Code::ModelStopping, format!("The model `{model}` takes no requests now: {why}.")),
+        State::Stopped => (Code::ModelStopped, format!("The model `{model}` is stopped.")),
     };
-    ApiError::unavailable(503, code, message).retry_after(wait)
+    ApiError::new(code, message)
 }
 
 /// Takes the engine of a failed attempt out of rotation until its health is known.

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 use pingora::proxy::Session;
 
 use super::Table;
-use crate::openai::{self, ApiError, BodyKind};
+use crate::openai::{self, ApiError, BodyKind, Code};
 
 /// What was seen of a body.
 pub(super) enum Peeked {
@@ -44,7 +44,7 @@ pub(super) fn check_content_type(session: &Session, kind: BodyKind) -> Result<()
     }
     let got = given.unwrap_or_else(|| "none".into());
     let message = format!("Content-Type must be {wanted}; it is {got}.");
-    Err(ApiError::invalid(415, "unsupported_media_type", message))
+    Err(ApiError::new(Code::UnsupportedMediaType, message))
 }
 
 /// The boundary of a multipart request.
@@ -58,7 +58,7 @@ pub(super) fn peek(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Resul
         (BodyKind::Json, _) => Ok(Peeked::Json(openai::peek(body)?)),
         (BodyKind::Multipart, Some(boundary)) => Ok(Peeked::Form(openai::peek_form(body, boundary)?)),
         (BodyKind::Multipart, None) => {
-            Err(ApiError::invalid(400, "missing_boundary", "Content-Type has no boundary parameter (RFC 7578, 4.1)."))
+            Err(ApiError::new(Code::MissingBoundary, "Content-Type has no boundary parameter (RFC 7578, 4.1)."))
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn target(
 ) -> Result<usize, ApiError> {
     let Some(name) = door.or(peeked.model()) else {
         let message = "The request names no model: set `model` to one of GET /v1/models.";
-        return Err(ApiError::invalid(400, "missing_model", message).param("model"));
+        return Err(ApiError::new(Code::MissingModel, message));
     };
     let at = table.find(name).ok_or_else(|| unknown(table, name))?;
     Ok(table.part(at, headers, caller))
@@ -84,7 +84,7 @@ pub(super) fn unknown(table: &Table, name: &str) -> ApiError {
     let shown: String = name.chars().take(128).collect();
     if let Some(adapter) = table.snapshot.orphan(name) {
         let message = format!("`{shown}` is an alias of the LoRA adapter `{adapter}`, which is not loaded.");
-        return ApiError::invalid(404, "model_not_found", message).param("model");
+        return ApiError::new(Code::ModelNotFound, message);
     }
     let near = table.snapshot.near(name);
     let hint = match near.as_slice() {
@@ -95,5 +95,5 @@ pub(super) fn unknown(table: &Table, name: &str) -> ApiError {
             format!("Did you mean one of {}?", names.join(", "))
         }
     };
-    ApiError::invalid(404, "model_not_found", format!("The model `{shown}` does not exist. {hint}")).param("model")
+    ApiError::new(Code::ModelNotFound, format!("The model `{shown}` does not exist. {hint}"))
 }

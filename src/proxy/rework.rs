@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::dialects::{self, Translator};
-use crate::openai::{ApiError, Echo};
+use crate::openai::{ApiError, Code, Echo};
 
 /// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
 const MOST: usize = 64 << 20;
@@ -65,7 +65,7 @@ impl Rework {
                 let new = piece.take().unwrap_or_default();
                 if kept.len() + new.len() > MOST {
                     let message = "The engine's answer is too large to be translated.";
-                    return Err(ApiError::unavailable(502, "engine_answer", message));
+                    return Err(ApiError::new(Code::EngineAnswer, message));
                 }
                 kept.extend_from_slice(&new);
                 if end {

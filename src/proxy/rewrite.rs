@@ -13,7 +13,7 @@ use super::{Shared, Table};
 use crate::dialects;
 use crate::dialects::gym::{self, GymRoute};
 use crate::ids::Name;
-use crate::openai::{self, ApiError, BodyKind, Endpoint};
+use crate::openai::{self, ApiError, BodyKind, Code, Endpoint};
 
 /// From this size on, looking through a body could hold up a worker for more than a millisecond.
 pub(super) const OFFLOAD: usize = 1 << 20;
@@ -162,7 +162,7 @@ pub(super) async fn again(table: &Arc<Table>, at: usize, original: &Arc<Original
 async fn elsewhere<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let broken = |_| ApiError::unavailable(503, "rewrite_failed", "The request could not be processed.");
+    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
     tokio::task::spawn_blocking(work).await.map_err(broken)?
 }
 

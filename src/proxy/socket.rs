@@ -20,7 +20,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
-use crate::openai::{ApiError, Dialect};
+use crate::openai::{ApiError, Code, Dialect};
 
 /// Whether Pingora wrote this head by itself (pingora-core 0.9.1, protocols/http/error_resp.rs).
 fn is_pingoras_own(head: &[u8]) -> bool {
@@ -56,11 +56,11 @@ impl CallerSocket {
 
     fn answer(&self, written: &[u8]) -> Bytes {
         let error = if written.starts_with(b"HTTP/1.1 405") {
-            ApiError::invalid(405, "method_not_allowed", "CONNECT is not served here.")
+            ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here.")
         } else if self.bytes >= LARGE || self.lines > MAX_LINES {
-            ApiError::invalid(431, "request_header_fields_too_large", "The request's head is too large.")
+            ApiError::new(Code::HeadTooLarge, "The request's head is too large.")
         } else {
-            ApiError::invalid(400, "invalid_http", "The request's head is not valid HTTP/1.1.")
+            ApiError::new(Code::InvalidHttp, "The request's head is not valid HTTP/1.1.")
         };
         let reason = http::StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
         let body = error.body(Dialect::OpenAi);

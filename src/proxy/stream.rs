@@ -14,7 +14,7 @@ use super::reply;
 use super::rework::Rework;
 use super::standin::CUT;
 use super::table::Target;
-use crate::openai::{ApiError, Echo, SseScanner, UsageFinder};
+use crate::openai::{ApiError, Code, Echo, SseScanner, UsageFinder};
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
@@ -142,16 +142,15 @@ fn explain(error: &Error, ctx: &Context) -> ApiError {
     let what = error.etype();
     match what {
         ErrorType::InvalidHTTPHeader if error.esource() == &ErrorSource::Downstream => {
-            ApiError::invalid(400, "invalid_header", "A request header is not valid.")
+            ApiError::new(Code::InvalidHeader, "A request header is not valid.")
         }
         &CUT => {
             let message =
                 "The gateway is shutting down and gave up this answer (timeouts.drain). Try again on another one.";
-            ApiError::unavailable(503, "shutting_down", message).retry_after(5)
+            ApiError::new(Code::ShuttingDown, message)
         }
-        ErrorType::ReadTimedout => ApiError::unavailable(
-            504,
-            "engine_timeout",
+        ErrorType::ReadTimedout => ApiError::new(
+            Code::EngineTimeout,
             format!("No sign of life from {engine} for longer than timeouts.read; the request was given up."),
         ),
         ErrorType::ConnectTimedout
@@ -159,12 +158,12 @@ fn explain(error: &Error, ctx: &Context) -> ApiError {
         | ErrorType::ConnectError
         | ErrorType::ConnectNoRoute => {
             let message = format!("{engine} cannot be reached ({}).", what.as_str());
-            ApiError::unavailable(502, "engine_unreachable", message).retry_after(1)
+            ApiError::new(Code::EngineUnreachable, message)
         }
         _ => {
             let message =
                 format!("The connection to {engine} broke before its answer was complete ({}).", what.as_str());
-            ApiError::unavailable(502, "engine_died", message).retry_after(1)
+            ApiError::new(Code::EngineDied, message)
         }
     }
 }

@@ -127,7 +127,7 @@ fn files_outside_of_the_root_stay_unread() {
 
 #[test]
 fn an_unreachable_engine_is_told_in_the_clients_words() {
-    let why = enginehouse::openai::ApiError::unavailable(503, "engine_unreachable", "gone");
+    let why = enginehouse::openai::ApiError::new(enginehouse::openai::Code::EngineUnreachable, "gone");
     let begin = |path: &str, body: Value| {
         let ids = Box::new(|| "<uuid>".to_owned());
         start(

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::fit::Misfit;
 use super::{Answer, GymRoute};
-use crate::openai::{ApiError, Dialect};
+use crate::openai::{ApiError, Code, Dialect};
 
 /// Why a request is not served.
 #[derive(Debug)]
@@ -29,17 +29,17 @@ impl From<ApiError> for Refusal {
 
 /// What a caller asks is valid but cannot be done here. Gym answers 500 to it; the fault is the caller's.
 pub(super) fn unsupported(message: impl Into<String>) -> ApiError {
-    ApiError::invalid(400, "unsupported_by_gym", message)
+    ApiError::new(Code::UnsupportedByGym, message)
 }
 
 /// What the alias's settings rule out, whatever is asked.
 pub(super) fn ruled_out(message: impl Into<String>) -> ApiError {
-    ApiError::unavailable(501, "not_implemented", message)
+    ApiError::new(Code::NotImplemented, message)
 }
 
 /// The engine's answer cannot be used.
 pub(super) fn bad_answer(message: impl Into<String>) -> ApiError {
-    ApiError::unavailable(502, "bad_engine_answer", message)
+    ApiError::new(Code::EngineAnswer, message)
 }
 
 /// The engine's answer does not have the shape it should have.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::request::to_chat;
 use crate::dialects::ask;
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Code};
 
 /// What a chat prompt is made of; `/tokenize` refuses nothing else, but has no use for it.
 const PROMPT: [&str; 6] =
@@ -30,6 +30,6 @@ pub fn counted(body: &[u8]) -> Result<Vec<u8>, ApiError> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     match answer.get("count").and_then(Value::as_u64) {
         Some(count) => Ok(json!({ "input_tokens": count }).to_string().into_bytes()),
-        None => Err(ApiError::unavailable(502, "engine_answer", "The engine's answer to /tokenize holds no count.")),
+        None => Err(ApiError::new(Code::EngineAnswer, "The engine's answer to /tokenize holds no count.")),
     }
 }

@@ -12,7 +12,7 @@ use super::files;
 use crate::dialects::gym::{self, Again, Answer, Ask, GymRoute, Served, Step, Tries, Turn};
 use crate::engines::Lease;
 use crate::engines::ask::Patience;
-use crate::openai::{self, ApiError, Endpoint, UsageFinder};
+use crate::openai::{self, ApiError, Code, Endpoint, UsageFinder};
 use crate::proxy::rewrite::{OFFLOAD, Original};
 use crate::proxy::table::{Table, Target};
 use crate::proxy::{Shared, pick};
@@ -102,7 +102,7 @@ impl Driver {
                     let status = said.as_ref().ok().map(|(status, _)| status.as_u16());
                     let broken = |why| {
                         let message = format!("Engine {} gave no whole answer: {why}.", lease.id);
-                        ApiError::unavailable(502, "engine_unreachable", message)
+                        ApiError::new(Code::EngineUnreachable, message)
                     };
                     let said = said.map(|(status, body)| (status.as_u16(), body)).map_err(broken);
                     self.last = Some(lease);
@@ -177,6 +177,6 @@ async fn hear(mut turn: Turn, status: u16, body: Bytes) -> Result<(Turn, Step), 
 }
 
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let broken = |_| ApiError::unavailable(503, "gym_failed", "The request could not be processed.");
+    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
     tokio::task::spawn_blocking(work).await.map_err(broken)
 }

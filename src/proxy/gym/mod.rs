@@ -15,7 +15,7 @@ use super::accept::{self, Admission, Refusal};
 use super::context::Context;
 use super::{Shared, resolve};
 use crate::dialects::gym::{self, Answer};
-use crate::openai::{ApiError, BodyKind, Endpoint};
+use crate::openai::{ApiError, BodyKind, Code, Endpoint};
 
 /// Takes in what a Gym client asks for at the address or path of an alias that goes by Gym's rules; `None`: it is no
 /// matter of theirs.
@@ -47,7 +47,7 @@ pub(super) async fn enter(
             let cookie = serve::seat(door, session.req_header().headers.get_all(header::COOKIE)).1;
             serve::tell(session, ctx, answer, &cookie).await.map(Some)
         }
-        None if gym.strict => Err(ApiError::invalid(404, "not_found", format!("Gym has no {path} here.")).into()),
+        None if gym.strict => Err(ApiError::new(Code::NotFound, format!("Gym has no {path} here.")).into()),
         _ => Ok(None),
     }
 }

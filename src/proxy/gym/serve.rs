@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 
 use super::driver::Driver;
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::openai::{ApiError, Endpoint};
+use crate::openai::{ApiError, Code, Endpoint};
 use crate::proxy::accept::{Admission, Refusal};
 use crate::proxy::context::Context;
 use crate::proxy::rewrite::Original;
@@ -43,7 +43,7 @@ pub(in crate::proxy) async fn serve(
                 answer = &mut work => break answer,
                 () = cut.cancelled() => {
                     let message = "The gateway is shutting down. Try again on another one.";
-                    return Err(ApiError::unavailable(503, "shutting_down", message).retry_after(5).into());
+                    return Err(ApiError::new(Code::ShuttingDown, message).into());
                 }
                 left = session.downstream_session.read_body_or_idle(true), if !deaf => match left {
                     // Whoever left gets no answer: dropping the work makes the engine give it up.
