@@ -29,6 +29,7 @@
 //! *Snapshot*: the immutable routing table a request keeps.
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -39,6 +40,7 @@ pub mod flags;
 pub mod ids;
 pub mod inventory;
 pub mod openai;
+pub mod outcome;
 pub mod placement;
 pub mod proxy;
 pub mod routing;

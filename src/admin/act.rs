@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::json;
 
 use super::fault::Fault;
 use super::path::{Ask, Order};
@@ -16,25 +16,25 @@ use crate::supervisor::Control;
 /// Answers `ask`.
 pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
     let control = admin.control.as_ref();
-    let pools = admin.house.pools();
+    let pools = admin.registry.pools();
     let body = match ask {
-        Ask::Engines => show::under("engines", pools.iter().flat_map(|pool| show::engines(pool)).collect::<Value>()),
-        Ask::Gpus => gpus::show(&admin.monitor, &show::all(&admin.house)),
+        Ask::Engines => json!({ "engines": pools.iter().flat_map(|pool| show::engines(pool)).collect::<Vec<_>>() }),
+        Ask::Gpus => gpus::show(&admin.monitor, &admin.registry.engines()),
         Ask::Engine(id) => {
-            let (pool, engine) = show::find(&admin.house, &id).ok_or_else(|| no_engine(&id))?;
-            show::engine(&pool.model, &engine)
+            let (pool, engine) = admin.registry.engine(&id).ok_or_else(|| no_engine(&id))?;
+            json!(show::engine(&pool.model, &engine))
         }
-        Ask::Models => show::under("models", pools.iter().map(|pool| show::model(pool, control)).collect::<Value>()),
-        Ask::Model(name) => show::model(pool(admin, &name)?, control),
-        Ask::Adapters(name) => show::under("adapters", show::adapters(pool(admin, &name)?, control)),
+        Ask::Models => json!({ "models": pools.iter().map(|pool| show::model(pool, control)).collect::<Vec<_>>() }),
+        Ask::Model(name) => json!(show::model(&*pool(admin, &name)?, control)),
+        Ask::Adapters(name) => json!({ "adapters": show::adapters(&*pool(admin, &name)?, control) }),
         Ask::Do(order, wait) => return act(admin, order, wait).await,
     };
     Ok(Json(body).into_response())
 }
 
-fn pool<'a>(admin: &'a Admin, name: &str) -> Result<&'a Arc<Pool>, Fault> {
+fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, Fault> {
     let unknown = || Fault::unknown(format!("There is no model `{name}`; GET /api/v1/models lists what there is."));
-    admin.house.pool(name).ok_or_else(unknown)
+    admin.registry.pool(name).ok_or_else(unknown)
 }
 
 fn no_engine(id: &str) -> Fault {
@@ -46,14 +46,14 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
     // Only for a better answer: the supervisor knows best, and looks again.
     let (pool, one) = match &order {
         Order::Engine(id, _) => {
-            let (pool, _) = show::find(&admin.house, id).ok_or_else(|| no_engine(id))?;
+            let (pool, _) = admin.registry.engine(id).ok_or_else(|| no_engine(id))?;
             (pool, Some(id.clone()))
         }
         Order::Model(name, _)
         | Order::Roll(name)
         | Order::Scale(name, _)
         | Order::Add(name, _)
-        | Order::Remove(name, _) => (pool(admin, name)?.clone(), None),
+        | Order::Remove(name, _) => (pool(admin, name)?, None),
     };
     let ours = admin.control.clone().filter(|control| control.adapters(&pool.model).is_some());
     let Some(control) = ours else {
@@ -76,8 +76,8 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
     });
     let engines = || {
         let mut list = show::engines(&pool);
-        list.retain(|engine| one.as_ref().is_none_or(|id| engine["engine"] == id.as_str()));
-        Json(show::under("engines", list))
+        list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
+        Json(json!({ "engines": list }))
     };
     if !wait {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());

@@ -17,7 +17,7 @@ pub(super) fn sample(monitor: &Monitor) -> GpuSample {
 pub(super) fn show(monitor: &Monitor, engines: &[(Arc<Pool>, Arc<Engine>)]) -> Value {
     let age = monitor.age();
     let given: Vec<(&str, Arc<Vec<String>>)> =
-        engines.iter().filter_map(|(_, engine)| Some((engine.id.as_str(), engine.gpus()?))).collect();
+        engines.iter().filter_map(|(_, engine)| Some((engine.id.as_str(), engine.process.gpus()?))).collect();
     let mut value = described(&monitor.latest(), &given);
     value["age_seconds"] = json!(age.map(|age| age.as_secs_f64()));
     value

@@ -43,7 +43,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::fault::Fault;
-use crate::engines::House;
+use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
 use crate::secret::Secret;
 use crate::supervisor::Control;
@@ -56,7 +56,7 @@ const MOST_BODY: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Engines and their states.
-    pub house: Arc<House>,
+    pub registry: Arc<EngineRegistry>,
     /// What can be done with them; `None`: none is run here.
     pub control: Option<Control>,
     /// Metrics of this process.
@@ -91,13 +91,12 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, F
     let body = to_bytes(body, MOST_BODY)
         .await
         .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 64 KiB."))?;
-    let ask = path::parse(&head.method, &head.uri, &body, |name| admin.house.pool(name).is_some())?;
+    let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
     act::answer(&admin, ask).await
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let samples: Vec<EngineSample> =
-        show::all(&admin.house).into_iter().map(|(pool, engine)| show::sample(&pool.model, &engine)).collect();
+    let samples: Vec<EngineSample> = admin.registry.engines().iter().map(show::sample).collect();
     match admin.metrics.render(&samples, &gpus::sample(&admin.monitor)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
@@ -108,7 +107,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn ready(State(admin): State<Admin>) -> Response {
     let waiting: Vec<String> =
-        admin.house.pools().iter().filter(|pool| !pool.is_ready()).map(|pool| pool.model.to_string()).collect();
+        admin.registry.pools().iter().filter(|pool| !pool.is_ready()).map(|pool| pool.model.to_string()).collect();
     if waiting.is_empty() {
         return StatusCode::OK.into_response();
     }

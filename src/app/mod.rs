@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
-use crate::engines::{House, Pool};
+use crate::engines::EngineRegistry;
 use crate::flags;
 use crate::inventory::{self, Monitor};
 use crate::proxy::{self, Listener, Shared};
@@ -66,8 +66,10 @@ pub async fn serve(
     limits::raise_open_files(config.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
     let claim = home(&config).claim(&config)?;
-    let pools = config.models.iter().map(|model| Pool::new(model.name.clone(), model.served_name.clone()));
-    let house = Arc::new(House::new(pools.map(Arc::new).collect()));
+    let (registry, _demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+    for (pool, model) in registry.pools().iter().zip(&config.models) {
+        pool.set_served_name(model.served_name.clone());
+    }
 
     // Claim and addresses first: a taken port must not cost the loading of a model.
     let listen = |key: &str, address| {
@@ -89,8 +91,8 @@ pub async fn serve(
     // A driver that hangs must keep nobody waiting: a thread of its own asks it.
     let monitor = Monitor::start(inventory::named_library().as_deref());
     tell_flags(&config);
-    let supervisor = Supervisor::start(&config, &house, claim, monitor.clone()).await?;
-    let shared = Arc::new(Shared::new(&config, house.clone(), metrics.clone(), access));
+    let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
+    let shared = Arc::new(Shared::new(&config, registry.clone(), metrics.clone(), access));
     let control = supervisor.control();
     if let Some(control) = &control {
         // Adapters come and go: so do names.
@@ -104,7 +106,7 @@ pub async fn serve(
     }
     let doors = doors.into_iter().map(|(_, door)| door);
     let running: Vec<_> = [listener].into_iter().chain(doors).map(|door| door.serve(shared.clone())).collect();
-    let admin = Admin { house, control, metrics, monitor, token: config.admin.token.clone() };
+    let admin = Admin { registry, control, metrics, monitor, token: config.admin.token.clone() };
     let (admin_stop, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin.serve(admin_listener, async {
         let _ = admin_stopped.await;

@@ -7,7 +7,11 @@ use super::Engine;
 
 /// An attempt under way on an engine. Dropping it, on whatever path, ends the count.
 #[derive(Debug)]
-pub struct Lease(Arc<Engine>);
+pub struct Lease {
+    engine: Arc<Engine>,
+    /// A byte of an answer came.
+    answered: bool,
+}
 
 impl Lease {
     /// Counts an attempt on `engine` if that takes requests; `None` when it does not, any more.
@@ -16,22 +20,29 @@ impl Lease {
     /// which puts all four in one order: either we see that it stops, or the count is seen and waited for. With
     /// acquire and release each could miss the other, and a request would go to an engine that is about to be ended.
     #[must_use]
-    pub fn take(engine: Arc<Engine>) -> Option<Self> {
-        let lease = Self::new(engine);
-        lease.is_ready().then_some(lease)
+    pub fn try_take(engine: Arc<Engine>) -> Option<Self> {
+        let lease = Self::take(engine);
+        lease.engine.is_ready().then_some(lease)
     }
 
     /// Counts an attempt on `engine`, whatever that is doing.
     #[must_use]
-    pub fn new(engine: Arc<Engine>) -> Self {
+    pub fn take(engine: Arc<Engine>) -> Self {
         engine.enter();
-        Self(engine)
+        Self { engine, answered: false }
+    }
+
+    /// A byte of an answer came: from here on the attempt may wait for its caller as well as for the engine.
+    pub fn note_answer(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.engine.answered();
+        }
     }
 
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {
-        &self.0
+        &self.engine
     }
 }
 
@@ -39,21 +50,23 @@ impl Deref for Lease {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
-        &self.0
+        &self.engine
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.leave();
+        self.note_answer();
+        self.engine.leave();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::StopReason;
     use crate::config::EngineUrl;
-    use crate::engines::{Address, State};
+    use crate::engines::{Address, EngineState};
     use crate::ids::EngineId;
 
     fn engine() -> Engine {
@@ -71,7 +84,7 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !done.load(Ordering::SeqCst) {
-                        if let Some(_lease) = Lease::take(engine.clone()) {
+                        if let Some(_lease) = Lease::try_take(engine.clone()) {
                             assert!(!gone.load(Ordering::SeqCst), "an attempt on an engine whose process is gone");
                             taken.fetch_add(1, Ordering::Relaxed);
                         } else {
@@ -83,9 +96,9 @@ mod tests {
             }
             let mut rounds = 0;
             while rounds < 300 || taken.load(Ordering::Relaxed) < 20 || missed.load(Ordering::Relaxed) < 20 {
-                engine.set_state(State::Ready);
+                engine.publish(EngineState::Ready);
                 std::thread::yield_now();
-                engine.set_state(State::Stopping("test".into()));
+                engine.publish(EngineState::Stopping { reason: StopReason::Stop });
                 while engine.in_flight() != 0 {
                     std::thread::yield_now();
                 }
@@ -102,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_lease_ends_the_drain() {
         let engine = Arc::new(engine());
-        let (a, b) = (Lease::new(engine.clone()), Lease::new(engine.clone()));
+        let (a, b) = (Lease::take(engine.clone()), Lease::take(engine.clone()));
         assert_eq!(engine.in_flight(), 2);
         let waiter = tokio::spawn({
             let engine = engine.clone();
@@ -114,5 +127,17 @@ mod tests {
         drop(b);
         waiter.await.expect("drained");
         assert_eq!(engine.in_flight(), 0);
+    }
+
+    #[test]
+    fn an_attempt_whose_answer_has_begun_waits_for_its_caller_and_not_for_the_engine() {
+        let engine = Arc::new(engine());
+        let (mut a, b) = (Lease::take(engine.clone()), Lease::take(engine.clone()));
+        assert_eq!((engine.in_flight(), engine.unanswered()), (2, 2));
+        a.note_answer();
+        a.note_answer();
+        assert_eq!((engine.in_flight(), engine.unanswered()), (2, 1));
+        drop((a, b));
+        assert_eq!((engine.in_flight(), engine.unanswered()), (0, 0));
     }
 }

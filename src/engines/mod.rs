@@ -1,14 +1,26 @@
-//! Where supervisor and proxy meet: engines, their state, and the leases that count requests.
+//! Engines: which there are, what each does, and the leases that count requests on them.
 //!
-//! The supervisor writes ([`Engine::set_state`], [`Engine::set_cards`]), the proxy reads and holds [`Lease`]s.
+//! Here those who run engines (`supervisor`), those who find engines that somebody else runs (`discovery`) and those who
+//! send requests (`proxy`) meet. The first two write ([`Engine::publish`], [`Pool::set_engines`]), the last one reads and
+//! holds [`Lease`]s. `health` looks at an engine for whoever owns it; `client` is for requests of our own.
 
-pub(crate) mod ask;
+mod budget;
+mod client;
 mod engine;
-mod house;
+mod exchange;
+pub mod health;
 mod lease;
-mod state;
+mod pool;
+mod process;
+mod registry;
+mod status;
 
-pub use engine::{Address, Card, Engine, Local};
-pub use house::{House, Pool};
-pub use lease::Lease;
-pub use state::{Failure, Nap, State};
+pub use self::budget::RetryBudget;
+pub use self::client::{Answer, CallLimits, EngineClient, Reply, avoid_kept_connections};
+pub use self::engine::{Address, Card, Engine};
+pub use self::exchange::{ExchangeError, outcome};
+pub use self::lease::Lease;
+pub use self::pool::Pool;
+pub use self::process::{Local, Process};
+pub use self::registry::{DemandReceiver, EngineRegistry};
+pub use crate::api::EngineState;

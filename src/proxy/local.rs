@@ -86,8 +86,8 @@ fn one(table: &Table, id: &str, door: Option<&Target>) -> Result<String, ApiErro
 }
 
 /// The pools that an address is about.
-fn pools<'a>(shared: &'a Shared, door: Option<&'a Target>) -> &'a [Arc<Pool>] {
-    door.map_or(shared.house.pools(), |target| std::slice::from_ref(&target.pool))
+fn pools(shared: &Shared, door: Option<&Target>) -> Vec<Arc<Pool>> {
+    door.map_or_else(|| shared.registry.pools().to_vec(), |target| vec![target.pool.clone()])
 }
 
 /// As vLLM's: 200 without a body when a request could be served.
@@ -107,7 +107,7 @@ fn ready(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
     let missing: Vec<String> = pools
         .iter()
         .filter(|pool| !pool.is_ready())
-        .map(|pool| format!("{} is {}", pool.model, pool.why_not().word()))
+        .map(|pool| format!("{} is {}", pool.model, pool.best_state().word()))
         .collect();
     if missing.is_empty() {
         return Ok(json!({ "status": "ready", "models": pools.len() }).to_string());

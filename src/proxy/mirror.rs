@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::context::Context;
 use super::{Shared, pick, rewrite};
-use crate::engines::ask::Patience;
+use crate::engines::CallLimits;
 
 /// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
 pub(super) const MOST: usize = 256;
@@ -44,15 +44,16 @@ pub(super) fn cast(shared: &Arc<Shared>, ctx: &Context) {
                 .collect();
             headers.extend(aimed.headers.iter().cloned());
             headers.insert("x-request-id", format!("{id}-mirror").parse().ok()?);
-            let patience = Patience {
+            let limits = CallLimits {
                 whole: Some(PATIENCE),
                 connect: shared.timeouts.connect,
                 silence: shared.timeouts.read,
-                most: MOST_BYTES,
+                bytes: MOST_BYTES,
             };
             let path = aimed.endpoint.path();
-            let answer = shared.asker.submit(lease.engine(), path, &headers, aimed.body.freeze(), patience).await;
-            answer.ok().filter(|(status, _)| status.is_success())
+            let answer =
+                shared.client.submit(lease.engine(), path, &headers, aimed.body.freeze(), (limits, false)).await;
+            answer.ok().filter(|reply| reply.status.is_success())
         };
         let cut = shared.cuts();
         let answer = tokio::select! {

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::table::Target;
 use super::{Shared, fallback};
 use crate::config::Balance;
-use crate::engines::{Engine, Lease, Pool, State};
+use crate::engines::{Engine, EngineState, Lease, Pool};
 use crate::openai::{ApiError, Code};
 use crate::routing::{self, Candidate, Picker};
 
@@ -126,7 +126,7 @@ pub(super) async fn peer(shared: &Shared, session: &mut Session, ctx: &mut Conte
 /// Leases the best engine. One that stopped between the look and the count is not chosen again: it is not ready.
 pub(super) fn lease(target: &Target, tried: &[Arc<Engine>]) -> Option<Lease> {
     loop {
-        if let Some(lease) = Lease::take(choose(target, tried)?) {
+        if let Some(lease) = Lease::try_take(choose(target, tried)?) {
             return Some(lease);
         }
     }
@@ -165,24 +165,24 @@ pub(super) fn why_not(shared: &Shared, target: &Target) -> ApiError {
 
 fn describe(pool: &Pool) -> ApiError {
     let model = &pool.model;
-    let state = pool.why_not();
+    let state = pool.best_state();
     let (code, message) = match &*state {
-        State::Starting(what) => (Code::ModelLoading, format!("The model `{model}` is loading ({what}).")),
-        State::Ready => (Code::ModelBusy, format!("The model `{model}` has no engine left to try.")),
-        State::Unhealthy(reason) => {
+        EngineState::Starting(what) => (Code::ModelLoading, format!("The model `{model}` is loading ({what}).")),
+        EngineState::Ready => (Code::ModelBusy, format!("The model `{model}` has no engine left to try.")),
+        EngineState::Unhealthy { problem: reason } => {
             (Code::ModelUnhealthy, format!("No engine of the model `{model}` passes its health checks: {reason}"))
         }
-        State::Failed(failure) => {
-            let mut message = format!("The model `{model}` failed: {} {}", failure.reason, failure.next);
-            message.truncate(message.trim_end().len());
-            if !failure.log.is_empty() {
-                message += &format!("\nLast log lines:\n{}", failure.log.join("\n"));
-            }
+        EngineState::Failed(failure) => {
+            let message = format!("The model `{model}` failed: {failure}");
             (Code::ModelFailed, message)
         }
-        State::Asleep(_) => (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it.")),
-        State::Stopping(why) => (Code::ModelStopping, format!("The model `{model}` takes no requests now: {why}.")),
-        State::Stopped => (Code::ModelStopped, format!("The model `{model}` is stopped.")),
+        EngineState::Asleep(_) => {
+            (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it."))
+        }
+        EngineState::Stopping { reason: why } => {
+            (Code::ModelStopping, format!("The model `{model}` takes no requests now: {why}."))
+        }
+        EngineState::Stopped => (Code::ModelStopped, format!("The model `{model}` is stopped.")),
     };
     ApiError::new(code, message)
 }

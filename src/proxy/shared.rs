@@ -12,8 +12,7 @@ use super::auth::Known;
 use super::table::{self, Budgets};
 use super::{Table, mirror};
 use crate::config::{Config, Limits, Retry, Timeouts};
-use crate::engines::House;
-use crate::engines::ask::Asker;
+use crate::engines::{EngineClient, EngineRegistry};
 use crate::openai::ApiError;
 use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE};
 
@@ -24,7 +23,7 @@ pub struct Shared {
     budgets: Budgets,
     /// Held by who makes a new table: the last one made must not be the first one seen.
     making: Mutex<()>,
-    pub(super) house: Arc<House>,
+    pub(super) registry: Arc<EngineRegistry>,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) retry: Retry,
@@ -35,7 +34,7 @@ pub struct Shared {
     /// Open connections of callers.
     pub(super) connections: AtomicUsize,
     /// For requests of our own.
-    pub(super) asker: Asker,
+    pub(super) client: EngineClient,
     /// Room for copies of requests.
     pub(super) mirrors: Arc<Semaphore>,
     draining: AtomicBool,
@@ -43,15 +42,15 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The data path of `config` over `house`.
+    /// The data path of `config` over `registry`.
     #[must_use]
-    pub fn new(config: &Config, house: Arc<House>, metrics: Arc<Metrics>, access: AccessLog) -> Self {
+    pub fn new(config: &Config, registry: Arc<EngineRegistry>, metrics: Arc<Metrics>, access: AccessLog) -> Self {
         let budgets = table::budgets(config);
         Self {
-            table: ArcSwap::from_pointee(Table::new(config, &house, &metrics, &budgets)),
+            table: ArcSwap::from_pointee(Table::new(config, &registry, &metrics, &budgets)),
             budgets,
             making: Mutex::new(()),
-            house,
+            registry,
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
             retry: config.retry.clone(),
@@ -60,7 +59,7 @@ impl Shared {
             access,
             held: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
-            asker: Asker::new(),
+            client: EngineClient::default(),
             mirrors: Arc::new(Semaphore::new(mirror::MOST)),
             draining: AtomicBool::new(false),
             cut: CancellationToken::new(),
@@ -82,7 +81,7 @@ impl Shared {
     /// under way go on with the table they have.
     pub fn refresh(&self, config: &Config) {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        self.table.store(Arc::new(Table::new(config, &self.house, &self.metrics, &self.budgets)));
+        self.table.store(Arc::new(Table::new(config, &self.registry, &self.metrics, &self.budgets)));
     }
 
     /// `/readyz` fails from now on, so that whoever balances over us looks elsewhere.
@@ -148,16 +147,15 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engines::Pool;
 
     #[test]
     fn a_new_table_shows_what_is_served_now_and_forgets_nothing_that_was_counted() {
         let yaml = "models: { base: { source: m, lora: {} } }\naliases: { quick: { model: base } }\n";
         let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
-        let pool = Arc::new(Pool::new("base".into(), None));
-        let house = Arc::new(House::new(vec![pool.clone()]));
+        let (registry, _demand) = EngineRegistry::new(["base".into()]);
+        let pool = registry.pool("base").expect("the model");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let shared = Shared::new(&config, house, metrics.clone(), AccessLog::off());
+        let shared = Shared::new(&config, registry, metrics.clone(), AccessLog::off());
         let old = shared.table();
         let target = |table: &Arc<Table>, name: &str| table.find(name).expect("a target");
         let base = &old.targets[target(&old, "base")];

@@ -10,7 +10,7 @@ use super::pick::Budget;
 use super::split::Split;
 use crate::config::{Balance, Config, Echo, Via};
 use crate::dialects::Spoken;
-use crate::engines::{House, Pool};
+use crate::engines::{EngineRegistry, Pool};
 use crate::ids::Name;
 use crate::openai::{Endpoint, Rules};
 use crate::routing::{Aim, Route, Snapshot, rules};
@@ -89,13 +89,13 @@ pub struct Table {
 impl Table {
     /// The table of `config` over the engines of `house`, with the adapters that they serve now.
     #[must_use]
-    pub(super) fn new(config: &Config, house: &House, metrics: &Metrics, budgets: &Budgets) -> Self {
-        let adapters = |model: &Name| house.pool(model).map(|pool| pool.adapters()).unwrap_or_default();
+    pub(super) fn new(config: &Config, registry: &EngineRegistry, metrics: &Metrics, budgets: &Budgets) -> Self {
+        let adapters = |model: &Name| registry.pool(model).map(|pool| pool.adapters()).unwrap_or_default();
         let snapshot = Snapshot::of(config, |model| adapters(model).to_vec());
         let prepare = |route: &Route| {
             let model = config.models.iter().find(|model| model.name == route.model)?;
             Some(Target {
-                pool: house.pool(&route.model)?.clone(),
+                pool: registry.pool(&route.model)?,
                 balance: model.balance,
                 rules: rules(&route.settings),
                 meters: Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" }),

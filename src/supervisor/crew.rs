@@ -9,7 +9,7 @@ use super::life::orders::Goal;
 use super::state::record::Record;
 use super::yard::{Line, Member, Yard};
 use crate::config::{Model, Spawn};
-use crate::engines::{Pool, State};
+use crate::engines::{EngineState, Pool};
 use crate::ids::Name;
 use crate::placement::{self, Demand};
 
@@ -141,7 +141,7 @@ impl Crew {
         };
         let mut result = Ok(());
         for line in &lines {
-            if matches!(*line.engine.state(), State::Stopped) {
+            if matches!(*line.engine.state(), EngineState::Stopped) {
                 continue;
             }
             if let Err(why) = line.order(Goal::Restart).await {
@@ -191,12 +191,12 @@ impl Crew {
             )));
         }
         let lines = self.loaded("take an adapter")?;
-        let loaded = lines.iter().map(|line| lora::load(&yard.asker, &line.engine, name, path));
+        let loaded = lines.iter().map(|line| lora::load(&yard.client, &line.engine, name, path));
         let results = futures::future::join_all(loaded).await;
         if let Err(error) = all_done(&lines, results.clone()) {
             // All or none: a name that works on some engines only is worse than none.
             let done = lines.iter().zip(&results).filter(|(_, result)| result.is_ok());
-            let undone = done.map(|(line, _)| lora::unload(&yard.asker, &line.engine, name));
+            let undone = done.map(|(line, _)| lora::unload(&yard.client, &line.engine, name));
             futures::future::join_all(undone).await;
             return Err(error);
         }
@@ -218,14 +218,14 @@ impl Crew {
         // First nobody asks for it any more.
         self.change_adapters(|adapters| _ = adapters.remove(name)).await;
         renamed();
-        let unloaded = lines.iter().map(|line| lora::unload(&yard.asker, &line.engine, name));
+        let unloaded = lines.iter().map(|line| lora::unload(&yard.client, &line.engine, name));
         let results = futures::future::join_all(unloaded).await;
         let Err(error) = all_done(&lines, results.clone()) else { return Ok(()) };
         // A name that is forgotten here and served there could be neither asked for nor removed: those that lost it get it
         // back, and the operator may try again.
         let lost: Vec<Line> =
             lines.into_iter().zip(results).filter_map(|(line, result)| result.is_ok().then_some(line)).collect();
-        let loaded = lost.iter().map(|line| lora::load(&yard.asker, &line.engine, name, &path));
+        let loaded = lost.iter().map(|line| lora::load(&yard.client, &line.engine, name, &path));
         let back = all_done(&lost, futures::future::join_all(loaded).await);
         self.change_adapters(|adapters| _ = adapters.insert(name.clone(), path.clone())).await;
         renamed();
@@ -239,7 +239,7 @@ impl Crew {
     /// The engines that run. An engine that is on its way would miss a change: then none is made.
     fn loaded(&self, what: &str) -> Result<Vec<Line>, CrewError> {
         let mut lines = self.lines();
-        lines.retain(|line| !matches!(*line.engine.state(), State::Stopped | State::Failed(_)));
+        lines.retain(|line| !matches!(*line.engine.state(), EngineState::Stopped | EngineState::Failed(_)));
         match lines.iter().find(|line| !line.engine.is_ready()) {
             Some(line) => Err(CrewError::Refused(format!(
                 "{} is {} and cannot {what}; try again when it is ready",

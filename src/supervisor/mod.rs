@@ -39,7 +39,7 @@ use self::process::reaper;
 use self::state::folder;
 use self::state::lock::Lock;
 use crate::config::{Config, Engines};
-use crate::engines::House;
+use crate::engines::EngineRegistry;
 use crate::ids::EngineId;
 use crate::inventory::Monitor;
 
@@ -109,14 +109,19 @@ impl std::fmt::Debug for Supervisor {
 }
 
 impl Supervisor {
-    /// Puts the engines of every model into its pool in `house`, takes over those that an earlier supervisor left, starts
+    /// Puts the engines of every model into its pool in `registry`, takes over those that an earlier supervisor left, starts
     /// the others of ours on GPUs that `monitor` tells of, and watches all. Returns at once: how each does is told by its state. Call it on a
     /// multi-threaded tokio runtime.
     ///
     /// # Errors
     /// When nothing could be started at all; then nothing was.
-    pub async fn start(config: &Config, house: &House, claim: Claim, monitor: Monitor) -> Result<Self, StartError> {
-        opening::open(config, house, claim, monitor).await
+    pub async fn start(
+        config: &Config,
+        registry: &EngineRegistry,
+        claim: Claim,
+        monitor: Monitor,
+    ) -> Result<Self, StartError> {
+        opening::open(config, registry, claim, monitor).await
     }
 
     /// The operators' side; `None` when no engine is ours.

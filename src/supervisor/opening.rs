@@ -10,12 +10,10 @@ use tokio::time::timeout;
 
 use super::control::Control;
 use super::crew::Crew;
-use super::life::announce::publish;
 use super::life::memory::Memory;
 use super::life::orders::Goal;
 use super::life::stopping::{self, Farewell, Stopper, Stopping};
 use super::life::watcher;
-use super::look::probe::Prober;
 use super::process::kin::Kin;
 use super::process::port::{PortError, Ports};
 use super::process::reaper;
@@ -27,9 +25,10 @@ use super::state::record::{Record, Records};
 use super::state::rotate::Rotation;
 use super::yard::{Line, Yard};
 use super::{Claim, Home, Own, Supervisor};
+use crate::api::{StartPhase, Starting};
 use crate::config::{Config, EngineUrl, Engines, Gpus, Model};
-use crate::engines::ask::Asker;
-use crate::engines::{Address, Engine, House, Pool, State};
+use crate::engines::health::{Owner, Prober};
+use crate::engines::{Address, Engine, EngineClient, EngineRegistry, EngineState, Pool};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
 use crate::placement::{self, Demand};
@@ -89,37 +88,37 @@ struct Left {
 /// See [`Supervisor::start`].
 pub(super) async fn open(
     config: &Config,
-    house: &House,
+    registry: &EngineRegistry,
     claim: Claim,
     monitor: Monitor,
 ) -> Result<Supervisor, StartError> {
     let (stopper, stopping) = stopping::channel();
-    let asker = Arc::new(Asker::new());
+    let client = Arc::new(EngineClient::default());
     let own = match claim.lock {
-        Some(lock) => Some(own(config, house, &claim.home, lock, monitor, &asker, (&stopper, &stopping)).await?),
+        Some(lock) => Some(own(config, registry, &claim.home, lock, monitor, &client, (&stopper, &stopping)).await?),
         None => None,
     };
     let mut guests = Vec::new();
     for model in &config.models {
         if let Engines::Urls(urls) = &model.engines {
-            guests.extend(watch(model, pool_of(house, model)?, urls, &asker, &stopping));
+            guests.extend(watch(model, &pool_of(registry, model)?, urls, &client, &stopping));
         }
     }
     Ok(Supervisor { own, guests, stopper })
 }
 
-fn pool_of<'a>(house: &'a House, model: &Model) -> Result<&'a Arc<Pool>, StartError> {
-    house.pool(&model.name).ok_or_else(|| StartError::NoPool(model.name.clone()))
+fn pool_of(registry: &EngineRegistry, model: &Model) -> Result<Arc<Pool>, StartError> {
+    registry.pool(&model.name).ok_or_else(|| StartError::NoPool(model.name.clone()))
 }
 
 /// Everything about engines of ours.
 async fn own(
     config: &Config,
-    house: &House,
+    registry: &EngineRegistry,
     home: &Home,
     lock: Lock,
     monitor: Monitor,
-    asker: &Arc<Asker>,
+    client: &Arc<EngineClient>,
     (stopper, stopping): (&Stopper, &Stopping),
 ) -> Result<Own, StartError> {
     if let Err(error) = reaper::become_subreaper() {
@@ -137,7 +136,7 @@ async fn own(
             age: Some(config.engine_logs.age),
             keep: config.engine_logs.keep,
         },
-        asker: asker.clone(),
+        client: client.clone(),
         stopping: stopping.clone(),
         ports: Mutex::new(Ports::within(config.ports.clone())),
         monitor,
@@ -147,8 +146,8 @@ async fn own(
     let mut crews = Vec::new();
     for model in &config.models {
         if let Engines::Spawn(spawn) = &model.engines {
-            let pool = pool_of(house, model)?;
-            pool.set_served_name(model.served_name.as_ref().unwrap_or(&model.name).clone());
+            let pool = pool_of(registry, model)?;
+            pool.set_served_name(Some(model.served_name.as_ref().unwrap_or(&model.name).clone()));
             crews.push(Arc::new(Crew::new(model.clone(), spawn.clone(), pool.clone())));
         }
     }
@@ -165,7 +164,7 @@ async fn own(
         }
     };
     let engines = crews.iter().flat_map(|crew| crew.lines()).map(|line| line.engine);
-    let adopted: Vec<_> = engines.filter(|engine| engine.pid().is_some()).collect();
+    let adopted: Vec<_> = engines.filter(|engine| engine.process.pid().is_some()).collect();
     let opening = tokio::spawn({
         let (yard, mut stopping) = (yard.clone(), stopping.clone());
         async move {
@@ -195,7 +194,7 @@ async fn own(
 /// Returns when engines that were taken over have answered, or soon: callers who come at once need not hear that a model
 /// which serves is loading.
 async fn answered(adopted: &[Arc<Engine>]) {
-    let answered = adopted.iter().map(|engine| engine.reached(|state| !matches!(state, State::Starting(_))));
+    let answered = adopted.iter().map(|engine| engine.reached(|state| !matches!(state, EngineState::Starting(_))));
     let _ = timeout(ANSWERED_WITHIN, futures::future::join_all(answered)).await;
 }
 
@@ -354,8 +353,12 @@ async fn start(groups: Groups) {
         let (_, priority) = group;
         for Turn { line, adopted } in groups.range((Excluded(group), Unbounded)).flat_map(|(_, turns)| turns) {
             // Not those that an operator has started or stopped meanwhile.
-            if !adopted && line.engine.pid().is_none() && matches!(*line.engine.state(), State::Starting(_)) {
-                publish(&line.engine, State::Starting(format!("it waits for engines of priority {priority}")));
+            if !adopted
+                && line.engine.process.pid().is_none()
+                && matches!(*line.engine.state(), EngineState::Starting(_))
+            {
+                let waiting = Starting { waits_for: Some(*priority), ..Starting::at(StartPhase::Waiting) };
+                line.engine.publish(EngineState::Starting(waiting));
             }
         }
         futures::future::join_all(turns.iter().map(|turn| turn.line.order(Goal::Start))).await;
@@ -367,7 +370,7 @@ fn watch(
     model: &Model,
     pool: &Arc<Pool>,
     urls: &[EngineUrl],
-    asker: &Arc<Asker>,
+    client: &Arc<EngineClient>,
     stopping: &Stopping,
 ) -> Vec<(EngineId, JoinHandle<()>)> {
     let guest = |(replica, url): (usize, &EngineUrl)| {
@@ -377,7 +380,7 @@ fn watch(
     let engines: Vec<_> = urls.iter().enumerate().map(guest).collect();
     pool.set_engines(engines.clone());
     let watched = engines.into_iter().map(|engine| {
-        let prober = Prober::new(model, engine.clone(), pool.clone(), asker.clone(), true);
+        let prober = Prober::new(model, engine.clone(), pool.clone(), client.clone(), Owner::SomebodyElse);
         let watch = watcher::watch(engine.clone(), prober, Prober::thresholds(model), stopping.clone());
         (engine.id.clone(), tokio::spawn(watch))
     });

@@ -16,11 +16,10 @@ use super::state::rotate::Rotation;
 use super::testing::{Stranger, health, model, spawn};
 use super::yard::Yard;
 use super::*;
+use crate::api::StartPhase;
 use crate::config::{Admin, EngineLogs, Gpus, Limits, Log as LogSettings, LogFormat, OnExit, Retry, Timeouts};
 use crate::config::{EngineUrl, Engines, Model, Spawn};
-use crate::engines::ask::Asker;
-use crate::engines::{Engine, Pool};
-use crate::engines::{Lease, State};
+use crate::engines::{Engine, EngineRegistry, EngineState, Lease, Pool};
 use crate::inventory::Monitor;
 
 /// More than anything here takes on a busy machine; a test that waits so long has failed.
@@ -66,12 +65,13 @@ struct Rig {
 impl Rig {
     async fn of(model: Model) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let pool = Arc::new(Pool::new(model.name.clone(), model.served_name.clone()));
-        let house = House::new(vec![pool.clone()]);
+        let (registry, _) = EngineRegistry::new([model.name.clone()]);
+        let pool = registry.pool(&model.name).expect("the model");
+        pool.set_served_name(model.served_name.clone());
         let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
         let config = config(vec![model]);
         let claim = home.claim(&config).expect("a folder of its own");
-        let supervisor = Supervisor::start(&config, &house, claim, Monitor::start(None)).await.expect("started");
+        let supervisor = Supervisor::start(&config, &registry, claim, Monitor::start(None)).await.expect("started");
         Self { folder, pool, supervisor }
     }
 
@@ -104,20 +104,21 @@ fn guests(strangers: &[&Stranger], interval: Duration) -> Model {
     Model { engines: Engines::Urls(urls), health: Some(health(interval)), ..model("m") }
 }
 
-async fn reached(engine: &Engine, word: &str) -> Arc<State> {
+async fn reached(engine: &Engine, word: &str) -> Arc<EngineState> {
     let told = timeout(PATIENCE, engine.reached(|state| state.word() == word)).await;
     told.unwrap_or_else(|_| unreachable!("never {word}: {:?}", engine.state()))
 }
 
 /// Returns when the engine has a process.
 async fn runs(engine: &Engine) {
-    let runs = engine.reached(|state| state.detail().is_some_and(|text| text.starts_with("the process runs")));
+    let runs = engine
+        .reached(|state| matches!(state, EngineState::Starting(starting) if starting.phase == StartPhase::Launched));
     timeout(PATIENCE, runs).await.expect("a process");
 }
 
-async fn failed(engine: &Engine) -> crate::engines::Failure {
+async fn failed(engine: &Engine) -> crate::api::Failure {
     match &*reached(engine, "failed").await {
-        State::Failed(failure) => failure.clone(),
+        EngineState::Failed(failure) => failure.clone(),
         other => unreachable!("{other:?}"),
     }
 }
@@ -154,7 +155,11 @@ async fn stopped(rig: Rig, drain: Duration) -> Duration {
 async fn dying_while_loading_fails_at_once_with_the_reason_and_the_log() {
     let rig = Rig::of(shell("echo loading; echo 'RuntimeError: CUDA out of memory' >&2; exit 3")).await;
     let failure = failed(&rig.engine(0)).await;
-    assert!(failure.reason.contains("ended while loading (exit code 3): the GPU's memory"), "{}", failure.reason);
+    assert!(
+        failure.cause.to_string().contains("ended while loading (exit code 3): the GPU's memory"),
+        "{}",
+        failure.cause
+    );
     assert_eq!(failure.log, ["loading", "RuntimeError: CUDA out of memory"]);
     let engine = rig.engine(0);
     stopped(rig, Duration::ZERO).await;
@@ -166,7 +171,7 @@ async fn a_program_that_is_not_there_is_told_with_the_remedy() {
     let mut missing = shell("");
     spawn_of(&mut missing).command = vec!["enginehouse-no-such-program".into()];
     let rig = Rig::of(missing).await;
-    let reason = failed(&rig.engine(0)).await.reason;
+    let reason = failed(&rig.engine(0)).await.cause.to_string();
     assert!(reason.contains("`enginehouse-no-such-program` is not on PATH"), "{reason}");
     stopped(rig, Duration::ZERO).await;
 }
@@ -208,7 +213,7 @@ async fn an_engine_that_ignores_term_is_killed_with_its_whole_group() {
 async fn a_grandchild_does_not_outlive_its_engine() {
     let rig = Rig::of(shell("sleep 300 & echo $!; exit 0")).await;
     let failure = failed(&rig.engine(0)).await;
-    assert!(failure.reason.contains("exit code 0"), "an exit code of 0 is a failure too: {}", failure.reason);
+    assert!(failure.cause.to_string().contains("exit code 0"), "an exit code of 0 is a failure too: {}", failure.cause);
     let pids = pids(&rig.log(), 1).await;
     stopped(rig, Duration::ZERO).await;
     assert!(!lives(pids[0]));
@@ -219,7 +224,7 @@ async fn an_engine_that_is_never_ready_fails_at_its_deadline_and_is_ended() {
     let mut slow = shell("echo $$; exec sleep 300");
     spawn_of(&mut slow).start_timeout = Duration::from_millis(300);
     let rig = Rig::of(slow).await;
-    let reason = failed(&rig.engine(0)).await.reason;
+    let reason = failed(&rig.engine(0)).await.cause.to_string();
     assert!(reason.starts_with("not ready within 300ms ("), "{reason}");
     let pids = pids(&rig.log(), 1).await;
     stopped(rig, Duration::ZERO).await;
@@ -231,7 +236,7 @@ async fn a_stop_waits_for_attempts_but_not_longer_than_the_drain() {
     let rig = Rig::of(shell("exec sleep 300")).await;
     let engine = rig.engine(0);
     runs(&engine).await;
-    let lease = Lease::new(engine.clone());
+    let lease = Lease::take(engine.clone());
     let stop = tokio::spawn(rig.supervisor.stop(Duration::from_secs(3600)));
     reached(&engine, "stopping").await;
     assert!(!stop.is_finished());
@@ -240,7 +245,7 @@ async fn a_stop_waits_for_attempts_but_not_longer_than_the_drain() {
 
     let rig = Rig::of(shell("exec sleep 300")).await;
     runs(&rig.engine(0)).await;
-    let _lease = Lease::new(rig.engine(0));
+    let _lease = Lease::take(rig.engine(0));
     let took = stopped(rig, Duration::from_millis(200)).await;
     assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(10), "{took:?}");
 }
@@ -271,7 +276,7 @@ async fn a_dropped_runtime_leaves_no_process() {
 #[tokio::test]
 async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let house = House::new(vec![Arc::new(Pool::new("m".into(), None))]);
+    let (registry, _) = EngineRegistry::new(["m".into()]);
     let home = Home { state_dir: file.path().join("x"), own_exe: "/nonexistent".into() };
     let error = home.claim(&config(vec![shell("")])).expect_err("a file is no folder");
     let told = error.to_string();
@@ -281,7 +286,7 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let guest = Model { name: "m".into(), ..guests(&[], PATIENCE) };
     let config = config(vec![guest]);
     let claim = nowhere.claim(&config).expect("nothing to claim");
-    let supervisor = Supervisor::start(&config, &house, claim, Monitor::start(None)).await;
+    let supervisor = Supervisor::start(&config, &registry, claim, Monitor::start(None)).await;
     supervisor.expect("without engines of ours nothing is written").stop(Duration::ZERO).await;
 }
 
@@ -298,14 +303,15 @@ async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, Join
         own_exe: "/nonexistent".into(),
         drain: PATIENCE,
         rotation: Rotation { size: 1 << 20, age: None, keep: 1 },
-        asker: Arc::new(Asker::new()),
+        client: Arc::default(),
         stopping,
         ports: std::sync::Mutex::new(Ports::within(1024..=65535)),
         monitor: Monitor::start(None),
         placing: Arc::default(),
         placed: std::sync::Mutex::default(),
     });
-    let pool = Arc::new(Pool::new("m".into(), Some("m".into())));
+    let pool = EngineRegistry::new(["m".into()]).0.pool("m").expect("the model");
+    pool.set_served_name(Some("m".into()));
     let crew = Crew::new(model, spawn, pool);
     let port = yard.ports.lock().expect("alone").adopt(stranger.address.port()).expect("a claim").expect("not claimed");
     let member = yard.make(&crew, 0, None, port);
@@ -322,7 +328,7 @@ async fn a_ready_engine_that_dies_is_failed_whatever_its_port_answers() {
     assert_eq!(engine.cards()[0].get("max_model_len"), Some(&Value::from(512)));
     let pid = pids(&folder.path().join("m_0.log"), 1).await[0];
     kill_process(pid, Signal::KILL).expect("our own child");
-    let reason = failed(&engine).await.reason;
+    let reason = failed(&engine).await.cause.to_string();
     assert!(reason.starts_with("the process died while serving (signal 9, SIGKILL)"), "{reason}");
     assert!(!engine.is_ready());
     stopper.say(Farewell::Stop(Instant::now()));
@@ -336,7 +342,7 @@ async fn an_engine_of_ours_goes_down_and_up_with_its_health() {
     reached(&engine, "ready").await;
     stranger.set_health(503);
     let state = reached(&engine, "unhealthy").await;
-    assert_eq!(state.detail(), Some("GET /health: it answered 503"));
+    assert_eq!(state.detail().as_deref(), Some("GET /health: it answered 503"));
     stranger.set_health(200);
     reached(&engine, "ready").await;
     stopper.say(Farewell::Stop(Instant::now()));
@@ -391,7 +397,7 @@ async fn a_guest_that_serves_something_else_says_what_to_set() {
     let wanted = Model { served_name: Some("x".into()), ..guests(&[&stranger], Duration::from_secs(3600)) };
     let rig = Rig::of(wanted).await;
     let state = reached(&rig.engine(0), "unhealthy").await;
-    assert_eq!(state.detail(), Some("it serves `a`, not `x`; set `served_name: a`"));
+    assert_eq!(state.detail().as_deref(), Some("it serves `a`, not `x`; set `served_name: a`"));
     stopped(rig, Duration::ZERO).await;
 }
 
@@ -433,6 +439,6 @@ async fn a_guest_that_is_not_there_is_unhealthy_with_the_reason() {
     let model = Model { engines: Engines::Urls(vec![nobody]), health, ..model("m") };
     let rig = Rig::of(model).await;
     let state = reached(&rig.engine(0), "unhealthy").await;
-    assert!(state.detail() == Some("GET /health: connection refused"), "{state:?}");
+    assert!(state.detail().as_deref() == Some("GET /health: connection refused"), "{state:?}");
     stopped(rig, Duration::ZERO).await;
 }

@@ -18,7 +18,6 @@ use super::life::backoff::{Crashes, Policy};
 use super::life::memory::Memory;
 use super::life::orders::{Goal, NotDone, Order};
 use super::life::stopping::Stopping;
-use super::look::probe::Prober;
 use super::process::group;
 use super::process::marker::Marker;
 use super::process::port::{Held, PortError, Ports};
@@ -26,8 +25,8 @@ use super::process::spawn::{Log, Process};
 use super::state::record::{Keeper, Record, Records};
 use super::state::rotate::{Rotation, Rotator};
 use crate::config::{EngineUrl, Gpus, Restart};
-use crate::engines::ask::Asker;
-use crate::engines::{Address, Engine, Local};
+use crate::engines::health::{Owner, Prober};
+use crate::engines::{Address, Engine, EngineClient, Local};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
 use crate::placement::{self, Assignment, Conflict, Demand};
@@ -48,7 +47,7 @@ pub(super) struct Yard {
     /// When engine logs are put aside.
     pub(super) rotation: Rotation,
     /// Asks engines.
-    pub(super) asker: Arc<Asker>,
+    pub(super) client: Arc<EngineClient>,
     /// Tells all to end.
     pub(super) stopping: Stopping,
     /// Ports, in the order in which they are given.
@@ -74,7 +73,7 @@ pub(super) struct Placed {
 impl Placed {
     fn held(&self) -> placement::Held {
         // What its processes hold is no stranger's.
-        let pids = self.engine.pid().map_or_else(Vec::new, group::members);
+        let pids = self.engine.process.pid().map_or_else(Vec::new, group::members);
         placement::Held {
             engine: self.engine.id.clone(),
             model: self.model.clone(),
@@ -169,7 +168,7 @@ impl Yard {
             share: demand.share,
             reserved,
         };
-        engine.set_gpus(gpus);
+        engine.process.set_gpus(gpus);
         self.placed().insert(engine.id.clone(), placed);
     }
 
@@ -211,7 +210,7 @@ impl Yard {
             return Ok(());
         }
         self.forget(&engine.id);
-        engine.set_gpus(Some(vec![]));
+        engine.process.set_gpus(Some(vec![]));
         let demand = recipe.demand();
         recipe.gpus = self.place(std::slice::from_ref(&demand)).await?.pop().flatten();
         self.note(engine, &demand, recipe.gpus.clone(), false);
@@ -280,7 +279,7 @@ impl Yard {
             Some(time) => engine.with_keep_alive(time),
             None => engine,
         });
-        let prober = Prober::new(model, engine.clone(), crew.pool.clone(), self.asker.clone(), false);
+        let prober = Prober::new(model, engine.clone(), crew.pool.clone(), self.client.clone(), Owner::Us);
         let plan = Plan {
             engine: engine.clone(),
             yard: self.clone(),
@@ -295,19 +294,20 @@ impl Yard {
             stop_timeout: spawn.stop_timeout,
             drain: self.drain,
             hang_after: spawn.hang_after,
+            client: self.client.clone(),
             rotator: Rotator::new(self.rotation),
             needed: Prober::thresholds(model),
         };
         if wanting {
-            engine.set_gpus(Some(vec![]));
+            engine.process.set_gpus(Some(vec![]));
         } else {
             self.note(&engine, &plan.recipe.demand(), plan.recipe.gpus.clone(), false);
         }
         if let Begin::Adopted(process, _) = &begin {
-            engine.set_pid(u32::try_from(process.pid()).ok());
+            engine.process.set_pid(u32::try_from(process.pid()).ok());
         }
         let (orders, received) = mpsc::channel(ORDERS);
-        let actor = Actor::new(plan, prober.with_limit(spawn.hang_after), self.stopping.clone(), received);
+        let actor = Actor::new(plan, prober.with_stall_timeout(spawn.hang_after), self.stopping.clone(), received);
         Member { engine, replica, orders, task: tokio::spawn(actor.run(begin)) }
     }
 }

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::files;
 use crate::dialects::gym::{self, Again, Answer, Ask, GymRoute, Served, Step, Tries, Turn};
+use crate::engines::CallLimits;
 use crate::engines::Lease;
-use crate::engines::ask::Patience;
 use crate::openai::{self, ApiError, Code, Endpoint, UsageFinder};
 use crate::proxy::rewrite::{OFFLOAD, Original};
 use crate::proxy::table::{Table, Target};
@@ -95,16 +95,20 @@ impl Driver {
                 None => (Err(pick::why_not(&self.shared, self.target())), Again::After(PAUSE)),
                 Some(lease) => {
                     let timeouts = &self.shared.timeouts;
-                    let patience =
-                        Patience { whole: None, connect: timeouts.connect, silence: timeouts.read, most: MOST_BYTES };
-                    let asker = &self.shared.asker;
-                    let said = asker.submit(lease.engine(), ask.path, &headers, body.clone(), patience).await;
-                    let status = said.as_ref().ok().map(|(status, _)| status.as_u16());
+                    let limits = CallLimits {
+                        whole: None,
+                        connect: timeouts.connect,
+                        silence: timeouts.read,
+                        bytes: MOST_BYTES,
+                    };
+                    let client = &self.shared.client;
+                    let said = client.submit(lease.engine(), ask.path, &headers, body.clone(), (limits, false)).await;
+                    let status = said.as_ref().ok().map(|reply| reply.status.as_u16());
                     let broken = |why| {
                         let message = format!("Engine {} gave no whole answer: {why}.", lease.id);
                         ApiError::new(Code::EngineUnreachable, message)
                     };
-                    let said = said.map(|(status, body)| (status.as_u16(), body)).map_err(broken);
+                    let said = said.map(|reply| (reply.status.as_u16(), reply.body)).map_err(broken);
                     self.last = Some(lease);
                     (said, tries.after(status))
                 }
@@ -130,7 +134,7 @@ impl Driver {
         let target = self.target();
         let engines = target.pool.engines();
         let own = engines.get(gym::replica(&self.session, engines.len())).filter(|engine| engine.is_ready());
-        own.and_then(|engine| Lease::take(engine.clone())).or_else(|| pick::lease(target, &[]))
+        own.and_then(|engine| Lease::try_take(engine.clone())).or_else(|| pick::lease(target, &[]))
     }
 
     fn headers(&self) -> HeaderMap {

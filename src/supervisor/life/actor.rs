@@ -15,10 +15,10 @@ use super::machine::{self, Event, Exit, Phase};
 use super::memory::Memory;
 use super::orders::{self, Answer, Goal, NotDone, Order};
 use super::stopping::{Farewell, Stopping};
-use super::vitals::Thresholds;
-use crate::engines::Engine;
+use crate::api::FailureCause;
+use crate::engines::health::{Prober, Thresholds};
+use crate::engines::{Engine, EngineClient};
 use crate::supervisor::launch::recipe::Recipe;
-use crate::supervisor::look::probe::Prober;
 use crate::supervisor::look::progress::Loading;
 use crate::supervisor::process::port::Held;
 use crate::supervisor::process::spawn::{Log, Process};
@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) drain: Duration,
     /// How long its health checks may fail.
     pub(crate) hang_after: Option<Duration>,
+    /// Asks the engine to sleep and to wake.
+    pub(crate) client: Arc<EngineClient>,
     /// When its log is put aside.
     pub(crate) rotator: Rotator,
     /// How many looks in a row change our mind.
@@ -100,7 +102,9 @@ pub(crate) struct Actor {
     /// How long to rest before the next start.
     rest: Option<Duration>,
     /// Why it failed last, until it is ready again.
-    trouble: Option<String>,
+    trouble: Option<FailureCause>,
+    /// What went wrong with an order that was not carried out.
+    refusal: Option<String>,
 }
 
 impl Actor {
@@ -124,6 +128,7 @@ impl Actor {
             dismissed: false,
             rest: None,
             trouble: None,
+            refusal: None,
         }
     }
 
@@ -228,7 +233,7 @@ impl Actor {
 
     /// Tells those who wait for orders that are done, or never will be.
     fn tell(&mut self) {
-        let (phase, trouble) = (&self.phase, &self.trouble);
+        let (phase, trouble) = (&self.phase, self.trouble.as_ref().map(ToString::to_string).or(self.refusal.take()));
         self.waiting.retain_mut(|order| {
             let Some(outcome) = orders::outcome(order.goal, phase) else { return true };
             let (reply, _) = tokio::sync::oneshot::channel();

@@ -5,8 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::engines::ask::{Answer, Asker};
-use crate::engines::{Card, Engine};
+use crate::engines::{Answer, Card, Engine, EngineClient, Reply};
 
 /// Time that loading an adapter may take; it may come from a hub.
 const LOAD_WITHIN: Duration = Duration::from_secs(300);
@@ -18,10 +17,10 @@ const SAY_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Why it does not, in words.
-pub(crate) async fn load(asker: &Asker, engine: &Engine, name: &str, path: &str) -> Result<(), String> {
+pub(crate) async fn load(client: &EngineClient, engine: &Engine, name: &str, path: &str) -> Result<(), String> {
     let body = json!({ "lora_name": name, "lora_path": path });
-    let told = tell(asker, engine, "/v1/load_lora_adapter", &body).await;
-    match (told, serves(asker, engine, name).await?) {
+    let told = tell(client, engine, "/v1/load_lora_adapter", &body).await;
+    match (told, serves(client, engine, name).await?) {
         (Ok(()), true) => Ok(()),
         (Ok(()), false) => Err(format!("it took the adapter, but does not list `{name}`")),
         // What it serves under that name is from somewhere else.
@@ -33,22 +32,24 @@ pub(crate) async fn load(asker: &Asker, engine: &Engine, name: &str, path: &str)
 ///
 /// # Errors
 /// Why it does not, in words.
-pub(crate) async fn unload(asker: &Asker, engine: &Engine, name: &str) -> Result<(), String> {
-    let told = tell(asker, engine, "/v1/unload_lora_adapter", &json!({ "lora_name": name })).await;
-    match (told, serves(asker, engine, name).await?) {
+pub(crate) async fn unload(client: &EngineClient, engine: &Engine, name: &str) -> Result<(), String> {
+    let told = tell(client, engine, "/v1/unload_lora_adapter", &json!({ "lora_name": name })).await;
+    match (told, serves(client, engine, name).await?) {
         (_, false) => Ok(()),
         (Ok(()), true) => Err(format!("it still lists `{name}`")),
         (Err(why), true) => Err(why),
     }
 }
 
-async fn tell(asker: &Asker, engine: &Engine, path: &str, body: &serde_json::Value) -> Result<(), String> {
-    match asker.post(engine, path, Some(body), LOAD_WITHIN).await? {
-        (status, _) if status.is_success() => Ok(()),
-        (StatusCode::NOT_FOUND, answer) if !answer.windows(7).any(|part| part == b"message") => {
+async fn tell(client: &EngineClient, engine: &Engine, path: &str, body: &serde_json::Value) -> Result<(), String> {
+    match client.post(engine, path, Some(body), LOAD_WITHIN).await.map_err(|error| error.why)? {
+        Reply { status, .. } if status.is_success() => Ok(()),
+        Reply { status: StatusCode::NOT_FOUND, body: answer } if !answer.windows(7).any(|part| part == b"message") => {
             Err(format!("it has no {path}: it was started without VLLM_ALLOW_RUNTIME_LORA_UPDATING; restart it"))
         }
-        (status, answer) => Err(format!("POST {path}: it answered {}: {}", status.as_u16(), message(&answer))),
+        Reply { status, body: answer } => {
+            Err(format!("POST {path}: it answered {}: {}", status.as_u16(), message(&answer)))
+        }
     }
 }
 
@@ -60,8 +61,8 @@ fn message(answer: &[u8]) -> String {
     text.trim().chars().take(300).collect()
 }
 
-async fn serves(asker: &Asker, engine: &Engine, name: &str) -> Result<bool, String> {
-    match asker.get(engine, "/v1/models", SAY_WITHIN).await? {
+async fn serves(client: &EngineClient, engine: &Engine, name: &str) -> Result<bool, String> {
+    match client.get(engine, "/v1/models", SAY_WITHIN).await.map_err(|error| error.why)? {
         Answer::Json(list) => {
             let cards: Vec<Card> =
                 list.get("data").and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default();

@@ -2,10 +2,11 @@
 
 mod terms;
 
-pub(crate) use terms::{Cause, Effect, End, Event, Exit, Level, Phase, Wait};
+pub(crate) use terms::{Cause, Effect, End, Event, Exit, Level, Phase, SpawnError, Wait};
 
-use super::vitals::{Probe, Thresholds, Vitals};
-use crate::engines::{Nap, State};
+use crate::api::{Sleep, StartPhase, Starting, StopReason};
+use crate::engines::EngineState;
+use crate::engines::health::{Probe, Thresholds, Vitals};
 
 /// What `event` makes of `phase`. An event that means nothing in a phase changes nothing; [`Event::Stop`] in
 /// [`Phase::Spawning`] is one of them: it is raised again as long as the engine is not stopping.
@@ -39,14 +40,16 @@ fn start(phase: Phase) -> (Phase, Vec<Effect>) {
 }
 
 fn spawn() -> Vec<Effect> {
-    vec![Effect::Publish(State::Starting("the process is being started".into())), Effect::Spawn]
+    vec![Effect::Publish(EngineState::starting(StartPhase::Spawning)), Effect::Spawn]
 }
 
 fn adopted(phase: Phase, asleep: Option<Level>) -> (Phase, Vec<Effect>) {
     match (phase, asleep) {
-        (Phase::Idle, Some(level)) => (Phase::Asleep(level), vec![Effect::Publish(State::Asleep(Nap::of(level)))]),
+        (Phase::Idle, Some(level)) => {
+            (Phase::Asleep(level), vec![Effect::Publish(EngineState::Asleep(Sleep::of(level)))])
+        }
         (Phase::Idle, None) => {
-            let said = State::Starting("the process was found running; it has not answered yet".into());
+            let said = EngineState::starting(StartPhase::Adopted);
             (Phase::Loading, vec![Effect::Publish(said), Effect::Wait(Wait::Ready)])
         }
         (phase, _) => (phase, vec![]),
@@ -56,14 +59,14 @@ fn adopted(phase: Phase, asleep: Option<Level>) -> (Phase, Vec<Effect>) {
 fn spawned(phase: Phase) -> (Phase, Vec<Effect>) {
     match phase {
         Phase::Spawning => {
-            let said = State::Starting("the process runs; it has not answered yet".into());
+            let said = EngineState::starting(StartPhase::Launched);
             (Phase::Loading, vec![Effect::Publish(said), Effect::Wait(Wait::Ready)])
         }
         phase => (phase, vec![]),
     }
 }
 
-fn spawn_failed(phase: Phase, why: String) -> (Phase, Vec<Effect>) {
+fn spawn_failed(phase: Phase, why: SpawnError) -> (Phase, Vec<Effect>) {
     match phase {
         Phase::Spawning => (Phase::Failed, vec![Effect::Fail(Cause::Spawn(why)), Effect::Judge]),
         phase => (phase, vec![]),
@@ -73,10 +76,11 @@ fn spawn_failed(phase: Phase, why: String) -> (Phase, Vec<Effect>) {
 fn probed(phase: Phase, probe: Probe, needed: Thresholds) -> (Phase, Vec<Effect>) {
     match (phase, probe) {
         // While it loads, not answering is normal: only the deadline or its end is a failure.
-        (Phase::Loading, Probe::Down(why)) => {
-            (Phase::Loading, vec![Effect::Publish(State::Starting(format!("the process runs; not ready yet: {why}")))])
+        (Phase::Loading, Probe::Down(problem)) => {
+            let starting = Starting { problem: Some(problem), ..Starting::at(StartPhase::Launched) };
+            (Phase::Loading, vec![Effect::Publish(EngineState::Starting(starting))])
         }
-        (Phase::Serving(_), Probe::Stuck(why)) => fail(Cause::Hung(why)),
+        (Phase::Serving(_), Probe::Stalled(stall)) => fail(Cause::Stalled(stall)),
         (Phase::Loading, probe) => {
             let (vitals, said) = Vitals::NEW.observe(probe, needed);
             (Phase::Serving(vitals), [vec![Effect::NoWait], changed(Vitals::NEW, vitals, said)].concat())
@@ -90,7 +94,7 @@ fn probed(phase: Phase, probe: Probe, needed: Thresholds) -> (Phase, Vec<Effect>
 }
 
 /// What to do about a change of mind: an engine that went down has a while to come up again.
-fn changed(before: Vitals, after: Vitals, said: Option<State>) -> Vec<Effect> {
+fn changed(before: Vitals, after: Vitals, said: Option<EngineState>) -> Vec<Effect> {
     let is_down = |vitals| matches!(vitals, Vitals::Down { .. });
     let wait = match (is_down(before), is_down(after)) {
         (false, true) => Some(Effect::Wait(Wait::Recover)),
@@ -127,7 +131,7 @@ fn gone(end: End, mut effects: Vec<Effect>) -> (Phase, Vec<Effect>) {
             (Phase::Failed, effects)
         }
         End::Stopped => {
-            effects.push(Effect::Publish(State::Stopped));
+            effects.push(Effect::Publish(EngineState::Stopped));
             (Phase::Stopped, effects)
         }
         End::Restart => {
@@ -140,7 +144,7 @@ fn gone(end: End, mut effects: Vec<Effect>) -> (Phase, Vec<Effect>) {
 fn deadline(phase: Phase) -> (Phase, Vec<Effect>) {
     match phase {
         Phase::Loading => fail(Cause::NeverReady),
-        Phase::Serving(Vitals::Down { .. }) => fail(Cause::Hung("its health checks kept failing".into())),
+        Phase::Serving(Vitals::Down { .. }) => fail(Cause::Unhealthy),
         Phase::Drowsy(level) => (Phase::FallingAsleep(level), vec![Effect::Sleep(level)]),
         Phase::Draining { end } => terminate(end),
         Phase::Terminating { reminded: false, end } => {
@@ -189,20 +193,23 @@ fn restart(phase: Phase) -> (Phase, Vec<Effect>) {
 fn sleep(phase: Phase, level: Level) -> (Phase, Vec<Effect>) {
     match phase {
         Phase::Serving(_) => {
-            let said = State::Stopping("it is about to sleep and finishes what it has".into());
+            let said = EngineState::Stopping { reason: StopReason::Sleep };
             (Phase::Drowsy(level), vec![Effect::Publish(said), Effect::Wait(Wait::Drain)])
         }
         phase => (phase, vec![]),
     }
 }
 
-fn slept(phase: Phase, result: Result<Nap, String>) -> (Phase, Vec<Effect>) {
+fn slept(phase: Phase, result: Result<Sleep, String>) -> (Phase, Vec<Effect>) {
     match (phase, result) {
-        (Phase::FallingAsleep(level), Ok(nap)) => (Phase::Asleep(level), vec![Effect::Publish(State::Asleep(nap))]),
-        // It still serves, then, or shows that it does not.
-        (Phase::FallingAsleep(_), Err(why)) => {
-            (Phase::Serving(Vitals::NEW), vec![Effect::Publish(State::Starting(format!("it did not sleep: {why}")))])
+        (Phase::FallingAsleep(level), Ok(nap)) => {
+            (Phase::Asleep(level), vec![Effect::Publish(EngineState::Asleep(nap))])
         }
+        // It still serves, then, or shows that it does not.
+        (Phase::FallingAsleep(_), Err(why)) => (
+            Phase::Serving(Vitals::NEW),
+            vec![Effect::Note(why), Effect::Publish(EngineState::starting(StartPhase::SleepRefused))],
+        ),
         (phase, _) => (phase, vec![]),
     }
 }
@@ -210,7 +217,7 @@ fn slept(phase: Phase, result: Result<Nap, String>) -> (Phase, Vec<Effect>) {
 fn wake(phase: Phase) -> (Phase, Vec<Effect>) {
     match phase {
         Phase::Asleep(level) => {
-            let said = State::Starting("it wakes up".into());
+            let said = EngineState::starting(StartPhase::Waking);
             (Phase::Waking(level), vec![Effect::Publish(said), Effect::Wake(level)])
         }
         phase => (phase, vec![]),
@@ -226,10 +233,10 @@ fn woke(phase: Phase, result: Result<(), String>) -> (Phase, Vec<Effect>) {
 }
 
 fn stop(phase: Phase) -> (Phase, Vec<Effect>) {
-    let stopping = || vec![Effect::Publish(State::Stopping("it was asked to stop".into()))];
+    let stopping = || vec![Effect::Publish(EngineState::Stopping { reason: StopReason::Stop })];
     match phase {
-        Phase::Idle | Phase::Failed => (Phase::Stopped, vec![Effect::Publish(State::Stopped)]),
-        Phase::Resting => (Phase::Stopped, vec![Effect::NoWait, Effect::Publish(State::Stopped)]),
+        Phase::Idle | Phase::Failed => (Phase::Stopped, vec![Effect::Publish(EngineState::Stopped)]),
+        Phase::Resting => (Phase::Stopped, vec![Effect::NoWait, Effect::Publish(EngineState::Stopped)]),
         Phase::Draining { end: End::Restart } => {
             // The time that attempts may take is another one now.
             (Phase::Draining { end: End::Stopped }, [stopping(), vec![Effect::Wait(Wait::Drain)]].concat())
@@ -251,8 +258,11 @@ fn drain(phase: Phase, end: End) -> (Phase, Vec<Effect>) {
         | Phase::FallingAsleep(_)
         | Phase::Asleep(_)
         | Phase::Waking(_) => {
-            let why = if end == End::Restart { "it is about to be restarted" } else { "it was asked to stop" };
-            (Phase::Draining { end }, vec![Effect::Publish(State::Stopping(why.into())), Effect::Wait(Wait::Drain)])
+            let reason = if end == End::Restart { StopReason::Restart } else { StopReason::Stop };
+            (
+                Phase::Draining { end },
+                vec![Effect::Publish(EngineState::Stopping { reason }), Effect::Wait(Wait::Drain)],
+            )
         }
         phase => (phase, vec![]),
     }

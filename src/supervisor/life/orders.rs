@@ -97,8 +97,8 @@ pub(crate) fn outcome(goal: Goal, phase: &Phase) -> Option<Result<(), &'static s
 
 #[cfg(test)]
 mod tests {
-    use super::super::vitals::Vitals;
     use super::*;
+    use crate::engines::health::Vitals;
 
     const UP: Phase = Phase::Serving(Vitals::Up { failures: 0 });
 

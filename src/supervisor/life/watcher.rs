@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::announce::publish;
 use super::stopping::Stopping;
-use super::vitals::{Thresholds, Vitals};
-use crate::engines::{Engine, State};
-use crate::supervisor::look::probe::Prober;
+use crate::api::StopReason;
+use crate::engines::health::{Prober, Thresholds, Vitals};
+use crate::engines::{Engine, EngineState};
 
 /// Looks at `engine` until asked to stop, and then waits for the attempts under way.
 pub(crate) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thresholds, mut stopping: Stopping) {
@@ -23,13 +22,13 @@ pub(crate) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thres
         let (next, said) = vitals.observe(probe, needed);
         vitals = next;
         if let Some(state) = said {
-            publish(&engine, state);
+            engine.publish(state);
         }
     }
-    publish(&engine, State::Stopping("the gateway ends".into()));
+    engine.publish(EngineState::Stopping { reason: StopReason::GatewayExit });
     tokio::select! {
         () = engine.drained() => {}
         () = tokio::time::sleep_until(stopping.drain_until().unwrap_or_else(Instant::now)) => {}
     }
-    publish(&engine, State::Stopped);
+    engine.publish(EngineState::Stopped);
 }

@@ -1,11 +1,11 @@
 //! How far an engine is with loading, read from what it appends to its log.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use crate::api::{Progress, StartPhase, Starting};
 use crate::supervisor::process::spawn::Log;
 
 /// Bytes read in one look.
@@ -17,132 +17,66 @@ const MOST_BEHIND: u64 = 4 * MOST_BYTES;
 /// Bytes kept of a line that has no end yet.
 const MOST_PARTIAL: usize = 16 * 1024;
 
-/// What a loading engine does, in the order in which it does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Its program is imported and its flags are read.
-    Starting,
-    /// The model's configuration was read.
-    Configured,
-    /// The engine core's own process came up.
-    Core,
-    /// The model is built, without weights.
-    Building,
-    /// Weights come from a hub.
-    Downloading,
-    /// Weights come from the disk.
-    Loading,
-    /// Weights are there.
-    Loaded,
-    /// The model is compiled.
-    Compiling,
-    /// Its memory is measured.
-    Profiling,
-    /// The KV cache is there.
-    Cache,
-    /// Kernels are made and tried.
-    WarmingUp,
-    /// CUDA graphs are recorded.
-    Capturing,
-    /// The engine core is done.
-    Initialized,
-    /// The HTTP server comes up.
-    Serving,
-}
-
 /// Where a loading engine is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Progress {
+pub(crate) struct Reached {
     /// What it does.
-    pub(crate) phase: Phase,
-    /// How much of it is done, in percent.
-    percent: Option<u8>,
-    /// Parts done, of so many.
-    parts: Option<(u64, u64)>,
-    /// What the phase came to: seconds for weights, tokens for the KV cache.
-    outcome: Option<f64>,
+    pub(crate) phase: StartPhase,
+    /// How much of it is done.
+    pub(crate) progress: Progress,
 }
 
-impl Progress {
-    const fn new(phase: Phase) -> Self {
-        Self { phase, percent: None, parts: None, outcome: None }
+impl Reached {
+    fn new(phase: StartPhase) -> Self {
+        Self { phase, progress: Progress::default() }
+    }
+
+    /// The same, as a state tells it.
+    pub(crate) fn starting(self) -> Starting {
+        Starting { progress: self.progress, ..Starting::at(self.phase) }
     }
 
     /// Whether it is further than `other`. Several workers say the same at different times; a second bar of the same
     /// phase (another set of graphs, a draft model) stays behind the first.
     fn is_past(&self, other: &Self) -> bool {
-        (self.phase, self.outcome.is_some(), self.percent, self.parts)
-            > (other.phase, other.outcome.is_some(), other.percent, other.parts)
-    }
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.phase, self.outcome) {
-            (Phase::Starting, _) => "starting",
-            (Phase::Configured, _) => "model configuration read",
-            (Phase::Core, _) => "starting the engine core",
-            (Phase::Building, _) => "building the model",
-            (Phase::Downloading, Some(seconds)) => return write!(f, "weights downloaded in {seconds:.0} s"),
-            (Phase::Downloading, None) => "downloading weights",
-            (Phase::Loading, _) => "loading weights",
-            (Phase::Loaded, Some(seconds)) if seconds >= 10.0 => return write!(f, "weights loaded in {seconds:.0} s"),
-            (Phase::Loaded, Some(seconds)) => return write!(f, "weights loaded in {seconds:.1} s"),
-            (Phase::Loaded, None) => "weights loaded",
-            (Phase::Compiling, _) => "compiling",
-            (Phase::Profiling, _) => "measuring memory",
-            (Phase::Cache, Some(tokens)) => return write!(f, "KV cache of {tokens:.0} tokens made"),
-            (Phase::Cache, None) => "making the KV cache",
-            (Phase::WarmingUp, _) => "warming up",
-            (Phase::Capturing, _) => "capturing CUDA graphs",
-            (Phase::Initialized, _) => "engine core ready",
-            (Phase::Serving, _) => "starting its HTTP server",
-        })?;
-        match (self.percent, self.parts) {
-            (None, _) => Ok(()),
-            (Some(percent), None) => write!(f, ": {percent} %"),
-            (Some(percent), Some((done, all))) => {
-                let of = match self.phase {
-                    Phase::Loading => " shards",
-                    Phase::Downloading => " files",
-                    _ => "",
-                };
-                write!(f, ": {percent} % ({done} of {all}{of})")
-            }
-        }
+        let rank = |it: &Self| {
+            let Progress { percent, done, total, result } = it.progress;
+            (it.phase, result.is_some(), percent, done, total)
+        };
+        rank(self) > rank(other)
     }
 }
 
 /// Words of lines that only say where the engine is. vLLM 0.32.
-const PLAIN: &[(&str, Phase)] = &[
-    ("non-default args:", Phase::Starting),
-    ("Resolved architecture:", Phase::Configured),
-    ("Using max model len", Phase::Configured),
-    ("Initializing a V1 LLM engine", Phase::Core),
-    ("distributed_init_method=", Phase::Core),
-    ("Starting to load model", Phase::Building),
-    ("Initializing model took", Phase::Building),
-    ("Starting torch.compile", Phase::Compiling),
-    ("for vLLM's torch.compile", Phase::Compiling),
-    ("Dynamo bytecode transform time", Phase::Compiling),
-    ("a graph for compile range", Phase::Compiling),
-    ("the compiled graph(s) for compile range", Phase::Compiling),
-    ("Directly load AOT compilation", Phase::Compiling),
-    ("Initial profiling/warmup run took", Phase::Profiling),
-    ("Available KV cache memory:", Phase::Profiling),
-    ("JIT kernel warmup starting", Phase::WarmingUp),
-    ("JIT kernel warmup finished", Phase::WarmingUp),
-    ("Warming up", Phase::WarmingUp),
-    ("DeepGEMM warmup", Phase::WarmingUp),
-    ("Graph capturing finished", Phase::Capturing),
-    ("init engine (profile, create kv cache, warmup model) took", Phase::Initialized),
-    ("Supported tasks:", Phase::Serving),
-    ("Starting vLLM server on", Phase::Serving),
-    ("Application startup complete", Phase::Serving),
+const PLAIN: &[(&str, StartPhase)] = &[
+    ("non-default args:", StartPhase::Initializing),
+    ("Resolved architecture:", StartPhase::Configured),
+    ("Using max model len", StartPhase::Configured),
+    ("Initializing a V1 LLM engine", StartPhase::EngineCore),
+    ("distributed_init_method=", StartPhase::EngineCore),
+    ("Starting to load model", StartPhase::BuildingModel),
+    ("Initializing model took", StartPhase::BuildingModel),
+    ("Starting torch.compile", StartPhase::Compiling),
+    ("for vLLM's torch.compile", StartPhase::Compiling),
+    ("Dynamo bytecode transform time", StartPhase::Compiling),
+    ("a graph for compile range", StartPhase::Compiling),
+    ("the compiled graph(s) for compile range", StartPhase::Compiling),
+    ("Directly load AOT compilation", StartPhase::Compiling),
+    ("Initial profiling/warmup run took", StartPhase::MeasuringMemory),
+    ("Available KV cache memory:", StartPhase::MeasuringMemory),
+    ("JIT kernel warmup starting", StartPhase::WarmingUp),
+    ("JIT kernel warmup finished", StartPhase::WarmingUp),
+    ("Warming up", StartPhase::WarmingUp),
+    ("DeepGEMM warmup", StartPhase::WarmingUp),
+    ("Graph capturing finished", StartPhase::CapturingGraphs),
+    ("init engine (profile, create kv cache, warmup model) took", StartPhase::EngineCoreReady),
+    ("Supported tasks:", StartPhase::StartingHttpServer),
+    ("Starting vLLM server on", StartPhase::StartingHttpServer),
+    ("Application startup complete", StartPhase::StartingHttpServer),
 ];
 
 /// What a line of an engine's log says about its loading.
-pub(crate) fn parse(line: &str) -> Option<Progress> {
+pub(crate) fn parse(line: &str) -> Option<Reached> {
     if let Some(bar) = bar(line) {
         return Some(bar);
     }
@@ -150,26 +84,27 @@ pub(crate) fn parse(line: &str) -> Option<Progress> {
     // A line whose end is not written yet must not give half a number: each has a word after it.
     let outcome = |phase, text: &str, unit: &str| {
         let number = text.split_once(unit)?.0.rsplit([' ', ':']).next()?.replace(',', "").parse::<f64>().ok()?;
-        (number.is_finite() && number >= 0.0).then_some(Progress { outcome: Some(number), ..Progress::new(phase) })
+        (number.is_finite() && number >= 0.0)
+            .then_some(Reached { phase, progress: Progress { result: Some(number), ..Progress::default() } })
     };
     if let Some(rest) = after("Time spent downloading weights for ") {
-        return outcome(Phase::Downloading, rest, " seconds");
+        return outcome(StartPhase::DownloadingWeights, rest, " seconds");
     }
     if let Some(rest) = after("Loading weights took") {
-        return outcome(Phase::Loaded, rest, " seconds");
+        return outcome(StartPhase::WeightsLoaded, rest, " seconds");
     }
     if let Some((_, seconds)) = after("Model loading took").and_then(|rest| rest.split_once(" GiB memory and")) {
-        return outcome(Phase::Loaded, seconds, " seconds");
+        return outcome(StartPhase::WeightsLoaded, seconds, " seconds");
     }
     if let Some(rest) = after(" KV cache size:") {
-        return outcome(Phase::Cache, rest, " tokens");
+        return outcome(StartPhase::KvCache, rest, " tokens");
     }
-    PLAIN.iter().find(|(words, _)| line.contains(words)).map(|(_, phase)| Progress::new(*phase))
+    PLAIN.iter().find(|(words, _)| line.contains(words)).map(|(_, phase)| Reached::new(*phase))
 }
 
 /// A progress bar: vLLM's `Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.5it/s]`, or
 /// tqdm's `Capturing CUDA graphs (decode, FULL):  34%|###4      | 12/35 [00:03<00:06,  3.5it/s]`.
-fn bar(line: &str) -> Option<Progress> {
+fn bar(line: &str) -> Option<Reached> {
     let (title, rest) = line.split_once('%')?;
     let (title, percent) = title.rsplit_once(':')?;
     let is_bar = rest.starts_with(" Completed |") || rest.starts_with('|');
@@ -178,22 +113,23 @@ fn bar(line: &str) -> Option<Progress> {
     let percent = percent.trim().parse::<u8>().ok().filter(|percent| *percent <= 100 && (is_bar || is_count))?;
     let weights = [".safetensors", ".bin", ".pt", ".pth", ".gguf"];
     let phase = if title.contains("Loading ") || title.contains("Multi-thread loading") || is_count {
-        Phase::Loading
+        StartPhase::LoadingWeights
     } else if title.contains("Capturing ") && title.contains("CUDA graphs") {
-        Phase::Capturing
+        StartPhase::CapturingGraphs
     } else if title.contains("Fetching ") || weights.iter().any(|end| title.trim_end().ends_with(end)) {
-        Phase::Downloading
+        StartPhase::DownloadingWeights
     } else if title.contains("warmup") || title.contains("Compiling ") {
-        Phase::WarmingUp
+        StartPhase::WarmingUp
     } else {
         return None;
     };
     let counts = if is_count { rest.get(2..)?.split(')').next() } else { counts_of(rest) };
-    let parts = counts.and_then(|counts| {
+    let parts: Option<(u64, u64)> = counts.and_then(|counts| {
         let (done, all) = counts.trim().split_once('/')?;
         Some((done.parse().ok()?, all.parse().ok()?))
     });
-    Some(Progress { percent: Some(percent), parts, ..Progress::new(phase) })
+    let (done, total) = parts.unzip();
+    Some(Reached { phase, progress: Progress { percent: Some(percent), done, total, result: None } })
 }
 
 /// ` 2/4 ` of `…| 2/4 [00:01<…`.
@@ -206,7 +142,7 @@ fn counts_of(rest: &str) -> Option<&str> {
 #[derive(Debug)]
 pub(crate) struct Loading {
     follower: Follower,
-    reached: Option<Progress>,
+    reached: Option<Reached>,
 }
 
 impl Loading {
@@ -217,22 +153,22 @@ impl Loading {
 
     /// Reads what was written since the last look. Returns where the engine is, if that is news. Reads a file: a quick
     /// thing, but one for a thread that may wait.
-    pub(crate) fn look(&mut self) -> Option<Progress> {
+    pub(crate) fn look(&mut self) -> Option<Reached> {
         let reached = &mut self.reached;
         let before = *reached;
         // A log that cannot be read tells of no progress; there is nothing else to lose by it.
         let _ = self.follower.read(|line| {
-            if let Some(progress) = parse(line)
-                && reached.is_none_or(|reached| progress.is_past(&reached))
+            if let Some(now) = parse(line)
+                && reached.is_none_or(|reached| now.is_past(&reached))
             {
-                *reached = Some(progress);
+                *reached = Some(now);
             }
         });
         if self.reached == before { None } else { self.reached }
     }
 
     /// Where the engine is, as far as was read.
-    pub(crate) fn reached(&self) -> Option<Progress> {
+    pub(crate) fn reached(&self) -> Option<Reached> {
         self.reached
     }
 }

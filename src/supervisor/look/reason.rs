@@ -1,10 +1,10 @@
-//! Why an engine failed, in words: from how its process ended and what it said last.
+//! Why an engine failed: from how its process ended and what it said last.
 
 use std::time::Duration;
 
 use super::known;
-use crate::engines::Failure;
-use crate::supervisor::life::machine::{Cause, Exit};
+use crate::api::{Diagnosis, FailureCause, Starting};
+use crate::supervisor::life::machine::{Cause, Exit, SpawnError};
 
 /// Lines of the log that are shown with a failure.
 const SHOWN: usize = 20;
@@ -22,29 +22,38 @@ const DYING: [&str; 3] =
 /// What a worker of vLLM says before that, and tells why; also of what it lives through, such as an adapter that is not there.
 const WORKER_FAILED: &str = "WorkerProc hit an exception";
 
-/// Tells of `cause`. `lines` are the end of the engine's log, `waiting` what it was last waited for.
-pub(crate) fn failure(cause: &Cause, waiting: Option<&str>, start_timeout: Duration, lines: Vec<String>) -> Failure {
-    let about = about(cause, &lines);
-    let usual = usual(about).or_else(|| own_words(about));
-    let reason = match cause {
-        Cause::Hung(why) => format!("{why}; it was ended"),
-        Cause::NotWoken(why) => format!("it could not be woken ({why}); it was ended"),
-        Cause::Spawn(why) => format!("the process could not be started: {why}"),
-        Cause::Exited { exit, loading } => {
-            let when = if *loading { "ended while loading" } else { "died while serving" };
-            let why = usual.or_else(|| signal_means(*exit).map(str::to_owned));
-            let colon = if why.is_some() { ": " } else { "" };
-            format!("the process {when} ({}){colon}{}", how(*exit), why.unwrap_or_default())
-        }
-        Cause::NeverReady => {
-            let limit = humantime::format_duration(start_timeout);
-            let waiting = waiting.map(|text| format!(" ({text})")).unwrap_or_default();
-            let advice = usual.unwrap_or_else(|| "raise `start_timeout` if it was still loading".into());
-            format!("not ready within {limit}{waiting}: {advice}")
-        }
+/// What `cause` is in the end. `lines` are the end of the engine's log, `reached` how far it had come.
+pub(crate) fn failure_cause(
+    cause: &Cause,
+    reached: Option<Starting>,
+    start_timeout: Duration,
+    lines: &[String],
+) -> FailureCause {
+    let diagnosis = || {
+        let about = about(cause, lines);
+        usual(about).or_else(|| own_words(about).map(|said| Diagnosis { advice: None, said: Some(said) }))
     };
+    match cause {
+        Cause::Stalled(stall) => FailureCause::Stalled(*stall),
+        Cause::Unhealthy => FailureCause::Unhealthy,
+        Cause::NotWoken(why) => FailureCause::NotWoken { why: why.clone() },
+        Cause::Spawn(SpawnError::System(why)) => FailureCause::NotStarted { why: why.clone() },
+        Cause::Spawn(SpawnError::NoGpus(why)) => FailureCause::NoGpus { why: why.clone() },
+        Cause::Exited { exit, loading } => {
+            FailureCause::Exited { code: exit.code, signal: exit.signal, loading: *loading, diagnosis: diagnosis() }
+        }
+        Cause::NeverReady => FailureCause::StartTimeout {
+            seconds: start_timeout.as_secs_f64(),
+            reached: reached.map(Box::new),
+            diagnosis: diagnosis(),
+        },
+    }
+}
+
+/// The last lines of a log, as many as are shown with a failure.
+pub(crate) fn shown(lines: Vec<String>) -> Vec<String> {
     let skipped = lines.len().saturating_sub(SHOWN);
-    Failure { reason, log: lines.into_iter().skip(skipped).collect(), next: String::new() }
+    lines.into_iter().skip(skipped).collect()
 }
 
 /// The lines that can tell why: all of a start, the end of a service.
@@ -67,11 +76,11 @@ fn about<'a>(cause: &Cause, lines: &'a [String]) -> &'a [String] {
 }
 
 /// A failure that is known, in our words and the engine's.
-fn usual(lines: &[String]) -> Option<String> {
+fn usual(lines: &[String]) -> Option<Diagnosis> {
     let (known, line) = known::find(lines.iter().filter(|line| is_telling(line)).map(|line| without_prefix(line)))?;
     let advice = known.advice(line);
     let said: String = line.trim().chars().take(MOST_OWN_WORDS).collect();
-    Some(format!("{advice} (it said: {said})"))
+    Some(Diagnosis { advice: Some(advice), said: Some(said) })
 }
 
 /// Whether a line can name a failure: no mere remark, and no code that a traceback quotes.
@@ -124,48 +133,16 @@ fn without_prefix(line: &str) -> &str {
     }
 }
 
-fn how(exit: Exit) -> String {
-    match exit {
-        Exit { code: Some(code), .. } => format!("exit code {code}"),
-        Exit { signal: Some(signal), .. } => match signal_name(signal) {
-            Some(name) => format!("signal {signal}, {name}"),
-            None => format!("signal {signal}"),
-        },
-        Exit { code: None, signal: None } => "how is not known".to_owned(),
-    }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        15 => "SIGTERM",
-        _ => return None,
-    })
-}
-
-/// What the signals that need an explanation usually mean. We sent none of them ourselves when this is asked.
-fn signal_means(exit: Exit) -> Option<&'static str> {
-    Some(match exit.signal? {
-        4 => "its build uses instructions that this CPU does not have",
-        7 => "shared memory may be full; make /dev/shm larger",
-        9 => "somebody killed it, perhaps the kernel because the host's memory was full (see `dmesg`)",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{HealthProblem, StartPhase};
 
     fn reason(cause: Cause, lines: &[&str]) -> String {
-        let lines = lines.iter().map(ToString::to_string).collect();
-        failure(&cause, Some("connection refused"), Duration::from_secs(600), lines).reason
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        let refused = HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() };
+        let reached = Starting { problem: Some(refused), ..Starting::at(StartPhase::Launched) };
+        failure_cause(&cause, Some(reached), Duration::from_secs(600), &lines).to_string()
     }
 
     fn exited(code: i32) -> Cause {
@@ -311,7 +288,7 @@ mod tests {
         lines.extend(worker("torch.OutOfMemoryError: CUDA out of memory."));
         lines.push("(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1] EngineCore encountered a fatal error.".into());
         let died = Cause::Exited { exit: Exit { code: Some(0), signal: None }, loading: false };
-        let told = failure(&died, None, Duration::ZERO, lines).reason;
+        let told = failure_cause(&died, None, Duration::ZERO, &lines).to_string();
         assert!(told.contains("GPU's memory"), "{told}");
     }
 
@@ -362,14 +339,15 @@ mod tests {
         );
         assert_eq!(
             reason(Cause::NeverReady, &[]),
-            "not ready within 10m (connection refused): raise `start_timeout` if it was still loading"
+            "not ready within 10m (the process runs; not ready yet: GET /health: connection refused): raise `start_timeout` if \
+             it was still loading"
         );
     }
 
     #[test]
     fn the_last_twenty_lines_are_kept() {
         let lines: Vec<String> = (0..50).map(|n| n.to_string()).collect();
-        let kept = failure(&exited(1), None, Duration::ZERO, lines).log;
+        let kept = shown(lines);
         assert_eq!((kept.len(), kept[0].as_str(), kept[19].as_str()), (20, "30", "49"));
     }
 }

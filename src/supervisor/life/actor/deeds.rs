@@ -6,13 +6,13 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 use super::{Actor, Plan};
-use crate::engines::{Failure, State};
-use crate::supervisor::life::announce::publish;
+use crate::api::{Failure, NextStep, Starting};
+use crate::engines::EngineState;
 use crate::supervisor::life::backoff::Verdict;
-use crate::supervisor::life::machine::{Cause, Effect, Event, Level, Wait};
-use crate::supervisor::life::nap;
+use crate::supervisor::life::machine::{Cause, Effect, Event, Level, SpawnError, Wait};
+use crate::supervisor::life::sleep;
 use crate::supervisor::look::logtail;
-use crate::supervisor::look::progress::Loading;
+use crate::supervisor::look::progress::{Loading, Reached};
 use crate::supervisor::look::reason;
 use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::spawn::Process;
@@ -33,16 +33,19 @@ impl Actor {
         match effect {
             Effect::Spawn => return Some(self.spawn().await),
             Effect::Publish(state) => self.say(state).await,
+            Effect::Note(why) => self.refusal = Some(why),
             Effect::Fail(cause) => self.fail(&cause),
             Effect::Judge => return Some(if self.rest.is_some() { Event::Rest } else { Event::GiveUp }),
             Effect::Wait(wait) => self.deadline = self.until(wait),
             Effect::NoWait => self.deadline = None,
             Effect::Sleep(level) => {
-                let errand = nap::sleep(self.prober.asker(), self.plan.engine.clone(), level, self.plan.log.clone());
+                let errand =
+                    sleep::sleep(self.plan.client.clone(), self.plan.engine.clone(), level, self.plan.log.clone());
                 self.errand = Some(Box::pin(async move { Event::Slept(errand.await) }));
             }
             Effect::Wake(level) => {
-                let errand = nap::wake(self.prober.asker(), self.plan.engine.clone(), level, self.plan.start_timeout);
+                let errand =
+                    sleep::wake(self.plan.client.clone(), self.plan.engine.clone(), level, self.plan.start_timeout);
                 self.errand = Some(Box::pin(async move { Event::Woke(errand.await) }));
                 self.prober.renew();
             }
@@ -58,20 +61,17 @@ impl Actor {
     }
 
     /// Publishes `state`, with what only we know: how far loading is, and what went wrong before.
-    async fn say(&mut self, state: State) {
+    async fn say(&mut self, state: EngineState) {
         let state = match state {
-            State::Starting(text) => {
-                let progress = self.loading.as_mut().and_then(|loading| {
+            EngineState::Starting(starting) => {
+                let reached = self.loading.as_mut().and_then(|loading| {
                     loading.look();
                     loading.reached()
                 });
-                let text = progress.map_or(text, |progress| progress.to_string());
-                State::Starting(match &self.trouble {
-                    Some(trouble) => format!("{text}; before: {trouble}"),
-                    None => text,
-                })
+                let starting = reached.map_or(starting, Reached::starting);
+                EngineState::Starting(Starting { previous_failure: self.trouble.clone(), ..starting })
             }
-            State::Ready => {
+            EngineState::Ready => {
                 if !self.served {
                     let took = self.spawned.elapsed();
                     tracing::info!(engine = %self.plan.engine.id, took = ?took, "engine was ready after {took:.1?}");
@@ -88,15 +88,17 @@ impl Actor {
                 if let Some(crashes) = &mut self.plan.crashes {
                     crashes.ready(Instant::now());
                 }
-                State::Ready
+                EngineState::Ready
             }
             other => other,
         };
-        publish(&self.plan.engine, state.clone());
+        self.plan.engine.publish(state.clone());
         // Requests come first, then those who come after us.
         match state {
-            State::Ready => _ = self.plan.record.update(|record| (record.served, record.asleep) = (true, None)).await,
-            State::Asleep(nap) => _ = self.plan.record.update(|record| record.asleep = Some(nap.level)).await,
+            EngineState::Ready => {
+                _ = self.plan.record.update(|record| (record.served, record.asleep) = (true, None)).await
+            }
+            EngineState::Asleep(nap) => _ = self.plan.record.update(|record| record.asleep = Some(nap.level)).await,
             _ => {}
         }
     }
@@ -105,7 +107,7 @@ impl Actor {
     pub(super) fn adopt(&mut self, process: Process, asleep: Option<Level>) -> Event {
         let (pid, port) = (process.pid(), self.plan.engine.address.url.port);
         tracing::info!(engine = %self.plan.engine.id, pid, port, "engine process found running and taken over");
-        self.plan.engine.count_found();
+        self.plan.engine.process.count_adopted();
         self.loading = Some(Loading::new(&self.plan.log));
         self.process = Some(process);
         Event::Adopted { asleep }
@@ -114,7 +116,7 @@ impl Actor {
     async fn spawn(&mut self) -> Event {
         (self.served, self.hung, self.rest, self.spawned) = (false, false, None, Instant::now());
         if let Err(why) = self.find_gpus().await {
-            return Event::SpawnFailed(why);
+            return Event::SpawnFailed(SpawnError::NoGpus(why));
         }
         self.plan.port.renew();
         self.plan.memory.remember();
@@ -127,8 +129,8 @@ impl Actor {
             Ok(process) => {
                 let (pid, port) = (process.pid(), engine.address.url.port);
                 tracing::info!(engine = %engine.id, pid, port, log = %log.path.display(), "engine process started");
-                engine.set_pid(u32::try_from(pid).ok());
-                engine.count_start();
+                engine.process.set_pid(u32::try_from(pid).ok());
+                engine.process.count_start();
                 let (who, from) = (Recorded::now(process.identity()), log.from);
                 self.loading = Some(Loading::new(log));
                 self.process = Some(process);
@@ -138,7 +140,7 @@ impl Actor {
             }
             Err(why) => {
                 record.remove().await;
-                Event::SpawnFailed(why)
+                Event::SpawnFailed(SpawnError::System(why))
             }
         }
     }
@@ -170,20 +172,20 @@ impl Actor {
 
     /// Publishes a failure, and decides whether and when the engine is started again.
     fn fail(&mut self, cause: &Cause) {
-        self.hung = matches!(cause, Cause::Hung(_));
+        self.hung = matches!(cause, Cause::Stalled(_) | Cause::Unhealthy);
         let Plan { engine, log, start_timeout, crashes, wanting, .. } = &mut self.plan;
-        if let Cause::Hung(_) = cause {
-            engine.count_hang();
+        if self.hung {
+            engine.process.count_stall();
         }
         let lines = match cause {
             Cause::Spawn(_) => vec![],
             _ => logtail::tail(log, engine.address.api_key.as_ref()),
         };
-        let waiting = match &*engine.state() {
-            State::Starting(text) => Some(text.clone()),
+        let reached = match &*engine.state() {
+            EngineState::Starting(starting) => Some(starting.clone()),
             _ => None,
         };
-        let failure = reason::failure(cause, waiting.as_deref(), *start_timeout, lines);
+        let cause = reason::failure_cause(cause, reached, *start_timeout, &lines);
         let verdict = crashes.as_mut().map(|crashes| match crashes.crashed(Instant::now(), fastrand::f64()) {
             // Without GPUs nothing was tried: sooner or later there is room.
             Verdict::Loop { .. } if *wanting => crashes.keep_trying(),
@@ -194,13 +196,13 @@ impl Actor {
             Some(Verdict::After(pause)) => Some(pause),
             Some(Verdict::Loop { .. }) | None => None,
         };
-        self.trouble = Some(failure.reason.clone());
-        publish(engine, State::Failed(Failure { next, ..failure }));
+        self.trouble = Some(cause.clone());
+        engine.publish(EngineState::Failed(Failure { cause, log: reason::shown(lines), next }));
     }
 
     /// Ends what is left, and waits until its GPU memory is free.
     async fn sweep(&mut self) {
-        self.plan.engine.set_pid(None);
+        self.plan.engine.process.set_pid(None);
         self.loading = None;
         let Some(process) = self.process.take() else { return };
         let watch = self.plan.memory.watch(&process);
@@ -251,17 +253,11 @@ impl Actor {
     }
 }
 
-/// What happens after a failure, for people.
-fn next_step(verdict: Option<Verdict>) -> String {
+/// What happens after a failure.
+fn next_step(verdict: Option<Verdict>) -> NextStep {
     match verdict {
-        Some(Verdict::After(pause)) => {
-            let pause = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-            format!("It is started again in {}.", humantime::format_duration(pause))
-        }
-        Some(Verdict::Loop { crashes, within }) => format!(
-            "It failed {crashes} times within {} and stays down: mend the cause, then restart it.",
-            humantime::format_duration(Duration::from_secs(within.as_secs().max(1)))
-        ),
-        None => "It stays down until it is restarted (`restart: off`).".to_owned(),
+        Some(Verdict::After(pause)) => NextStep::Restart { seconds: pause.as_secs_f64() },
+        Some(Verdict::Loop { crashes, within }) => NextStep::CrashLoop { crashes, seconds: within.as_secs_f64() },
+        None => NextStep::NoRestart,
     }
 }

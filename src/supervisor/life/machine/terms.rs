@@ -1,10 +1,11 @@
 //! What the machine of an engine's life speaks of: phases, events and effects.
 
-use crate::engines::{Nap, State};
-use crate::supervisor::life::vitals::{Probe, Vitals};
+use crate::api::{Sleep, Stall};
+use crate::engines::EngineState;
+use crate::engines::health::{Probe, Vitals};
 
 /// Where in its life an engine is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Phase {
     /// Nothing runs, and nothing ever did.
     Idle,
@@ -62,7 +63,7 @@ pub(crate) enum End {
 }
 
 /// What happens to an engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
     /// It is wanted.
     Start,
@@ -74,7 +75,7 @@ pub(crate) enum Event {
     /// Its process exists.
     Spawned,
     /// Its process could not be made; says why.
-    SpawnFailed(String),
+    SpawnFailed(SpawnError),
     /// Somebody looked at it.
     Probed(Probe),
     /// Its process ended.
@@ -90,7 +91,7 @@ pub(crate) enum Event {
     /// It is to sleep.
     Sleep(Level),
     /// It sleeps, or does not; says why.
-    Slept(Result<Nap, String>),
+    Slept(Result<Sleep, String>),
     /// It is to wake.
     Wake,
     /// It is awake, or is not; says why.
@@ -111,12 +112,14 @@ pub(crate) struct Exit {
 }
 
 /// What to do about it, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Make the process; answer with [`Event::Spawned`] or [`Event::SpawnFailed`].
     Spawn,
     /// Say what the engine is doing.
-    Publish(State),
+    Publish(EngineState),
+    /// Keep what went wrong for whoever gave the order.
+    Note(String),
     /// Say that it failed, with the last lines of its log.
     Fail(Cause),
     /// Answer with [`Event::Rest`] or [`Event::GiveUp`].
@@ -139,11 +142,20 @@ pub(crate) enum Effect {
     Abandon,
 }
 
+/// Why a process could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SpawnError {
+    /// The system refused.
+    System(String),
+    /// There are no GPUs for it; every reason.
+    NoGpus(String),
+}
+
 /// Why an engine failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// Its process could not be made.
-    Spawn(String),
+    Spawn(SpawnError),
     /// Its process ended.
     Exited {
         /// How.
@@ -153,8 +165,10 @@ pub(crate) enum Cause {
     },
     /// It was not ready in time.
     NeverReady,
-    /// Its health checks failed, or it made no progress, for too long; says which.
-    Hung(String),
+    /// Its health checks failed for too long.
+    Unhealthy,
+    /// It made no progress for too long.
+    Stalled(Stall),
     /// It could not be woken; says why.
     NotWoken(String),
 }

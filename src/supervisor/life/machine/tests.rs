@@ -1,6 +1,7 @@
 //! Lives of engines: every event in every phase, and whole ones.
 
 use super::*;
+use crate::api::{HealthProblem, Stall};
 
 const NEEDED: Thresholds = Thresholds { failures: 2, successes: 1 };
 const EXIT: Exit = Exit { code: Some(3), signal: None };
@@ -33,27 +34,31 @@ fn all_events() -> Vec<Event> {
     vec![
         Event::Start,
         Event::Spawned,
-        Event::SpawnFailed("no".into()),
+        Event::SpawnFailed(SpawnError::System("no".into())),
         Event::Probed(Probe::Up),
-        Event::Probed(Probe::Down("refused".into())),
-        Event::Probed(Probe::Misfit("serves x".into())),
+        Event::Probed(Probe::Down(refused())),
+        Event::Probed(Probe::Mismatch(refused())),
         Event::Exited(EXIT),
         Event::Deadline,
         Event::Stop,
         Event::Drained,
         Event::Adopted { asleep: None },
         Event::Adopted { asleep: Some(1) },
-        Event::Probed(Probe::Stuck("no token for 10m".into())),
+        Event::Probed(Probe::Stalled(Stall { requests: 1, seconds: 600 })),
         Event::Rest,
         Event::GiveUp,
         Event::Restart,
         Event::Sleep(1),
-        Event::Slept(Ok(Nap::of(1))),
+        Event::Slept(Ok(Sleep::of(1))),
         Event::Slept(Err("404".into())),
         Event::Wake,
         Event::Woke(Ok(())),
         Event::Woke(Err("500".into())),
     ]
+}
+
+fn refused() -> HealthProblem {
+    HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() }
 }
 
 fn has_process(phase: &Phase) -> bool {
@@ -120,7 +125,7 @@ fn every_event_in_every_phase_keeps_the_rules() {
             if matches!(next, Phase::Failed) && !matches!(phase, Phase::Failed) {
                 assert_eq!(effects.last(), Some(&Effect::Judge), "every failure is judged: {at}");
             }
-            if effects.contains(&Effect::Publish(State::Ready)) {
+            if effects.contains(&Effect::Publish(EngineState::Ready)) {
                 assert!(matches!(next, Phase::Serving(Vitals::Up { .. })), "ready only while up: {at}");
             }
             if phase.is_stopping() && !matches!(event, Event::Start | Event::Restart) {
@@ -137,7 +142,7 @@ fn a_whole_life() {
         vec![
             Event::Start,
             Event::Spawned,
-            Event::Probed(Probe::Down("connection refused".into())),
+            Event::Probed(Probe::Down(refused())),
             Event::Probed(Probe::Up),
             Event::Stop,
             Event::Drained,
@@ -213,23 +218,23 @@ fn sleep_waits_for_requests_and_waking_for_an_answer() {
     let (phase, effects) = run(up.clone(), vec![Event::Sleep(2)]);
     assert_eq!(phase, Phase::Drowsy(2));
     assert!(effects.iter().all(|effect| *effect != Effect::Sleep(2)), "not while requests are under way");
-    let (phase, effects) = run(phase, vec![Event::Drained, Event::Slept(Ok(Nap::of(2))), Event::Probed(Probe::Up)]);
+    let (phase, effects) = run(phase, vec![Event::Drained, Event::Slept(Ok(Sleep::of(2))), Event::Probed(Probe::Up)]);
     assert_eq!(phase, Phase::Asleep(2));
-    assert!(effects.contains(&Effect::Sleep(2)) && !effects.contains(&Effect::Publish(State::Ready)));
+    assert!(effects.contains(&Effect::Sleep(2)) && !effects.contains(&Effect::Publish(EngineState::Ready)));
     let (phase, effects) = run(phase, vec![Event::Wake, Event::Woke(Ok(())), Event::Probed(Probe::Up)]);
     assert_eq!(phase, up);
-    assert_eq!(effects.last(), Some(&Effect::Publish(State::Ready)));
+    assert_eq!(effects.last(), Some(&Effect::Publish(EngineState::Ready)));
 }
 
 #[test]
 fn an_engine_that_stays_unhealthy_is_ended_and_one_that_recovers_is_not() {
     let up = Phase::Serving(Vitals::Up { failures: 0 });
-    let down = vec![Event::Probed(Probe::Down("503".into())); 2];
+    let down = vec![Event::Probed(Probe::Down(refused())); 2];
     let (phase, effects) = run(up, down);
     assert_eq!(effects.last(), Some(&Effect::Wait(Wait::Recover)));
     let (better, effects) = run(phase.clone(), vec![Event::Probed(Probe::Up)]);
     assert!(matches!(better, Phase::Serving(Vitals::Up { .. })) && effects.contains(&Effect::NoWait));
     let (worse, effects) = run(phase, vec![Event::Deadline]);
     assert_eq!(worse, Phase::Terminating { reminded: false, end: End::Failed });
-    assert!(matches!(effects[0], Effect::Fail(Cause::Hung(_))));
+    assert!(matches!(effects[0], Effect::Fail(Cause::Unhealthy)));
 }

@@ -9,7 +9,7 @@ use super::*;
 const START: &str = include_str!("../../../../tests/vectors/vllm-life/start.log");
 
 fn phrase(line: &str) -> Option<String> {
-    parse(line).map(|progress| progress.to_string())
+    parse(line).map(|reached| reached.starting().to_string())
 }
 
 fn append(path: &Path, bytes: &[u8]) {
@@ -22,7 +22,7 @@ fn follow(path: &Path, from: u64) -> Loading {
 }
 
 fn look(loading: &mut Loading) -> Option<String> {
-    loading.look().map(|progress| progress.to_string())
+    loading.look().map(|reached| reached.starting().to_string())
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_late_worker_takes_nothing_back() {
         b"Loading weights took 2.00 seconds\nLoading x: 75% Completed | 3/4 [\nLoading weights took 9.00 seconds\n",
     );
     assert_eq!(look(&mut loading).as_deref(), Some("weights loaded in 2.0 s"));
-    assert_eq!(loading.reached().map(|progress| progress.phase), Some(Phase::Loaded));
+    assert_eq!(loading.reached().map(|progress| progress.phase), Some(StartPhase::WeightsLoaded));
 }
 
 #[test]

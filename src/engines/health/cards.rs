@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::engines::Card;
-use crate::engines::ask::Answer;
+use crate::api::HealthProblem;
+use crate::engines::{Answer, Card};
 use crate::ids::Name;
 
 /// What an answer to `GET /v1/models` means for the model.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// The engine serves what is wanted.
     Fits {
         /// What it serves; empty where it cannot say.
@@ -16,38 +16,33 @@ pub(crate) enum Verdict {
         /// The name it knows the model by, where that was not known.
         learned: Option<Name>,
     },
-    /// It does not; says what to change.
-    Misfit(String),
-    /// It cannot be told from this answer; says why.
-    Unclear(String),
+    /// It does not.
+    Mismatch(HealthProblem),
+    /// It cannot be told from this answer.
+    Unclear(HealthProblem),
 }
 
 /// Judges `answer`. `expected` is the name the engine should know the model by; when it is only a guess (from another
 /// engine that is gone), `guess` is true and the engine's own word is taken.
-pub(crate) fn judge(answer: Answer, expected: Option<&str>, guess: bool) -> Verdict {
+pub(super) fn judge(answer: Answer, expected: Option<&str>, guess: bool) -> Verdict {
     let cards = match answer {
         Answer::Json(value) => cards(value),
         // A server that has no such route, or something else there, can serve all the same.
         Answer::NotJson | Answer::Status(404 | 405 | 501) => None,
-        Answer::Status(status @ (401 | 403)) => {
-            return Verdict::Misfit(format!(
-                "it refuses our key (GET /v1/models: {status}); set `api_key` of this model"
-            ));
+        Answer::Status(status @ (401 | 403)) => return Verdict::Mismatch(HealthProblem::KeyRefused { status }),
+        Answer::Status(status) => {
+            return Verdict::Unclear(HealthProblem::BadStatus { request: "GET /v1/models".into(), status });
         }
-        Answer::Status(status) => return Verdict::Unclear(format!("GET /v1/models: it answered {status}")),
     };
     match (cards, expected) {
         (None, Some(_)) => Verdict::Fits { cards: vec![], learned: None },
-        (None, None) => Verdict::Misfit("it has no /v1/models to ask for the model's name; set `served_name`".into()),
+        (None, None) => Verdict::Mismatch(HealthProblem::NameUnknown { lists_models: false }),
         (Some(cards), Some(name)) if names(&cards).any(|id| id == name) => Verdict::Fits { cards, learned: None },
         (Some(cards), None) => learn(cards),
         (Some(cards), Some(_)) if guess => learn(cards),
-        (Some(cards), Some(name)) => Verdict::Misfit(match names(&cards).next() {
-            None => format!("it serves no model, and `{name}` is wanted; set `served_name` or another address"),
-            Some(first) => {
-                let all: Vec<_> = names(&cards).take(4).map(|id| format!("`{id}`")).collect();
-                format!("it serves {}, not `{name}`; set `served_name: {first}`", all.join(", "))
-            }
+        (Some(cards), Some(name)) => Verdict::Mismatch(HealthProblem::WrongModel {
+            wanted: name.to_owned(),
+            serves: names(&cards).map(str::to_owned).collect(),
         }),
     }
 }
@@ -57,7 +52,7 @@ fn learn(cards: Vec<Card>) -> Verdict {
     let first = names(&cards).next().map(Name::from);
     match first {
         Some(name) => Verdict::Fits { cards, learned: Some(name) },
-        None => Verdict::Misfit("it lists no model at /v1/models; set `served_name` if it serves one".into()),
+        None => Verdict::Mismatch(HealthProblem::NameUnknown { lists_models: true }),
     }
 }
 
@@ -88,9 +83,9 @@ mod tests {
         )
     }
 
-    fn misfit(verdict: Verdict) -> String {
+    fn mismatch(verdict: Verdict) -> String {
         match verdict {
-            Verdict::Misfit(why) => why,
+            Verdict::Mismatch(problem) => problem.to_string(),
             other => unreachable!("{other:?}"),
         }
     }
@@ -110,15 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_says_what_to_set() {
+    fn a_mismatch_says_what_to_set() {
         assert_eq!(
-            misfit(judge(list(&["a", "b"]), Some("x"), false)),
+            mismatch(judge(list(&["a", "b"]), Some("x"), false)),
             "it serves `a`, `b`, not `x`; set `served_name: a`"
         );
-        assert!(misfit(judge(list(&[]), None, false)).contains("lists no model"));
-        assert!(misfit(judge(list(&[]), Some("x"), false)).contains("`x` is wanted"));
-        assert!(misfit(judge(Answer::Status(401), Some("x"), false)).contains("`api_key`"));
-        assert!(misfit(judge(Answer::Status(404), None, false)).contains("`served_name`"));
+        assert!(mismatch(judge(list(&[]), None, false)).contains("lists no model"));
+        assert!(mismatch(judge(list(&[]), Some("x"), false)).contains("`x` is wanted"));
+        assert!(mismatch(judge(Answer::Status(401), Some("x"), false)).contains("`api_key`"));
+        assert!(mismatch(judge(Answer::Status(404), None, false)).contains("`served_name`"));
     }
 
     #[test]

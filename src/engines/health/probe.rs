@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::cards::{self, Verdict};
 use super::resolve;
+use super::stall::{Sample, StallDetector};
+use super::vitals::{Probe, Thresholds};
+use crate::api::HealthProblem;
 use crate::config::{Health, Model};
-use crate::engines::ask::{self, Asker};
-use crate::engines::{Engine, Pool};
-use crate::supervisor::life::hang::{Hang, Sample};
-use crate::supervisor::life::vitals::{Probe, Thresholds};
+use crate::engines::client::{peer, request};
+use crate::engines::exchange::words;
+use crate::engines::{Engine, EngineClient, Pool};
 
 /// Age at which what an engine serves is asked again.
 const CARDS_EVERY: Duration = Duration::from_secs(30);
@@ -39,20 +41,28 @@ const LEAST: Duration = Duration::from_millis(100);
 enum Check {
     /// By asking it.
     Asked(Box<HttpHealthCheck>, Health),
-    /// The question cannot be put; says why.
-    Impossible(String),
+    /// The question cannot be put.
+    Impossible(HealthProblem),
     /// Not at all: it is considered up.
     Off,
 }
 
+/// Who runs an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This gateway does, at an address that it chose.
+    Us,
+    /// Somebody else does: its host name may move, and its name for the model is asked for.
+    SomebodyElse,
+}
+
 /// Looks at one engine.
-pub(crate) struct Prober {
+pub struct Prober {
     engine: Arc<Engine>,
     pool: Arc<Pool>,
-    asker: Arc<Asker>,
+    client: Arc<EngineClient>,
     check: Check,
-    /// Whether somebody else runs the engine: then its host name may move.
-    remote: bool,
+    owner: Owner,
     /// Whether the name the engine must know the model by is fixed, and not what an engine told us.
     named: bool,
     /// The last look.
@@ -65,32 +75,35 @@ pub(crate) struct Prober {
 
 /// What is known of an engine's progress.
 struct Pulse {
-    hang: Hang,
+    detector: StallDetector,
     every: Duration,
     at: Option<Instant>,
 }
 
 impl Pulse {
     fn new(limit: Duration) -> Self {
-        Self { hang: Hang::new(limit), every: (limit / 4).min(PULSE_EVERY), at: None }
+        Self { detector: StallDetector::new(limit), every: (limit / 4).min(PULSE_EVERY), at: None }
     }
 }
 
 impl Prober {
     /// A prober of `engine`, one of `pool`, the engines of `model`.
-    pub(crate) fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, asker: Arc<Asker>, remote: bool) -> Self {
+    #[must_use]
+    pub fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, client: Arc<EngineClient>, owner: Owner) -> Self {
         let check = model.health.as_ref().map_or(Check::Off, |health| check(&engine, health));
-        let named = model.served_name.is_some() || !remote;
-        Self { engine, pool, asker, check, remote, named, last: None, failing: false, cards_at: None, pulse: None }
+        let named = model.served_name.is_some() || owner == Owner::Us;
+        Self { engine, pool, client, check, owner, named, last: None, failing: false, cards_at: None, pulse: None }
     }
 
-    /// The same, that also tells when an engine of ours makes no progress for `limit`.
-    pub(crate) fn with_limit(self, limit: Option<Duration>) -> Self {
+    /// The same, that also tells when the engine makes no progress for `limit`.
+    #[must_use]
+    pub fn with_stall_timeout(self, limit: Option<Duration>) -> Self {
         Self { pulse: limit.map(Pulse::new), ..self }
     }
 
     /// How many looks in a row change our mind about `model`'s engines.
-    pub(crate) fn thresholds(model: &Model) -> Thresholds {
+    #[must_use]
+    pub fn thresholds(model: &Model) -> Thresholds {
         let health = model.health.as_ref();
         Thresholds {
             failures: health.map_or(1, |health| health.failures.max(1)),
@@ -98,23 +111,18 @@ impl Prober {
         }
     }
 
-    /// Its HTTP client.
-    pub(crate) fn asker(&self) -> Arc<Asker> {
-        self.asker.clone()
-    }
-
     /// Forgets what was seen: the engine has a new process, which is looked at at once.
-    pub(crate) fn renew(&mut self) {
+    pub fn renew(&mut self) {
         (self.last, self.failing, self.cards_at) = (None, false, None);
         if let Some(pulse) = &mut self.pulse {
-            pulse.hang.reset();
+            pulse.detector.reset();
             pulse.at = None;
         }
     }
 
     /// The next look, when it is due or as soon as a request suspects the engine. `eager`: it is waited for.
     /// May be dropped at any point.
-    pub(crate) async fn next(&mut self, eager: bool) -> Probe {
+    pub async fn next(&mut self, eager: bool) -> Probe {
         let mut suspected = false;
         if let Some(last) = self.last {
             tokio::select! {
@@ -138,14 +146,18 @@ impl Prober {
     }
 
     fn is_up_unasked(&self) -> bool {
-        matches!(self.check, Check::Off) && self.remote && !self.engine.is_ready()
+        matches!(self.check, Check::Off) && self.is_remote() && !self.engine.is_ready()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.owner == Owner::SomebodyElse
     }
 
     fn pause(&self, eager: bool) -> Duration {
         match &self.check {
             Check::Asked(_, health) if eager => health.interval.min(EAGER_EVERY),
             Check::Asked(_, health) => health.interval,
-            Check::Off if eager && !self.remote => EAGER_EVERY,
+            Check::Off if eager && !self.is_remote() => EAGER_EVERY,
             Check::Off if self.cards_at.is_none() => UNKNOWN_EVERY,
             Check::Off | Check::Impossible(_) => CARDS_EVERY,
         }
@@ -154,12 +166,12 @@ impl Prober {
     async fn look(&mut self, suspected: bool) -> Probe {
         let socket = match self.socket(suspected).await {
             Ok(socket) => socket,
-            Err(why) => return Probe::Down(why),
+            Err(problem) => return Probe::Down(problem),
         };
         match &self.check {
-            Check::Impossible(why) => Probe::Misfit(why.clone()),
+            Check::Impossible(problem) => Probe::Mismatch(problem.clone()),
             Check::Asked(check, health) => match ask_health(check, health, socket).await {
-                Err(why) => Probe::Down(why),
+                Err(problem) => Probe::Down(problem),
                 Ok(()) => match self.serves(health.timeout).await {
                     Probe::Up => self.progress().await,
                     probe => probe,
@@ -168,14 +180,14 @@ impl Prober {
             Check::Off => {
                 // Up without a question; what it serves is good to know, unless that was said, and nothing is to be asked
                 // at all. Of ours, the first answer is waited for.
-                if self.is_up_unasked() || (self.remote && self.named) {
+                if self.is_up_unasked() || (self.is_remote() && self.named) {
                     return Probe::Up;
                 }
                 let ready = self.engine.is_ready();
                 match self.serves(ASK_WITHIN).await {
                     Probe::Up => self.progress().await,
-                    Probe::Down(why) | Probe::Misfit(why) | Probe::Stuck(why) if ready => {
-                        tracing::debug!(engine = %self.engine.id, why, "what an engine serves is not known");
+                    Probe::Down(problem) | Probe::Mismatch(problem) if ready => {
+                        tracing::debug!(engine = %self.engine.id, %problem, "what an engine serves is not known");
                         Probe::Up
                     }
                     probe => probe,
@@ -185,10 +197,10 @@ impl Prober {
     }
 
     /// Where the engine is; looked up again when there is doubt.
-    async fn socket(&self, suspected: bool) -> Result<SocketAddr, String> {
+    async fn socket(&self, suspected: bool) -> Result<SocketAddr, HealthProblem> {
         let current = self.engine.socket();
         match current {
-            Some(socket) if !self.remote || !(suspected || self.failing) => Ok(socket),
+            Some(socket) if !self.is_remote() || !(suspected || self.failing) => Ok(socket),
             _ => match (resolve::resolve(&self.engine.address.url, current, self.failing).await, current) {
                 (Ok(socket), _) => {
                     if current != Some(socket) {
@@ -198,7 +210,7 @@ impl Prober {
                 }
                 // A name server that is down is no reason to give up an address that worked.
                 (Err(_), Some(socket)) => Ok(socket),
-                (Err(why), None) => Err(why),
+                (Err(problem), None) => Err(problem),
             },
         }
     }
@@ -209,12 +221,12 @@ impl Prober {
         else {
             return Probe::Up;
         };
-        let unanswered = self.engine.in_flight() as u64;
-        let text = self.asker.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
+        let unanswered = self.engine.unanswered() as u64;
+        let text = self.client.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
         let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| sample.with_unanswered(unanswered));
         pulse.at = Some(Instant::now());
-        match pulse.hang.observe(Instant::now(), sample) {
-            Some(hung) => Probe::Stuck(hung.to_string()),
+        match pulse.detector.observe(Instant::now(), sample) {
+            Some(stall) => Probe::Stalled(stall),
             None => Probe::Up,
         }
     }
@@ -226,49 +238,54 @@ impl Prober {
         }
         let expected = self.pool.served_name();
         let others = self.pool.engines().iter().any(|other| other.id != self.engine.id && other.is_ready());
-        let verdict = match self.asker.get(&self.engine, "/v1/models", within).await {
+        let verdict = match self.client.get(&self.engine, "/v1/models", within).await {
             Ok(answer) => cards::judge(answer, expected.as_deref(), !self.named && !others),
-            Err(why) => Verdict::Unclear(format!("GET /v1/models: {why}")),
+            Err(error) => Verdict::Unclear(no_answer("/v1/models", error.why)),
         };
         match verdict {
             Verdict::Fits { cards, learned } => {
                 if let Some(name) = learned {
-                    self.pool.set_served_name(name);
+                    self.pool.set_served_name(Some(name));
                 }
                 self.engine.set_cards(cards);
                 self.cards_at = Some(Instant::now());
                 Probe::Up
             }
-            Verdict::Misfit(why) => Probe::Misfit(why),
+            Verdict::Mismatch(problem) => Probe::Mismatch(problem),
             // It was known, and its health is fine: asked again at the next look.
             Verdict::Unclear(_) if self.cards_at.is_some() => Probe::Up,
-            Verdict::Unclear(why) => Probe::Down(why),
+            Verdict::Unclear(problem) => Probe::Down(problem),
         }
     }
 }
 
 fn check(engine: &Engine, health: &Health) -> Check {
-    let request = match ask::request(engine, &health.path) {
-        Ok(request) => request,
-        Err(_) => {
-            return Check::Impossible(format!("`{}` is no path that can be asked; mend `health.path`", health.path));
-        }
+    let Ok(request) = request(engine, &health.path) else {
+        return Check::Impossible(HealthProblem::BadHealthPath { path: health.path.clone() });
     };
     let mut check = HttpHealthCheck::new("localhost", engine.address.url.tls);
     // The address is filled in at every check.
-    check.peer_template = ask::peer(engine, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), health.timeout);
+    check.peer_template = peer(engine, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), health.timeout);
     check.req = request;
     Check::Asked(Box::new(check), health.clone())
 }
 
-async fn ask_health(check: &HttpHealthCheck, health: &Health, socket: SocketAddr) -> Result<(), String> {
+async fn ask_health(check: &HttpHealthCheck, health: &Health, socket: SocketAddr) -> Result<(), HealthProblem> {
     let target = Backend { addr: PeerAddress::Inet(socket), weight: 1, ext: http::Extensions::new() };
     match timeout(health.timeout, check.check(&target)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("GET {}: {}", health.path, ask::words(&error))),
+        Ok(Err(error)) => Err(match error.etype {
+            pingora::ErrorType::CustomCode(_, status) => {
+                HealthProblem::BadStatus { request: format!("GET {}", health.path), status }
+            }
+            _ => no_answer(&health.path, words(&error)),
+        }),
         Err(_) => {
-            let limit = humantime::format_duration(health.timeout);
-            Err(format!("GET {}: no answer within {limit}", health.path))
+            Err(no_answer(&health.path, format!("no answer within {}", humantime::format_duration(health.timeout))))
         }
     }
+}
+
+fn no_answer(path: &str, why: String) -> HealthProblem {
+    HealthProblem::NoAnswer { request: format!("GET {path}"), why }
 }

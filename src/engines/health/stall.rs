@@ -1,10 +1,12 @@
-//! Whether an engine that answers is stuck: it has requests, and none of its counters moves.
+//! Whether an engine that answers is stalled: it has requests, and none of its counters moves.
 //!
 //! All of vLLM's numbers come from its engine core; when that is stuck, they stand still while `/health` still says 200.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::api::Stall;
 
 /// Requests that run.
 const RUNNING: &[u8] = b"vllm:num_requests_running";
@@ -24,19 +26,19 @@ const MOVING: [&[u8]; 7] = [
 
 /// What one look at an engine's `/metrics` showed; summed over the engine cores of a data-parallel engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Sample {
+pub(super) struct Sample {
     /// Requests that run.
-    pub(crate) running: u64,
+    pub(super) running: u64,
     /// Requests of ours that got no byte of an answer yet, as the gateway counts them: an engine core that was stuck
     /// before they came knows nothing of them, and never counts them as running. 0 where nobody counts.
-    pub(crate) unanswered: u64,
+    pub(super) unanswered: u64,
     moving: [f64; MOVING.len()],
 }
 
 impl Sample {
     /// Reads Prometheus text. `None`: not vLLM's, or without these numbers (`--disable-log-stats`); nothing can be said
     /// of such an engine then.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut running = None;
         let mut moving = [0.0; MOVING.len()];
         let mut counts_tokens = false;
@@ -59,7 +61,7 @@ impl Sample {
     }
 
     /// The same, with what the gateway knows.
-    pub(crate) fn with_unanswered(self, unanswered: u64) -> Self {
+    pub(super) fn with_unanswered(self, unanswered: u64) -> Self {
         Self { unanswered, ..self }
     }
 
@@ -87,43 +89,26 @@ fn value(line: &[u8], name: &[u8]) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// An engine that is stuck.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hung {
-    /// Requests that it has.
-    pub(crate) requests: u64,
-    /// How long nothing moved.
-    pub(crate) lasted: Duration,
-}
-
-impl std::fmt::Display for Hung {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (requests, verb) = if self.requests == 1 { ("request", "makes") } else { ("requests", "make") };
-        let lasted = humantime::format_duration(Duration::from_secs(self.lasted.as_secs()));
-        write!(f, "it answers, but its {} {requests} {verb} no progress for {lasted}", self.requests)
-    }
-}
-
 /// Watches one engine's samples.
 #[derive(Clone, Debug)]
-pub(crate) struct Hang {
+pub(super) struct StallDetector {
     limit: Duration,
     last: Option<(Sample, Instant)>,
 }
 
-impl Hang {
+impl StallDetector {
     /// `limit`: how long nothing may move; longer than an engine takes for one step.
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self { limit, last: None }
     }
 
     /// Starts anew: the engine was started, paused, woken.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.last = None;
     }
 
     /// Looks at what was sampled at `now`; `None`: the engine gave no such numbers. Says so each time while it is stuck.
-    pub(crate) fn observe(&mut self, now: Instant, sample: Option<Sample>) -> Option<Hung> {
+    pub(super) fn observe(&mut self, now: Instant, sample: Option<Sample>) -> Option<Stall> {
         let Some(sample) = sample else {
             self.reset();
             return None;
@@ -133,7 +118,8 @@ impl Hang {
                 let lasted = now.saturating_duration_since(since);
                 // `running` may have changed without a step (an abort); the time goes on.
                 self.last = Some((sample, since));
-                (lasted > self.limit).then_some(Hung { requests: sample.running.max(sample.unanswered), lasted })
+                (lasted > self.limit)
+                    .then(|| Stall { requests: sample.running.max(sample.unanswered), seconds: lasted.as_secs() })
             }
             _ => {
                 self.last = Some((sample, now));
@@ -157,7 +143,7 @@ mod tests {
 
     /// What is said of samples that are ten seconds apart.
     fn story(samples: &[Option<Sample>]) -> Vec<bool> {
-        let (mut hang, start) = (Hang::new(LIMIT), Instant::now());
+        let (mut hang, start) = (StallDetector::new(LIMIT), Instant::now());
         let said = |(at, sample): (u32, &Option<Sample>)| {
             hang.observe(start + Duration::from_secs(10) * at, *sample).is_some()
         };
@@ -172,11 +158,11 @@ mod tests {
     fn standing_still_with_requests_for_longer_than_the_limit_is_hung() {
         let still = [Some(sample(2, 7.0)); 9];
         assert_eq!(story(&still), [false, false, false, false, false, false, false, true, true]);
-        let mut hang = Hang::new(LIMIT);
+        let mut hang = StallDetector::new(LIMIT);
         let start = Instant::now();
         assert_eq!(hang.observe(start, Some(sample(2, 7.0))), None);
         let hung = hang.observe(start + Duration::from_secs(90), Some(sample(2, 7.0))).expect("hung");
-        assert_eq!(hung.to_string(), "it answers, but its 2 requests make no progress for 1m 30s");
+        assert_eq!(hung, Stall { requests: 2, seconds: 90 });
         hang.reset();
         assert_eq!(hang.observe(start + Duration::from_secs(999), Some(sample(2, 7.0))), None);
     }

@@ -1,32 +1,32 @@
 //! Whether an engine is up, decided from its checks one after the other: pure counting.
 
-use crate::engines::State;
+use crate::api::{EngineState, HealthProblem, Stall, StartPhase, Starting};
 
 /// What one look at an engine showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Probe {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Probe {
     /// It answers as it should.
     Up,
-    /// It does not answer, or not as it should; says how. Counted before it is believed.
-    Down(String),
-    /// It answers, but has made no progress with its requests for too long; says how long. Believed at once.
-    Stuck(String),
-    /// It answers, but it is not what was configured; says what to change. Believed at once.
-    Misfit(String),
+    /// It does not answer, or not as it should. Counted before it is believed.
+    Down(HealthProblem),
+    /// It answers, but has made no progress with its requests for too long. Believed at once.
+    Stalled(Stall),
+    /// It answers, but it is not what was configured. Believed at once.
+    Mismatch(HealthProblem),
 }
 
 /// How many looks in a row change our mind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Thresholds {
+pub struct Thresholds {
     /// Consecutive failures until an engine is down.
-    pub(crate) failures: usize,
+    pub failures: usize,
     /// Consecutive successes until it is up again.
-    pub(crate) successes: usize,
+    pub successes: usize,
 }
 
 /// What we hold true of an engine, and what speaks against it so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Vitals {
+pub enum Vitals {
     /// Never seen up; the first success is enough.
     Unknown {
         /// Failures so far.
@@ -46,26 +46,32 @@ pub(crate) enum Vitals {
 
 impl Vitals {
     /// Nothing known yet.
-    pub(crate) const NEW: Self = Self::Unknown { failures: 0 };
+    pub const NEW: Self = Self::Unknown { failures: 0 };
 
     /// What we hold true after `probe`, and what to say now. Every success of an engine that is up says
-    /// [`State::Ready`] again: it ends an ejection.
-    pub(crate) fn observe(self, probe: Probe, needed: Thresholds) -> (Self, Option<State>) {
+    /// [`EngineState::Ready`] again: it ends an ejection.
+    pub fn observe(self, probe: Probe, needed: Thresholds) -> (Self, Option<EngineState>) {
         match (self, probe) {
-            (_, Probe::Misfit(why) | Probe::Stuck(why)) => (Self::Down { successes: 0 }, Some(State::Unhealthy(why))),
-            (Self::Unknown { .. } | Self::Up { .. }, Probe::Up) => (Self::Up { failures: 0 }, Some(State::Ready)),
+            (_, Probe::Mismatch(problem)) => (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem })),
+            (_, Probe::Stalled(stall)) => {
+                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem: HealthProblem::Stalled(stall) }))
+            }
+            (Self::Unknown { .. } | Self::Up { .. }, Probe::Up) => (Self::Up { failures: 0 }, Some(EngineState::Ready)),
             (Self::Down { successes }, Probe::Up) if successes + 1 >= needed.successes => {
-                (Self::Up { failures: 0 }, Some(State::Ready))
+                (Self::Up { failures: 0 }, Some(EngineState::Ready))
             }
             (Self::Down { successes }, Probe::Up) => (Self::Down { successes: successes + 1 }, None),
-            (Self::Down { .. }, Probe::Down(why)) => (Self::Down { successes: 0 }, Some(State::Unhealthy(why))),
-            (Self::Unknown { failures } | Self::Up { failures }, Probe::Down(why))
+            (Self::Down { .. }, Probe::Down(problem)) => {
+                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem }))
+            }
+            (Self::Unknown { failures } | Self::Up { failures }, Probe::Down(problem))
                 if failures + 1 >= needed.failures =>
             {
-                (Self::Down { successes: 0 }, Some(State::Unhealthy(why)))
+                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem }))
             }
-            (Self::Unknown { failures }, Probe::Down(why)) => {
-                (Self::Unknown { failures: failures + 1 }, Some(State::Starting(why)))
+            (Self::Unknown { failures }, Probe::Down(problem)) => {
+                let starting = Starting { problem: Some(problem), ..Starting::at(StartPhase::Unknown) };
+                (Self::Unknown { failures: failures + 1 }, Some(EngineState::Starting(starting)))
             }
             (Self::Up { failures }, Probe::Down(_)) => (Self::Up { failures: failures + 1 }, None),
         }
@@ -79,7 +85,7 @@ mod tests {
     const NEEDED: Thresholds = Thresholds { failures: 3, successes: 2 };
 
     fn down(why: &str) -> Probe {
-        Probe::Down(why.into())
+        Probe::Down(HealthProblem::NoAnswer { request: "GET /health".into(), why: why.into() })
     }
 
     /// The words of what is said after each probe, `-` for nothing.
@@ -118,9 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_is_believed_at_once() {
+    fn a_mismatch_is_believed_at_once() {
         for start in [Vitals::NEW, Vitals::Up { failures: 0 }, Vitals::Down { successes: 1 }] {
-            assert_eq!(story(start, vec![Probe::Misfit("serves x".into()), Probe::Up]), ["unhealthy", "-"]);
+            assert_eq!(
+                story(start, vec![Probe::Mismatch(HealthProblem::NameUnknown { lists_models: true }), Probe::Up]),
+                ["unhealthy", "-"]
+            );
         }
     }
 }

@@ -5,12 +5,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::machine::Level;
-use crate::engines::ask::{Answer, Asker};
-use crate::engines::{Engine, Nap};
+use crate::api::Sleep;
+use crate::engines::{Answer, Engine, EngineClient, ExchangeError, Reply};
 use crate::supervisor::process::spawn::Log;
 
 /// Time that falling asleep may take: tens of gigabytes are copied to host memory.
@@ -26,14 +25,19 @@ const MOST_LOG: u64 = 256 * 1024;
 ///
 /// # Errors
 /// Why it does not, in words.
-pub(crate) async fn sleep(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, log: Log) -> Result<Nap, String> {
+pub(crate) async fn sleep(
+    client: Arc<EngineClient>,
+    engine: Arc<Engine>,
+    level: Level,
+    log: Log,
+) -> Result<Sleep, String> {
     let since = Instant::now();
     let from = std::fs::metadata(&log.path).map_or(0, |about| about.len());
     let path = format!("/sleep?level={level}");
-    let said = asker.post(&engine, &path, None, SLEEP_WITHIN).await;
+    let said = client.post(&engine, &path, None, SLEEP_WITHIN).await;
     if let Err(why) = accepted("/sleep", said)
         // The answer may have been lost on its way.
-        && asker.get(&engine, "/is_sleeping", SAY_WITHIN).await != Ok(Answer::Json(json!({ "is_sleeping": true })))
+        && client.get(&engine, "/is_sleeping", SAY_WITHIN).await.ok() != Some(Answer::Json(json!({ "is_sleeping": true })))
     {
         return Err(why);
     }
@@ -44,14 +48,19 @@ pub(crate) async fn sleep(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, 
         let _ = file.take(MOST_LOG).read_to_end(&mut text);
     }
     let (freed, in_use) = memory(&String::from_utf8_lossy(&text));
-    Ok(Nap { level, took: Some(since.elapsed()), freed, in_use })
+    Ok(Sleep { level, took_seconds: Some(since.elapsed().as_secs_f64()), freed_bytes: freed, in_use_bytes: in_use })
 }
 
 /// Has `engine`, which sleeps at `level`, take its GPU memory again. At level 2 its weights are loaded again.
 ///
 /// # Errors
 /// Why it does not, in words.
-pub(crate) async fn wake(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, within: Duration) -> Result<(), String> {
+pub(crate) async fn wake(
+    client: Arc<EngineClient>,
+    engine: Arc<Engine>,
+    level: Level,
+    within: Duration,
+) -> Result<(), String> {
     let until = Instant::now() + within;
     let reload = json!({ "method": "reload_weights" });
     let steps: &[(&str, Option<&Value>)] = if level >= 2 {
@@ -61,15 +70,15 @@ pub(crate) async fn wake(asker: Arc<Asker>, engine: Arc<Engine>, level: Level, w
     };
     for (path, body) in steps {
         let left = until.saturating_duration_since(Instant::now());
-        accepted(path, asker.post(&engine, path, *body, left).await)?;
+        accepted(path, client.post(&engine, path, *body, left).await)?;
     }
     Ok(())
 }
 
-fn accepted(path: &str, said: Result<(StatusCode, bytes::Bytes), String>) -> Result<(), String> {
+fn accepted(path: &str, said: Result<Reply, ExchangeError>) -> Result<(), String> {
     match said {
-        Ok((status, _)) if status.is_success() => Ok(()),
-        Ok((status, body)) => {
+        Ok(Reply { status, .. }) if status.is_success() => Ok(()),
+        Ok(Reply { status, body }) => {
             let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
             Err(format!("POST {path}: it answered {}: {}", status.as_u16(), text.trim()))
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::api::HealthProblem;
 use crate::config::EngineUrl;
 
 /// Time a look-up may take.
@@ -11,19 +12,22 @@ const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 /// An address of `url`: `current` as long as it is one and did not fail, else the next.
 ///
 /// # Errors
-/// In words, when there is none.
-pub(crate) async fn resolve(url: &EngineUrl, current: Option<SocketAddr>, failed: bool) -> Result<SocketAddr, String> {
-    let host = &url.host;
-    let looked_up = tokio::time::timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((host.as_str(), url.port))).await;
-    let found: Vec<_> = match looked_up {
+/// When there is none.
+pub(super) async fn resolve(
+    url: &EngineUrl,
+    current: Option<SocketAddr>,
+    failed: bool,
+) -> Result<SocketAddr, HealthProblem> {
+    let unresolved = |why: String| HealthProblem::Unresolved { host: url.host.clone(), why };
+    let looking_up = tokio::net::lookup_host((url.host.as_str(), url.port));
+    let found: Vec<_> = match tokio::time::timeout(LOOK_UP_WITHIN, looking_up).await {
         Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(format!("its host name `{host}` cannot be looked up: {error}")),
+        Ok(Err(error)) => return Err(unresolved(error.to_string())),
         Err(_) => {
-            let limit = humantime::format_duration(LOOK_UP_WITHIN);
-            return Err(format!("its host name `{host}` cannot be looked up: no answer within {limit}"));
+            return Err(unresolved(format!("no answer within {}", humantime::format_duration(LOOK_UP_WITHIN))));
         }
     };
-    choose(&found, current, failed).ok_or_else(|| format!("its host name `{host}` has no address"))
+    choose(&found, current, failed).ok_or_else(|| unresolved("it has no address".into()))
 }
 
 fn choose(found: &[SocketAddr], current: Option<SocketAddr>, failed: bool) -> Option<SocketAddr> {

@@ -1,0 +1,13 @@
+//! The types of the operators' API and its events: server and clients speak nothing else.
+//!
+//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models.
+
+mod state;
+mod text;
+mod views;
+
+pub use state::{
+    Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
+    Starting, StopReason,
+};
+pub use views::{AdapterView, EngineView, ModelView};

@@ -1,0 +1,79 @@
+//! What `GET /api/v1/engines` and `GET /api/v1/models` tell.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::EngineState;
+
+/// One engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EngineView {
+    /// Its id: `model/0` for one that is run here, `model/host:port` for one that somebody else runs.
+    pub engine: String,
+    /// Its model.
+    pub model: String,
+    /// Which engine of the model it is, from 0; `null` for one that somebody else runs.
+    pub replica: Option<usize>,
+    /// Whether this gateway runs it.
+    pub ours: bool,
+    /// Where it is reached.
+    pub url: String,
+    /// The port of that.
+    pub port: u16,
+    /// The GPUs it was given, as `CUDA_VISIBLE_DEVICES` names them; `null`: it sees all, or somebody else runs it.
+    pub gpus: Option<Vec<String>>,
+    /// Its process id while it is a running process of ours.
+    pub pid: Option<u32>,
+    /// What it is doing.
+    #[serde(flatten)]
+    pub state: EngineState,
+    /// The same in a sentence, where there is more to say than the word.
+    pub detail: Option<String>,
+    /// What it writes its log to.
+    pub log_file: Option<String>,
+    /// Starts of its process after the first that this gateway saw.
+    pub restarts: u64,
+    /// Times it was ended because it made no progress or its health checks kept failing.
+    pub stalls: u64,
+    /// Seconds from the last start of its process to ready.
+    pub start_seconds: Option<f64>,
+    /// Whether requests avoid it for a moment, because one just failed on it.
+    pub ejected: bool,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// What it lists at `/v1/models`.
+    pub serves: Vec<String>,
+}
+
+/// One model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelView {
+    /// Its name.
+    pub model: String,
+    /// Whether its engines are run here.
+    pub ours: bool,
+    /// Whether an engine takes requests.
+    pub ready: bool,
+    /// Engines.
+    pub replicas: usize,
+    /// Engines that take requests.
+    pub ready_replicas: usize,
+    /// Attempts under way on all of them.
+    pub in_flight: usize,
+    /// Requests that found no engine.
+    pub unserved: u64,
+    /// Ids of its engines.
+    pub engines: Vec<String>,
+    /// Its LoRA adapters.
+    pub adapters: Vec<AdapterView>,
+}
+
+/// One LoRA adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterView {
+    /// What callers say.
+    pub name: String,
+    /// Where it is loaded from.
+    pub path: String,
+}

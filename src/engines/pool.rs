@@ -1,0 +1,133 @@
+//! The engines of one model, as requests see them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{Notify, mpsc};
+
+use super::{Engine, EngineState, RetryBudget};
+use crate::ids::Name;
+
+/// The engines of one model.
+#[derive(Debug)]
+pub struct Pool {
+    /// The model.
+    pub model: Name,
+    /// What its requests may spend on further attempts.
+    pub budget: RetryBudget,
+    engines: ArcSwap<Vec<Arc<Engine>>>,
+    /// The name its engines know it by; `None` until one was asked.
+    served_name: ArcSwapOption<Name>,
+    /// LoRA adapters that its engines serve, by name.
+    adapters: ArcSwap<Vec<Name>>,
+    /// Round-robin position.
+    cursor: AtomicUsize,
+    changed: Arc<Notify>,
+    /// Requests that found no engine.
+    unserved: AtomicU64,
+    demand: mpsc::Sender<Name>,
+}
+
+impl Pool {
+    /// A model without engines. `demand` is told of requests that find none.
+    pub(super) fn new(model: Name, demand: mpsc::Sender<Name>) -> Self {
+        Self {
+            model,
+            budget: RetryBudget::default(),
+            engines: ArcSwap::default(),
+            served_name: ArcSwapOption::empty(),
+            adapters: ArcSwap::default(),
+            cursor: AtomicUsize::new(0),
+            changed: Arc::default(),
+            unserved: AtomicU64::new(0),
+            demand,
+        }
+    }
+
+    /// Its engines, in replica order.
+    #[must_use]
+    pub fn engines(&self) -> arc_swap::Guard<Arc<Vec<Arc<Engine>>>> {
+        self.engines.load()
+    }
+
+    /// Replaces its engines.
+    pub fn set_engines(&self, engines: Vec<Arc<Engine>>) {
+        for engine in &engines {
+            engine.tell_changes_to(&self.changed);
+        }
+        self.engines.store(Arc::new(engines));
+        self.changed.notify_waiters();
+    }
+
+    /// The name its engines know it by.
+    #[must_use]
+    pub fn served_name(&self) -> Option<Name> {
+        self.served_name.load().as_ref().map(|name| Name::clone(name))
+    }
+
+    /// Notes the name its engines know it by.
+    pub fn set_served_name(&self, name: Option<Name>) {
+        self.served_name.store(name.map(Arc::new));
+    }
+
+    /// The names of LoRA adapters that its engines serve.
+    #[must_use]
+    pub fn adapters(&self) -> Arc<Vec<Name>> {
+        self.adapters.load_full()
+    }
+
+    /// Replaces the names of adapters.
+    pub fn set_adapters(&self, adapters: Vec<Name>) {
+        self.adapters.store(Arc::new(adapters));
+    }
+
+    /// Whether an engine takes requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.engines().iter().any(|engine| engine.is_ready())
+    }
+
+    /// The next round-robin position.
+    pub fn advance(&self) -> usize {
+        self.cursor.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Becomes ready when an engine changes its state, comes or goes. Create it, look, then wait for it: a change between
+    /// the look and the wait is not missed once it was enabled.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Says that a request found no engine: whoever runs engines may start one.
+    pub fn ask_for_engine(&self) {
+        self.unserved.fetch_add(1, Ordering::Relaxed);
+        // A full queue means that it was told often enough.
+        let _ = self.demand.try_send(self.model.clone());
+    }
+
+    /// Requests that found no engine so far.
+    #[must_use]
+    pub fn unserved(&self) -> u64 {
+        self.unserved.load(Ordering::Relaxed)
+    }
+
+    /// The state that tells best when the model will be served again: starting before unhealthy before failed.
+    #[must_use]
+    pub fn best_state(&self) -> Arc<EngineState> {
+        let rank = |state: &EngineState| match state {
+            EngineState::Starting(_) => 0,
+            EngineState::Unhealthy { .. } => 1,
+            EngineState::Failed(_) => 2,
+            EngineState::Stopping { .. } => 3,
+            EngineState::Asleep(_) => 4,
+            EngineState::Stopped => 5,
+            EngineState::Ready => 6,
+        };
+        self.engines()
+            .iter()
+            .map(|engine| engine.state())
+            .min_by_key(|state| rank(state))
+            .unwrap_or_else(|| Arc::new(EngineState::Stopped))
+    }
+}

@@ -1,0 +1,98 @@
+//! All models of this process, each with its engines. Models come and go when the configuration changes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::{Engine, Pool};
+use crate::ids::Name;
+
+/// Models whose demand may wait to be heard; one told twice is no news.
+const DEMANDS: usize = 64;
+
+/// All models of this process.
+#[derive(Debug)]
+pub struct EngineRegistry {
+    pools: ArcSwap<Vec<Arc<Pool>>>,
+    /// Held by who changes `pools`.
+    changing: Mutex<()>,
+    demand: mpsc::Sender<Name>,
+}
+
+/// Names models for which requests found no engine.
+#[derive(Debug)]
+pub struct DemandReceiver(mpsc::Receiver<Name>);
+
+impl DemandReceiver {
+    /// The next model that is asked for; `None` once the registry is gone.
+    pub async fn next(&mut self) -> Option<Name> {
+        self.0.recv().await
+    }
+}
+
+impl EngineRegistry {
+    /// A registry of `models`, without engines.
+    #[must_use]
+    pub fn new(models: impl IntoIterator<Item = Name>) -> (Arc<Self>, DemandReceiver) {
+        let (demand, heard) = mpsc::channel(DEMANDS);
+        let registry = Self { pools: ArcSwap::default(), changing: Mutex::new(()), demand };
+        registry.set_models(models);
+        (Arc::new(registry), DemandReceiver(heard))
+    }
+
+    /// Makes `models` the ones there are, in this order. Those that stay keep their pools, with all that is in them.
+    pub fn set_models(&self, models: impl IntoIterator<Item = Name>) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = |model: Name| {
+            let known = self.pools.load().iter().find(|pool| pool.model == model).cloned();
+            known.unwrap_or_else(|| Arc::new(Pool::new(model, self.demand.clone())))
+        };
+        let pools = models.into_iter().map(pool).collect();
+        self.pools.store(Arc::new(pools));
+    }
+
+    /// All models, in configuration order.
+    #[must_use]
+    pub fn pools(&self) -> Arc<Vec<Arc<Pool>>> {
+        self.pools.load_full()
+    }
+
+    /// The model of that name.
+    #[must_use]
+    pub fn pool(&self, model: &str) -> Option<Arc<Pool>> {
+        self.pools.load().iter().find(|pool| &*pool.model == model).cloned()
+    }
+
+    /// All engines, with their models.
+    #[must_use]
+    pub fn engines(&self) -> Vec<(Arc<Pool>, Arc<Engine>)> {
+        let of =
+            |pool: &Arc<Pool>| pool.engines().iter().map(|engine| (pool.clone(), engine.clone())).collect::<Vec<_>>();
+        self.pools.load().iter().flat_map(of).collect()
+    }
+
+    /// The engine called `id`, with its model.
+    #[must_use]
+    pub fn engine(&self, id: &str) -> Option<(Arc<Pool>, Arc<Engine>)> {
+        self.engines().into_iter().find(|(_, engine)| engine.id.as_str() == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn models_that_stay_keep_their_pools_and_demand_is_heard() {
+        let (registry, mut demand) = EngineRegistry::new(["a", "b"].map(Name::from));
+        let (a, b) = (registry.pool("a").expect("a"), registry.pool("b").expect("b"));
+        registry.set_models(["b", "c"].map(Name::from));
+        assert!(registry.pool("a").is_none());
+        assert!(Arc::ptr_eq(&b, &registry.pool("b").expect("b")));
+        for _ in 0..1000 {
+            a.ask_for_engine();
+        }
+        assert_eq!((demand.next().await.as_deref(), a.unserved()), (Some("a"), 1000));
+    }
+}

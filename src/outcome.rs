@@ -1,0 +1,112 @@
+//! How an attempt on an engine ended: the words that decisions, budgets, metrics and logs share.
+
+/// What became of one attempt of a request on one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The engine gave an answer that is the caller's to read: a success, or an error that no other engine would spare it.
+    Answered {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The engine says that it has no room now.
+    Busy {
+        /// HTTP status: 429 or 503.
+        status: u16,
+    },
+    /// The engine says that the prompt is longer than its context.
+    TooLong {
+        /// HTTP status: 400 or 413.
+        status: u16,
+    },
+    /// The engine says that it is broken itself.
+    EngineBroken {
+        /// HTTP status.
+        status: u16,
+    },
+    /// No connection: the engine has seen nothing of the request.
+    Unreachable,
+    /// The connection broke; the engine may have read the request.
+    Died {
+        /// Bytes of an answer had come.
+        began: bool,
+    },
+    /// The engine was waited for in vain.
+    TimedOut {
+        /// What it did not do in time.
+        phase: Phase,
+    },
+    /// The caller left, or took its answer too slowly.
+    ClientGone,
+    /// The gateway gave the attempt up: it is about to end.
+    Aborted,
+}
+
+/// What an engine is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Accepting a connection.
+    Connect,
+    /// Taking the request.
+    Write,
+    /// The first byte of an answer.
+    FirstByte,
+    /// The next byte of an answer.
+    Stream,
+}
+
+impl Outcome {
+    /// All that [`Outcome::word`] can be.
+    pub const WORDS: [&'static str; 9] =
+        ["answered", "busy", "too_long", "engine_broken", "unreachable", "died", "timed_out", "client_gone", "aborted"];
+
+    /// One word, for labels and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answered { .. } => "answered",
+            Self::Busy { .. } => "busy",
+            Self::TooLong { .. } => "too_long",
+            Self::EngineBroken { .. } => "engine_broken",
+            Self::Unreachable => "unreachable",
+            Self::Died { .. } => "died",
+            Self::TimedOut { .. } => "timed_out",
+            Self::ClientGone => "client_gone",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// Whether it speaks against the engine: requests should go elsewhere until its health is known.
+    #[must_use]
+    pub fn speaks_against_engine(self) -> bool {
+        matches!(self, Self::EngineBroken { .. } | Self::Unreachable | Self::Died { .. } | Self::TimedOut { .. })
+    }
+
+    /// Whether the engine may have begun to work on the request: trying again costs somebody something.
+    #[must_use]
+    pub fn was_sent(self) -> bool {
+        !matches!(self, Self::Unreachable | Self::TimedOut { phase: Phase::Connect })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_known_and_a_caller_is_never_an_engines_fault() {
+        let all = [
+            Outcome::Answered { status: 200 },
+            Outcome::Busy { status: 503 },
+            Outcome::TooLong { status: 400 },
+            Outcome::EngineBroken { status: 500 },
+            Outcome::Unreachable,
+            Outcome::Died { began: true },
+            Outcome::TimedOut { phase: Phase::FirstByte },
+            Outcome::ClientGone,
+            Outcome::Aborted,
+        ];
+        assert_eq!(all.map(Outcome::word), Outcome::WORDS);
+        assert!(!Outcome::ClientGone.speaks_against_engine() && !Outcome::Aborted.speaks_against_engine());
+        assert!(!Outcome::Unreachable.was_sent() && Outcome::Died { began: false }.was_sent());
+    }
+}
