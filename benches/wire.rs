@@ -10,7 +10,7 @@ use enginehouse::config;
 use enginehouse::openai::{
     Block, Echo, Endpoint, Request, Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form,
 };
-use enginehouse::routing::Snapshot;
+use enginehouse::routing::Routes;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
@@ -145,7 +145,7 @@ fn routes(criterion: &mut Criterion) {
         for n in 0..count {
             yaml += &format!("  alias-{n}: {{ model: base }}\n");
         }
-        let snapshot = Snapshot::of(&config::parse(&yaml, &|_| None).expect("a configuration"), |_| []);
+        let snapshot = Routes::of(&config::parse(&yaml, &|_| None).expect("a configuration"), |_| []);
         let last = format!("alias-{}", count - 1);
         group.bench_function(BenchmarkId::new("lookup", count), |bencher| {
             bencher.iter(|| snapshot.resolve(black_box(&last)).map(|(at, _)| at));

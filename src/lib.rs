@@ -29,16 +29,19 @@
 //! *Snapshot*: the immutable routing table a request keeps.
 
 pub mod admin;
+pub mod admission;
 pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod dialects;
+pub mod dispatch;
 pub mod engines;
 pub mod estimate;
 pub mod flags;
 pub mod ids;
 pub mod inventory;
+pub mod net;
 pub mod openai;
 pub mod outcome;
 pub mod placement;

@@ -1,11 +1,14 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
-//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models.
+//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models. `events`:
+//! what happens.
 
+mod events;
 mod state;
 mod text;
 mod views;
 
+pub use events::{Event, RequestSummary};
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,

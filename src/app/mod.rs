@@ -1,7 +1,9 @@
 //! The composition root: builds every part from the configuration, announces, waits, drains.
 
 mod limits;
+mod listeners;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,14 +12,17 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use self::listeners::ListenerChange;
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
-use crate::engines::EngineRegistry;
+use crate::engines::{EngineClient, EngineRegistry};
 use crate::flags;
 use crate::inventory::{self, Monitor};
-use crate::proxy::{self, Listener, Shared};
+use crate::net::Listeners;
+use crate::proxy::ProxyState;
+use crate::routing::Snapshot;
 use crate::supervisor::{self, Supervisor};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, EventBus, Metrics};
 
 /// Why a house could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -72,57 +77,51 @@ pub async fn serve(
     }
 
     // Claim and addresses first: a taken port must not cost the loading of a model.
-    let listen = |key: &str, address| {
-        let key = key.to_owned();
-        move |source| AppError::Listen { address, key, source }
-    };
-    let listener = Listener::bind(config.listen, None).await.map_err(listen("listen", config.listen))?;
-    let mut doors = Vec::new();
-    for alias in &config.aliases {
-        let Some(address) = alias.listen else { continue };
-        let key = format!("aliases.{}.listen", alias.name);
-        let door = Listener::bind(address, Some(alias.name.clone())).await.map_err(listen(&key, address))?;
-        doors.push((alias.name.clone(), door));
-    }
+    let listeners = Listeners::default();
+    let change = ListenerChange::prepare(&config, &listeners, &HashMap::new()).await?;
     let admin_address = config.admin.listen;
-    let admin_listener = TcpListener::bind(admin_address).await.map_err(listen("admin.listen", admin_address))?;
-    let (address, admin_address) = (listener.address(), admin_listener.local_addr());
+    let listen = |source| AppError::Listen { address: admin_address, key: "admin.listen".into(), source };
+    let admin_listener = TcpListener::bind(admin_address).await.map_err(listen)?;
+    let admin_address = admin_listener.local_addr().map_err(listen)?;
 
     // A driver that hangs must keep nobody waiting: a thread of its own asks it.
     let monitor = Monitor::start(inventory::named_library().as_deref());
     tell_flags(&config);
     let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
-    let shared = Arc::new(Shared::new(&config, registry.clone(), metrics.clone(), access));
+    let snapshot = Snapshot::new(&config, &registry, &metrics, change.entries());
+    let state = Arc::new(ProxyState::new(
+        snapshot,
+        registry.clone(),
+        Arc::new(EngineClient::default()),
+        metrics.clone(),
+        (access, EventBus::default()),
+    ));
     let control = supervisor.control();
     if let Some(control) = &control {
         // Adapters come and go: so do names.
-        let (shared, config) = (shared.clone(), config.clone());
-        control.on_names(move || shared.refresh(&config));
+        let (state, config, registry, metrics) = (state.clone(), config.clone(), registry.clone(), metrics.clone());
+        control.on_names(move || {
+            let entries = state.snapshot().entries().clone();
+            state.swap(Snapshot::new(&config, &registry, &metrics, entries));
+        });
     }
-    for (alias, door) in &doors {
-        if let Ok(address) = door.address() {
-            tracing::info!("alias {alias} has http://{address}/v1 to itself");
-        }
-    }
-    let doors = doors.into_iter().map(|(_, door)| door);
-    let running: Vec<_> = [listener].into_iter().chain(doors).map(|door| door.serve(shared.clone())).collect();
+    change.apply(&listeners, &state);
+    let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
     let admin = Admin { registry, control, metrics, monitor, token: config.admin.token.clone() };
     let (admin_stop, admin_stopped) = oneshot::channel::<()>();
     let admin = tokio::spawn(admin.serve(admin_listener, async {
         let _ = admin_stopped.await;
     }));
-    if let (Ok(address), Ok(admin_address)) = (address, admin_address) {
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            models = config.models.len(),
-            aliases = config.aliases.len(),
-            "serving http://{address}/v1, admin on http://{admin_address}"
-        );
-    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        models = config.models.len(),
+        aliases = config.aliases.len(),
+        "serving http://{address}/v1, admin on http://{admin_address}"
+    );
 
     stop.await;
     tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
-    shared.drain();
+    state.drain();
     let patience = async {
         tokio::select! {
             () = tokio::time::sleep(config.timeouts.drain) => {
@@ -131,7 +130,7 @@ pub async fn serve(
             () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
         }
     };
-    proxy::drain(running, patience).await;
+    listeners.drain(patience, || state.abort()).await;
     // Whoever had leases is gone or was cut.
     match config.on_exit {
         OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,

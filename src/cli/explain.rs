@@ -1,18 +1,21 @@
 //! `enginehouse explain FILE --alias NAME`: a request before and after its settings, with what made each change.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::{self, Config, Engines, Topic, Via};
-use crate::dialects::{self, Spoken};
+use crate::config::{self, Config, Engines, Topic};
+use crate::engines::EngineRegistry;
 use crate::ids::Name;
-use crate::openai::{self, BodyKind, Endpoint, Request, Rewritten, Step};
-use crate::routing::{Aim, Route, Snapshot, endpoints, rules};
+use crate::openai::{ApiError, BodyKind, Endpoint, Step};
+use crate::routing::{Place, RequestHead, Snapshot, Target, When, endpoints, prepare_for};
+use crate::telemetry::Metrics;
 
 /// What is to be explained.
 #[derive(Debug, Args)]
@@ -61,66 +64,91 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let asked = endpoint(&ask.endpoint)?;
     let headers = headers(&ask.headers)?;
     let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;
-    let snapshot = Snapshot::of(&config, |model| adapters(&config, model));
-    let Some((_, route)) = snapshot.resolve(&ask.alias) else {
-        let near = snapshot.near(&ask.alias);
-        let names: Vec<&str> = near.iter().map(|name| &**name).collect();
-        let hint = if names.is_empty() { String::new() } else { format!(" Did you mean {}?", names.join(" or ")) };
-        return Err(format!("There is no model or alias `{}`.{hint}", ask.alias));
-    };
-    let places = places(route);
+    let snapshot = snapshot(&config)?;
+    let at = snapshot.find(&ask.alias).map_err(|error| error.message)?;
+    let places = snapshot.places(at);
     let chosen: Vec<&Place> = match &ask.part {
         None => places.iter().collect(),
-        Some(part) => places.iter().filter(|place| *place.aim.name == **part).collect(),
+        Some(part) => places.iter().filter(|place| *place.name == **part).collect(),
     };
     if chosen.is_empty() {
-        let names: Vec<&str> = places.iter().map(|place| &*place.aim.name).collect();
+        let names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
         let part = ask.part.as_deref().unwrap_or_default();
         return Err(format!("Requests for `{}` never go to `{part}`. They go to: {}.", ask.alias, names.join(", ")));
     }
-    let (endpoint, body) = translated(route, asked, body)?;
     let mut out = Vec::new();
-    let mut line = |text: &str| out.extend_from_slice(format!("{text}\n").as_bytes());
     let mut to: Vec<&str> = Vec::new();
-    for name in chosen.iter().map(|place| engines(&place.aim)) {
-        if !to.contains(&&**name) {
+    for name in chosen.iter().filter_map(|place| Some(&**engines(snapshot.target(place.target)?))) {
+        if !to.contains(&name) {
             to.push(name);
         }
     }
-    line(&format!("{} -> {}, POST {}", route.name, to.join(" or "), asked.path()));
-    if endpoint != asked {
-        line("(translated to Chat Completions before anything else; this is what became of it)");
-    }
-    section(&mut out, "before", &body);
-    let request = Request { asked, endpoint, headers: &headers, caller: caller.as_deref() };
+    out.extend_from_slice(format!("{} -> {}, POST {}\n", ask.alias, to.join(" or "), asked.path()).as_bytes());
+    section(&mut out, "before", body);
+    let boundary = boundary(asked, body);
+    let head = RequestHead {
+        endpoint: asked,
+        boundary: boundary.as_deref(),
+        headers: &headers,
+        caller: caller.as_deref(),
+        entry: None,
+    };
     for place in chosen {
         if places.len() > 1 {
-            out.extend_from_slice(format!("\n=== {}\n", place.title()).as_bytes());
+            out.extend_from_slice(format!("\n=== {}\n", title(place, &snapshot)).as_bytes());
         }
-        let served = served_name(&config, &place.aim);
-        becomes(&mut out, &place.aim, &request, served.as_deref(), &body)?;
+        becomes(&mut out, &snapshot, place.target, &head, body)?;
     }
     Ok(out)
 }
 
-/// What becomes of `body` on its way to the engines of `aim`.
+/// The snapshot that a gateway with this configuration would serve, as far as it can be known without its engines.
+fn snapshot(config: &Config) -> Result<Snapshot, String> {
+    let (registry, _) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+    for (pool, model) in registry.pools().iter().zip(&config.models) {
+        let own = match &model.engines {
+            Engines::Spawn(spawn) => {
+                pool.set_adapters(spawn.lora.keys().cloned().collect());
+                Some(model.name.clone())
+            }
+            Engines::Urls(_) => None,
+        };
+        pool.set_served_name(model.served_name.clone().or(own));
+    }
+    let metrics = Metrics::new().map_err(|error| error.to_string())?;
+    Ok(Snapshot::new(config, &registry, &Arc::new(metrics), HashMap::new()))
+}
+
+/// What becomes of `body` on its way to the engines of the target at `at`.
 fn becomes(
     out: &mut Vec<u8>,
-    aim: &Aim,
-    request: &Request<'_>,
-    served: Option<&str>,
+    snapshot: &Snapshot,
+    at: usize,
+    head: &RequestHead<'_>,
     body: &[u8],
 ) -> Result<(), String> {
-    let mut after = BytesMut::from(body);
     let mut steps = Vec::new();
-    let done = explain(&mut after, aim, request, served, &mut steps)?;
-    section(out, "changes", changes(&steps, served.is_none()).as_bytes());
-    let sent: Vec<&str> = done.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let told = |error: ApiError| format!("Callers would be told: {}", error.message);
+    let request = prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut steps)).map_err(told)?;
+    if request.endpoint != head.endpoint {
+        let path = request.endpoint.path();
+        out.extend_from_slice(format!("\n(translated for POST {path} before anything else)\n").as_bytes());
+    }
+    let renamed_later = snapshot.target(at).is_some_and(|target| target.known_served_name().is_none());
+    section(out, "changes", changes(&steps, renamed_later).as_bytes());
+    let sent: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
     if !sent.is_empty() {
         section(out, "headers", format!("{} (values are not shown)", sent.join(", ")).as_bytes());
     }
-    section(out, "after", &after);
+    section(out, "after", &request.body);
     Ok(())
+}
+
+/// The boundary of a form. The header that would say it is not here; the form itself begins with it.
+fn boundary(endpoint: Endpoint, body: &[u8]) -> Option<String> {
+    let first = body.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let boundary = first.strip_prefix(b"--").unwrap_or_default();
+    (endpoint.body() == BodyKind::Multipart).then(|| String::from_utf8_lossy(boundary).into_owned())
 }
 
 fn section(out: &mut Vec<u8>, heading: &str, text: &[u8]) {
@@ -147,31 +175,6 @@ fn changes(steps: &[Step], renamed_later: bool) -> String {
         text += "model: becomes what the engine calls it\n    its /v1/models is asked for that name\n";
     }
     if text.is_empty() { "none".into() } else { text }
-}
-
-fn explain(
-    body: &mut BytesMut,
-    aim: &Aim,
-    request: &Request<'_>,
-    served: Option<&str>,
-    steps: &mut Vec<Step>,
-) -> Result<Rewritten, String> {
-    let rules = rules(&aim.settings);
-    match request.endpoint.body() {
-        BodyKind::Json => {
-            let peek = openai::peek(body).map_err(|bad| format!("Callers would be told: {bad}."))?;
-            openai::explain(body, &peek, &rules, request, served, steps)
-                .map_err(|bad| format!("Callers would be told: {bad}."))
-        }
-        BodyKind::Multipart => {
-            // The header that would say it is not here; the form itself begins with it.
-            let first = body[..].split(|byte| *byte == b'\r').next().unwrap_or_default();
-            let boundary = String::from_utf8_lossy(first.strip_prefix(b"--").unwrap_or_default()).into_owned();
-            let form = openai::peek_form(body, &boundary).map_err(|bad| format!("Callers would be told: {bad}."))?;
-            openai::explain_form(body, &form, &rules, request, served, steps)
-                .map_err(|bad| format!("Callers would be told: {bad}."))
-        }
-    }
 }
 
 /// The endpoint that a word means, as in `when`.
@@ -207,85 +210,19 @@ fn headers(given: &[String]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-fn adapters(config: &Config, model: &Name) -> Vec<Name> {
-    let spawned = config.models.iter().filter(|it| it.name == *model).filter_map(|model| match &model.engines {
-        Engines::Spawn(spawn) => Some(spawn.lora.keys().cloned()),
-        Engines::Urls(_) => None,
-    });
-    spawned.flatten().collect()
-}
-
-/// Where requests of a route may go.
-struct Place {
-    aim: Aim,
-    when: When,
-}
-
-/// When they go there.
-enum When {
-    /// Whenever the place can take them.
-    Always,
-    /// So many of a hundred.
-    Part(f64),
-    /// When they can go nowhere else before it: first to fallback 1, then to 2.
-    Fallback(usize),
-}
-
-impl Place {
-    fn title(&self) -> String {
-        let (name, to) = (&self.aim.name, engines(&self.aim));
-        match self.when {
-            When::Always => format!("usually -> {to}"),
-            When::Part(percent) => format!("part {name}, {percent} % of the requests -> {to}"),
-            When::Fallback(at) => format!("fallback {at}, {name} -> {to}"),
-        }
+fn title(place: &Place, snapshot: &Snapshot) -> String {
+    let name = &place.name;
+    let to = snapshot.target(place.target).map_or(name, engines);
+    match place.when {
+        When::Always => format!("usually -> {to}"),
+        When::Share(percent) => format!("part {name}, {percent} % of the requests -> {to}"),
+        When::Fallback(at) => format!("fallback {at}, {name} -> {to}"),
     }
 }
 
-/// Everywhere that requests of the route may go: first where they are meant to.
-fn places(route: &Route) -> Vec<Place> {
-    let total: f64 = route.split.iter().map(|(weight, _)| f64::from(*weight)).sum();
-    let percent = |weight: u32| (f64::from(weight) / total * 1000.0).round() / 10.0;
-    let part = |(weight, aim): &(u32, Aim)| Place { aim: aim.clone(), when: When::Part(percent(*weight)) };
-    let mut places: Vec<Place> = route.split.iter().map(part).collect();
-    if places.is_empty() {
-        let aim = Aim {
-            name: route.name.clone(),
-            model: route.model.clone(),
-            adapter: route.adapter.clone(),
-            settings: route.settings.clone(),
-        };
-        places.push(Place { aim, when: When::Always });
-    }
-    let fallback = |(at, aim): (usize, &Aim)| Place { aim: aim.clone(), when: When::Fallback(at + 1) };
-    places.extend(route.fallback.iter().enumerate().map(fallback));
-    places
-}
-
-/// The model or adapter that an aim leads to.
-fn engines(aim: &Aim) -> &Name {
-    aim.adapter.as_ref().unwrap_or(&aim.model)
-}
-
-/// The name that the engines know; `None`: only they can say.
-fn served_name(config: &Config, aim: &Aim) -> Option<Name> {
-    let model = config.models.iter().find(|model| model.name == aim.model)?;
-    let own = || match &model.engines {
-        Engines::Spawn(_) => Some(model.name.clone()),
-        Engines::Urls(_) => None,
-    };
-    aim.adapter.clone().or_else(|| model.served_name.clone()).or_else(own)
-}
-
-/// The body for the engines' endpoint.
-fn translated(route: &Route, asked: Endpoint, body: &[u8]) -> Result<(Endpoint, Vec<u8>), String> {
-    let spoken = match asked {
-        Endpoint::Responses if route.dialect.responses == Via::Chat => Spoken::Responses,
-        Endpoint::Messages if route.dialect.messages == Via::Chat => Spoken::Messages,
-        _ => return Ok((asked, body.to_vec())),
-    };
-    let (chat, _) = dialects::to_chat(spoken, body).map_err(|error| format!("Callers would be told: {error:?}"))?;
-    Ok((Endpoint::ChatCompletions, chat.to_vec()))
+/// The model or adapter that a target leads to.
+fn engines(target: &Target) -> &Name {
+    target.route.adapter.as_ref().unwrap_or(&target.route.model)
 }
 
 #[cfg(test)]

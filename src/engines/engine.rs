@@ -36,6 +36,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 pub struct Engine {
     /// Its name.
     pub id: EngineId,
+    /// See [`Engine::key`].
+    key: u64,
     /// Where it is.
     pub address: Address,
     /// What is known of its process, where we run it.
@@ -70,8 +72,11 @@ impl Engine {
         let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
         let standard = url.port == if url.tls { 443 } else { 80 };
         let authority = if standard { host } else { format!("{host}:{}", url.port) };
+        // Uniqueness is all it is for; nothing is shared by it.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id,
+            key: NEXT.fetch_add(1, Ordering::Relaxed),
             process: Process::default(),
             socket: ArcSwapOption::from_pointee(socket),
             authority: authority.into(),
@@ -93,6 +98,12 @@ impl Engine {
     #[must_use]
     pub fn with_local(self, local: Local) -> Self {
         Self { process: Process::of(local), ..self }
+    }
+
+    /// Tells it from every other engine that ever was in this process, also from one of the same name before it.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        self.key
     }
 
     /// How long an idle connection to it may be kept for reuse; less than its own limit, or the reuse is a race.

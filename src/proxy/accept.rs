@@ -1,27 +1,33 @@
-//! The first look at a request: is it one we take, and where does it go?
+//! The first look at a request: its head, who sent it, what it asks, and its body.
 
-use std::sync::Arc;
-
-use bytes::BytesMut;
-use http::{Method, Version, header};
+use http::{HeaderMap, Method, Version, header};
 use pingora::Error;
 use pingora::proxy::Session;
 
-use super::context::Context;
-use super::rewrite::{self, Prepared};
-use super::{Shared, body, door, gym, local, mirror, pick, resolve, standin};
+use super::body::{self, ReceivedBody};
+use super::context::RequestContext;
+use super::entry::Entry;
+use super::{ProxyState, local};
+use crate::dialects::gym;
 use crate::ids;
-use crate::openai::{ApiError, Code, Endpoint};
+use crate::openai::{ApiError, BodyKind, Code, Endpoint, boundary_of};
+use crate::routing::{RequestHead, Target};
 
-/// What became of a request that was let in.
-pub(super) enum Admission {
-    /// It goes to an engine.
-    Forward,
-    /// We answered it ourselves.
-    Answered,
+/// A request that was let in, with its whole body.
+pub(super) struct Accepted {
+    pub(super) endpoint: Endpoint,
+    pub(super) body: ReceivedBody,
 }
 
-/// Why a request was not let in.
+/// What came in.
+pub(super) enum Arrival {
+    /// A request for an engine.
+    Request(Accepted),
+    /// Something that the gateway itself knows.
+    Local(local::Answer),
+}
+
+/// Why there is no answer of the usual kind.
 pub(super) enum Refusal {
     /// The caller is told.
     Say(ApiError),
@@ -36,86 +42,83 @@ impl From<ApiError> for Refusal {
 }
 
 /// The connection's time-outs. Pingora's defaults wait for ever.
-pub(super) fn tune(shared: &Shared, session: &mut Session) {
-    let downstream = &mut session.downstream_session;
+pub(super) fn tune(session: &mut Session, ctx: &RequestContext) {
+    let (downstream, timeouts) = (&mut session.downstream_session, &ctx.snapshot.timeouts);
     // `None` means "close after this request", which must stay.
     if downstream.get_keepalive().is_some() {
-        downstream.set_keepalive(Some(shared.timeouts.keepalive.as_secs().max(1)));
+        downstream.set_keepalive(Some(timeouts.keepalive.as_secs().max(1)));
     }
     if downstream.req_header().version == Version::HTTP_10 {
         // It knows no chunks: the end of the connection is the end of an answer of unknown length.
         downstream.set_keepalive(None);
     }
-    downstream.set_write_timeout(Some(shared.timeouts.client_write));
-    downstream.set_read_timeout(Some(shared.timeouts.body));
+    downstream.set_write_timeout(Some(timeouts.client_write));
+    downstream.set_read_timeout(Some(timeouts.body));
     downstream.set_total_drain_timeout(Some(std::time::Duration::from_secs(2)));
     // Otherwise a stray byte behind the request ends the answer that is under way.
     downstream.set_pipelining_enabled(true);
 }
 
-/// Takes the request as far as it goes without an engine.
-pub(super) async fn admit(
-    shared: &Arc<Shared>,
+/// Takes in the request: everything that can be known of it without an engine.
+pub(super) async fn accept(
+    state: &ProxyState,
     session: &mut Session,
-    ctx: &mut Context,
-) -> Result<Admission, Refusal> {
-    ctx.id = request_id(session);
-    check_head(session, shared.limits.head)?;
-    if ctx.door.is_none()
-        && let Some((alias, _)) = door::split(session.req_header().uri.path())
-    {
-        ctx.door = Some(alias.as_ref().into());
-        ctx.by_path = true;
-    }
-    let path = inside(session, ctx);
+    ctx: &mut RequestContext,
+) -> Result<Arrival, Refusal> {
+    ctx.account.id = request_id(session);
+    let uri_path = session.req_header().uri.path();
+    ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
+    let path = ctx.entry.inside(uri_path);
     // Known before anything is refused: it decides in whose dialect.
-    ctx.endpoint = Endpoint::find(path);
-    ctx.caller = shared.who(path, &session.req_header().headers)?;
-    if let Some(admission) = gym::enter(shared, session, ctx).await? {
-        return Ok(admission);
-    }
-    let path = inside(session, ctx);
-    let Some(endpoint) = ctx.endpoint else {
-        let path = path.to_owned();
-        return local::answer(shared, session, ctx, &path).await;
+    ctx.account.endpoint = Endpoint::find(path);
+    check_head(session, ctx.snapshot.limits.head)?;
+    ctx.account.caller = ctx.snapshot.callers.identify(path, &session.req_header().headers)?;
+    let gym = own_target(ctx).ok().flatten().and_then(|target| target.route.gym.clone());
+    let path = if gym.is_some() { gym::without_rollout(path) } else { path };
+    let hidden = gym.is_some_and(|rules| rules.strict) && gym::route(path).is_none();
+    ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
+    let Some(endpoint) = ctx.account.endpoint else {
+        let head = session.req_header();
+        return Ok(Arrival::Local(local::answer(state, ctx, &head.method, path)?));
     };
     if session.req_header().method != Method::POST {
         let message = format!("{path} takes POST, not {}.", session.req_header().method);
         return Err(ApiError::new(Code::MethodNotAllowed, message).allow("POST").into());
     }
-    resolve::check_content_type(session, endpoint.body())?;
-
-    let bytes = receive(shared, session, ctx).await?;
-
-    if let Prepared::Gym(route, body) = rewrite::prepare(shared, session, ctx, endpoint, bytes).await? {
-        return gym::serve(shared, session, ctx, route, body).await;
-    }
-    mirror::cast(shared, ctx);
-    pick::first(shared, ctx).await?;
-    ctx.stand_in = Some(standin::take_place(session, ctx.body.clone(), shared.cuts()));
-    Ok(Admission::Forward)
+    check_content_type(&session.req_header().headers, endpoint.body())?;
+    let body = body::receive(state, session, ctx).await?;
+    Ok(Arrival::Request(Accepted { endpoint, body }))
 }
 
-/// The path that is meant, without what leads to an alias.
-pub(super) fn inside<'s>(session: &'s Session, ctx: &Context) -> &'s str {
-    let path = session.req_header().uri.path();
-    match door::split(path) {
-        Some((_, inside)) if ctx.by_path => inside,
-        _ => path,
+/// The target whose own address or path it was that the request came to; `None`: it was no one's own.
+///
+/// # Errors
+/// 404: the alias is not there any more.
+pub(super) fn own_target(ctx: &RequestContext) -> Result<Option<&Target>, ApiError> {
+    let find = |alias: &crate::ids::Name| ctx.snapshot.find(alias).map(|at| ctx.snapshot.target(at));
+    Ok(ctx.entry.alias.as_ref().map(find).transpose()?.flatten())
+}
+
+/// What the request asks, apart from its body. `boundary`: that of a form.
+pub(super) fn head<'a>(
+    session: &'a Session,
+    ctx: &'a RequestContext,
+    endpoint: Endpoint,
+    boundary: Option<&'a str>,
+) -> RequestHead<'a> {
+    RequestHead {
+        endpoint,
+        boundary,
+        headers: &session.req_header().headers,
+        caller: ctx.account.caller_name(),
+        entry: ctx.entry.alias.as_deref(),
     }
 }
 
-/// The whole body.
-pub(super) async fn receive(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    ctx: &mut Context,
-) -> Result<BytesMut, Refusal> {
-    ctx.ours.stop();
-    let bytes = body::read(shared, session, ctx).await?;
-    ctx.complete = Some(std::time::Instant::now());
-    ctx.ours.start();
-    Ok(bytes)
+/// The boundary of a form; `None`: it is none, or does not say.
+pub(super) fn boundary(session: &Session, endpoint: Endpoint) -> Option<String> {
+    let is_form = endpoint.body() == BodyKind::Multipart;
+    content_type(&session.req_header().headers).filter(|_| is_form).and_then(boundary_of)
 }
 
 /// The caller's request id if it is fit to keep, else one of ours.
@@ -135,7 +138,57 @@ fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
         return Err(ApiError::new(Code::HeadTooLarge, message));
     }
     if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
-        return Err(ApiError::new(Code::MissingHost, "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2)."));
+        let message = "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).";
+        return Err(ApiError::new(Code::MissingHost, message));
     }
     Ok(())
+}
+
+/// Refuses what is not in the format of the route, before its body is read.
+fn check_content_type(headers: &HeaderMap, kind: BodyKind) -> Result<(), ApiError> {
+    let given = content_type(headers).map(|value| {
+        // The media type, without parameters.
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    });
+    let (fits, wanted) = match (kind, given.as_deref()) {
+        (BodyKind::Json, Some(given)) => (given == "application/json" || given.ends_with("+json"), "application/json"),
+        (BodyKind::Multipart, Some(given)) => (given == "multipart/form-data", "multipart/form-data"),
+        (BodyKind::Json, None) => (false, "application/json"),
+        (BodyKind::Multipart, None) => (false, "multipart/form-data"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let got = given.unwrap_or_else(|| "none".into());
+    Err(ApiError::new(Code::UnsupportedMediaType, format!("Content-Type must be {wanted}; it is {got}.")))
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_format_of_their_route() {
+        let check = |kind, given: Option<&'static str>| {
+            let headers = given.map(|value| (header::CONTENT_TYPE, http::HeaderValue::from_static(value)));
+            check_content_type(&headers.into_iter().collect(), kind).map_err(|error| error.status)
+        };
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+            assert_eq!(check(BodyKind::Json, Some(json)), Ok(()), "{json}");
+        }
+        assert_eq!(check(BodyKind::Multipart, Some("multipart/form-data; boundary=x")), Ok(()));
+        for (kind, given) in [
+            (BodyKind::Json, None),
+            (BodyKind::Json, Some("text/plain")),
+            (BodyKind::Json, Some("multipart/form-data")),
+            (BodyKind::Multipart, Some("application/json")),
+            (BodyKind::Multipart, None),
+        ] {
+            assert_eq!(check(kind, given), Err(415), "{kind:?} {given:?}");
+        }
+    }
 }

@@ -1,17 +1,17 @@
 //! Reading a request body: bounded in size, time and memory, decoded.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use pingora::ErrorType;
 use pingora::proxy::Session;
 
-use super::Shared;
+use super::ProxyState;
 use super::accept::Refusal;
-use super::context::Context;
-use super::shared::Held;
+use super::context::RequestContext;
+use super::memory::BodyReservation;
 use crate::openai::{ApiError, Code};
 
 /// Room behind a body, so that the usual rules are applied without copying it.
@@ -20,48 +20,55 @@ const SPARE: usize = 1024;
 /// First allocation for a body of unknown length.
 const FIRST_GUESS: usize = 16 * 1024;
 
+/// A whole body, decoded, and the memory that is reserved for it.
+pub(super) struct ReceivedBody {
+    pub(super) bytes: BytesMut,
+    pub(super) reservation: BodyReservation,
+    /// It was compressed.
+    pub(super) decoded: bool,
+}
+
 /// The whole body, decoded, within `limits.body`, `limits.body_memory` and `timeouts.body`.
-pub(super) async fn read(shared: &Arc<Shared>, session: &mut Session, ctx: &mut Context) -> Result<BytesMut, Refusal> {
-    let limit = shared.limits.body;
+pub(super) async fn receive(
+    state: &ProxyState,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+) -> Result<ReceivedBody, Refusal> {
+    let (limits, patience) = (&ctx.snapshot.limits, ctx.snapshot.timeouts.body);
+    let limit = limits.body;
     let headers = &session.req_header().headers;
     let length = content_length(headers)?;
-    let gzip = is_gzip(headers)?;
+    let decoded = is_gzip(headers)?;
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit).into());
     }
-    let mut held = shared.hold(length.unwrap_or(FIRST_GUESS)).ok_or_else(overloaded)?;
+    let mut reservation = state.memory.reserve(length.unwrap_or(FIRST_GUESS), limits.body_memory)?;
     if headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         session.write_continue_response().await.map_err(Refusal::Gone)?;
     }
-    let reading = collect(session, length, limit, &mut held);
-    let body = match tokio::time::timeout(shared.timeouts.body, reading).await {
-        Ok(body) => body?,
-        Err(_) => {
-            let message = format!("The request body did not arrive within {:?} (timeouts.body).", shared.timeouts.body);
-            return Err(ApiError::new(Code::RequestTimeout, message).into());
-        }
+    ctx.account.ours.stop();
+    let Ok(body) = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await else {
+        let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
+        return Err(ApiError::new(Code::RequestTimeout, message).into());
     };
-    ctx.received = body.len();
-    let body = if gzip {
-        ctx.decoded = true;
+    let mut bytes = body?;
+    ctx.account.received = bytes.len();
+    ctx.account.complete = Some(Instant::now());
+    ctx.account.ours.start();
+    if decoded {
         // Inflating is slow enough to be kept off the workers whatever the size.
-        let inflated = tokio::task::spawn_blocking(move || inflate(&body, limit)).await;
-        inflated.map_err(|_| ApiError::new(Code::Internal, "The gzip decoder failed."))??
-    } else {
-        body
-    };
-    if !held.grow_to(body.len()) {
-        return Err(overloaded().into());
+        let inflated = tokio::task::spawn_blocking(move || inflate(&bytes, limit)).await;
+        bytes = inflated.map_err(|_| ApiError::new(Code::Internal, "The gzip decoder failed."))??;
     }
-    ctx.held = Some(held);
-    Ok(body)
+    reservation.grow_to(bytes.len())?;
+    Ok(ReceivedBody { bytes, reservation, decoded })
 }
 
 async fn collect(
     session: &mut Session,
     length: Option<usize>,
     limit: usize,
-    held: &mut Held,
+    reservation: &mut BodyReservation,
 ) -> Result<BytesMut, Refusal> {
     let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
@@ -71,8 +78,8 @@ async fn collect(
                 if size > limit {
                     return Err(too_large(limit).into());
                 }
-                if length.is_none() && !held.grow_to(size) {
-                    return Err(overloaded().into());
+                if length.is_none() {
+                    reservation.grow_to(size)?;
                 }
                 body.extend_from_slice(&piece);
             }
@@ -92,11 +99,6 @@ async fn collect(
 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(Code::RequestTooLarge, format!("The request body is larger than {limit} bytes (limits.body)."))
-}
-
-fn overloaded() -> ApiError {
-    let message = "The gateway holds as many request bodies as it may (limits.body_memory). Try again shortly.";
-    ApiError::new(Code::Overloaded, message)
 }
 
 /// The declared length. Two values, equal or not, are refused: peers could disagree on where the body ends.

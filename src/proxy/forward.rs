@@ -1,143 +1,174 @@
-//! One attempt: the request as the engine gets it, and what to do when it fails before an answer began.
+//! A request on its way through Pingora: made ready, mirrored, let in, and given its first engine.
 
-use http::header;
-use pingora::http::{RequestHeader, ResponseHeader};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
 use pingora::proxy::Session;
-use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::auth::CREDENTIALS;
-use super::context::Context;
-use super::pick::{eject, has_another, is_clean};
-use super::{Shared, fallback};
-use crate::openai::Endpoint;
+use super::accept::{self, Accepted, Refusal};
+use super::attempts::{Advance, Attempts};
+use super::body::ReceivedBody;
+use super::buffered_downstream::{self, Slot};
+use super::context::RequestContext;
+use super::memory::BodyReservation;
+use super::respond::Response;
+use super::{ProxyState, gym, mirror};
+use crate::admission::Permit;
+use crate::openai::{ApiError, Code, Endpoint};
+use crate::routing::{
+    self, Chance, OwnedHead, Prepared, PreparedRequest, Protocol, RequestHead, ResponseTranslator, Snapshot,
+};
 
-/// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
-pub(super) fn head(request: &mut RequestHeader, ctx: &mut Context) -> Result<()> {
-    let Some(lease) = &ctx.lease else { return Err(Error::new(ErrorType::InternalError)) };
-    request.remove_header(&header::TRANSFER_ENCODING);
-    request.remove_header(&header::EXPECT);
-    if ctx.translator.is_some() || ctx.target().is_some_and(|target| target.echo().is_some()) {
-        // Its answer must be readable.
-        request.remove_header(&header::ACCEPT_ENCODING);
-    }
-    if ctx.decoded {
-        request.remove_header(&header::CONTENT_ENCODING);
-    }
-    if ctx.target.as_ref().is_some_and(|(table, _)| table.callers.are_known()) {
-        // They were for us.
-        CREDENTIALS.iter().for_each(|name| drop(request.remove_header(name)));
-    }
-    for (name, value) in &ctx.headers {
-        request.insert_header(name.clone(), value.clone())?;
-    }
-    request.insert_header(header::CONTENT_LENGTH, ctx.body.len())?;
-    request.insert_header(header::HOST, &**lease.authority())?;
-    request.insert_header("x-request-id", &ctx.id)?;
-    if let Some(key) = &lease.address.api_key {
-        request.insert_header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))?;
-        // The caller's own credentials were for us.
-        request.remove_header("x-api-key");
-    }
-    request.remove_header(&header::PROXY_AUTHORIZATION);
-    let path = ctx.upstream.map_or("/", Endpoint::path);
-    // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2). Nor does it know of paths of our own.
-    if request.uri.authority().is_some() || request.uri.path() != path {
-        let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let uri = format!("{path}{query}").parse().map_err(|_| Error::new(ErrorType::InvalidHTTPHeader))?;
-        request.set_uri(uri);
-    }
-    ctx.ours.stop();
-    Ok(())
+/// From this size on, looking through a body could hold up a worker for more than a millisecond.
+pub(super) const OFFLOAD: usize = 1 << 20;
+
+/// A request on its way through Pingora.
+pub(super) struct Forward {
+    pub(super) attempts: Attempts,
+    pub(super) request: UpstreamRequest,
+    pub(super) response: Response,
+    /// Where the caller's session is left.
+    pub(super) downstream: Option<Slot>,
+    _permit: Permit,
 }
 
-/// An engine's answer has begun. A busy engine's refusal is taken back when another one may do better.
-pub(super) fn response(shared: &Shared, session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
-    ctx.ours.start();
-    let status = response.status.as_u16();
-    let busy = match status {
-        502 | 503 => true,
-        // Full, or too small for this request: its brothers are alike, and only another target may do better.
-        429 => !ctx.fallback.is_empty(),
-        400 | 413 => fallback::may_be_longer(ctx),
-        _ => false,
+/// What the engines of the current leg are sent.
+pub(super) struct UpstreamRequest {
+    pub(super) body: Bytes,
+    pub(super) endpoint: Endpoint,
+    /// In place of the caller's.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The caller's body was compressed.
+    pub(super) decoded: bool,
+    pub(super) translator: Option<ResponseTranslator>,
+    /// The leg that it is for.
+    leg: usize,
+    original: Option<Arc<OriginalRequest>>,
+    reservation: BodyReservation,
+}
+
+/// A request as its caller sent it, for another leg or a mirror.
+pub(super) struct OriginalRequest {
+    pub(super) head: OwnedHead,
+    pub(super) body: Bytes,
+    pub(super) reservation: BodyReservation,
+}
+
+/// What became of a request that was let in.
+pub(super) enum Admitted {
+    /// It goes to an engine, through Pingora.
+    Forward,
+    /// It was answered.
+    Answered,
+}
+
+/// Takes an accepted request as far as it goes without an engine.
+pub(super) async fn admit(
+    state: &Arc<ProxyState>,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    accepted: Accepted,
+) -> Result<Admitted, Refusal> {
+    let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded } } = accepted;
+    let boundary = accept::boundary(session, endpoint);
+    let head = accept::head(session, ctx, endpoint, boundary.as_deref());
+    let prepared = prepare(&ctx.snapshot, &head, bytes).await?;
+    let Prepared { plan, request, original } = prepared;
+    reservation.grow_to(request.body.len())?;
+    let original = match original {
+        Some(body) => {
+            let reservation = reservation.another(body.len())?;
+            Some(Arc::new(OriginalRequest { head: head.to_owned(), body, reservation }))
+        }
+        None => None,
     };
-    ctx.leave = busy && !matches!(status, 502 | 503);
-    if busy && is_clean(session) && may_retry(shared, ctx, "status") {
-        let mut error = Error::new_up(ErrorType::HTTPStatus(status));
-        error.set_retry(true);
-        return Err(error);
+    if let Some(at) = plan.legs.first() {
+        ctx.account.aim(&ctx.snapshot, *at);
     }
-    Ok(())
+    let permit = state.admission.admit();
+    if let Protocol::Gym(route) = plan.protocol {
+        return gym::serve(state, session, ctx, gym::Asked { plan, route, body: request.body.freeze(), reservation })
+            .await;
+    }
+    if let (Some(to), Some(original)) = (plan.mirror, &original) {
+        mirror::send_copy(state, ctx, to, original);
+    }
+    let mut attempts = Attempts::new(plan, &ctx.snapshot, None);
+    if attempts.advance(&ctx.snapshot) != Advance::Go {
+        return Err(attempts.refusal(&ctx.snapshot, state.is_draining()).into());
+    }
+    let request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
+    let downstream = buffered_downstream::install(session, request.body.clone(), state.abort_signal());
+    let (response, downstream) = (Response::default(), Some(downstream));
+    ctx.forward = Some(Box::new(Forward { attempts, request, response, downstream, _permit: permit }));
+    Ok(Admitted::Forward)
 }
 
-/// The engine could not be reached: nobody has seen the request.
-pub(super) fn connect_failed(
-    shared: &Shared,
-    session: &Session,
-    ctx: &mut Context,
-    mut error: Box<Error>,
-) -> Box<Error> {
-    ctx.ours.start();
-    eject(ctx);
-    // Neither budget nor attempts bound this: a refused connection costs no engine anything, and each is tried once.
-    let retry = is_clean(session) && has_another(ctx);
-    if retry {
-        retry_elsewhere(shared, ctx, "connect");
+/// [`routing::prepare`], where it holds nobody up.
+async fn prepare(snapshot: &Arc<Snapshot>, head: &RequestHead<'_>, body: BytesMut) -> Result<Prepared, ApiError> {
+    let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
+    if body.len() < OFFLOAD {
+        return routing::prepare(snapshot, head, body, chance);
     }
-    error.set_retry(retry);
-    error
+    let (snapshot, head) = (snapshot.clone(), head.to_owned());
+    elsewhere(move || routing::prepare(&snapshot, &head.head(), body, chance)).await?
 }
 
-/// The attempt failed after the connection was there.
-pub(super) fn attempt_failed(
-    shared: &Shared,
-    session: &Session,
-    ctx: &mut Context,
-    mut error: Box<Error>,
-    reused: bool,
-) -> Box<Error> {
-    ctx.ours.start();
-    let upstream = error.esource() == &ErrorSource::Upstream;
-    if !upstream || !is_clean(session) {
-        error.set_retry(false);
-        return error;
-    }
-    match error.etype() {
-        // Decided by `response`.
-        ErrorType::HTTPStatus(_) => {}
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError if reused => {
-            // A kept connection that the engine had closed meanwhile says nothing of the engine's health:
-            // the same one gets another chance on a fresh connection.
-            ctx.tried.pop();
-            error.set_retry(true);
-        }
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError => {
-            eject(ctx);
-            error.set_retry(may_retry(shared, ctx, "died"));
-        }
-        _ => error.set_retry(false),
-    }
-    error
+/// Does `work` where it holds nobody up.
+///
+/// # Errors
+/// It panicked.
+pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
+    tokio::task::spawn_blocking(work).await.map_err(broken)
 }
 
-/// Whether another attempt is allowed, affordable and possible; prepares for it if so.
-fn may_retry(shared: &Shared, ctx: &mut Context, reason: &'static str) -> bool {
-    if ctx.resent + 1 >= shared.retry.attempts || !has_another(ctx) {
-        return false;
+impl OriginalRequest {
+    /// Made ready for the target at `at`.
+    pub(super) async fn prepare_for(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        at: usize,
+    ) -> Result<PreparedRequest, ApiError> {
+        let work = {
+            let (snapshot, original) = (snapshot.clone(), self.clone());
+            move || {
+                let body = BytesMut::from(&original.body[..]);
+                routing::prepare_for(&snapshot, at, &original.head.head(), body, None)
+            }
+        };
+        if self.body.len() < OFFLOAD { work() } else { elsewhere(work).await? }
     }
-    if !ctx.target().is_some_and(|target| target.budget.spend()) {
-        return false;
-    }
-    ctx.resent += 1;
-    retry_elsewhere(shared, ctx, reason);
-    true
 }
 
-/// Counts the retry and gives up the lease, so that the next attempt picks anew.
-fn retry_elsewhere(shared: &Shared, ctx: &mut Context, reason: &'static str) {
-    ctx.lease = None;
-    if let Some(target) = ctx.target() {
-        target.meters.retried(&shared.metrics, reason);
+impl UpstreamRequest {
+    fn new(
+        request: PreparedRequest,
+        leg: usize,
+        decoded: bool,
+        (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
+    ) -> Self {
+        let PreparedRequest { body, endpoint, translator, headers } = request;
+        Self { body: body.freeze(), endpoint, headers, decoded, translator, leg, original, reservation }
     }
-    ctx.retries += 1;
+
+    /// Makes it the request for another leg's engines; whether that changed anything.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    pub(super) async fn switch_to(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        leg: usize,
+        at: usize,
+    ) -> Result<bool, ApiError> {
+        let Some(original) = self.original.as_ref().filter(|_| leg != self.leg) else { return Ok(false) };
+        let request = original.prepare_for(snapshot, at).await?;
+        self.reservation.grow_to(request.body.len())?;
+        let PreparedRequest { body, endpoint, translator, headers } = request;
+        (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
+        self.leg = leg;
+        Ok(true)
+    }
 }

@@ -1,48 +1,65 @@
-//! Routes that need no engine: models, health.
+//! What the gateway itself answers: models, health, and what NeMo Gym asks a model server that it has started.
 
 use std::sync::Arc;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use pingora::proxy::Session;
 use serde_json::{Value, json};
 
-use super::accept::{Admission, Refusal};
-use super::context::Context;
-use super::table::Target;
-use super::{Shared, Table, reply, resolve};
+use super::ProxyState;
+use super::accept::own_target;
+use super::context::RequestContext;
+use crate::dialects::gym;
+use crate::dispatch;
 use crate::engines::Pool;
 use crate::openai::{self, ApiError, Code};
+use crate::routing::{Snapshot, Target};
 
 const MODELS: &str = "/v1/models";
 
+/// An answer of ours, with status 200.
+pub(super) struct Answer {
+    /// JSON, or nothing.
+    pub(super) body: String,
+    /// It belongs to a session of a Gym alias: a cookie goes with it.
+    pub(super) gym: bool,
+}
+
 /// Answers a path that is no inference route.
-pub(super) async fn answer(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    ctx: &mut Context,
+pub(super) fn answer(
+    state: &ProxyState,
+    ctx: &RequestContext,
+    method: &Method,
     path: &str,
-) -> Result<Admission, Refusal> {
-    let head = session.req_header();
-    let table = shared.table();
-    let door = ctx.door.as_deref().map(|alias| own(&table, alias)).transpose()?;
-    let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
-        (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(&head.method) => {
-            let message = format!("{path} takes GET, not {}.", head.method);
-            return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD").into());
+) -> Result<Answer, ApiError> {
+    let own = own_target(ctx)?;
+    if let Some(rules) = own.and_then(|target| target.route.gym.as_ref()) {
+        match path {
+            "/" | "/openapi.json" if is_read(method) => {
+                let body = if path == "/" { gym::ALIVE } else { gym::OPENAPI };
+                return Ok(Answer { body: body.to_owned(), gym: true });
+            }
+            _ if rules.strict => return Err(ApiError::new(Code::NotFound, format!("Gym has no {path} here."))),
+            _ => {}
         }
-        (MODELS, _) => list(&table, door),
-        (_, Some(id)) if !id.is_empty() => one(&table, id, door)?,
+    }
+    let snapshot = &ctx.snapshot;
+    let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
+        (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(method) => {
+            let message = format!("{path} takes GET, not {method}.");
+            return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD"));
+        }
+        (MODELS, _) => list(snapshot, own),
+        (_, Some(id)) if !id.is_empty() => one(snapshot, id, own)?,
         ("/livez", _) => String::new(),
-        ("/health", _) => health(shared, door)?,
-        ("/readyz", _) => ready(shared, door)?,
+        ("/health", _) => health(state, own)?,
+        ("/readyz", _) => ready(state, own)?,
         _ => {
             let shown: String = path.chars().take(128).collect();
-            return Err(ApiError::new(Code::NotFound, format!("There is no {shown} here.")).into());
+            return Err(ApiError::new(Code::NotFound, format!("There is no {shown} here.")));
         }
     };
-    reply::ok(session, ctx, body).await.map_err(Refusal::Gone)?;
-    Ok(Admission::Answered)
+    Ok(Answer { body, gym: false })
 }
 
 fn is_read(method: &Method) -> bool {
@@ -59,51 +76,50 @@ fn card(target: &Target) -> Value {
     openai::models::card(&target.route.name, known.as_ref())
 }
 
-/// The target whose own address or path was called.
-fn own<'a>(table: &'a Table, alias: &str) -> Result<&'a Target, ApiError> {
-    table.find(alias).map(|at| &table.targets[at]).ok_or_else(|| resolve::unknown(table, alias))
-}
-
 /// All that is not hidden; at an alias's own address that alias alone.
-fn list(table: &Table, door: Option<&Target>) -> String {
-    match door {
+fn list(snapshot: &Snapshot, own: Option<&Target>) -> String {
+    match own {
         Some(target) => openai::models::list([card(target)].into_iter()),
-        None => openai::models::list(table.named().iter().filter(|target| !target.route.hidden).map(card)),
+        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(card)),
     }
 }
 
-fn one(table: &Table, id: &str, door: Option<&Target>) -> Result<String, ApiError> {
+fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, ApiError> {
     let name = percent_decode_str(id).decode_utf8_lossy();
-    let target = match door {
+    let target = match own {
         Some(own) if *own.route.name == *name => own,
         Some(own) => {
             let message = format!("There is only `{}` at this address.", own.route.name);
             return Err(ApiError::new(Code::ModelNotFound, message));
         }
-        None => table.find(&name).map(|at| &table.targets[at]).ok_or_else(|| resolve::unknown(table, &name))?,
+        None => {
+            let at = snapshot.find(&name)?;
+            let gone = || ApiError::new(Code::Internal, "The model is gone.");
+            snapshot.target(at).ok_or_else(gone)?
+        }
     };
     Ok(card(target).to_string())
 }
 
-/// The pools that an address is about.
-fn pools(shared: &Shared, door: Option<&Target>) -> Vec<Arc<Pool>> {
-    door.map_or_else(|| shared.registry.pools().to_vec(), |target| vec![target.pool.clone()])
+/// The models that an address is about.
+fn pools(state: &ProxyState, own: Option<&Target>) -> Vec<Arc<Pool>> {
+    own.map_or_else(|| state.registry.pools().to_vec(), |target| vec![target.pool.clone()])
 }
 
 /// As vLLM's: 200 without a body when a request could be served.
-fn health(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
-    if pools(shared, door).iter().any(|pool| pool.is_ready()) {
+fn health(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> {
+    if pools(state, own).iter().any(|pool| pool.is_ready()) {
         return Ok(String::new());
     }
     Err(ApiError::new(Code::NotReady, "No model has an engine that is ready."))
 }
 
 /// 200 when every model can be served and we are not about to stop.
-fn ready(shared: &Shared, door: Option<&Target>) -> Result<String, ApiError> {
-    if shared.is_draining() {
-        return Err(ApiError::new(Code::ShuttingDown, "The gateway is shutting down."));
+fn ready(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> {
+    if state.is_draining() {
+        return Err(dispatch::shutting_down());
     }
-    let pools = pools(shared, door);
+    let pools = pools(state, own);
     let missing: Vec<String> = pools
         .iter()
         .filter(|pool| !pool.is_ready())

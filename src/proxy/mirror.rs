@@ -3,17 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, header};
 
-use super::context::Context;
-use super::{Shared, pick, rewrite};
+use super::ProxyState;
+use super::attempts::Attempts;
+use super::context::RequestContext;
+use super::exchange::{Message, Messages, exchange};
+use super::forward::OriginalRequest;
+use super::memory::BodyReservation;
 use crate::engines::CallLimits;
+use crate::openai::{ApiError, Code};
+use crate::routing::{Plan, Protocol, Snapshot};
 
 /// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
 pub(super) const MOST: usize = 256;
 
 /// Most of an answer that is read before it is given up.
-const MOST_BYTES: usize = 16 << 20;
+const ANSWER: usize = 16 << 20;
 
 /// A mirror that does not answer for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -21,47 +28,67 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Headers of a caller that its copy has too. None of its credentials.
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::USER_AGENT];
 
-/// Sends a copy of the request on its way, if it is one of those that are mirrored. Its caller waits for nothing.
-pub(super) fn cast(shared: &Arc<Shared>, ctx: &Context) {
-    let (Some((table, at)), Some(original)) = (&ctx.target, &ctx.original) else { return };
-    let Some((percent, to)) = table.targets.get(*at).and_then(|target| target.mirror) else { return };
-    if fastrand::f64() * 100.0 >= percent {
-        return;
-    }
-    let (shared, table, original, at, id) = (shared.clone(), table.clone(), original.clone(), *at, ctx.id.clone());
-    let Ok(place) = shared.mirrors.clone().try_acquire_owned() else {
-        table.targets[at].meters.mirrored(&shared.metrics, "dropped");
+/// Sends a copy of the request to the target at `to`. Its caller waits for nothing.
+pub(super) fn send_copy(state: &Arc<ProxyState>, ctx: &RequestContext, to: usize, original: &Arc<OriginalRequest>) {
+    let Some(meters) = ctx.target().map(|target| target.meters.clone()) else { return };
+    let Ok(place) = state.mirrors.clone().try_acquire_owned() else {
+        meters.mirrored("dropped");
         return;
     };
+    let (state, snapshot, original) = (state.clone(), ctx.snapshot.clone(), original.clone());
+    let id = format!("{}-mirror", ctx.account.id);
     tokio::spawn(async move {
-        let copy = async {
-            let target = table.targets.get(to)?;
-            let aimed = rewrite::again(&table, to, &original).await.ok()?;
-            let lease = pick::lease(target, &[])?;
-            let mut headers: HeaderMap = KEPT
-                .iter()
-                .filter_map(|name| Some((name.clone(), original.asked().headers.get(name)?.clone())))
-                .collect();
-            headers.extend(aimed.headers.iter().cloned());
-            headers.insert("x-request-id", format!("{id}-mirror").parse().ok()?);
-            let limits = CallLimits {
-                whole: Some(PATIENCE),
-                connect: shared.timeouts.connect,
-                silence: shared.timeouts.read,
-                bytes: MOST_BYTES,
-            };
-            let path = aimed.endpoint.path();
-            let answer =
-                shared.client.submit(lease.engine(), path, &headers, aimed.body.freeze(), (limits, false)).await;
-            answer.ok().filter(|reply| reply.status.is_success())
-        };
-        let cut = shared.cuts();
-        let answer = tokio::select! {
-            answer = copy => answer,
-            () = cut.cancelled() => None,
+        let mut abort = state.abort_signal();
+        let outcome = tokio::select! {
+            outcome = copy(&state, &snapshot, to, &original, &id) => outcome,
+            () = abort.aborted() => "failed",
         };
         drop(place);
-        let outcome = if answer.is_some() { "answered" } else { "failed" };
-        table.targets[at].meters.mirrored(&shared.metrics, outcome);
+        meters.mirrored(outcome);
     });
+}
+
+/// Sends the copy and reads its answer; what became of it.
+async fn copy(
+    state: &ProxyState,
+    snapshot: &Arc<Snapshot>,
+    to: usize,
+    original: &Arc<OriginalRequest>,
+    id: &str,
+) -> &'static str {
+    // The copy's own body is changed by other settings, and counts like any other.
+    let Ok(reservation) = original.reservation.another(original.body.len()) else { return "dropped" };
+    let plan = Plan { legs: [to].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
+    let timeouts = &snapshot.timeouts;
+    let limits = CallLimits { whole: Some(PATIENCE), connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
+    let mut attempts = Attempts::new(plan, snapshot, None);
+    let mut copies = Copies { snapshot, to, original, reservation, id };
+    match exchange(state, snapshot, &mut attempts, limits, &mut copies).await {
+        Ok(reply) if reply.status.is_success() => "answered",
+        _ => "failed",
+    }
+}
+
+/// The copy for the mirror's engines.
+struct Copies<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    to: usize,
+    original: &'a Arc<OriginalRequest>,
+    reservation: BodyReservation,
+    id: &'a str,
+}
+
+#[async_trait]
+impl Messages for Copies<'_> {
+    async fn message(&mut self, _: usize) -> Result<Message, ApiError> {
+        let request = self.original.prepare_for(self.snapshot, self.to).await?;
+        self.reservation.grow_to(request.body.len())?;
+        let sent = self.original.head.head().headers;
+        let mut headers: HeaderMap =
+            KEPT.iter().filter_map(|name| Some((name.clone(), sent.get(name)?.clone()))).collect();
+        headers.extend(request.headers);
+        let id = self.id.parse().map_err(|_| ApiError::new(Code::Internal, "The copy's id cannot be sent."))?;
+        headers.insert("x-request-id", id);
+        Ok(Message { path: request.endpoint.path(), headers, body: request.body.freeze() })
+    }
 }

@@ -1,34 +1,43 @@
-//! The data path: one request from the caller to an engine and back.
+//! The data path: one request from its client to an engine and back. This file only hands Pingora's callbacks to the steps.
 //!
-//! The files are the steps, in this order: [`accept`](self) → auth → body → resolve → rewrite → pick → forward → stream → account.
-//! What aliases add stands beside them: `door` (addresses of their own), `split`, `fallback` and `mirror` (other places to
-//! go), `rework` (answers told otherwise), `gym` (NeMo Gym's clients). This file only hands Pingora's callbacks to them.
+//! | step | file | what it gives |
+//! |---|---|---|
+//! | accept | `accept` (with `entry`, `body`, `memory`) | `Accepted`: who asks what, with the whole body |
+//! | prepare, admit | `forward` | a plan, a request for its first leg's engines, a permit |
+//! | next, send | `attempts`, `peer`, `upstream_head` | a lease, and the attempt on it |
+//! | outcome | `retry` | what became of the attempt, and whether it goes round again |
+//! | respond | `respond` (with `transform`, `buffered_downstream`) | the answer on its way |
+//! | record | `record` | one record of the request |
+//!
+//! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local` and
+//! `reply` are answers of our own. `state` is what all requests share; `listener`, `http_app` and `client_socket` bring
+//! connections in.
 
 mod accept;
-mod account;
-mod auth;
+mod attempts;
 mod body;
+mod buffered_downstream;
+mod client_socket;
 mod context;
-mod door;
-mod fallback;
+mod entry;
+mod exchange;
 mod forward;
-mod front;
 mod gym;
-mod listen;
+mod http_app;
+mod listener;
 mod local;
+mod memory;
 mod mirror;
-mod pick;
+mod peer;
+mod record;
 mod reply;
-mod resolve;
-mod rework;
-mod rewrite;
-mod shared;
-mod socket;
-mod split;
-mod standin;
-mod stream;
-mod table;
+mod respond;
+mod retry;
+mod state;
+mod transform;
+mod upstream_head;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,54 +47,66 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
-use std::sync::Arc;
 
-use crate::ids::Name;
-use context::Context;
-pub use listen::{Listener, Running, drain};
-pub use shared::Shared;
-pub use table::Table;
+use accept::{Arrival, Refusal};
+use context::RequestContext;
+use forward::Admitted;
+pub use listener::HttpListener;
+pub use state::ProxyState;
+
+use crate::net::ListenerId;
 
 /// The proxy application that Pingora drives.
 pub(crate) struct Gateway {
-    shared: Arc<Shared>,
-    /// The alias whose own address this is.
-    door: Option<Name>,
+    state: Arc<ProxyState>,
+    listener: ListenerId,
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>, door: Option<Name>) -> Self {
-        Self { shared, door }
+    /// For the requests of one listener.
+    pub(crate) fn new(state: Arc<ProxyState>, listener: ListenerId) -> Self {
+        Self { state, listener }
+    }
+
+    async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
+        match accept::accept(&self.state, session, ctx).await? {
+            Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
+            Arrival::Local(local::Answer { body, gym: true }) => gym::answer_local(session, ctx, body).await,
+            Arrival::Local(local::Answer { body, gym: false }) => {
+                reply::ok(session, &ctx.account, body).await.map_err(Refusal::Gone)?;
+                Ok(Admitted::Answered)
+            }
+        }
     }
 }
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    type CTX = RequestContext;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.door.clone())
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.state.snapshot(), self.listener)
     }
 
-    async fn early_request_filter(&self, session: &mut Session, _: &mut Context) -> Result<()> {
-        accept::tune(&self.shared, session);
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        accept::tune(session, ctx);
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        match accept::admit(&self.shared, session, ctx).await {
-            Ok(accept::Admission::Forward) => Ok(false),
-            Ok(accept::Admission::Answered) => Ok(true),
-            Err(accept::Refusal::Gone(error)) => Err(error),
-            Err(accept::Refusal::Say(error)) => {
-                reply::refuse(session, ctx, error).await?;
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        match self.take_in(session, ctx).await {
+            Ok(Admitted::Forward) => Ok(false),
+            Ok(Admitted::Answered) => Ok(true),
+            Err(Refusal::Gone(error)) => Err(error),
+            Err(Refusal::Say(error)) => {
+                reply::refuse(session, &mut ctx.account, error).await?;
                 Ok(true)
             }
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        pick::peer(&self.shared, session, ctx).await
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        peer::next(&self.state, session, ctx).await
     }
 
     async fn connected_to_upstream(
@@ -95,9 +116,11 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: std::os::unix::io::RawFd,
         _: Option<&Digest>,
-        ctx: &mut Context,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
-        ctx.reused = reused;
+        if let Some(current) = ctx.forward.as_mut().and_then(|forward| forward.attempts.current.as_mut()) {
+            current.reused = reused;
+        }
         Ok(())
     }
 
@@ -105,27 +128,38 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
-        forward::head(request, ctx)
+        upstream_head::write(request, ctx)
     }
 
     async fn upstream_response_filter(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
-        forward::response(&self.shared, session, response, ctx)
+        retry::head(session, response, ctx)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        retry::body(session, body.as_deref(), end, ctx)?;
+        Ok(None)
     }
 
     async fn response_filter(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut RequestContext,
     ) -> Result<()> {
-        stream::head(session, response, ctx)
+        respond::head(session, response, ctx)
     }
 
     fn response_body_filter(
@@ -133,14 +167,20 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        stream::body(body, end, ctx)?;
+        respond::body(body, end, ctx)?;
         Ok(None)
     }
 
-    fn fail_to_connect(&self, session: &mut Session, _: &HttpPeer, ctx: &mut Context, error: Box<Error>) -> Box<Error> {
-        forward::connect_failed(&self.shared, session, ctx, error)
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        ctx: &mut RequestContext,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        retry::connect_failed(session, ctx, error)
     }
 
     fn error_while_proxy(
@@ -148,26 +188,26 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Context,
-        reused: bool,
+        ctx: &mut RequestContext,
+        _: bool,
     ) -> Box<Error> {
-        forward::attempt_failed(&self.shared, session, ctx, error, reused)
+        retry::attempt_failed(session, ctx, error)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        stream::fail(session, error, ctx).await
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        respond::fail(&self.state, session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        account::finish(&self.shared, session, error, ctx);
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+        record::finish(&self.state, session, error, ctx);
     }
 
-    // `account` tells of every request once; Pingora's own lines would tell of some of them twice.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    // `record` tells of every request once; Pingora's own lines would tell of some of them twice.
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestContext, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

@@ -6,13 +6,13 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::context::Context;
+use super::context::Account;
 use crate::openai::ApiError;
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
-pub(super) async fn refuse(session: &mut Session, ctx: &mut Context, error: ApiError) -> Result<()> {
-    ctx.error = Some(error.code);
-    let body = error.body(ctx.dialect());
+pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: ApiError) -> Result<()> {
+    account.error = Some(error.code);
+    let body = error.body(account.dialect());
     let mut head = ResponseHeader::build(error.status, Some(7))?;
     if let Some(seconds) = error.retry_after {
         head.insert_header(header::RETRY_AFTER, seconds)?;
@@ -25,22 +25,22 @@ pub(super) async fn refuse(session: &mut Session, ctx: &mut Context, error: ApiE
         head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
     }
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
-    send(session, ctx, head, body.into()).await
+    send(session, account, head, body.into()).await
 }
 
 /// Sends 200 with a JSON text, or an empty body.
-pub(super) async fn ok(session: &mut Session, ctx: &Context, body: String) -> Result<()> {
+pub(super) async fn ok(session: &mut Session, account: &Account, body: String) -> Result<()> {
     let mut head = ResponseHeader::build(200, Some(4))?;
     if !body.is_empty() {
         head.insert_header(header::CONTENT_TYPE, "application/json")?;
     }
-    send(session, ctx, head, body.into()).await
+    send(session, account, head, body.into()).await
 }
 
 /// Sends a whole answer that was made here, with further headers.
 pub(super) async fn whole(
     session: &mut Session,
-    ctx: &Context,
+    account: &Account,
     status: u16,
     content_type: &str,
     headers: &[(HeaderName, &str)],
@@ -51,12 +51,12 @@ pub(super) async fn whole(
     for (name, value) in headers {
         head.insert_header(name.clone(), *value)?;
     }
-    send(session, ctx, head, body).await
+    send(session, account, head, body).await
 }
 
-async fn send(session: &mut Session, ctx: &Context, mut head: ResponseHeader, body: Bytes) -> Result<()> {
+async fn send(session: &mut Session, account: &Account, mut head: ResponseHeader, body: Bytes) -> Result<()> {
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
-    head.insert_header("x-request-id", &ctx.id)?;
+    head.insert_header("x-request-id", &account.id)?;
     let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;
     if !bodyless {

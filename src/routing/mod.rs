@@ -1,9 +1,24 @@
-//! From the name a caller said to a model, and from a model to one of its engines. Pure.
+//! From a request to a plan: which model it names, what its settings change, where it may go. Pure.
+//!
+//! `snapshot` is everything that a reload can change, as one immutable value that a request loads once: `routes` (what each
+//! name means), `target` (that, ready to serve), `callers`, limits and times. `prepare` turns a request into one that an
+//! engine understands, and into the `plan` of where it may go; `rules` and `split` are parts of that.
 
-mod pick;
+mod callers;
+mod plan;
+mod prepare;
+mod routes;
 mod rules;
 mod snapshot;
+mod split;
+mod target;
 
-pub use pick::{Candidate, Picker, pick};
-pub use rules::{endpoints, rules};
-pub use snapshot::{Aim, Near, Route, Snapshot};
+pub use callers::{CREDENTIALS, CallerIdentity};
+pub use plan::{Place, Plan, Protocol, When};
+pub use prepare::{
+    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, prepare, prepare_for,
+};
+pub use routes::{Destination, Route, Routes};
+pub use rules::endpoints;
+pub use snapshot::Snapshot;
+pub use target::Target;

@@ -5,7 +5,7 @@ use crate::openai::{Block, Condition, Endpoint, Place, Prompt, Rules, Test};
 
 /// The rules of `settings`, in order.
 #[must_use]
-pub fn rules(settings: &[Settings]) -> Rules {
+pub(super) fn rules(settings: &[Settings]) -> Rules {
     Rules::new(settings.iter().map(|settings| block(settings, settings.whose.to_string())).collect())
 }
 

@@ -1,232 +1,214 @@
-//! The immutable table from names to routes: models, aliases and LoRA adapters.
+//! Everything that a reload can change, as one immutable value. A request loads it once and keeps it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::HeaderMap;
 
-use crate::config::{Alias, Config, Dialects, Echo, Gym, Model, Settings};
+use super::callers::Callers;
+use super::routes::{Destination, Route, Routes};
+use super::rules::rules;
+use super::split::Split;
+use super::target::Target;
+use crate::config::{Config, Limits, Retry, Timeouts};
+use crate::engines::EngineRegistry;
 use crate::ids::Name;
+use crate::net::ListenerId;
+use crate::openai::{ApiError, Code};
+use crate::telemetry::Metrics;
 
-/// What one servable name means.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// What callers say.
-    pub name: Name,
-    /// The model behind it; of a split: that of the heaviest part.
-    pub model: Name,
-    /// The adapter behind it, by the name its engines know; `None`: the model itself.
-    pub adapter: Option<Name>,
-    /// Whether `name` is an alias.
-    pub is_alias: bool,
-    /// What is changed in requests: by the model, then by each alias on the way, its own last.
-    pub settings: Vec<Settings>,
-    /// Not listed on `/v1/models`.
-    pub hidden: bool,
-    /// What answers say in `model`. Those of models and adapters are left as they are.
-    pub echo: Echo,
-    /// Which APIs are translated to Chat Completions.
-    pub dialect: Dialects,
-    /// Instead of the model above: parts by weight. Empty: no split.
-    pub split: Vec<(u32, Aim)>,
-    /// The header by which callers stay with one part.
-    pub sticky: HeaderName,
-    /// Where else it can go, in order.
-    pub fallback: Vec<Aim>,
-    /// Who gets copies of how many of a hundred requests.
-    pub mirror: Option<(f64, Aim)>,
-    /// It behaves as NeMo Gym's model server does.
-    pub gym: Option<Arc<Gym>>,
-}
-
-/// Another place that requests of an alias may go to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Aim {
-    /// The name of that place: of a model, an adapter or an alias.
-    pub name: Name,
-    /// The model behind it.
-    pub model: Name,
-    /// The adapter behind it.
-    pub adapter: Option<Name>,
-    /// What is changed in requests: all that is changed for `name`, then all that the alias changes itself.
-    pub settings: Vec<Settings>,
-}
-
-/// Names that look like one we do not have.
-pub type Near = Vec<Name>;
-
-/// All routes of a configuration. A request loads it once and keeps it.
-#[derive(Clone, Debug, Default)]
+/// A configuration, ready to serve requests.
+#[derive(Debug)]
 pub struct Snapshot {
-    routes: Vec<Route>,
-    by_name: HashMap<Name, usize>,
-    /// Aliases of adapters that are not there, with what they point at.
-    orphans: HashMap<Name, Name>,
+    routes: Routes,
+    /// Those with names of their own, by the positions of their routes, then those that aliases lead to.
+    targets: Vec<Target>,
+    /// The alias that each listener of an alias's own stands for.
+    entries: HashMap<ListenerId, Name>,
+    /// Who may send requests.
+    pub callers: Callers,
+    /// Sizes and counts beyond which requests are refused.
+    pub limits: Limits,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Further attempts.
+    pub retry: Retry,
 }
 
 impl Snapshot {
-    /// The routes of `config`: models, then their adapters, then aliases, each in order. `adapters`: those that a model
-    /// has now, which need not be the configured ones.
+    /// The snapshot of `config` over the engines of `registry`, with the LoRA adapters that they serve now. `entries`: the
+    /// listeners of aliases.
     #[must_use]
-    pub fn of<A: AsRef<[Name]>>(config: &Config, adapters: impl Fn(&Name) -> A) -> Self {
-        let mut snapshot = Self::default();
-        let plain = |name: &Name, model: &Model, adapter: Option<Name>| Route {
-            name: name.clone(),
-            model: model.name.clone(),
-            adapter,
-            is_alias: false,
-            settings: some(&model.settings).collect(),
-            hidden: false,
-            echo: Echo::Engine,
-            dialect: model.dialect,
-            split: Vec::new(),
-            sticky: HeaderName::from_static("x-session-id"),
-            fallback: Vec::new(),
-            mirror: None,
-            gym: None,
-        };
-        for model in &config.models {
-            snapshot.add(plain(&model.name, model, None));
+    pub fn new(
+        config: &Config,
+        registry: &EngineRegistry,
+        metrics: &Arc<Metrics>,
+        entries: HashMap<ListenerId, Name>,
+    ) -> Self {
+        let adapters = |model: &Name| registry.pool(model).map(|pool| pool.adapters()).unwrap_or_default();
+        let routes = Routes::of(config, |model| adapters(model).to_vec());
+        let targets = targets(config, &routes, registry, metrics);
+        Self {
+            routes,
+            targets,
+            entries,
+            callers: Callers::of(config, metrics),
+            limits: config.limits.clone(),
+            timeouts: config.timeouts.clone(),
+            retry: config.retry.clone(),
         }
-        for model in &config.models {
-            for adapter in adapters(&model.name).as_ref() {
-                // One that an earlier gateway was given may have a name that has come to mean something else.
-                let taken =
-                    snapshot.by_name.contains_key(adapter) || config.aliases.iter().any(|alias| alias.name == *adapter);
-                if !taken {
-                    snapshot.add(plain(adapter, model, Some(adapter.clone())));
-                }
+    }
+
+    /// The target at position `at`.
+    #[must_use]
+    pub fn target(&self, at: usize) -> Option<&Target> {
+        self.targets.get(at)
+    }
+
+    /// Targets with names of their own: models, their adapters, aliases.
+    #[must_use]
+    pub fn named(&self) -> &[Target] {
+        self.targets.get(..self.routes.all().len()).unwrap_or_default()
+    }
+
+    /// The position of the target called `name`.
+    ///
+    /// # Errors
+    /// 404 with near names.
+    pub fn find(&self, name: &str) -> Result<usize, ApiError> {
+        self.routes.resolve(name).map(|(at, _)| at).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The alias that the listener `id` stands for; `None`: it is for all names.
+    #[must_use]
+    pub fn entry(&self, id: ListenerId) -> Option<&Name> {
+        self.entries.get(&id)
+    }
+
+    /// The listeners of aliases.
+    #[must_use]
+    pub fn entries(&self) -> &HashMap<ListenerId, Name> {
+        &self.entries
+    }
+
+    /// The position of the part that a request belongs to, when the target at `at` is split; else `at`.
+    pub(super) fn part(&self, at: usize, headers: &HeaderMap, caller: Option<&str>, chance: u64) -> usize {
+        let split = self.target(at).and_then(|target| target.split.as_ref());
+        split.map_or(at, |split| split.choose(headers, caller, chance))
+    }
+
+    /// Names that resemble `name`, best first.
+    #[must_use]
+    pub fn near(&self, name: &str) -> Vec<Name> {
+        self.routes.near(name)
+    }
+
+    fn unknown(&self, name: &str) -> ApiError {
+        let shown: String = name.chars().take(128).collect();
+        if let Some(adapter) = self.routes.orphan(name) {
+            let message = format!("`{shown}` is an alias of the LoRA adapter `{adapter}`, which is not loaded.");
+            return ApiError::new(Code::ModelNotFound, message);
+        }
+        let hint = match self.near(name).as_slice() {
+            [] => "GET /v1/models lists what there is.".to_owned(),
+            [one] => format!("Did you mean `{one}`?"),
+            many => {
+                let names: Vec<_> = many.iter().map(|name| format!("`{name}`")).collect();
+                format!("Did you mean one of {}?", names.join(", "))
             }
-        }
-        for alias in &config.aliases {
-            // Validation has refused aliases of nothing; an adapter may have been removed since.
-            let Some(target) = snapshot.resolve(&alias.model).map(|(_, route)| route.clone()) else {
-                snapshot.orphans.insert(alias.name.clone(), alias.model.clone());
-                continue;
-            };
-            let aim = |name: &Name| snapshot.aim(config, name, alias);
-            let split: Vec<_> = alias.split.iter().filter_map(|(name, weight)| Some((*weight, aim(name)?))).collect();
-            let fallback = alias.fallback.iter().filter_map(aim).collect();
-            let mirror = alias.mirror.as_ref().and_then(|mirror| Some((mirror.percent, aim(&mirror.to)?)));
-            // The parts of a split have a model's settings each.
-            let before = if alias.split.is_empty() { target.settings } else { Vec::new() };
-            snapshot.add(Route {
-                name: alias.name.clone(),
-                settings: before.into_iter().chain(alias.settings.clone()).collect(),
-                hidden: alias.hidden,
-                is_alias: true,
-                echo: alias.echo,
-                dialect: alias.dialect,
-                sticky: alias.sticky.clone(),
-                split,
-                fallback,
-                mirror,
-                gym: alias.gym.clone(),
-                ..target
-            });
-        }
-        snapshot
-    }
-
-    /// Where `name`, a model, adapter or alias, leads requests of `alias`; `None` when its adapter is not there.
-    fn aim(&self, config: &Config, name: &Name, alias: &Alias) -> Option<Aim> {
-        // Aliases may point at aliases further down, which have no route yet.
-        let inner = config.aliases.iter().find(|other| other.name == *name);
-        let (_, end) = self.resolve(inner.map_or(name, |inner| &inner.model))?;
-        let settings = [inner, Some(alias)].into_iter().flatten().flat_map(|alias| alias.settings.iter());
-        Some(Aim {
-            name: name.clone(),
-            model: end.model.clone(),
-            adapter: end.adapter.clone(),
-            settings: end.settings.iter().chain(settings).cloned().collect(),
-        })
-    }
-
-    fn add(&mut self, route: Route) {
-        self.by_name.insert(route.name.clone(), self.routes.len());
-        self.routes.push(route);
-    }
-
-    /// The route of that name and its position.
-    #[must_use]
-    pub fn resolve(&self, name: &str) -> Option<(usize, &Route)> {
-        self.by_name.get(name).and_then(|&at| Some((at, self.routes.get(at)?)))
-    }
-
-    /// What the alias `name` points at, when that is not there.
-    #[must_use]
-    pub fn orphan(&self, name: &str) -> Option<&Name> {
-        self.orphans.get(name)
-    }
-
-    /// All routes by position.
-    #[must_use]
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
-    /// Up to three listed names that resemble `name`, best first.
-    #[must_use]
-    pub fn near(&self, name: &str) -> Near {
-        // Comparing is quadratic in length: a made-up name must not cost more than a real one.
-        let name: String = name.chars().take(128).flat_map(char::to_lowercase).collect();
-        let mut scored: Vec<(f64, &Name)> = self
-            .routes
-            .iter()
-            .filter(|route| !route.hidden)
-            .map(|route| {
-                let known = route.name.to_lowercase();
-                let within = known.contains(&name) || (!known.is_empty() && name.contains(&known));
-                (strsim::jaro_winkler(&known, &name) + if within { 0.5 } else { 0.0 }, &route.name)
-            })
-            .filter(|(score, _)| *score > 0.75)
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+        };
+        ApiError::new(Code::ModelNotFound, format!("The model `{shown}` does not exist. {hint}"))
     }
 }
 
-/// The settings, unless they change nothing.
-fn some(settings: &Settings) -> impl Iterator<Item = Settings> {
-    Some(settings.clone()).filter(|settings| !settings.is_empty()).into_iter()
+/// The targets of all routes, and of all places where requests of aliases may go.
+fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics: &Arc<Metrics>) -> Vec<Target> {
+    let ready = |route: &Route| {
+        let model = config.models.iter().find(|model| model.name == route.model)?;
+        let pool = registry.pool(&route.model)?;
+        pool.budget.set_share(config.retry.budget);
+        Some(Target {
+            pool,
+            balance: model.balance,
+            rules: rules(&route.settings),
+            meters: metrics.meters(&route.model, if route.is_alias { &route.name } else { "" }),
+            route: route.clone(),
+            split: None,
+            fallback: Vec::new(),
+            mirror: None,
+        })
+    };
+    let mut targets: Vec<Target> = routes.all().iter().filter_map(ready).collect();
+    debug_assert_eq!(targets.len(), routes.all().len(), "the registry was made from the same configuration");
+    for (at, route) in routes.all().iter().enumerate() {
+        let mut add = |to: &Destination| {
+            targets.extend(ready(&at_destination(route, to)));
+            targets.len() - 1
+        };
+        let split: Vec<_> = route.split.iter().map(|(weight, to)| (add(to), *weight)).collect();
+        let fallback: Vec<usize> = route.fallback.iter().map(&mut add).collect();
+        let mirror = route.mirror.as_ref().map(|(percent, to)| (*percent, add(to)));
+        // Whatever part of a split a request goes to, it may fall back and is mirrored.
+        for at in split.iter().map(|(at, _)| *at).chain([at]) {
+            if let Some(target) = targets.get_mut(at) {
+                (target.fallback, target.mirror) = (fallback.clone(), mirror);
+            }
+        }
+        if let Some(target) = targets.get_mut(at) {
+            target.split = Split::new(split, route.sticky.clone());
+        }
+    }
+    targets
+}
+
+/// The route of an alias' requests to another place than its own: still under the name they came by.
+fn at_destination(route: &Route, to: &Destination) -> Route {
+    Route {
+        model: to.model.clone(),
+        adapter: to.adapter.clone(),
+        settings: to.settings.clone(),
+        split: Vec::new(),
+        fallback: Vec::new(),
+        mirror: None,
+        ..route.clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn config() -> Config {
-        let yaml = "models: { base: { source: m, lora: { sql: /a } }, other: { source: m } }\n\
-                    aliases: { quiet: { model: sql, overrides: { temperature: 0 } }, plain: { model: base } }\n";
-        crate::config::parse(yaml, &|_| None).expect("a configuration")
-    }
-
-    fn names(snapshot: &Snapshot) -> Vec<&str> {
-        snapshot.routes().iter().map(|route| &*route.name).collect()
-    }
-
     #[test]
-    fn adapters_are_those_of_now_and_aliases_follow_them() {
-        let config = config();
-        let with = |adapters: &[&str]| {
-            let adapters: Vec<Name> = adapters.iter().map(|name| Name::from(*name)).collect();
-            Snapshot::of(&config, |model| if &**model == "base" { adapters.clone() } else { vec![] })
+    fn a_new_snapshot_shows_what_is_served_now_and_forgets_nothing_that_was_counted() {
+        let yaml = "models: { base: { source: m, lora: {} } }\naliases: { quick: { model: base } }\n";
+        let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
+        let (registry, _demand) = EngineRegistry::new(["base".into()]);
+        let pool = registry.pool("base").expect("the model");
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let snapshot = || Snapshot::new(&config, &registry, &metrics, HashMap::new());
+        let old = snapshot();
+        let target = |snapshot: &Snapshot, name: &str| snapshot.find(name).expect("a target");
+        while pool.budget.spend() {}
+        let under_way = old.targets[target(&old, "base")].meters.enter();
+
+        pool.set_adapters(vec!["sql".into()]);
+        let new = snapshot();
+        assert!(old.find("sql").is_err(), "whoever has the old snapshot keeps it");
+        for name in ["base", "quick", "sql"] {
+            assert!(!new.targets[target(&new, name)].pool.budget.spend(), "{name}: the budget is still spent");
+        }
+        let in_flight = || {
+            let text = String::from_utf8(metrics.render(&[], &crate::telemetry::GpuSample::default()).expect("text"))
+                .expect("UTF-8");
+            let line = "enginehouse_requests_in_flight{alias=\"\",model=\"base\"} ";
+            text.lines().find_map(|found| found.strip_prefix(line).map(str::to_owned)).expect("the gauge")
         };
-        let both = with(&["sql", "law"]);
-        assert_eq!(names(&both), ["base", "other", "sql", "law", "quiet", "plain"]);
-        let (_, quiet) = both.resolve("quiet").expect("the alias");
-        assert_eq!((&*quiet.model, quiet.adapter.as_deref()), ("base", Some("sql")));
-        assert_eq!(both.orphan("quiet"), None);
-        let gone = with(&["law"]);
-        assert_eq!(names(&gone), ["base", "other", "law", "plain"]);
-        assert_eq!(gone.orphan("quiet").map(|name| &**name), Some("sql"));
-        assert_eq!(gone.orphan("plain"), None);
-    }
+        let later = new.targets[target(&new, "sql")].meters.enter();
+        assert_eq!(in_flight(), "2");
+        drop((under_way, later));
+        assert_eq!(in_flight(), "0");
 
-    #[test]
-    fn an_adapter_takes_no_name_that_means_something_else() {
-        let snapshot = Snapshot::of(&config(), |_| ["other", "plain", "sql"].map(Name::from));
-        assert_eq!(names(&snapshot), ["base", "other", "sql", "quiet", "plain"]);
-        assert_eq!(snapshot.resolve("plain").map(|(_, route)| route.is_alias), Some(true));
+        pool.set_adapters(vec![]);
+        assert!(snapshot().find("sql").is_err() && new.find("sql").is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! The metrics of one route, looked up once so that a request only touches atomics.
 
 use std::array;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
@@ -40,9 +40,10 @@ fn status_label(slot: usize) -> String {
     }
 }
 
-/// Counters and histograms of one route.
+/// Counters and histograms of one route. When the last one of it is dropped, its series end.
 #[derive(Debug)]
 pub struct Meters {
+    metrics: Arc<Metrics>,
     model: String,
     alias: String,
     in_flight: IntGauge,
@@ -57,10 +58,10 @@ pub struct Meters {
 
 impl Meters {
     /// The meters of `model` as reached through `alias` (empty: by its own name).
-    #[must_use]
-    pub fn new(metrics: &Metrics, model: &str, alias: &str) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Self {
         let labels = [model, alias];
         Self {
+            metrics: metrics.clone(),
             model: model.into(),
             alias: alias.into(),
             in_flight: metrics.in_flight.with_label_values(&labels),
@@ -82,31 +83,38 @@ impl Meters {
     }
 
     /// Counts an answered request. `endpoint`: `None` for paths that are no inference route.
-    pub fn answered(&self, metrics: &Metrics, endpoint: Option<Endpoint>, status: u16, took: Duration) {
+    pub fn answered(&self, endpoint: Option<Endpoint>, status: u16, took: Duration) {
         let at = endpoint.map_or(Endpoint::ALL.len(), |endpoint| endpoint as usize);
         let path = endpoint.map_or("other", Endpoint::path);
         let slot = status_slot(status);
         self.requests[at][slot]
-            .get_or_init(|| metrics.requests.with_label_values(&[&self.model, &self.alias, path, &status_label(slot)]))
+            .get_or_init(|| {
+                self.metrics.requests.with_label_values(&[&self.model, &self.alias, path, &status_label(slot)])
+            })
             .inc();
         self.duration[at]
-            .get_or_init(|| metrics.duration.with_label_values(&[self.model.as_str(), path]))
+            .get_or_init(|| self.metrics.duration.with_label_values(&[self.model.as_str(), path]))
             .observe(took.as_secs_f64());
     }
 
     /// Counts a repeated attempt.
-    pub fn retried(&self, metrics: &Metrics, reason: &'static str) {
-        metrics.retries.with_label_values(&[self.model.as_str(), reason]).inc();
+    pub fn retried(&self, reason: &'static str) {
+        self.metrics.retries.with_label_values(&[self.model.as_str(), reason]).inc();
+    }
+
+    /// Counts how an attempt ended.
+    pub fn attempted(&self, outcome: &'static str) {
+        self.metrics.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
-    pub fn fell_back(&self, metrics: &Metrics, to: &str) {
-        metrics.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
+    pub fn fell_back(&self, to: &str) {
+        self.metrics.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
     }
 
     /// Counts a copy of a request.
-    pub fn mirrored(&self, metrics: &Metrics, outcome: &'static str) {
-        metrics.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
+    pub fn mirrored(&self, outcome: &'static str) {
+        self.metrics.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
     }
 
     /// The first event of a stream came `after` the request was complete.
@@ -130,9 +138,31 @@ impl Meters {
     }
 }
 
-/// What one caller uses.
+impl Drop for Meters {
+    fn drop(&mut self) {
+        self.metrics.forget_meters(&self.model, &self.alias, || {
+            let labels = [self.model.as_str(), self.alias.as_str()];
+            let _ = self.metrics.in_flight.remove_label_values(&labels);
+            for counters in [&self.metrics.prompt_tokens, &self.metrics.completion_tokens, &self.metrics.cached_tokens]
+            {
+                let _ = counters.remove_label_values(&labels);
+            }
+            for (at, counters) in self.requests.iter().enumerate() {
+                let path = Endpoint::ALL.get(at).map_or("other", |endpoint| endpoint.path());
+                for slot in (0..STATUSES.len()).filter(|slot| counters[*slot].get().is_some()) {
+                    let labels = [labels[0], labels[1], path, &status_label(slot)];
+                    let _ = self.metrics.requests.remove_label_values(&labels);
+                }
+            }
+        });
+    }
+}
+
+/// What one caller uses. When the last one of it is dropped, its series end.
 #[derive(Debug)]
 pub struct CallerMeters {
+    metrics: Arc<Metrics>,
+    name: String,
     requests: IntCounter,
     prompt_tokens: IntCounter,
     completion_tokens: IntCounter,
@@ -140,9 +170,10 @@ pub struct CallerMeters {
 
 impl CallerMeters {
     /// The meters of the caller called `name`.
-    #[must_use]
-    pub fn new(metrics: &Metrics, name: &str) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
         Self {
+            metrics: metrics.clone(),
+            name: name.into(),
             requests: metrics.caller_requests.with_label_values(&[name]),
             prompt_tokens: metrics.caller_tokens.with_label_values(&[name, "prompt"]),
             completion_tokens: metrics.caller_tokens.with_label_values(&[name, "completion"]),
@@ -156,6 +187,17 @@ impl CallerMeters {
             self.prompt_tokens.inc_by(prompt);
             self.completion_tokens.inc_by(completion);
         }
+    }
+}
+
+impl Drop for CallerMeters {
+    fn drop(&mut self) {
+        self.metrics.forget_caller_meters(&self.name, || {
+            let _ = self.metrics.caller_requests.remove_label_values(&[self.name.as_str()]);
+            for kind in ["prompt", "completion"] {
+                let _ = self.metrics.caller_tokens.remove_label_values(&[self.name.as_str(), kind]);
+            }
+        });
     }
 }
 
@@ -182,17 +224,18 @@ mod tests {
         assert_eq!(status_label(status_slot(0)), "other");
     }
 
+    fn text(metrics: &Metrics) -> String {
+        let text = metrics.render(&[], &crate::telemetry::GpuSample::default()).expect("text");
+        String::from_utf8(text).expect("UTF-8")
+    }
+
     #[test]
     fn a_request_is_counted_once_and_its_guard_counts_down() {
-        let metrics = Metrics::new().expect("metrics");
-        let meters = Meters::new(&metrics, "m", "a");
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let meters = metrics.meters("m", "a");
         let guard = meters.enter();
-        meters.answered(&metrics, Some(Endpoint::Score), 200, Duration::from_millis(3));
+        meters.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         meters.tokens_after(Duration::from_millis(40), 2);
-        let text = |metrics: &Metrics| {
-            String::from_utf8(metrics.render(&[], &crate::telemetry::GpuSample::default()).expect("text"))
-                .expect("UTF-8")
-        };
         let before = text(&metrics);
         assert!(before.contains("enginehouse_requests_in_flight{alias=\"a\",model=\"m\"} 1"), "{before}");
         assert!(
@@ -201,5 +244,23 @@ mod tests {
         assert!(before.contains("enginehouse_inter_token_latency_seconds_count{model=\"m\"} 2"));
         drop(guard);
         assert!(text(&metrics).contains("enginehouse_requests_in_flight{alias=\"a\",model=\"m\"} 0"));
+    }
+
+    #[test]
+    fn series_end_with_the_last_who_counts_in_them_and_are_shared_until_then() {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let (first, caller) = (metrics.meters("m", "a"), metrics.caller_meters("bot"));
+        first.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
+        caller.answered(Some((1, 2)));
+        let (second, other) = (metrics.meters("m", "a"), metrics.meters("m", "b"));
+        drop(first);
+        second.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
+        other.answered(None, 404, Duration::ZERO);
+        let requests = "enginehouse_requests_total{alias=\"a\",endpoint=\"/score\",model=\"m\",status=\"200\"} 2";
+        assert!(text(&metrics).contains(requests), "{}", text(&metrics));
+        drop((second, caller));
+        let after = text(&metrics);
+        assert!(!after.contains("alias=\"a\"") && !after.contains("caller=\"bot\""), "{after}");
+        assert!(after.contains("alias=\"b\""), "{after}");
     }
 }

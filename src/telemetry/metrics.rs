@@ -1,6 +1,7 @@
 //! The Prometheus metrics of one process. Label values come from the configuration, never from callers.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus::{
@@ -9,6 +10,7 @@ use prometheus::{
 };
 
 use super::gpus::{GpuGauges, GpuSample};
+use super::{CallerMeters, Meters};
 
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
@@ -63,6 +65,7 @@ pub struct Metrics {
     pub(super) cached_tokens: IntCounterVec,
     pub(super) caller_requests: IntCounterVec,
     pub(super) caller_tokens: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
     pub(super) retries: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) mirrored: IntCounterVec,
@@ -82,6 +85,8 @@ pub struct Metrics {
     engine_hangs: IntCounterVec,
     engine_start: GaugeVec,
     gpus: GpuGauges,
+    meters: Mutex<HashMap<(String, String), Weak<Meters>>>,
+    caller_meters: Mutex<HashMap<String, Weak<CallerMeters>>>,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
     start_time: Gauge,
@@ -147,9 +152,14 @@ impl Metrics {
                 "Prompt tokens that engines took from their prefix cache, from the usage they report.",
                 &["model", "alias"],
             )?,
+            attempts: counters(
+                "enginehouse_attempts_total",
+                "Attempts on engines, by how they ended.",
+                &["model", "outcome"],
+            )?,
             retries: counters(
                 "enginehouse_retries_total",
-                "Attempts that were repeated on another engine, by what was wrong with the first.",
+                "Attempts that another one followed, by how they ended.",
                 &["model", "reason"],
             )?,
             fallbacks: counters(
@@ -206,6 +216,8 @@ impl Metrics {
                 &["model", "engine"],
             )?,
             gpus: GpuGauges::new()?,
+            meters: Mutex::default(),
+            caller_meters: Mutex::default(),
             sampling: Mutex::new(()),
             start_time: Gauge::new("enginehouse_start_time_seconds", "When this process started, Unix time.")?,
             registry,
@@ -222,7 +234,7 @@ impl Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1);
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 27] = [
             Box::new(info),
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
@@ -234,6 +246,7 @@ impl Metrics {
             Box::new(self.cached_tokens.clone()),
             Box::new(self.caller_requests.clone()),
             Box::new(self.caller_tokens.clone()),
+            Box::new(self.attempts.clone()),
             Box::new(self.retries.clone()),
             Box::new(self.fallbacks.clone()),
             Box::new(self.mirrored.clone()),
@@ -251,6 +264,40 @@ impl Metrics {
             Box::new(self.start_time.clone()),
         ];
         all.into_iter().chain(self.gpus.collectors()).try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// What is counted of `model` as reached through `alias` (empty: by its own name); the same for all who ask.
+    #[must_use]
+    pub fn meters(self: &Arc<Self>, model: &str, alias: &str) -> Arc<Meters> {
+        let mut all = lock(&self.meters);
+        let slot = all.entry((model.to_owned(), alias.to_owned())).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let meters = Arc::new(Meters::new(self, model, alias));
+            *slot = Arc::downgrade(&meters);
+            meters
+        })
+    }
+
+    /// What is counted of the caller called `name`; the same for all who ask.
+    #[must_use]
+    pub fn caller_meters(self: &Arc<Self>, name: &str) -> Arc<CallerMeters> {
+        let mut all = lock(&self.caller_meters);
+        let slot = all.entry(name.to_owned()).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let meters = Arc::new(CallerMeters::new(self, name));
+            *slot = Arc::downgrade(&meters);
+            meters
+        })
+    }
+
+    /// Calls `end` unless somebody counts in these series anew.
+    pub(super) fn forget_meters(&self, model: &str, alias: &str, end: impl FnOnce()) {
+        forget(&mut lock(&self.meters), &(model.to_owned(), alias.to_owned()), end);
+    }
+
+    /// The same for a caller's.
+    pub(super) fn forget_caller_meters(&self, name: &str, end: impl FnOnce()) {
+        forget(&mut lock(&self.caller_meters), &name.to_owned(), end);
     }
 
     /// The Prometheus text format (version 0.0.4), with `engines` and `gpus` as they are now.
@@ -287,6 +334,17 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn forget<K: std::hash::Hash + Eq, T>(all: &mut HashMap<K, Weak<T>>, key: &K, end: impl FnOnce()) {
+    if all.get(key).is_some_and(|slot| slot.strong_count() == 0) {
+        all.remove(key);
+        end();
     }
 }
 

@@ -1,13 +1,17 @@
-//! What is measured and what is written down.
+//! What is measured, written down and told of this process.
 
-mod access;
+mod access_log;
+mod events;
 mod gpus;
 mod logs;
 mod meters;
 mod metrics;
+mod record;
 
-pub use access::{AccessLog, Entry};
+pub use access_log::AccessLog;
+pub use events::{EventBus, EventStream, Heard};
 pub use gpus::GpuSample;
 pub use logs::{Guard, init};
 pub use meters::{CallerMeters, InFlight, Meters};
 pub use metrics::{EngineSample, Metrics, NO_ROUTE};
+pub use record::Record;

@@ -176,7 +176,7 @@ fn explain_shows_every_place_where_a_request_may_go() {
     let one = explain(&["--alias", "canary", "--part", "nice"], &json!({})).expect("explained");
     assert!(one.contains("part nice") && !one.contains("part plain") && !one.contains("fallback"), "{one}");
     for (words, hint) in [
-        (&["--alias", "canray"][..], "Did you mean canary?"),
+        (&["--alias", "canray"][..], "Did you mean `canary`?"),
         (&["--alias", "canary", "--part", "gymnast"], "They go to: plain, nice, base."),
     ] {
         let refused = explain(words, &json!({})).expect_err("refused");

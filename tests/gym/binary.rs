@@ -157,7 +157,7 @@ impl Gateway {
         let main = loop {
             let line = lines.next_line().await.expect("text").unwrap_or_else(|| panic!("the gateway ended:\n{said}"));
             said += &format!("{line}\n");
-            if let Some(address) = address(&line, "alias policy_model_proxy has http://") {
+            if let Some(address) = address(&line, "alias policy_model_proxy listens on http://") {
                 door = Some(address);
             }
             if let Some(address) = address(&line, "serving http://") {

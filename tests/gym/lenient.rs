@@ -146,5 +146,5 @@ fn an_unreachable_engine_is_told_in_the_clients_words() {
     assert!(answer.status == 200 && text.contains("event: response.failed") && text.contains("gone"));
     let answer = begin("/v1/messages", json!({ "messages": [] })).failed(&why);
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
-    assert_eq!((answer.status, &body["type"]), (503, &json!("error")));
+    assert_eq!((answer.status, &body["type"]), (502, &json!("error")));
 }

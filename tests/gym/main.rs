@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use enginehouse::config::Gym;
-use enginehouse::dialects::gym::{Again, Answer, Ask, Served, Step, Tries, Turn, route, start, without_rollout};
+use enginehouse::dialects::gym::{Answer, Ask, Served, Step, Turn, route, start, without_rollout};
+use enginehouse::dispatch::{Attempt, Decision, History, judge_body};
+use enginehouse::outcome::Outcome;
 use serde_json::{Map, Value, json};
 
 const CASES: &str = include_str!("cases.json");
@@ -117,17 +119,69 @@ impl Engine<'_> {
                 Step::Answer(answer) => return answer,
                 Step::Ask(ask) => ask,
             };
-            let mut tries = Tries::default();
+            let mut history = History::default();
             let (status, body) = loop {
                 let reply = self.reply(&ask);
-                match (tries.after(reply.as_ref().map(|(status, _)| *status)), reply) {
-                    (Again::No, Some(reply)) => break reply,
-                    (Again::After(_), _) => {}
-                    (Again::No, None) => panic!("a broken connection is tried again"),
+                let outcome = match &reply {
+                    Some((status, body)) => judge_body(*status, body),
+                    None => Outcome::Died { began: false },
+                };
+                history.begin_round();
+                history.note(Attempt { leg: 0, key: 1, outcome, reused: false });
+                match (one_engine::next(&history), reply) {
+                    (Decision::Deliver, Some(reply)) => break reply,
+                    (Decision::Wait { .. }, _) => {}
+                    (decision, reply) => panic!("{decision:?} after {reply:?}"),
                 }
             };
             step = turn.engine_said(status, &body);
         }
+    }
+}
+
+/// What the gateway decides of a call of the only engine there is, when its client is patient.
+mod one_engine {
+    use std::time::{Duration, Instant};
+
+    use enginehouse::config::{Balance, Retry};
+    use enginehouse::dispatch::{Candidate, Decision, History, Patience, View, next as decide};
+    use smallvec::{SmallVec, smallvec};
+
+    struct OneEngine;
+
+    impl View for OneEngine {
+        fn legs(&self) -> usize {
+            1
+        }
+
+        fn candidates(&self, _: usize) -> SmallVec<[Candidate; 16]> {
+            smallvec![Candidate { key: 1, ready: true, ejected: false, in_flight: 0, has_room: true }]
+        }
+
+        fn balance(&self, _: usize) -> Balance {
+            Balance::default()
+        }
+
+        fn turn(&self, _: usize) -> usize {
+            0
+        }
+
+        fn preferred(&self, _: usize) -> Option<usize> {
+            None
+        }
+
+        fn context_length(&self, _: usize) -> Option<u64> {
+            None
+        }
+
+        fn affords_retry(&self, _: usize) -> bool {
+            true
+        }
+    }
+
+    pub(super) fn next(history: &History) -> Decision {
+        let patience = Patience { deadline: Instant::now() + Duration::from_secs(600) };
+        decide(&Retry { attempts: 3, budget: 0.2 }, Some(patience), history, &OneEngine, Instant::now())
     }
 }
 

@@ -108,7 +108,7 @@ pub async fn core_hangs(house: &mut House) -> String {
     let (swept, back) = comes_back(house, since).await;
     assert_gone(&memory);
     let engine = house.itself().await;
-    assert_eq!(engine["hangs"], 1, "{engine}");
+    assert_eq!(engine["stalls"], 1, "{engine}");
     let log = house.gateway.log();
     assert!(log.contains("progress"), "{log}");
     let (told, swept, back) = (told.as_secs_f64(), swept.as_secs_f64(), back.as_secs_f64());

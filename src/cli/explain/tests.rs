@@ -18,7 +18,7 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     told(&ask, &|_| None, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
 }
 
-const HOUSE: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \
+const CONFIG: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \
     quick:\n    model: big\n    remove: [logit_bias]\n    defaults: {temperature: 0.5}\n    headers: {x-secret: hidden}\n    \
     when: [{if: {header: {x-tier: gold}}, overrides: {k.think: false}}]\n  parts: {split: {far: 1, quick: 2}, fallback: [big]}\n  \
     spare: {model: quick, overrides: {n: 1}, fallback: [far]}\n";
@@ -26,7 +26,7 @@ const HOUSE: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  f
 #[test]
 fn every_change_is_told_with_what_made_it() {
     let body = r#"{"model":"quick","logit_bias":{},"max_tokens":500,"k":{"think":true}}"#;
-    let text = explained(HOUSE, &["quick", "X-Tier: gold"], body).expect("explained");
+    let text = explained(CONFIG, &["quick", "X-Tier: gold"], body).expect("explained");
     let expected = "\
 quick -> big, POST /v1/chat/completions
 
@@ -56,7 +56,7 @@ x-secret (values are not shown)
 
 #[test]
 fn every_part_and_fallback_is_shown() {
-    let text = explained(HOUSE, &["parts"], "{}").expect("explained");
+    let text = explained(CONFIG, &["parts"], "{}").expect("explained");
     let expected = "\
 parts -> far or big, POST /v1/chat/completions
 
@@ -96,26 +96,26 @@ model: (nothing) -> \"big\"
 {\"model\":\"big\"}
 ";
     assert_eq!(text, expected);
-    let spare = explained(HOUSE, &["spare"], "{}").expect("explained");
+    let spare = explained(CONFIG, &["spare"], "{}").expect("explained");
     assert!(spare.contains("=== usually -> big\n") && spare.contains("=== fallback 1, far -> far\n"), "{spare}");
     assert_eq!(spare.matches("overrides of alias spare").count(), 2, "{spare}");
-    let one = explained(HOUSE, &["parts", "/quick"], "{}").expect("explained");
+    let one = explained(CONFIG, &["parts", "/quick"], "{}").expect("explained");
     assert!(one.contains("66.7 %") && !one.contains("far") && !one.contains("fallback"), "{one}");
 }
 
 #[test]
 fn strangers_and_mistakes() {
-    let far = explained(HOUSE, &["far"], "{}").expect("explained");
+    let far = explained(CONFIG, &["far"], "{}").expect("explained");
     assert!(far.contains("what the engine calls it") && far.ends_with("--- after\n{}\n"), "{far}");
     for (words, body, part) in [
-        (&["quikc"][..], "{}", "Did you mean quick"),
+        (&["quikc"][..], "{}", "Did you mean `quick`"),
         (&["quick", "chatt"], "{}", "There are: chat,"),
         (&["parts", "/spare"], "{}", "never go to `spare`. They go to: far, quick, big."),
         (&["quick", "/big"], "{}", "They go to: quick."),
         (&["quick"], "{", "Callers would be told: invalid JSON"),
         (&["quick", "no name: x"], "{}", "NAME:VALUE"),
     ] {
-        let why = explained(HOUSE, words, body).expect_err(body);
+        let why = explained(CONFIG, words, body).expect_err(body);
         assert!(why.contains(part), "{why}");
     }
 }
@@ -123,7 +123,18 @@ fn strangers_and_mistakes() {
 #[test]
 fn forms_are_explained_too() {
     let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nquick\r\n--b--\r\n";
-    let text = explained(HOUSE, &["quick", "transcriptions"], form).expect("explained");
+    let text = explained(CONFIG, &["quick", "transcriptions"], form).expect("explained");
     assert!(text.contains("temperature: (nothing) -> 0.5"), "{text}");
     assert!(text.contains("name=\"temperature\"\r\n\r\n0.5"), "{text}");
+}
+
+#[test]
+fn a_translated_request_is_shown_as_the_engine_gets_it_also_a_count_of_tokens() {
+    let yaml = "models: {m: {source: s}}\naliases: {t: {model: m, dialect: {messages: chat}, defaults: {seed: 7}}}\n";
+    let body = r#"{"model":"t","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
+    let chat = explained(yaml, &["t", "messages"], body).expect("explained");
+    assert!(chat.contains("(translated for POST /v1/chat/completions before anything else)"), "{chat}");
+    assert!(chat.contains("seed: (nothing) -> 7"), "{chat}");
+    let count = explained(yaml, &["t", "count_tokens"], body).expect("explained");
+    assert!(count.contains("(translated for POST /tokenize before anything else)"), "{count}");
 }

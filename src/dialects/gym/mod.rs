@@ -88,7 +88,7 @@ use serde_json::Value;
 
 pub use audio::Files;
 pub use path::{ALIVE, OPENAPI, route, without_rollout};
-pub use retry::{Again, Tries};
+pub use retry::{PAUSE, SERVER_ERROR_TRIES, is_overload};
 pub use session::{Sessions, new_id, new_session, replica};
 pub use turn::{Turn, start};
 

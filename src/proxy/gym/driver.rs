@@ -1,66 +1,68 @@
-//! Drives the machine of `dialects::gym`: asks the engines of the alias' model what it wants to know, again and again
-//! while that may help and time is left.
+//! Makes the calls that a turn asks for, on its session's replica or where else its plan leads.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::files;
-use crate::dialects::gym::{self, Again, Answer, Ask, GymRoute, Served, Step, Tries, Turn};
-use crate::engines::CallLimits;
-use crate::engines::Lease;
+use crate::dialects::gym::{self, Answer, Ask, GymRoute, Served, Step, Turn};
+use crate::dispatch::Patience;
+use crate::engines::{CallLimits, Engine, Reply};
 use crate::openai::{self, ApiError, Code, Endpoint, UsageFinder};
-use crate::proxy::rewrite::{OFFLOAD, Original};
-use crate::proxy::table::{Table, Target};
-use crate::proxy::{Shared, pick};
+use crate::proxy::ProxyState;
+use crate::proxy::attempts::Attempts;
+use crate::proxy::exchange::{Message, Messages, exchange};
+use crate::proxy::forward::{OFFLOAD, elsewhere};
+use crate::proxy::memory::BodyReservation;
+use crate::routing::{OwnedHead, Plan, Snapshot, Target};
 
 /// Most of an engine's answer that is read. Token ids and log-probabilities of a long rollout are some 10 MiB.
-const MOST_BYTES: usize = 256 << 20;
-
-/// How long to wait for an engine to become ready before looking again.
-const PAUSE: Duration = Duration::from_millis(500);
+const ANSWER: usize = 256 << 20;
 
 /// One turn's calls of the engines.
 pub(super) struct Driver {
-    shared: Arc<Shared>,
-    table: Arc<Table>,
-    at: usize,
-    session: String,
-    id: String,
-    asked: Original,
-    deadline: Instant,
-    /// How often an engine was asked again.
+    pub(super) state: Arc<ProxyState>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) plan: Plan,
+    /// The session, which stays on one replica, and how long its turn waits for engines.
+    pub(super) session: (String, Patience),
+    /// `x-request-id`.
+    pub(super) id: String,
+    /// What settings may depend on.
+    pub(super) head: OwnedHead,
+    pub(super) reservation: BodyReservation,
+    /// What became of the calls so far.
+    pub(super) calls: Calls,
+}
+
+/// What became of a turn's calls.
+#[derive(Default)]
+pub(super) struct Calls {
+    /// Attempts that another one followed.
     pub(super) retries: usize,
     /// What the engines' last answers say of tokens.
     pub(super) usage: UsageFinder,
-    /// The engine asked last.
-    pub(super) last: Option<Lease>,
+    /// The engine called last.
+    pub(super) engine: Option<Arc<Engine>>,
 }
 
 impl Driver {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        table: Arc<Table>,
-        at: usize,
-        session: String,
-        id: String,
-        asked: Original,
-    ) -> Self {
-        let patience = table.targets[at].route.gym.as_ref().map_or(Duration::ZERO, |gym| gym.retry_for);
-        let deadline = Instant::now() + patience;
-        Self { shared, table, at, session, id, asked, deadline, retries: 0, usage: UsageFinder::default(), last: None }
+    fn target(&self, leg: usize) -> Result<&Target, ApiError> {
+        let at = self.plan.legs.get(leg).and_then(|at| self.snapshot.target(*at));
+        at.ok_or_else(|| ApiError::new(Code::Internal, "The request's target is gone."))
     }
 
-    fn target(&self) -> &Target {
-        &self.table.targets[self.at]
-    }
-
+    /// Takes the turn that `body` asks for.
     pub(super) async fn take(&mut self, route: GymRoute, body: Bytes) -> Result<Answer, ApiError> {
-        let Some(gym) = self.target().route.gym.clone() else { return Err(pick::no_target()) };
-        let model = self.target().served_name();
+        let target = self.target(0)?;
+        let Some(gym) = target.route.gym.clone() else {
+            return Err(ApiError::new(Code::Internal, "The alias has no `gym:`."));
+        };
+        let model = target.served_name();
         // Files are read, and large bodies looked through, where they hold nobody up.
         let aside = body.len() >= OFFLOAD || gym.audio_root.is_some();
         let begin = move || {
@@ -72,115 +74,85 @@ impl Driver {
         let (mut turn, mut step) = if aside { elsewhere(begin).await? } else { begin() };
         loop {
             let ask = match step {
-                Step::Answer(answer) => return Ok(self.named(answer)),
+                Step::Answer(answer) => return self.named(answer),
                 Step::Ask(ask) => ask,
             };
             (turn, step) = match self.call(ask).await {
-                Ok((status, body)) => hear(turn, status, body).await?,
-                Err(error) => {
-                    let answer = turn.failed(&error);
-                    return Ok(answer);
-                }
+                Ok(reply) => hear(turn, reply).await?,
+                Err(error) => return Ok(turn.failed(&error)),
             };
         }
     }
 
-    /// Asks an engine until it says something that repeating would not change, or time is up.
-    async fn call(&mut self, ask: Ask) -> Result<(u16, Bytes), ApiError> {
-        let mut headers = self.headers();
-        let body = self.settled(ask.path, ask.body, &mut headers)?;
-        let mut tries = Tries::default();
-        loop {
-            let (said, pause) = match self.seat() {
-                None => (Err(pick::why_not(&self.shared, self.target())), Again::After(PAUSE)),
-                Some(lease) => {
-                    let timeouts = &self.shared.timeouts;
-                    let limits = CallLimits {
-                        whole: None,
-                        connect: timeouts.connect,
-                        silence: timeouts.read,
-                        bytes: MOST_BYTES,
-                    };
-                    let client = &self.shared.client;
-                    let said = client.submit(lease.engine(), ask.path, &headers, body.clone(), (limits, false)).await;
-                    let status = said.as_ref().ok().map(|reply| reply.status.as_u16());
-                    let broken = |why| {
-                        let message = format!("Engine {} gave no whole answer: {why}.", lease.id);
-                        ApiError::new(Code::EngineUnreachable, message)
-                    };
-                    let said = said.map(|reply| (reply.status.as_u16(), reply.body)).map_err(broken);
-                    self.last = Some(lease);
-                    (said, tries.after(status))
-                }
-            };
-            match pause {
-                Again::After(pause) if Instant::now() + pause < self.deadline && !self.shared.is_draining() => {
-                    self.retries += 1;
-                    self.last = None;
-                    tokio::time::sleep(pause).await;
-                }
-                Again::After(_) | Again::No => {
-                    if let Ok((200, body)) = &said {
-                        self.usage.feed(body);
-                    }
-                    return said;
-                }
-            }
+    /// Calls an engine, and others or the same again as long as the plan and Gym's patience allow.
+    async fn call(&mut self, ask: Ask) -> Result<Reply, ApiError> {
+        self.reservation.grow_to(ask.body.len())?;
+        let timeouts = &self.snapshot.timeouts;
+        let limits = CallLimits { whole: None, connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
+        let mut attempts = Attempts::new(self.plan.clone(), &self.snapshot, Some(self.session.clone()));
+        let mut messages = CallMessages { driver: self, ask: &ask };
+        let said = exchange(&self.state, &self.snapshot, &mut attempts, limits, &mut messages).await;
+        self.calls.retries += attempts.retries();
+        self.calls.engine = attempts.engine().cloned();
+        if let Ok(Reply { status, body }) = &said
+            && status.as_u16() == 200
+        {
+            self.calls.usage.feed(body);
         }
+        said
     }
 
-    /// The session's own engine; while that one is not ready, the best of the others.
-    fn seat(&self) -> Option<Lease> {
-        let target = self.target();
-        let engines = target.pool.engines();
-        let own = engines.get(gym::replica(&self.session, engines.len())).filter(|engine| engine.is_ready());
-        own.and_then(|engine| Lease::try_take(engine.clone())).or_else(|| pick::lease(target, &[]))
-    }
-
-    fn headers(&self) -> HeaderMap {
-        let own =
-            self.target().route.gym.iter().flat_map(|gym| gym.default_headers.iter()).filter_map(|(name, value)| {
-                Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.expose()).ok()?))
-            });
+    /// The call for the engines of a leg: with the settings of the model and the alias, which have the last word.
+    fn message(&self, ask: &Ask, leg: usize) -> Result<Message, ApiError> {
+        let target = self.target(leg)?;
+        let own = target.route.gym.iter().flat_map(|gym| gym.default_headers.iter()).filter_map(|(name, value)| {
+            Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.expose()).ok()?))
+        });
         let mut headers: HeaderMap = own.collect();
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             headers.insert("x-request-id", id);
         }
-        headers
+        let mut body = BytesMut::from(&ask.body[..]);
+        // The turn speaks of the first leg's model.
+        let name = (leg > 0).then(|| target.served_name());
+        if let Some(endpoint) = Endpoint::find(ask.path).filter(|_| name.is_some() || !target.rules.is_empty()) {
+            let peek = openai::peek(&body)?;
+            let head = self.head.head();
+            let request =
+                openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
+            let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref())?;
+            headers.extend(done.headers);
+        }
+        Ok(Message { path: ask.path, headers, body: body.freeze() })
     }
 
-    /// The answer under the alias' name, if it is to have it.
-    fn named(&self, answer: Answer) -> Answer {
-        let Some(name) = self.target().echo().filter(|_| answer.status == 200) else { return answer };
+    /// The answer, naming the alias if it is to.
+    fn named(&self, answer: Answer) -> Result<Answer, ApiError> {
+        let Some(name) = self.target(0)?.response_model().filter(|_| answer.status == 200) else { return Ok(answer) };
         let mut echo =
             if answer.content_type == gym::EVENTS { openai::Echo::events(name) } else { openai::Echo::json(name) };
-        Answer { body: echo.feed(&answer.body.into()).into(), ..answer }
+        Ok(Answer { body: echo.feed(&answer.body.into()).into(), ..answer })
     }
+}
 
-    /// The body with the settings of the model and the alias, which have the last word.
-    fn settled(&self, path: &str, body: Vec<u8>, headers: &mut HeaderMap) -> Result<Bytes, ApiError> {
-        let rules = &self.target().rules;
-        let Some(endpoint) = Endpoint::find(path).filter(|_| !rules.is_empty()) else { return Ok(body.into()) };
-        let mut body = BytesMut::from(&body[..]);
-        let peek = openai::peek(&body)?;
-        let asked = self.asked.asked();
-        let request = openai::Request { asked: asked.endpoint, endpoint, headers: asked.headers, caller: asked.caller };
-        let done = openai::rewrite(&mut body, &peek, rules, &request, None)?;
-        headers.extend(done.headers);
-        Ok(body.freeze())
+/// One call, for the engines of each leg.
+struct CallMessages<'a> {
+    driver: &'a Driver,
+    ask: &'a Ask,
+}
+
+#[async_trait]
+impl Messages for CallMessages<'_> {
+    async fn message(&mut self, leg: usize) -> Result<Message, ApiError> {
+        self.driver.message(self.ask, leg)
     }
 }
 
 /// What follows from what the engine said. Token ids and log-probabilities are large.
-async fn hear(mut turn: Turn, status: u16, body: Bytes) -> Result<(Turn, Step), ApiError> {
+async fn hear(mut turn: Turn, Reply { status, body }: Reply) -> Result<(Turn, Step), ApiError> {
     let work = move || {
-        let step = turn.engine_said(status, &body);
+        let step = turn.engine_said(status.as_u16(), &body);
         (turn, step)
     };
     elsewhere(work).await
-}
-
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
-    tokio::task::spawn_blocking(work).await.map_err(broken)
 }

@@ -1,73 +1,112 @@
 //! One turn of a Gym client: to the engines and back, unless the client leaves before; in a session that a cookie keeps.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use pingora::proxy::Session;
 
-use super::driver::Driver;
+use super::driver::{Calls, Driver};
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::openai::{ApiError, Code, Endpoint};
-use crate::proxy::accept::{Admission, Refusal};
-use crate::proxy::context::Context;
-use crate::proxy::rewrite::Original;
-use crate::proxy::{Shared, pick, reply};
+use crate::dispatch::{self, Patience};
+use crate::openai::{ApiError, Endpoint};
+use crate::proxy::accept::{self, Refusal};
+use crate::proxy::context::{Account, RequestContext};
+use crate::proxy::forward::Admitted;
+use crate::proxy::memory::BodyReservation;
+use crate::proxy::{ProxyState, reply};
+use crate::routing::Plan;
 
 /// What cookies are signed with beside the alias' name: nothing secret, as in Gym. They choose a replica, no more, and
 /// are to do so after a restart and at the gateway next door.
 const SEAL: &[u8] = b"enginehouse";
 
-/// Takes the turn that `body` asks for at the target in `ctx`.
+/// What a Gym client asks for.
+pub(in crate::proxy) struct Asked {
+    pub(in crate::proxy) plan: Plan,
+    pub(in crate::proxy) route: GymRoute,
+    pub(in crate::proxy) body: Bytes,
+    pub(in crate::proxy) reservation: BodyReservation,
+}
+
+/// Takes the turn that is asked for.
 pub(in crate::proxy) async fn serve(
-    shared: &Arc<Shared>,
+    state: &Arc<ProxyState>,
     session: &mut Session,
-    ctx: &mut Context,
-    route: GymRoute,
-    body: Bytes,
-) -> Result<Admission, Refusal> {
-    let Some((table, at)) = ctx.target.clone() else { return Err(pick::no_target().into()) };
-    let alias = table.targets[at].route.name.clone();
+    ctx: &mut RequestContext,
+    asked: Asked,
+) -> Result<Admitted, Refusal> {
+    let Asked { plan, route, body, reservation } = asked;
+    let alias = ctx.target().map(|target| target.route.name.clone()).unwrap_or_else(|| "".into());
     let (seat, cookie) = seat(&alias, session.req_header().headers.get_all(header::COOKIE));
-    let asked = Original::head(session, ctx, ctx.endpoint.unwrap_or(Endpoint::ChatCompletions));
-    let mut driver = Driver::new(shared.clone(), table, at, seat, ctx.id.clone(), asked);
-    let cut = shared.cuts();
-    let mut deaf = false;
-    ctx.ours.stop();
-    let outcome = {
-        let work = driver.take(route, body);
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut work => break answer,
-                () = cut.cancelled() => {
-                    let message = "The gateway is shutting down. Try again on another one.";
-                    return Err(ApiError::new(Code::ShuttingDown, message).into());
-                }
-                left = session.downstream_session.read_body_or_idle(true), if !deaf => match left {
-                    // Whoever left gets no answer: dropping the work makes the engine give it up.
-                    Err(error) => {
-                        ctx.error = Some("client_gone");
-                        return Err(Refusal::Gone(error.into_down()));
-                    }
-                    Ok(_) => deaf = true,
-                },
-            }
-        }
+    let patience =
+        ctx.target().and_then(|target| target.route.gym.as_ref()).map_or(Duration::ZERO, |gym| gym.retry_for);
+    let endpoint = ctx.account.endpoint.unwrap_or(Endpoint::ChatCompletions);
+    let mut driver = Driver {
+        state: state.clone(),
+        snapshot: ctx.snapshot.clone(),
+        plan,
+        session: (seat, Patience { deadline: Instant::now() + patience }),
+        id: ctx.account.id.clone(),
+        head: accept::head(session, ctx, endpoint, None).to_owned(),
+        reservation,
+        calls: Calls::default(),
     };
-    ctx.ours.start();
-    ctx.retries = driver.retries;
-    ctx.usage = Some(driver.usage);
-    ctx.tried.extend(driver.last.as_ref().map(|lease| lease.engine().clone()));
+    ctx.account.ours.stop();
+    let outcome = unless_gone(state, session, driver.take(route, body)).await;
+    ctx.account.ours.start();
+    let Calls { retries, usage, engine } = driver.calls;
+    ctx.account.usage = usage.usage();
+    ctx.account.calls = engine.map(|engine| (engine, retries));
     match outcome {
-        Ok(answer) => tell(session, ctx, answer, &cookie).await,
-        Err(refusal) => Err(refusal.into()),
+        Ok(answer) => send(session, &mut ctx.account, answer, &cookie).await,
+        Err(refusal) => {
+            if let Refusal::Gone(_) = refusal {
+                ctx.account.error = Some("client_gone");
+            }
+            Err(refusal)
+        }
     }
 }
 
+/// What `work` comes to, unless the client leaves before or the gateway ends. Dropping the work makes engines give it up.
+async fn unless_gone(
+    state: &ProxyState,
+    session: &mut Session,
+    work: impl Future<Output = Result<Answer, ApiError>>,
+) -> Result<Answer, Refusal> {
+    let mut abort = state.abort_signal();
+    // A client that has sent more than its request is no longer watched: its bytes are those of the next one.
+    let mut watched = true;
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut work => return answer.map_err(Refusal::from),
+            () = abort.aborted() => return Err(dispatch::shutting_down().into()),
+            left = session.downstream_session.read_body_or_idle(true), if watched => match left {
+                Err(error) => return Err(Refusal::Gone(error.into_down())),
+                Ok(_) => watched = false,
+            },
+        }
+    }
+}
+
+/// Sends what the gateway itself answers at the address of a Gym alias.
+pub(in crate::proxy) async fn answer_local(
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    body: String,
+) -> Result<Admitted, Refusal> {
+    let alias = ctx.entry.alias.clone().unwrap_or_else(|| "".into());
+    let cookie = seat(&alias, session.req_header().headers.get_all(header::COOKIE)).1;
+    let answer = Answer { status: 200, content_type: "application/json", body: body.into_bytes() };
+    send(session, &mut ctx.account, answer, &cookie).await
+}
+
 /// The session of a client, known or new, and the cookie that keeps it.
-pub(super) fn seat<'a>(alias: &str, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> (String, String) {
+fn seat<'a>(alias: &str, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> (String, String) {
     let sessions = Sessions::new(alias, SEAL);
     let known = sessions.named(cookies.into_iter().map(HeaderValue::as_bytes));
     let session = known.unwrap_or_else(gym::new_session);
@@ -76,18 +115,13 @@ pub(super) fn seat<'a>(alias: &str, cookies: impl IntoIterator<Item = &'a Header
 }
 
 /// Sends `answer`, and the cookie with it.
-pub(super) async fn tell(
-    session: &mut Session,
-    ctx: &mut Context,
-    answer: Answer,
-    cookie: &str,
-) -> Result<Admission, Refusal> {
+async fn send(session: &mut Session, account: &mut Account, answer: Answer, cookie: &str) -> Result<Admitted, Refusal> {
     if answer.status >= 400 {
-        ctx.error = Some("gym");
+        account.error = Some("gym");
     }
     let headers = [(header::SET_COOKIE, cookie), (header::VARY, "Cookie")];
-    reply::whole(session, ctx, answer.status, answer.content_type, &headers, answer.body.into())
+    reply::whole(session, account, answer.status, answer.content_type, &headers, answer.body.into())
         .await
         .map_err(Refusal::Gone)?;
-    Ok(Admission::Answered)
+    Ok(Admitted::Answered)
 }

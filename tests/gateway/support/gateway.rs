@@ -149,7 +149,7 @@ impl Gateway {
     /// The address that `alias` has to itself.
     pub fn door(&self, alias: &str) -> SocketAddr {
         let log = self.log();
-        let mark = format!("alias {alias} has http://");
+        let mark = format!("alias {alias} listens on http://");
         let line = log.lines().find(|line| line.contains(&mark)).unwrap_or_else(|| panic!("no {mark} in\n{log}"));
         address_after(line, &mark)
     }

@@ -1,46 +1,29 @@
-//! An answer that reaches the caller otherwise than the engine gave it: translated, or under the name it was asked by.
+//! What is done to an answer on its way: it is translated, or names the model by which it was asked.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dialects::{self, Translator};
+use crate::dialects::Translator;
 use crate::openai::{ApiError, Code, Echo};
+use crate::routing::ResponseTranslator;
 
 /// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
 const MOST: usize = 64 << 20;
 
-/// Tells an engine's answer in the caller's API.
-#[derive(Clone, Debug)]
-pub(super) struct Teller {
-    pub(super) by: Box<Translator>,
-    /// The answer is a count of tokens.
-    pub(super) counts: bool,
-}
-
-impl Teller {
-    fn whole(&mut self, status: u16, body: &[u8]) -> Result<Vec<u8>, ApiError> {
-        match (200..300).contains(&status) {
-            true if self.counts => dialects::counted(body),
-            true => self.by.answer(body),
-            false => Ok(self.by.error(status, body)),
-        }
-    }
-}
-
 /// What is done to the pieces of an answer.
 #[derive(Debug, Default)]
-pub(super) enum Rework {
+pub(super) enum ResponseTransform {
     /// Nothing.
     #[default]
     None,
-    /// It names the alias as its model.
+    /// It names the model by which it was asked.
     Named(Box<Echo>),
     /// Its events are told in the caller's API.
     Events(Box<Translator>),
     /// All of it is kept until its end, and told in the caller's API.
-    Whole { by: Teller, status: u16, kept: BytesMut },
+    Whole { by: ResponseTranslator, status: u16, kept: BytesMut },
 }
 
-impl Rework {
+impl ResponseTransform {
     pub(super) fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }

@@ -1,7 +1,8 @@
-//! A stand-in for the caller's session, so that an attempt can be repeated until something of its answer is worth keeping.
+//! The caller's session, with an answer held back until something of it is worth keeping: until then an attempt can be
+//! repeated.
 //!
 //! Towards the engine: Pingora 0.9 sends a body that was read in `request_filter` only from its retry buffer of 64 KiB;
-//! the stand-in presents the whole body as that buffer, on every attempt, whatever its size and framing.
+//! this one presents the whole body as that buffer, on every attempt, whatever its size and framing.
 //!
 //! Towards the caller: the head of an answer is held back until the first bytes of a stream, or the end of a plain
 //! answer, have come. An engine that dies before that has cost nothing: the next attempt's head takes the place of its.
@@ -25,27 +26,28 @@ use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use tokio_util::sync::CancellationToken;
+
+use super::state::AbortSignal;
 
 type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
-/// Where the real session is left when the stand-in is dropped.
+/// Where the real session is left when the buffered one is dropped.
 pub(super) type Slot = Arc<Mutex<Option<Box<ServerSession>>>>;
 
 /// Bytes of a plain answer that are held back at most. A larger one is passed on from there, and a failure then shows.
 const HOLD: usize = 256 * 1024;
 
 /// Of an answer that is given up because the gateway ends.
-pub(super) const CUT: ErrorType = ErrorType::Custom("ShuttingDown");
+pub(super) const ABORTED: ErrorType = ErrorType::Custom("ShuttingDown");
 
-struct StandIn {
+struct BufferedDownstream {
     /// Always present until drop.
     real: Option<Box<ServerSession>>,
     /// The request's.
     body: Bytes,
     slot: Slot,
     answer: Answer,
-    cut: CancellationToken,
+    abort: AbortSignal,
 }
 
 /// What has come of an answer.
@@ -114,22 +116,22 @@ fn is_event_stream(head: &ResponseHeader) -> bool {
 }
 
 /// A session that must never be asked anything: it fills a place for a moment.
-fn nobody() -> Box<ServerSession> {
+fn placeholder() -> Box<ServerSession> {
     Box::new(ServerSession::Custom(Box::new(())))
 }
 
-/// Puts a stand-in in the place of the real session.
-pub(super) fn take_place(session: &mut Session, body: Bytes, cut: CancellationToken) -> Slot {
+/// Puts a buffered session in the place of the real one; `body` is what is sent to the engine.
+pub(super) fn install(session: &mut Session, body: Bytes, abort: AbortSignal) -> Slot {
     let slot = Slot::default();
-    let real = Some(mem::replace(&mut session.downstream_session, nobody()));
-    let stand_in = StandIn { real, body, slot: slot.clone(), answer: Answer::default(), cut };
-    *session.downstream_session = ServerSession::Custom(Box::new(stand_in));
+    let real = Some(mem::replace(&mut session.downstream_session, placeholder()));
+    let buffered = BufferedDownstream { real, body, slot: slot.clone(), answer: Answer::default(), abort };
+    *session.downstream_session = ServerSession::Custom(Box::new(buffered));
     slot
 }
 
 /// Puts the real session back, so that its connection can be used again.
-pub(super) fn give_back(session: &mut Session, slot: &Slot) {
-    // Dropping the stand-in leaves the real session in the slot.
+pub(super) fn remove(session: &mut Session, slot: &Slot) {
+    // Dropping it leaves the real session in the slot.
     *session.downstream_session = ServerSession::Custom(Box::new(()));
     if let Some(real) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
         session.downstream_session = real;
@@ -138,16 +140,16 @@ pub(super) fn give_back(session: &mut Session, slot: &Slot) {
 
 /// Takes the real session away for good. Pingora asks nothing more of a request that has failed and is accounted for.
 pub(super) fn take(session: &mut Session) -> Box<ServerSession> {
-    mem::replace(&mut session.downstream_session, nobody())
+    mem::replace(&mut session.downstream_session, placeholder())
 }
 
-impl Drop for StandIn {
+impl Drop for BufferedDownstream {
     fn drop(&mut self) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = self.real.take();
     }
 }
 
-impl StandIn {
+impl BufferedDownstream {
     #[expect(clippy::expect_used, reason = "`real` is taken by drop alone")]
     fn real(&self) -> &ServerSession {
         self.real.as_ref().expect("present until drop")
@@ -160,7 +162,7 @@ impl StandIn {
 }
 
 #[async_trait]
-impl CustomSession for StandIn {
+impl CustomSession for BufferedDownstream {
     fn is_body_done(&mut self) -> bool {
         true
     }
@@ -180,12 +182,13 @@ impl CustomSession for StandIn {
     }
 
     async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
-        let cut = self.cut.clone();
+        let Self { real, abort, .. } = self;
+        let Some(real) = real else { return std::future::pending().await };
         tokio::select! {
             biased;
-            () = cut.cancelled() => Err(Error::new(CUT)),
+            () = abort.aborted() => Err(Error::new(ABORTED)),
             // The body is done: what is left to read is the caller's departure.
-            left = self.real_mut().read_body_or_idle(true) => left,
+            left = real.read_body_or_idle(true) => left,
         }
     }
 

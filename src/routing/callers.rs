@@ -15,31 +15,33 @@ use crate::telemetry::{CallerMeters, Metrics};
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Headers in which callers show who they are.
-pub(super) const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
+pub const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
 
 /// Paths for whoever watches the gateway, who has no key: they tell nothing but whether it is well.
 const OPEN: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/openapi.json"];
 
 /// A caller that has shown its key.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) name: Name,
-    pub(super) meters: CallerMeters,
+pub struct CallerIdentity {
+    /// What it is called in conditions, logs and metrics.
+    pub name: Name,
+    /// What is counted of it.
+    pub meters: Arc<CallerMeters>,
 }
 
 /// Everybody who may send requests.
 #[derive(Debug)]
-pub(super) struct Callers {
-    by_key: HashMap<KeyHash, Arc<Known>>,
+pub struct Callers {
+    by_key: HashMap<KeyHash, Arc<CallerIdentity>>,
     /// Whether who shows no key may come in.
     anonymous: bool,
 }
 
 impl Callers {
     /// Those of `config`.
-    pub(super) fn of(config: &Config, metrics: &Metrics) -> Self {
+    pub(super) fn of(config: &Config, metrics: &Arc<Metrics>) -> Self {
         let keys = |caller: &Caller| {
-            let known = Known { name: caller.name.clone(), meters: CallerMeters::new(metrics, &caller.name) };
+            let known = CallerIdentity { name: caller.name.clone(), meters: metrics.caller_meters(&caller.name) };
             let known = Arc::new(known);
             caller.keys.iter().map(|key| (*key, known.clone())).collect::<Vec<_>>()
         };
@@ -47,7 +49,7 @@ impl Callers {
     }
 
     /// Whether keys are for us: then engines do not get to see them.
-    pub(super) fn are_known(&self) -> bool {
+    pub fn are_configured(&self) -> bool {
         !self.by_key.is_empty()
     }
 
@@ -55,8 +57,8 @@ impl Callers {
     ///
     /// # Errors
     /// 401: it is nobody we know.
-    pub(super) fn who(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Known>>, ApiError> {
-        if !self.are_known() {
+    pub fn identify(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<CallerIdentity>>, ApiError> {
+        if !self.are_configured() {
             return Ok(None);
         }
         let mut shown = false;
@@ -73,10 +75,10 @@ impl Callers {
             (false, true) => return Ok(None),
             (false, false) => (
                 Code::MissingApiKey,
-                "This gateway wants a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
+                "This gateway needs a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
             ),
-            (true, false) => (Code::InvalidApiKey, "This key is nobody's. Look for a blank or a line break too many."),
-            (true, true) => (Code::InvalidApiKey, "This key is nobody's. Send the right one, or none at all."),
+            (true, false) => (Code::InvalidApiKey, "This key is unknown. Look for a blank or a line break too many."),
+            (true, true) => (Code::InvalidApiKey, "This key is unknown. Send the right one, or none at all."),
         };
         Err(ApiError::new(code, message))
     }
@@ -101,12 +103,12 @@ mod tests {
     use super::*;
 
     const ANYBODY: &str = "models: {m: {urls: ['http://h:1']}}\n";
-    const HOUSE: &str = "models: {m: {urls: ['http://h:1']}}\ncallers: {bot: {keys: [k-bot, k-old]}, batch: {keys: \
+    const TWO_CALLERS: &str = "models: {m: {urls: ['http://h:1']}}\ncallers: {bot: {keys: [k-bot, k-old]}, batch: {keys: \
         ['sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad']}}\n";
 
     fn callers(yaml: &str) -> Callers {
         let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
-        Callers::of(&config, &Metrics::new().expect("metrics"))
+        Callers::of(&config, &Arc::new(Metrics::new().expect("metrics")))
     }
 
     fn who(callers: &Callers, pairs: &[(&'static str, &'static str)]) -> Result<Option<String>, &'static str> {
@@ -114,13 +116,13 @@ mod tests {
             (HeaderName::from_static(name), http::HeaderValue::from_static(value))
         };
         let headers = pairs.iter().map(header).collect();
-        let who = callers.who("/v1/chat/completions", &headers);
+        let who = callers.identify("/v1/chat/completions", &headers);
         who.map(|known| known.map(|known| known.name.to_string())).map_err(|error| error.code)
     }
 
     #[test]
     fn a_key_tells_who_it_is_wherever_it_is_shown() {
-        let callers = callers(HOUSE);
+        let callers = callers(TWO_CALLERS);
         for (header, value, name) in [
             ("authorization", "Bearer k-bot", "bot"),
             ("authorization", "bearer  k-old ", "bot"),
@@ -136,8 +138,8 @@ mod tests {
 
     #[test]
     fn strangers_are_told_what_is_wrong() {
-        let closed = callers(HOUSE);
-        let open = callers(&format!("{HOUSE}anonymous: true\n"));
+        let closed = callers(TWO_CALLERS);
+        let open = callers(&format!("{TWO_CALLERS}anonymous: true\n"));
         for nothing in [&[][..], &[("authorization", "Bearer ")], &[("authorization", "Bearer")], &[("x-api-key", "")]]
         {
             assert_eq!(who(&closed, nothing), Err("missing_api_key"), "{nothing:?}");
@@ -160,7 +162,7 @@ mod tests {
     fn without_callers_everybody_is_anonymous_and_watchers_always_are() {
         assert_eq!(who(&callers(ANYBODY), &[("authorization", "Bearer x")]), Ok(None));
         for path in OPEN {
-            assert!(matches!(callers(HOUSE).who(path, &HeaderMap::new()), Ok(None)), "{path}");
+            assert!(matches!(callers(TWO_CALLERS).identify(path, &HeaderMap::new()), Ok(None)), "{path}");
         }
     }
 }

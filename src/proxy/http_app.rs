@@ -1,7 +1,7 @@
 //! One Pingora application under two sets of options: HTTP/1.1, and HTTP/2 in clear text.
 //!
-//! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; [`super::listen`] looks first, and then
-//! hands the connection to the front that fits.
+//! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; `listener` looks first, and then hands the
+//! connection to the application that fits.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ tokio::task_local! {
 /// Keeps a session whose answer was ended by us after its engine had died. The caller was promised that the connection
 /// stays open, and may have sent its next request already; Pingora would drop it.
 pub(super) fn keep(session: Box<ServerSession>) {
-    // Outside of a front there is no connection to go on with.
+    // Outside of an application there is no connection to go on with.
     let _ = KEPT.try_with(|kept| kept.replace(Some(session)));
 }
 
@@ -36,12 +36,12 @@ async fn reuse(session: Box<ServerSession>) -> Option<ReusedHttpStream> {
 }
 
 /// A connection's application.
-pub(super) struct Front {
+pub(super) struct HttpApp {
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
 }
 
-impl Front {
+impl HttpApp {
     pub(super) fn new(proxy: Arc<HttpProxy<Gateway>>, h2c: bool, idle: Duration) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = h2c;
@@ -51,7 +51,7 @@ impl Front {
 }
 
 #[async_trait]
-impl HttpServerApp for Front {
+impl HttpServerApp for HttpApp {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,

@@ -1,4 +1,4 @@
-//! A caller's socket, as Pingora gets it: small writes are gathered, and Pingora's own error answers put in our shape.
+//! A client's socket, as Pingora gets it: small writes are gathered, and Pingora's own error answers put in our shape.
 //!
 //! A request head that does not parse never reaches a callback: Pingora 0.9 writes an empty 400 (an empty 405 for
 //! CONNECT) and closes. Those answers say `Server: Pingora` and lack the `x-request-id` that every answer of ours and
@@ -40,7 +40,7 @@ const GATHER: usize = 4096;
 
 /// A client's socket.
 #[derive(Debug)]
-pub(super) struct CallerSocket {
+pub(super) struct ClientSocket {
     inner: BufWriter<Stream>,
     /// Bytes and line ends that came since we last wrote: the head, when an answer of Pingora's own is written.
     bytes: usize,
@@ -49,7 +49,7 @@ pub(super) struct CallerSocket {
     instead: Option<(Bytes, usize)>,
 }
 
-impl CallerSocket {
+impl ClientSocket {
     pub(super) fn new(inner: Stream) -> Self {
         Self { inner: BufWriter::with_capacity(GATHER, inner), bytes: 0, lines: 0, instead: None }
     }
@@ -78,7 +78,7 @@ impl CallerSocket {
     }
 }
 
-impl AsyncRead for CallerSocket {
+impl AsyncRead for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -93,7 +93,7 @@ impl AsyncRead for CallerSocket {
     }
 }
 
-impl AsyncWrite for CallerSocket {
+impl AsyncWrite for ClientSocket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_none() && is_pingoras_own(buf) {
@@ -125,7 +125,7 @@ impl AsyncWrite for CallerSocket {
 }
 
 #[async_trait]
-impl Shutdown for CallerSocket {
+impl Shutdown for ClientSocket {
     async fn shutdown(&mut self) {
         // What cannot be flushed has nobody to read it.
         let _ = self.inner.flush().await;
@@ -133,29 +133,29 @@ impl Shutdown for CallerSocket {
     }
 }
 
-impl UniqueID for CallerSocket {
+impl UniqueID for ClientSocket {
     fn id(&self) -> UniqueIDType {
         self.inner.get_ref().id()
     }
 }
 
-impl Ssl for CallerSocket {}
+impl Ssl for ClientSocket {}
 
-impl Peek for CallerSocket {}
+impl Peek for ClientSocket {}
 
-impl GetTimingDigest for CallerSocket {
+impl GetTimingDigest for ClientSocket {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.inner.get_ref().get_timing_digest()
     }
 }
 
-impl GetProxyDigest for CallerSocket {
+impl GetProxyDigest for ClientSocket {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.inner.get_ref().get_proxy_digest()
     }
 }
 
-impl GetSocketDigest for CallerSocket {
+impl GetSocketDigest for ClientSocket {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner.get_ref().get_socket_digest()
     }

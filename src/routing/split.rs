@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
-use super::auth::CREDENTIALS;
+use super::callers::CREDENTIALS;
 
 /// Parts of a split alias, ready to be chosen from.
 #[derive(Debug)]
@@ -28,12 +28,25 @@ impl Split {
         (!parts.is_empty()).then_some(Self { parts, sticky })
     }
 
-    /// The target of a request with these `headers`: by its session, else by its caller or the caller's key, else any.
-    pub(super) fn choose(&self, headers: &HeaderMap, caller: Option<&str>) -> usize {
+    /// Each part's target with the percentage of requests it gets, rounded to a tenth.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (usize, f64)> {
+        let total = self.parts.last().map_or(1, |(_, sum)| *sum);
+        let mut before = 0;
+        self.parts.iter().map(move |(at, sum)| {
+            let weight = sum - std::mem::replace(&mut before, *sum);
+            #[expect(clippy::cast_precision_loss, reason = "weights are at most a million each")]
+            let share = weight as f64 / total as f64;
+            (*at, (share * 1000.0).round() / 10.0)
+        })
+    }
+
+    /// The target of a request with these `headers`: by its session, else by its caller or the caller's key, else by
+    /// `chance`, a random number.
+    pub(super) fn choose(&self, headers: &HeaderMap, caller: Option<&str>, chance: u64) -> usize {
         let header = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
         // A caller's name stays when its key is changed.
         let who = || caller.map(str::as_bytes).or_else(|| CREDENTIALS.iter().find_map(header));
-        let number = header(&self.sticky).or_else(who).map_or_else(|| fastrand::u64(..), hash);
+        let number = header(&self.sticky).or_else(who).map_or(chance, hash);
         let total = self.parts.last().map_or(1, |(_, sum)| *sum);
         let point = number % total;
         self.parts.iter().find(|(_, sum)| point < *sum).map_or(0, |(at, _)| *at)
@@ -68,17 +81,21 @@ mod tests {
         for name in ["x-session-id", "authorization", "x-api-key"] {
             for who in 0..20 {
                 let headers = headers(&[(name, format!("someone-{who}"))]);
-                let first = split.choose(&headers, None);
-                assert!((0..20).all(|_| split.choose(&headers, None) == first), "{name} {who}");
+                let first = split.choose(&headers, None, 0);
+                assert!((0..20).all(|_| split.choose(&headers, None, 0) == first), "{name} {who}");
             }
         }
         let session = |key: &str| headers(&[("x-session-id", "s".into()), ("authorization", format!("Bearer {key}"))]);
-        let part = |key, caller| split.choose(&session(key), caller);
+        let part = |key, caller| split.choose(&session(key), caller, 0);
         assert_eq!(part("a", None), part("b", Some("bot")), "a session goes before a caller");
         for who in 0..20 {
             let key = |key: &str| headers(&[("authorization", format!("Bearer {key}"))]);
             let name = format!("caller {who}");
-            assert_eq!(split.choose(&key("a"), Some(&name)), split.choose(&key("b"), Some(&name)), "whatever its key");
+            assert_eq!(
+                split.choose(&key("a"), Some(&name), 0),
+                split.choose(&key("b"), Some(&name), 0),
+                "whatever its key"
+            );
         }
     }
 
@@ -87,11 +104,11 @@ mod tests {
         let split = split(&[(0, 90), (1, 0), (2, 10)]);
         let mut seen = [0; 3];
         for who in 0..2000 {
-            seen[split.choose(&headers(&[("x-session-id", format!("session {who}"))]), None)] += 1;
+            seen[split.choose(&headers(&[("x-session-id", format!("session {who}"))]), None, 0)] += 1;
         }
         assert_eq!(seen[1], 0);
         assert!((130..270).contains(&seen[2]), "{seen:?}");
-        let all_two = (0..100).filter(|_| split.choose(&HeaderMap::new(), None) == 2).count();
+        let all_two = (0..100).filter(|_| split.choose(&HeaderMap::new(), None, fastrand::u64(..)) == 2).count();
         assert!(all_two < 60, "without a session any part is chosen: {all_two}");
     }
 

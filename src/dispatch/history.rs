@@ -1,0 +1,96 @@
+//! What was tried for one request so far.
+
+use smallvec::SmallVec;
+
+use crate::outcome::Outcome;
+
+/// One attempt, after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Position in the plan's legs.
+    pub leg: usize,
+    /// Which engine.
+    pub key: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// It was sent over a kept connection, which the engine may have closed meanwhile.
+    pub reused: bool,
+}
+
+/// The attempts of one request, and what they cost.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Those of the current round.
+    attempts: SmallVec<[Attempt; 4]>,
+    /// All attempts that a further one followed.
+    retries: usize,
+    /// Answers of 500, over all rounds.
+    server_errors: usize,
+    /// Something of an answer has reached the caller.
+    pub delivered: bool,
+}
+
+impl History {
+    /// Notes how an attempt ended.
+    pub fn note(&mut self, attempt: Attempt) {
+        if attempt.outcome == (Outcome::Answered { status: 500 }) {
+            self.server_errors += 1;
+        }
+        self.attempts.push(attempt);
+    }
+
+    /// Notes that another attempt follows.
+    pub fn note_retry(&mut self) {
+        self.retries += 1;
+    }
+
+    /// After a wait everything may be tried again.
+    pub fn begin_round(&mut self) {
+        self.attempts.clear();
+    }
+
+    /// The last attempt of this round.
+    #[must_use]
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// Whether this round was on that engine already.
+    #[must_use]
+    pub fn tried(&self, key: u64) -> bool {
+        self.attempts.iter().any(|attempt| attempt.key == key)
+    }
+
+    /// Attempts of this round on that engine.
+    pub(super) fn attempts_on(&self, key: u64) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.key == key).count()
+    }
+
+    /// Attempts of this round that an engine may have worked on.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.outcome.was_sent()).count()
+    }
+
+    /// Attempts that another one followed, over all rounds.
+    #[must_use]
+    pub fn retries(&self) -> usize {
+        self.retries
+    }
+
+    /// Answers of 500, over all rounds.
+    #[must_use]
+    pub fn server_errors(&self) -> usize {
+        self.server_errors
+    }
+}
+
+#[cfg(test)]
+impl History {
+    /// Further attempts on an engine that closed a kept connection.
+    pub(super) fn attempts_over_new_connections(&self) -> usize {
+        let is_second =
+            |(at, attempt): (usize, &Attempt)| self.attempts[..at].iter().any(|earlier| earlier.key == attempt.key);
+        self.attempts.iter().enumerate().filter(|each| is_second(*each)).count()
+    }
+}

@@ -1,0 +1,19 @@
+//! Where an attempt goes: the one place that decides it.
+//!
+//! `judge` tells from an engine's answer what became of an attempt; `next` decides, from the plan, what was tried so far
+//! and what is known of the engines, what to do now; `policy` chooses one of several engines; `view` is how the engines
+//! are seen; `refusal` says what a caller is told when nothing is left. All of it is pure: time and chance are arguments.
+
+mod history;
+mod judge;
+mod next;
+mod policy;
+mod refusal;
+mod view;
+
+pub use history::{Attempt, History};
+pub use judge::{Judgement, judge_body, judge_head};
+pub use next::{Decision, Patience, Send, WaitFor, next};
+pub use policy::Candidate;
+pub use refusal::{after, no_engine, shutting_down};
+pub use view::{Engines, View};

@@ -1,0 +1,179 @@
+//! What to do next with a request: the one decision about attempts, retries, fallbacks and waits.
+
+use std::time::{Duration, Instant};
+
+use super::history::{Attempt, History};
+use super::policy::{Policy, choose};
+use super::view::View;
+use crate::config::Retry;
+use crate::dialects::gym::{PAUSE, SERVER_ERROR_TRIES, is_overload};
+use crate::outcome::{Outcome, Phase};
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decision {
+    /// Try this engine. Whoever carries it out takes a lease and pays; where either fails, the question is put again.
+    Send(Send),
+    /// Wait, then put the question again, with a new round of attempts.
+    Wait {
+        /// For what.
+        what: WaitFor,
+        /// No longer than until then.
+        until: Instant,
+    },
+    /// Pass the answer that is at hand to the caller: no other place is better.
+    Deliver,
+    /// Tell the caller why there is no answer.
+    Refuse,
+}
+
+/// An engine to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// Position in the plan's legs.
+    pub leg: usize,
+    /// Which engine.
+    pub key: u64,
+    /// Over a new connection: a kept one just turned out to be closed.
+    pub fresh: bool,
+    /// The leg whose model pays for a retry; `None`: it costs nothing.
+    pub payer: Option<usize>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// An engine that becomes ready.
+    Engine,
+    /// Time to pass.
+    Pause,
+}
+
+/// How long a request waits for engines that cannot be had (NeMo Gym's rules); without it, it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until then.
+    pub deadline: Instant,
+}
+
+/// What to do next with a request that was tried as `history` says.
+///
+/// It is asked before an attempt, when an attempt has failed, and when the beginning of an answer can be judged. It reads
+/// nothing but its arguments.
+#[must_use]
+pub fn next(retry: &Retry, patience: Option<Patience>, history: &History, view: &impl View, now: Instant) -> Decision {
+    let decision = match history.last() {
+        None => first(view),
+        Some(last) => again(retry, last, history, view),
+    };
+    match (decision, patience) {
+        (Decision::Deliver | Decision::Refuse, Some(patience)) => wait(decision, patience, history, now),
+        (decision, _) => decision,
+    }
+}
+
+/// The first leg that has an engine.
+fn first(view: &impl View) -> Decision {
+    let found = (0..view.legs()).find_map(|leg| Some((leg, free_engine(view, leg, &History::default())?)));
+    found.map_or(Decision::Refuse, |(leg, key)| Decision::Send(Send { leg, key, fresh: false, payer: None }))
+}
+
+/// What follows from the last attempt.
+fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> Decision {
+    // Without another place, what the engine said is the caller's to read; what it did not say is ours to tell.
+    let over = match last.outcome {
+        Outcome::Answered { .. } | Outcome::Busy { .. } | Outcome::TooLong { .. } | Outcome::EngineBroken { .. } => {
+            Decision::Deliver
+        }
+        _ => Decision::Refuse,
+    };
+    if history.delivered {
+        return over;
+    }
+    let Some(scope) = Scope::after(last, history, view) else { return over };
+    if scope == Scope::SameEngine {
+        // It costs nobody anything: an engine that did die is found dead, and no other one is asked for more work.
+        return Decision::Send(Send { leg: last.leg, key: last.key, fresh: true, payer: None });
+    }
+    if history.sent() >= retry.attempts {
+        return over;
+    }
+    // As long as no engine has seen the request, another try costs nothing, and each engine is tried once.
+    let payer = Some(last.leg).filter(|_| history.sent() > 0);
+    if payer.is_some_and(|leg| !view.affords_retry(leg)) {
+        return over;
+    }
+    let found = scope.legs(last.leg, view).find_map(|leg| Some((leg, free_engine(view, leg, history)?)));
+    found.map_or(over, |(leg, key)| Decision::Send(Send { leg, key, fresh: false, payer }))
+}
+
+/// Where another attempt makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The same engine, over a new connection.
+    SameEngine,
+    /// Another engine of the same model, or a later leg.
+    AnotherEngine,
+    /// A later leg: the engines of one model are alike.
+    LaterLeg,
+    /// A later leg whose context is longer.
+    LongerContext,
+}
+
+impl Scope {
+    /// `None`: nowhere.
+    fn after(last: &Attempt, history: &History, view: &impl View) -> Option<Self> {
+        let still_there = || view.candidates(last.leg).iter().any(|it| it.key == last.key && it.ready && it.has_room);
+        match last.outcome {
+            // A kept connection that the engine had closed says nothing of its health. It may also be the engine's death,
+            // so that it counts as an attempt, and a second time on the same engine is believed.
+            Outcome::Died { began: false } if last.reused && history.attempts_on(last.key) == 1 && still_there() => {
+                Some(Self::SameEngine)
+            }
+            Outcome::Died { .. }
+            | Outcome::Unreachable
+            | Outcome::EngineBroken { .. }
+            | Outcome::TimedOut { phase: Phase::Connect } => Some(Self::AnotherEngine),
+            Outcome::Busy { status: 429 } => Some(Self::LaterLeg),
+            Outcome::Busy { .. } => Some(Self::AnotherEngine),
+            Outcome::TooLong { .. } => Some(Self::LongerContext),
+            Outcome::Answered { .. } | Outcome::TimedOut { .. } | Outcome::ClientGone | Outcome::Aborted => None,
+        }
+    }
+
+    fn legs(self, from: usize, view: &impl View) -> impl Iterator<Item = usize> {
+        let first = if self == Self::AnotherEngine { from } else { from + 1 };
+        let own = view.context_length(from).filter(|_| self == Self::LongerContext);
+        (first..view.legs()).filter(move |leg| match own {
+            Some(own) => view.context_length(*leg).is_none_or(|other| other > own),
+            None => true,
+        })
+    }
+}
+
+/// An engine of a leg that was not tried and can take the request.
+fn free_engine(view: &impl View, leg: usize, history: &History) -> Option<u64> {
+    let candidates = view.candidates(leg);
+    let policy = Policy { balance: view.balance(leg), turn: view.turn(leg), preferred: view.preferred(leg) };
+    let at = choose(&candidates, policy, |key| history.tried(key))?;
+    candidates.get(at).map(|candidate| candidate.key)
+}
+
+/// What becomes of a request that is over for now, when its caller is patient.
+fn wait(over: Decision, patience: Patience, history: &History, now: Instant) -> Decision {
+    let until = |pause: Duration| (now + pause < patience.deadline).then_some(now + pause);
+    match history.last().map(|last| last.outcome) {
+        None if now < patience.deadline => Decision::Wait { what: WaitFor::Engine, until: patience.deadline },
+        None | Some(Outcome::ClientGone | Outcome::Aborted) => over,
+        Some(Outcome::Answered { status: 500 }) if history.server_errors() >= SERVER_ERROR_TRIES => over,
+        Some(Outcome::Answered { status }) if status != 500 && !is_overload(status) => over,
+        Some(Outcome::TooLong { .. }) => over,
+        Some(_) => match until(PAUSE) {
+            Some(until) => Decision::Wait { what: WaitFor::Pause, until },
+            None => over,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

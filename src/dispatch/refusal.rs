@@ -1,0 +1,96 @@
+//! What callers are told when there is no answer: by what became of the last attempt, or by what the model does.
+
+use crate::api::EngineState;
+use crate::engines::Pool;
+use crate::openai::{ApiError, Code};
+use crate::outcome::{Outcome, Phase};
+
+/// 503: the gateway ends.
+#[must_use]
+pub fn shutting_down() -> ApiError {
+    ApiError::new(Code::ShuttingDown, "The gateway is shutting down. Try again on another one.")
+}
+
+/// 503 with the state of the model and, when it failed, the reason with its last log lines.
+#[must_use]
+pub fn no_engine(pool: &Pool) -> ApiError {
+    let model = &pool.model;
+    let state = pool.best_state();
+    let detail = state.detail().unwrap_or_default();
+    let (code, message) = match &*state {
+        EngineState::Starting(_) => (Code::ModelLoading, format!("The model `{model}` is loading ({detail}).")),
+        EngineState::Ready => (Code::ModelBusy, format!("The model `{model}` has no engine left to try.")),
+        EngineState::Unhealthy { .. } => {
+            (Code::ModelUnhealthy, format!("No engine of the model `{model}` passes its health checks: {detail}"))
+        }
+        EngineState::Failed(failure) => (Code::ModelFailed, format!("The model `{model}` failed: {failure}")),
+        EngineState::Asleep(_) => {
+            (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it."))
+        }
+        EngineState::Stopping { .. } => {
+            (Code::ModelStopping, format!("The model `{model}` takes no requests now: {detail}."))
+        }
+        EngineState::Stopped => (Code::ModelStopped, format!("The model `{model}` is stopped.")),
+    };
+    ApiError::new(code, message)
+}
+
+/// What is said of a last attempt on `engine` that ended with `outcome`; `why`: what happened to the connection.
+#[must_use]
+pub fn after(outcome: Outcome, engine: &str, why: &str) -> ApiError {
+    match outcome {
+        Outcome::Unreachable | Outcome::TimedOut { phase: Phase::Connect } => {
+            ApiError::new(Code::EngineUnreachable, format!("Engine {engine} cannot be reached ({why})."))
+        }
+        Outcome::TimedOut { phase: Phase::Write } => ApiError::new(
+            Code::EngineTimeout,
+            format!("Engine {engine} did not take the request within timeouts.write; the request was given up."),
+        ),
+        Outcome::TimedOut { .. } => ApiError::new(
+            Code::EngineTimeout,
+            format!("Engine {engine} sent nothing for longer than timeouts.read; the request was given up."),
+        ),
+        Outcome::Aborted => ApiError::new(
+            Code::ShuttingDown,
+            "The gateway is shutting down and gave up this answer (timeouts.drain). Try again on another one.",
+        ),
+        Outcome::Died { .. }
+        | Outcome::Answered { .. }
+        | Outcome::Busy { .. }
+        | Outcome::TooLong { .. }
+        | Outcome::EngineBroken { .. }
+        | Outcome::ClientGone => ApiError::new(
+            Code::EngineDied,
+            format!("The connection to engine {engine} broke before its answer was complete ({why})."),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::StartPhase;
+    use crate::engines::EngineRegistry;
+
+    #[test]
+    fn every_end_of_an_attempt_has_a_status_and_names_the_engine() {
+        for (outcome, status) in [
+            (Outcome::Unreachable, 502),
+            (Outcome::TimedOut { phase: Phase::Connect }, 502),
+            (Outcome::TimedOut { phase: Phase::FirstByte }, 504),
+            (Outcome::Died { began: true }, 502),
+        ] {
+            let error = after(outcome, "m/0", "ReadError");
+            assert_eq!(error.status, status, "{outcome:?}");
+            assert!(error.message.contains("m/0"), "{}", error.message);
+        }
+        assert_eq!(after(Outcome::Aborted, "m/0", "").code, "shutting_down");
+    }
+
+    #[test]
+    fn a_model_without_engines_is_stopped() {
+        let (registry, _demand) = EngineRegistry::new(["m".into()]);
+        assert_eq!(no_engine(&registry.pool("m").expect("m")).code, "model_stopped");
+        assert!(EngineState::starting(StartPhase::Launched).detail().is_some());
+    }
+}

@@ -1,0 +1,103 @@
+//! How the engines of a plan are seen by who decides.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::next::Send;
+use super::policy::Candidate;
+use crate::config::Balance;
+use crate::dialects::gym;
+use crate::engines::Engine;
+use crate::routing::{Plan, Snapshot, Target};
+
+/// What is known of the engines of each leg of a plan at the moment.
+pub trait View {
+    /// How many legs there are.
+    fn legs(&self) -> usize;
+
+    /// The engines of a leg, in replica order.
+    fn candidates(&self, leg: usize) -> SmallVec<[Candidate; 16]>;
+
+    /// How one of them is chosen.
+    fn balance(&self, leg: usize) -> Balance;
+
+    /// A number that varies from call to call: for round robin a counter, otherwise random.
+    fn turn(&self, leg: usize) -> usize;
+
+    /// The position of the engine to prefer; `None`: none.
+    fn preferred(&self, leg: usize) -> Option<usize>;
+
+    /// The context length that the leg's engines tell, in tokens.
+    fn context_length(&self, leg: usize) -> Option<u64>;
+
+    /// Whether the leg's model can pay for a retry.
+    fn affords_retry(&self, leg: usize) -> bool;
+}
+
+/// The real engines.
+#[derive(Clone, Copy, Debug)]
+pub struct Engines<'a> {
+    /// Where the plan's targets are.
+    pub snapshot: &'a Snapshot,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The session whose requests stay on one replica.
+    pub session: Option<&'a str>,
+}
+
+impl<'a> Engines<'a> {
+    /// The target of a leg.
+    #[must_use]
+    pub fn target(&self, leg: usize) -> Option<&'a Target> {
+        self.plan.legs.get(leg).and_then(|at| self.snapshot.target(*at))
+    }
+
+    /// The engine that was decided for; `None`: it is gone.
+    #[must_use]
+    pub fn engine(&self, send: &Send) -> Option<Arc<Engine>> {
+        self.target(send.leg)?.pool.engines().iter().find(|engine| engine.key() == send.key).cloned()
+    }
+}
+
+impl View for Engines<'_> {
+    fn legs(&self) -> usize {
+        self.plan.legs.len()
+    }
+
+    fn candidates(&self, leg: usize) -> SmallVec<[Candidate; 16]> {
+        let Some(target) = self.target(leg) else { return SmallVec::new() };
+        let candidate = |engine: &Arc<Engine>| Candidate {
+            key: engine.key(),
+            ready: engine.is_ready(),
+            ejected: engine.is_ejected(),
+            in_flight: engine.in_flight(),
+            has_room: true,
+        };
+        target.pool.engines().iter().map(candidate).collect()
+    }
+
+    fn balance(&self, leg: usize) -> Balance {
+        self.target(leg).map_or(Balance::default(), |target| target.balance)
+    }
+
+    fn turn(&self, leg: usize) -> usize {
+        match self.target(leg) {
+            Some(target) if target.balance == Balance::RoundRobin => target.pool.advance(),
+            _ => fastrand::usize(..),
+        }
+    }
+
+    fn preferred(&self, leg: usize) -> Option<usize> {
+        let count = self.target(leg)?.pool.engines().len();
+        Some(gym::replica(self.session?, count))
+    }
+
+    fn context_length(&self, leg: usize) -> Option<u64> {
+        self.target(leg)?.context_length()
+    }
+
+    fn affords_retry(&self, leg: usize) -> bool {
+        self.target(leg).is_some_and(|target| target.pool.budget.affords_one())
+    }
+}

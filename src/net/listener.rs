@@ -1,0 +1,48 @@
+//! A bound address that does not serve yet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::net::TcpListener;
+
+/// Which listener a connection came in by. Never used twice in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(u64);
+
+impl ListenerId {
+    /// An id that no listener had before.
+    #[must_use]
+    pub fn fresh() -> Self {
+        // Uniqueness is all it is for; nothing is shared by it.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A bound address, not serving yet.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its id.
+    pub id: ListenerId,
+    pub(super) wanted: SocketAddr,
+    pub(super) socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 is one from the OS.
+    ///
+    /// # Errors
+    /// What the OS says: taken, not ours, not allowed.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { id: ListenerId::fresh(), wanted: address, socket: TcpListener::bind(address).await? })
+    }
+
+    /// The address as bound.
+    ///
+    /// # Errors
+    /// What the OS says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}

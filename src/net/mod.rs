@@ -1,0 +1,9 @@
+//! Listeners and the accept loop: addresses that come and go while others serve, and a drain as long as the last answer.
+
+mod accept;
+mod listener;
+mod preface;
+
+pub use accept::{Handler, Listeners};
+pub use listener::{Listener, ListenerId};
+pub use preface::begins_like_http2;

@@ -1,0 +1,112 @@
+//! A request of our own to an engine, and to another one where the first cannot: the same attempts as Pingora's, over the
+//! [`EngineClient`](crate::engines::EngineClient).
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::select_all;
+use http::HeaderMap;
+use tokio::time::{sleep_until, timeout_at};
+
+use super::ProxyState;
+use super::attempts::{Advance, Attempts};
+use crate::dispatch::{WaitFor, judge_body};
+use crate::engines::{CallLimits, Reply};
+use crate::openai::ApiError;
+use crate::routing::Snapshot;
+
+/// What one leg's engines are sent.
+pub(super) struct Message {
+    pub(super) path: &'static str,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Makes what each leg's engines are sent.
+#[async_trait]
+pub(super) trait Messages: Send {
+    /// The message for the engines of `leg`.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    async fn message(&mut self, leg: usize) -> Result<Message, ApiError>;
+}
+
+/// Sends the message of each leg that is tried, until there is an answer that no other engine would better.
+///
+/// # Errors
+/// There is none, or the message of a leg cannot be made.
+pub(super) async fn exchange(
+    state: &ProxyState,
+    snapshot: &Snapshot,
+    attempts: &mut Attempts,
+    limits: CallLimits,
+    messages: &mut dyn Messages,
+) -> Result<Reply, ApiError> {
+    let mut at_hand: Option<Reply> = None;
+    let mut ready: Option<(usize, Message)> = None;
+    loop {
+        match attempts.advance(snapshot) {
+            Advance::Go => {
+                let leg = attempts.leg();
+                let current = match ready.take().filter(|(of, _)| *of == leg) {
+                    Some(ready) => ready,
+                    None => (leg, messages.message(leg).await?),
+                };
+                at_hand = attempt(state, snapshot, attempts, limits, &current.1).await;
+                ready = Some(current);
+            }
+            Advance::Wait(what, until) if !state.is_draining() => {
+                wait(snapshot, attempts, what, until).await;
+                attempts.history.begin_round();
+            }
+            Advance::Deliver | Advance::Refuse | Advance::Wait(..) => {
+                return at_hand.ok_or_else(|| attempts.refusal(snapshot, state.is_draining()));
+            }
+        }
+    }
+}
+
+/// One attempt; its answer, if there is one.
+async fn attempt(
+    state: &ProxyState,
+    snapshot: &Snapshot,
+    attempts: &mut Attempts,
+    limits: CallLimits,
+    message: &Message,
+) -> Option<Reply> {
+    let current = attempts.begin()?;
+    let (engine, fresh) = (current.lease.engine().clone(), current.fresh);
+    let Message { path, headers, body } = message;
+    let said = state.client.submit(&engine, path, headers, body.clone(), (limits, fresh)).await;
+    match said {
+        Ok(reply) => {
+            let outcome = judge_body(reply.status.as_u16(), &reply.body);
+            attempts.settle(snapshot, outcome, String::new);
+            Some(reply)
+        }
+        Err(error) => {
+            current.reused = error.reused;
+            attempts.settle(snapshot, error.outcome, || error.why);
+            None
+        }
+    }
+}
+
+/// Waits for what `next` wants: for time to pass, or for an engine that changes.
+async fn wait(snapshot: &Snapshot, attempts: &mut Attempts, what: WaitFor, until: Instant) {
+    if what == WaitFor::Pause {
+        return sleep_until(until.into()).await;
+    }
+    let pools: Vec<_> = attempts.plan.legs.iter().filter_map(|at| Some(snapshot.target(*at)?.pool.clone())).collect();
+    let mut changes: Vec<_> = pools.iter().map(|pool| Box::pin(pool.changed())).collect();
+    changes.iter_mut().for_each(|change| _ = change.as_mut().enable());
+    pools.iter().for_each(|pool| pool.ask_for_engine());
+    // An engine may have become ready between the question and this.
+    if changes.is_empty() || pools.iter().any(|pool| pool.is_ready()) {
+        return;
+    }
+    // Late is not wrong: the deadline is looked at when the question is put again.
+    let _ = timeout_at(until.into(), select_all(changes)).await;
+}

@@ -1,0 +1,101 @@
+//! The connections of one address: counted, told apart by protocol, and handed to Pingora.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest};
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::client_socket::ClientSocket;
+use super::http_app::HttpApp;
+use super::{Gateway, ProxyState};
+use crate::net::{Handler, ListenerId, begins_like_http2};
+use crate::openai::{ApiError, Code, Dialect};
+
+/// Serves the connections of one listener.
+pub struct HttpListener {
+    state: Arc<ProxyState>,
+    proxy: Arc<HttpProxy<Gateway>>,
+}
+
+impl std::fmt::Debug for HttpListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpListener").finish_non_exhaustive()
+    }
+}
+
+impl HttpListener {
+    /// For the connections of the listener `id`.
+    #[must_use]
+    pub fn new(state: Arc<ProxyState>, id: ListenerId) -> Self {
+        let conf = ServerConf {
+            // `dispatch` decides on every retry; this only has to be out of its way.
+            max_retries: 1024,
+            // Global over all engines; an idle connection costs little, a new one a round trip.
+            upstream_keepalive_pool_size: 4096,
+            ..ServerConf::default()
+        };
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(state.clone(), id)));
+        Self { state, proxy }
+    }
+}
+
+#[async_trait]
+impl Handler for HttpListener {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
+        let Some(_counted) = self.state.count_connection() else { return turn_away(stream).await };
+        let idle = self.state.snapshot().timeouts.keepalive;
+        let first_bytes = tokio::time::timeout(idle, begins_like_http2(&stream));
+        let is_http2 = tokio::select! {
+            seen = first_bytes => match seen {
+                Ok(Ok(is_http2)) => is_http2,
+                // Nothing came, or the connection broke.
+                _ => return,
+            },
+            _ = closing.changed() => return,
+        };
+        // Streams are many small writes; none may wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        let _ = digest.peer_addr.set(Some(peer.into()));
+        let mut stream = Stream::from(stream);
+        stream.set_socket_digest(digest);
+        let app = Arc::new(HttpApp::new(self.proxy.clone(), is_http2, idle));
+        if is_http2 {
+            app.process_new(Box::new(stream), &closing).await;
+        } else {
+            app.process_new(Box::new(ClientSocket::new(stream)), &closing).await;
+        }
+    }
+
+    async fn close_idle(&self) {
+        ServerApp::cleanup(&*self.proxy).await;
+    }
+}
+
+/// Tells one client too many, without reading what it has to say.
+async fn turn_away(mut stream: TcpStream) {
+    let error = ApiError::new(Code::TooManyConnections, "limits.connections is reached. Try again shortly.");
+    let body = error.body(Dialect::OpenAi);
+    let reply = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let polite = async {
+        stream.write_all(reply.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Until the client has read it; closing on unread bytes would reset the connection.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), polite).await;
+}

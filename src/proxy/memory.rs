@@ -1,0 +1,97 @@
+//! The memory that request bodies take: every byte of every copy is counted, against `limits.body_memory`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prometheus::IntGauge;
+
+use crate::openai::{ApiError, Code};
+
+/// Bytes of request bodies that are held at the moment.
+#[derive(Debug)]
+pub(super) struct BodyMemory {
+    held: AtomicUsize,
+    gauge: IntGauge,
+}
+
+impl BodyMemory {
+    /// Nothing held; what is held is shown by `gauge`.
+    pub(super) fn new(gauge: IntGauge) -> Self {
+        Self { held: AtomicUsize::new(0), gauge }
+    }
+
+    /// Reserves `bytes`, of at most `limit` in all.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<BodyReservation, ApiError> {
+        let mut reservation = BodyReservation { memory: self.clone(), bytes: 0, limit };
+        reservation.grow_to(bytes)?;
+        Ok(reservation)
+    }
+}
+
+/// Memory that is reserved until this is dropped.
+#[derive(Debug)]
+pub(super) struct BodyReservation {
+    memory: Arc<BodyMemory>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl BodyReservation {
+    /// Makes the reservation `bytes` large, never smaller than it is.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let memory = &self.memory;
+        if memory.held.fetch_add(more, Ordering::AcqRel).saturating_add(more) > self.limit {
+            memory.held.fetch_sub(more, Ordering::AcqRel);
+            let message = "The gateway holds as many request bodies as it may (limits.body_memory). Try again shortly.";
+            return Err(ApiError::new(Code::Overloaded, message));
+        }
+        self.bytes += more;
+        memory.gauge.add(i64::try_from(more).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    /// Reserves as much again for another copy: a reservation of its own.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) fn another(&self, bytes: usize) -> Result<Self, ApiError> {
+        self.memory.reserve(bytes, self.limit)
+    }
+}
+
+impl Drop for BodyReservation {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.memory.gauge.sub(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_copy_counts_until_it_is_dropped() {
+        let gauge = IntGauge::new("bytes", "test").expect("a gauge");
+        let memory = Arc::new(BodyMemory::new(gauge.clone()));
+        let mut first = memory.reserve(40, 100).expect("room");
+        let copy = first.another(40).expect("room");
+        assert_eq!(memory.reserve(21, 100).map(|_| ()).map_err(|error| error.code), Err("overloaded"));
+        first.grow_to(60).expect("room");
+        assert!(first.grow_to(61).is_err() && first.grow_to(10).is_ok());
+        assert_eq!(gauge.get(), 100);
+        drop((first, copy));
+        assert_eq!(gauge.get(), 0);
+        assert!(memory.reserve(usize::MAX, 100).is_err() && gauge.get() == 0);
+    }
+}

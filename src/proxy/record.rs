@@ -1,0 +1,76 @@
+//! The end of every request, on whatever path: its one record.
+
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource};
+
+use super::context::RequestContext;
+use super::{ProxyState, buffered_downstream, http_app};
+use crate::outcome::Outcome;
+use crate::telemetry::Record;
+
+/// The client closed the connection first (nginx's convention).
+const CLIENT_GONE: u16 = 499;
+
+/// Tells of the request, and gives back what it held.
+pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+    let took = ctx.account.started.elapsed();
+    if let Some(forward) = &mut ctx.forward
+        && let Some(slot) = forward.downstream.take()
+    {
+        buffered_downstream::remove(session, &slot);
+    }
+    let downstream = error.is_some_and(|error| error.esource() == &ErrorSource::Downstream);
+    let gone = downstream && ctx.account.error == Some("client_gone");
+    let written = session.response_written().map(|head| head.status.as_u16()).filter(|status| *status >= 200);
+    let status = written.filter(|_| !gone).unwrap_or(CLIENT_GONE);
+    if let Some(forward) = &mut ctx.forward {
+        let outcome = if status == CLIENT_GONE { Outcome::ClientGone } else { Outcome::Answered { status } };
+        forward.attempts.settle(&ctx.snapshot, outcome, String::new);
+    }
+    tell(state, session, ctx, status, took);
+    // The next request may wait on this connection for a minute: nothing of this one must stay.
+    ctx.account.close();
+    let ended = ctx.forward.take().is_some_and(|forward| forward.response.ended);
+    if ended {
+        http_app::keep(buffered_downstream::take(session));
+    }
+}
+
+fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16, took: std::time::Duration) {
+    let (account, target, head) = (&ctx.account, ctx.target(), session.req_header());
+    let answer = ctx.forward.as_ref().map(|forward| &forward.response);
+    let overhead = account.ours.total();
+    if target.is_some() {
+        state.metrics.overhead.observe(overhead.as_secs_f64());
+    }
+    let (engine, retries) = match (&ctx.forward, &account.calls) {
+        (Some(forward), _) => (forward.attempts.engine(), forward.attempts.retries()),
+        (None, Some((engine, retries))) => (Some(engine), *retries),
+        (None, None) => (None, 0),
+    };
+    let since = account.complete.unwrap_or(account.started);
+    let record = Record {
+        id: &account.id,
+        client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
+        caller: account.caller_name(),
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        endpoint: account.endpoint,
+        model: target.map(|target| &*target.route.model),
+        alias: target.and_then(|target| target.alias()),
+        engine: engine.map(|engine| engine.id.as_str()),
+        status,
+        stream: answer.is_some_and(|answer| answer.is_stream()),
+        bytes_in: account.received,
+        bytes_out: session.body_bytes_sent(),
+        took,
+        first_token: answer.and_then(|answer| answer.first_event).map(|at| at - since),
+        overhead,
+        retries,
+        usage: answer.and_then(|answer| answer.usage()).or(account.usage),
+        error: account.error,
+    };
+    let meters = target.map_or(&state.no_route, |target| &target.meters);
+    let caller = account.caller.as_ref().map(|caller| &*caller.meters);
+    record.publish(meters, caller, &state.access_log, &state.events);
+}

@@ -1,0 +1,208 @@
+//! The answer on its way to the caller: every piece at once, read in passing, ended well.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::{Version, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::{FailToProxy, Session};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::buffered_downstream::ABORTED;
+use super::context::RequestContext;
+use super::retry::{HeldError, is_clean};
+use super::transform::ResponseTransform;
+use super::{ProxyState, reply};
+use crate::openai::{ApiError, Code, Echo, SseScanner, Usage, UsageFinder};
+use crate::routing::ResponseTranslator;
+
+/// The answer of the attempt under way.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    /// Its head has come.
+    pub(super) began: bool,
+    /// It is an error whose body has to be seen.
+    pub(super) held_error: Option<HeldError>,
+    /// It is a stream of events that we can read.
+    events: Option<SseScanner>,
+    usage: Option<UsageFinder>,
+    /// What is done to its pieces.
+    transform: ResponseTransform,
+    pub(super) first_event: Option<Instant>,
+    last_event: Option<Instant>,
+    /// It was ended by us, properly, after its engine had died.
+    pub(super) ended: bool,
+    /// What we say instead of an engine.
+    pub(super) refusal: Option<ApiError>,
+}
+
+impl Response {
+    /// Nothing has come of the attempt that begins.
+    pub(super) fn begin_attempt(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether it is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// What it says of tokens.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage.as_ref().and_then(UsageFinder::usage)
+    }
+
+    /// Whether the stream is over by its own word.
+    fn stream_is_done(&self) -> bool {
+        self.events.as_ref().is_none_or(SseScanner::done)
+    }
+}
+
+/// The head of an engine's answer, as the caller gets it.
+pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
+    if response.status.is_informational() {
+        return Ok(());
+    }
+    response.insert_header("x-request-id", &ctx.account.id)?;
+    let is_http10 = session.req_header().version == Version::HTTP_10;
+    if is_http10 {
+        // The connection ends with the answer: `accept::tune`.
+        response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    let name = ctx.target().and_then(|target| target.response_model()).cloned();
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    // What is compressed passes unread.
+    let readable = !response.headers.contains_key(header::CONTENT_ENCODING);
+    let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let answer = &mut forward.response;
+    if readable && response.status.is_success() {
+        if kind.starts_with(b"text/event-stream") {
+            answer.events = Some(SseScanner::default());
+            answer.usage = Some(UsageFinder::default());
+        } else if kind.starts_with(b"application/json") {
+            answer.usage = Some(UsageFinder::default());
+        }
+    }
+    if readable {
+        let translator = forward.request.translator.clone();
+        answer.transform = transform(response.status.as_u16(), kind, translator, name.as_deref());
+    }
+    if !answer.transform.is_none() {
+        // What it will be is not known yet. The buffered downstream says it where it can.
+        response.remove_header(&header::CONTENT_LENGTH);
+        if !is_http10 {
+            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+    }
+    if let ResponseTransform::Whole { .. } = answer.transform {
+        response.insert_header(header::CONTENT_TYPE, "application/json")?;
+    }
+    ctx.account.ours.stop();
+    Ok(())
+}
+
+/// What is to be done to an answer with this `status` and content type. `name`: of the model that it has to name.
+fn transform(
+    status: u16,
+    kind: &[u8],
+    translator: Option<ResponseTranslator>,
+    name: Option<&str>,
+) -> ResponseTransform {
+    let success = (200..300).contains(&status);
+    let events = kind.starts_with(b"text/event-stream");
+    match translator {
+        Some(translator) if success && events => ResponseTransform::Events(translator.by),
+        Some(by) => ResponseTransform::Whole { by, status, kept: BytesMut::new() },
+        None => match name.filter(|_| success) {
+            Some(name) if events => ResponseTransform::Named(Box::new(Echo::events(name))),
+            Some(name) if kind.starts_with(b"application/json") => ResponseTransform::Named(Box::new(Echo::json(name))),
+            _ => ResponseTransform::None,
+        },
+    }
+}
+
+/// A piece of the answer, before it is written; `end`: the last one.
+pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+    let Some(forward) = &ctx.forward else { return Ok(()) };
+    let readable = forward.response.usage.is_some() || forward.response.events.is_some();
+    if forward.response.transform.is_none() && !readable {
+        return Ok(());
+    }
+    // The clock is asked twice for a piece, whatever is done to it: it is no cheaper than the rest.
+    let now = Instant::now();
+    if readable {
+        read(piece.as_deref(), now, ctx);
+    }
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    let written = forward.response.transform.feed(piece, end);
+    ctx.account.ours.add(now.elapsed());
+    written.map_err(|refusal| {
+        forward.response.refusal = Some(refusal);
+        Error::new_in(ErrorType::InternalError)
+    })
+}
+
+/// Notes what a piece of the engine's answer, which came `now`, says of tokens and time.
+fn read(piece: Option<&[u8]>, now: Instant, ctx: &mut RequestContext) {
+    let RequestContext { snapshot, account, forward, .. } = ctx;
+    let (Some(piece), Some(forward)) = (piece.filter(|piece| !piece.is_empty()), forward) else { return };
+    let answer = &mut forward.response;
+    if let Some(usage) = &mut answer.usage {
+        usage.feed(piece);
+    }
+    let events = answer.events.as_mut().map_or(0, |scanner| scanner.feed(piece));
+    if events == 0 {
+        return;
+    }
+    if let Some(target) = account.target.and_then(|at| snapshot.target(at)) {
+        match answer.last_event {
+            Some(last) => target.meters.tokens_after(now - last, events),
+            None => {
+                answer.first_event = Some(now);
+                target.meters.first_token(now - account.complete.unwrap_or(account.started));
+            }
+        }
+    }
+    answer.last_event = Some(now);
+}
+
+/// The request failed for good: says so, in whatever way is still open.
+pub(super) async fn fail(
+    state: &ProxyState,
+    session: &mut Session,
+    error: &Error,
+    ctx: &mut RequestContext,
+) -> FailToProxy {
+    let downstream = error.esource() == &ErrorSource::Downstream;
+    if downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &ABORTED) {
+        ctx.account.error = Some("client_gone");
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    let refusal = refusal(state, error, ctx);
+    let status = refusal.status;
+    if is_clean(session) {
+        // Nothing can be done about a caller that leaves just now.
+        let _ = reply::refuse(session, &mut ctx.account, refusal).await;
+        return FailToProxy { error_code: status, can_reuse_downstream: true };
+    }
+    ctx.account.error = Some(refusal.code);
+    let dialect = ctx.account.dialect();
+    if let Some(forward) = ctx.forward.as_mut().filter(|forward| !forward.response.stream_is_done()) {
+        let answer = &mut forward.response;
+        let boundary = answer.events.as_ref().is_none_or(SseScanner::at_boundary);
+        let event = answer.transform.fail(&refusal).unwrap_or_else(|| refusal.event(dialect, boundary).into());
+        answer.ended = session.write_response_body(Some(event), true).await.is_ok();
+    }
+    // An answer of known length stays visibly short.
+    FailToProxy { error_code: status, can_reuse_downstream: false }
+}
+
+fn refusal(state: &ProxyState, error: &Error, ctx: &mut RequestContext) -> ApiError {
+    if error.esource() == &ErrorSource::Downstream && error.etype() == &ErrorType::InvalidHTTPHeader {
+        return ApiError::new(Code::InvalidHeader, "A request header is not valid.");
+    }
+    let broken = || ApiError::new(Code::Internal, "The request could not be processed.");
+    let Some(forward) = &mut ctx.forward else { return broken() };
+    let told = forward.response.refusal.take();
+    told.unwrap_or_else(|| forward.attempts.refusal(&ctx.snapshot, state.is_draining()))
+}

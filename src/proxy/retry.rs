@@ -1,0 +1,114 @@
+//! The ends of attempts that Pingora tells of: what each was, and whether it goes round again.
+
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::attempts::Advance;
+use super::buffered_downstream::ABORTED;
+use super::context::RequestContext;
+use crate::dispatch::{Judgement, judge_body, judge_head};
+use crate::engines;
+use crate::outcome::Outcome;
+
+/// Most of an engine's error answer that is looked into.
+const JUDGED_BODY: usize = 256 * 1024;
+
+/// An engine's error answer that is held back until its body tells what it means.
+#[derive(Debug)]
+pub(super) struct HeldError {
+    status: u16,
+    body: Vec<u8>,
+}
+
+/// Whether nothing of an answer has reached the caller yet, so that another engine may still give it.
+pub(super) fn is_clean(session: &Session) -> bool {
+    session.response_written().is_none_or(|head| head.status.is_informational() && head.status != 101)
+}
+
+/// The head of an engine's answer has come; `end`: there is no body.
+pub(super) fn head(session: &Session, response: &ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
+    ctx.account.ours.start();
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    forward.response.began = true;
+    if let Some(current) = &mut forward.attempts.current {
+        current.lease.note_answer();
+    }
+    let status = response.status.as_u16();
+    match judge_head(status) {
+        Judgement::Known(Outcome::Answered { .. }) => Ok(()),
+        Judgement::Known(outcome) => judged(session, ctx, outcome),
+        Judgement::NeedsBody => {
+            // Only a later leg could do better.
+            let wanted = forward.attempts.has_later_leg();
+            forward.response.held_error = wanted.then(|| HeldError { status, body: Vec::new() });
+            Ok(())
+        }
+    }
+}
+
+/// A piece of an engine's answer has come; `end`: the last one.
+pub(super) fn body(session: &Session, piece: Option<&[u8]>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    let Some(held) = &mut forward.response.held_error else { return Ok(()) };
+    held.body.extend_from_slice(piece.unwrap_or_default());
+    if held.body.len() > JUDGED_BODY {
+        forward.response.held_error = None;
+    } else if end {
+        let outcome = judge_body(held.status, &held.body);
+        forward.response.held_error = None;
+        if !matches!(outcome, Outcome::Answered { .. }) {
+            return judged(session, ctx, outcome);
+        }
+    }
+    Ok(())
+}
+
+/// An answer is at hand that another engine may better.
+fn judged(session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Result<()> {
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    forward.attempts.settle(&ctx.snapshot, outcome, String::new);
+    forward.attempts.history.delivered = !is_clean(session);
+    if forward.attempts.advance(&ctx.snapshot) != Advance::Go {
+        return Ok(());
+    }
+    let mut error = Error::new_up(ErrorType::Custom("AnotherEngine"));
+    error.set_retry(true);
+    Err(error)
+}
+
+/// The engine could not be reached: nobody has seen the request.
+pub(super) fn connect_failed(session: &Session, ctx: &mut RequestContext, error: Box<Error>) -> Box<Error> {
+    let outcome = match engines::outcome(&error, false) {
+        timed_out @ Outcome::TimedOut { .. } => timed_out,
+        _ => Outcome::Unreachable,
+    };
+    failed(session, ctx, error, outcome)
+}
+
+/// The attempt failed after the connection was there.
+pub(super) fn attempt_failed(session: &Session, ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
+    let Some(forward) = &ctx.forward else {
+        error.set_retry(false);
+        return error;
+    };
+    if forward.attempts.is_about_to_go() {
+        // It was judged, and another engine has the lease.
+        error.set_retry(true);
+        return error;
+    }
+    let outcome = match error.etype() {
+        &ABORTED => Outcome::Aborted,
+        _ => engines::outcome(&error, forward.response.began),
+    };
+    failed(session, ctx, error, outcome)
+}
+
+fn failed(session: &Session, ctx: &mut RequestContext, mut error: Box<Error>, outcome: Outcome) -> Box<Error> {
+    ctx.account.ours.start();
+    let Some(forward) = &mut ctx.forward else { return error };
+    forward.attempts.settle(&ctx.snapshot, outcome, || error.etype().as_str().to_owned());
+    forward.attempts.history.delivered = !is_clean(session);
+    error.set_retry(forward.attempts.advance(&ctx.snapshot) == Advance::Go);
+    error
+}

@@ -1,0 +1,138 @@
+//! What all requests share: the snapshot, the engines, what is counted, and whether the gateway is about to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, watch};
+
+use super::memory::BodyMemory;
+use super::mirror;
+use crate::admission::Admission;
+use crate::engines::{EngineClient, EngineRegistry};
+use crate::routing::Snapshot;
+use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE};
+
+/// State of the data path.
+#[derive(Debug)]
+pub struct ProxyState {
+    snapshot: ArcSwap<Snapshot>,
+    pub(super) registry: Arc<EngineRegistry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) access_log: AccessLog,
+    pub(super) events: EventBus,
+    /// What is counted of requests that named nothing that is served.
+    pub(super) no_route: Arc<Meters>,
+    pub(super) memory: Arc<BodyMemory>,
+    /// For requests of our own.
+    pub(super) client: Arc<EngineClient>,
+    pub(super) admission: Admission,
+    /// Room for copies of requests.
+    pub(super) mirrors: Arc<Semaphore>,
+    connections: AtomicUsize,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far the gateway is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Requests under way may finish.
+    Draining,
+    /// They are given up.
+    Aborting,
+}
+
+/// Tells one request when it is given up.
+#[derive(Clone, Debug)]
+pub(super) struct AbortSignal(watch::Receiver<Stage>);
+
+impl AbortSignal {
+    /// Returns when the request is given up.
+    pub(super) async fn aborted(&mut self) {
+        if self.0.wait_for(|stage| *stage == Stage::Aborting).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl ProxyState {
+    /// The data path over `registry`, which serves `snapshot` first.
+    #[must_use]
+    pub fn new(
+        snapshot: Snapshot,
+        registry: Arc<EngineRegistry>,
+        client: Arc<EngineClient>,
+        metrics: Arc<Metrics>,
+        (access_log, events): (AccessLog, EventBus),
+    ) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            registry,
+            no_route: metrics.meters(NO_ROUTE, ""),
+            memory: Arc::new(BodyMemory::new(metrics.body_bytes.clone())),
+            metrics,
+            access_log,
+            events,
+            client,
+            admission: Admission::default(),
+            mirrors: Arc::new(Semaphore::new(mirror::MOST)),
+            connections: AtomicUsize::new(0),
+            stage: watch::Sender::new(Stage::Serving),
+        }
+    }
+
+    /// The snapshot that a request keeps from here on.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Has later requests see `snapshot`. Requests under way go on with the one they have.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// `/readyz` fails from now on, so that whoever balances over us looks elsewhere.
+    pub fn drain(&self) {
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    /// Gives up all answers under way; their callers are told so.
+    pub fn abort(&self) {
+        self.stage.send_replace(Stage::Aborting);
+    }
+
+    /// Whether we were told to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.stage.borrow() != Stage::Serving
+    }
+
+    /// Tells one request when it is given up.
+    pub(super) fn abort_signal(&self) -> AbortSignal {
+        AbortSignal(self.stage.subscribe())
+    }
+
+    /// Counts an open connection in; `None` when there are as many as there may be, over all addresses.
+    pub(super) fn count_connection(self: &Arc<Self>) -> Option<Connection> {
+        let limit = self.snapshot.load().limits.connections;
+        if self.connections.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            self.metrics.connections_refused.inc();
+            return None;
+        }
+        self.metrics.connections.inc();
+        Some(Connection(self.clone()))
+    }
+}
+
+/// An open connection, counted out when dropped.
+pub(super) struct Connection(Arc<ProxyState>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,72 @@
+//! Where a request may go, in which order.
+
+use smallvec::SmallVec;
+
+use super::Snapshot;
+use crate::dialects::gym::GymRoute;
+use crate::ids::Name;
+
+/// Where one request may go. Legs, and the mirror, are positions of targets in the snapshot that the request keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The targets to try, in this order; at least one.
+    pub legs: SmallVec<[usize; 4]>,
+    /// The target that gets a copy.
+    pub mirror: Option<usize>,
+    /// How an answer comes about.
+    pub protocol: Protocol,
+}
+
+/// How an answer comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// One call of an engine is one answer.
+    Plain,
+    /// NeMo Gym's rules: several calls, one answer.
+    Gym(GymRoute),
+}
+
+/// One of the places where requests of a name may go, told to a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The name of the place: what `split` or `fallback` says, or the name itself.
+    pub name: Name,
+    /// The target's position.
+    pub target: usize,
+    /// When requests go there.
+    pub when: When,
+}
+
+/// When requests go to a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum When {
+    /// Whenever it can take them.
+    Always,
+    /// So many of a hundred.
+    Share(f64),
+    /// When they can go nowhere before it: first to fallback 1, then to 2.
+    Fallback(usize),
+}
+
+impl Snapshot {
+    /// Everywhere that requests of the target at `at` may go: first where they are meant to.
+    #[must_use]
+    pub fn places(&self, at: usize) -> Vec<Place> {
+        let Some(target) = self.target(at) else { return Vec::new() };
+        let place = |name: &Name, target, when| Place { name: name.clone(), target, when };
+        let mut places: Vec<Place> = match &target.split {
+            None => vec![place(&target.route.name, at, When::Always)],
+            Some(split) => {
+                let named = target.route.split.iter().filter(|(weight, _)| *weight > 0);
+                split
+                    .shares()
+                    .zip(named)
+                    .map(|((at, share), (_, to))| place(&to.name, at, When::Share(share)))
+                    .collect()
+            }
+        };
+        let fallbacks = target.fallback.iter().zip(&target.route.fallback).enumerate();
+        places.extend(fallbacks.map(|(number, (at, to))| place(&to.name, *at, When::Fallback(number + 1))));
+        places
+    }
+}

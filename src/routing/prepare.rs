@@ -1,0 +1,261 @@
+//! From a request as its caller sent it to one for the engines of a target, in place; and to the plan of where it may go.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use super::plan::{Plan, Protocol};
+use super::snapshot::Snapshot;
+use super::target::Target;
+use crate::dialects::{self, Translator, gym};
+use crate::ids::Name;
+use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, FormPeek, Peek, Step};
+
+/// What a request asks, apart from its body: all that its settings may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// What is asked for.
+    pub endpoint: Endpoint,
+    /// The boundary of a form.
+    pub boundary: Option<&'a str>,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// Who sent it; `None`: who has no key.
+    pub caller: Option<&'a str>,
+    /// The alias whose own address or path it came to: what its body names does not matter then.
+    pub entry: Option<&'a str>,
+}
+
+/// The same, kept.
+#[derive(Clone, Debug)]
+pub struct OwnedHead {
+    endpoint: Endpoint,
+    boundary: Option<String>,
+    headers: HeaderMap,
+    caller: Option<Name>,
+    entry: Option<Name>,
+}
+
+impl RequestHead<'_> {
+    /// The same, kept.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedHead {
+        OwnedHead {
+            endpoint: self.endpoint,
+            boundary: self.boundary.map(str::to_owned),
+            headers: self.headers.clone(),
+            caller: self.caller.map(Into::into),
+            entry: self.entry.map(Into::into),
+        }
+    }
+}
+
+impl OwnedHead {
+    /// The same, lent.
+    #[must_use]
+    pub fn head(&self) -> RequestHead<'_> {
+        RequestHead {
+            endpoint: self.endpoint,
+            boundary: self.boundary.as_deref(),
+            headers: &self.headers,
+            caller: self.caller.as_deref(),
+            entry: self.entry.as_deref(),
+        }
+    }
+}
+
+/// Random numbers that decide about one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    /// Which part of a split gets a request that nothing ties to one.
+    pub split: u64,
+    /// 0 up to 1: whether it is mirrored.
+    pub mirror: f64,
+}
+
+/// A request that is ready to be sent, and where it may go.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where it may go.
+    pub plan: Plan,
+    /// For the engines of the plan's first leg. With [`Protocol::Gym`]: as its caller sent it.
+    pub request: PreparedRequest,
+    /// The body as its caller sent it, where another place may want it.
+    pub original: Option<Bytes>,
+}
+
+/// A request as the engines of one target get it.
+#[derive(Debug)]
+pub struct PreparedRequest {
+    /// The body.
+    pub body: BytesMut,
+    /// The engine's endpoint.
+    pub endpoint: Endpoint,
+    /// For its answer, when the caller speaks another API than the engine.
+    pub translator: Option<ResponseTranslator>,
+    /// In place of the caller's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Tells an engine's answer in the caller's API.
+#[derive(Clone, Debug)]
+pub struct ResponseTranslator {
+    /// Knows both APIs.
+    pub by: Box<Translator>,
+    /// The answer is a count of tokens.
+    pub counts: bool,
+}
+
+impl ResponseTranslator {
+    /// A whole answer, which had `status`, in the caller's API.
+    ///
+    /// # Errors
+    /// The engine's answer is not what its API says.
+    pub fn whole(&mut self, status: u16, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+        match (200..300).contains(&status) {
+            true if self.counts => dialects::counted(body),
+            true => self.by.answer(body),
+            false => Ok(self.by.error(status, body)),
+        }
+    }
+}
+
+/// What was seen of a body.
+enum Peeked {
+    Json(Peek),
+    Form(FormPeek),
+}
+
+impl Peeked {
+    /// Looks at `body`, and checks that all of it is well-formed.
+    fn at(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Result<Self, ApiError> {
+        match (kind, boundary) {
+            (BodyKind::Json, _) => Ok(Self::Json(openai::peek(body)?)),
+            (BodyKind::Multipart, Some(boundary)) => Ok(Self::Form(openai::peek_form(body, boundary)?)),
+            (BodyKind::Multipart, None) => {
+                let message = "Content-Type has no boundary parameter (RFC 7578, 4.1).";
+                Err(ApiError::new(Code::MissingBoundary, message))
+            }
+        }
+    }
+
+    fn model(&self) -> Option<&str> {
+        match self {
+            Self::Json(peek) => peek.model(),
+            Self::Form(peek) => peek.model(),
+        }
+    }
+}
+
+/// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places.
+///
+/// # Errors
+/// What the caller has to mend.
+pub fn prepare(
+    snapshot: &Snapshot,
+    head: &RequestHead<'_>,
+    body: BytesMut,
+    chance: Chance,
+) -> Result<Prepared, ApiError> {
+    let entry = head.entry.map(|name| snapshot.find(name)).transpose()?;
+    let part = |at: usize| snapshot.part(at, head.headers, head.caller, chance.split);
+    if let Some(at) = entry.map(part)
+        && let Some(plan) = gym_plan(snapshot, at, head.endpoint)
+    {
+        // Gym has its own words for a body that is wrong.
+        return Ok(untouched(plan, head.endpoint, body));
+    }
+    let peeked = Peeked::at(head.endpoint.body(), head.boundary, &body)?;
+    let at = match entry {
+        Some(at) => at,
+        None => {
+            let missing = || {
+                let message = "The request names no model: set `model` to one of GET /v1/models.";
+                ApiError::new(Code::MissingModel, message)
+            };
+            snapshot.find(peeked.model().ok_or_else(missing)?)?
+        }
+    };
+    let at = part(at);
+    if let Some(plan) = gym_plan(snapshot, at, head.endpoint) {
+        return Ok(untouched(plan, head.endpoint, body));
+    }
+    let plan = plan(snapshot, at, Protocol::Plain, chance.mirror);
+    let wanted_again = plan.legs.len() > 1 || plan.mirror.is_some();
+    let original = wanted_again.then(|| Bytes::copy_from_slice(&body));
+    let request = rewritten(target(snapshot, at)?, head, peeked, body, None)?;
+    Ok(Prepared { plan, request, original })
+}
+
+/// Makes a request ready for the engines of the target at `at`; `steps`: tells every change.
+///
+/// # Errors
+/// What the caller has to mend.
+pub fn prepare_for(
+    snapshot: &Snapshot,
+    at: usize,
+    head: &RequestHead<'_>,
+    body: BytesMut,
+    steps: Option<&mut Vec<Step>>,
+) -> Result<PreparedRequest, ApiError> {
+    let peeked = Peeked::at(head.endpoint.body(), head.boundary, &body)?;
+    rewritten(target(snapshot, at)?, head, peeked, body, steps)
+}
+
+fn target(snapshot: &Snapshot, at: usize) -> Result<&Target, ApiError> {
+    snapshot.target(at).ok_or_else(|| ApiError::new(Code::Internal, "The request's target is gone."))
+}
+
+/// The plan for the target at `at` and, when it cannot, the places after it. `chance`: 0 up to 1, for the mirror.
+fn plan(snapshot: &Snapshot, at: usize, protocol: Protocol, chance: f64) -> Plan {
+    let target = snapshot.target(at);
+    let fallback = target.iter().flat_map(|target| target.fallback.iter().copied());
+    let legs: SmallVec<[usize; 4]> = [at].into_iter().chain(fallback).collect();
+    let mirror = target.and_then(|target| target.mirror).filter(|(percent, _)| chance * 100.0 < *percent);
+    Plan { legs, mirror: mirror.map(|(_, to)| to), protocol }
+}
+
+/// The plan of a request that goes by NeMo Gym's rules; `None`: it does not. Copies of such turns are not made.
+fn gym_plan(snapshot: &Snapshot, at: usize, endpoint: Endpoint) -> Option<Plan> {
+    let route = snapshot.target(at)?.route.gym.as_ref().and(gym::route(endpoint.path()))?;
+    Some(plan(snapshot, at, Protocol::Gym(route), 1.0))
+}
+
+fn untouched(plan: Plan, endpoint: Endpoint, body: BytesMut) -> Prepared {
+    let request = PreparedRequest { body, endpoint, translator: None, headers: Vec::new() };
+    Prepared { plan, request, original: None }
+}
+
+/// The request for the engines of `target`: translated, changed by its settings, under the name they know.
+fn rewritten(
+    target: &Target,
+    head: &RequestHead<'_>,
+    mut peeked: Peeked,
+    mut body: BytesMut,
+    steps: Option<&mut Vec<Step>>,
+) -> Result<PreparedRequest, ApiError> {
+    let (mut endpoint, mut translator) = (head.endpoint, None);
+    let served = if steps.is_some() { target.known_served_name() } else { Some(target.served_name()) };
+    if let Some(spoken) = target.translates(endpoint) {
+        let (chat, mut by) = dialects::to_chat(spoken, &body)?;
+        by.set_model(target.response_model().unwrap_or(&target.served_name()));
+        let counts = endpoint == Endpoint::CountTokens;
+        let asked = if counts { dialects::to_tokenize(&body)? } else { chat };
+        endpoint = if counts { Endpoint::Tokenize } else { Endpoint::ChatCompletions };
+        body = BytesMut::from(&asked[..]);
+        peeked = Peeked::at(BodyKind::Json, None, &body)?;
+        translator = Some(ResponseTranslator { by: Box::new(by), counts });
+    }
+    let request = openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
+    let (rules, served) = (&target.rules, served.as_deref());
+    let done = match (&peeked, steps) {
+        (Peeked::Json(peek), None) => openai::rewrite(&mut body, peek, rules, &request, served)?,
+        (Peeked::Json(peek), Some(steps)) => openai::explain(&mut body, peek, rules, &request, served, steps)?,
+        (Peeked::Form(peek), None) => openai::rewrite_form(&mut body, peek, rules, &request, served)?,
+        (Peeked::Form(peek), Some(steps)) => openai::explain_form(&mut body, peek, rules, &request, served, steps)?,
+    };
+    Ok(PreparedRequest { body, endpoint, translator, headers: done.headers })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! One servable name, or another place where its requests may go, with everything that serving needs.
+
+use std::sync::Arc;
+
+use super::routes::Route;
+use super::split::Split;
+use crate::config::{Balance, Echo, Via};
+use crate::dialects::Spoken;
+use crate::engines::Pool;
+use crate::ids::Name;
+use crate::openai::{Endpoint, Rules};
+use crate::telemetry::Meters;
+
+/// A route, ready to serve.
+#[derive(Debug)]
+pub struct Target {
+    /// What its name means.
+    pub route: Route,
+    /// Its engines.
+    pub pool: Arc<Pool>,
+    /// How one of several is chosen.
+    pub balance: Balance,
+    /// What is changed in requests.
+    pub rules: Rules,
+    /// What is counted.
+    pub meters: Arc<Meters>,
+    /// Its parts, when it is split.
+    pub(super) split: Option<Split>,
+    /// Positions of the targets to try next.
+    pub(super) fallback: Vec<usize>,
+    /// Of a hundred requests so many are copied to the target at this position.
+    pub(super) mirror: Option<(f64, usize)>,
+}
+
+impl Target {
+    /// The name to put in `model` for the engines; `None`: they have not said yet.
+    #[must_use]
+    pub fn known_served_name(&self) -> Option<Name> {
+        self.route.adapter.clone().or_else(|| self.pool.served_name())
+    }
+
+    /// The same, with the model's own name as the best guess.
+    #[must_use]
+    pub fn served_name(&self) -> Name {
+        self.known_served_name().unwrap_or_else(|| self.route.model.clone())
+    }
+
+    /// The name that answers are to have in `model`; `None`: what the engine says.
+    #[must_use]
+    pub fn response_model(&self) -> Option<&Name> {
+        let strict = self.route.gym.as_ref().is_some_and(|gym| gym.strict);
+        (self.route.echo == Echo::Alias && !strict).then_some(&self.route.name)
+    }
+
+    /// The API of requests to `endpoint`, when they are translated to Chat Completions.
+    #[must_use]
+    pub fn translates(&self, endpoint: Endpoint) -> Option<Spoken> {
+        let (spoken, via) = match endpoint {
+            Endpoint::Responses => (Spoken::Responses, self.route.dialect.responses),
+            Endpoint::Messages | Endpoint::CountTokens => (Spoken::Messages, self.route.dialect.messages),
+            _ => return None,
+        };
+        (via == Via::Chat).then_some(spoken)
+    }
+
+    /// The alias it was reached by, for labels.
+    #[must_use]
+    pub fn alias(&self) -> Option<&str> {
+        self.route.is_alias.then_some(&*self.route.name)
+    }
+
+    /// The context length that its engines tell, in tokens.
+    #[must_use]
+    pub fn context_length(&self) -> Option<u64> {
+        self.pool.engines().iter().find_map(|engine| engine.context_length())
+    }
+}

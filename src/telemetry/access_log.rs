@@ -1,0 +1,170 @@
+//! One line per request: no bodies, no secrets, no query strings.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use tracing_appender::non_blocking::NonBlocking;
+
+use super::Record;
+use crate::config::LogFormat;
+
+/// Where the lines go.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    to: Option<NonBlocking>,
+    format: LogFormat,
+}
+
+impl AccessLog {
+    /// Lines to `to`.
+    #[must_use]
+    pub fn new(to: Option<NonBlocking>, format: LogFormat) -> Self {
+        Self { to, format }
+    }
+
+    /// No lines.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { to: None, format: LogFormat::Text }
+    }
+
+    /// Whether lines are written at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// Queues a line; drops it when the queue is full.
+    pub fn write(&self, record: &Record<'_>) {
+        let Some(to) = &self.to else { return };
+        let line = match self.format {
+            LogFormat::Text => text(record, SystemTime::now()),
+            LogFormat::Json => structured(record, SystemTime::now()).to_string() + "\n",
+        };
+        // The queue is the only thing that could refuse, and it is allowed to drop.
+        let _ = to.clone().write_all(line.as_bytes());
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn text(record: &Record<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(256);
+    let _ = write!(
+        line,
+        "{} {} {} {} {}ms",
+        humantime::format_rfc3339_millis(now),
+        record.status,
+        record.method,
+        record.path.escape_default(),
+        millis(record.took)
+    );
+    let words = [
+        ("caller", record.caller),
+        ("model", record.model),
+        ("alias", record.alias),
+        ("engine", record.engine),
+        ("error", record.error),
+    ];
+    for (word, value) in words {
+        if let Some(value) = value {
+            let _ = write!(line, " {word}={}", value.escape_default());
+        }
+    }
+    if record.stream {
+        line.push_str(" stream");
+    }
+    if let Some(first) = record.first_token {
+        let _ = write!(line, " ttft={}ms", millis(first));
+    }
+    if let Some(usage) = record.usage {
+        let _ = write!(line, " tokens={}+{}", usage.prompt, usage.completion);
+    }
+    if record.retries > 0 {
+        let _ = write!(line, " retries={}", record.retries);
+    }
+    let _ = write!(line, " in={} out={} us={}", record.bytes_in, record.bytes_out, record.overhead.as_micros());
+    if let Some(client) = record.client {
+        let _ = write!(line, " client={client}");
+    }
+    let _ = writeln!(line, " id={}", record.id);
+    line
+}
+
+fn structured(record: &Record<'_>, now: SystemTime) -> Value {
+    json!({
+        "ts": humantime::format_rfc3339_millis(now).to_string(),
+        "id": record.id,
+        "client": record.client.map(|client| client.to_string()),
+        "caller": record.caller,
+        "method": record.method,
+        "path": record.path,
+        "model": record.model,
+        "alias": record.alias,
+        "engine": record.engine,
+        "status": record.status,
+        "stream": record.stream,
+        "bytes_in": record.bytes_in,
+        "bytes_out": record.bytes_out,
+        "duration_ms": millis(record.took),
+        "ttft_ms": record.first_token.map(millis),
+        "overhead_us": u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
+        "retries": record.retries,
+        "prompt_tokens": record.usage.map(|usage| usage.prompt),
+        "completion_tokens": record.usage.map(|usage| usage.completion),
+        "error": record.error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::openai::Usage;
+
+    fn record() -> Record<'static> {
+        Record {
+            id: "r1",
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            caller: Some("bot"),
+            method: "POST",
+            endpoint: Some(crate::openai::Endpoint::ChatCompletions),
+            path: "/v1/chat/completions\n",
+            model: Some("m"),
+            alias: None,
+            engine: Some("m/0"),
+            status: 200,
+            stream: true,
+            bytes_in: 10,
+            bytes_out: 20,
+            took: Duration::from_micros(1500),
+            first_token: Some(Duration::from_millis(1)),
+            overhead: Duration::from_micros(42),
+            retries: 1,
+            usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_text_line_is_one_line_whatever_the_path() {
+        assert_eq!(
+            text(&record(), SystemTime::UNIX_EPOCH),
+            "1970-01-01T00:00:00.000Z 200 POST /v1/chat/completions\\n 1.5ms caller=bot model=m engine=m/0 stream ttft=1ms \
+             tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 id=r1\n"
+        );
+    }
+
+    #[test]
+    fn a_structured_line_has_every_field_always() {
+        let value = structured(&record(), SystemTime::UNIX_EPOCH);
+        assert_eq!(value["duration_ms"], 1.5);
+        assert_eq!(value["alias"], Value::Null);
+        assert_eq!(value.as_object().map(serde_json::Map::len), Some(20));
+    }
+}
