@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Names from the crate's root down: `["proxy", "body"]`; the root itself is empty.
-pub type ModulePath = Vec<String>;
+pub(crate) type ModulePath = Vec<String>;
 
 /// A path that a file uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
+pub(crate) struct Use {
     /// As it is written, `crate`, `self` and `super` included.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// Inline modules of the file around it.
     inside: Vec<String>,
     /// The name that a `use` brings in: the last one, `as` another one, or `*`. `None`: a path in the code.
     alias: Option<String>,
     /// Under `#[cfg(test)]`.
-    pub test: bool,
+    pub(crate) test: bool,
     /// A `pub use`, in whatever form.
     public: bool,
 }
 
 /// One source file.
 #[derive(Debug, Default)]
-pub struct Source {
+pub(crate) struct Source {
     /// Where it lies.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Declared under `#[cfg(test)]`, itself or the file that declares it.
-    pub test: bool,
+    pub(crate) test: bool,
     /// What it uses.
-    pub uses: Vec<Use>,
+    pub(crate) uses: Vec<Use>,
     /// `mod name;`, and whether under `#[cfg(test)]`.
     children: BTreeMap<String, bool>,
     /// Items it defines.
@@ -46,13 +46,13 @@ pub struct Source {
 
 /// All source files by the path of their module.
 #[derive(Debug, Default)]
-pub struct Crate {
-    pub sources: BTreeMap<ModulePath, Source>,
+pub(crate) struct Crate {
+    pub(crate) sources: BTreeMap<ModulePath, Source>,
 }
 
 impl Crate {
     /// Follows the `mod` declarations from `lib.rs` of the folder `src` on.
-    pub fn read(src: &Path) -> Self {
+    pub(crate) fn read(src: &Path) -> Self {
         let mut found = Self::default();
         found.add(src.join("lib.rs"), src, Vec::new(), false);
         found
@@ -73,12 +73,12 @@ impl Crate {
     }
 
     /// The top-level module that `used` in the file of `module` begins with; `None` for paths to elsewhere.
-    pub fn top_level(module: &[String], used: &Use) -> Option<String> {
+    pub(crate) fn top_level(module: &[String], used: &Use) -> Option<String> {
         absolute(module, used)?.into_iter().next()
     }
 
     /// Modules that each module needs: what its own code uses, without what it only re-exports, and without tests.
-    pub fn needs(&self) -> BTreeMap<&ModulePath, BTreeSet<ModulePath>> {
+    pub(crate) fn needs(&self) -> BTreeMap<&ModulePath, BTreeSet<ModulePath>> {
         let needs = |module: &ModulePath, source: &Source| {
             let counts = |used: &&Use| !used.test && !source.only_re_exports(used);
             let mut all: BTreeSet<_> =
@@ -170,7 +170,7 @@ fn absolute(module: &[String], used: &Use) -> Option<ModulePath> {
 
 impl Source {
     /// Reads the text of a file.
-    pub fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut source = Self::default();
         let tokens = text.parse::<TokenStream>().unwrap_or_else(|error| panic!("{error}: {text}"));
         source.scan(tokens, &[], false, true);
