@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::json::number;
 use super::{Facts, Weights, header, shape};
 
 /// Largest JSON file that is read; DeepSeek-V3's index of 91,000 tensors has 9 MB.
@@ -109,7 +110,7 @@ fn safetensors(files: &[PathBuf], index: Option<&Value>, notes: &mut Vec<String>
     }
     let mut unnamed = 0;
     if missing > 0 {
-        let total = index.and_then(|index| shape::number(index.get("metadata")?, "total_size"));
+        let total = index.and_then(|index| number(index.get("metadata")?, "total_size"));
         let Some(total) = total else {
             return Err(format!("{missing} of {} weight files are not on disk", files.len()));
         };

@@ -1,10 +1,8 @@
 //! The header of a safetensors file: names, types and sizes of its tensors, without reading them.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use safetensors::tensor::Metadata;
 
 /// Largest header that is read, the same bound as the format's own library sets (`safetensors` `MAX_HEADER_SIZE`).
 const LARGEST: u64 = 100_000_000;
@@ -22,18 +20,6 @@ pub struct Tensor {
     pub bytes: u64,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Entry {
-    Tensor {
-        dtype: String,
-        shape: Vec<u64>,
-        data_offsets: (u64, u64),
-    },
-    /// `__metadata__`, and whatever a later version adds.
-    Other(IgnoredAny),
-}
-
 /// Reads the header of a file of `size` bytes: eight bytes of little-endian length, then JSON.
 ///
 /// # Errors
@@ -49,17 +35,22 @@ pub(super) fn read(mut file: impl Read, size: u64) -> Result<Vec<Tensor>, String
     // `take` and no allocation up front: the length is a claim.
     let mut json = Vec::new();
     file.take(length).read_to_end(&mut json).map_err(|err| format!("cannot be read: {err}"))?;
-    let entries: BTreeMap<String, Entry> =
+    let header: Metadata =
         serde_json::from_slice(&json).map_err(|err| format!("has a header that is not understood: {err}"))?;
-    let mut tensors = Vec::with_capacity(entries.len());
-    for (name, entry) in entries {
-        let Entry::Tensor { dtype, shape, data_offsets: (begin, end) } = entry else { continue };
-        match end.checked_sub(begin) {
-            Some(bytes) if end <= data => tensors.push(Tensor { name, dtype, shape, bytes }),
-            _ => return Err(format!("ends before its tensor `{name}`: the download is incomplete or the file broken")),
+    let names = header.offset_keys();
+    match names.last() {
+        Some(last) if header.data_len() as u64 > data => {
+            return Err(format!("ends before its tensor `{last}`: the download is incomplete or the file broken"));
         }
+        _ => {}
     }
-    Ok(tensors)
+    let tensor = |name: String| {
+        let info = header.info(&name)?;
+        let (begin, end) = info.data_offsets;
+        let shape = info.shape.iter().map(|extent| *extent as u64).collect();
+        Some(Tensor { dtype: info.dtype.to_string(), shape, bytes: (end - begin) as u64, name })
+    };
+    Ok(names.into_iter().filter_map(tensor).collect())
 }
 
 #[cfg(test)]

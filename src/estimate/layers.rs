@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shape::{any, flag, number, word};
+use super::json::{any, flag, number, word};
 
 /// What one layer keeps of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,6 +10,7 @@ mod disk;
 mod find;
 mod fit;
 mod header;
+mod json;
 mod layers;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json::{any, flag, number, word};
 use super::layers::{self, Layer};
 
 /// What of `config.json` memory depends on.
@@ -215,26 +216,4 @@ fn scalings(text: &Value) -> Vec<&Value> {
         true => found.values().collect(),
         false => ["rope_parameters", "rope_scaling"].iter().find_map(|key| text.get(key)).into_iter().collect(),
     }
-}
-
-/// A whole number, also when written as `4096.0`.
-pub(super) fn number(value: &Value, key: &str) -> Option<u64> {
-    let found = value.get(key)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and positive")]
-    found.as_u64().or_else(|| found.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64))
-}
-
-/// The first of several spellings.
-pub(super) fn any(value: &Value, keys: &[&str]) -> Option<u64> {
-    keys.iter().find_map(|key| number(value, key))
-}
-
-/// A text.
-pub(super) fn word<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value.get(key)?.as_str()
-}
-
-/// A truth value.
-pub(super) fn flag(value: &Value, key: &str) -> Option<bool> {
-    value.get(key)?.as_bool()
 }

@@ -23,8 +23,8 @@ pub enum Memories {
 
 /// Whether the memory that the processes `pids` held on `gpus` (indices or UUIDs) is free.
 ///
-/// `before` is a reading from just before the engine started, where there is one: it tells what strangers held, which
-/// matters where processes are not to be seen (within a container) or are gone while their memory is not.
+/// `before` is a reading from just before the engine started, where there is one: it tells what others held, which
+/// matters where processes are not visible (within a container) or are gone while their memory is not.
 #[must_use]
 pub fn freed(now: &Inventory, before: Option<&Inventory>, gpus: &[String], pids: &[u32]) -> Memories {
     let (units_now, units_before) = (units(now), before.map(units).unwrap_or_default());
@@ -58,12 +58,12 @@ pub fn freed(now: &Inventory, before: Option<&Inventory>, gpus: &[String], pids:
 
 /// The same for one GPU.
 fn held(now: &Unit<'_>, before: Option<&Unit<'_>>, pids: &[u32]) -> Memories {
-    let kin = now.processes.unwrap_or_default().iter().filter(|process| pids.contains(&process.pid));
-    let (by, known): (Vec<u32>, Vec<u64>) = kin.map(|process| (process.pid, process.memory.unwrap_or(0))).unzip();
+    let own = now.processes.unwrap_or_default().iter().filter(|process| pids.contains(&process.pid));
+    let (by, known): (Vec<u32>, Vec<u64>) = own.map(|process| (process.pid, process.memory.unwrap_or(0))).unzip();
     if !by.is_empty() {
         return Memories::Held { by, bytes: known.iter().sum() };
     }
-    let seen = now.processes.is_some_and(|processes| !processes.is_empty());
+    let visible = now.processes.is_some_and(|processes| !processes.is_empty());
     let excess = |now: u64, before: u64| match now.saturating_sub(before) {
         excess if excess > SLACK => Memories::Held { by: Vec::new(), bytes: excess },
         _ => Memories::Freed,
@@ -71,14 +71,14 @@ fn held(now: &Unit<'_>, before: Option<&Unit<'_>>, pids: &[u32]) -> Memories {
     if let Some(unaccounted) = now.unaccounted() {
         return match before.and_then(Unit::unaccounted) {
             Some(before) => excess(unaccounted, before),
-            // Somebody's, but whose was never known. Where processes are seen at all, ours would be.
-            None if seen || unaccounted <= SLACK => Memories::Freed,
+            // Somebody's, but whose was never known. Where processes are visible at all, ours would be.
+            None if visible || unaccounted <= SLACK => Memories::Freed,
             None => Memories::Unknown,
         };
     }
     match (now.memory, before.and_then(|before| before.memory)) {
         (Some(now), Some(before)) => excess(now.used, before.used),
-        _ if seen => Memories::Freed,
+        _ if visible => Memories::Freed,
         _ => Memories::Unknown,
     }
 }
@@ -90,7 +90,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn house(used: u64, processes: Option<&[(u32, Option<u64>)]>) -> Inventory {
+    fn inventory(used: u64, processes: Option<&[(u32, Option<u64>)]>) -> Inventory {
         let process = |&(pid, memory): &(u32, Option<u64>)| GpuProcess { pid, memory, ..GpuProcess::default() };
         let memory = Some(Memory { total: 80 * GIB, used, free: 80 * GIB - used });
         let processes = processes.map(|processes| processes.iter().map(process).collect());
@@ -106,27 +106,27 @@ mod tests {
 
     #[test]
     fn memory_is_held_while_a_process_of_the_engine_is_listed() {
-        let now = house(31 * GIB, Some(&[(7, Some(30 * GIB)), (9, Some(GIB))]));
+        let now = inventory(31 * GIB, Some(&[(7, Some(30 * GIB)), (9, Some(GIB))]));
         assert_eq!(check(&now, None), Memories::Held { by: vec![7], bytes: 30 * GIB });
-        assert_eq!(check(&house(0, Some(&[(8, None)])), None), Memories::Held { by: vec![8], bytes: 0 });
-        assert_eq!(check(&house(GIB, Some(&[(9, Some(GIB))])), None), Memories::Freed);
-        assert_eq!(check(&house(0, Some(&[])), None), Memories::Freed);
+        assert_eq!(check(&inventory(0, Some(&[(8, None)])), None), Memories::Held { by: vec![8], bytes: 0 });
+        assert_eq!(check(&inventory(GIB, Some(&[(9, Some(GIB))])), None), Memories::Freed);
+        assert_eq!(check(&inventory(0, Some(&[])), None), Memories::Freed);
     }
 
     #[test]
     fn memory_that_outlives_its_process_is_still_held() {
-        let before = house(GIB, Some(&[(9, Some(GIB))]));
-        let now = house(41 * GIB, Some(&[(9, Some(GIB))]));
+        let before = inventory(GIB, Some(&[(9, Some(GIB))]));
+        let now = inventory(41 * GIB, Some(&[(9, Some(GIB))]));
         assert_eq!(check(&now, Some(&before)), Memories::Held { by: vec![], bytes: 40 * GIB });
         // Another engine that started meanwhile accounts for what it holds.
-        let other = house(41 * GIB, Some(&[(9, Some(GIB)), (10, Some(40 * GIB))]));
+        let other = inventory(41 * GIB, Some(&[(9, Some(GIB)), (10, Some(40 * GIB))]));
         assert_eq!(check(&other, Some(&before)), Memories::Freed);
     }
 
     #[test]
     fn where_processes_are_hidden_the_sum_tells_or_nobody_does() {
         for hidden in [None, Some(&[][..])] {
-            let (before, now) = (house(5 * GIB, hidden), house(60 * GIB, hidden));
+            let (before, now) = (inventory(5 * GIB, hidden), inventory(60 * GIB, hidden));
             assert_eq!(check(&now, Some(&before)), Memories::Held { by: vec![], bytes: 55 * GIB });
             assert_eq!(check(&before, Some(&before)), Memories::Freed);
             assert_eq!(check(&now, None), Memories::Unknown);

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::{Driver, Inventory, LIMIT, hangs};
+use super::read::{LIMIT, hangs};
+use super::{Driver, Inventory};
 
 /// How often what is done.
 #[derive(Clone, Copy, Debug)]

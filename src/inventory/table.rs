@@ -144,7 +144,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn house() -> Inventory {
+    fn inventory() -> Inventory {
         let memory = Memory { total: 80 * GIB, used: 70 * GIB + GIB / 2, free: 9 * GIB };
         let good = Gpu {
             uuid: Some("GPU-0".into()),
@@ -185,24 +185,24 @@ GPU  PID   MEMORY    PROCESS
 
 GPU 1 is lost
 ";
-        assert_eq!(table(&house()), expected);
+        assert_eq!(table(&inventory()), expected);
     }
 
     #[test]
     fn instances_stand_below_their_card() {
-        let mut house = house();
-        house.gpus.truncate(1);
+        let mut inventory = inventory();
+        inventory.gpus.truncate(1);
         let processes = Some(vec![GpuProcess { pid: 8, memory: Some(GIB), ..GpuProcess::default() }]);
         let part = Mig { index: 2, uuid: Some("MIG-2".into()), processes, ..Mig::default() };
-        house.gpus[0].mig = Some(vec![part]);
-        let text = table(&house);
+        inventory.gpus[0].mig = Some(vec![part]);
+        let text = table(&inventory);
         assert!(
             text.contains("\n0:2  unknown      unknown   unknown  unknown   -     -      -      MIG-2\n"),
             "{text}"
         );
         assert!(text.contains("\n0:2  8     1.0 GiB   unknown\n"), "{text}");
-        house.gpus[0].mig = Some(Vec::new());
-        assert!(table(&house).contains("MIG is on, without instances"));
+        inventory.gpus[0].mig = Some(Vec::new());
+        assert!(table(&inventory).contains("MIG is on, without instances"));
     }
 
     #[test]

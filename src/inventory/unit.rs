@@ -35,7 +35,7 @@ impl Unit<'_> {
         }
     }
 
-    /// Bytes in use that no listed process accounts for: of processes that are not to be seen from here, or that died a
+    /// Bytes in use that no listed process accounts for: of processes that are not visible from here, or that died a
     /// moment ago. `None` when it cannot be told.
     #[must_use]
     pub fn unaccounted(&self) -> Option<u64> {

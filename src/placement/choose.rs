@@ -13,8 +13,10 @@
 
 use std::cmp::Reverse;
 
+use super::conflict::Conflict;
 use super::ledger::{Ledger, Slot};
-use super::{Conflict, Demand, Gpus};
+use super::types::Demand;
+use crate::config::Gpus;
 
 /// Sets of cards that are compared in all until no second choice is tried any more; enough for any machine that is no
 /// puzzle, and done in a moment.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{Demand, Gpus, Inventory};
+use super::types::Demand;
+use crate::config::Gpus;
 use crate::ids::EngineId;
+use crate::inventory::Inventory;
 
 /// One reason why not everybody can run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,31 @@ pub(super) fn blind(inventory: &Inventory, demand: &Demand) -> Option<Conflict> 
         engines: vec![demand.engine.clone()],
         reason: format!("model {} needs {count} {plural}, but {why}, so GPUs cannot be chosen{details}", demand.model),
         remedy: "List them, such as `gpus: [0]`.".into(),
+    })
+}
+
+/// Why the engine cannot spread over the GPUs it is to have.
+pub(super) fn ranks(demand: &Demand) -> Option<Conflict> {
+    let ranks = demand.ranks?;
+    let count = match &demand.gpus {
+        Gpus::AsVisible => return None,
+        Gpus::Any(count) => *count,
+        Gpus::Listed(gpus) => gpus.len(),
+    } as u64;
+    let used = ranks.used(count);
+    if count == 0 || used == 0 || (used <= count && count.is_multiple_of(used)) {
+        return None;
+    }
+    let sizes = match ranks.tensor {
+        Some(tensor) if ranks.others == 1 => format!("tensor parallelism of {tensor}"),
+        Some(tensor) => format!("tensor parallelism of {tensor} times {} (pipeline, data, context)", ranks.others),
+        None => format!("pipeline, data and context parallelism of together {}", ranks.others),
+    };
+    let plural = if count == 1 { "GPU" } else { "GPUs" };
+    Some(Conflict {
+        engines: vec![demand.engine.clone()],
+        reason: format!("model {}: {count} {plural} for each engine do not fit its {sizes}", demand.model),
+        remedy: format!("Give each engine {used} GPUs (`gpus`), or change the parallel sizes in `args`."),
     })
 }
 
@@ -76,4 +103,36 @@ fn split(reason: &str) -> (Option<&str>, &str) {
         return (None, reason);
     };
     if label.bytes().all(|byte| byte.is_ascii_digit()) { (Some(label), rest) } else { (None, reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::ranks::Ranks;
+    use super::*;
+
+    #[test]
+    fn sizes_fit_the_gpus_or_divide_their_number() {
+        let fits = |count: usize, of: Value| {
+            let ranks = Ranks::of(of.as_object().expect("an object"));
+            let engine = EngineId::new("m", 0);
+            super::ranks(&Demand { engine, model: "m".into(), gpus: Gpus::Any(count), share: 0.9, ranks }).is_none()
+        };
+        for (count, of) in [(4, json!({})), (4, json!({ "tp": 4 })), (4, json!({ "tp": 2 })), (4, json!({ "pp": 2 }))] {
+            assert!(fits(count, of.clone()), "{count} {of}");
+        }
+        for (count, of) in [
+            (2, json!({ "tp": 4 })),
+            (3, json!({ "tp": 2 })),
+            (4, json!({ "tp": 2, "pp": 2, "dp": 2 })),
+            (4, json!({ "pp": 3 })),
+            (1, json!({ "dp": 2 })),
+            (1, json!({ "tp": u64::MAX, "pp": u64::MAX - 1 })),
+        ] {
+            assert!(!fits(count, of.clone()), "{count} {of}");
+        }
+        assert!(fits(1, json!({ "tp": 8, "nnodes": 2 })), "ranks on other machines need no GPU here");
+        assert!(fits(1, json!({ "dp": 8, "dpl": 0, "tp": "x" })), "what is no number is vLLM's to refuse");
+    }
 }

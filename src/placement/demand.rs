@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Demand;
 use super::ranks::{Ranks, argument};
+use super::types::Demand;
 use crate::config::{Config, Engines, Gpus, Model, Spawn, is_vllm};
 use crate::ids::EngineId;
 

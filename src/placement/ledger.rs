@@ -1,15 +1,25 @@
 //! Who takes what of each GPU, while places are given.
 
-use super::{
-    Conflict, Demand, Held, Inventory, LARGEST_SHARE, LARGEST_WITH_STRANGERS, Name, Place, ROUNDING, Unit, find, units,
-};
-use crate::ids::EngineId;
-use crate::inventory::gib;
+use super::conflict::Conflict;
+use super::types::{Demand, Held, Place};
+use crate::config::Gpus;
+use crate::ids::{EngineId, Name};
+use crate::inventory::{Inventory, NotFound, Unit, find, gib, units};
+
+/// Largest share of one GPU's memory that may be promised to engines; the rest is the driver's and CUDA's own.
+pub const LARGEST_SHARE: f64 = 0.95;
+
+/// Largest share that engines and other processes together may take: vLLM refuses to start when less is free than it asks for,
+/// and what the driver reports wavers a little.
+const LARGEST_WITH_FOREIGN: f64 = 0.98;
+
+/// Sums of shares such as 0.45 + 0.5 are a little off.
+const ROUNDING: f64 = 1e-9;
 
 /// Memory in use that nobody is known to hold is only counted beyond this: contexts and the driver waver.
 const UNACCOUNTED: u64 = 1 << 30;
 
-/// A share up to which strangers leave a GPU empty for our purposes (a desktop, a monitor).
+/// A share up to which other processes leave a GPU empty for our purposes (a desktop, a monitor).
 const EMPTY: f64 = 0.03;
 
 /// All GPUs and MIG instances with what they carry.
@@ -28,8 +38,8 @@ pub(super) struct Slot<'a> {
     pub(super) label: String,
     /// Engines of ours.
     pub(super) claims: Vec<Claim<'a>>,
-    /// Others.
-    pub(super) strangers: Vec<Stranger>,
+    /// Other processes.
+    pub(super) foreign: Vec<Foreign>,
 }
 
 /// What an engine of ours takes.
@@ -41,8 +51,8 @@ pub(super) struct Claim<'a> {
     pub(super) held: bool,
 }
 
-/// Somebody else who holds memory.
-pub(super) struct Stranger {
+/// Memory that somebody else holds.
+pub(super) struct Foreign {
     /// `python3 train.py (pid 4711)`.
     pub(super) who: String,
     pub(super) bytes: u64,
@@ -57,7 +67,7 @@ impl<'a> Ledger<'a> {
                 unit: Some(*unit),
                 label: unit.label(),
                 claims: Vec::new(),
-                strangers: Vec::new(),
+                foreign: Vec::new(),
             };
             units.iter().map(slot).collect()
         } else {
@@ -71,19 +81,19 @@ impl<'a> Ledger<'a> {
             }
         }
         for slot in &mut ledger.slots {
-            slot.strangers = slot.unit.map_or_else(Vec::new, |unit| strangers(&unit, &slot.claims, held));
+            slot.foreign = slot.unit.map_or_else(Vec::new, |unit| foreign(&unit, &slot.claims, held));
         }
         ledger
     }
 
     /// The slot that a word means.
-    pub(super) fn slot(&self, text: &str) -> Result<usize, super::NotFound> {
+    pub(super) fn slot(&self, text: &str) -> Result<usize, NotFound> {
         if !self.inventory.known {
             let label = spoken(text);
-            return self.slots.iter().position(|slot| slot.label == label).ok_or(super::NotFound::Unknown);
+            return self.slots.iter().position(|slot| slot.label == label).ok_or(NotFound::Unknown);
         }
         let key = find(&self.units, text)?.key();
-        self.units.iter().position(|unit| unit.key() == key).ok_or(super::NotFound::Unknown)
+        self.units.iter().position(|unit| unit.key() == key).ok_or(NotFound::Unknown)
     }
 
     /// Puts down that `demand` takes its share.
@@ -107,7 +117,7 @@ impl<'a> Ledger<'a> {
         let texts = self.texts(demand, slots);
         let places = slots.iter().zip(texts).map(|(&slot, text)| {
             let slot = &self.slots[slot];
-            let strangers = slot.strangers.iter().map(|stranger| stranger.bytes).sum();
+            let foreign = slot.foreign.iter().map(|other| other.bytes).sum();
             slot.unit.map_or_else(
                 || Place { text: text.clone(), ..Place::default() },
                 |unit| Place {
@@ -117,7 +127,7 @@ impl<'a> Ledger<'a> {
                     uuid: unit.uuid.map(str::to_owned),
                     name: unit.name.map(str::to_owned),
                     total: unit.memory.map(|memory| memory.total),
-                    strangers,
+                    foreign,
                 },
             )
         });
@@ -134,7 +144,7 @@ impl Slot<'_> {
     /// What others take; 0 when the driver does not tell.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown with two digits")]
     pub(super) fn theirs(&self) -> f64 {
-        let bytes: u64 = self.strangers.iter().map(|stranger| stranger.bytes).sum();
+        let bytes: u64 = self.foreign.iter().map(|other| other.bytes).sum();
         match self.unit.and_then(|unit| unit.memory) {
             Some(memory) if memory.total > 0 => bytes as f64 / memory.total as f64,
             _ => 0.0,
@@ -144,7 +154,7 @@ impl Slot<'_> {
     /// Whether `share` more can be promised.
     pub(super) fn fits(&self, share: f64) -> bool {
         let ours = self.ours() + share;
-        ours <= LARGEST_SHARE + ROUNDING && ours + self.theirs() <= LARGEST_WITH_STRANGERS + ROUNDING
+        ours <= LARGEST_SHARE + ROUNDING && ours + self.theirs() <= LARGEST_WITH_FOREIGN + ROUNDING
     }
 
     /// Whether nobody is there.
@@ -183,7 +193,7 @@ impl Slot<'_> {
         }
         let times = |(text, times): (String, usize)| if times > 1 { format!("{text} ({times} times)") } else { text };
         words.extend(groups.into_iter().map(times));
-        words.extend(self.strangers.iter().map(|other| format!("{} holds {}", other.who, gib(other.bytes))));
+        words.extend(self.foreign.iter().map(|other| format!("{} holds {}", other.who, gib(other.bytes))));
         words
     }
 
@@ -194,11 +204,11 @@ impl Slot<'_> {
         }
         let (ours, theirs) = (self.ours(), self.theirs());
         let alone = ours > LARGEST_SHARE + ROUNDING;
-        let (sum, most) = if alone { (ours, LARGEST_SHARE) } else { (ours + theirs, LARGEST_WITH_STRANGERS) };
+        let (sum, most) = if alone { (ours, LARGEST_SHARE) } else { (ours + theirs, LARGEST_WITH_FOREIGN) };
         let mut who = self.who();
         if alone {
-            // Strangers would confuse the sum.
-            who.truncate(who.len() - self.strangers.len());
+            // What others hold would confuse the sum.
+            who.truncate(who.len() - self.foreign.len());
         }
         let remedy = if alone {
             "Lower `gpu_memory` of one of them, or give them different `gpus`."
@@ -216,7 +226,7 @@ impl Slot<'_> {
 /// A slot for each word that is listed: without a driver, the same GPU under two names is two.
 fn named<'a>(demands: &[Demand], held: &[Held]) -> Vec<Slot<'a>> {
     let listed = demands.iter().filter_map(|demand| match &demand.gpus {
-        super::Gpus::Listed(texts) => Some(texts),
+        Gpus::Listed(texts) => Some(texts),
         _ => None,
     });
     let mut labels: Vec<String> = Vec::new();
@@ -226,7 +236,7 @@ fn named<'a>(demands: &[Demand], held: &[Held]) -> Vec<Slot<'a>> {
             labels.push(label);
         }
     }
-    let slot = |label| Slot { unit: None, label, claims: Vec::new(), strangers: Vec::new() };
+    let slot = |label| Slot { unit: None, label, claims: Vec::new(), foreign: Vec::new() };
     labels.into_iter().map(slot).collect()
 }
 
@@ -237,7 +247,7 @@ fn spoken(text: &str) -> String {
 }
 
 /// Who holds memory of `unit` and is none of the engines that were given it.
-fn strangers(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Stranger> {
+fn foreign(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Foreign> {
     let mut found = Vec::new();
     let owner = |pid: u32| held.iter().find(|engine| engine.pids.contains(&pid));
     let given = |engine: &EngineId| here.iter().any(|claim| claim.engine == engine);
@@ -248,10 +258,11 @@ fn strangers(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Stranger
             Some(engine) => format!("engine {} (pid {})", engine.engine, process.pid),
             None => format!("{} (pid {})", process.name.as_deref().unwrap_or("an unknown process"), process.pid),
         };
-        found.push(Stranger { who, bytes });
+        found.push(Foreign { who, bytes });
     }
-    // What no listed process holds may be of engines whose processes are not to be seen: their whole share, at most.
-    let listed = |engine: &Held| unit.processes.unwrap_or_default().iter().any(|seen| engine.pids.contains(&seen.pid));
+    // What no listed process holds may be of engines whose processes are not visible: their whole share, at most.
+    let listed =
+        |engine: &Held| unit.processes.unwrap_or_default().iter().any(|process| engine.pids.contains(&process.pid));
     let hidden: f64 = held.iter().filter(|held| given(&held.engine) && !listed(held)).map(|held| held.share).sum();
     let Some(memory) = unit.memory else { return found };
     let known: u64 = unit.processes.unwrap_or_default().iter().filter_map(|process| process.memory).sum();
@@ -260,7 +271,7 @@ fn strangers(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Stranger
     let hidden = (memory.total as f64 * hidden) as u64;
     let rest = memory.used.saturating_sub(known).saturating_sub(hidden);
     if rest > UNACCOUNTED {
-        found.push(Stranger { who: "somebody who is not to be seen from here".into(), bytes: rest });
+        found.push(Foreign { who: "a process that is not visible from here".into(), bytes: rest });
     }
     found
 }

@@ -1,7 +1,10 @@
 //! GPUs that a user lists: which are meant, whether they can be given, and how CUDA is told.
 
+use super::conflict::Conflict;
 use super::ledger::Ledger;
-use super::{Conflict, Demand, Gpus, NotFound};
+use super::types::Demand;
+use crate::config::Gpus;
+use crate::inventory::NotFound;
 
 /// Near UUIDs that are shown.
 const NEAR: usize = 3;

@@ -2,9 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::{Conflict, Demand};
-use crate::config::Gpus;
-
 const TENSOR: &[&str] = &["tensor-parallel-size", "tp"];
 const PIPELINE: &[&str] = &["pipeline-parallel-size", "pp"];
 /// Splits the prompt; its ranks have GPUs of their own (those of `decode-context-parallel-size` have not).
@@ -46,7 +43,7 @@ impl Ranks {
     }
 
     /// GPUs that are used of `count`; as many as there are, when tensor parallelism follows from them.
-    fn used(self, count: u64) -> u64 {
+    pub(super) fn used(self, count: u64) -> u64 {
         match self.tensor {
             Some(tensor) => tensor.saturating_mul(self.others),
             None => (count / self.others.max(1)).max(1).saturating_mul(self.others),
@@ -75,31 +72,6 @@ pub fn tensor_parallel_size(count: usize, args: &Map<String, Value>) -> Option<u
         .filter(|&size| size > 1)
 }
 
-/// Why the engine cannot spread over the GPUs it is to have.
-pub(super) fn misfit(demand: &Demand) -> Option<Conflict> {
-    let ranks = demand.ranks?;
-    let count = match &demand.gpus {
-        Gpus::AsVisible => return None,
-        Gpus::Any(count) => *count,
-        Gpus::Listed(gpus) => gpus.len(),
-    } as u64;
-    let used = ranks.used(count);
-    if count == 0 || used == 0 || (used <= count && count.is_multiple_of(used)) {
-        return None;
-    }
-    let sizes = match ranks.tensor {
-        Some(tensor) if ranks.others == 1 => format!("tensor parallelism of {tensor}"),
-        Some(tensor) => format!("tensor parallelism of {tensor} times {} (pipeline, data, context)", ranks.others),
-        None => format!("pipeline, data and context parallelism of together {}", ranks.others),
-    };
-    let plural = if count == 1 { "GPU" } else { "GPUs" };
-    Some(Conflict {
-        engines: vec![demand.engine.clone()],
-        reason: format!("model {}: {count} {plural} for each engine do not fit its {sizes}", demand.model),
-        remedy: format!("Give each engine {used} GPUs (`gpus`), or change the parallel sizes in `args`."),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -124,29 +96,5 @@ mod tests {
         assert_eq!(size(4, json!({ "pp": 3 })), None);
         assert_eq!(size(4, json!({ "nnodes": 2 })), None);
         assert_eq!(size(4, json!({ "distributed-executor-backend": "ray" })), None);
-    }
-
-    #[test]
-    fn sizes_fit_the_gpus_or_divide_their_number() {
-        let fits = |count: usize, of: Value| {
-            let ranks = Ranks::of(&args(&of));
-            let engine = crate::ids::EngineId::new("m", 0);
-            misfit(&Demand { engine, model: "m".into(), gpus: Gpus::Any(count), share: 0.9, ranks }).is_none()
-        };
-        for (count, of) in [(4, json!({})), (4, json!({ "tp": 4 })), (4, json!({ "tp": 2 })), (4, json!({ "pp": 2 }))] {
-            assert!(fits(count, of.clone()), "{count} {of}");
-        }
-        for (count, of) in [
-            (2, json!({ "tp": 4 })),
-            (3, json!({ "tp": 2 })),
-            (4, json!({ "tp": 2, "pp": 2, "dp": 2 })),
-            (4, json!({ "pp": 3 })),
-            (1, json!({ "dp": 2 })),
-            (1, json!({ "tp": u64::MAX, "pp": u64::MAX - 1 })),
-        ] {
-            assert!(!fits(count, of.clone()), "{count} {of}");
-        }
-        assert!(fits(1, json!({ "tp": 8, "nnodes": 2 })), "ranks on other machines need no GPU here");
-        assert!(fits(1, json!({ "dp": 8, "dpl": 0, "tp": "x" })), "what is no number is vLLM's to refuse");
     }
 }

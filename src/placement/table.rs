@@ -1,6 +1,6 @@
 //! Assignments as a table for people.
 
-use super::{Assignment, Place};
+use super::types::{Assignment, Place};
 use crate::inventory::{aligned, gib};
 
 /// Enough of a UUID to tell cards of one machine apart: `GPU-8f6b2c1d`.
@@ -45,6 +45,6 @@ fn row(engine: String, place: &Place, share: f64) -> Vec<String> {
         place.name.clone().unwrap_or_else(|| "-".into()),
         if known { format!("{share:.2}") } else { "unknown".into() },
         memory.unwrap_or_else(|| "-".into()),
-        if place.strangers > 0 { gib(place.strangers) } else { "-".into() },
+        if place.foreign > 0 { gib(place.foreign) } else { "-".into() },
     ]
 }

@@ -6,7 +6,9 @@ use proptest::prelude::{
 };
 
 use super::*;
-use crate::inventory::{Gpu, GpuProcess, Memory, Mig};
+use crate::config::Gpus;
+use crate::ids::EngineId;
+use crate::inventory::{Gpu, GpuProcess, Inventory, Memory, Mig};
 
 const GIB: u64 = 1 << 30;
 
@@ -29,8 +31,8 @@ fn machine(count: u32) -> Inventory {
     Inventory { driver: Some("580".into()), gpus: (0..count).map(card).collect(), known: true, ..Inventory::default() }
 }
 
-/// A stranger who holds `gib` of a card.
-fn stranger(gpu: &mut Gpu, pid: u32, gib: u64) {
+/// A process of somebody else that holds `gib` of a card.
+fn foreign(gpu: &mut Gpu, pid: u32, gib: u64) {
     let process = GpuProcess { pid, name: Some("python3 train.py".into()), memory: Some(gib * GIB) };
     gpu.processes.get_or_insert_default().push(process);
     gpu.memory =
@@ -149,9 +151,9 @@ fn the_same_trouble_on_several_gpus_is_one_conflict() {
 }
 
 #[test]
-fn strangers_count_and_are_named() {
+fn foreign_processes_count_and_are_named() {
     let mut machine = machine(2);
-    stranger(&mut machine.gpus[1], 4711, 35);
+    foreign(&mut machine.gpus[1], 4711, 35);
     let told = refused(&machine, &[listed("a", "1", 0.9)], &[]);
     assert_eq!(
         told,
@@ -159,7 +161,7 @@ fn strangers_count_and_are_named() {
     );
     assert_eq!(given(&machine, &[listed("a", "1", 0.5)], &[]), ["1"]);
     let assigned = place(&machine, &[listed("a", "1", 0.5)], &[]).expect("a place");
-    assert_eq!(assigned[0].gpus.as_ref().expect("GPUs")[0].strangers, 35 * GIB);
+    assert_eq!(assigned[0].gpus.as_ref().expect("GPUs")[0].foreign, 35 * GIB);
     assert_eq!(given(&machine, &[any("a", 1, 0.9)], &[]), ["0"]);
     // Of an engine of ours they are none; of one that was given other GPUs they are named as such.
     assert_eq!(given(&machine, &[listed("a", "1", 0.45)], &[runs("b", "1", 0.45, 4711)]), ["1"]);
@@ -173,7 +175,7 @@ fn memory_that_nobody_listed_holds_counts_unless_a_hidden_engine_may_hold_it() {
     machine.gpus[0].memory = memory(80, 40);
     machine.gpus[0].processes = None;
     let told = refused(&machine, &[any("a", 1, 0.9)], &[]);
-    assert!(told[0].contains("somebody who is not to be seen from here holds 40.0 GiB"), "{told:?}");
+    assert!(told[0].contains("a process that is not visible from here holds 40.0 GiB"), "{told:?}");
     assert_eq!(given(&machine, &[any("a", 1, 0.45)], &[runs("b", "GPU-0000", 0.5, 7)]), ["0"]);
 }
 
@@ -191,7 +193,7 @@ fn any_gpus_are_chosen_by_the_order_of_the_criteria() {
     assert_eq!(given(&machine(4), &[any("a", 2, 0.9)], &[runs("x", "0", 0.9, 7)]), ["2,3"]);
     // The most memory left.
     let mut busy = machine(2);
-    stranger(&mut busy.gpus[0], 7, 2);
+    foreign(&mut busy.gpus[0], 7, 2);
     assert_eq!(given(&busy, &[any("a", 1, 0.9)], &[]), ["1"]);
 }
 
@@ -315,7 +317,7 @@ fn machines() -> impl Strategy<Value = Inventory> {
             match state {
                 0 => lost(gpu),
                 1 => mig(gpu),
-                2..4 => stranger(gpu, 1000 + gpu.index, held),
+                2..4 => foreign(gpu, 1000 + gpu.index, held),
                 _ => {}
             }
         }
