@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::AppError;
+use super::error::AppError;
 use crate::config::Config;
 use crate::ids::Name;
 use crate::net::{Listener, ListenerId, Listeners};

@@ -1,17 +1,18 @@
 //! The composition root: builds every part from the configuration, announces, waits, drains.
 
+mod error;
 mod limits;
 mod listeners;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use self::error::AppError;
 use self::listeners::ListenerChange;
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
@@ -23,40 +24,6 @@ use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
 use crate::supervisor::{self, Supervisor};
 use crate::telemetry::{AccessLog, EventBus, Metrics};
-
-/// Why a house could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// An address is not to be had.
-    #[error("cannot listen on {address} (`{key}`): {source}{}", remedy(.source))]
-    Listen {
-        /// What was to be bound.
-        address: SocketAddr,
-        /// Where it is configured.
-        key: String,
-        /// What the OS says.
-        source: std::io::Error,
-    },
-    /// Engines could not be started at all.
-    #[error(transparent)]
-    Supervisor(#[from] supervisor::StartError),
-    /// Metrics contradict each other.
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-}
-
-fn remedy(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            ". Another process has it: stop that one (`ss -ltnp` names it) or choose another port."
-        }
-        std::io::ErrorKind::PermissionDenied => {
-            ". Ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it."
-        }
-        std::io::ErrorKind::AddrNotAvailable => ". This machine has no such address.",
-        _ => ".",
-    }
-}
 
 /// Serves `config` until `stop` is ready, then drains and stops the engines. `hurry` cuts the drain short.
 ///

@@ -4,6 +4,7 @@
 //! and what is known of the engines, what to do now; `policy` chooses one of several engines; `view` is how the engines
 //! are seen; `refusal` says what a caller is told when nothing is left. All of it is pure: time and chance are arguments.
 
+mod decision;
 mod history;
 mod judge;
 mod next;
@@ -11,9 +12,10 @@ mod policy;
 mod refusal;
 mod view;
 
+pub use decision::{Decision, Patience, Send, WaitFor};
 pub use history::{Attempt, History};
 pub use judge::{Judgement, judge_body, judge_head};
-pub use next::{Decision, Patience, Send, WaitFor, next};
+pub use next::next;
 pub use policy::Candidate;
 pub use refusal::{after, no_engine, shutting_down};
 pub use view::{Engines, View};

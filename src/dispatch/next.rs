@@ -2,59 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::decision::{Decision, Patience, Send, WaitFor};
 use super::history::{Attempt, History};
 use super::policy::{Policy, choose};
 use super::view::View;
 use crate::config::Retry;
 use crate::dialects::gym::{PAUSE, SERVER_ERROR_TRIES, is_overload};
 use crate::outcome::{Outcome, Phase};
-
-/// What to do next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Decision {
-    /// Try this engine. Whoever carries it out takes a lease and pays; where either fails, the question is put again.
-    Send(Send),
-    /// Wait, then put the question again, with a new round of attempts.
-    Wait {
-        /// For what.
-        what: WaitFor,
-        /// No longer than until then.
-        until: Instant,
-    },
-    /// Pass the answer that is at hand to the caller: no other place is better.
-    Deliver,
-    /// Tell the caller why there is no answer.
-    Refuse,
-}
-
-/// An engine to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Send {
-    /// Position in the plan's legs.
-    pub leg: usize,
-    /// Which engine.
-    pub key: u64,
-    /// Over a new connection: a kept one just turned out to be closed.
-    pub fresh: bool,
-    /// The leg whose model pays for a retry; `None`: it costs nothing.
-    pub payer: Option<usize>,
-}
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitFor {
-    /// An engine that becomes ready.
-    Engine,
-    /// Time to pass.
-    Pause,
-}
-
-/// How long a request waits for engines that cannot be had (NeMo Gym's rules); without it, it does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// Until then.
-    pub deadline: Instant,
-}
 
 /// What to do next with a request that was tried as `history` says.
 ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::next::Send;
+use super::decision::Send;
 use super::policy::Candidate;
 use crate::config::Balance;
 use crate::dialects::gym;

@@ -70,7 +70,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         usage: answer.and_then(|answer| answer.usage()).or(account.usage),
         error: account.error,
     };
-    let meters = target.map_or(&state.no_route, |target| &target.meters);
-    let caller = account.caller.as_ref().map(|caller| &*caller.meters);
+    let meters = target.map_or(&state.no_route, |target| &*target.meters);
+    let caller = account.caller.as_ref().map(|caller| &caller.meters);
     record.publish(meters, caller, &state.access_log, &state.events);
 }

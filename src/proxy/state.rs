@@ -22,7 +22,7 @@ pub struct ProxyState {
     pub(super) access_log: AccessLog,
     pub(super) events: EventBus,
     /// What is counted of requests that named nothing that is served.
-    pub(super) no_route: Arc<Meters>,
+    pub(super) no_route: Meters,
     pub(super) memory: Arc<BodyMemory>,
     /// For requests of our own.
     pub(super) client: Arc<EngineClient>,
@@ -69,7 +69,7 @@ impl ProxyState {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
-            no_route: metrics.meters(NO_ROUTE, ""),
+            no_route: Meters::new(&metrics, NO_ROUTE, ""),
             memory: Arc::new(BodyMemory::new(metrics.body_bytes.clone())),
             metrics,
             access_log,

@@ -15,7 +15,7 @@ use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Code};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Meters, Metrics};
 
 /// A configuration, ready to serve requests.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
             pool,
             balance: model.balance,
             rules: rules(&route.settings),
-            meters: metrics.meters(&route.model, if route.is_alias { &route.name } else { "" }),
+            meters: Arc::new(Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" })),
             route: route.clone(),
             split: None,
             fallback: Vec::new(),

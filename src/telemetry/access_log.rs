@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::NonBlocking;
 
-use super::Record;
+use super::record::Record;
 use crate::config::LogFormat;
 
 /// Where the lines go.

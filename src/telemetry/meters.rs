@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::Metrics;
+use super::metrics::Metrics;
 use crate::openai::Endpoint;
 
 /// Statuses that get a counter of their own; whatever else an engine invents is counted by its class.
@@ -58,8 +58,10 @@ pub struct Meters {
 
 impl Meters {
     /// The meters of `model` as reached through `alias` (empty: by its own name).
-    pub(super) fn new(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Self {
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Self {
         let labels = [model, alias];
+        metrics.begin_series(&labels);
         Self {
             metrics: metrics.clone(),
             model: model.into(),
@@ -140,8 +142,8 @@ impl Meters {
 
 impl Drop for Meters {
     fn drop(&mut self) {
-        self.metrics.forget_meters(&self.model, &self.alias, || {
-            let labels = [self.model.as_str(), self.alias.as_str()];
+        let labels = [self.model.as_str(), self.alias.as_str()];
+        self.metrics.end_series(&labels, || {
             let _ = self.metrics.in_flight.remove_label_values(&labels);
             for counters in [&self.metrics.prompt_tokens, &self.metrics.completion_tokens, &self.metrics.cached_tokens]
             {
@@ -170,7 +172,9 @@ pub struct CallerMeters {
 
 impl CallerMeters {
     /// The meters of the caller called `name`.
-    pub(super) fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
+        metrics.begin_series(&[name]);
         Self {
             metrics: metrics.clone(),
             name: name.into(),
@@ -192,7 +196,7 @@ impl CallerMeters {
 
 impl Drop for CallerMeters {
     fn drop(&mut self) {
-        self.metrics.forget_caller_meters(&self.name, || {
+        self.metrics.end_series(&[&self.name], || {
             let _ = self.metrics.caller_requests.remove_label_values(&[self.name.as_str()]);
             for kind in ["prompt", "completion"] {
                 let _ = self.metrics.caller_tokens.remove_label_values(&[self.name.as_str(), kind]);
@@ -232,7 +236,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_once_and_its_guard_counts_down() {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let meters = metrics.meters("m", "a");
+        let meters = Meters::new(&metrics, "m", "a");
         let guard = meters.enter();
         meters.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         meters.tokens_after(Duration::from_millis(40), 2);
@@ -249,10 +253,10 @@ mod tests {
     #[test]
     fn series_end_with_the_last_who_counts_in_them_and_are_shared_until_then() {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let (first, caller) = (metrics.meters("m", "a"), metrics.caller_meters("bot"));
+        let (first, caller) = (Meters::new(&metrics, "m", "a"), CallerMeters::new(&metrics, "bot"));
         first.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         caller.answered(Some((1, 2)));
-        let (second, other) = (metrics.meters("m", "a"), metrics.meters("m", "b"));
+        let (second, other) = (Meters::new(&metrics, "m", "a"), Meters::new(&metrics, "m", "b"));
         drop(first);
         second.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         other.answered(None, 404, Duration::ZERO);

@@ -1,7 +1,7 @@
 //! The Prometheus metrics of one process. Label values come from the configuration, never from callers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
@@ -10,7 +10,6 @@ use prometheus::{
 };
 
 use super::gpus::{GpuGauges, GpuSample};
-use super::{CallerMeters, Meters};
 
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
@@ -85,8 +84,8 @@ pub struct Metrics {
     engine_hangs: IntCounterVec,
     engine_start: GaugeVec,
     gpus: GpuGauges,
-    meters: Mutex<HashMap<(String, String), Weak<Meters>>>,
-    caller_meters: Mutex<HashMap<String, Weak<CallerMeters>>>,
+    /// How many count in the series of each set of labels.
+    counting: Mutex<HashMap<Vec<String>, usize>>,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
     start_time: Gauge,
@@ -216,8 +215,7 @@ impl Metrics {
                 &["model", "engine"],
             )?,
             gpus: GpuGauges::new()?,
-            meters: Mutex::default(),
-            caller_meters: Mutex::default(),
+            counting: Mutex::default(),
             sampling: Mutex::new(()),
             start_time: Gauge::new("enginehouse_start_time_seconds", "When this process started, Unix time.")?,
             registry,
@@ -266,38 +264,21 @@ impl Metrics {
         all.into_iter().chain(self.gpus.collectors()).try_for_each(|collector| self.registry.register(collector))
     }
 
-    /// What is counted of `model` as reached through `alias` (empty: by its own name); the same for all who ask.
-    #[must_use]
-    pub fn meters(self: &Arc<Self>, model: &str, alias: &str) -> Arc<Meters> {
-        let mut all = lock(&self.meters);
-        let slot = all.entry((model.to_owned(), alias.to_owned())).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let meters = Arc::new(Meters::new(self, model, alias));
-            *slot = Arc::downgrade(&meters);
-            meters
-        })
+    /// Somebody counts in the series with these labels from now on.
+    pub(super) fn begin_series(&self, labels: &[&str]) {
+        *lock(&self.counting).entry(owned(labels)).or_default() += 1;
     }
 
-    /// What is counted of the caller called `name`; the same for all who ask.
-    #[must_use]
-    pub fn caller_meters(self: &Arc<Self>, name: &str) -> Arc<CallerMeters> {
-        let mut all = lock(&self.caller_meters);
-        let slot = all.entry(name.to_owned()).or_default();
-        slot.upgrade().unwrap_or_else(|| {
-            let meters = Arc::new(CallerMeters::new(self, name));
-            *slot = Arc::downgrade(&meters);
-            meters
-        })
-    }
-
-    /// Calls `end` unless somebody counts in these series anew.
-    pub(super) fn forget_meters(&self, model: &str, alias: &str, end: impl FnOnce()) {
-        forget(&mut lock(&self.meters), &(model.to_owned(), alias.to_owned()), end);
-    }
-
-    /// The same for a caller's.
-    pub(super) fn forget_caller_meters(&self, name: &str, end: impl FnOnce()) {
-        forget(&mut lock(&self.caller_meters), &name.to_owned(), end);
+    /// Somebody counts there no more; `end` is called when it was the last one.
+    pub(super) fn end_series(&self, labels: &[&str], end: impl FnOnce()) {
+        let mut counting = lock(&self.counting);
+        let labels = owned(labels);
+        let Some(count) = counting.get_mut(&labels) else { return };
+        *count -= 1;
+        if *count == 0 {
+            counting.remove(&labels);
+            end();
+        }
     }
 
     /// The Prometheus text format (version 0.0.4), with `engines` and `gpus` as they are now.
@@ -341,11 +322,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn forget<K: std::hash::Hash + Eq, T>(all: &mut HashMap<K, Weak<T>>, key: &K, end: impl FnOnce()) {
-    if all.get(key).is_some_and(|slot| slot.strong_count() == 0) {
-        all.remove(key);
-        end();
-    }
+fn owned(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|label| (*label).to_owned()).collect()
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {

@@ -6,6 +6,7 @@ mod gpus;
 mod logs;
 mod meters;
 mod metrics;
+mod publish;
 mod record;
 
 pub use access_log::AccessLog;

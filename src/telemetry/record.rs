@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{AccessLog, CallerMeters, EventBus, Meters};
-use crate::api::{Event, RequestSummary};
 use crate::openai::{Endpoint, Usage};
 
 /// A request, after its end.
@@ -48,37 +46,4 @@ pub struct Record<'a> {
     pub usage: Option<Usage>,
     /// What went wrong, as a code.
     pub error: Option<&'a str>,
-}
-
-impl Record<'_> {
-    /// Counts it, writes it down and tells of it.
-    pub fn publish(&self, meters: &Meters, caller: Option<&CallerMeters>, access_log: &AccessLog, events: &EventBus) {
-        meters.answered(self.endpoint, self.status, self.took);
-        if let Some(usage) = self.usage {
-            meters.used(usage.prompt, usage.completion, usage.cached);
-        }
-        if let Some(caller) = caller {
-            caller.answered(self.usage.map(|usage| (usage.prompt, usage.completion)));
-        }
-        access_log.write(self);
-        events.publish(|| Event::Request(self.summary()));
-    }
-
-    fn summary(&self) -> RequestSummary {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        RequestSummary {
-            id: self.id.to_owned(),
-            caller: owned(self.caller),
-            path: self.path.to_owned(),
-            model: owned(self.model),
-            alias: owned(self.alias),
-            engine: owned(self.engine),
-            status: self.status,
-            seconds: self.took.as_secs_f64(),
-            first_token_seconds: self.first_token.map(|time| time.as_secs_f64()),
-            prompt_tokens: self.usage.map(|usage| usage.prompt),
-            completion_tokens: self.usage.map(|usage| usage.completion),
-            error: owned(self.error),
-        }
-    }
 }

@@ -1,0 +1,39 @@
+//! Why a gateway could not be started.
+
+use std::net::SocketAddr;
+
+use crate::supervisor;
+
+/// Why a gateway could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address is not to be had.
+    #[error("cannot listen on {address} (`{key}`): {source}{}", remedy(.source))]
+    Listen {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// Where it is configured.
+        key: String,
+        /// What the OS says.
+        source: std::io::Error,
+    },
+    /// Engines could not be started at all.
+    #[error(transparent)]
+    Supervisor(#[from] supervisor::StartError),
+    /// Metrics contradict each other.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ". Another process has it: stop that one (`ss -ltnp` names it) or choose another port."
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it."
+        }
+        std::io::ErrorKind::AddrNotAvailable => ". This machine has no such address.",
+        _ => ".",
+    }
+}
