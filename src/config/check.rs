@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::path::{Path, Step};
+use super::renamed::renamed;
 use super::schema::{element, member, shapes, types};
 use super::suggest;
 use super::units::{SIZE_FORMAT, Size, TIME_FORMAT, Time, likely_size, likely_time};
@@ -114,6 +115,12 @@ fn path_of(error: &ValidationError<'_>, whole: &Value) -> Path {
 }
 
 fn unknown_key(node: &Value, found: &Value, path: &Path, key: &str, out: &mut Misfits) {
+    if let Some((new, line)) = renamed(path, key, found.get(key).unwrap_or(&Value::Null)) {
+        out.spoiled.push(path.key(new));
+        let reason = format!("`{key}` is called `{new}` now.");
+        out.push(Finding::new(path.key(key), reason, format!("Write `{line}`.")));
+        return;
+    }
     let known: Vec<&str> = match node.get("properties") {
         Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
         _ => Vec::new(),

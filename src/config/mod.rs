@@ -21,6 +21,7 @@ mod plan;
 mod profiles;
 mod raw;
 mod raw_settings;
+mod renamed;
 mod resolve;
 mod rules;
 mod schema;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::gym::RawGym;
 use super::raw_settings::{RawDialects, RawSettings, RawVariants};
-use super::types::{Balance, Echo, LogFormat, OnExit};
+use super::types::{Balance, LogFormat, OnExit, ResponseModel};
 use super::units::{AsWritten, Size, Time};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
@@ -109,10 +109,10 @@ pub(super) struct RawModel {
     /// A bundle of flags and environment: one of `profiles`, or built in (`enginehouse profiles` lists them). What the model
     /// says itself wins.
     pub(super) profile: Option<String>,
-    /// Engines start in groups by ascending priority: a group waits until the one before is ready or has failed. Without
-    /// a priority: last.
+    /// Models start in groups, lowest number first: a group waits until the one before is ready or has failed. Models
+    /// without a number start last.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) priority: Option<u32>,
+    pub(super) start_order: Option<u32>,
     /// Further flags of the engine without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list is several
     /// values after one flag, a mapping is JSON; nothing (`null`) takes a flag of the profile out.
     pub(super) args: Option<Map<String, Value>>,
@@ -131,7 +131,7 @@ pub(super) struct RawModel {
     pub(super) restart: Option<RawRestart>,
     /// An engine that has requests but makes no progress for this long is restarted; `off`: never.
     #[schemars(extend("default" = "10m"))]
-    pub(super) hang_after: Option<RawPatience>,
+    pub(super) stall_timeout: Option<RawPatience>,
     /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed and they wake faster than they start.
     #[schemars(extend("default" = false))]
     pub(super) sleep_mode: Option<bool>,
@@ -149,6 +149,9 @@ pub(super) struct RawModel {
     pub(super) balance: Option<Balance>,
     /// Which APIs are translated to Chat Completions instead of being left to the engine.
     pub(super) dialect: RawDialects,
+    /// The name in `model` of answers, also for this model's adapters and, unless they say otherwise, aliases.
+    #[schemars(extend("default" = "requested"))]
+    pub(super) response_model: Option<ResponseModel>,
     /// What is changed in requests, by whatever name they come.
     #[serde(flatten)]
     pub(super) settings: RawSettings,
@@ -207,9 +210,9 @@ pub(super) enum RawRestart {
 #[schemars(rename = "RestartPolicy")]
 pub(super) struct RawPolicy {
     /// First pause.
-    pub(super) first: Time,
+    pub(super) initial_backoff: Time,
     /// Longest pause.
-    pub(super) most: Time,
+    pub(super) max_backoff: Time,
     /// This many ends within `within` are a crash loop: it stays down until somebody acts.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) crashes: usize,
@@ -331,9 +334,8 @@ pub(super) struct RawAlias {
     /// An address and port of its own, where requests need not name a model.
     #[schemars(example = "127.0.0.1:8010")]
     pub(super) listen: Option<String>,
-    /// What answers say in `model`: this alias' name, or what the engine says.
-    #[schemars(extend("default" = "alias"))]
-    pub(super) echo: Option<Echo>,
+    /// The name in `model` of answers. Default: as what it points at.
+    pub(super) response_model: Option<ResponseModel>,
     /// Which APIs are translated to Chat Completions instead of being left to the engine. Default: as what it points at.
     pub(super) dialect: RawDialects,
     /// For a name that ends in `:*`: settings by what stands in the place of `*`, applied after those above; or a list of
@@ -480,7 +482,7 @@ impl Default for RawChecks {
 
 impl Default for RawPolicy {
     fn default() -> Self {
-        Self { first: seconds(1), most: seconds(60), crashes: 5, within: seconds(600) }
+        Self { initial_backoff: seconds(1), max_backoff: seconds(60), crashes: 5, within: seconds(600) }
     }
 }
 

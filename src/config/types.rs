@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use super::alias::{Alias, Dialects, Echo, Mirror, Via};
+pub use super::alias::{Alias, Dialects, Mirror, ResponseModel, Via};
 pub use super::callers::{ANONYMOUS, Caller};
 pub use super::settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};
 
@@ -78,6 +78,8 @@ pub struct Model {
     pub balance: Balance,
     /// Which APIs are translated to Chat Completions.
     pub dialect: Dialects,
+    /// The name in `model` of answers, where no alias says otherwise.
+    pub response_model: ResponseModel,
     /// What is changed in requests, before what an alias changes.
     pub settings: Settings,
 }
@@ -104,7 +106,7 @@ pub struct Spawn {
     /// The profile that `args`, `env` and `gpu_memory` were filled up from.
     pub profile: Option<String>,
     /// Lower ones start first; `None`: last.
-    pub priority: Option<u32>,
+    pub start_order: Option<u32>,
     /// `--gpu-memory-utilization`, 0 < share <= 0.95.
     pub gpu_memory: Option<f64>,
     /// Number of engines, at least 1.
@@ -122,7 +124,7 @@ pub struct Spawn {
     /// When an engine that ended by itself is started again; `None`: never.
     pub restart: Option<Restart>,
     /// How long an engine may have requests and make no progress; `None`: for ever.
-    pub hang_after: Option<Duration>,
+    pub stall_timeout: Option<Duration>,
     /// Whether engines can be put to sleep.
     pub sleep_mode: bool,
     /// From spawn to ready.
@@ -145,9 +147,9 @@ impl std::fmt::Debug for Spawn {
             .field("lora_later", &self.lora_later)
             .field("takes_lora", &self.takes_lora)
             .field("profile", &self.profile)
-            .field("priority", &self.priority)
+            .field("start_order", &self.start_order)
             .field("restart", &self.restart)
-            .field("hang_after", &self.hang_after)
+            .field("stall_timeout", &self.stall_timeout)
             .field("sleep_mode", &self.sleep_mode)
             .field("start_timeout", &self.start_timeout)
             .field("stop_timeout", &self.stop_timeout)
@@ -171,9 +173,9 @@ pub enum Gpus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {
     /// First pause; doubles each time.
-    pub first: Duration,
+    pub initial_backoff: Duration,
     /// Longest pause.
-    pub most: Duration,
+    pub max_backoff: Duration,
     /// This many ends within `within` are a crash loop; at least 1.
     pub crashes: usize,
     /// See `crashes`.

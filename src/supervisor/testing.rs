@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::{Map, json};
 use tokio::task::JoinHandle;
 
-use crate::config::{Balance, Dialects, EngineUrl, Engines, Gpus, Health, Model, Settings, Spawn};
+use crate::config::{Balance, Dialects, EngineUrl, Engines, Gpus, Health, Model, ResponseModel, Settings, Spawn};
 
 /// How to start engines with `command`.
 pub(super) fn spawn(command: &[&str]) -> Spawn {
@@ -21,7 +21,7 @@ pub(super) fn spawn(command: &[&str]) -> Spawn {
         command: command.iter().map(ToString::to_string).collect(),
         gpus: Gpus::AsVisible,
         profile: None,
-        priority: None,
+        start_order: None,
         gpu_memory: None,
         replicas: 1,
         args: Map::new(),
@@ -30,7 +30,7 @@ pub(super) fn spawn(command: &[&str]) -> Spawn {
         lora_later: std::collections::BTreeSet::new(),
         takes_lora: false,
         restart: None,
-        hang_after: None,
+        stall_timeout: None,
         sleep_mode: false,
         start_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_secs(60),
@@ -47,6 +47,7 @@ pub(super) fn model(name: &str) -> Model {
         health: Some(health(Duration::from_secs(3600))),
         balance: Balance::default(),
         dialect: Dialects::default(),
+        response_model: ResponseModel::default(),
         settings: Settings::default(),
     }
 }

@@ -11,9 +11,9 @@ use super::super::faces::{Face, by_name, faces, way};
 use super::super::finding::{Finding, Why};
 use super::super::gym::gym;
 use super::super::path::Path;
-use super::super::raw::Raw;
+use super::super::raw::{Named, Raw, RawModel};
 use super::super::raw_settings::RawDialects;
-use super::super::types::{Alias, Dialects, Mirror, Settings};
+use super::super::types::{Alias, Dialects, Mirror, ResponseModel, Settings};
 use super::settings::settings;
 use crate::ids::Name;
 
@@ -73,7 +73,6 @@ impl<'f, 'a> House<'_, 'f, 'a> {
         Ok(Alias {
             name: face.name.as_str().into(),
             settings: way.iter().rev().flat_map(|face| self.own.get(&*face.name)).flatten().cloned().collect(),
-            echo: face.raw.echo.unwrap_or_default(),
             hidden: face.raw.hidden,
             listen,
             fallback: fallback.into_iter().flatten().map(|name| name.as_str().into()).collect(),
@@ -82,6 +81,7 @@ impl<'f, 'a> House<'_, 'f, 'a> {
             mirror: mirror
                 .and_then(|mirror| Some(Mirror { to: mirror.to.as_deref()?.into(), percent: mirror.percent? })),
             dialect: self.dialect(&way, &model),
+            response_model: self.response_model(&way, &model),
             gym: face.raw.gym.clone().map(|raw| Arc::new(gym(raw))),
             model,
         })
@@ -95,12 +95,21 @@ impl<'f, 'a> House<'_, 'f, 'a> {
         self.all.get(name).and_then(|face| way(face, self.all).1).unwrap_or(name)
     }
 
+    /// The model called `name`, or that has an adapter of that name.
+    fn owner(&self, name: &str) -> Option<&RawModel> {
+        let has = |model: &RawModel| model.lora.iter().flat_map(Named::iter).any(|(adapter, _)| adapter == name);
+        self.raw.models.iter().find(|(model, raw)| *model == name || has(raw)).map(|(_, raw)| raw)
+    }
+
+    /// The first that says, from the alias to the model.
+    fn response_model(&self, way: &[&Face<'_>], model: &str) -> ResponseModel {
+        let said = way.iter().find_map(|face| face.raw.response_model);
+        said.or_else(|| self.owner(model)?.response_model).unwrap_or_default()
+    }
+
     /// The first that says, from the alias to the model.
     fn dialect(&self, way: &[&Face<'_>], model: &str) -> Dialects {
-        let owner = self.raw.models.iter().find(|(name, raw)| {
-            *name == model || raw.lora.iter().flat_map(|lora| lora.iter()).any(|(adapter, _)| adapter == model)
-        });
-        let said = || way.iter().map(|face| &face.raw.dialect).chain(owner.map(|(_, model)| &model.dialect));
+        let said = || way.iter().map(|face| &face.raw.dialect).chain(self.owner(model).map(|model| &model.dialect));
         Dialects {
             responses: said().find_map(|raw| raw.responses).unwrap_or_default(),
             messages: said().find_map(|raw| raw.messages).unwrap_or_default(),
@@ -119,6 +128,6 @@ fn heaviest(parts: &[(Name, u32)]) -> Option<&str> {
 }
 
 /// The settings of a model.
-pub(super) fn of_model(name: &str, raw: &super::super::raw::RawModel) -> Result<Settings, Finding> {
+pub(super) fn of_model(name: &str, raw: &RawModel) -> Result<Settings, Finding> {
     settings(&Path::of(["models", name]), &format!("model {name}").into(), &raw.settings)
 }

@@ -74,6 +74,7 @@ fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Mo
     let served_name = raw.served_name.clone().map(Into::into);
     let (api_key, balance) = (secret(raw.api_key.clone()), raw.balance.unwrap_or_default());
     let (dialect, settings) = (dialects(&raw.dialect), of_model(&name, &raw)?);
+    let response_model = raw.response_model.unwrap_or_default();
     let health = match raw.health {
         Some(RawHealth::Off(_)) => None,
         Some(RawHealth::Checks(ref checks)) => Some(health(checks)),
@@ -89,11 +90,11 @@ fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Mo
         }
         (None, None) => return Err(Why::new("It has no engines.", "Add `source` or `urls`.").at(path)),
     };
-    Ok(Model { name: name.into(), engines, served_name, api_key, health, balance, dialect, settings })
+    Ok(Model { name: name.into(), engines, served_name, api_key, health, balance, dialect, response_model, settings })
 }
 
 /// A prompt of a million tokens is silent for minutes.
-const HANG_AFTER: Duration = Duration::from_secs(600);
+const STALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
     let merged = merged(profiles, &raw);
@@ -111,15 +112,15 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
             Some(RawGpus::List(gpus)) => Gpus::Listed(gpus.iter().map(gpu_text).collect()),
         },
         profile: raw.profile,
-        priority: raw.priority,
+        start_order: raw.start_order,
         takes_lora,
         restart: match raw.restart {
             None => Some(restart(&RawPolicy::default())),
             Some(RawRestart::Policy(policy)) => Some(restart(&policy)),
             Some(RawRestart::Off(_)) => None,
         },
-        hang_after: match raw.hang_after {
-            None => Some(HANG_AFTER),
+        stall_timeout: match raw.stall_timeout {
+            None => Some(STALL_TIMEOUT),
             Some(RawPatience::For(time)) => Some(time.0),
             Some(RawPatience::Off(_)) => None,
         },
@@ -136,7 +137,12 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
 }
 
 fn restart(raw: &RawPolicy) -> Restart {
-    Restart { first: raw.first.0, most: raw.most.0, crashes: raw.crashes, within: raw.within.0 }
+    Restart {
+        initial_backoff: raw.initial_backoff.0,
+        max_backoff: raw.max_backoff.0,
+        crashes: raw.crashes,
+        within: raw.within.0,
+    }
 }
 
 fn health(raw: &RawChecks) -> Health {

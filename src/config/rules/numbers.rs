@@ -24,12 +24,16 @@ pub(super) fn durations_are_sane(raw: &Raw, out: &mut Vec<Finding>) {
     .into();
     all.push((Path::of(["engine_logs", "age"]), raw.engine_logs.age));
     for (path, _, model) in models(raw) {
-        if let Some(RawPatience::For(time)) = &model.hang_after {
-            all.push((path.key("hang_after"), *time));
+        if let Some(RawPatience::For(time)) = &model.stall_timeout {
+            all.push((path.key("stall_timeout"), *time));
         }
         if let Some(RawRestart::Policy(policy)) = &model.restart {
             let path = path.key("restart");
-            let times = [("first", policy.first), ("most", policy.most), ("within", policy.within)];
+            let times = [
+                ("initial_backoff", policy.initial_backoff),
+                ("max_backoff", policy.max_backoff),
+                ("within", policy.within),
+            ];
             all.extend(times.map(|(key, time)| (path.key(key), time)));
         }
         all.extend(model.start_timeout.map(|time| (path.key("start_timeout"), time)));

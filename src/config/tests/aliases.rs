@@ -30,15 +30,33 @@ fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
     let config = good(
         "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat}}}\naliases:\n  \
          c: {model: b, overrides: {n: 3}, hidden: true}\n  b: {model: a, fallback: [l]}\n  \
-         a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, echo: engine}\n  of-adapter: {model: l}\n",
+         a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, response_model: engine}\n  of-adapter: {model: l}\n",
     );
     let c = alias(&config, "c");
     assert_eq!((&*c.model, overrides(c)), ("m", json!([{ "n": 1 }, { "n": 3 }])));
-    assert_eq!((c.hidden, c.echo, alias(&config, "a").echo), (true, Echo::Alias, Echo::Engine));
+    assert!(c.hidden);
     assert_eq!(c.fallback, ["l".into()], "as where it points");
     assert_eq!(c.dialect, Dialects { responses: Via::Chat, messages: Via::Chat });
     assert_eq!(alias(&config, "of-adapter").dialect, Dialects { responses: Via::Engine, messages: Via::Chat });
     assert_eq!(json!(config.models[0].settings.overrides), json!({ "n": 0 }));
+}
+
+#[test]
+fn the_name_in_answers_is_what_the_nearest_says() {
+    let config = good(
+        "models: {m: {source: s}, e: {source: s, response_model: engine, lora: {l: p}}}\naliases:\n  a: {model: m}\n  \
+         b: {model: e}\n  c: {model: l}\n  d: {model: b}\n  f: {model: b, response_model: requested}\n  g: {model: f}\n  \
+         h: {split: {e: 1}}\n  i: {model: h}\n",
+    );
+    let said = |name: &str| alias(&config, name).response_model;
+    for name in ["a", "f", "g"] {
+        assert_eq!(said(name), ResponseModel::Requested, "{name}");
+    }
+    for name in ["b", "c", "d", "h", "i"] {
+        assert_eq!(said(name), ResponseModel::Engine, "{name}");
+    }
+    let models: Vec<_> = config.models.iter().map(|model| model.response_model).collect();
+    assert_eq!(models, [ResponseModel::Requested, ResponseModel::Engine]);
 }
 
 #[test]

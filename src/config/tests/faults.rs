@@ -114,6 +114,24 @@ fn unknown_keys_are_told_with_the_nearest_at_every_depth() {
 }
 
 #[test]
+fn an_old_key_names_its_new_key() {
+    assert_faults(
+        "models:\n  m: {source: s, priority: 3, hang_after: 5m, restart: {first: 2s, most: 1m}}\n\
+         aliases:\n  a: {model: m, echo: alias}\n  b: {model: m, echo: engine}\n",
+        &[
+            ("models.m.hang_after", "Write `stall_timeout: 5m`."),
+            ("models.m.priority", "Write `start_order: 3`."),
+            ("models.m.restart.first", "Write `initial_backoff: 2s`."),
+            ("models.m.restart.most", "Write `max_backoff: 1m`."),
+            ("aliases.a.echo", "Write `response_model: requested`."),
+            ("aliases.b.echo", "`echo` is called `response_model` now.\n    -> Write `response_model: engine`."),
+        ],
+    );
+    assert_eq!(faults("models:\n  m:\n    source: s\n    priority: 1\n")[0].line, 4);
+    assert_faults("priority: 1\nmodels: {m: {source: s}}", &[("priority", "There is no key")]);
+}
+
+#[test]
 fn a_mistake_is_told_once_and_not_its_consequences() {
     assert_faults("models: [a]", &[("models", "a mapping")]);
     assert_faults("models: {m: text}\naliases: {a: {model: m}}", &[("models.m", "a mapping")]);

@@ -86,8 +86,8 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
                 (config.on_exit, &config.ports, config.engine_logs),
                 (&config.limits, &config.timeouts, &config.retry, &config.log),
                 (&spawn.command, spawn.replicas, spawn.start_timeout, spawn.stop_timeout),
-                (spawn.restart, spawn.hang_after, spawn.sleep_mode),
-                (&model.api_key, &model.health, model.balance),
+                (spawn.restart, spawn.stall_timeout, spawn.sleep_mode),
+                (&model.api_key, &model.health, model.balance, model.response_model),
             )
         )
     };
@@ -104,9 +104,10 @@ fn the_defaults_that_the_schema_shows_are_the_defaults() {
         "replicas": model["replicas"]["default"],
         "start_timeout": model["start_timeout"]["default"],
         "stop_timeout": model["stop_timeout"]["default"],
-        "hang_after": model["hang_after"]["default"],
+        "stall_timeout": model["stall_timeout"]["default"],
         "sleep_mode": model["sleep_mode"]["default"],
         "balance": model["balance"]["default"],
+        "response_model": model["response_model"]["default"],
     } } })
     .to_string();
     let bare = parse("models: {m: {source: s}}", &|_| None).expect("the least there is");
