@@ -40,6 +40,8 @@ pub(super) struct Raw {
     /// What happens to the engines when Enginehouse is told to end: `stop` them, or `keep` them running for the next one,
     /// which takes them over.
     pub(super) on_exit: OnExit,
+    /// Reload this file when it changes (also when an editor or a Kubernetes ConfigMap replaces the file or its link).
+    pub(super) watch: bool,
     /// Ports of 127.0.0.1 that engines are given, first and last.
     #[schemars(regex(pattern = r"^ *[0-9]{1,5} *- *[0-9]{1,5} *$"))]
     pub(super) ports: String,
@@ -452,6 +454,7 @@ impl Default for Raw {
             name: None,
             state_dir: None,
             on_exit: OnExit::default(),
+            watch: false,
             ports: "21000-21999".into(),
             profiles: Named::default(),
             engine_logs: RawEngineLogs::default(),

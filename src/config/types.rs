@@ -28,6 +28,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// What happens to the engines when we are told to end.
     pub on_exit: OnExit,
+    /// Whether the file is reloaded when it changes.
+    pub watch: bool,
     /// Ports of 127.0.0.1 that engines are given.
     pub ports: RangeInclusive<u16>,
     /// Log files of engines.

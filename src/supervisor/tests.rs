@@ -33,6 +33,7 @@ fn config(models: Vec<Model>) -> Config {
         name: "house".into(),
         state_dir: None,
         on_exit: OnExit::Stop,
+        watch: false,
         ports: 21000..=21999,
         engine_logs: EngineLogs { size: 1 << 20, age: second * 3600, keep: 1 },
         threads: None,

@@ -38,6 +38,7 @@ pub(super) fn build(raw: Raw, name: &str) -> Result<Config, Finding> {
         name: raw.name.unwrap_or_else(|| name.to_owned()),
         state_dir: raw.state_dir,
         on_exit: raw.on_exit,
+        watch: raw.watch,
         ports,
         engine_logs: EngineLogs {
             size: raw.engine_logs.size.0,
