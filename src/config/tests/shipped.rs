@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::*;
+use crate::config::*;
 
 fn conf() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conf")
@@ -23,7 +23,7 @@ fn every_shipped_configuration_is_good() {
             seen += 1;
             let set = |name: &str| name.ends_with("_KEY").then(|| "sk-x".to_owned());
             for env in [&set as &dyn Fn(&str) -> Option<String>, &|_| None] {
-                load(&path, env).unwrap_or_else(|faults| panic!("{}:\n{faults}", path.display()));
+                load(&path, env).unwrap_or_else(|found| panic!("{}:\n{found}", path.display()));
             }
             let text = std::fs::read_to_string(&path).expect("read before");
             assert!(
@@ -44,7 +44,7 @@ fn what_the_readme_shows_is_good() {
     assert!(blocks.len() >= 6, "only {} blocks", blocks.len());
     for block in blocks {
         let whole = if block.contains("models:") { block.to_owned() } else { format!("{block}{models}") };
-        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|faults| panic!("{faults}\nin\n{whole}"));
+        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|found| panic!("{found}\nin\n{whole}"));
     }
 }
 

@@ -1,70 +1,21 @@
-//! The validated configuration: what the rest of the program trusts.
+//! A validated model: where its engines come from, and how one of them is picked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use super::alias::{Alias, Dialects, Mirror, ResponseModel, Via};
-pub use super::callers::{ANONYMOUS, Caller};
-pub use super::settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};
-
+use super::alias::{Dialects, ResponseModel};
+use super::settings::Settings;
+use crate::config::units::Time;
 use crate::ids::Name;
 use crate::secret::Secret;
 
-/// A whole house, checked.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where callers connect.
-    pub listen: SocketAddr,
-    /// The operator's side.
-    pub admin: Admin,
-    /// What the house is called; letters, digits and `_.-`.
-    pub name: String,
-    /// Where records and engine logs are kept; `None`: `enginehouse/<name>` under `$XDG_STATE_HOME` or `~/.local/state`.
-    pub state_dir: Option<PathBuf>,
-    /// What happens to the engines when we are told to end.
-    pub on_exit: OnExit,
-    /// Whether the file is reloaded when it changes.
-    pub watch: bool,
-    /// Ports of 127.0.0.1 that engines are given.
-    pub ports: RangeInclusive<u16>,
-    /// Log files of engines.
-    pub engine_logs: EngineLogs,
-    /// Worker threads of the data path; `None`: one per core.
-    pub threads: Option<usize>,
-    /// Models in file order; at least one.
-    pub models: Vec<Model>,
-    /// Aliases in file order.
-    pub aliases: Vec<Alias>,
-    /// Who may send requests, in file order; none: everybody.
-    pub callers: Vec<Caller>,
-    /// Whether requests without a key are taken; always, where there are no callers.
-    pub anonymous: bool,
-    /// Sizes and counts we refuse to exceed.
-    pub limits: Limits,
-    /// How long we wait for what.
-    pub timeouts: Timeouts,
-    /// Second tries.
-    pub retry: Retry,
-    /// Logs.
-    pub log: Log,
-}
-
-/// The operator's HTTP server.
-#[derive(Clone, Debug)]
-pub struct Admin {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Bearer token; always present when `listen` is not a loopback address.
-    pub token: Option<Secret>,
-}
-
 /// One model: a name, how its engines come to be, and how one of them is picked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// What callers say.
     pub name: Name,
@@ -87,7 +38,7 @@ pub struct Model {
 }
 
 /// Where the engines of a model come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a handful for each process, off the data path")]
 pub enum Engines {
     /// We run them.
@@ -97,7 +48,7 @@ pub enum Engines {
 }
 
 /// How to start engines of ours. `Debug` shows the names of environment variables, not their values.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Spawn {
     /// Hub id or path, the first argument after `command`.
     pub source: String,
@@ -135,8 +86,8 @@ pub struct Spawn {
     pub stop_timeout: Duration,
 }
 
-impl std::fmt::Debug for Spawn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spawn")
             .field("source", &self.source)
             .field("command", &self.command)
@@ -171,39 +122,29 @@ pub enum Gpus {
     Listed(Vec<String>),
 }
 
-/// When an engine that ended by itself is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When an engine that ended by itself is started again: after a pause that doubles each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Restart {
-    /// First pause; doubles each time.
+    /// Pause before the first restart.
+    #[serde(with = "Time")]
     pub initial_backoff: Duration,
     /// Longest pause.
+    #[serde(with = "Time")]
     pub max_backoff: Duration,
-    /// This many ends within `within` are a crash loop; at least 1.
+    /// An engine that ends this many times within `within` is in a crash loop: it stays down until somebody restarts it.
+    #[schemars(range(min = 1, max = 1000))]
     pub crashes: usize,
-    /// See `crashes`.
+    /// See `crashes`. After an engine was ready for this long, the pauses begin anew.
+    #[serde(with = "Time")]
     pub within: Duration,
 }
 
-/// What happens to the engines when we are told to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExit {
-    /// They end too.
-    #[default]
-    Stop,
-    /// They run on; the next Enginehouse takes them over.
-    Keep,
-}
-
-/// When log files of engines are put aside, and how many are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineLogs {
-    /// Largest size, in bytes.
-    pub size: u64,
-    /// Greatest age.
-    pub age: Duration,
-    /// Files kept beside the current one.
-    pub keep: usize,
+impl Default for Restart {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { initial_backoff: seconds(1), max_backoff: seconds(60), crashes: 5, within: seconds(600) }
+    }
 }
 
 /// `http://host:port` or `https://host:port`, without a path.
@@ -217,8 +158,8 @@ pub struct EngineUrl {
     pub port: u16,
 }
 
-impl std::fmt::Display for EngineUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for EngineUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
         if self.host.contains(':') {
             write!(f, "{scheme}://[{}]:{}", self.host, self.port)
@@ -229,22 +170,34 @@ impl std::fmt::Display for EngineUrl {
 }
 
 /// Active health checks of one model's engines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Health {
-    /// Path that answers 200 when all is well, `/health` unless set.
+    /// Path that a healthy engine answers with 200.
     pub path: String,
     /// Time between two checks.
+    #[serde(with = "Time")]
     pub interval: Duration,
     /// Time one check may take.
+    #[serde(with = "Time")]
     pub timeout: Duration,
-    /// Consecutive failures until an engine is down.
+    /// Failures in a row until an engine is down.
+    #[schemars(range(min = 1, max = 1000))]
     pub failures: usize,
-    /// Consecutive successes until it is up again.
+    /// Successes in a row until it is up again.
+    #[schemars(range(min = 1, max = 1000))]
     pub successes: usize,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        let two_seconds = Duration::from_secs(2);
+        Self { path: "/health".into(), interval: two_seconds, timeout: two_seconds, failures: 3, successes: 1 }
+    }
+}
+
 /// How one of several ready engines is picked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     /// The one with the fewest requests in flight from us; ties at random.
@@ -254,67 +207,4 @@ pub enum Balance {
     RoundRobin,
     /// Any.
     Random,
-}
-
-/// Sizes and counts we refuse to exceed.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Largest request body, in bytes, before and after decoding.
-    pub body: usize,
-    /// Bytes of request bodies held at once over all requests; beyond, 503.
-    pub body_memory: usize,
-    /// Largest request head (names and values of all headers plus the target), in bytes.
-    pub head: usize,
-    /// Open client connections.
-    pub connections: usize,
-}
-
-/// How long we wait for what.
-#[derive(Clone, Debug)]
-pub struct Timeouts {
-    /// Connecting to an engine.
-    pub connect: Duration,
-    /// Silence of an engine: before the first byte and between two.
-    pub read: Duration,
-    /// Writing a whole request to an engine.
-    pub write: Duration,
-    /// A client sending its whole body.
-    pub body: Duration,
-    /// A client taking one piece of the answer.
-    pub client_write: Duration,
-    /// An idle client connection.
-    pub keepalive: Duration,
-    /// Requests in flight when we are told to stop.
-    pub drain: Duration,
-}
-
-/// Second tries, on another engine, before the first byte of an answer.
-#[derive(Clone, Debug)]
-pub struct Retry {
-    /// Attempts of one request, the first included; at least 1.
-    pub attempts: usize,
-    /// Retries allowed in the long run, as a share of requests (0.2: one in five).
-    pub budget: f64,
-}
-
-/// Logs.
-#[derive(Clone, Debug)]
-pub struct Log {
-    /// Filter in the syntax of `RUST_LOG`, which wins when set.
-    pub level: String,
-    /// How lines look.
-    pub format: LogFormat,
-    /// Whether one line per request is written to standard output.
-    pub access: bool,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For machines.
-    Json,
 }

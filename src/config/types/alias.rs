@@ -10,11 +10,11 @@ use super::settings::Settings;
 use crate::ids::Name;
 
 /// The header by which callers stay with one part of a split, unless another is named.
-pub(super) const SESSION: &str = "x-session-id";
+pub const SESSION: &str = "x-session-id";
 
 /// A name that points at a model and carries request settings. What was written once for many names (`qwen3:*`), and what
 /// an alias has from the one it points at, is in each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     /// What callers say.
     pub name: Name,
