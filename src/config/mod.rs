@@ -19,6 +19,8 @@ mod schema;
 mod secrets;
 mod suggest;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod types;
 mod units;
