@@ -127,7 +127,7 @@ fn gateway(folder: &Path, engine: SocketAddr) -> (Process, SocketAddr) {
     let yaml = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nlog: {{ access: false }}\nmodels:\n  m: {{ urls: \
          [\"http://{engine}\"], served_name: m }}\naliases:\n  a: {{ model: m, overrides: {{ temperature: 0.5, \
-         chat_template_kwargs: {{ enable_thinking: false }} }} }}\n  e: {{ model: a, echo: engine }}\n"
+         chat_template_kwargs: {{ enable_thinking: false }} }} }}\n  e: {{ model: a, response_model: engine }}\n"
     );
     std::fs::write(&file, yaml).expect("written");
     let state = folder.join("state");
@@ -239,11 +239,11 @@ fn main() {
         vec![("chat 100 KiB, by alias", request("a", 100 << 10, false, ""))],
         vec![
             ("32 tokens 2 ms apart, by alias", request("a", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
-            ("  the same, echo: engine", request("e", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
+            ("  the same, response_model: engine", request("e", 1 << 10, true, "x-sim-gap: 2ms\r\n")),
         ],
         vec![
             ("32 tokens at once, by alias", request("a", 1 << 10, true, "")),
-            ("  the same, echo: engine", request("e", 1 << 10, true, "")),
+            ("  the same, response_model: engine", request("e", 1 << 10, true, "")),
         ],
     ];
     println!("{:<36} {:>9} {:>12} {:>12} {:>8}", "case", "req/s", "req/core-s", "us CPU/req", "ratio");

@@ -397,7 +397,7 @@ fn check_tells_every_conflict_and_fails() {
     assert!(!good && out.contains("MODEL"), "the plan is printed all the same: {out}");
     let expected = format!(
         "\
-house.yaml: 3 faults
+house.yaml: 3 errors
 
 model d: GPU 7 does not exist: this machine has 0-3
     -> List a GPU that exists; `enginehouse gpus` shows them.

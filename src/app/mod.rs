@@ -117,10 +117,10 @@ pub async fn serve(
 /// than many an engine takes to fail and say so itself.
 fn tell_flags(config: &Config) {
     let options = flags::Options { limit: None, ..flags::Options::from_env(&|name| std::env::var_os(name)) };
-    for finding in flags::check(config, &options) {
-        match finding.grade {
-            flags::Grade::Note => tracing::debug!("{finding}"),
-            flags::Grade::Warning | flags::Grade::Fault => tracing::warn!("{finding}"),
+    for diagnostic in flags::check(config, &options) {
+        match diagnostic.severity {
+            flags::Severity::Note => tracing::debug!("{diagnostic}"),
+            flags::Severity::Warning | flags::Severity::Error => tracing::warn!("{diagnostic}"),
         }
     }
 }

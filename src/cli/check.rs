@@ -1,4 +1,4 @@
-//! `enginehouse check FILE`: the plan of a configuration, or every fault in it.
+//! `enginehouse check FILE`: what a configuration would run where, or everything that is wrong with it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,20 +10,20 @@ use crate::inventory::Inventory;
 use crate::placement::{self, Assignment, Demand};
 use crate::{app, supervisor};
 
-/// Prints what would run where and succeeds, or prints every fault to standard error and fails.
+/// Prints what would run where and succeeds, or prints everything that is wrong to standard error and fails.
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     report(file, &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
 }
 
-/// What is printed below the plan about one side of it.
+/// What is printed below the overview about the GPUs.
 #[derive(Debug, Default)]
 struct Section {
-    /// For people; empty: nothing to tell.
+    /// For people; may be empty.
     text: String,
     /// What keeps it from running, a reason and a remedy each.
-    faults: Vec<String>,
+    errors: Vec<String>,
 }
 
 fn report(
@@ -34,29 +34,29 @@ fn report(
     err: &mut dyn Write,
 ) -> ExitCode {
     let mut flags_fit = true;
-    let faults = match config::load(file, env) {
+    let errors = match config::load(file, env) {
         Ok(config) => {
-            // A reader that went away (`| head`) is no failure of the check.
-            let _ = write!(out, "{}", config::plan(&config));
+            // A reader that stopped reading (`| head`) is no failure of the check.
+            let _ = write!(out, "{}", config::overview(&config));
             let (section, assigned) = assignments(&config, read);
             for text in [section.text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
                 let _ = write!(out, "\n{text}");
             }
             flags_fit = flag_report::print(&config, out, err);
-            section.faults
+            section.errors
         }
-        Err(faults) => faults.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        Err(found) => found.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
-    if faults.is_empty() {
+    if errors.is_empty() {
         return if flags_fit { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let plural = if faults.len() == 1 { "fault" } else { "faults" };
-    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), faults.len(), faults.join("\n\n"));
+    let plural = if errors.len() == 1 { "error" } else { "errors" };
+    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), errors.len(), errors.join("\n\n"));
     ExitCode::FAILURE
 }
 
 /// Which engine gets which GPUs of this machine. Where no driver tells of GPUs (configurations are written on laptops
-/// too), only what holds on any machine is a fault.
+/// too), only what is wrong on any machine is an error.
 fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<Assignment>) {
     let mut demands = placement::demands(config);
     let pinned = |demand: &Demand| demand.gpus != Gpus::AsVisible;
@@ -64,7 +64,7 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
         return (Section::default(), Vec::new());
     }
     let mut inventory = read();
-    // What engines of this house hold, should it run now, is what they are to have, and no stranger's.
+    // The memory of this gateway's own engines, if they run now, is the memory that they are to have.
     inventory.forget(&supervisor::processes(&app::state_dir(config)));
     let mut text = String::new();
     if !inventory.known {
@@ -77,9 +77,9 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
             if inventory.known {
                 text = placement::table(&assigned);
             }
-            (Section { text, faults: Vec::new() }, assigned)
+            (Section { text, errors: Vec::new() }, assigned)
         }
-        Err(conflicts) => (Section { text, faults: conflicts.iter().map(ToString::to_string).collect() }, Vec::new()),
+        Err(conflicts) => (Section { text, errors: conflicts.iter().map(ToString::to_string).collect() }, Vec::new()),
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     fn check(text: &str) -> (ExitCode, String, String) {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("house.yaml");
+        let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, text).expect("a file");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = report(&file, &|_| None, &nothing, &mut out, &mut err);
@@ -101,23 +101,23 @@ mod tests {
     }
 
     #[test]
-    fn a_good_file_prints_its_plan_and_succeeds() {
+    fn a_good_file_prints_an_overview_and_succeeds() {
         let (code, out, err) = check("models: {m: {source: s, command: [enginehouse, sim]}}");
         assert_eq!((code, err.as_str()), (ExitCode::SUCCESS, ""));
         assert!(out.contains("enginehouse sim s"), "{out}");
     }
 
     #[test]
-    fn a_bad_file_prints_every_fault_and_fails() {
+    fn a_bad_file_prints_everything_that_is_wrong_and_fails() {
         let (code, out, err) = check("models: {m: {source: s}}\nlistne: x\nthreads: 0\n");
         assert_eq!((code, out.as_str()), (ExitCode::FAILURE, ""));
-        assert!(err.contains("house.yaml: 2 faults") && err.contains("listne, line 2"), "{err}");
+        assert!(err.contains("gateway.yaml: 2 errors") && err.contains("listne, line 2"), "{err}");
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_a_fault() {
+    fn a_file_that_does_not_exist_is_an_error() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(Path::new("/no/such/house.yaml"), &|_| None, &nothing, &mut out, &mut err);
+        let code = report(Path::new("/no/such/gateway.yaml"), &|_| None, &nothing, &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
     }
@@ -146,7 +146,7 @@ mod tests {
         let model = format!("source: s, command: [{vllm:?}, serve]");
         let (code, out, err) = check(&format!("models: {{m: {{{model}, args: {{swap-space: 4}}}}}}"));
         assert_eq!(code, ExitCode::FAILURE);
-        assert!(err.contains("fault: m: `swap-space`: vLLM dropped this flag."), "{err}");
+        assert!(err.contains("error: m: `swap-space`: vLLM dropped this flag."), "{err}");
         assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
         let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
         assert_eq!(code, ExitCode::SUCCESS);

@@ -60,7 +60,7 @@ pub(super) fn run(ask: &Ask) -> ExitCode {
 
 /// All that is printed.
 fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<Vec<u8>, String> {
-    let config = config::load(&ask.file, env).map_err(|faults| faults.to_string())?;
+    let config = config::load(&ask.file, env).map_err(|found| found.to_string())?;
     let asked = endpoint(&ask.endpoint)?;
     let headers = headers(&ask.headers)?;
     let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;

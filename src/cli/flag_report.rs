@@ -3,23 +3,23 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::config::Config;
-use crate::flags::{self, Grade, Options};
+use crate::flags::{self, Options, Severity};
 
-/// Prints faults and warnings to `err` and notes to `out`; whether there is no fault.
+/// Prints errors and warnings to `err` and notes to `out`; whether there is no error.
 ///
 /// It can take a minute, the first time after vLLM was installed: Python has to import it.
 pub(super) fn print(config: &Config, out: &mut dyn Write, err: &mut dyn Write) -> bool {
     if io::stderr().is_terminal() {
         let _ = writeln!(err, "Checking flags against the installed vLLM; the first time this takes a while ...");
     }
-    let findings = flags::check(config, &Options::from_env(&|name| std::env::var_os(name)));
-    for finding in &findings {
-        // A reader that went away (`| head`) is no failure of the check.
-        let _ = match finding.grade {
-            Grade::Note => writeln!(out, "note: {finding}"),
-            Grade::Warning => writeln!(err, "warning: {finding}"),
-            Grade::Fault => writeln!(err, "fault: {finding}"),
+    let found = flags::check(config, &Options::from_env(&|name| std::env::var_os(name)));
+    for diagnostic in &found {
+        // A reader that stopped reading (`| head`) is no failure of the check.
+        let _ = match diagnostic.severity {
+            Severity::Note => writeln!(out, "note: {diagnostic}"),
+            Severity::Warning => writeln!(err, "warning: {diagnostic}"),
+            Severity::Error => writeln!(err, "error: {diagnostic}"),
         };
     }
-    findings.iter().all(|finding| finding.grade != Grade::Fault)
+    found.iter().all(|diagnostic| diagnostic.severity != Severity::Error)
 }

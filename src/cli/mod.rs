@@ -48,7 +48,7 @@ enum Command {
         #[arg(long, conflicts_with_all = ["file", "state_dir"])]
         all: bool,
     },
-    /// Check a configuration: print what would run where, or every fault
+    /// Check a configuration: print what would run where, or everything that is wrong
     Check {
         /// The configuration (YAML)
         file: PathBuf,

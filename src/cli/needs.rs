@@ -8,7 +8,7 @@ use crate::config::{Config, Engines, Model, Spawn, flag_name, is_vllm};
 use crate::estimate::{self, Ask, Estimate, Verdict};
 use crate::placement::{Assignment, DEFAULT_SHARE};
 
-/// Two lines at most for each model whose files are here; empty when there is none. An estimate is no fault: vLLM itself
+/// Two lines at most for each model whose files are here; empty when there is none. An estimate is no error: vLLM itself
 /// has the last word.
 pub(super) fn told(config: &Config, assigned: &[Assignment], env: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();

@@ -13,7 +13,7 @@ use crate::{app, telemetry};
 pub(super) fn run(file: &Path, state_dir: Option<PathBuf>) -> ExitCode {
     let mut config = match config::load(file, &|name| std::env::var(name).ok()) {
         Ok(config) => config,
-        Err(faults) => return fail(&faults.to_string()),
+        Err(found) => return fail(&found.to_string()),
     };
     if state_dir.is_some() {
         config.state_dir = state_dir;

@@ -55,8 +55,11 @@ fn houses(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<
         let none = "Say which house: its configuration FILE, its --state-dir, or --all.".to_owned();
         return state_dir.map(|folder| vec![plain(folder)]).ok_or(none);
     };
-    let config = config::load(file, &|name| std::env::var(name).ok()).map_err(|faults| {
-        format!("{}:\n\n{faults}\nWith --state-dir DIR it is stopped without its configuration.", file.display())
+    let config = config::load(file, &|name| std::env::var(name).ok()).map_err(|found| {
+        format!(
+            "{}:\n\n{found}\nTo stop the gateway without its configuration, give its state directory: --state-dir DIR.",
+            file.display()
+        )
     })?;
     let state_dir = state_dir.unwrap_or_else(|| app::state_dir(&config));
     Ok(vec![House { state_dir, drain: config.timeouts.drain, stop_timeout: stop_timeout(&config) }])

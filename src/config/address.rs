@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::finding::Why;
+use super::diagnostic::Draft;
 use super::types::EngineUrl;
 
 /// `address:port`, for something we listen on.
-pub(super) fn listen(text: &str) -> Result<SocketAddr, Why> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Draft> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -32,7 +32,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Why> {
     } else {
         "Write address:port, such as 0.0.0.0:8000 (every interface) or 127.0.0.1:8000 (this machine only).".into()
     };
-    Err(Why::new(reason, remedy))
+    Err(Draft::of_text(reason, remedy))
 }
 
 /// Whether the two would hear the same callers, were their ports the same.
@@ -42,17 +42,17 @@ pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 /// `first-last`, ports of engines.
-pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Why> {
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Draft> {
     let range = text.split_once('-').and_then(|(first, last)| {
         let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         (first >= 1024 && first <= last).then_some(first..=last)
     });
     let remedy = "Write the first and the last port, such as 21000-21999; ports below 1024 need privileges.";
-    range.ok_or_else(|| Why::new("This is not a range of ports.", remedy))
+    range.ok_or_else(|| Draft::of_text("This is not a range of ports.", remedy))
 }
 
 /// `http://host:port` or `https://host:port`.
-pub(super) fn engine_url(text: &str) -> Result<EngineUrl, Why> {
+pub(super) fn engine_url(text: &str) -> Result<EngineUrl, Draft> {
     const SHAPE: &str = "Write http://host:port or https://host:port.";
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -61,24 +61,25 @@ pub(super) fn engine_url(text: &str) -> Result<EngineUrl, Why> {
             Ok(_) => format!("Write {guess} (or https://…)."),
             Err(_) => SHAPE.into(),
         };
-        return Err(Why::new("The URL has no scheme.", remedy));
+        return Err(Draft::of_text("The URL has no scheme.", remedy));
     };
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
         "https" => true,
-        other => return Err(Why::new(format!("Engines do not speak `{other}`."), SHAPE)),
+        other => return Err(Draft::of_text(format!("Engines do not speak `{other}`."), SHAPE)),
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     if authority.contains('@') {
         let remedy = "Leave user and password out of the URL; a key goes into `api_key`.";
-        return Err(Why::new("The URL holds a user name.", remedy));
+        return Err(Draft::of_text("The URL holds a user name.", remedy));
     }
-    let url = authority_of(tls, authority).ok_or_else(|| Why::new("The URL names no valid host and port.", SHAPE))?;
+    let url =
+        authority_of(tls, authority).ok_or_else(|| Draft::of_text("The URL names no valid host and port.", SHAPE))?;
     if !matches!(tail, "" | "/") {
         let hint = if tail.starts_with("/v1") { " (/v1 is part of each request)" } else { "" };
         let remedy = format!("Write {url}{hint}.");
-        return Err(Why::new("The URL has a path or query; requests bring their own.", remedy));
+        return Err(Draft::of_text("The URL has a path or query; requests bring their own.", remedy));
     }
     Ok(url)
 }

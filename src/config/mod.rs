@@ -1,42 +1,34 @@
-//! What a user writes: YAML in, a validated [`Config`] or every fault out.
+//! What a user writes: YAML in, a validated [`Config`] or everything that is wrong with it out.
 //!
-//! [`load`] tells the story: text → tree (`yaml`) → value with variables expanded (`resolve`, `expand`) → held against the
-//! JSON Schema of the raw types (`check`, `schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`build`).
+//! [`load`] tells the story: text to a tree, and to a value with variables expanded (`document`) → checked against the JSON
+//! Schema of the raw types (`schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`convert`, `types`).
 
 mod address;
-mod alias;
-mod build;
-mod callers;
-mod check;
 mod command;
-mod expand;
-mod faces;
-mod fault;
-mod finding;
-mod gym;
+mod convert;
+mod diagnostic;
+mod document;
+mod expanded_alias;
 mod load;
-mod marks;
+mod overview;
 mod path;
-mod plan;
 mod profiles;
 mod raw;
-mod raw_settings;
-mod resolve;
 mod rules;
 mod schema;
-mod settings;
+mod secrets;
 mod suggest;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
 mod units;
-mod yaml;
 
 pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
-pub use fault::{Fault, Faults};
-pub use gym::Gym;
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use load::{load, parse};
-pub use plan::plan;
+pub use overview::overview;
 pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
 pub use schema::schema;
 pub use types::*;

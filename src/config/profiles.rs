@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::marks::is_secret;
 use super::raw::{Named, RawModel, RawProfile};
+use super::secrets::is_secret;
 
 /// A bundle of flags and environment for engines. No `Debug`: a user's may hold secrets.
 #[derive(Clone)]
@@ -228,15 +228,15 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::types::{Config, Engines, Spawn};
-    use super::super::{Faults, parse};
+    use super::super::{Diagnostics, parse};
     use super::*;
 
-    fn read(text: &str) -> Result<Config, Faults> {
+    fn read(text: &str) -> Result<Config, Diagnostics> {
         parse(text, &|name| (name == "HF_TOKEN").then(|| "hf-1".to_owned()))
     }
 
     fn spawn(text: &str) -> Spawn {
-        let config = read(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        let config = read(text).unwrap_or_else(|found| panic!("{found}\n{text}"));
         match &config.models[0].engines {
             Engines::Spawn(spawn) => spawn.clone(),
             Engines::Urls(_) => panic!("these engines run already"),

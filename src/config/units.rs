@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-/// Name of the JSON Schema format of [`Time`]; checked with [`Time::from_str`].
-pub(super) const TIME_FORMAT: &str = "enginehouse-duration";
+/// Name of the JSON Schema format of [`Time`]; checked with [`Time::is_fit`].
+pub(crate) const TIME_FORMAT: &str = "enginehouse-duration";
+/// Name of the JSON Schema format of [`TimeOrZero`]; checked with [`Time::from_str`].
+pub(crate) const TIME_OR_ZERO_FORMAT: &str = "enginehouse-duration-or-zero";
 /// Name of the JSON Schema format of [`Size`]; checked with [`Size::from_str`].
-pub(super) const SIZE_FORMAT: &str = "enginehouse-size";
+pub(crate) const SIZE_FORMAT: &str = "enginehouse-size";
 /// Name of the JSON Schema format of [`AsWritten`].
-pub(super) const TEXT_FORMAT: &str = "enginehouse-text";
+pub(crate) const TEXT_FORMAT: &str = "enginehouse-text";
 
-/// Longer waits are mistakes, and would overflow clocks.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Shorter times are mistakes: most often a 0 that is meant to switch something off.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+/// Longer times are mistakes, and would overflow clocks.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What editors check; [`Time::from_str`] is at least as strict.
 const TIME_PATTERN: &str = r"^ *([0-9]+ *(ns|us|ms|s|m|h|d) *)+$";
@@ -25,11 +29,49 @@ const SIZE_PATTERN: &str = r"^ *[0-9]+(\.[0-9]+)? *([kKMGT]i?)?B *$";
 
 /// A span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time(pub(super) Duration);
+pub(crate) struct Time(pub(crate) Duration);
+
+/// Stands for a span of time that may be 0, in the JSON Schema.
+pub(crate) struct TimeOrZero;
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub(crate) struct Size(pub(crate) u64);
+
+impl Time {
+    /// Whether `text` is a duration that makes sense for something to wait for.
+    pub(crate) fn is_fit(text: &str) -> bool {
+        text.parse::<Self>().is_ok_and(|time| time.0 >= SHORTEST)
+    }
+
+    /// Reads a duration; with [`Time::serialize`] for `#[serde(with = "Time")]`.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        <Self as Deserialize>::deserialize(deserializer).map(|time| time.0)
+    }
+
+    /// Writes a duration.
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*time))
+    }
+}
+
+impl Size {
+    /// Reads a size in bytes; with [`Size::serialize`] for `#[serde(with = "Size")]`.
+    pub(crate) fn deserialize<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let size: Self = text.parse().map_err(D::Error::custom)?;
+        T::try_from(size.0).map_err(|_| D::Error::custom("too large for this machine"))
+    }
+
+    /// Writes a size in bytes.
+    pub(crate) fn serialize<T: Copy + TryInto<u64>, S: Serializer>(size: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        let size = (*size).try_into().unwrap_or(u64::MAX);
+        let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+        let exact = units.into_iter().find(|(factor, _)| size >= *factor && size.is_multiple_of(*factor));
+        let (factor, unit) = exact.unwrap_or((1, "B"));
+        serializer.collect_str(&format_args!("{}{unit}", size / factor))
+    }
+}
 
 impl FromStr for Time {
     type Err = String;
@@ -56,9 +98,10 @@ impl FromStr for Time {
                 _ => return Err("not numbers with units".into()),
             };
             rest = rest[letters..].trim_start_matches(' ');
-            nanos = number.checked_mul(unit).and_then(|n| nanos.checked_add(n)).ok_or("too long")?;
+            nanos = number.checked_mul(unit).and_then(|n| nanos.checked_add(n)).ok_or("longer than a year")?;
         }
-        Ok(Self(Duration::from_nanos(nanos)))
+        let time = Duration::from_nanos(nanos);
+        if time > LONGEST { Err("longer than a year".into()) } else { Ok(Self(time)) }
     }
 }
 
@@ -84,7 +127,7 @@ impl FromStr for Size {
 /// A text that may be written as a number or truth value and is kept exactly as written: `1.10` stays `1.10`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub(super) struct AsWritten(pub(super) String);
+pub(crate) struct AsWritten(pub(crate) String);
 
 impl JsonSchema for AsWritten {
     fn inline_schema() -> bool {
@@ -100,8 +143,16 @@ impl JsonSchema for AsWritten {
     }
 }
 
-/// A correct spelling of what was probably meant by a duration, for remedies.
-pub(super) fn likely_time(written: &str) -> String {
+/// What is wrong with a duration as written, and a correct spelling of what was probably meant.
+pub(crate) fn explain_time(written: &str) -> (&'static str, String) {
+    match written.parse::<Time>() {
+        Ok(_) => ("The time is too short.", "Write 1ms or more; 0 does not switch it off.".into()),
+        Err(why) if why.contains("year") => ("The time is longer than a year.", "Write 365d or less.".into()),
+        Err(_) => ("This is not a duration.", likely_time(written)),
+    }
+}
+
+fn likely_time(written: &str) -> String {
     let written = written.trim();
     let compact = written.to_ascii_lowercase().replace([' ', '_'], "");
     let digits = compact.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -123,7 +174,7 @@ pub(super) fn likely_time(written: &str) -> String {
 }
 
 /// A correct spelling of what was probably meant by a size, for remedies.
-pub(super) fn likely_size(written: &str) -> String {
+pub(crate) fn likely_size(written: &str) -> String {
     let written = written.trim();
     let compact = written.to_ascii_lowercase().replace([' ', '_'], "");
     let digits = compact.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -151,28 +202,7 @@ fn likely_bare_size(written: &str) -> String {
     }
 }
 
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(self.0))
-    }
-}
-
-impl Serialize for Size {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
-        let exact = units.into_iter().find(|(factor, _)| self.0 >= *factor && self.0.is_multiple_of(*factor));
-        let (factor, unit) = exact.unwrap_or((1, "B"));
-        serializer.collect_str(&format_args!("{}{unit}", self.0 / factor))
-    }
-}
-
 impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
@@ -191,6 +221,18 @@ impl JsonSchema for Time {
             "description": "A duration: numbers with units (ms, s, m, h, d), such as `500ms`, `30s` or `1m 30s`.",
             "examples": ["500ms", "30s", "1m 30s"]
         })
+    }
+}
+
+impl JsonSchema for TimeOrZero {
+    fn schema_name() -> Cow<'static, str> {
+        "DurationOrZero".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Time::json_schema(generator);
+        schema.insert("format".into(), TIME_OR_ZERO_FORMAT.into());
+        schema
     }
 }
 
@@ -255,10 +297,11 @@ mod tests {
     fn what_is_written_back_is_read_again() {
         for text in ["64MiB", "1GiB", "1500B", "0B"] {
             let size: Size = text.parse().expect("a size");
-            assert_eq!(serde_json::to_value(size).expect("text"), json!(text));
+            let written = Size::serialize(&size.0, serde_json::value::Serializer).expect("text");
+            assert_eq!(written, json!(text));
         }
         let time: Time = "90s".parse().expect("a duration");
-        assert_eq!(serde_json::to_value(time).expect("text"), json!("1m 30s"));
+        assert_eq!(Time::serialize(&time.0, serde_json::value::Serializer).expect("text"), "1m 30s");
     }
 
     fn matches(pattern: &str, text: &str) -> bool {

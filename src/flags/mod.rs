@@ -48,29 +48,29 @@ impl Options {
     }
 }
 
-/// How bad a finding is.
+/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grade {
+pub enum Severity {
     /// Something could not be checked.
     Note,
     /// It may not work as described.
     Warning,
     /// The engines will not start.
-    Fault,
+    Error,
 }
 
 /// Something worth telling about a model's flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct Diagnostic {
     /// How bad it is.
-    pub grade: Grade,
+    pub severity: Severity,
     /// The models it is about, in file order.
     pub models: Vec<String>,
     /// What is wrong, and what to do.
     pub text: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.models.join(", "), self.text)
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Finding {
 
 /// Everything that the vLLM of each model would refuse, or that cannot be told. Blocks; never fails.
 #[must_use]
-pub fn check(config: &Config, options: &Options) -> Vec<Finding> {
+pub fn check(config: &Config, options: &Options) -> Vec<Diagnostic> {
     programs(config).iter().flat_map(|program| check_program(program, config, options)).collect()
 }
 
@@ -105,26 +105,32 @@ fn programs(config: &Config) -> Vec<Program<'_>> {
     programs
 }
 
-fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> Vec<Finding> {
+fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> Vec<Diagnostic> {
     let all: Vec<String> = program.models.iter().map(|(name, _)| (*name).to_owned()).collect();
     let (help, version) = match flags_of(program, options) {
         Ok(known) => known,
         Err(why) => {
-            return vec![Finding { grade: Grade::Note, models: all, text: format!("Flags are not checked: {why}.") }];
+            return vec![Diagnostic {
+                severity: Severity::Note,
+                models: all,
+                text: format!("Flags are not checked: {why}."),
+            }];
         }
     };
-    let mut findings: Vec<Finding> =
-        age(version.as_deref()).map(|(grade, text)| Finding { grade, models: all, text }).into_iter().collect();
+    let mut found: Vec<Diagnostic> = age(version.as_deref())
+        .map(|(severity, text)| Diagnostic { severity, models: all, text })
+        .into_iter()
+        .collect();
     for (name, spawn) in &program.models {
         let mut texts = judge::judge(spawn, &help);
         if let Some(profile) = &spawn.profile {
             texts.iter_mut().for_each(|text| text.insert_str(0, &format!("(with profile `{profile}`) ")));
         }
         texts.extend(missing(spawn, config, &help, version.as_deref()));
-        let fault = |text| Finding { grade: Grade::Fault, models: vec![(*name).to_owned()], text };
-        findings.extend(texts.into_iter().map(fault));
+        let error = |text| Diagnostic { severity: Severity::Error, models: vec![(*name).to_owned()], text };
+        found.extend(texts.into_iter().map(error));
     }
-    findings
+    found
 }
 
 /// Programs that run others somewhere else: asking them could fetch an image or wait for a queue.
@@ -162,13 +168,13 @@ fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>
 }
 
 /// What is to be said about a version.
-fn age(version: Option<&str>) -> Option<(Grade, String)> {
+fn age(version: Option<&str>) -> Option<(Severity, String)> {
     let (major, minor) = TESTED;
     // A build out of a bare checkout calls itself 0.1.dev1, whatever it is.
     let numbers = version.filter(|text| !text.starts_with("0.1.dev")).and_then(place::numbers);
     match numbers {
         Some(found) if found < TESTED => Some((
-            Grade::Warning,
+            Severity::Warning,
             format!(
                 "vLLM {} is older than {major}.{minor}, the oldest that Enginehouse is tested with: draining at a stop \
                  (--shutdown-timeout), sleep and changing adapters may not work as described. Install {major}.{minor} or \
@@ -179,7 +185,7 @@ fn age(version: Option<&str>) -> Option<(Grade, String)> {
         Some(_) => None,
         None => {
             let text = format!("The version of vLLM cannot be told; Enginehouse is tested with {major}.{minor}.");
-            Some((Grade::Note, text))
+            Some((Severity::Note, text))
         }
     }
 }
@@ -230,15 +236,15 @@ mod tests {
             Self { folder: tempfile::tempdir().expect("a folder"), limit: Some(Duration::from_secs(60)) }
         }
 
-        fn check(&self, config: &Config) -> Vec<(Grade, String)> {
+        fn check(&self, config: &Config) -> Vec<(Severity, String)> {
             let options = Options { cache: Some(self.folder.path().join("c")), path: None, limit: self.limit };
-            check(config, &options).into_iter().map(|finding| (finding.grade, finding.to_string())).collect()
+            check(config, &options).into_iter().map(|finding| (finding.severity, finding.to_string())).collect()
         }
     }
 
     #[track_caller]
-    fn assert_only(found: &[(Grade, String)], grade: Grade, part: &str) {
-        assert!(found.len() == 1 && found[0].0 == grade && found[0].1.contains(part), "{part:?}: {found:?}");
+    fn assert_only(found: &[(Severity, String)], severity: Severity, part: &str) {
+        assert!(found.len() == 1 && found[0].0 == severity && found[0].1.contains(part), "{part:?}: {found:?}");
     }
 
     #[test]
@@ -248,7 +254,7 @@ mod tests {
         let bad = venv.config("args: {max-modle-len: 8192}");
         assert_eq!(bench.check(&good), []);
         let expected = "m: `max-modle-len`: there is no such flag. Did you mean `max-model-len`?";
-        assert_eq!(bench.check(&bad), [(Grade::Fault, expected.to_owned())]);
+        assert_eq!(bench.check(&bad), [(Severity::Error, expected.to_owned())]);
         assert_eq!(venv.calls(), ["serve --help=all"]);
         venv.installed("0.33.0");
         assert_eq!(bench.check(&good), []);
@@ -281,16 +287,16 @@ mod tests {
     fn what_cannot_be_asked_is_a_note() {
         let bench = Bench::new();
         let gone = config("models: {m: {source: s}}");
-        assert_only(&bench.check(&gone), Grade::Note, "`vllm` is not installed here");
+        assert_only(&bench.check(&gone), Severity::Note, "`vllm` is not installed here");
         let garbage = Venv::new("echo hello");
-        assert_only(&bench.check(&garbage.config("")), Grade::Note, "prints no help of `vllm serve`");
-        assert_only(&bench.check(&garbage.config("")), Grade::Note, "prints no help");
+        assert_only(&bench.check(&garbage.config("")), Severity::Note, "prints no help of `vllm serve`");
+        assert_only(&bench.check(&garbage.config("")), Severity::Note, "prints no help");
         assert_eq!(garbage.calls().len(), 2, "nothing is kept of it");
         let broken = Venv::new("echo 'ImportError: libcuda' >&2; exit 1");
-        assert_only(&bench.check(&broken.config("")), Grade::Note, "ImportError: libcuda");
+        assert_only(&bench.check(&broken.config("")), Severity::Note, "ImportError: libcuda");
         let slow = Venv::new("mkfifo on; read x < on");
         let bench = Bench { limit: Some(Duration::from_millis(200)), ..bench };
-        assert_only(&bench.check(&slow.config("")), Grade::Note, "longer than 0.2 s");
+        assert_only(&bench.check(&slow.config("")), Severity::Note, "longer than 0.2 s");
     }
 
     #[test]
@@ -298,11 +304,11 @@ mod tests {
         let (venv, bench) = (Venv::real(), Bench::new());
         let bad = venv.config("args: {swap-space: 4}");
         let bench = Bench { limit: None, ..bench };
-        assert_only(&bench.check(&bad), Grade::Note, "was not asked yet");
+        assert_only(&bench.check(&bad), Severity::Note, "was not asked yet");
         let bench = Bench { limit: Some(Duration::from_secs(60)), ..bench };
-        assert_only(&bench.check(&bad), Grade::Fault, "vLLM dropped this flag");
+        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped this flag");
         let bench = Bench { limit: None, ..bench };
-        assert_only(&bench.check(&bad), Grade::Fault, "vLLM dropped this flag");
+        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped this flag");
         assert_eq!(venv.calls().len(), 1);
     }
 
@@ -311,13 +317,16 @@ mod tests {
         let (venv, bench) = (Venv::new("grep -v shutdown-timeout help.txt"), Bench::new());
         venv.installed("0.9.1");
         let found = bench.check(&venv.config(""));
-        assert_eq!(found.iter().map(|(grade, _)| *grade).collect::<Vec<_>>(), [Grade::Warning, Grade::Fault]);
+        assert_eq!(
+            found.iter().map(|(severity, _)| *severity).collect::<Vec<_>>(),
+            [Severity::Warning, Severity::Error]
+        );
         assert!(found[0].1.contains("vLLM 0.9.1 is older than 0.32"), "{found:?}");
         assert!(found[1].1.contains("The installed vLLM 0.9.1 has no `--shutdown-timeout`"), "{found:?}");
-        let grade = |version| age(version).map(|(grade, _)| grade);
-        assert_eq!((grade(Some("0.32.0+cpu")), grade(Some("1.0"))), (None, None));
+        let severity = |version| age(version).map(|(severity, _)| severity);
+        assert_eq!((severity(Some("0.32.0+cpu")), severity(Some("1.0"))), (None, None));
         for unknown in [None, Some("dev"), Some("0.1.dev1+gabc")] {
-            assert_eq!(grade(unknown), Some(Grade::Note), "{unknown:?}");
+            assert_eq!(severity(unknown), Some(Severity::Note), "{unknown:?}");
         }
     }
 

@@ -11,7 +11,7 @@ pub(super) const HELP: &str = include_str!("../../tests/vectors/vllm/help-all-0.
 
 /// The configuration of a text.
 pub(super) fn config(text: &str) -> Config {
-    parse(text, &|_| None).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+    parse(text, &|_| None).unwrap_or_else(|found| panic!("{found}\n{text}"))
 }
 
 /// How the first model's engines are started.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::config::{Alias, Config, Dialects, Echo, Gym, Model, Settings};
+use crate::config::{Alias, Config, Dialects, Gym, Model, ResponseModel, Settings};
 use crate::ids::Name;
 
 /// What one servable name means.
@@ -23,8 +23,8 @@ pub struct Route {
     pub settings: Vec<Settings>,
     /// Not listed on `/v1/models`.
     pub hidden: bool,
-    /// What answers say in `model`. Those of models and adapters are left as they are.
-    pub echo: Echo,
+    /// The name in `model` of answers.
+    pub response_model: ResponseModel,
     /// Which APIs are translated to Chat Completions.
     pub dialect: Dialects,
     /// Instead of the model above: parts by weight. Empty: no split.
@@ -74,7 +74,7 @@ impl Routes {
             is_alias: false,
             settings: some(&model.settings).collect(),
             hidden: false,
-            echo: Echo::Engine,
+            response_model: model.response_model,
             dialect: model.dialect,
             split: Vec::new(),
             sticky: HeaderName::from_static("x-session-id"),
@@ -113,7 +113,7 @@ impl Routes {
                 settings: before.into_iter().chain(alias.settings.clone()).collect(),
                 hidden: alias.hidden,
                 is_alias: true,
-                echo: alias.echo,
+                response_model: alias.response_model,
                 dialect: alias.dialect,
                 sticky: alias.sticky.clone(),
                 split,

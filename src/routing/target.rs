@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::routes::Route;
 use super::split::Split;
-use crate::config::{Balance, Echo, Via};
+use crate::config::{Balance, ResponseModel, Via};
 use crate::dialects::Spoken;
 use crate::engines::Pool;
 use crate::ids::Name;
@@ -49,7 +49,10 @@ impl Target {
     #[must_use]
     pub fn response_model(&self) -> Option<&Name> {
         let strict = self.route.gym.as_ref().is_some_and(|gym| gym.strict);
-        (self.route.echo == Echo::Alias && !strict).then_some(&self.route.name)
+        let requested = self.route.response_model == ResponseModel::Requested && !strict;
+        // The engine says a model's name itself where the two are the same: nothing to look for in the answer then.
+        let renamed = || self.route.is_alias || self.known_served_name().as_ref() != Some(&self.route.name);
+        (requested && renamed()).then_some(&self.route.name)
     }
 
     /// The API of requests to `endpoint`, when they are translated to Chat Completions.

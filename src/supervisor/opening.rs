@@ -242,7 +242,7 @@ async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
     left
 }
 
-/// Engines that are started together, by priority; those without one come last.
+/// Engines that are started together, by start order; those without one come last.
 type Groups = BTreeMap<(bool, u32), Vec<Turn>>;
 
 /// An engine of a group.
@@ -254,7 +254,7 @@ struct Turn {
 
 /// The group of a crew's engines.
 fn group(crew: &Crew) -> (bool, u32) {
-    (crew.spawn.priority.is_none(), crew.spawn.priority.unwrap_or_default())
+    (crew.spawn.start_order.is_none(), crew.spawn.start_order.unwrap_or_default())
 }
 
 /// Engines that are to be given GPUs, and what each wants.
@@ -350,14 +350,14 @@ async fn clear(yard: &Yard, unfit: Vec<(Record, String)>, stopping: &Stopping) {
 /// Starts one group after the other: the next one when all of the one before are ready or have failed.
 async fn start(groups: Groups) {
     for (group, turns) in &groups {
-        let (_, priority) = group;
+        let (_, order) = group;
         for Turn { line, adopted } in groups.range((Excluded(group), Unbounded)).flat_map(|(_, turns)| turns) {
             // Not those that an operator has started or stopped meanwhile.
             if !adopted
                 && line.engine.process.pid().is_none()
                 && matches!(*line.engine.state(), EngineState::Starting(_))
             {
-                let waiting = Starting { waits_for: Some(*priority), ..Starting::at(StartPhase::Waiting) };
+                let waiting = Starting { waits_for: Some(*order), ..Starting::at(StartPhase::Waiting) };
                 line.engine.publish(EngineState::Starting(waiting));
             }
         }

@@ -9,46 +9,21 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use serde_json::{Map, json};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::config::{Balance, Dialects, EngineUrl, Engines, Gpus, Health, Model, Settings, Spawn};
+use crate::config::{EngineUrl, Engines, Health, Model, Spawn};
 
-/// How to start engines with `command`.
+/// How to start engines with `command`; they have a minute to start and to stop.
 pub(super) fn spawn(command: &[&str]) -> Spawn {
-    Spawn {
-        source: "org/model".into(),
-        command: command.iter().map(ToString::to_string).collect(),
-        gpus: Gpus::AsVisible,
-        profile: None,
-        priority: None,
-        gpu_memory: None,
-        replicas: 1,
-        args: Map::new(),
-        env: std::collections::BTreeMap::new(),
-        lora: std::collections::BTreeMap::new(),
-        lora_later: std::collections::BTreeSet::new(),
-        takes_lora: false,
-        restart: None,
-        hang_after: None,
-        sleep_mode: false,
-        start_timeout: Duration::from_secs(60),
-        stop_timeout: Duration::from_secs(60),
-    }
+    let minute = Duration::from_secs(60);
+    Spawn { start_timeout: minute, stop_timeout: minute, ..Spawn::for_test(command) }
 }
 
 /// A model without engines, looked at rarely.
 pub(super) fn model(name: &str) -> Model {
-    Model {
-        name: name.into(),
-        engines: Engines::Urls(vec![]),
-        served_name: None,
-        api_key: None,
-        health: Some(health(Duration::from_secs(3600))),
-        balance: Balance::default(),
-        dialect: Dialects::default(),
-        settings: Settings::default(),
-    }
+    let health = Some(health(Duration::from_secs(3600)));
+    Model { engines: Engines::Urls(vec![]), health, ..Model::for_test(name) }
 }
 
 /// Checks every `interval`.

@@ -17,8 +17,7 @@ use super::testing::{Stranger, health, model, spawn};
 use super::yard::Yard;
 use super::*;
 use crate::api::StartPhase;
-use crate::config::{Admin, EngineLogs, Gpus, Limits, Log as LogSettings, LogFormat, OnExit, Retry, Timeouts};
-use crate::config::{EngineUrl, Engines, Model, Spawn};
+use crate::config::{EngineUrl, Engines, Gpus, Model, Spawn};
 use crate::engines::{Engine, EngineRegistry, EngineState, Lease, Pool};
 use crate::inventory::Monitor;
 
@@ -26,33 +25,7 @@ use crate::inventory::Monitor;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn config(models: Vec<Model>) -> Config {
-    let second = Duration::from_secs(1);
-    Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        admin: Admin { listen: ([127, 0, 0, 1], 0).into(), token: None },
-        name: "house".into(),
-        state_dir: None,
-        on_exit: OnExit::Stop,
-        ports: 21000..=21999,
-        engine_logs: EngineLogs { size: 1 << 20, age: second * 3600, keep: 1 },
-        threads: None,
-        models,
-        aliases: vec![],
-        callers: vec![],
-        anonymous: true,
-        limits: Limits { body: 1, body_memory: 1, head: 1, connections: 1 },
-        timeouts: Timeouts {
-            connect: second,
-            read: second,
-            write: second,
-            body: second,
-            client_write: second,
-            keepalive: second,
-            drain: second,
-        },
-        retry: Retry { attempts: 1, budget: 0.0 },
-        log: LogSettings { level: "info".into(), format: LogFormat::Text, access: false },
-    }
+    Config { models, ..Config::for_test() }
 }
 
 /// A supervisor of one model, and what it works on.

@@ -293,7 +293,7 @@ impl Yard {
             start_timeout: spawn.start_timeout,
             stop_timeout: spawn.stop_timeout,
             drain: self.drain,
-            hang_after: spawn.hang_after,
+            hang_after: spawn.stall_timeout,
             client: self.client.clone(),
             rotator: Rotator::new(self.rotation),
             needed: Prober::thresholds(model),
@@ -307,12 +307,12 @@ impl Yard {
             engine.process.set_pid(u32::try_from(process.pid()).ok());
         }
         let (orders, received) = mpsc::channel(ORDERS);
-        let actor = Actor::new(plan, prober.with_stall_timeout(spawn.hang_after), self.stopping.clone(), received);
+        let actor = Actor::new(plan, prober.with_stall_timeout(spawn.stall_timeout), self.stopping.clone(), received);
         Member { engine, replica, orders, task: tokio::spawn(actor.run(begin)) }
     }
 }
 
 fn policy(restart: Restart) -> Policy {
-    let Restart { first, most, crashes, within } = restart;
-    Policy { first, max: most, crashes, within }
+    let Restart { initial_backoff, max_backoff, crashes, within } = restart;
+    Policy { first: initial_backoff, max: max_backoff, crashes, within }
 }

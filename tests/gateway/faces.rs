@@ -22,7 +22,7 @@ const ALIASES: &str = r#"
         slow: { overrides: { chat_template_kwargs.enable_thinking: true } }
       - cold: { overrides: { temperature: 0 } }
         hot: { overrides: { temperature: 1 } }
-  plain: { model: small, echo: engine }
+  plain: { model: small, response_model: engine }
   gymnast: { model: small, gym: {} }
   strict: { model: small, gym: { strict: true } }
 "#;

@@ -243,7 +243,10 @@ async fn scaling_up_and_down_fails_no_request() {
 async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
     let yaml = format!(
         "models:\n{}aliases: {{ quiet: {{ model: tone, overrides: {{ temperature: 0 }} }} }}\n",
-        model("own", "replicas: 2, balance: round_robin, restart: { first: 10ms }, lora: { tone: /adapters/tone }")
+        model(
+            "own",
+            "replicas: 2, balance: round_robin, restart: { initial_backoff: 10ms }, lora: { tone: /adapters/tone }"
+        )
     );
     let gateway = Gateway::ready(&yaml).await;
     all_ready(&gateway).await;

@@ -9,7 +9,7 @@ use crate::load::Load;
 use crate::processes;
 use crate::support::{Gateway, eventually, port_of};
 
-const RESTART: &str = "restart: { first: 10ms, most: 20ms, crashes: 1000 }, stop_timeout: 3s";
+const RESTART: &str = "restart: { initial_backoff: 10ms, max_backoff: 20ms, crashes: 1000 }, stop_timeout: 3s";
 
 fn cycles(few: usize) -> usize {
     std::env::var("ENGINEHOUSE_CHAOS_CYCLES").ok().and_then(|text| text.parse().ok()).unwrap_or(few)

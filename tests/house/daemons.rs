@@ -9,7 +9,7 @@ use crate::support::{Gateway, eventually, http};
 
 /// Two engines, each with such a daemon.
 fn yaml() -> String {
-    let more = "replicas: 2, restart: { first: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: \"escape=clean\" }";
+    let more = "replicas: 2, restart: { initial_backoff: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: \"escape=clean\" }";
     format!("models:\n{}", model("own", more))
 }
 

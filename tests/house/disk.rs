@@ -20,7 +20,7 @@ fn assert_refused(command: Command, words: &[&str]) {
     assert!(!text.contains("engine process started") && !text.contains("panicked"), "{text}");
 }
 
-const QUICK: &str = "replicas: 2, restart: { first: 10ms }, args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
+const QUICK: &str = "replicas: 2, restart: { initial_backoff: 10ms }, args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
 
 #[test]
 fn a_state_directory_that_cannot_be_used_is_refused_at_the_start() {

@@ -73,7 +73,7 @@ async fn callers_hear_why_at_once_and_others_are_not_disturbed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
-    let restart = "restart: { first: 200ms, most: 200ms, crashes: 3, within: 1m }";
+    let restart = "restart: { initial_backoff: 200ms, max_backoff: 200ms, crashes: 3, within: 1m }";
     let own = model("own", &format!("{restart}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"oom=300ms\" }}"));
     let (house, mut gateway) = House::open(&format!("models:\n{own}"));
     told(&gateway, "own", "out of memory").await;
@@ -96,7 +96,8 @@ async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_died_while_serving_is_told_and_started_again() {
-    let own = model("own", "restart: { first: 300ms }, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }");
+    let own =
+        model("own", "restart: { initial_backoff: 300ms }, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }");
     let (house, mut gateway) = House::open(&format!("models:\n{own}"));
     let pid = gateway.all_ready().await[0];
     processes::kill(pid);

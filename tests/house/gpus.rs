@@ -203,7 +203,7 @@ async fn a_stranger_is_avoided_or_named_until_it_leaves() {
     let stranger = Idler::new();
     let pid = stranger.0.id();
     let there = format!("{DRIVER}{}{}{}", idle(0, ""), process(pid, 56, 0), idle(1, ""));
-    let restart = "restart: { first: 50ms, most: 200ms, crashes: 1000, within: 1m }";
+    let restart = "restart: { initial_backoff: 50ms, max_backoff: 200ms, crashes: 1000, within: 1m }";
     let models = [
         model("free", "gpus: 1, gpu_memory: 0.9"),
         model("must", &format!("gpus: [0], gpu_memory: 0.9, {restart}")),
@@ -240,7 +240,7 @@ async fn a_stranger_is_avoided_or_named_until_it_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_waits_for_memory_that_is_freed_late_but_not_for_ever() {
-    let restart = "gpu_memory: 0.5, restart: { first: 50ms }";
+    let restart = "gpu_memory: 0.5, restart: { initial_backoff: 50ms }";
     let (machine, house, gateway) = open(
         &cards(2),
         &[model("late", &format!("gpus: [0], {restart}")), model("never", &format!("gpus: [1], {restart}"))],
@@ -272,7 +272,7 @@ async fn a_restart_waits_for_memory_that_is_freed_late_but_not_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_whose_gpu_is_lost_gets_another_unless_that_one_was_listed() {
-    let restart = "restart: { first: 50ms, most: 100ms, crashes: 1000, within: 1m }, gpu_memory: 0.4";
+    let restart = "restart: { initial_backoff: 50ms, max_backoff: 100ms, crashes: 1000, within: 1m }, gpu_memory: 0.4";
     let models = [
         model("listed", &format!("gpus: [1], {restart}")),
         model("any", &format!("gpus: 1, {restart}")),
@@ -315,7 +315,7 @@ async fn a_driver_that_hangs_keeps_nobody_waiting() {
     let models = [
         model("plain", "args: { tokens: 3 }"),
         model("listed", "gpus: [0]"),
-        model("any", "gpus: 1, restart: { first: 50ms, most: 200ms, crashes: 1000, within: 1m }"),
+        model("any", "gpus: 1, restart: { initial_backoff: 50ms, max_backoff: 200ms, crashes: 1000, within: 1m }"),
     ];
     let since = Instant::now();
     let (machine, house, gateway) = open(&hangs, &models);

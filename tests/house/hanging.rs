@@ -8,7 +8,8 @@ use crate::house::{House, model};
 use crate::load::Load;
 use crate::support::{chat, eventually, http, port_of};
 
-const EAGER: &str = "hang_after: 2s, stop_timeout: 1s, restart: { first: 10ms }, health: { interval: 200ms }";
+const EAGER: &str =
+    "stall_timeout: 2s, stop_timeout: 1s, restart: { initial_backoff: 10ms }, health: { interval: 200ms }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_makes_no_progress_is_ended_and_started_again() {
@@ -47,10 +48,10 @@ async fn a_slow_stream_is_no_hang() {
     let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("begun");
     let text = reply.text().await.expect("whole");
     assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("\"error\""), "{text}");
-    assert!(since.elapsed() > Duration::from_secs(4), "longer than hang_after: {:?}", since.elapsed());
+    assert!(since.elapsed() > Duration::from_secs(4), "longer than stall_timeout: {:?}", since.elapsed());
     // And with nothing to do it need not make progress.
     let idle = Instant::now();
-    eventually("it to be idle for longer than hang_after", async || {
+    eventually("it to be idle for longer than stall_timeout", async || {
         (idle.elapsed() > Duration::from_millis(2500)).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Engines start in groups by priority, and a group that fails does not hold up the next.
+//! Engines start in groups by `start_order`, and a group that fails does not hold up the next.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ fn at(log: &str, engine: &str, what: &str) -> usize {
 async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
     let models = [
         model("last", ""),
-        model("third", "priority: 30"),
-        model("oom", "priority: 20, env: { ENGINEHOUSE_SIM_FAULTS: \"oom=100ms\" }"),
+        model("third", "start_order: 30"),
+        model("oom", "start_order: 20, env: { ENGINEHOUSE_SIM_FAULTS: \"oom=100ms\" }"),
         model(
             "stuck",
-            "priority: 20, start_timeout: 1s, stop_timeout: 1s, env: { ENGINEHOUSE_SIM_FAULTS: \"never-ready,ignore-term\" }",
+            "start_order: 20, start_timeout: 1s, stop_timeout: 1s, env: { ENGINEHOUSE_SIM_FAULTS: \"never-ready,ignore-term\" }",
         ),
-        model("first", "priority: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=700ms\" }"),
-        model("first-too", "priority: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }"),
+        model("first", "start_order: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=700ms\" }"),
+        model("first-too", "start_order: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }"),
     ];
     let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
     let (status, answer) = gateway.ask("last").await;
@@ -49,8 +49,10 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_waits_for_engines_that_were_found_loading() {
-    let models =
-        [model("second", ""), model("first", "priority: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }")];
+    let models = [
+        model("second", ""),
+        model("first", "start_order: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }"),
+    ];
     let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
     let pid = eventually("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
     // Before its process is written down it would be ended and started anew.

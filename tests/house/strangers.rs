@@ -22,7 +22,7 @@ fn forge(record: &Value, pid: u32, late: u64) -> Value {
 async fn strangers_are_left_alone() {
     let mut named = Stranger::named("vllm serve");
     let (mut wanted, mut unwanted) = (Stranger::named("vllm serve own"), Stranger::named("sleep"));
-    let own = model("own", "replicas: 2, restart: { first: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: orphan }");
+    let own = model("own", "replicas: 2, restart: { initial_backoff: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: orphan }");
     let (house, mut gateway) = House::open(&format!("models:\n{own}"));
     let pids = gateway.all_ready().await;
     processes::kill(pids[0]);

@@ -44,8 +44,8 @@ impl crate::house::Said for Two {
 
 /// The configuration: the model, and `others` beside it.
 fn config(setup: &Setup, others: impl IntoIterator<Item = (&'static str, Value)>) -> String {
-    let restart = json!({ "first": "100ms", "most": "1s", "crashes": 1000 });
-    let tiny = setup.model(&json!({ "replicas": 2, "priority": 1, "lora": {}, "restart": restart }));
+    let restart = json!({ "initial_backoff": "100ms", "max_backoff": "1s", "crashes": 1000 });
+    let tiny = setup.model(&json!({ "replicas": 2, "start_order": 1, "lora": {}, "restart": restart }));
     let models: Map<_, _> =
         others.into_iter().chain([("tiny", tiny)]).map(|(name, model)| (name.to_owned(), model)).collect();
     format!("timeouts: {{ drain: 10s }}\n{}", yaml(&Value::Object(models)))

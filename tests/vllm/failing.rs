@@ -36,10 +36,10 @@ pub async fn checked(setup: &Setup) -> String {
 /// Models that cannot be loaded, each with what its callers must be told.
 const HOPELESS: [(&str, &[&str]); 2] = [("missing", &["/nowhere/model", "exit code 1"]), ("flag", &["--no-such-flag"])];
 
-/// A model that is not there, and a flag that vLLM does not know; they start when those of priority 1 are ready.
+/// A model that is not there, and a flag that vLLM does not know; they start when those of `start_order: 1` are ready.
 pub fn hopeless(setup: &Setup) -> [(&'static str, Value); 2] {
-    let missing = json!({ "source": "/nowhere/model", "restart": "off", "lora": {}, "priority": 2 });
-    let flag = json!({ "args": { "no-such-flag": 1 }, "restart": "off", "lora": {}, "priority": 2 });
+    let missing = json!({ "source": "/nowhere/model", "restart": "off", "lora": {}, "start_order": 2 });
+    let flag = json!({ "args": { "no-such-flag": 1 }, "restart": "off", "lora": {}, "start_order": 2 });
     [("missing", setup.model(&missing)), ("flag", setup.model(&flag))]
 }
 

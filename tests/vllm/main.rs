@@ -70,7 +70,7 @@ async fn one_start(setup: &Setup) {
 
 /// An engine that dies, dies again, and outlives its gateway.
 async fn many_starts(setup: &Setup) {
-    let yaml = setup.with(&json!({ "hang_after": "10s", "restart": { "first": "1s" } }));
+    let yaml = setup.with(&json!({ "stall_timeout": "10s", "restart": { "initial_backoff": "1s" } }));
     let mut house = step("another one is loading", life::loading(setup, &format!("on_exit: keep\n{yaml}"))).await;
     step("it becomes ready", life::becomes_ready(&house)).await;
     step("an adapter is added", operators::adds_an_adapter(&house)).await;

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::super::finding::Finding;
-use super::super::marks::is_secret;
-use super::super::profiles::{flag_name, merged, profile_sets};
-use super::super::raw::{Raw, RawGpus, RawModel};
-use super::{bundles, models};
+use super::entries::{bundles, models};
+use crate::config::diagnostic::Draft;
+use crate::config::profiles::{flag_name, merged, profile_sets};
+use crate::config::raw::{Raw, RawGpus, RawModel};
+use crate::config::secrets::is_secret;
 
-/// Flags that are set here, or that would keep an engine from being reached, and what to write instead.
-const OURS: &[(&str, &str)] = &[
-    ("port", "Take it out: Enginehouse chooses a free port for each engine."),
-    ("host", "Take it out: engines listen on 127.0.0.1 only."),
-    ("uds", "Take it out: Enginehouse reaches its engines by TCP."),
+/// Flags that Enginehouse sets, or that would make an engine unreachable, and what to write instead.
+const RESERVED: &[(&str, &str)] = &[
+    ("port", "Remove it: Enginehouse chooses a free port for each engine."),
+    ("host", "Remove it: engines listen on 127.0.0.1 only."),
+    ("uds", "Remove it: Enginehouse connects to its engines by TCP."),
     ("model", "Write it as `source` of this model."),
     ("served-model-name", "Write it as `served_name` of this model."),
     ("api-key", "Write it as `api_key` of this model."),
@@ -21,13 +21,13 @@ const OURS: &[(&str, &str)] = &[
     ("enable-sleep-mode", "Write `sleep_mode: true` at this model."),
     ("gpu-memory-utilization", "Write it as `gpu_memory`."),
     ("device-memory-utilization", "Write it as `gpu_memory`."),
-    ("ssl-keyfile", "Take it out: engines of ours are reached on this machine, without TLS."),
-    ("ssl-certfile", "Take it out: engines of ours are reached on this machine, without TLS."),
-    ("headless", "Take it out: without its HTTP server an engine cannot be reached."),
-    ("grpc", "Take it out: engines are reached by HTTP."),
+    ("ssl-keyfile", "Remove it: Enginehouse connects to its engines on this machine, without TLS."),
+    ("ssl-certfile", "Remove it: Enginehouse connects to its engines on this machine, without TLS."),
+    ("headless", "Remove it: without its HTTP server an engine cannot be used."),
+    ("grpc", "Remove it: Enginehouse speaks HTTP with its engines."),
 ];
 
-pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Draft>) {
     for bundle in bundles(raw) {
         let mut seen: Vec<(String, &str)> = Vec::new();
         for (flag, value) in bundle.args.into_iter().flatten() {
@@ -36,75 +36,71 @@ pub(super) fn flags_are_legal(raw: &Raw, out: &mut Vec<Finding>) {
             let legal = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
             if flag.starts_with('-') && !name.is_empty() {
                 let reason = "Flags are written without their dashes.";
-                out.push(Finding::new(path.clone(), reason, format!("Write `{name}`.")));
+                out.push(Draft::new(path.clone(), reason, format!("Write `{name}`.")));
             } else if name.is_empty() || !flag.chars().all(legal) {
                 let reason = "This cannot be a flag.";
                 let remedy = "Write a flag's name, such as max-model-len, and its value after the colon.";
-                out.push(Finding::new(path.clone(), reason, remedy).hidden());
+                out.push(Draft::new(path.clone(), reason, remedy).hidden());
             }
             if value.is_null() {
-                if let Some((reason, remedy)) = idle_null(raw, bundle.model, flag) {
-                    out.push(Finding::new(path.clone(), reason, remedy).given([bundle.path.key("profile")]));
+                if let Some(reason) = idle_null(raw, bundle.model, flag) {
+                    let remedy = "Write a value (`true` for a flag that takes none), or remove the key.";
+                    out.push(Draft::new(path.clone(), reason, remedy).given([bundle.path.key("profile")]));
                 }
-            } else if let Some(reason) = misfit(value) {
+            } else if let Some(reason) = unusable(value) {
                 let remedy = "Write a text, a number, true (`--flag`), false (`--no-flag`), a list of values or a mapping (JSON).";
-                out.push(Finding::new(path.clone(), reason, remedy));
+                out.push(Draft::new(path.clone(), reason, remedy));
             }
             if let Some((_, other)) = seen.iter().find(|(other, _)| *other == name) {
                 let reason = format!("This is the same flag as `{other}`.");
-                out.push(Finding::new(path, reason, "Keep one of the two."));
+                out.push(Draft::new(path, reason, "Keep one of the two."));
             }
             seen.push((name, flag));
         }
     }
 }
 
-/// Why a null says nothing: it takes a flag of the profile out, and there is none.
-fn idle_null(raw: &Raw, model: Option<&RawModel>, flag: &str) -> Option<(String, String)> {
-    let nothing = "Nothing is written here";
+/// Why a null changes nothing: it removes a flag of the profile, and there is none.
+fn idle_null(raw: &Raw, model: Option<&RawModel>, flag: &str) -> Option<String> {
     match model {
         Some(model) if profile_sets(&raw.profiles, model, flag) => None,
-        Some(RawModel { profile: Some(profile), .. }) => Some((
-            format!("{nothing}, which takes a flag of the profile out; `{profile}` does not set this one."),
-            "Write a value (`true` for a flag that takes none), or take the key out.".into(),
-        )),
-        _ => Some((
-            format!("{nothing}."),
-            "Write a value (`true` for a flag that takes none), or take the key out.".into(),
-        )),
+        Some(RawModel { profile: Some(profile), .. }) => {
+            Some(format!("An empty value removes a flag of the profile, but `{profile}` does not set this one."))
+        }
+        _ => Some("Nothing is written here.".into()),
     }
 }
 
-fn misfit(value: &Value) -> Option<&'static str> {
+fn unusable(value: &Value) -> Option<&'static str> {
     match value {
         Value::String(text) if text.contains('\0') => {
-            Some("The text holds a zero byte, which no program can be given.")
+            Some("The text has a zero byte, which cannot be passed to a program.")
         }
         Value::Array(items) if items.is_empty() => Some("The list is empty."),
         Value::Array(items) if items.iter().any(|item| item.is_null() || item.is_boolean()) => {
-            Some("The list holds something that cannot be a value on a command line.")
+            Some("The list has something that cannot be a value on a command line.")
         }
-        Value::Array(items) => items.iter().find_map(misfit),
+        Value::Array(items) => items.iter().find_map(unusable),
         _ => None,
     }
 }
 
-pub(super) fn flags_of_ours_are_left_alone(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn flags_with_a_key_are_not_args(raw: &Raw, out: &mut Vec<Draft>) {
     for bundle in bundles(raw) {
         for flag in bundle.args.iter().flat_map(|args| args.keys()) {
             let name = flag_name(flag);
             let positive = name.strip_prefix("no-").unwrap_or(&name);
-            if let Some((ours, remedy)) = OURS.iter().find(|(ours, _)| *ours == positive) {
-                let reason = format!("`--{ours}` is not for `args`.");
+            if let Some((reserved, remedy)) = RESERVED.iter().find(|(reserved, _)| *reserved == positive) {
+                let reason = format!("`--{reserved}` cannot be in `args`.");
                 let whose = if bundle.model.is_some() { "this model" } else { "each model" };
                 let remedy = remedy.replace("this model", whose);
-                out.push(Finding::new(bundle.path.key("args").key(flag), reason, remedy));
+                out.push(Draft::new(bundle.path.key("args").key(flag), reason, remedy));
             }
         }
     }
 }
 
-pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, _, model) in models(raw) {
         let Some(gpus) = &model.gpus else { continue };
         let args = merged(&raw.profiles, model).args;
@@ -123,22 +119,22 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Finding>) {
             let reason =
                 format!("Each engine has {each} of the GPUs, but tensor and pipeline parallelism need {ranks}.");
             let remedy = format!("List {ranks} GPUs for each engine, or lower the parallel sizes in `args`.");
-            out.push(Finding::new(path.key("gpus"), reason, remedy));
+            out.push(Draft::new(path.key("gpus"), reason, remedy));
         }
     }
 }
 
 /// Everybody on a machine can read the arguments of its processes.
-pub(super) fn secrets_are_no_flags(raw: &Raw, out: &mut Vec<Finding>) {
-    let reason = "A secret on a command line shows in the process list and in logs.";
+pub(super) fn secrets_are_no_flags(raw: &Raw, out: &mut Vec<Draft>) {
+    let reason = "A secret on a command line can be read in the process list and in logs.";
     for bundle in bundles(raw) {
         for (flag, value) in bundle.args.into_iter().flatten() {
             // `hf-token: true` asks for the token that is stored.
-            let ours = OURS.iter().any(|(ours, _)| *ours == flag_name(flag));
-            if is_secret(flag) && !ours && value.is_string() {
+            let reserved = RESERVED.iter().any(|(reserved, _)| *reserved == flag_name(flag));
+            if is_secret(flag) && !reserved && value.is_string() {
                 let variable = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
                 let remedy = format!("Write it under `env`, as {variable} if that is what the program reads.");
-                out.push(Finding::new(bundle.path.key("args").key(flag), reason, remedy).hidden());
+                out.push(Draft::new(bundle.path.key("args").key(flag), reason, remedy).hidden());
             }
         }
     }
@@ -150,8 +146,8 @@ pub(super) fn secrets_are_no_flags(raw: &Raw, out: &mut Vec<Finding>) {
                 None => (word.as_str(), words.get(at + 1).map(String::as_str)),
             };
             if flag.starts_with("--") && is_secret(flag) && value.is_some_and(|value| !value.starts_with('-')) {
-                let remedy = "Give it through `env`, or as `api_key` if it is the key of the engine.";
-                out.push(Finding::new(path.key("command").index(at), reason, remedy).hidden());
+                let remedy = "Write it under `env`, or as `api_key` if it is the key of the engine.";
+                out.push(Draft::new(path.key("command").index(at), reason, remedy).hidden());
             }
         }
     }

@@ -2,78 +2,78 @@
 
 use std::net::SocketAddr;
 
-use super::super::address;
-use super::super::finding::Finding;
-use super::super::path::Path;
-use super::super::raw::{Raw, RawHealth};
-use super::super::types::EngineUrl;
-use super::models;
+use super::entries::models;
+use crate::config::address;
+use crate::config::diagnostic::Draft;
+use crate::config::path::Path;
+use crate::config::raw::{OrOff, Raw};
+use crate::config::types::EngineUrl;
 
-pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, text) in [(Path::of(["listen"]), &raw.listen), (Path::of(["admin", "listen"]), &raw.admin.listen)] {
-        if let Err(why) = address::listen(text) {
-            out.push(why.at(path));
+        if let Err(draft) = address::listen(text) {
+            out.push(draft.at(path));
         }
     }
-    if let Err(why) = address::ports(&raw.ports) {
-        out.push(why.at(Path::of(["ports"])));
+    if let Err(draft) = address::ports(&raw.ports) {
+        out.push(draft.at(Path::of(["ports"])));
     }
 }
 
-pub(super) fn data_and_admin_differ(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn listen_and_admin_differ(raw: &Raw, out: &mut Vec<Draft>) {
     let (Ok(data), Ok(admin)) = (address::listen(&raw.listen), address::listen(&raw.admin.listen)) else { return };
     // Port 0 is chosen by the system, differently each time.
     if data.port() == admin.port() && data.port() != 0 && address::overlap(data, admin) {
-        let reason = format!("Callers ({data}) and operators ({admin}) cannot share a port.");
+        let reason = format!("The API ({data}) and the operators' API ({admin}) cannot share a port.");
         let remedy =
             format!("Give `admin.listen` another port, such as 127.0.0.1:{}.", data.port().wrapping_add(1).max(1));
-        out.push(Finding::new(Path::of(["admin", "listen"]), reason, remedy).given([Path::of(["listen"])]));
+        out.push(Draft::new(Path::of(["admin", "listen"]), reason, remedy).given([Path::of(["listen"])]));
     }
 }
 
-pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Draft>) {
     let Ok(admin) = address::listen(&raw.admin.listen) else { return };
     let token = raw.admin.token.as_deref().unwrap_or("");
     if !admin.ip().to_canonical().is_loopback() && token.is_empty() {
-        let reason = format!("Others can reach the operator's side at {admin}, and it has no token.");
+        let reason = format!("Other machines can reach the operators' API at {admin}, and it has no token.");
         let remedy = "Set `admin.token` (for example ${ENGINEHOUSE_TOKEN}), or listen on 127.0.0.1.";
         let path = Path::of(["admin", "token"]);
-        out.push(Finding::new(path, reason, remedy).given([Path::of(["admin", "listen"])]));
+        out.push(Draft::new(path, reason, remedy).given([Path::of(["admin", "listen"])]));
     }
 }
 
-pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Draft>) {
     let admin = (Path::of(["admin", "token"]), raw.admin.token.as_deref());
     let keys = models(raw).map(|(path, _, model)| (path.key("api_key"), model.api_key.as_deref()));
     for (path, key) in std::iter::once(admin).chain(keys) {
         if key.is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
-            let reason = "It holds characters that cannot be sent in a header (a blank or line break at its end?).";
-            out.push(Finding::new(path, reason, "Use visible ASCII characters only, without blanks."));
+            let reason = "It has characters that cannot be sent in a header (a space or line break at its end?).";
+            out.push(Draft::new(path, reason, "Use visible ASCII characters only, without spaces."));
         }
     }
 }
 
-pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Finding>) {
-    let faces = raw.aliases.iter().filter_map(|(_, alias)| alias.listen.as_deref());
+pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Draft>) {
+    let aliases = raw.aliases.iter().filter_map(|(_, alias)| alias.listen.as_deref());
     let own: Vec<SocketAddr> =
-        faces.chain([raw.listen.as_str()]).filter_map(|text| address::listen(text).ok()).collect();
+        aliases.chain([raw.listen.as_str()]).filter_map(|text| address::listen(text).ok()).collect();
     for (path, _, model) in models(raw) {
         let mut seen: Vec<(usize, EngineUrl)> = Vec::new();
         for (at, text) in model.urls.iter().flatten().enumerate() {
             let path = path.key("urls").index(at);
             let url = match address::engine_url(text) {
                 Ok(url) => url,
-                Err(why) => {
-                    out.push(why.at(path));
+                Err(draft) => {
+                    out.push(draft.at(path));
                     continue;
                 }
             };
             if own.iter().any(|own| is_own(*own, &url.host, url.port)) {
-                let reason = "This is where Enginehouse itself listens: requests would go in circles.";
-                out.push(Finding::new(path, reason, "Write the engine's own port.").given([Path::of(["listen"])]));
+                let reason = "Enginehouse itself listens there: it would send every request to itself again and again.";
+                out.push(Draft::new(path, reason, "Write the engine's own port.").given([Path::of(["listen"])]));
             } else if let Some((earlier, _)) = seen.iter().find(|(_, other)| *other == url) {
-                let reason = format!("This engine is listed already, at urls[{earlier}].");
-                out.push(Finding::new(path, reason, "List each engine once."));
+                let reason = format!("This engine is also at urls[{earlier}].");
+                out.push(Draft::new(path, reason, "List each engine once."));
             }
             seen.push((at, url));
         }
@@ -87,17 +87,17 @@ fn is_own(own: SocketAddr, host: &str, port: u16) -> bool {
     port == own.port() && ip.is_ok_and(|ip| ip == listening || listening.is_unspecified() && ip.is_loopback())
 }
 
-pub(super) fn health_paths_start_with_a_slash(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn health_paths_start_with_a_slash(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, _, model) in models(raw) {
-        let Some(RawHealth::Checks(checks)) = &model.health else { continue };
+        let Some(checks) = model.health.as_ref().and_then(OrOff::on) else { continue };
         let path = path.key("health").key("path");
         if !checks.path.starts_with('/') {
             let guess = checks.path.rsplit('/').next().unwrap_or("");
             let guess = if guess.is_empty() { "health" } else { guess };
-            out.push(Finding::new(path, "A path begins with a slash.", format!("Write /{guess}.")));
+            out.push(Draft::new(path, "A path begins with a slash.", format!("Write /{guess}.")));
         } else if !checks.path.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
-            let reason = "The path holds characters that cannot stand in a request line.";
-            out.push(Finding::new(path, reason, "Write a path such as /health; encode other characters as %XX."));
+            let reason = "The path has characters that cannot be in a request line.";
+            out.push(Draft::new(path, reason, "Write a path such as /health; encode other characters as %XX."));
         }
     }
 }

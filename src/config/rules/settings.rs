@@ -3,13 +3,12 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::super::callers::ANONYMOUS;
-use super::super::finding::Finding;
-use super::super::path::Path;
-use super::super::raw::Raw;
-use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
-use super::super::suggest;
-use super::models;
+use super::entries::{aliases, models};
+use crate::config::diagnostic::Draft;
+use crate::config::path::Path;
+use crate::config::raw::{Raw, RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
+use crate::config::suggest;
+use crate::config::types::ANONYMOUS;
 
 /// Every block of settings with its path.
 fn blocks(raw: &Raw) -> Vec<(Path, &RawSettings)> {
@@ -17,8 +16,7 @@ fn blocks(raw: &Raw) -> Vec<(Path, &RawSettings)> {
     for (path, _, model) in models(raw) {
         gather(path, &model.settings, &mut all);
     }
-    for (name, alias) in raw.aliases.iter() {
-        let path = Path::of(["aliases", name]);
+    for (path, _, alias) in aliases(raw) {
         gather(path.clone(), &alias.settings, &mut all);
         let path = path.key("variants");
         let listed = matches!(alias.variants, Some(RawVariants::Each(_)));
@@ -48,7 +46,7 @@ fn sections<'a>(path: &Path, settings: &'a RawSettings) -> [(Path, &'a Map<Strin
     ]
 }
 
-/// Every place where a member is named by a text: `remove`, and the keys of everything else.
+/// Every place where a text names a member: `remove`, and the keys of everything else.
 fn members<'a>(path: &Path, settings: &'a RawSettings) -> Vec<(Path, &'a str)> {
     let remove = path.key("remove");
     let mut all: Vec<_> =
@@ -61,34 +59,34 @@ fn members<'a>(path: &Path, settings: &'a RawSettings) -> Vec<(Path, &'a str)> {
     all
 }
 
-pub(super) fn the_model_is_not_a_setting(raw: &Raw, out: &mut Vec<Finding>) {
-    let reason = "`model` is what the alias is found by, and is replaced by the engine's name for it.";
+pub(super) fn the_model_is_not_a_setting(raw: &Raw, out: &mut Vec<Draft>) {
+    let reason = "`model` of a request selects the alias, and is replaced by the name that the engine serves.";
     for (block, settings) in blocks(raw) {
         for (path, text) in members(&block, settings) {
             if text == "model" || text.starts_with("model.") {
                 let removal = path.last_key() == Some("remove");
                 let remedy = if removal {
-                    "Take it out: every request needs a model."
+                    "Remove it: every request needs a model."
                 } else {
-                    "Take it out; `model:` of the alias itself says where it points."
+                    "Remove it; `model:` of the alias itself says where it points."
                 };
-                out.push(Finding::new(path, reason, remedy));
+                out.push(Draft::new(path, reason, remedy));
             }
         }
     }
 }
 
-pub(super) fn streaming_stays_a_truth_value(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn streaming_stays_a_truth_value(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, settings) in blocks(raw) {
         for (section, members) in sections(&path, settings) {
             if members.get("stream").is_some_and(|value| !value.is_boolean()) {
-                out.push(Finding::new(section.key("stream"), "`stream` is true or false.", "Write true or false."));
+                out.push(Draft::new(section.key("stream"), "`stream` is true or false.", "Write true or false."));
             }
         }
     }
 }
 
-pub(super) fn members_have_names(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn members_have_names(raw: &Raw, out: &mut Vec<Draft>) {
     for (block, settings) in blocks(raw) {
         let conditions = settings.when.iter().enumerate().flat_map(|(at, when)| {
             let path = block.key("when").index(at).key("if").key("body");
@@ -97,23 +95,23 @@ pub(super) fn members_have_names(raw: &Raw, out: &mut Vec<Finding>) {
         for (path, text) in members(&block, settings).into_iter().chain(conditions) {
             if text.is_empty() {
                 let remedy = "Write the name of a request's member, such as logit_bias.";
-                out.push(Finding::new(path, "The name is empty.", remedy));
+                out.push(Draft::new(path, "The name is empty.", remedy));
             } else if text.split('.').any(str::is_empty) {
-                let reason = "Before, after or between the dots there is no name.";
+                let reason = "A name is missing before, after or between the dots.";
                 let remedy = "Write names with dots between them, such as chat_template_kwargs.enable_thinking.";
-                out.push(Finding::new(path, reason, remedy));
+                out.push(Draft::new(path, reason, remedy));
             }
         }
         for (at, member) in settings.remove.iter().enumerate() {
             if settings.remove[..at].contains(member) {
-                out.push(Finding::new(block.key("remove").index(at), "It is listed twice.", "List it once."));
+                out.push(Draft::new(block.key("remove").index(at), "It is listed twice.", "List it once."));
             }
         }
     }
 }
 
 /// `a: 1` and `a.b: 2` cannot both be.
-pub(super) fn members_fit_into_each_other(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn members_fit_into_each_other(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, settings) in blocks(raw) {
         for (section, members) in sections(&path, settings) {
             for name in members.keys() {
@@ -121,8 +119,8 @@ pub(super) fn members_fit_into_each_other(raw: &Raw, out: &mut Vec<Finding>) {
                 while let Some((shorter, _)) = outer.rsplit_once('.') {
                     outer = shorter;
                     if members.get(outer).is_some_and(|value| !value.is_object()) {
-                        let reason = format!("`{outer}` is written too, and is no mapping that could hold it.");
-                        out.push(Finding::new(section.key(name), reason, "Keep one of the two."));
+                        let reason = format!("`{outer}` is written too, and is not a mapping that could contain it.");
+                        out.push(Draft::new(section.key(name), reason, "Keep one of the two."));
                         break;
                     }
                 }
@@ -131,22 +129,22 @@ pub(super) fn members_fit_into_each_other(raw: &Raw, out: &mut Vec<Finding>) {
     }
 }
 
-pub(super) fn limits_are_numbers(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn limits_are_numbers(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, settings) in blocks(raw) {
         numbers(&path.key("limits"), &settings.limits, out);
     }
 }
 
-fn numbers(path: &Path, members: &Map<String, Value>, out: &mut Vec<Finding>) {
+fn numbers(path: &Path, members: &Map<String, Value>, out: &mut Vec<Draft>) {
     for (name, value) in members {
         let path = path.key(name);
         match value {
             Value::Number(_) => {}
             Value::Object(inner) => numbers(&path, inner, out),
             _ if name == "model" => {}
-            _ => out.push(Finding::new(
+            _ => out.push(Draft::new(
                 path,
-                "A limit is the largest number a request may ask for.",
+                "A limit is the largest number that a request may have.",
                 format!("Write a number, such as `{name}: 8192`; for anything else use `overrides`."),
             )),
         }
@@ -154,7 +152,7 @@ fn numbers(path: &Path, members: &Map<String, Value>, out: &mut Vec<Finding>) {
 }
 
 /// Headers that are about one connection, or about a body that may have been changed.
-const OURS: [&str; 16] = [
+const RESERVED: [&str; 16] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -173,7 +171,7 @@ const OURS: [&str; 16] = [
     "accept-encoding",
 ];
 
-pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Draft>) {
     for (block, settings) in blocks(raw) {
         for (name, value) in settings.headers.iter() {
             let path = block.key("headers").key(name);
@@ -181,30 +179,30 @@ pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Finding>) {
             let (reason, remedy) = if HeaderName::try_from(name).is_err() {
                 ("This cannot be the name of a header.", "Use letters, digits and dashes, such as x-tenant.")
             } else if ["authorization", "x-api-key"].contains(&lower.as_str()) {
-                ("The engines' key is sent by Enginehouse itself.", "Write it as `api_key` of the model.")
-            } else if OURS.contains(&lower.as_str()) {
-                ("This header belongs to Enginehouse: it follows from the request that is sent.", "Take it out.")
+                ("Enginehouse sends the engines' key itself.", "Write it as `api_key` of the model.")
+            } else if RESERVED.contains(&lower.as_str()) {
+                ("Enginehouse sets this header itself.", "Remove it.")
             } else if HeaderValue::from_str(&value.0).is_err() {
                 ("The value cannot be sent in a header (a line break at its end?).", "Use visible ASCII characters.")
             } else {
                 continue;
             };
-            out.push(Finding::new(path, reason, remedy).hidden());
+            out.push(Draft::new(path, reason, remedy).hidden());
         }
     }
 }
 
-pub(super) fn prompts_say_something(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn prompts_say_something(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, settings) in blocks(raw) {
         let Some(prompt) = &settings.prompt else { continue };
         if prompt.text.as_deref().is_none_or(|text| text.trim().is_empty()) {
             let path = path.key("prompt").key("text");
-            out.push(Finding::new(path, "The system text is empty.", "Write `text: …`, or take `prompt` out."));
+            out.push(Draft::new(path, "The system text is empty.", "Write `text: …`, or remove `prompt`."));
         }
     }
 }
 
-pub(super) fn conditions_ask_something(raw: &Raw, out: &mut Vec<Finding>) {
+pub(super) fn conditions_ask_something(raw: &Raw, out: &mut Vec<Draft>) {
     for (block, settings) in blocks(raw) {
         for (at, when) in settings.when.iter().enumerate() {
             condition(&block.key("when").index(at).key("if"), &when.condition, out);
@@ -213,13 +211,13 @@ pub(super) fn conditions_ask_something(raw: &Raw, out: &mut Vec<Finding>) {
     }
 }
 
-fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
+fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Draft>) {
     if raw.body.0.is_empty() && raw.header.0.is_empty() && raw.endpoint.is_none() && raw.caller.is_none() {
-        let reason = "It asks nothing: it would hold for every request.";
+        let reason = "The condition is empty: it is true for every request.";
         let remedy =
-            "Write `body`, `header`, `endpoint` or `caller`; what is for all requests stands outside of `when`.";
+            "Write `body`, `header`, `endpoint` or `caller`; settings for all requests are written outside of `when`.";
         let inner = [path.key("body"), path.key("header"), path.key("endpoint"), path.key("caller")];
-        out.push(Finding::new(path.clone(), reason, remedy).given(inner));
+        out.push(Draft::new(path.clone(), reason, remedy).given(inner));
     }
     for (name, test) in raw.body.iter() {
         if let RawTest::Test(choice) = test {
@@ -230,34 +228,34 @@ fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Finding>) {
         let path = path.key("header").key(name);
         if HeaderName::try_from(name).is_err() {
             let reason = "This cannot be the name of a header.";
-            out.push(Finding::new(path, reason, "Use letters, digits and dashes, such as x-tier.").hidden());
+            out.push(Draft::new(path, reason, "Use letters, digits and dashes, such as x-tier.").hidden());
         } else if let RawHeaderTest::Test(choice) = test {
             one_kind(path, choice.present.is_some(), choice.any.is_some(), out);
         }
     }
 }
 
-fn known_callers(raw: &Raw, path: &Path, condition: &RawCondition, out: &mut Vec<Finding>) {
+fn known_callers(raw: &Raw, path: &Path, condition: &RawCondition, out: &mut Vec<Draft>) {
     let known: Vec<&str> = raw.callers.iter().map(|(name, _)| name).chain([ANONYMOUS]).collect();
     for (at, name) in condition.caller.iter().flatten().enumerate() {
         let shut_out = name == ANONYMOUS && known.len() > 1 && raw.anonymous != Some(true);
         let (reason, remedy) = if shut_out {
-            let remedy = "Set `anonymous: true`, or take this out.";
-            ("Requests without a key are refused: this never holds.", remedy.to_owned())
+            let remedy = "Set `anonymous: true`, or remove this.";
+            ("Requests without a key are refused: this is never true.", remedy.to_owned())
         } else if known.contains(&name.as_str()) {
             continue;
         } else {
             ("There is no such caller.", suggest::remedy(name, &known, "Callers").0)
         };
-        out.push(Finding::new(path.index(at), reason, remedy));
+        out.push(Draft::new(path.index(at), reason, remedy));
     }
 }
 
-fn one_kind(path: Path, present: bool, any: bool, out: &mut Vec<Finding>) {
+fn one_kind(path: Path, present: bool, any: bool, out: &mut Vec<Draft>) {
     if present == any {
-        let reason = "It is a test of one kind: `present` or `any`.";
+        let reason = "A test is one of the two: `present` or `any`.";
         let remedy = "Write a value, `{present: true}`, `{present: false}` or `{any: [one, or, other]}`.";
         let inner = [path.key("present"), path.key("any")];
-        out.push(Finding::new(path, reason, remedy).hidden().given(inner));
+        out.push(Draft::new(path, reason, remedy).hidden().given(inner));
     }
 }

@@ -1,10 +1,9 @@
-//! Aliases: ways through other aliases, variants, splits; and what is said about those that lead nowhere.
+//! Aliases: chains of aliases, variants, splits; and what is reported about those that point nowhere.
 
 use serde_json::json;
 
-use super::super::*;
-use super::faults::assert_faults;
-use super::good;
+use super::support::{assert_found, env, good};
+use crate::config::*;
 
 fn alias<'a>(config: &'a Config, name: &str) -> &'a Alias {
     config.aliases.iter().find(|alias| &*alias.name == name).unwrap_or_else(|| panic!("no alias {name}"))
@@ -30,15 +29,33 @@ fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
     let config = good(
         "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat}}}\naliases:\n  \
          c: {model: b, overrides: {n: 3}, hidden: true}\n  b: {model: a, fallback: [l]}\n  \
-         a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, echo: engine}\n  of-adapter: {model: l}\n",
+         a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, response_model: engine}\n  of-adapter: {model: l}\n",
     );
     let c = alias(&config, "c");
     assert_eq!((&*c.model, overrides(c)), ("m", json!([{ "n": 1 }, { "n": 3 }])));
-    assert_eq!((c.hidden, c.echo, alias(&config, "a").echo), (true, Echo::Alias, Echo::Engine));
+    assert!(c.hidden);
     assert_eq!(c.fallback, ["l".into()], "as where it points");
     assert_eq!(c.dialect, Dialects { responses: Via::Chat, messages: Via::Chat });
     assert_eq!(alias(&config, "of-adapter").dialect, Dialects { responses: Via::Engine, messages: Via::Chat });
     assert_eq!(json!(config.models[0].settings.overrides), json!({ "n": 0 }));
+}
+
+#[test]
+fn the_name_in_answers_is_what_the_nearest_says() {
+    let config = good(
+        "models: {m: {source: s}, e: {source: s, response_model: engine, lora: {l: p}}}\naliases:\n  a: {model: m}\n  \
+         b: {model: e}\n  c: {model: l}\n  d: {model: b}\n  f: {model: b, response_model: requested}\n  g: {model: f}\n  \
+         h: {split: {e: 1}}\n  i: {model: h}\n",
+    );
+    let said = |name: &str| alias(&config, name).response_model;
+    for name in ["a", "f", "g"] {
+        assert_eq!(said(name), ResponseModel::Requested, "{name}");
+    }
+    for name in ["b", "c", "d", "h", "i"] {
+        assert_eq!(said(name), ResponseModel::Engine, "{name}");
+    }
+    let models: Vec<_> = config.models.iter().map(|model| model.response_model).collect();
+    assert_eq!(models, [ResponseModel::Requested, ResponseModel::Engine]);
 }
 
 #[test]
@@ -71,7 +88,7 @@ fn settings_are_taken_apart() {
     assert_eq!(json!(settings.defaults), json!({ "k": { "think": true, "a": { "b": 1, "c": 2 } } }));
     assert_eq!(settings.headers[0].1, "sk-from-env");
     assert_eq!(settings.headers[1].1, "1.10");
-    assert!(!format!("{config:?}{}", plan(&config)).contains("sk-from-env"));
+    assert!(!format!("{config:?}{}", overview(&config)).contains("sk-from-env"));
     assert_eq!(settings.prompt, Some(Prompt { text: "hi".into(), place: Place::Missing }));
     let when = &settings.when[0];
     assert_eq!(when.condition.body[0], (vec!["a".into(), "b".into()], Test::Any(vec![json!(1), json!(null)])));
@@ -104,19 +121,19 @@ fn with(aliases: &str) -> String {
 
 #[test]
 fn names_lead_somewhere() {
-    assert_faults(&with("  a: {model: b}\n  b: {model: c}\n  c: {model: b}\n"), &[("aliases.b.model", "b -> c -> b")]);
-    assert_faults(
+    assert_found(&with("  a: {model: b}\n  b: {model: c}\n  c: {model: b}\n"), &[("aliases.b.model", "b -> c -> b")]);
+    assert_found(
         &with("  a: {model: m, fallback: [nn, a, m, n, n], mirror: {to: x}}\n"),
         &[
             ("aliases.a.fallback[0]", "Did you mean `n`?"),
             ("aliases.a.fallback[1]", "points at itself"),
-            ("aliases.a.fallback[2]", "first choice"),
+            ("aliases.a.fallback[2]", "tried first"),
             ("aliases.a.fallback[4]", "twice"),
             ("aliases.a.mirror.percent", "percent: 5"),
             ("aliases.a.mirror.to", "no model or alias `x`"),
         ],
     );
-    assert_faults(
+    assert_found(
         &with(
             "  a: {split: {m: 0, b: 0}, model: m}\n  b: {split: {m: 1, x: 1}, sticky: t}\n  c: {model: m, sticky: t}\n",
         ),
@@ -125,14 +142,14 @@ fn names_lead_somewhere() {
             ("aliases.a.split", "weight 0"),
             ("aliases.a.split.b", "split itself"),
             ("aliases.b.split.x", "no model or alias"),
-            ("aliases.c.sticky", "none here"),
+            ("aliases.c.sticky", "no `split` here"),
         ],
     );
-    assert_faults(&with("  a: {split: {b: 1}}\n  b: {model: a}\n"), &[("aliases.a.split.b", "split itself")]);
+    assert_found(&with("  a: {split: {b: 1}}\n  b: {model: a}\n"), &[("aliases.a.split.b", "split itself")]);
     let chain: String = (0..20)
         .map(|n| format!("  a{n}: {{model: {}}}\n", if n == 0 { "m".into() } else { format!("a{}", n - 1) }))
         .collect();
-    assert_faults(
+    assert_found(
         &with(&chain),
         &[16, 17, 18, 19].map(|n| {
             (
@@ -145,11 +162,11 @@ fn names_lead_somewhere() {
 
 #[test]
 fn names_of_variants_are_names() {
-    assert_faults(
+    assert_found(
         &with("  \"q:*\": {model: m, variants: {x: {}}}\n  q:x: {model: m}\n"),
         &[("aliases.q:x", "taken by the alias")],
     );
-    assert_faults(
+    assert_found(
         &with(
             "  \"q:*\": {model: \"q:x\", listen: \"127.0.0.1:1\", variants: {x: {}, 'a:b': {}}}\n  r: {model: m, variants: [{}]}\n  \"s:*\": {model: m}\n",
         ),
@@ -163,11 +180,11 @@ fn names_of_variants_are_names() {
         ],
     );
     let ten = (0..10).map(|n| format!("v{n}: {{}}")).collect::<Vec<_>>().join(", ");
-    assert_faults(
+    assert_found(
         &with(&format!("  \"q:*\": {{model: m, variants: [{{{ten}}}, {{{ten}}}, {{{ten}}}, {{a: {{}}, b: {{}}}}]}}\n")),
         &[("aliases.\"q:*\".variants", "2000 names")],
     );
-    assert_faults(
+    assert_found(
         &with("  \"q:*\": {model: m, variants: {x: {overides: {}, remove: [model], sticky: s}}}\n"),
         &[
             ("aliases.\"q:*\".variants.x.overides", "Did you mean `overrides`?"),
@@ -179,35 +196,35 @@ fn names_of_variants_are_names() {
 
 #[test]
 fn addresses_of_aliases_are_their_own() {
-    assert_faults(
+    assert_found(
         &with(
             "  a: {model: m, listen: '127.0.0.1:8000'}\n  b: {model: m, listen: '127.0.0.1:9'}\n  c: {model: m, listen: '0.0.0.0:9'}\n  \
              d: {model: m, listen: localhost}\n  e: {model: m, listen: '127.0.0.1:8001'}\n  f: {model: m, listen: '127.0.0.1:0'}\n  g: {model: m, listen: '127.0.0.1:0'}\n",
         ),
         &[
-            ("aliases.a.listen", "for callers"),
+            ("aliases.a.listen", "for the API"),
             ("aliases.c.listen", "for the alias `b`"),
             ("aliases.d.listen", "127.0.0.1:8000"),
-            ("aliases.e.listen", "for operators"),
+            ("aliases.e.listen", "for the operators' API"),
         ],
     );
     let circle = "models: {u: {urls: ['http://127.0.0.1:9']}}\naliases: {a: {model: u, listen: '0.0.0.0:9'}}";
-    assert_faults(circle, &[("models.u.urls[0]", "circles")]);
+    assert_found(circle, &[("models.u.urls[0]", "to itself again")]);
 }
 
 #[test]
 fn settings_are_sound_wherever_they_stand() {
-    assert_faults(
+    assert_found(
         "models: {m: {source: s, overrides: {model: x}, headers: {Host: h, 'a b': c, authorization: leak, ok: \"a\\nb\"}}}",
         &[
             ("models.m.headers.\"a b\"", "name of a header"),
-            ("models.m.headers.Host", "belongs to Enginehouse"),
+            ("models.m.headers.Host", "sets this header itself"),
             ("models.m.headers.authorization", "`api_key`"),
             ("models.m.headers.ok", "line break"),
             ("models.m.overrides.model", "points"),
         ],
     );
-    assert_faults(
+    assert_found(
         &with(
             "  a:\n    model: m\n    prompt: {place: front}\n    overrides: {k: 1, k.a: 2, '.': 1}\n    when:\n      - {overrides: {x: 1}}\n      \
              - if: {body: {x: {presnt: true}, y: {}, z: {present: true, any: [1]}}, header: {'a b': c, d: {any: [[1]]}}, endpoint: [chatt]}\n        limits: {n: x}\n        \
@@ -216,12 +233,12 @@ fn settings_are_sound_wherever_they_stand() {
         &[
             ("aliases.a.prompt.place", ""),
             ("aliases.a.prompt.text", "empty"),
-            ("aliases.a.overrides.\".\"", "no name"),
+            ("aliases.a.overrides.\".\"", "name is missing"),
             ("aliases.a.overrides.\"k.a\"", "Keep one"),
-            ("aliases.a.when[0].if", "asks nothing"),
+            ("aliases.a.when[0].if", "is empty: it is true"),
             ("aliases.a.when[1].if.body.x.presnt", "`present`"),
-            ("aliases.a.when[1].if.body.y", "one kind"),
-            ("aliases.a.when[1].if.body.z", "one kind"),
+            ("aliases.a.when[1].if.body.y", "one of the two"),
+            ("aliases.a.when[1].if.body.z", "one of the two"),
             ("aliases.a.when[1].if.endpoint[0]", "`chat`"),
             ("aliases.a.when[1].if.header.\"a b\"", "name of a header"),
             ("aliases.a.when[1].if.header.d.any[0]", "found a list"),
@@ -234,12 +251,12 @@ fn settings_are_sound_wherever_they_stand() {
 
 #[test]
 fn callers_are_told_apart() {
-    assert_faults(
+    assert_found(
         "models: {m: {source: s}}\ncallers:\n  anonymous: {keys: [a]}\n  ' x': {keys: []}\n  none: {}\n  a: {key: s, keys: ['', 'a b', sha256:12, twice]}\n  b: \
          {keys: [twice, 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', abc]}\n",
         &[
-            ("callers.anonymous", "callers without a key"),
-            ("callers.\" x\"", "begins or ends with a blank"),
+            ("callers.anonymous", "means callers without a key"),
+            ("callers.\" x\"", "begins or ends with a space"),
             ("callers.\" x\".keys", "empty"),
             ("callers.none", "no key"),
             ("callers.a.key", "`keys`"),
@@ -250,22 +267,21 @@ fn callers_are_told_apart() {
             ("callers.b.keys[2]", "callers.b.keys[1]"),
         ],
     );
-    assert_faults("models: {m: {source: s}}\nanonymous: false\n", &[("anonymous", "Add `callers`")]);
+    assert_found("models: {m: {source: s}}\nanonymous: false\n", &[("anonymous", "Add `callers`")]);
     let when = |callers: &str, names: &str| {
         with(&format!("  f: {{model: m, when: [{{if: {{caller: {names}}}, overrides: {{n: 1}}}}]}}\n")) + callers
     };
     let path = "aliases.f.when[0].if.caller";
-    assert_faults(&when("", "[]"), &[(path, "empty")]);
-    assert_faults(&when("", "[bot]"), &[(&format!("{path}[0]"), "no such caller")]);
+    assert_found(&when("", "[]"), &[(path, "empty")]);
+    assert_found(&when("", "[bot]"), &[(&format!("{path}[0]"), "no such caller")]);
     let callers = "callers: {chatbot: {keys: [k]}}\n";
-    assert_faults(&when(callers, "[chatbto]"), &[(&format!("{path}[0]"), "Did you mean `chatbot`")]);
-    assert_faults(&when(callers, "[chatbot, anonymous]"), &[(&format!("{path}[1]"), "never holds")]);
-    let config =
-        parse(&when(&format!("{callers}anonymous: true\n"), "[chatbot, anonymous]"), &super::env).expect("sound");
+    assert_found(&when(callers, "[chatbto]"), &[(&format!("{path}[0]"), "Did you mean `chatbot`")]);
+    assert_found(&when(callers, "[chatbot, anonymous]"), &[(&format!("{path}[1]"), "never true")]);
+    let config = parse(&when(&format!("{callers}anonymous: true\n"), "[chatbot, anonymous]"), &env).expect("sound");
     let settings = &config.aliases.iter().find(|alias| &*alias.name == "f").expect("the alias").settings;
     assert_eq!(settings[0].when[0].condition.caller, [Some("chatbot".into()), None]);
     assert!(config.anonymous && config.callers.len() == 1);
-    let closed = parse(&when(callers, "[chatbot]"), &super::env).expect("sound");
+    let closed = parse(&when(callers, "[chatbot]"), &env).expect("sound");
     assert!(!closed.anonymous && !format!("{closed:?}").contains("keys: [k"));
-    assert!(super::super::plan(&closed).contains("(with a key: chatbot)"), "{}", super::super::plan(&closed));
+    assert!(overview(&closed).contains("(with a key: chatbot)"), "{}", overview(&closed));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::*;
+use crate::config::*;
 
 fn conf() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conf")
@@ -23,7 +23,7 @@ fn every_shipped_configuration_is_good() {
             seen += 1;
             let set = |name: &str| name.ends_with("_KEY").then(|| "sk-x".to_owned());
             for env in [&set as &dyn Fn(&str) -> Option<String>, &|_| None] {
-                load(&path, env).unwrap_or_else(|faults| panic!("{}:\n{faults}", path.display()));
+                load(&path, env).unwrap_or_else(|found| panic!("{}:\n{found}", path.display()));
             }
             let text = std::fs::read_to_string(&path).expect("read before");
             assert!(
@@ -44,7 +44,7 @@ fn what_the_readme_shows_is_good() {
     assert!(blocks.len() >= 6, "only {} blocks", blocks.len());
     for block in blocks {
         let whole = if block.contains("models:") { block.to_owned() } else { format!("{block}{models}") };
-        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|faults| panic!("{faults}\nin\n{whole}"));
+        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|found| panic!("{found}\nin\n{whole}"));
     }
 }
 
@@ -83,11 +83,11 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
             "{:?}",
             (
                 (&config.listen, &config.admin, &config.state_dir, &config.threads),
-                (config.on_exit, &config.ports, config.engine_logs),
+                (config.on_exit, config.watch, &config.ports, config.engine_logs),
                 (&config.limits, &config.timeouts, &config.retry, &config.log),
                 (&spawn.command, spawn.replicas, spawn.start_timeout, spawn.stop_timeout),
-                (spawn.restart, spawn.hang_after, spawn.sleep_mode),
-                (&model.api_key, &model.health, model.balance),
+                (spawn.restart, spawn.stall_timeout, spawn.sleep_mode),
+                (&model.api_key, &model.health, model.balance, model.response_model),
             )
         )
     };
@@ -104,9 +104,10 @@ fn the_defaults_that_the_schema_shows_are_the_defaults() {
         "replicas": model["replicas"]["default"],
         "start_timeout": model["start_timeout"]["default"],
         "stop_timeout": model["stop_timeout"]["default"],
-        "hang_after": model["hang_after"]["default"],
+        "stall_timeout": model["stall_timeout"]["default"],
         "sleep_mode": model["sleep_mode"]["default"],
         "balance": model["balance"]["default"],
+        "response_model": model["response_model"]["default"],
     } } })
     .to_string();
     let bare = parse("models: {m: {source: s}}", &|_| None).expect("the least there is");

@@ -49,7 +49,7 @@
 //! | unknown members of tools and formats of a streaming `/v1/responses` are 422 | they are dropped |
 //! | unknown output items of a native engine are 500 | they pass |
 //! | `text.format.schema` is spelt `schema_` in streams | `schema` |
-//! | `model` of an answer is the engine's, of messages the client's | the alias', unless it says `echo: engine` |
+//! | `model` of an answer is the engine's, of messages the client's | the alias', unless it says `response_model: engine` |
 //!
 //! Recorded cases whose status class differs, all of them Gym's 500 (`tests/gym` checks that they do, and that the engine
 //! was called as by Gym): the client's fault: `hist_list_refusal_part`, `tok_chat_history_partial_bundle`, `tok_n2`,

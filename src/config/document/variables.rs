@@ -1,22 +1,20 @@
 //! `${NAME}`, `${NAME:-default}` and `$${` in texts.
 
 /// The environment: a variable's value, if it is set.
-pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(in crate::config) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A text after expansion.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Expanded {
+pub(in crate::config) struct Expanded {
     /// The text.
-    pub(super) text: String,
-    /// Whether anything came from the environment or a default.
-    pub(super) changed: bool,
+    pub(in crate::config) text: String,
     /// Whether the text was one `${…}` and nothing else: then it may stand for a number or a truth value.
-    pub(super) whole: bool,
+    pub(in crate::config) whole: bool,
 }
 
 /// What is wrong with a `${…}`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(in crate::config) enum Wrong {
     /// The variable is not set and there is no default.
     Missing(String),
     /// `${` without `}`.
@@ -30,10 +28,10 @@ pub(super) enum Wrong {
 ///
 /// # Errors
 /// Everything that cannot be replaced, in order.
-pub(super) fn expand(text: &str, env: Env<'_>) -> Result<Expanded, Vec<Wrong>> {
+pub(in crate::config) fn expand(text: &str, env: Env<'_>) -> Result<Expanded, Vec<Wrong>> {
     let mut out = String::with_capacity(text.len());
     let mut wrong = Vec::new();
-    let (mut rest, mut changed, mut whole) = (text, false, false);
+    let (mut rest, mut whole) = (text, false);
     while let Some(at) = rest.find("${") {
         if rest[..at].ends_with('$') {
             out.push_str(&rest[..at]);
@@ -49,7 +47,6 @@ pub(super) fn expand(text: &str, env: Env<'_>) -> Result<Expanded, Vec<Wrong>> {
         };
         let inner = &rest[at + 2..at + 2 + len];
         whole = at == 0 && rest.len() == text.len() && len + 3 == text.len();
-        changed = true;
         rest = &rest[at + 3 + len..];
         match variable(inner, env) {
             Ok(value) => out.push_str(&value),
@@ -57,7 +54,7 @@ pub(super) fn expand(text: &str, env: Env<'_>) -> Result<Expanded, Vec<Wrong>> {
         }
     }
     out.push_str(rest);
-    if wrong.is_empty() { Ok(Expanded { text: out, changed, whole }) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(Expanded { text: out, whole }) } else { Err(wrong) }
 }
 
 fn variable(inner: &str, env: Env<'_>) -> Result<String, Wrong> {
@@ -77,7 +74,7 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, Wrong> {
 }
 
 /// Whether `name` can be the name of an environment variable.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(in crate::config) fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

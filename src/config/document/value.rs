@@ -2,37 +2,37 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::expand::{Env, Wrong, expand};
-use super::finding::Finding;
-use super::marks::Marks;
-use super::path::Path;
-use super::schema::{element, member, shapes, types};
-use super::units::TEXT_FORMAT;
+use super::source_map::SourceMap;
+use super::variables::{Env, Wrong, expand};
 use super::yaml::{Kind, Node};
+use crate::config::diagnostic::Draft;
+use crate::config::path::Path;
+use crate::config::schema::{element, member, shapes, types};
+use crate::config::units::TEXT_FORMAT;
 
 /// Resolves a document.
-pub(super) struct Resolver<'a> {
+pub(in crate::config) struct Resolver<'a> {
     /// The JSON Schema of the whole.
-    pub(super) schema: &'a Value,
+    pub(in crate::config) schema: &'a Value,
     /// The environment.
-    pub(super) env: Env<'a>,
+    pub(in crate::config) env: Env<'a>,
     /// Filled with lines and spellings.
-    pub(super) marks: Marks,
+    pub(in crate::config) source_map: SourceMap,
     /// Filled with what cannot be expanded.
-    pub(super) findings: Vec<Finding>,
+    pub(in crate::config) drafts: Vec<Draft>,
 }
 
 impl Resolver<'_> {
     /// The value of `node`, which stands at `path` and is described by `schema` (`None`: anything goes).
-    /// `None`: it could not be expanded, with a finding.
-    pub(super) fn resolve(&mut self, node: &Node, path: &Path, schema: Option<&Value>) -> Option<Value> {
+    /// `None`: it could not be expanded, with a draft.
+    pub(in crate::config) fn resolve(&mut self, node: &Node, path: &Path, schema: Option<&Value>) -> Option<Value> {
         let wants = schema.map(|schema| types(self.schema, schema)).unwrap_or_default();
         match &node.kind {
             Kind::Map(members) => {
                 let mut map = Map::new();
                 for (key, line, value) in members {
                     let path = path.key(key);
-                    self.marks.note(&path, *line, value);
+                    self.source_map.note(&path, *line, value);
                     let schema = schema.and_then(|schema| member(self.schema, schema, key));
                     if let Some(value) = self.resolve(value, &path, schema) {
                         map.entry(key.clone()).or_insert(value);
@@ -47,7 +47,7 @@ impl Resolver<'_> {
                     .enumerate()
                     .map(|(at, item)| {
                         let path = path.index(at);
-                        self.marks.note(&path, item.line, item);
+                        self.source_map.note(&path, item.line, item);
                         self.resolve(item, &path, schema)
                     })
                     .collect();
@@ -76,7 +76,7 @@ impl Resolver<'_> {
         let expanded = match expand(text, self.env) {
             Ok(expanded) => expanded,
             Err(wrong) => {
-                self.findings.extend(wrong.into_iter().map(|wrong| describe(wrong, path)));
+                self.drafts.extend(wrong.into_iter().map(|wrong| describe(wrong, path)));
                 return None;
             }
         };
@@ -108,20 +108,20 @@ fn whole(number: &Number, wants: &[&str]) -> Number {
     }
 }
 
-fn describe(wrong: Wrong, path: &Path) -> Finding {
+fn describe(wrong: Wrong, path: &Path) -> Draft {
     match wrong {
-        Wrong::Missing(name) => Finding::new(
+        Wrong::Missing(name) => Draft::new(
             path.clone(),
             format!("The environment variable {name} is not set."),
             format!("Set {name}, or give a default: ${{{name}:-default}}."),
         ),
-        Wrong::Open => Finding::new(
+        Wrong::Open => Draft::new(
             path.clone(),
             "`${` is never closed.",
             "Write ${NAME}, or $${ if the two characters themselves are meant.",
         )
         .hidden(),
-        Wrong::Name(_) => Finding::new(
+        Wrong::Name(_) => Draft::new(
             path.clone(),
             "Between `${` and `}` there is no name of an environment variable.",
             "Write ${NAME} or ${NAME:-default} (letters, digits and _), or $${ if the characters themselves are meant.",

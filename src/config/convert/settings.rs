@@ -5,17 +5,16 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::super::callers::ANONYMOUS;
-use super::super::finding::{Finding, Why};
-use super::super::path::Path;
-use super::super::raw_settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};
-use super::super::settings::{Condition, MemberPath, Prompt, Settings, Test, When};
+use crate::config::diagnostic::Draft;
+use crate::config::path::Path;
+use crate::config::raw::{RawCondition, RawHeaderTest, RawSettings, RawTest};
+use crate::config::types::{ANONYMOUS, Condition, MemberPath, Prompt, Settings, Test, When};
 
 /// The settings written at `path`, of `whose` model or alias.
 ///
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
-pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Result<Settings, Finding> {
+pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Result<Settings, Draft> {
     let when = raw.when.iter().enumerate().map(|(at, when)| {
         let path = path.key("when").index(at);
         let condition = condition(&path.key("if"), &when.condition)?;
@@ -37,8 +36,8 @@ pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Resu
     })
 }
 
-/// `a.b.c`, taken apart.
-pub(super) fn member_path(text: &str) -> MemberPath {
+/// `a.b.c` in its parts.
+fn member_path(text: &str) -> MemberPath {
     text.split('.').map(str::to_owned).collect()
 }
 
@@ -61,24 +60,27 @@ fn merge(members: &mut Map<String, Value>, key: &str, value: &Value) {
     }
 }
 
-fn header(path: &Path, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Finding> {
-    let fault = || {
-        let why = Why::new("This is no header.", "Write `name: value`, visible ASCII only.");
-        why.at(path.key("headers").key(name)).hidden()
+fn header(path: &Path, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Draft> {
+    let draft = || {
+        let path = path.key("headers").key(name);
+        Draft::new(path, "This is not a header.", "Write `name: value`, visible ASCII only.").hidden()
     };
-    let mut value = HeaderValue::from_str(value).map_err(|_| fault())?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| draft())?;
     value.set_sensitive(true);
-    Ok((HeaderName::try_from(name).map_err(|_| fault())?, value))
+    Ok((HeaderName::try_from(name).map_err(|_| draft())?, value))
 }
 
-fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Finding> {
+fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Draft> {
     let header = raw.header.iter().map(|(name, raw)| {
-        let why = || Why::new("This is no name of a header.", "Write a name such as x-tier.");
-        Ok((HeaderName::try_from(name).map_err(|_| why().at(path.key("header").key(name)))?, header_test(raw)))
+        let draft = || {
+            let path = path.key("header").key(name);
+            Draft::new(path, "This is not the name of a header.", "Write a name such as x-tier.")
+        };
+        Ok((HeaderName::try_from(name).map_err(|_| draft())?, header_test(raw)))
     });
     Ok(Condition {
         body: raw.body.iter().map(|(text, raw)| (member_path(text), test(raw))).collect(),
-        header: header.collect::<Result<_, Finding>>()?,
+        header: header.collect::<Result<_, Draft>>()?,
         endpoint: raw.endpoint.clone().unwrap_or_default(),
         caller: raw.caller.iter().flatten().map(|name| (name != ANONYMOUS).then(|| name.as_str().into())).collect(),
     })

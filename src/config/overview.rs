@@ -1,16 +1,15 @@
-//! What would run where: a configuration, told to a person.
+//! What would run where: a configuration as a table for people.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
 use super::command::is_template;
-use super::settings::MemberPath;
-use super::types::{Alias, Config, Engines, Gpus, Model, Settings, Spawn};
+use super::types::{Alias, Config, Engines, Gpus, MemberPath, Model, Settings, Spawn};
 
-/// The plan: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
+/// The overview: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
 #[must_use]
-pub fn plan(config: &Config) -> String {
+pub fn overview(config: &Config) -> String {
     let mut out = String::new();
     let token = if config.admin.token.is_some() { " (token required)" } else { "" };
     let _ = writeln!(out, "callers    http://{}/v1{}", config.listen, keys(config));

@@ -1,4 +1,4 @@
-//! YAML text to a tree that knows its lines and spellings; syntax errors and duplicate keys as faults.
+//! YAML text to a tree that knows its lines and spellings; syntax errors and duplicate keys as diagnostics.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,26 +8,26 @@ use serde_json::Number;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
-use super::fault::Fault;
-use super::path::Path;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::path::Path;
 
 /// Nested deeper than this, it is not a configuration (and would cost stack to walk).
 const MAX_DEPTH: usize = 48;
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(in crate::config) struct Node {
     /// The value.
-    pub(super) kind: Kind,
+    pub(in crate::config) kind: Kind,
     /// Its line, from 1; 0 where unknown.
-    pub(super) line: u64,
+    pub(in crate::config) line: u64,
     /// A scalar exactly as it stands in the file (`1.10`, `"0"`); empty for others.
-    pub(super) spelling: String,
+    pub(in crate::config) spelling: String,
 }
 
 /// What a YAML value can be.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     /// Nothing, `~` or `null`.
     Null,
     /// `true` or `false`; `yes`, `on` and the like are text, as in YAML 1.2.
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 }
 
 /// Reads one YAML document.
-pub(super) fn read(text: &str, faults: &mut Vec<Fault>) -> Option<Node> {
+pub(in crate::config) fn read(text: &str, out: &mut Vec<Diagnostic>) -> Option<Node> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
@@ -57,17 +57,17 @@ pub(super) fn read(text: &str, faults: &mut Vec<Fault>) -> Option<Node> {
     match serde_saphyr::from_str_with_options::<Raw>(text, options) {
         Ok(raw) => {
             let node = raw.place(text);
-            repeated(&node, &Path::default(), faults);
+            repeated(&node, &Path::default(), out);
             Some(node)
         }
         Err(error) => {
-            faults.push(syntax(text, &error));
+            out.push(syntax(text, &error));
             None
         }
     }
 }
 
-fn syntax(text: &str, error: &serde_saphyr::Error) -> Fault {
+fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let place = error.location();
     let line = place.map_or(0, |place| place.line());
     let written = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.checked_sub(1)?)).unwrap_or("");
@@ -89,7 +89,7 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Fault {
     } else {
         (format!("Not YAML{place}: {message}."), likely_cure(message, written))
     };
-    Fault { path: String::new(), line, value: None, reason, remedy: remedy.into() }
+    Diagnostic { path: String::new(), line, value: None, reason, remedy: remedy.into() }
 }
 
 /// What usually helps against a syntax error.
@@ -106,9 +106,9 @@ fn likely_cure(message: &str, written: &str) -> &'static str {
 }
 
 /// Every key that stands twice in one mapping.
-fn repeated(node: &Node, path: &Path, faults: &mut Vec<Fault>) {
+fn repeated(node: &Node, path: &Path, out: &mut Vec<Diagnostic>) {
     match &node.kind {
-        Kind::List(items) => items.iter().enumerate().for_each(|(at, item)| repeated(item, &path.index(at), faults)),
+        Kind::List(items) => items.iter().enumerate().for_each(|(at, item)| repeated(item, &path.index(at), out)),
         Kind::Map(members) => {
             let mut first = HashMap::new();
             for (key, line, value) in members {
@@ -116,11 +116,11 @@ fn repeated(node: &Node, path: &Path, faults: &mut Vec<Fault>) {
                 if let Some(earlier) = first.get(key.as_str()) {
                     let reason = format!("The key `{key}` is written twice; the first one is on line {earlier}.");
                     let remedy = "Keep one of the two.".to_owned();
-                    faults.push(Fault { path: path.to_string(), line: *line, value: None, reason, remedy });
+                    out.push(Diagnostic { path: path.to_string(), line: *line, value: None, reason, remedy });
                 } else {
                     first.insert(key.as_str(), *line);
                 }
-                repeated(value, &path, faults);
+                repeated(value, &path, out);
             }
         }
         _ => {}
@@ -257,10 +257,10 @@ mod tests {
     use super::*;
 
     fn good(text: &str) -> Node {
-        let mut faults = Vec::new();
-        let node = read(text, &mut faults);
-        assert!(faults.is_empty(), "{faults:?}");
-        node.expect("no faults")
+        let mut out = Vec::new();
+        let node = read(text, &mut out);
+        assert!(out.is_empty(), "{out:?}");
+        node.expect("no diagnostics")
     }
 
     fn members(node: Node) -> Vec<(String, u64, Node)> {
@@ -292,20 +292,20 @@ mod tests {
 
     #[test]
     fn every_duplicate_key_is_found_with_both_lines() {
-        let mut faults = Vec::new();
-        read("a: 1\nm:\n  x: 1\n  x: 2\na: 3\n", &mut faults);
-        let seen: Vec<_> = faults.iter().map(|f| (f.path.as_str(), f.line)).collect();
+        let mut out = Vec::new();
+        read("a: 1\nm:\n  x: 1\n  x: 2\na: 3\n", &mut out);
+        let seen: Vec<_> = out.iter().map(|f| (f.path.as_str(), f.line)).collect();
         assert_eq!(seen, [("m.x", 4), ("a", 5)]);
-        assert!(faults[0].reason.contains("line 3"));
+        assert!(out[0].reason.contains("line 3"));
     }
 
     #[test]
     fn a_syntax_error_names_line_and_column_and_shows_no_text() {
-        let mut faults = Vec::new();
-        assert!(read("a: 1\nkey: [sk-secret\nb: 2\n", &mut faults).is_none());
-        assert_eq!(faults.len(), 1);
-        assert!(faults[0].line >= 2 && faults[0].reason.contains("column"), "{faults:?}");
-        assert!(!faults[0].to_string().contains("sk-secret"));
+        let mut out = Vec::new();
+        assert!(read("a: 1\nkey: [sk-secret\nb: 2\n", &mut out).is_none());
+        assert_eq!(out.len(), 1);
+        assert!(out[0].line >= 2 && out[0].reason.contains("column"), "{out:?}");
+        assert!(!out[0].to_string().contains("sk-secret"));
     }
 
     #[test]
@@ -329,16 +329,16 @@ mod tests {
             let refs = vec![format!("*a{}", level - 1); 10].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
         }
-        let mut faults = Vec::new();
-        assert!(read(&text, &mut faults).is_none());
-        assert_eq!(faults.len(), 1);
+        let mut out = Vec::new();
+        assert!(read(&text, &mut out).is_none());
+        assert_eq!(out.len(), 1);
     }
 
     #[test]
     fn deep_nesting_is_refused() {
-        let mut faults = Vec::new();
-        assert!(read(&"[".repeat(100_000), &mut faults).is_none());
-        assert!(read(&"- ".repeat(10_000), &mut faults).is_none());
-        assert_eq!(faults.len(), 2);
+        let mut out = Vec::new();
+        assert!(read(&"[".repeat(100_000), &mut out).is_none());
+        assert!(read(&"- ".repeat(10_000), &mut out).is_none());
+        assert_eq!(out.len(), 2);
     }
 }

@@ -1,44 +1,40 @@
-//! Holds a value against the JSON Schema of the raw types, and says in plain words what does not fit.
+//! Checks a value against the JSON Schema of the raw types, and says in plain words what does not match.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::{Map, Value};
 
-use super::finding::Finding;
-use super::path::{Path, Step};
-use super::schema::{element, member, shapes, types};
-use super::suggest;
-use super::units::{SIZE_FORMAT, Size, TIME_FORMAT, Time, likely_size, likely_time};
+use super::lookup::{element, member, shapes, types};
+use super::replaced::replaced;
+use crate::config::diagnostic::Draft;
+use crate::config::path::{Path, Step};
+use crate::config::suggest;
+use crate::config::units::{SIZE_FORMAT, Size, TIME_FORMAT, TIME_OR_ZERO_FORMAT, Time, explain_time, likely_size};
 
-/// What does not fit, and the paths that a check of meaning should not trust: those, and what a typo was meant to be.
-pub(super) struct Misfits {
-    /// At most one for each path.
-    pub(super) findings: Vec<Finding>,
-    /// Settings to be disregarded.
-    pub(super) spoiled: Vec<Path>,
-}
-
-/// Everything in `value` that does not fit `schema`.
-pub(super) fn check(schema: &Value, value: &Value) -> Misfits {
-    let mut misfits = Misfits { findings: Vec::new(), spoiled: Vec::new() };
+/// Everything in `value` that does not match `schema`; at most one draft for each path.
+pub(in crate::config) fn check(schema: &Value, value: &Value) -> Vec<Draft> {
+    let mut out = Vec::new();
     let options = jsonschema::options()
         .should_validate_formats(true)
-        .with_format(TIME_FORMAT, |text: &str| Time::from_str(text).is_ok())
+        .with_format(TIME_FORMAT, Time::is_fit)
+        .with_format(TIME_OR_ZERO_FORMAT, |text: &str| Time::from_str(text).is_ok())
         .with_format(SIZE_FORMAT, |text: &str| Size::from_str(text).is_ok());
     match options.build(schema) {
-        Ok(validator) => validator.iter_errors(value).for_each(|error| translate(schema, value, &error, &mut misfits)),
-        Err(error) => misfits.findings.push(Finding::new(
-            Path::default(),
+        Ok(validator) => validator.iter_errors(value).for_each(|error| translate(schema, value, &error, &mut out)),
+        Err(error) => out.push(Draft::of_text(
             format!("The schema of this program is wrong: {error}."),
             "This is a mistake in Enginehouse; please report it.",
         )),
     }
-    misfits
+    let mut seen = HashSet::new();
+    out.retain(|draft| seen.insert(draft.path.clone()));
+    out
 }
 
-fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut Misfits) {
+fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut Vec<Draft>) {
     let path = path_of(error, whole);
     // The schema that holds the keyword which failed.
     let holder = error.schema_path().as_str().rsplit_once('/').map_or("", |(holder, _)| holder);
@@ -46,7 +42,7 @@ fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut
     let found = error.instance().as_ref();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            unexpected.iter().for_each(|key| unknown_key(node, found, &path, key, out));
+            out.extend(unexpected.iter().map(|key| unknown_key(node, found, &path, key)));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // The alternative that was meant is the one whose type fits; its complaints are the useful ones.
@@ -62,26 +58,17 @@ fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut
             out.push(wrong_format(node, path, found));
         }
         ValidationErrorKind::Minimum { limit } => {
-            out.push(Finding::new(path, format!("It must be at least {limit}."), format!("Write {limit} or more.")));
+            out.push(Draft::new(path, format!("It must be at least {limit}."), format!("Write {limit} or more.")));
         }
         ValidationErrorKind::Maximum { limit } => {
-            out.push(Finding::new(path, format!("It must be at most {limit}."), format!("Write {limit} or less.")));
+            out.push(Draft::new(path, format!("It must be at most {limit}."), format!("Write {limit} or less.")));
         }
         ValidationErrorKind::MinItems { .. } => {
-            out.push(Finding::new(path, "The list is empty.", "Name at least one, or take the key out."));
+            out.push(Draft::new(path, "The list is empty.", "Name at least one, or take the key out."));
         }
         _ => {
             let reason = format!("It does not fit: {}.", error.masked());
-            out.push(Finding::new(path, reason, "See `enginehouse schema` for what can stand here.").hidden());
-        }
-    }
-}
-
-impl Misfits {
-    fn push(&mut self, finding: Finding) {
-        if !self.findings.iter().any(|other| other.path == finding.path) {
-            self.spoiled.push(finding.path.setting());
-            self.findings.push(finding);
+            out.push(Draft::new(path, reason, "See `enginehouse schema` for what can stand here.").hidden());
         }
     }
 }
@@ -113,20 +100,21 @@ fn path_of(error: &ValidationError<'_>, whole: &Value) -> Path {
     path
 }
 
-fn unknown_key(node: &Value, found: &Value, path: &Path, key: &str, out: &mut Misfits) {
+fn unknown_key(node: &Value, found: &Value, place: &Path, key: &str) -> Draft {
+    if let Some(draft) = replaced(place, key, &found[key]) {
+        return draft;
+    }
     let known: Vec<&str> = match node.get("properties") {
         Some(Value::Object(properties)) => properties.keys().map(String::as_str).collect(),
         _ => Vec::new(),
     };
     let (remedy, near) = suggest::remedy(key, &known, "Known keys here");
-    // What is missing was probably meant by this key.
-    if let Some(near) = near.filter(|near| found.get(near).is_none()) {
-        out.spoiled.push(path.key(near));
-    }
-    out.push(Finding::new(path.key(key), format!("There is no key `{key}` here."), remedy).hidden());
+    // A setting that is missing was probably meant by this key.
+    let meant = near.filter(|near| found.get(near).is_none()).map(|near| place.key(near));
+    Draft { meant, ..Draft::new(place.key(key), format!("There is no key `{key}` here."), remedy).hidden() }
 }
 
-fn none_of(root: &Value, node: &Value, path: Path, found: &Value) -> Finding {
+fn none_of(root: &Value, node: &Value, path: Path, found: &Value) -> Draft {
     let choices = shapes(root, node);
     let mut words: Vec<&str> = choices.iter().filter_map(|choice| choice.get("const")?.as_str()).collect();
     let lists = choices.iter().filter_map(|choice| choice.get("enum")?.as_array());
@@ -141,19 +129,19 @@ fn none_of(root: &Value, node: &Value, path: Path, found: &Value) -> Finding {
             others.iter().filter(|name| words.is_empty() || **name != "boolean").map(|name| phrase(name).into()),
         );
         let kinds = kinds.join(" or ");
-        return Finding::new(path, format!("Expected {kinds}, found {}.", kind_of(found)), format!("Write {kinds}."));
+        return Draft::new(path, format!("Expected {kinds}, found {}.", kind_of(found)), format!("Write {kinds}."));
     }
-    Finding::new(path, "This word is not known here.", remedy)
+    Draft::new(path, "This word is not known here.", remedy)
 }
 
-fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Finding {
+fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Draft {
     let wanted: Vec<&str> = match kind {
         TypeKind::Single(one) => vec![name_of(*one)],
         TypeKind::Multiple(many) => many.iter().map(name_of).collect(),
     };
     let expected = wanted.iter().map(|name| phrase(name)).collect::<Vec<_>>().join(" or ");
     if found.is_null() {
-        return Finding::new(
+        return Draft::new(
             path,
             format!("Nothing is written here; expected {expected}."),
             "Write a value, or take the key out.",
@@ -184,7 +172,7 @@ fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Findi
             };
             let what = if keys.is_empty() { "name: value".into() } else { keys.join(", ") };
             // What stands in place of a mapping may be a secret that lost its key.
-            return Finding::new(path, reason, format!("Write a mapping, one `key: value` a line, indented ({what})."))
+            return Draft::new(path, reason, format!("Write a mapping, one `key: value` a line, indented ({what})."))
                 .hidden();
         }
         _ => match example() {
@@ -192,17 +180,20 @@ fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Findi
             None => format!("Write {expected}."),
         },
     };
-    Finding::new(path, reason, remedy)
+    Draft::new(path, reason, remedy)
 }
 
-fn wrong_format(node: &Value, path: Path, found: &Value) -> Finding {
+fn wrong_format(node: &Value, path: Path, found: &Value) -> Draft {
     let text = found.as_str().unwrap_or("");
     match node.get("format").and_then(Value::as_str).unwrap_or("") {
-        TIME_FORMAT => Finding::new(path, "This is not a duration.", likely_time(text)),
-        SIZE_FORMAT => Finding::new(path, "This is not a size.", likely_size(text)),
+        TIME_FORMAT | TIME_OR_ZERO_FORMAT => {
+            let (reason, remedy) = explain_time(text);
+            Draft::new(path, reason, remedy)
+        }
+        SIZE_FORMAT => Draft::new(path, "This is not a size.", likely_size(text)),
         _ => {
             let what = node.get("description").and_then(Value::as_str).unwrap_or("text of the right form.");
-            Finding::new(path, "This cannot stand here.", format!("Write this: {what}"))
+            Draft::new(path, "This cannot stand here.", format!("Write this: {what}"))
         }
     }
 }
@@ -244,9 +235,9 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Takes what is spoiled out of `value`, so that the rest can be checked.
-pub(super) fn prune(value: &mut Value, schema: &Value, spoiled: &[Path]) {
-    for path in spoiled {
+/// Removes the settings at `paths` from `value`, so that the rest can be checked.
+pub(in crate::config) fn prune(value: &mut Value, schema: &Value, paths: &[Path]) {
+    for path in paths {
         take_out(value, schema, schema, path.steps());
     }
 }

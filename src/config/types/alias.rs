@@ -10,11 +10,11 @@ use super::settings::Settings;
 use crate::ids::Name;
 
 /// The header by which callers stay with one part of a split, unless another is named.
-pub(super) const SESSION: &str = "x-session-id";
+pub const SESSION: &str = "x-session-id";
 
 /// A name that points at a model and carries request settings. What was written once for many names (`qwen3:*`), and what
 /// an alias has from the one it points at, is in each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     /// What callers say.
     pub name: Name,
@@ -22,8 +22,8 @@ pub struct Alias {
     pub model: Name,
     /// What is changed in requests: innermost first, its own last. Neither the model's nor those of a split's parts.
     pub settings: Vec<Settings>,
-    /// What answers say in `model`.
-    pub echo: Echo,
+    /// The name in `model` of answers.
+    pub response_model: ResponseModel,
     /// Not listed on `/v1/models`, still servable.
     pub hidden: bool,
     /// An address of its own, where requests need not name a model.
@@ -51,14 +51,14 @@ pub struct Mirror {
     pub percent: f64,
 }
 
-/// What answers say in `model`.
+/// The name in `model` of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Echo {
-    /// The alias.
+pub enum ResponseModel {
+    /// The name that the client used in its request.
     #[default]
-    Alias,
-    /// What the engine says.
+    Requested,
+    /// The name that the engine writes.
     Engine,
 }
 

@@ -1,0 +1,11 @@
+//! From the text of a file to the value that is meant, and where each part of it stands.
+
+mod source_map;
+mod value;
+mod variables;
+mod yaml;
+
+pub(super) use source_map::SourceMap;
+pub(super) use value::Resolver;
+pub(super) use variables::{Env, is_variable};
+pub(super) use yaml::{Kind, Node, read};

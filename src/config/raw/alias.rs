@@ -1,0 +1,96 @@
+//! What a user writes about aliases.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::model::RawDialects;
+use super::named::Named;
+use super::settings::RawSettings;
+use crate::config::types::{Gym, ResponseModel};
+
+/// A name that points at a model, at a LoRA adapter or at another alias, and changes requests: those of what it points at
+/// first, then its own.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Alias")]
+pub(crate) struct RawAlias {
+    /// The model, LoRA adapter or alias it points at. This or `split` must be written.
+    pub(crate) model: Option<String>,
+    /// What it points at, in parts: a weight for each name. Instead of `model`.
+    #[schemars(example = serde_json::json!({ "qwen3": 90, "qwen3-next": 10 }))]
+    pub(crate) split: Named<Weight>,
+    /// The request header by which callers stay with one part of `split`. Without it: the caller or its key; without either any part is taken.
+    #[schemars(extend("default" = "x-session-id"))]
+    pub(crate) sticky: Option<String>,
+    /// Names to try in this order when what it points at is down, full, or too small for the request.
+    #[schemars(example = ["qwen3-small"])]
+    pub(crate) fallback: Vec<String>,
+    /// Copies of some requests, whose answers are dropped.
+    pub(crate) mirror: Option<RawMirror>,
+    /// Makes the alias behave as NeMo Gym's model server does.
+    pub(crate) gym: Option<Gym>,
+    /// An address and port of its own, where requests need not name a model.
+    #[schemars(example = "127.0.0.1:8010")]
+    pub(crate) listen: Option<String>,
+    /// The name in `model` of answers. Default: as what it points at.
+    pub(crate) response_model: Option<ResponseModel>,
+    /// Which APIs are translated to Chat Completions instead of being left to the engine. Default: as what it points at.
+    pub(crate) dialect: RawDialects,
+    /// For a name that ends in `:*`: settings by what stands in the place of `*`, applied after those above; or a list of
+    /// such mappings, of each of which a name has one, as in `qwen3:think:precise`.
+    pub(crate) variants: Option<RawVariants>,
+    /// Whether `/v1/models` leaves it out; it can be used all the same.
+    pub(crate) hidden: bool,
+    /// What is changed in requests.
+    #[serde(flatten)]
+    pub(crate) settings: RawSettings,
+}
+
+/// Copies of some requests, whose answers are dropped.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Mirror")]
+pub(crate) struct RawMirror {
+    /// The model, LoRA adapter or alias that gets them. Must be written.
+    pub(crate) to: Option<String>,
+    /// How many of a hundred requests, more than 0. Must be written.
+    #[schemars(range(min = 0, max = 100), example = 5)]
+    pub(crate) percent: Option<f64>,
+}
+
+/// A share of requests, relative to the other parts.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct Weight(#[schemars(range(max = 1_000_000))] pub(crate) u32);
+
+/// Settings by what stands in the place of `*`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Variants")]
+pub(crate) enum RawVariants {
+    /// One word.
+    One(Named<RawVariant>),
+    /// One word of each, with colons between.
+    Each(#[schemars(length(min = 1))] Vec<Named<RawVariant>>),
+}
+
+impl RawVariants {
+    /// The mappings, of each of which a name has one word.
+    pub(crate) fn dimensions(&self) -> &[Named<RawVariant>] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Each(dimensions) => dimensions,
+        }
+    }
+}
+
+/// One variant: nothing but settings.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Variant")]
+pub(crate) struct RawVariant {
+    /// What is changed in requests.
+    #[serde(flatten)]
+    pub(crate) settings: RawSettings,
+}

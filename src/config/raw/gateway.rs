@@ -1,0 +1,120 @@
+//! What a user writes at the top of a configuration. With the types below it: the one source of the JSON Schema.
+//!
+//! Nothing here is required and nothing is checked beyond types: that is for the rules. No `Debug`: it holds secrets.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::alias::RawAlias;
+use super::model::{RawModel, RawProfile};
+use super::named::Named;
+use crate::config::types::{EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
+
+/// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
+///
+/// In every text, `${NAME}` is replaced by that environment variable, `${NAME:-default}` by it or the default;
+/// `$${` is a literal `${`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Enginehouse configuration", rename = "Configuration")]
+pub(crate) struct Raw {
+    /// Address and port where callers connect.
+    #[schemars(example = "127.0.0.1:8000")]
+    pub(crate) listen: String,
+    /// The operator's side: metrics and states.
+    pub(crate) admin: RawAdmin,
+    /// What this house is called: names its state directory. Default: the file's name without its extension.
+    #[schemars(regex(pattern = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$"))]
+    pub(crate) name: Option<String>,
+    /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse/<name>`, or
+    /// `~/.local/state/enginehouse/<name>`.
+    pub(crate) state_dir: Option<PathBuf>,
+    /// What happens to the engines when Enginehouse is told to end: `stop` them, or `keep` them running for the next one,
+    /// which takes them over.
+    pub(crate) on_exit: OnExit,
+    /// Reload this file when it changes (also when an editor or a Kubernetes ConfigMap replaces the file or its link).
+    pub(crate) watch: bool,
+    /// Ports of 127.0.0.1 that engines are given, first and last.
+    #[schemars(regex(pattern = r"^ *[0-9]{1,5} *- *[0-9]{1,5} *$"))]
+    pub(crate) ports: String,
+    /// Bundles of flags and environment for `profile:` of a model; one of the name of a built-in profile replaces it.
+    pub(crate) profiles: Named<RawProfile>,
+    /// Log files of engines, in the state directory.
+    pub(crate) engine_logs: EngineLogs,
+    /// Worker threads of the data path. Default: one per core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(crate) threads: Option<usize>,
+    /// What is served, by the name callers say. At least one.
+    pub(crate) models: Named<RawModel>,
+    /// Further names that point at a model and carry request settings.
+    pub(crate) aliases: Named<RawAlias>,
+    /// Who may send requests, by name. Without any, everybody may, and keys that are sent go to the engines.
+    pub(crate) callers: Named<RawCaller>,
+    /// Whether requests without a key are taken where there are `callers`. One with a key that is nobody's never is.
+    #[schemars(extend("default" = false))]
+    pub(crate) anonymous: Option<bool>,
+    /// Sizes and counts beyond which requests are refused.
+    pub(crate) limits: Limits,
+    /// How long to wait for what.
+    pub(crate) timeouts: Timeouts,
+    /// Second tries on another engine, before the first byte of an answer.
+    pub(crate) retry: Retry,
+    /// Logs.
+    pub(crate) log: Log,
+}
+
+/// The operator's HTTP server.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Admin")]
+pub(crate) struct RawAdmin {
+    /// Address and port where it listens.
+    pub(crate) listen: String,
+    /// Bearer token that operators must send. Required when `listen` is not a loopback address; empty means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<String>,
+}
+
+/// Someone who may send requests.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Caller")]
+pub(crate) struct RawCaller {
+    /// Its keys, sent as `Authorization: Bearer` or `x-api-key`: each as it is, or as `sha256:` and the hash of it. More
+    /// than one while a key is changed. At least one.
+    #[schemars(length(min = 1), example = ["${CHATBOT_KEY}", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"])]
+    pub(crate) keys: Vec<String>,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8000".into(),
+            admin: RawAdmin::default(),
+            name: None,
+            state_dir: None,
+            on_exit: OnExit::default(),
+            watch: false,
+            ports: "21000-21999".into(),
+            profiles: Named::default(),
+            engine_logs: EngineLogs::default(),
+            threads: None,
+            models: Named::default(),
+            aliases: Named::default(),
+            callers: Named::default(),
+            anonymous: None,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8001".into(), token: None }
+    }
+}

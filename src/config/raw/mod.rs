@@ -1,0 +1,13 @@
+//! What a user writes, key by key, before it is checked.
+
+mod alias;
+mod gateway;
+mod model;
+mod named;
+mod settings;
+
+pub(super) use alias::{RawAlias, RawVariants};
+pub(super) use gateway::{Raw, RawCaller};
+pub(super) use model::{RawDialects, RawGpu, RawGpus, RawModel, RawProfile};
+pub(super) use named::{Named, OrOff};
+pub(super) use settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};

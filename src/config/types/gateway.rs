@@ -1,0 +1,221 @@
+//! The validated configuration as a whole, and what is the gateway's own.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::alias::Alias;
+use super::model::Model;
+use crate::config::units::{Size, Time};
+use crate::ids::Name;
+use crate::secret::{KeyHash, Secret};
+
+/// What callers without a key are called in conditions.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// The operator's side.
+    pub admin: Admin,
+    /// The name of this gateway; letters, digits and `_.-`.
+    pub name: String,
+    /// Where records and engine logs are kept; `None`: `enginehouse/<name>` under `$XDG_STATE_HOME` or `~/.local/state`.
+    pub state_dir: Option<PathBuf>,
+    /// What happens to the engines when Enginehouse is told to stop.
+    pub on_exit: OnExit,
+    /// Whether the file is reloaded when it changes.
+    pub watch: bool,
+    /// Ports of 127.0.0.1 that engines are given.
+    pub ports: RangeInclusive<u16>,
+    /// Log files of engines.
+    pub engine_logs: EngineLogs,
+    /// Worker threads of the data path; `None`: one per core.
+    pub threads: Option<usize>,
+    /// Models in file order; at least one.
+    pub models: Vec<Model>,
+    /// Aliases in file order.
+    pub aliases: Vec<Alias>,
+    /// Who may send requests, in file order; none: everybody.
+    pub callers: Vec<Caller>,
+    /// Whether requests without a key are taken; always, where there are no callers.
+    pub anonymous: bool,
+    /// Sizes and counts we refuse to exceed.
+    pub limits: Limits,
+    /// How long we wait for what.
+    pub timeouts: Timeouts,
+    /// Second tries.
+    pub retry: Retry,
+    /// Logs.
+    pub log: Log,
+}
+
+/// The operator's HTTP server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Bearer token; always present when `listen` is not a loopback address.
+    pub token: Option<Secret>,
+}
+
+/// Someone who may send requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What it is called in conditions, logs and metrics.
+    pub name: Name,
+    /// Its keys; at least one.
+    pub keys: Vec<KeyHash>,
+}
+
+/// What happens to the engines when Enginehouse is told to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExit {
+    /// They end too.
+    #[default]
+    Stop,
+    /// They keep running; the next Enginehouse takes them over.
+    Keep,
+}
+
+/// Log files of engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineLogs {
+    /// A log file that is larger is closed and a new one is begun.
+    #[serde(with = "Size")]
+    pub size: u64,
+    /// A log file that is older is closed and a new one is begun.
+    #[serde(with = "Time")]
+    pub age: Duration,
+    /// Closed log files kept for each engine.
+    #[schemars(range(max = 1000))]
+    pub keep: usize,
+}
+
+impl Default for EngineLogs {
+    fn default() -> Self {
+        Self { size: 64 << 20, age: Duration::from_secs(7 * 24 * 3600), keep: 3 }
+    }
+}
+
+/// Sizes and counts beyond which requests are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body, before and after decompression; beyond: 413.
+    #[serde(with = "Size")]
+    pub body: usize,
+    /// Memory for request bodies, over all requests at the same time; beyond: 503.
+    #[serde(with = "Size")]
+    pub body_memory: usize,
+    /// Largest request head (target and headers); beyond: 431.
+    #[serde(with = "Size")]
+    pub head: usize,
+    /// Open client connections.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: 64 << 20, body_memory: 1 << 30, head: 64 << 10, connections: 10_000 }
+    }
+}
+
+/// How long to wait for what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Connecting to an engine.
+    #[serde(with = "Time")]
+    pub connect: Duration,
+    /// No byte from an engine, before the first one or between two.
+    #[serde(with = "Time")]
+    pub read: Duration,
+    /// Writing a whole request to an engine.
+    #[serde(with = "Time")]
+    pub write: Duration,
+    /// A client sending its whole body.
+    #[serde(with = "Time")]
+    pub body: Duration,
+    /// A client taking one piece of the answer.
+    #[serde(with = "Time")]
+    pub client_write: Duration,
+    /// An idle client connection.
+    #[serde(with = "Time")]
+    pub keepalive: Duration,
+    /// Requests in flight when Enginehouse is told to stop.
+    #[serde(with = "Time")]
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(2),
+            // An engine that is busy with a long prompt sends nothing for minutes before its first token.
+            read: seconds(600),
+            write: seconds(60),
+            body: seconds(60),
+            client_write: seconds(60),
+            keepalive: seconds(75),
+            drain: seconds(30),
+        }
+    }
+}
+
+/// Second tries on another engine, before the first byte of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Attempts of one request, the first included.
+    #[schemars(range(min = 1, max = 100))]
+    pub attempts: usize,
+    /// Retries allowed in the long run, as a share of requests: 0.2 is one in five.
+    #[schemars(range(min = 0, max = 10))]
+    pub budget: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 3, budget: 0.2 }
+    }
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter in the syntax of `RUST_LOG` (which wins when set).
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether one line per request is written to standard output.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::default(), access: true }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}

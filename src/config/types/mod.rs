@@ -1,0 +1,14 @@
+//! The validated configuration: what the rest of the program trusts. Equal values mean the same configuration.
+
+mod alias;
+mod gateway;
+mod gym;
+mod model;
+mod settings;
+
+pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
+pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
+pub use gym::Gym;
+pub(super) use gym::without_nulls;
+pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn};
+pub use settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};
