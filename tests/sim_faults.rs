@@ -207,3 +207,33 @@ async fn a_stop_without_patience_aborts_streams_properly() {
     assert!(!broke && text.contains(r#""finish_reason":"abort""#) && text.ends_with("data: [DONE]\n\n"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
+
+/// As a process that ended: other requests die with it, and its port refuses.
+#[tokio::test]
+async fn a_deadly_prompt_cuts_every_connection() {
+    let engine = engine(&["--die-on", "poison", "--gap", "1h"]).await;
+    let streaming = chat(&engine, &question(&json!({ "stream": true }))).send().await.unwrap();
+    let poison = json!({ "messages": [{ "role": "user", "content": "poison" }] });
+    assert!(chat(&engine, &poison).send().await.is_err());
+    assert!(drain(streaming).await.1, "the stream broke");
+    assert!(chat(&engine, &question(&json!({}))).send().await.unwrap_err().is_connect());
+    assert_eq!((engine.stats().started(), engine.stats().completed()), (2, 0));
+}
+
+/// For clients that read slowly: an answer that no socket buffer holds.
+#[tokio::test]
+async fn embeddings_can_be_as_large_as_one_likes() {
+    let engine = engine(&["--dimensions", "65536"]).await;
+    let body = json!({ "input": vec!["text"; 16] });
+    let mut answer = Client::new().post(engine.url() + "/v1/embeddings").json(&body).send().await.unwrap();
+    let length = answer.content_length().unwrap();
+    assert!(length > 8 << 20, "{length}");
+    // It waits for a reader, who may take his time.
+    let first = answer.chunk().await.unwrap().unwrap();
+    until(&engine.stats(), |stats| stats.open_connections() == 1).await;
+    let mut read = first.len() as u64;
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        read += chunk.len() as u64;
+    }
+    assert_eq!(read, length);
+}

@@ -1,4 +1,4 @@
-//! The simulated engine's life: real processes that load, run out of memory, sleep, get stuck, and leave strays behind.
+//! The simulated engine's life: real processes that load, run out of memory, sleep, get stuck, and leave orphans behind.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -88,9 +88,9 @@ fn follow(out: ChildStdout) -> Receiver<String> {
 }
 
 /// A process that is not our child; killed on drop.
-struct Stray(Pid);
+struct Orphan(Pid);
 
-impl Stray {
+impl Orphan {
     /// Of a line that ends with its number.
     fn of(line: &str) -> Self {
         Self(Pid::from_raw(line.rsplit(' ').next().unwrap().parse().unwrap()).unwrap())
@@ -111,7 +111,7 @@ impl Stray {
     }
 }
 
-impl Drop for Stray {
+impl Drop for Orphan {
     fn drop(&mut self) {
         let _ = kill_process(self.0, Signal::KILL);
     }
@@ -202,20 +202,20 @@ fn an_engine_that_is_never_ready_stops_in_the_middle() {
 #[test]
 fn daemons_escape_from_group_session_and_environment_and_outlive_the_engine() {
     let mut process = Process::start(&["--escape", "--escape", "clean"], &[("MARK", "of-this-test")]);
-    let strays = [Stray::of(&process.line("escaped, pid ")), Stray::of(&process.line("escaped, pid "))];
+    let orphans = [Orphan::of(&process.line("escaped, pid ")), Orphan::of(&process.line("escaped, pid "))];
     let engine = i32::try_from(process.child.id()).unwrap();
-    for stray in &strays {
-        let [parent, group, session] = stray.relatives();
+    for orphan in &orphans {
+        let [parent, group, session] = orphan.relatives();
         assert_ne!(parent, engine);
         assert_eq!(group, session, "it leads a session of its own");
         assert_ne!(group, engine);
     }
-    let has_mark = |stray: &Stray| String::from_utf8_lossy(&stray.proc("environ")).contains("MARK=of-this-test");
-    assert!(has_mark(&strays[0]) && !has_mark(&strays[1]));
+    let has_mark = |orphan: &Orphan| String::from_utf8_lossy(&orphan.proc("environ")).contains("MARK=of-this-test");
+    assert!(has_mark(&orphans[0]) && !has_mark(&orphans[1]));
     process.url();
     drop(process);
-    for stray in &strays {
-        assert_eq!(test_kill_process(stray.0), Ok(()), "it outlives the engine");
+    for orphan in &orphans {
+        assert_eq!(test_kill_process(orphan.0), Ok(()), "it outlives the engine");
     }
 }
 
@@ -341,4 +341,26 @@ async fn adapters_come_at_run_time_only_where_vllm_would_let_them() {
     let models: Value = reqwest::get(process.url() + "/v1/models").await.unwrap().json().await.unwrap();
     let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|card| card["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["tiny", "a", "b"]);
+}
+
+#[tokio::test]
+async fn a_certain_prompt_kills_the_process() {
+    let mut process = Process::start(&["--die-on", "poison"], &[]);
+    let url = process.url() + "/v1/completions";
+    let ask = async |prompt: &str| Client::new().post(&url).json(&json!({ "prompt": prompt })).send().await;
+    assert_eq!(ask("food").await.unwrap().status(), StatusCode::OK);
+    assert!(ask("a bit of poison").await.is_err(), "it dies without an answer");
+    let (code, said) = process.end();
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn flags_that_do_not_go_together_end_the_start_with_a_reason() {
+    let (code, said) = Process::start(&["--fail-start", "no such dtype: int3"], &[]).end();
+    assert_eq!(code, Some(1));
+    assert!(said.ends_with("ValueError: no such dtype: int3"), "{said}");
+    let (code, said) = Process::start(&[], &[("ENGINEHOUSE_SIM_FAULTS", "fail-start=told by the environment")]).end();
+    assert_eq!((code, said.contains("told by the environment")), (Some(1), true));
+    let (code, _) = Process::start(&["--no-such-flag", "1"], &[]).end();
+    assert_eq!(code, Some(2));
 }

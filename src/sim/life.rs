@@ -1,5 +1,6 @@
 //! From start to end: loading, readiness, signals, the last requests.
 
+use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -13,18 +14,18 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Args, Settings};
 use super::conn::{ConnHandle, SimListener};
 use super::engine::{Engine, Stats};
-use super::faults::Boot;
-use super::{loading, log, server, strays};
+use super::faults::ProcessFaults;
+use super::flags::{Args, Settings};
+use super::{loading, log, orphans, routes, server};
 
 /// How long aborted answers may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs `enginehouse sim` until a signal ends it. Returns the exit code a vLLM would have had.
 pub async fn run(args: Args) -> ExitCode {
-    let settings = match args.settle(|name| std::env::var(name).ok()) {
+    let settings = match Settings::new(args, |name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(why) => {
             log::raw(&format!("enginehouse sim: error: {why}"));
@@ -36,12 +37,12 @@ pub async fn run(args: Args) -> ExitCode {
         log::raw("enginehouse sim: error: the system gives no signals to wait for.");
         return ExitCode::FAILURE;
     };
-    let boot = settings.boot.clone();
+    let faults = settings.process_faults.clone();
     loading::announce(&settings);
-    strays::start(&boot);
+    orphans::start(&faults);
     let loaded = tokio::select! {
-        loaded = loading::load(&boot, &settings) => loaded,
-        () = ended(&mut term, &mut interrupt, lost(&boot, boot.swallow_term)) => Err(ExitCode::from(143)),
+        loaded = loading::load(&faults, &settings) => loaded,
+        () = ended(&mut term, &mut interrupt, lost(&faults, faults.swallow_term)) => Err(ExitCode::from(143)),
     };
     if let Err(code) = loaded {
         return code;
@@ -65,8 +66,14 @@ pub async fn run(args: Args) -> ExitCode {
         }
     };
     running.announce();
-    ended(&mut term, &mut interrupt, lost(&boot, false)).await;
-    if let Some(delay) = boot.slow_term {
+    tokio::select! {
+        () = ended(&mut term, &mut interrupt, lost(&faults, false)) => {}
+        () = running.engine.dead.cancelled() => {
+            log::from("EngineCore", "ERROR", "core.py:1532", "EngineCore encountered a fatal error.");
+            return ExitCode::FAILURE;
+        }
+    }
+    if let Some(delay) = faults.slow_term {
         sleep(delay).await;
     }
     log::info("launcher.py:254", "[shutdown] API server: shutdown triggered");
@@ -80,7 +87,7 @@ pub async fn run(args: Args) -> ExitCode {
 /// # Errors
 /// The flags contradict each other, or the address cannot be bound.
 pub async fn start(args: Args) -> io::Result<Running> {
-    let settings = args.settle(|_| None).map_err(io::Error::other)?;
+    let settings = Settings::new(args, |_| None).map_err(io::Error::other)?;
     let tcp = TcpListener::bind((settings.args.host.as_str(), settings.args.port)).await?;
     Running::start(settings, tcp)
 }
@@ -90,7 +97,7 @@ pub async fn start(args: Args) -> io::Result<Running> {
 /// # Errors
 /// The flags contradict each other, or the listener has no address.
 pub fn start_on(args: Args, listener: TcpListener) -> io::Result<Running> {
-    Running::start(args.settle(|_| None).map_err(io::Error::other)?, listener)
+    Running::start(Settings::new(args, |_| None).map_err(io::Error::other)?, listener)
 }
 
 /// An engine that serves. Dropped, it dies as by SIGKILL: its port refuses and its connections are cut.
@@ -115,7 +122,15 @@ impl Running {
         };
         let service = server::router(Arc::clone(&engine)).into_make_service_with_connect_info::<ConnHandle>();
         let stop = closing.clone().cancelled_owned();
-        let server = tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await });
+        let (dead, conns) = (engine.dead.clone(), cut.clone());
+        let server = tokio::spawn(async move {
+            let served = axum::serve(listener, service).with_graceful_shutdown(stop).into_future();
+            let served = dead.run_until_cancelled(served).await;
+            served.unwrap_or_else(|| {
+                conns.cancel();
+                Ok(())
+            })
+        });
         Ok(Self { addr, engine, server, closing, cut })
     }
 
@@ -161,7 +176,7 @@ impl Running {
         let host = &self.engine.settings.args.host;
         log::info("entry.py:140", &format!("Starting vLLM server on http://{host}:{}", self.addr.port()));
         log::info("launcher.py:186", "Available routes are:");
-        for (path, methods) in server::routes(&self.engine) {
+        for (path, methods) in routes::served(&self.engine.settings) {
             log::info("launcher.py:195", &format!("Route: {path}, Methods: {methods}"));
         }
         log::raw(&format!("INFO:     Started server process [{}]", std::process::id()));
@@ -178,8 +193,8 @@ impl Drop for Running {
 }
 
 /// How many signals are lost: all, or, while it loads, the first one, as vLLM does.
-fn lost(boot: &Boot, swallow: bool) -> usize {
-    if boot.ignore_term { usize::MAX } else { usize::from(swallow) }
+fn lost(faults: &ProcessFaults, swallow: bool) -> usize {
+    if faults.ignore_term { usize::MAX } else { usize::from(swallow) }
 }
 
 /// Returns when a signal has come after `lost` others.

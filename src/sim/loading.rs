@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::args::Settings;
-use super::faults::Boot;
+use super::faults::ProcessFaults;
+use super::flags::Settings;
 use super::log;
 
 /// Files the weights seem to come in.
@@ -39,21 +39,25 @@ pub(super) fn announce(settings: &Settings) {
 ///
 /// # Errors
 /// The exit code of an engine that fails while it loads.
-pub(super) async fn load(boot: &Boot, settings: &Settings) -> Result<(), ExitCode> {
-    let failing = boot.exit_while_loading.map(|exit| (exit.code, exit.after)).or(boot.oom.map(|after| (1, after)));
+pub(super) async fn load(faults: &ProcessFaults, settings: &Settings) -> Result<(), ExitCode> {
+    if let Some(why) = &faults.fail_start {
+        refuse(why);
+        return Err(ExitCode::FAILURE);
+    }
+    let failing = faults.exit_while_loading.map(|exit| (exit.code, exit.after)).or(faults.oom.map(|after| (1, after)));
     if let Some((code, after)) = failing {
         // Somewhere on the way, and in the middle if nothing says how long the way is.
-        let whole = boot.ready_after.max(after.saturating_mul(2)).max(SOME_TIME);
+        let whole = faults.ready_after.max(after.saturating_mul(2)).max(SOME_TIME);
         let _ = timeout(after, steps(settings, whole)).await;
         out_of_memory();
         return Err(ExitCode::from(code));
     }
-    if boot.never_ready {
-        let whole = boot.ready_after.max(SOME_TIME);
+    if faults.never_ready {
+        let whole = faults.ready_after.max(SOME_TIME);
         let _ = timeout(whole.mul_f64(0.4), steps(settings, whole)).await;
         return std::future::pending().await;
     }
-    steps(settings, boot.ready_after).await;
+    steps(settings, faults.ready_after).await;
     Ok(())
 }
 
@@ -129,6 +133,14 @@ fn thousands(number: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The last lines of a vLLM that does not take its flags.
+fn refuse(why: &str) {
+    log::raw("Traceback (most recent call last):");
+    log::raw("  File \"/opt/vllm/lib/python3.11/site-packages/vllm/entrypoints/cli/main.py\", line 120, in main");
+    log::raw("    args.dispatch_function(args)");
+    log::raw(&format!("ValueError: {why}"));
 }
 
 /// The last lines of a vLLM whose weights found no room.

@@ -4,42 +4,32 @@
 //! real one, `tests/vectors/vllm/`), with made-up words. One server answers both generation and pooling requests; a real
 //! vLLM does one of them, and so does this one with `--runner generate` or `--runner pooling`.
 //!
-//! A request's way: `server` (route, key, fault) → an API's file (`chat`, `completions`, …: check, compose the
-//! `answer`) → `schedule` (queue, slot, pace) → `stream` (events) or a plain reply. `life` starts and ends it all.
+//! A request's way: `server` (key, fault) over `routes` → an API's file in `api` (`chat`, `completions`, …: check, compose
+//! the `answer`) → `engine` (queue, slot, pace) → `api::stream` (events) or a plain reply; what is not inference is answered
+//! by `control`. `life` starts and ends it all.
 
-mod answer;
-mod args;
-mod audio;
-mod chat;
-mod completions;
+mod api;
 mod conn;
+mod control;
 mod debug;
 mod engine;
-mod errors;
 mod faults;
-mod fields;
-mod generate;
+mod flags;
+mod hash;
 mod life;
 mod loading;
 mod log;
-mod messages;
 mod metrics;
-mod models;
-mod params;
-mod pooling;
-mod reply;
-mod responses;
-mod schedule;
+mod orphans;
+mod routes;
 mod server;
 mod sleep;
-mod strays;
-mod stream;
-mod text;
-mod tokens;
+mod stamp;
+mod wire;
 
-pub use args::Args;
-pub use debug::fnv1a64;
 pub use engine::Stats;
+pub use flags::Args;
+pub use hash::fnv1a64;
 pub use life::{Running, run, start, start_on};
 
 /// The vLLM that is imitated.

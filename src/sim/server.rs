@@ -1,4 +1,4 @@
-//! The HTTP server: routes, keys, faults, and who answers what.
+//! The HTTP server: keys, faults, and who answers what.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,148 +12,24 @@ use axum::response::Response;
 use axum::{Router, http};
 use serde_json::json;
 
+use super::api::generate::{ApiReply, ApiRequest};
+use super::api::params::Pace;
+use super::api::stream::{self, Hold};
+use super::api::{audio, chat, completions, messages, pooling, responses, text};
 use super::conn::ConnHandle;
-use super::engine::{Engine, InFlight};
-use super::errors::Fail;
+use super::control::control;
+use super::engine::{Engine, InFlight, Tempo};
 use super::faults::Fault;
-use super::generate::{Ask, Reply};
-use super::params::Pace;
-use super::schedule::Tempo;
-use super::stream::{self, Hold};
-use super::{args, audio, chat, completions, debug, log, messages, pooling, reply, responses, sleep, text};
+use super::flags::parse_duration;
+use super::log;
+use super::routes::{Route, find, methods};
+use super::wire::errors::Fail;
+use super::wire::reply;
 use crate::openai::Endpoint;
-
-/// What a path leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    Infer(Endpoint),
-    /// SageMaker's: whatever the body looks like, without a key.
-    Invocations,
-    Health,
-    Ping,
-    Version,
-    Load,
-    Metrics,
-    Models,
-    KvEventSources,
-    StoredResponse,
-    LoadLora,
-    UnloadLora,
-    Sleep,
-    WakeUp,
-    IsSleeping,
-    Pause,
-    Resume,
-    IsPaused,
-    ResetCache,
-    CollectiveRpc,
-    ServerInfo,
-    LastRequest,
-    Stats,
-    PlanFault,
-}
 
 /// The whole server.
 pub(super) fn router(engine: Arc<Engine>) -> Router {
     Router::new().fallback(serve).with_state(engine)
-}
-
-/// The routes that `engine` has, as vLLM logs them.
-pub(super) fn routes(engine: &Engine) -> Vec<(String, &'static str)> {
-    let fixed = [
-        "/load",
-        "/version",
-        "/kv_event_sources",
-        "/health",
-        "/metrics",
-        "/v1/models",
-        "/ping",
-        "/invocations",
-        "/v1/load_lora_adapter",
-        "/v1/unload_lora_adapter",
-        "/reset_prefix_cache",
-        "/collective_rpc",
-        "/server_info",
-        "/sleep",
-        "/wake_up",
-        "/is_sleeping",
-        "/pause",
-        "/resume",
-        "/is_paused",
-    ];
-    let paths = fixed.into_iter().chain(Endpoint::ALL.into_iter().map(Endpoint::path));
-    paths
-        .filter_map(|path| Some((path, find(path, engine)?)))
-        .map(|(path, route)| (path.to_owned(), methods(route)))
-        .collect()
-}
-
-fn find(path: &str, engine: &Engine) -> Option<Route> {
-    let settings = &engine.settings;
-    if let Some(endpoint) = Endpoint::find(path) {
-        return is_served(endpoint, engine).then_some(Route::Infer(endpoint));
-    }
-    let route = match path {
-        "/invocations" => Route::Invocations,
-        "/health" => Route::Health,
-        "/ping" => Route::Ping,
-        "/version" => Route::Version,
-        "/load" => Route::Load,
-        "/metrics" => Route::Metrics,
-        "/v1/models" => Route::Models,
-        "/kv_event_sources" => Route::KvEventSources,
-        "/v1/load_lora_adapter" if settings.runtime_lora => Route::LoadLora,
-        "/v1/unload_lora_adapter" if settings.runtime_lora => Route::UnloadLora,
-        "/sleep" if settings.dev_mode => Route::Sleep,
-        "/wake_up" if settings.dev_mode => Route::WakeUp,
-        "/is_sleeping" if settings.dev_mode => Route::IsSleeping,
-        "/pause" if settings.dev_mode => Route::Pause,
-        "/resume" if settings.dev_mode => Route::Resume,
-        "/is_paused" if settings.dev_mode => Route::IsPaused,
-        "/reset_prefix_cache" if settings.dev_mode => Route::ResetCache,
-        "/collective_rpc" if settings.dev_mode => Route::CollectiveRpc,
-        "/server_info" if settings.dev_mode => Route::ServerInfo,
-        "/sim/last_request" => Route::LastRequest,
-        "/sim/stats" => Route::Stats,
-        "/sim/fault" => Route::PlanFault,
-        _ if settings.generates && path.strip_prefix("/v1/responses/").is_some_and(|id| !id.contains('/')) => {
-            Route::StoredResponse
-        }
-        _ => return None,
-    };
-    Some(route)
-}
-
-fn is_served(endpoint: Endpoint, engine: &Engine) -> bool {
-    use Endpoint as E;
-    match endpoint {
-        E::Tokenize | E::Detokenize => true,
-        E::ChatCompletions | E::Completions | E::Responses | E::Messages | E::CountTokens => engine.settings.generates,
-        // A text model hears nothing; a simulation that does everything also pretends to hear.
-        E::Transcriptions | E::Translations => engine.settings.generates && engine.settings.pools,
-        E::Embeddings | E::Rerank | E::RerankV1 | E::RerankV2 | E::Score | E::ScoreV1 | E::Classify | E::Pooling => {
-            engine.settings.pools
-        }
-    }
-}
-
-fn methods(route: Route) -> &'static str {
-    match route {
-        Route::Health
-        | Route::Version
-        | Route::Load
-        | Route::Metrics
-        | Route::Models
-        | Route::KvEventSources
-        | Route::StoredResponse
-        | Route::IsSleeping
-        | Route::IsPaused
-        | Route::ServerInfo
-        | Route::LastRequest
-        | Route::Stats => "GET",
-        Route::Ping => "GET, POST",
-        _ => "POST",
-    }
 }
 
 async fn serve(
@@ -164,7 +40,7 @@ async fn serve(
     let begun = Instant::now();
     let _busy = conn.busy();
     let (parts, body) = request.into_parts();
-    let route = find(parts.uri.path(), &engine);
+    let route = find(parts.uri.path(), &engine.settings);
     let handler = if route.is_some() { parts.uri.path() } else { "none" };
     let line = engine.settings.args.access_log.then(|| format!("\"{} {} HTTP/1.1\"", parts.method, parts.uri));
     let method = known_method(&parts.method);
@@ -236,7 +112,7 @@ async fn answer(
     };
     let is_ours = matches!(route, Route::LastRequest | Route::Stats | Route::PlanFault);
     if !is_ours {
-        engine.seen.note(parts, &body);
+        engine.request_log.note(parts, &body);
     }
     let inference = matches!(route, Route::Infer(_) | Route::Invocations);
     let fault = match parts.headers.get("x-sim-fault").map(|value| value.to_str().unwrap_or("?").parse::<Fault>()) {
@@ -293,11 +169,15 @@ async fn infer(
     fault: Option<Fault>,
     mut hold: Hold,
 ) -> Response {
+    if is_deadly(engine, &body) {
+        engine.dead.cancel();
+        return std::future::pending().await;
+    }
     let endpoint = match route {
         Route::Infer(endpoint) => endpoint,
         _ => invoked(&body),
     };
-    let asked = pace(engine, &parts.headers).map(|pace| Ask {
+    let asked = pace(engine, &parts.headers).map(|pace| ApiRequest {
         engine: Arc::clone(engine),
         headers: parts.headers.clone(),
         body,
@@ -308,7 +188,7 @@ async fn infer(
             Err(Fail::internal("cannot schedule new futures after shutdown"))
         }
         Err(fail) => Err(fail),
-        Ok(ask) => dispatch(&ask, endpoint).await,
+        Ok(request) => dispatch(&request, endpoint).await,
     };
     let malformed = fault == Some(Fault::Malformed);
     match replied {
@@ -316,29 +196,35 @@ async fn infer(
             hold.in_flight.complete();
             fail.reply()
         }
-        Ok(Reply::Stream(..)) if malformed => stream::malformed(true, hold),
+        Ok(ApiReply::Stream(..)) if malformed => stream::malformed(true, hold),
         Ok(_) if malformed => stream::malformed(false, hold),
-        Ok(Reply::Json(value)) => stream::plain("application/json", value.to_string(), fault.as_ref(), hold),
-        Ok(Reply::Text(kind, text)) => stream::plain(kind, text, fault.as_ref(), hold),
-        Ok(Reply::Stream(run, framing)) => stream::reply(run, framing, fault, engine.settings.sse_keep_alive, hold),
+        Ok(ApiReply::Json(value)) => stream::plain("application/json", value.to_string(), fault.as_ref(), hold),
+        Ok(ApiReply::Text(kind, text)) => stream::plain(kind, text, fault.as_ref(), hold),
+        Ok(ApiReply::Stream(run, framing)) => stream::reply(run, framing, fault, engine.settings.sse_keep_alive, hold),
     }
 }
 
-async fn dispatch(ask: &Ask, endpoint: Endpoint) -> Result<Reply, Fail> {
+/// Whether `--die-on` names a text that is in the body.
+fn is_deadly(engine: &Engine, body: &[u8]) -> bool {
+    let text = engine.settings.process_faults.die_on.as_deref();
+    text.is_some_and(|text| memchr::memmem::find(body, text.as_bytes()).is_some())
+}
+
+async fn dispatch(request: &ApiRequest, endpoint: Endpoint) -> Result<ApiReply, Fail> {
     match endpoint {
-        Endpoint::ChatCompletions => chat::chat(ask).await,
-        Endpoint::Completions => completions::completions(ask).await,
-        Endpoint::Responses => responses::responses(ask).await,
-        Endpoint::Messages => messages::messages(ask).await,
-        Endpoint::CountTokens => messages::count_tokens(ask),
-        Endpoint::Embeddings => pooling::embeddings(ask).await,
-        Endpoint::Pooling => pooling::pooling(ask).await,
-        Endpoint::Classify => pooling::classify(ask).await,
-        Endpoint::Score | Endpoint::ScoreV1 => pooling::score(ask).await,
-        Endpoint::Rerank | Endpoint::RerankV1 | Endpoint::RerankV2 => pooling::rerank(ask).await,
-        Endpoint::Tokenize => text::tokenize(ask),
-        Endpoint::Detokenize => text::detokenize(ask),
-        Endpoint::Transcriptions | Endpoint::Translations => audio::transcribe(ask).await,
+        Endpoint::ChatCompletions => chat::chat(request).await,
+        Endpoint::Completions => completions::completions(request).await,
+        Endpoint::Responses => responses::responses(request).await,
+        Endpoint::Messages => messages::messages(request).await,
+        Endpoint::CountTokens => messages::count_tokens(request),
+        Endpoint::Embeddings => pooling::embeddings(request).await,
+        Endpoint::Pooling => pooling::pooling(request).await,
+        Endpoint::Classify => pooling::classify(request).await,
+        Endpoint::Score | Endpoint::ScoreV1 => pooling::score(request).await,
+        Endpoint::Rerank | Endpoint::RerankV1 | Endpoint::RerankV2 => pooling::rerank(request).await,
+        Endpoint::Tokenize => text::tokenize(request),
+        Endpoint::Detokenize => text::detokenize(request),
+        Endpoint::Transcriptions | Endpoint::Translations => audio::transcribe(request).await,
     }
 }
 
@@ -360,7 +246,7 @@ fn pace(engine: &Engine, headers: &HeaderMap) -> Result<Pace, Fail> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let duration = |name: &str, default: Duration| match text(name) {
         None => Ok(default),
-        Some(text) => args::parse_duration(text).map_err(|why| Fail::bad(format!("{name}: {why}"), None)),
+        Some(text) => parse_duration(text).map_err(|why| Fail::bad(format!("{name}: {why}"), None)),
     };
     let flags = &engine.settings.args;
     Ok(Pace {
@@ -369,54 +255,5 @@ fn pace(engine: &Engine, headers: &HeaderMap) -> Result<Pace, Fail> {
             None => flags.tokens,
             Some(text) => text.parse().map_err(|_| Fail::bad(format!("x-sim-tokens: {text:?} is no number"), None))?,
         },
-    })
-}
-
-async fn control(
-    engine: &Arc<Engine>,
-    route: Route,
-    query: &str,
-    headers: &HeaderMap,
-    body: bytes::Bytes,
-) -> Result<Response, Fail> {
-    let ask = |body| -> Result<Ask, Fail> {
-        Ok(Ask { engine: Arc::clone(engine), headers: headers.clone(), body, pace: pace(engine, headers)? })
-    };
-    Ok(match route {
-        Route::Health | Route::Ping | Route::ResetCache => reply::empty(),
-        Route::Version => reply::ok(&json!({ "version": super::VERSION })),
-        Route::Load => {
-            let load = if engine.settings.load_tracking { engine.stats.in_flight() } else { 0 };
-            reply::ok(&json!({ "server_load": load }))
-        }
-        Route::Metrics => reply::bytes(
-            StatusCode::OK,
-            Some("text/plain; version=1.0.0; charset=utf-8"),
-            engine.metrics.page(engine.now()),
-        ),
-        Route::Models => engine.models.list(),
-        Route::KvEventSources => reply::ok(&json!({})),
-        Route::StoredResponse => {
-            return Err(Fail {
-                kind: "invalid_request_error",
-                ..Fail::not_found("Responses are not stored by the simulated engine.", Some("response_id"))
-            });
-        }
-        Route::LoadLora => engine.models.load(&ask(body)?)?,
-        Route::UnloadLora => engine.models.unload(&ask(body)?)?,
-        Route::Sleep => sleep::sleep(engine, query).await?,
-        Route::WakeUp => sleep::wake_up(engine, query).await,
-        Route::IsSleeping => engine.sleep.is_sleeping(),
-        Route::Pause => sleep::pause(engine, query).await?,
-        Route::Resume => sleep::resume(engine),
-        Route::IsPaused => engine.sleep.is_paused(),
-        Route::CollectiveRpc => sleep::collective_rpc(engine, &body),
-        Route::ServerInfo => {
-            reply::ok(&json!({ "vllm_config": format!("simulated, model='{}'", engine.settings.root) }))
-        }
-        Route::LastRequest => engine.seen.last(query),
-        Route::Stats => debug::stats(engine),
-        Route::PlanFault => debug::plan(engine, &body),
-        Route::Infer(_) | Route::Invocations => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
     })
 }

@@ -1,65 +1,17 @@
-//! `/sleep`, `/wake_up`, `/is_sleeping`, `/collective_rpc`, and `/pause`, `/resume`, `/is_paused`.
-
-use std::sync::{Mutex, PoisonError};
+//! `/sleep`, `/wake_up`, `/collective_rpc`, `/pause` and `/resume`.
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::engine::Engine;
-use super::errors::Fail;
-use super::{log, reply};
-
-/// What sleeps, and how deep.
-#[derive(Default)]
-pub(super) struct Sleep(Mutex<State>);
-
-#[derive(Clone, Copy, Default)]
-struct State {
-    level: u8,
-    weights: bool,
-    kv_cache: bool,
-    paused: bool,
-    /// Level 2 threw the weights away, and nobody loaded them since.
-    discarded: bool,
-}
+use super::log;
+use super::wire::errors::Fail;
+use super::wire::query::{parameter, parameters};
+use super::wire::reply;
 
 /// GiB that sleep seems to free of weights (kept in host memory at level 1) and KV cache, and that stay in use.
 const FREED: (f64, f64) = (65.39, 1.85);
-
-impl Sleep {
-    fn state(&self) -> State {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) -> State {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        *state
-    }
-
-    /// 0: awake.
-    pub(super) fn level(&self) -> u8 {
-        self.state().level
-    }
-
-    /// Whether what the weights hold is noise: they were thrown away and not loaded again.
-    pub(super) fn is_noise(&self) -> bool {
-        let state = self.state();
-        state.discarded && !state.weights
-    }
-
-    /// `GET /is_sleeping`
-    pub(super) fn is_sleeping(&self) -> Response {
-        reply::ok(&json!({ "is_sleeping": self.level() > 0 }))
-    }
-
-    /// `GET /is_paused`
-    pub(super) fn is_paused(&self) -> Response {
-        let state = self.state();
-        reply::ok(&json!({ "is_paused": state.paused || state.level > 0 }))
-    }
-}
 
 /// `POST /sleep?level=0..2&mode=abort|wait|keep`
 pub(super) async fn sleep(engine: &Engine, query: &str) -> Result<Response, Fail> {
@@ -209,16 +161,4 @@ async fn stop(engine: &Engine, mode: &str) -> Result<(), Fail> {
 fn wrong_query(name: &str, kind: &str, msg: &str, input: &str, context: &str) -> Fail {
     let fault = format!("{{'type': '{kind}', 'loc': 'query.{name}', 'msg': '{msg}', 'input': '{input}'{context}}}");
     Fail::validation(&[fault], Some(&format!("query.{name}")))
-}
-
-/// The values of `name` in a query string. (None of ours needs percent-decoding.)
-pub(super) fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
-    query
-        .split('&')
-        .filter_map(move |pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-}
-
-/// The first of them.
-pub(super) fn parameter<'a>(query: &'a str, name: &'a str) -> Option<&'a str> {
-    parameters(query, name).next()
 }

@@ -1,0 +1,129 @@
+//! `POST /v1/chat/completions`.
+
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::chat_stream::{Chunks, Extras, token_logprob};
+use super::conversation::{last_user_text, prompt_tokens, render};
+use super::generate::{ApiReply, ApiRequest, collect, prompt_logprobs};
+use super::params::Params;
+use super::tokens;
+use super::tools::forced_tool;
+use crate::sim::engine::Engine;
+use crate::sim::metrics::Finish;
+use crate::sim::stamp::random_id;
+use crate::sim::wire::errors::Fail;
+use crate::sim::wire::fields::Fields;
+
+/// Answers a chat request.
+pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
+    let fields = request.fields()?;
+    fields.require(&["messages"])?;
+    let params = Params::read(&fields, &["max_completion_tokens", "max_tokens"], &request.engine.settings)?;
+    let messages = messages(&fields)?;
+    let tool = forced_tool(&fields)?;
+    let head = request.head(&fields)?;
+    if fields.get("chat_template").is_some() && !request.engine.settings.args.trust_request_chat_template {
+        return Err(Fail::bad(
+            "Chat template is passed with request, but --trust-request-chat-template is not set. Refused request with \
+             untrusted chat template.",
+            None,
+        ));
+    }
+    if messages.is_empty() {
+        let what = "Cannot apply chat template to an empty conversation. Provide at least one message.";
+        return Err(Fail::bad(what, None));
+    }
+    let tools = fields.get("tools").map_or(0, |tools| tokens::count(&tools.to_string()));
+    let prompt = prompt_tokens(messages, &params) + tools;
+    let room = params.room(prompt, &request.engine.settings)?;
+    Params::check_sampling(&fields)?;
+    let question = last_user_text(messages);
+    let mut answers: Vec<Answer> = (0..params.n)
+        .map(|choice| match &tool {
+            Some(tool) => Answer::fixed(tool.words(), room),
+            None => Answer::to(&question, &params, choice, request.engine.settings.thinks, request.pace.tokens, room),
+        })
+        .collect();
+    let run = request.enqueue(&params, prompt, &mut answers)?;
+    let rendered = if params.token_ids || params.prompt_logprobs { tokens::ids(&render(messages)) } else { Vec::new() };
+    let extras = Extras {
+        top_logprobs: fields.flag("logprobs")?.then(|| fields.int("top_logprobs").ok().flatten().unwrap_or(0).max(0)),
+        prompt_ids: params.token_ids.then_some(rendered.clone()),
+        tool,
+    };
+    if params.stream {
+        return Ok(ApiReply::Stream(
+            Box::new(run),
+            Box::new(Chunks::new(&request.engine, head, params, answers, prompt, extras)),
+        ));
+    }
+    collect(run, &mut answers).await;
+    let choices: Vec<Value> =
+        answers.iter().enumerate().map(|(at, answer)| choice(at, answer, &params, &extras)).collect();
+    let completion = answers.iter().map(|answer| answer.count).sum();
+    let reasoning = answers.iter().map(|answer| answer.reasoning).sum();
+    Ok(ApiReply::Json(json!({
+        "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
+        "model": head.model, "choices": choices, "service_tier": null, "system_fingerprint": head.fingerprint,
+        "usage": usage(&request.engine, prompt, completion, reasoning),
+        "prompt_logprobs": if params.prompt_logprobs { prompt_logprobs(&rendered) } else { Value::Null },
+        "prompt_token_ids": extras.prompt_ids, "prompt_text": null, "kv_transfer_params": null,
+        "ec_transfer_params": null, "metrics": null,
+    })))
+}
+
+fn messages(fields: &Fields) -> Result<&[Value], Fail> {
+    match fields.get("messages") {
+        Some(Value::Array(all)) => Ok(all),
+        other => Err(Fail::wrong_type(
+            "messages",
+            "list_type",
+            "Input should be a valid list",
+            &other.map_or_else(|| "None".into(), Value::to_string),
+        )),
+    }
+}
+
+fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value {
+    let said = answer.text(answer.reasoning, answer.count);
+    let thought = (answer.reasoning > 0).then(|| answer.text(0, answer.reasoning));
+    let content = if thought.is_some() && said.is_empty() { Value::Null } else { said.clone().into() };
+    let mut message = json!({
+        "role": "assistant", "content": content, "refusal": null, "annotations": null, "audio": null,
+        "function_call": null,
+    });
+    if let Some(tool) = &extras.tool {
+        message["content"] = "".into();
+        message["tool_calls"] = json!([{
+            "id": format!("chatcmpl-tool-{}", random_id()), "type": "function",
+            "function": { "name": tool.name, "arguments": said },
+        }]);
+    }
+    message["reasoning"] = thought.into();
+    let finish = match &extras.tool {
+        Some(tool) if answer.finish == Finish::Stop => tool.finish,
+        _ => answer.finish.word(),
+    };
+    let logprobs = extras.top_logprobs.map(
+        |top| json!({ "content": (0..answer.count).map(|at| token_logprob(answer, at, top)).collect::<Vec<_>>() }),
+    );
+    json!({
+        "index": at, "message": message, "logprobs": logprobs, "finish_reason": finish,
+        "stop_reason": answer.stop_reason,
+        "token_ids": params.token_ids.then(|| (0..answer.count).map(|at| answer.id(at)).collect::<Vec<_>>()),
+        "routed_experts": null,
+    })
+}
+
+fn usage(engine: &Engine, prompt: usize, completion: usize, reasoning: usize) -> Value {
+    let details = engine
+        .settings
+        .prompt_details
+        .then(|| json!({ "cached_tokens": 0, "created_cache_tokens": 0, "multimodal_tokens": null }));
+    json!({
+        "prompt_tokens": prompt, "total_tokens": prompt + completion, "completion_tokens": completion,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": engine.settings.thinks.then(|| json!({ "reasoning_tokens": reasoning })),
+    })
+}

@@ -1,0 +1,17 @@
+//! What a simulated engine answers: one file for each API, and what they share.
+
+mod answer;
+pub(super) mod audio;
+pub(super) mod chat;
+mod chat_stream;
+pub(super) mod completions;
+mod conversation;
+pub(super) mod generate;
+pub(super) mod messages;
+pub(super) mod params;
+pub(super) mod pooling;
+pub(super) mod responses;
+pub(super) mod stream;
+pub(super) mod text;
+mod tokens;
+mod tools;

@@ -1,0 +1,133 @@
+//! Faults of the process as a whole: of its start, its life and its end.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::sim::flags::parse_duration;
+
+/// How the process misbehaves as a whole.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Faults of the process")]
+pub(crate) struct ProcessFaults {
+    /// Load this long; until then connections are refused.
+    #[arg(long, value_parser = parse_duration, default_value = "0", value_name = "DURATION")]
+    pub(crate) ready_after: Duration,
+    /// Load for ever.
+    #[arg(long)]
+    pub(crate) never_ready: bool,
+    /// Refuse to start, with this message and exit code 1, as vLLM does upon flags that do not go together.
+    #[arg(long, value_name = "MESSAGE")]
+    pub(crate) fail_start: Option<String>,
+    /// End with this code while loading, after a while, with the last words of a vLLM that ran out of memory.
+    #[arg(long, value_name = "CODE[:AFTER]")]
+    pub(crate) exit_while_loading: Option<ExitWhileLoading>,
+    /// Run out of GPU memory while loading, after a while, with vLLM's traceback; exit code 1.
+    #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "0", value_name = "AFTER")]
+    pub(crate) oom: Option<Duration>,
+    /// Die, with exit code 1, upon an inference request whose body contains this text: no answer, all connections cut.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) die_on: Option<String>,
+    /// Get stuck with the request that comes after so many: /health answers, requests are taken and run, no token comes
+    /// any more. Also POST /sim/fault {"kind": "wedge"}, and "unwedge" to go on.
+    #[arg(long, num_args(0..=1), default_missing_value = "0", value_name = "REQUESTS")]
+    pub(crate) wedge: Option<usize>,
+    /// Lose the first SIGTERM that comes while loading, as vLLM does.
+    #[arg(long)]
+    pub(crate) swallow_term: bool,
+    /// Do nothing on SIGTERM and SIGINT.
+    #[arg(long)]
+    pub(crate) ignore_term: bool,
+    /// Take this long to end after SIGTERM.
+    #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "5s", value_name = "DURATION")]
+    pub(crate) slow_term: Option<Duration>,
+    /// Start a child that outlives us: in our process group, or in its own.
+    #[arg(long, value_enum, num_args(0..=1), default_missing_value = "group", value_name = "WHERE")]
+    pub(crate) orphan: Option<Orphan>,
+    /// Start a daemon that leaves our group and session and outlives us: with our environment, or without any.
+    /// May be given twice.
+    #[arg(long, value_enum, num_args(0..=1), default_missing_value = "session", value_name = "HOW")]
+    pub(crate) escape: Vec<Escape>,
+}
+
+/// What a daemon that escapes keeps of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Escape {
+    /// The environment.
+    Session,
+    /// Nothing: no environment, another working directory.
+    Clean,
+}
+
+/// Where the child goes that outlives its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Orphan {
+    /// The parent's process group.
+    Group,
+    /// A process group of its own.
+    OwnGroup,
+}
+
+/// `CODE[:AFTER]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExitWhileLoading {
+    pub(crate) code: u8,
+    pub(crate) after: Duration,
+}
+
+impl FromStr for ExitWhileLoading {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (code, after) = text.split_once(':').unwrap_or((text, "0"));
+        let code = code.parse().map_err(|_| format!("{code:?} is no exit code; write 0 to 255, e.g. 1:500ms"))?;
+        Ok(Self { code, after: parse_duration(after)? })
+    }
+}
+
+impl ProcessFaults {
+    /// These faults and those of ENGINEHOUSE_SIM_FAULTS: flags without dashes, separated by commas, which go before.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub(crate) fn with_env(self, text: Option<&str>) -> Result<Self, String> {
+        #[derive(clap::Parser)]
+        #[command(no_binary_name = true)]
+        struct Alone {
+            #[command(flatten)]
+            faults: ProcessFaults,
+        }
+        let items = text.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty());
+        let more = Alone::try_parse_from(items.map(|item| format!("--{item}")))
+            .map_err(|why| format!("ENGINEHOUSE_SIM_FAULTS: {why}"))?
+            .faults;
+        Ok(Self {
+            ready_after: if more.ready_after.is_zero() { self.ready_after } else { more.ready_after },
+            never_ready: self.never_ready || more.never_ready,
+            fail_start: more.fail_start.or(self.fail_start),
+            exit_while_loading: more.exit_while_loading.or(self.exit_while_loading),
+            oom: more.oom.or(self.oom),
+            die_on: more.die_on.or(self.die_on),
+            wedge: more.wedge.or(self.wedge),
+            swallow_term: self.swallow_term || more.swallow_term,
+            ignore_term: self.ignore_term || more.ignore_term,
+            slow_term: more.slow_term.or(self.slow_term),
+            orphan: more.orphan.or(self.orphan),
+            escape: self.escape.into_iter().chain(more.escape).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_while_loading_has_a_code_and_a_delay() {
+        let parsed: ExitWhileLoading = "3:200ms".parse().unwrap();
+        assert_eq!((parsed.code, parsed.after), (3, Duration::from_millis(200)));
+        assert!("300".parse::<ExitWhileLoading>().is_err());
+    }
+}
