@@ -1,13 +1,13 @@
 //! The flags of the installed vLLM: what a configuration gives its engines is held against them before anything starts.
 //!
-//! [`check`] tells the story: where the program is (`place`) → what it said the last time (`cache`) or says now (`ask`)
+//! [`check`] tells the story: where the program is (`locate`) → what it said the last time (`cache`) or says now (`ask`)
 //! → its flags (`help`) → what does not fit (`judge`). It blocks for as long as Python takes to import vLLM.
 
 mod ask;
 mod cache;
 mod help;
 mod judge;
-mod place;
+mod locate;
 #[cfg(test)]
 mod testing;
 
@@ -21,7 +21,7 @@ use self::help::Help;
 use crate::config::{Config, Engines, Spawn, is_template, is_vllm};
 
 /// The vLLM whose flags and behaviour this was written for.
-const TESTED: place::Version = (0, 32);
+const TESTED: locate::Version = (0, 32);
 
 /// Importing vLLM takes 10 to 30 s, several times that on a busy machine with cold disks.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -148,8 +148,8 @@ fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>
         return Err(format!("`{name}` runs it somewhere else"));
     }
     let path = env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
-    let file = place::locate(program, path.as_deref()).ok_or_else(|| format!("`{program}` is not installed here"))?;
-    let version = place::version(&file);
+    let file = locate::locate(program, path.as_deref()).ok_or_else(|| format!("`{program}` is not installed here"))?;
+    let version = locate::version(&file);
     let words = command.get(1..).unwrap_or_default();
     let key = Key::of(&file, words, version.clone());
     let kept = options.cache.as_deref().zip(key.as_ref()).and_then(|(folder, key)| cache::get(folder, key));
@@ -171,7 +171,7 @@ fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>
 fn age(version: Option<&str>) -> Option<(Severity, String)> {
     let (major, minor) = TESTED;
     // A build out of a bare checkout calls itself 0.1.dev1, whatever it is.
-    let numbers = version.filter(|text| !text.starts_with("0.1.dev")).and_then(place::numbers);
+    let numbers = version.filter(|text| !text.starts_with("0.1.dev")).and_then(locate::numbers);
     match numbers {
         Some(found) if found < TESTED => Some((
             Severity::Warning,
