@@ -1,0 +1,179 @@
+//! CPU time that the gateway takes for a request, beside other proxies in one run on one machine.
+//!
+//! `cargo bench --bench gateway [-- --against BINARY] [--rounds N] [--span SECONDS] [--only WORDS]`; needs `taskset`
+//! (util-linux) and two cores, and uses Debian's `nginx` where it is installed.
+//!
+//! `--against` adds another build of Enginehouse with the same configuration, usually the one from before a change. Below
+//! them stand Pingora without any logic of ours, built with this very profile, and nginx: both pass everything on unread.
+//! Whatever is measured has core 0 to itself; the simulated engine and the client share core 1. All sides take turns in
+//! every round, each time beginning with another one, so that a busy moment of the machine hits all of them. Figures are
+//! medians over the rounds with the smallest and the largest in brackets; ratios are made within each round.
+
+mod client;
+mod passthrough;
+mod process;
+mod sides;
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use client::{measure, request};
+use process::{Process, reachable};
+use sides::{Side, gateway, nginx, pingora};
+
+/// The mode in which this executable does the work, once it has been put on its core.
+const PINNED: &str = "--pinned";
+
+/// The core of the engine and the client.
+const CORE: &str = "1";
+
+/// Before each row, so that connections are open and memory is there.
+const WARM_UP: Duration = Duration::from_millis(200);
+
+/// What the command line says. Many short rounds rather than few long ones: what disturbs the machine for a moment then
+/// spoils a few ratios, not the median.
+struct Options {
+    against: Option<OsString>,
+    rounds: usize,
+    span: Duration,
+    only: String,
+}
+
+impl Options {
+    fn read() -> Self {
+        let mut options = Self { against: None, rounds: 15, span: Duration::from_millis(400), only: String::new() };
+        let mut args = std::env::args_os().skip(1);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().unwrap_or_else(|| panic!("{} takes a value", arg.display()));
+            let mut number = || value().to_str().and_then(|text| text.parse::<f64>().ok()).expect("a number");
+            match arg.to_str() {
+                Some("--against") => options.against = Some(value()),
+                // Fewer have no median worth the name.
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+                Some("--rounds") => options.rounds = (number() as usize).max(5),
+                Some("--span") => options.span = Duration::from_secs_f64(number()),
+                Some("--only") => options.only = value().to_string_lossy().into_owned(),
+                // `cargo bench` adds the first.
+                Some("--bench" | PINNED) => {}
+                _ => panic!("{}: known are --against BINARY, --rounds N, --span SECONDS, --only WORDS", arg.display()),
+            }
+        }
+        options
+    }
+}
+
+fn rows() -> Vec<(&'static str, Vec<u8>)> {
+    let (kib, gap) = (1 << 10, "x-sim-gap: 2ms\r\n");
+    vec![
+        ("chat 1 KiB, by model name", request("m", kib, false, "")),
+        ("chat 1 KiB, by alias (2 overrides)", request("a", kib, false, "")),
+        ("chat 1 KiB, by alias, response_model: engine", request("e", kib, false, "")),
+        ("chat 16 KiB, by alias", request("a", 16 * kib, false, "")),
+        ("chat 100 KiB, by alias", request("a", 100 * kib, false, "")),
+        ("32 tokens 2 ms apart, by alias", request("a", kib, true, gap)),
+        ("32 tokens 2 ms apart, response_model: engine", request("e", kib, true, gap)),
+        ("32 tokens at once, by alias", request("a", kib, true, "")),
+        ("32 tokens at once, response_model: engine", request("e", kib, true, "")),
+    ]
+}
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let is = |mode: &str| args.iter().any(|arg| arg == mode);
+    // `cargo test --benches` runs this too, with an argument that says so.
+    if is("--test") {
+        return ExitCode::SUCCESS;
+    }
+    if let [mode, address, engine] = &args[..]
+        && mode == passthrough::MODE
+    {
+        passthrough::serve(address.to_str().expect("UTF-8"), engine.to_str().expect("UTF-8"));
+    }
+    if is(PINNED) {
+        run(&Options::read());
+        return ExitCode::SUCCESS;
+    }
+    let own = std::env::current_exe().expect("this executable");
+    let pinned = Command::new("taskset").args(["-c", CORE]).arg(own).arg(PINNED).args(&args).status();
+    if pinned.expect("taskset").success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn run(options: &Options) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let engine_args = [
+        &["sim", "m", "--port", "0", "--ttft", "0ms", "--gap", "0ms", "--max-model-len", "4000000"][..],
+        // No connection is closed while another side has its turn.
+        &["--keep-alive", "1h"],
+    ]
+    .concat();
+    let mut engine = Process::start(CORE, env!("CARGO_BIN_EXE_enginehouse"), &engine_args);
+    let engine_address = engine.address("server on http://");
+    reachable(engine_address);
+    let build =
+        |name, binary: &OsString, place: &str| gateway(name, binary, &folder.path().join(place), engine_address);
+    let mut sides = vec![build("this build", &env!("CARGO_BIN_EXE_enginehouse").into(), "this")];
+    sides.extend(options.against.as_ref().map(|binary| build("other build", binary, "other")));
+    sides.push(pingora(engine_address));
+    match nginx(folder.path(), engine_address) {
+        Some(side) => sides.push(side),
+        None => println!("nginx is not installed"),
+    }
+    println!("{} rounds of {:?}; this build / each side: ratio", options.rounds, options.span);
+    println!("{:<48} {:>36} {:>12} {:>24}", "", "us CPU per request", "req/core-s", "ratio");
+    for (name, request) in rows().iter().filter(|(name, _)| name.contains(&options.only)) {
+        println!("{name}");
+        print(&sides, &rounds(&sides, request, options));
+    }
+}
+
+/// Costs of each side in each round.
+fn rounds(sides: &[Side], request: &[u8], options: &Options) -> Vec<Vec<f64>> {
+    let plain = by_model_name(request);
+    let turn = |side: &Side, span| {
+        measure(&side.process, side.address, if side.knows_aliases { request } else { &plain }, span)
+    };
+    sides.iter().for_each(|side| {
+        turn(side, WARM_UP);
+    });
+    let mut costs = vec![Vec::new(); sides.len()];
+    for round in 0..options.rounds {
+        for place in 0..sides.len() {
+            let at = (round + place) % sides.len();
+            costs[at].push(turn(&sides[at], options.span));
+        }
+    }
+    costs
+}
+
+/// The same request for whoever knows no aliases.
+fn by_model_name(request: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(request);
+    ["a", "e"]
+        .iter()
+        .fold(text.into_owned(), |text, alias| text.replacen(&format!("\"model\":\"{alias}\""), "\"model\":\"m\"", 1))
+        .into_bytes()
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn print(sides: &[Side], costs: &[Vec<f64>]) {
+    for (at, (side, own)) in sides.iter().zip(costs).enumerate() {
+        let [least, cost, most] = spread(own.clone());
+        let ratio = if at == 0 {
+            String::new()
+        } else {
+            let [low, ratio, high] = spread(costs[0].iter().zip(own).map(|(first, own)| first / own).collect());
+            format!("{ratio:.3} ({low:.3} to {high:.3})")
+        };
+        let cost_text = format!("{cost:.1} ({least:.1} to {most:.1})");
+        println!("  {:<46} {cost_text:>36} {:>12.0} {ratio:>24}", side.name, 1e6 / cost);
+    }
+}
+
+/// The smallest, the median and the largest.
+fn spread(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    let middle = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+    [values[0], middle, values[values.len() - 1]]
+}

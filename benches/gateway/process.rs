@@ -1,0 +1,105 @@
+//! Children of the benchmark: each on one core, with what it says and the CPU time it uses.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take to start or end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A child process that is ended on drop.
+pub(crate) struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The gateway and nginx end their own children when asked.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(5) {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    /// Starts `program` on the core with this number.
+    pub(crate) fn start(core: &str, program: impl AsRef<OsStr>, args: &[&str]) -> Self {
+        let program = program.as_ref();
+        let child = Command::new("taskset")
+            .args(["-c", core])
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("taskset {}: {error}", program.display()));
+        Self(child)
+    }
+
+    /// Reads what it says until a line has an address after `mark`, and goes on reading in the background.
+    pub(crate) fn address(&mut self, mark: &'static str) -> SocketAddr {
+        let (send, receive) = std::sync::mpsc::channel();
+        let outputs: [Box<dyn Read + Send>; 2] =
+            [Box::new(self.0.stdout.take().expect("stdout")), Box::new(self.0.stderr.take().expect("stderr"))];
+        for output in outputs {
+            let send = send.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let Some(at) = line.find(mark) else { continue };
+                    let rest = &line[at + mark.len()..];
+                    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+                    let _ = send.send(rest[..end].parse().expect("an address"));
+                }
+            });
+        }
+        receive.recv_timeout(PATIENCE).expect("a line with an address")
+    }
+
+    /// CPU time that the process and its children have used.
+    ///
+    /// The scheduler's own sum in nanoseconds; the ticks that `ps` shows are too coarse for a difference of a percent.
+    pub(crate) fn cpu(&self) -> Duration {
+        let own = self.0.id();
+        let children = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+            (parent == own).then(|| entry.file_name().to_str()?.parse::<u32>().ok()).flatten()
+        });
+        let nanoseconds = std::iter::once(own).chain(children).map(|pid| {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            let used = threads.filter_map(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+                stat.split_whitespace().next()?.parse::<u64>().ok()
+            });
+            used.sum::<u64>()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+}
+
+/// Waits until something listens there.
+pub(crate) fn reachable(address: SocketAddr) {
+    let since = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(since.elapsed() < PATIENCE, "{address} does not listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until `ready` says so.
+pub(crate) fn wait(what: &str, ready: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !ready() {
+        assert!(since.elapsed() < PATIENCE, "{what} is not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
