@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::fault::Fault;
 use super::path::{Ask, Order};
-use super::{Admin, gpus, show};
+use super::{Admin, events, gpus, show};
+use crate::api::ReloadOutcome;
 use crate::engines::Pool;
 use crate::supervisor::Control;
 
@@ -27,9 +28,28 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
         Ask::Models => json!({ "models": pools.iter().map(|pool| show::model(pool, control)).collect::<Vec<_>>() }),
         Ask::Model(name) => json!(show::model(&*pool(admin, &name)?, control)),
         Ask::Adapters(name) => json!({ "adapters": show::adapters(&*pool(admin, &name)?, control) }),
+        Ask::Events => return Ok(events::answer(&admin.events)),
+        Ask::LastReload => {
+            let none = || Fault::unknown("The configuration was not reloaded since the gateway started.");
+            json!(*admin.configuration.last().ok_or_else(none)?)
+        }
+        Ask::Reload => return reload(admin).await,
+        Ask::Plan(text) => json!(admin.configuration.plan(&text).await.map_err(Fault::configuration)?),
         Ask::Do(order, wait) => return act(admin, order, wait).await,
     };
     Ok(Json(body).into_response())
+}
+
+/// Reloads in a task of its own: an operator who goes away does not leave it half done.
+async fn reload(admin: &Admin) -> Result<Response, Fault> {
+    let configuration = admin.configuration.clone();
+    let lost = |error| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the reload was lost: {error}"));
+    let report = tokio::spawn(async move { configuration.reload().await }).await.map_err(lost)?;
+    let status = match report.outcome {
+        ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
+        ReloadOutcome::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Ok((status, Json(report)).into_response())
 }
 
 fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, Fault> {

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::api::ConfigError;
 use crate::supervisor::{ControlError, CrewError};
 
 /// Why something was not done, and what to do.
@@ -14,13 +15,15 @@ pub(super) struct Fault {
     pub(super) status: StatusCode,
     /// For people.
     pub(super) message: String,
+    /// What is wrong with a configuration.
+    errors: Vec<ConfigError>,
     /// A header that belongs to the status.
     header: Option<(header::HeaderName, &'static str)>,
 }
 
 impl Fault {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), header: None }
+        Self { status, message: message.into(), errors: Vec::new(), header: None }
     }
 
     /// Not understood.
@@ -36,6 +39,12 @@ impl Fault {
     /// It makes no sense as things are.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
+    }
+
+    /// A configuration with errors.
+    pub(super) fn configuration(errors: Vec<ConfigError>) -> Self {
+        let message = "The configuration has errors.";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
     }
 
     /// Another method is wanted there.
@@ -67,7 +76,11 @@ impl From<ControlError> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({ "error": { "message": self.message } }))).into_response();
+        let mut body = json!({ "error": { "message": self.message } });
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
+        }
+        let mut response = (self.status, Json(body)).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

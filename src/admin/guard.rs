@@ -19,7 +19,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request through or answers it.
 pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    match admit(admin.token.as_ref(), request.method(), request.headers()) {
+    match admit(admin.token.get().as_deref(), request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     }

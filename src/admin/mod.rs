@@ -13,6 +13,10 @@
 //! | `GET /api/v1/models/{model}/lora` | its LoRA adapters |
 //! | `POST /api/v1/models/{model}/lora` | `{"name": "sql", "path": "/srv/adapters/sql"}` |
 //! | `DELETE /api/v1/models/{model}/lora/{name}` | |
+//! | `POST /api/v1/reload` | the configuration file is read again; the answer says what changed, or all that is wrong (422) |
+//! | `GET /api/v1/reload` | what became of the last reload, whatever caused it; 404: there was none |
+//! | `POST /api/v1/plan` | the body is a configuration: what it would change; nothing is changed |
+//! | `GET /api/v1/events` | what happens, as server-sent events: states of engines, reloads, requests |
 //!
 //! `{engine}` is the id that is listed, `model/0`. Names that hold slashes are written as they are or with `%2F`:
 //! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
@@ -23,6 +27,8 @@
 //! all with `{"error": {"message": "…"}}`.
 
 mod act;
+mod configuration;
+mod events;
 mod fault;
 mod gpus;
 mod guard;
@@ -42,15 +48,15 @@ use axum::{Json, Router, middleware};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+pub use self::configuration::{Configuration, Token};
 use self::fault::Fault;
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
-use crate::secret::Secret;
 use crate::supervisor::Control;
-use crate::telemetry::{EngineSample, Metrics};
+use crate::telemetry::{EngineSample, EventBus, Metrics};
 
-/// Largest body of a request; the largest that makes sense holds a name and a path.
-const MOST_BODY: usize = 64 * 1024;
+/// Largest body of a request: a configuration may have it.
+const MOST_BODY: usize = 8 << 20;
 
 /// What the operator's server shows.
 #[derive(Clone, Debug)]
@@ -63,8 +69,12 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The GPUs of this machine.
     pub monitor: Monitor,
+    /// The configuration that they run by.
+    pub configuration: Arc<dyn Configuration>,
+    /// What happens.
+    pub events: EventBus,
     /// Asked for on every route but the probes.
-    pub token: Option<Secret>,
+    pub token: Token,
 }
 
 impl Admin {
@@ -90,7 +100,7 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, F
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MOST_BODY)
         .await
-        .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 64 KiB."))?;
+        .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 8 MiB."))?;
     let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
     act::answer(&admin, ask).await
 }

@@ -30,6 +30,14 @@ pub(super) enum Ask {
     Model(String),
     /// The adapters of a model.
     Adapters(String),
+    /// What became of the last reload.
+    LastReload,
+    /// The configuration file is to be reloaded.
+    Reload,
+    /// What this configuration would change.
+    Plan(String),
+    /// Events, as they happen.
+    Events,
     /// A change, and whether to answer only when it is done.
     Do(Order, bool),
 }
@@ -96,11 +104,18 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         || Fault::unknown("There is nothing at this path. See /api/v1/engines, /api/v1/models and /api/v1/gpus.");
     let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
     match path.split_once('/') {
-        None if matches!(path, "engines" | "models" | "gpus") => match (read, path) {
-            (false, _) => Err(Fault::method("GET")),
-            (true, "engines") => Ok(Ask::Engines),
-            (true, "gpus") => Ok(Ask::Gpus),
-            (true, _) => Ok(Ask::Models),
+        None => match (path, method.as_str()) {
+            ("engines", _) if read => Ok(Ask::Engines),
+            ("gpus", _) if read => Ok(Ask::Gpus),
+            ("models", _) if read => Ok(Ask::Models),
+            ("events", _) if read => Ok(Ask::Events),
+            ("engines" | "gpus" | "models" | "events", _) => Err(Fault::method("GET")),
+            ("reload", _) if read => Ok(Ask::LastReload),
+            ("reload", "POST") => Ok(Ask::Reload),
+            ("reload", _) => Err(Fault::method("GET, POST")),
+            ("plan", "POST") => Ok(Ask::Plan(text(body)?)),
+            ("plan", _) => Err(Fault::method("POST")),
+            _ => Err(nothing()),
         },
         Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
         Some(("engines", rest)) if method == Method::POST => {
@@ -122,6 +137,15 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             Ok(Ask::Do(order, wait))
         }
         _ => Err(nothing()),
+    }
+}
+
+/// A configuration.
+fn text(body: &[u8]) -> Result<String, Fault> {
+    match std::str::from_utf8(body) {
+        Ok("") => Err(Fault::malformed("The body is empty: send the text of a configuration file.")),
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(Fault::malformed("The body is not UTF-8 text: send the text of a configuration file.")),
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn sample((pool, engine): &(Arc<Pool>, Arc<Engine>)) -> EngineSample 
             _ => 0,
         },
         restarts: process.restarts(),
-        hangs: process.stalls(),
+        stalls: process.stalls(),
         start_took: process.start_took(),
     }
 }

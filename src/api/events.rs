@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::EngineState;
+use super::{EngineState, ReloadReport};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,13 @@ pub enum Event {
         /// What it does.
         #[serde(flatten)]
         state: EngineState,
+    },
+    /// The configuration was reloaded, or its reload was rejected.
+    Reload(ReloadReport),
+    /// The listener was too slow: it missed events.
+    Missed {
+        /// So many.
+        count: u64,
     },
     /// A request has ended.
     Request(RequestSummary),

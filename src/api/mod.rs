@@ -1,14 +1,22 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
 //! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models. `events`:
-//! what happens.
+//! what happens. `reload`: what a configuration changes.
+//! `client`: asks a running gateway.
 
+mod client;
 mod events;
+mod reload;
 mod state;
 mod text;
 mod views;
 
+pub use client::{Client, ClientError};
 pub use events::{Event, RequestSummary};
+pub use reload::{
+    ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
+    SettingChange,
+};
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,

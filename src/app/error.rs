@@ -20,6 +20,9 @@ pub enum AppError {
     /// Engines could not be started at all.
     #[error(transparent)]
     Supervisor(#[from] supervisor::StartError),
+    /// `--ready-file` cannot be written.
+    #[error("cannot write --ready-file: {0}. Give the path of a file in a folder that this user may write to.")]
+    ReadyFile(std::io::Error),
     /// Metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

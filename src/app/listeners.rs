@@ -5,82 +5,117 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::error::AppError;
+use crate::api::{ChangeKind, ListenerChange};
 use crate::config::Config;
 use crate::ids::Name;
 use crate::net::{Listener, ListenerId, Listeners};
 use crate::proxy::{HttpListener, ProxyState};
 
-/// An address that is to serve.
+/// An address that serves, or is to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
+struct Address {
     address: SocketAddr,
     /// The alias that has it to itself; `None`: it is for all names.
     alias: Option<Name>,
 }
 
-impl Wanted {
+impl Address {
     /// Where it is configured.
     fn key(&self) -> String {
         self.alias.as_ref().map_or_else(|| "listen".to_owned(), |alias| format!("aliases.{alias}.listen"))
     }
+
+    fn change(&self, kind: ChangeKind) -> ListenerChange {
+        ListenerChange { key: self.key(), address: self.address.to_string(), kind }
+    }
 }
 
-fn wanted(config: &Config) -> Vec<Wanted> {
+fn wanted(config: &Config) -> Vec<Address> {
     let own = config
         .aliases
         .iter()
-        .filter_map(|alias| Some(Wanted { address: alias.listen?, alias: Some(alias.name.clone()) }));
-    [Wanted { address: config.listen, alias: None }].into_iter().chain(own).collect()
+        .filter_map(|alias| Some(Address { address: alias.listen?, alias: Some(alias.name.clone()) }));
+    [Address { address: config.listen, alias: None }].into_iter().chain(own).collect()
 }
 
-/// A change of addresses, prepared: nothing of it can fail any more, and nothing of it was done.
+/// What a configuration changes about addresses. Nothing of it was done.
 #[derive(Debug)]
-pub(super) struct ListenerChange {
-    /// Bound, and not serving yet.
-    new: Vec<(Wanted, Listener)>,
+pub(super) struct AddressPlan {
+    new: Vec<Address>,
     /// They serve already, and stay.
-    kept: Vec<(Wanted, ListenerId)>,
-    gone: Vec<ListenerId>,
+    kept: Vec<(Address, ListenerId)>,
+    gone: Vec<(Address, ListenerId)>,
 }
 
-impl ListenerChange {
-    /// Binds what `config` asks for and does not serve yet. `entries`: the aliases of those that serve.
+impl AddressPlan {
+    /// What `config` asks for, compared with what serves. `entries`: the aliases of those that serve.
+    pub(super) fn new(config: &Config, listeners: &Listeners, entries: &HashMap<ListenerId, Name>) -> Self {
+        let serving = listeners.all();
+        Self::compare(wanted(config), serving.into_iter().map(|(id, address, _)| (id, address)).collect(), entries)
+    }
+
+    fn compare(
+        wanted: Vec<Address>,
+        mut serving: Vec<(ListenerId, SocketAddr)>,
+        entries: &HashMap<ListenerId, Name>,
+    ) -> Self {
+        let mut plan = Self { new: Vec::new(), kept: Vec::new(), gone: Vec::new() };
+        for wanted in wanted {
+            // A port that the OS chose belongs to its alias; any other one may pass to another alias.
+            let fits = |(id, address): &(ListenerId, SocketAddr)| {
+                *address == wanted.address && (address.port() != 0 || entries.get(id) == wanted.alias.as_ref())
+            };
+            match serving.iter().position(fits) {
+                Some(at) => plan.kept.push((wanted, serving.swap_remove(at).0)),
+                None => plan.new.push(wanted),
+            }
+        }
+        let gone = |(id, address)| (Address { address, alias: entries.get(&id).cloned() }, id);
+        plan.gone = serving.into_iter().map(gone).collect();
+        plan
+    }
+
+    /// The same for people.
+    pub(super) fn changes(&self) -> Vec<ListenerChange> {
+        let new = self.new.iter().map(|address| address.change(ChangeKind::Added));
+        new.chain(self.gone.iter().map(|(address, _)| address.change(ChangeKind::Removed))).collect()
+    }
+
+    /// Binds the new ones.
     ///
     /// # Errors
     /// When an address is not to be had; then nothing is bound.
-    pub(super) async fn prepare(
-        config: &Config,
-        listeners: &Listeners,
-        entries: &HashMap<ListenerId, Name>,
-    ) -> Result<Self, AppError> {
-        let mut serving = listeners.all();
-        let mut change = Self { new: Vec::new(), kept: Vec::new(), gone: Vec::new() };
-        for wanted in wanted(config) {
-            // A port that the OS chose belongs to its alias; any other one may pass to another alias.
-            let fits = |(id, address, _): &(ListenerId, SocketAddr, SocketAddr)| {
-                *address == wanted.address && (address.port() != 0 || entries.get(id) == wanted.alias.as_ref())
-            };
-            if let Some(at) = serving.iter().position(fits) {
-                change.kept.push((wanted, serving.swap_remove(at).0));
-                continue;
-            }
-            let listen = |source| AppError::Listen { address: wanted.address, key: wanted.key(), source };
-            let listener = Listener::bind(wanted.address).await.map_err(listen)?;
-            change.new.push((wanted, listener));
+    pub(super) async fn bind(self) -> Result<BoundPlan, AppError> {
+        let mut new = Vec::new();
+        for address in self.new {
+            let listen = |source| AppError::Listen { address: address.address, key: address.key(), source };
+            let listener = Listener::bind(address.address).await.map_err(listen)?;
+            new.push((address, listener));
         }
-        change.gone = serving.into_iter().map(|(id, ..)| id).collect();
-        Ok(change)
+        Ok(BoundPlan { new, kept: self.kept, gone: self.gone })
     }
+}
 
-    /// The aliases of all listeners that there are after the change.
+/// A change of addresses, prepared: nothing of it can fail any more.
+#[derive(Debug)]
+pub(super) struct BoundPlan {
+    /// Bound, and not serving yet.
+    new: Vec<(Address, Listener)>,
+    kept: Vec<(Address, ListenerId)>,
+    gone: Vec<(Address, ListenerId)>,
+}
+
+impl BoundPlan {
+    /// The aliases of all listeners that there are after the change, and of those that go: their last requests are for
+    /// those aliases, too.
     pub(super) fn entries(&self) -> HashMap<ListenerId, Name> {
-        let kept = self.kept.iter().map(|(wanted, id)| (*id, wanted));
-        let new = self.new.iter().map(|(wanted, listener)| (listener.id, wanted));
-        kept.chain(new).filter_map(|(id, wanted)| Some((id, wanted.alias.clone()?))).collect()
+        let known = self.kept.iter().chain(&self.gone).map(|(address, id)| (*id, address));
+        let new = self.new.iter().map(|(address, listener)| (listener.id, address));
+        known.chain(new).filter_map(|(id, address)| Some((id, address.alias.clone()?))).collect()
     }
 
     /// Has the new ones serve and the others end.
-    pub(super) fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) {
+    pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) {
         for (wanted, listener) in self.new {
             let (id, bound) = (listener.id, listener.address());
             let handler = Arc::new(HttpListener::new(state.clone(), id));
@@ -92,8 +127,39 @@ impl ListenerChange {
                 Err(error) => tracing::error!(%error, address = %wanted.address, "an address cannot serve"),
             }
         }
-        for id in self.gone {
-            listeners.remove(id);
+        for (_, id) in self.gone {
+            listeners.remove(id).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16, alias: Option<&str>) -> Address {
+        Address { address: ([127, 0, 0, 1], port).into(), alias: alias.map(Name::from) }
+    }
+
+    #[test]
+    fn addresses_that_serve_stay_and_the_others_come_and_go() {
+        let ids: Vec<ListenerId> = (0..4).map(|_| ListenerId::fresh()).collect();
+        let serving = [8000, 8100, 0, 0].into_iter().zip(&ids).map(|(port, id)| (*id, address(port, None).address));
+        let entries = [(ids[1], "a"), (ids[2], "b"), (ids[3], "c")].map(|(id, name)| (id, Name::from(name)));
+        let wanted = vec![
+            address(8000, None),
+            // Port 8100 passes from a to d, c keeps the port that the OS chose, b has none any more, e is new.
+            address(8100, Some("d")),
+            address(0, Some("c")),
+            address(0, Some("e")),
+        ];
+        let plan = AddressPlan::compare(wanted, serving.collect(), &entries.into());
+        let kept: Vec<_> = plan.kept.iter().map(|(address, id)| (address.alias.as_deref(), *id)).collect();
+        assert_eq!(kept, [(None, ids[0]), (Some("d"), ids[1]), (Some("c"), ids[3])]);
+        assert_eq!(plan.new, [address(0, Some("e"))]);
+        assert_eq!(plan.gone, [(address(0, Some("b")), ids[2])]);
+        let told: Vec<_> = plan.changes().into_iter().map(|change| (change.key, change.kind)).collect();
+        let expected = [("aliases.e.listen", ChangeKind::Added), ("aliases.b.listen", ChangeKind::Removed)];
+        assert_eq!(told, expected.map(|(key, kind)| (key.to_owned(), kind)));
     }
 }

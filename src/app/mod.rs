@@ -1,152 +1,49 @@
-//! The composition root: builds every part from the configuration, announces, waits, drains.
+//! The composition root: builds every part from the configuration, has it serve, reloads it, and ends it in order.
 
 mod error;
+mod gateway;
 mod limits;
 mod listeners;
+mod ready_file;
+mod reload;
+mod source;
+mod state_dir;
+mod watch;
 
-use std::collections::HashMap;
-use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 pub use self::error::AppError;
-use self::listeners::ListenerChange;
-use crate::admin::Admin;
-use crate::config::{Config, OnExit};
-use crate::engines::{EngineClient, EngineRegistry};
-use crate::flags;
-use crate::inventory::{self, Monitor};
-use crate::net::Listeners;
-use crate::proxy::ProxyState;
-use crate::routing::Snapshot;
-use crate::supervisor::{self, Supervisor};
-use crate::telemetry::{AccessLog, EventBus, Metrics};
+use self::gateway::Gateway;
+pub use self::source::Source;
+pub use self::state_dir::{state_dir, state_dirs};
+use crate::config::Config;
+use crate::telemetry::Logs;
 
-/// Serves `config` until `stop` is ready, then drains and stops the engines. `hurry` cuts the drain short.
+/// What the gateway is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read the configuration file again.
+    Reload,
+    /// End in order; a second time: without waiting for requests under way.
+    Stop,
+}
+
+/// Serves `config`, which was read from `source`, until it is asked to stop, then drains and stops the engines.
+/// `ready_file`: where the addresses that it serves are written.
 ///
 /// # Errors
 /// When an address cannot be bound or the supervisor cannot start; nothing is left running then.
 pub async fn serve(
+    source: Source,
     config: Config,
-    access: AccessLog,
-    stop: impl Future<Output = ()>,
-    hurry: impl Future<Output = ()>,
+    logs: Logs,
+    mut requests: mpsc::Receiver<Request>,
+    ready_file: Option<PathBuf>,
 ) -> Result<(), AppError> {
-    limits::raise_open_files(config.limits.connections);
-    let metrics = Arc::new(Metrics::new()?);
-    let claim = home(&config).claim(&config)?;
-    let (registry, _demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
-    for (pool, model) in registry.pools().iter().zip(&config.models) {
-        pool.set_served_name(model.served_name.clone());
-    }
-
-    // Claim and addresses first: a taken port must not cost the loading of a model.
-    let listeners = Listeners::default();
-    let change = ListenerChange::prepare(&config, &listeners, &HashMap::new()).await?;
-    let admin_address = config.admin.listen;
-    let listen = |source| AppError::Listen { address: admin_address, key: "admin.listen".into(), source };
-    let admin_listener = TcpListener::bind(admin_address).await.map_err(listen)?;
-    let admin_address = admin_listener.local_addr().map_err(listen)?;
-
-    // A driver that hangs must keep nobody waiting: a thread of its own asks it.
-    let monitor = Monitor::start(inventory::named_library().as_deref());
-    tell_flags(&config);
-    let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
-    let snapshot = Snapshot::new(&config, &registry, &metrics, change.entries());
-    let state = Arc::new(ProxyState::new(
-        snapshot,
-        registry.clone(),
-        Arc::new(EngineClient::default()),
-        metrics.clone(),
-        (access, EventBus::default()),
-    ));
-    let control = supervisor.control();
-    if let Some(control) = &control {
-        // Adapters come and go: so do names.
-        let (state, config, registry, metrics) = (state.clone(), config.clone(), registry.clone(), metrics.clone());
-        control.on_names(move || {
-            let entries = state.snapshot().entries().clone();
-            state.swap(Snapshot::new(&config, &registry, &metrics, entries));
-        });
-    }
-    change.apply(&listeners, &state);
-    let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-    let admin = Admin { registry, control, metrics, monitor, token: config.admin.token.clone() };
-    let (admin_stop, admin_stopped) = oneshot::channel::<()>();
-    let admin = tokio::spawn(admin.serve(admin_listener, async {
-        let _ = admin_stopped.await;
-    }));
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        models = config.models.len(),
-        aliases = config.aliases.len(),
-        "serving http://{address}/v1, admin on http://{admin_address}"
-    );
-
-    stop.await;
-    tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
-    state.drain();
-    let patience = async {
-        tokio::select! {
-            () = tokio::time::sleep(config.timeouts.drain) => {
-                tracing::warn!("some requests did not finish within timeouts.drain and are cut");
-            }
-            () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
-        }
-    };
-    listeners.drain(patience, || state.abort()).await;
-    // Whoever had leases is gone or was cut.
-    match config.on_exit {
-        OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,
-        OnExit::Keep => supervisor.leave().await,
-    }
-    let _ = admin_stop.send(());
-    // A scraper that does not hang up must not keep us.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), admin).await;
-    match config.on_exit {
-        OnExit::Stop => tracing::info!("stopped: no engine of ours is left"),
-        OnExit::Keep => tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over"),
-    }
+    let gateway = Gateway::start(source, config, logs, ready_file).await?;
+    gateway.serve(&mut requests).await;
+    gateway.stop(requests).await;
     Ok(())
-}
-
-/// Warns of flags that the installed vLLM does not know, as far as `enginehouse check` asked it before: asking takes longer
-/// than many an engine takes to fail and say so itself.
-fn tell_flags(config: &Config) {
-    let options = flags::Options { limit: None, ..flags::Options::from_env(&|name| std::env::var_os(name)) };
-    for diagnostic in flags::check(config, &options) {
-        match diagnostic.severity {
-            flags::Severity::Note => tracing::debug!("{diagnostic}"),
-            flags::Severity::Warning | flags::Severity::Error => tracing::warn!("{diagnostic}"),
-        }
-    }
-}
-
-fn home(config: &Config) -> supervisor::Home {
-    supervisor::Home {
-        state_dir: state_dir(config),
-        own_exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("enginehouse")),
-    }
-}
-
-/// Where the house of `config` keeps its records and engine logs.
-#[must_use]
-pub fn state_dir(config: &Config) -> PathBuf {
-    let folder = config.state_dir.clone().unwrap_or_else(|| state_dirs().join(&config.name));
-    // What is written down there is read by those who work elsewhere.
-    std::path::absolute(&folder).unwrap_or(folder)
-}
-
-/// Where houses have their state directories unless they say otherwise: `$XDG_STATE_HOME/enginehouse`, or
-/// `~/.local/state/enginehouse` (XDG Base Directory Specification).
-#[must_use]
-pub fn state_dirs() -> PathBuf {
-    let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    var("XDG_STATE_HOME")
-        .or_else(|| var("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("enginehouse")
 }

@@ -7,8 +7,10 @@ mod gpus;
 mod import;
 mod needs;
 mod profiles;
+mod reload;
 pub mod schema;
 mod serve;
+mod signals;
 mod sim;
 mod stop;
 
@@ -36,6 +38,9 @@ enum Command {
         /// Where records and engine logs are kept (instead of the configuration's state_dir)
         #[arg(long, value_name = "DIR")]
         state_dir: Option<PathBuf>,
+        /// Write the addresses that are served to this file (JSON) as soon as they are
+        #[arg(long, value_name = "FILE")]
+        ready_file: Option<PathBuf>,
     },
     /// Stop a house: its gateway, and every engine that a gateway left running, dead or alive
     Stop {
@@ -48,6 +53,10 @@ enum Command {
         #[arg(long, conflicts_with_all = ["file", "state_dir"])]
         all: bool,
     },
+    /// Have a running gateway read its configuration again; requests go on
+    Reload(reload::Gateway),
+    /// Show what a reload would change; nothing is changed
+    Plan(reload::Gateway),
     /// Check a configuration: print what would run where, or everything that is wrong
     Check {
         /// The configuration (YAML)
@@ -84,8 +93,10 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve { file, state_dir } => serve::run(&file, state_dir),
+        Command::Serve { file, state_dir, ready_file } => serve::run(&file, state_dir, ready_file),
         Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
+        Command::Reload(gateway) => reload::reload(&gateway),
+        Command::Plan(gateway) => reload::plan(&gateway),
         Command::Check { file } => check::run(&file),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),

@@ -1,24 +1,24 @@
-//! `enginehouse serve`: load, open, wait for a signal, close.
+//! `enginehouse serve`: load, open, act on signals until one of them ends it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::config::{self, Config};
-use crate::{app, telemetry};
+use super::signals::Signals;
+use crate::app::{self, Source};
+use crate::config::Config;
+use crate::telemetry::Logs;
 
-pub(super) fn run(file: &Path, state_dir: Option<PathBuf>) -> ExitCode {
-    let mut config = match config::load(file, &|name| std::env::var(name).ok()) {
+pub(super) fn run(file: &Path, state_dir: Option<PathBuf>, ready_file: Option<PathBuf>) -> ExitCode {
+    let source = Source::new(file, state_dir);
+    let config = match source.load() {
         Ok(config) => config,
         Err(found) => return fail(&found.to_string()),
     };
-    if state_dir.is_some() {
-        config.state_dir = state_dir;
-    }
-    match open(config) {
+    match open(source, config, ready_file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
@@ -29,39 +29,19 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn open(config: Config) -> anyhow::Result<()> {
-    let (access, _flushed_on_drop) = telemetry::init(&config.log).map_err(anyhow::Error::msg)?;
+fn open(source: Source, config: Config, ready_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let logs = Logs::start(&config.log).map_err(anyhow::Error::msg)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.threads {
         builder.worker_threads(threads);
     }
     let runtime = builder.enable_all().build().context("cannot start worker threads")?;
     runtime.block_on(async {
-        let mut signals = Signals::new().context("cannot listen for signals")?;
-        let mut again = Signals::new().context("cannot listen for signals")?;
-        let hurry = async move {
-            again.recv().await;
-            again.recv().await;
-        };
-        app::serve(config, access, signals.recv(), hurry).await.map_err(anyhow::Error::from)
+        let signals = Signals::new().context("cannot listen for signals")?;
+        let (ask, requests) = mpsc::channel(16);
+        let forwarding = tokio::spawn(signals.forward(ask));
+        let served = app::serve(source, config, logs, requests, ready_file).await;
+        forwarding.abort();
+        served.map_err(anyhow::Error::from)
     })
-}
-
-/// SIGTERM and SIGINT, which mean the same.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -47,8 +47,16 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
             1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         Diagnostics::file(format!("{} is not UTF-8 text (line {line}).", path.display()), "Save it as UTF-8.")
     })?;
+    parse_as(path, &text, env)
+}
+
+/// The same for a text that is, or would be, in the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn parse_as(path: &FilePath, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    read_text(&text, env, &gateway_name(&stem.unwrap_or_default()))
+    read_text(text, env, &gateway_name(&stem.unwrap_or_default()))
 }
 
 /// A name for the gateway, made from a file's: characters that cannot be in one become `-`.
@@ -58,7 +66,7 @@ fn gateway_name(stem: &str) -> String {
     if name.is_empty() { NAME.to_owned() } else { name }
 }
 
-/// The same for a text.
+/// The same for a text without a file.
 ///
 /// # Errors
 /// Everything that is wrong, at once.

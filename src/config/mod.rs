@@ -27,7 +27,7 @@ mod units;
 
 pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use load::{load, parse};
+pub use load::{load, parse, parse_as};
 pub use overview::overview;
 pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
 pub use schema::schema;

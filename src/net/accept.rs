@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::{Listener, ListenerId};
@@ -32,6 +32,8 @@ struct Serving {
     wanted: SocketAddr,
     bound: SocketAddr,
     close: watch::Sender<bool>,
+    /// Ends when its address is free.
+    unbound: oneshot::Receiver<()>,
     task: JoinHandle<()>,
 }
 
@@ -50,8 +52,9 @@ impl Listeners {
         let bound = listener.address()?;
         let Listener { id, wanted, socket } = listener;
         let (close, closing) = watch::channel(false);
-        let task = tokio::spawn(accept(socket, handler, closing));
-        self.lock().push(Serving { id, wanted, bound, close, task });
+        let (bound_until, unbound) = oneshot::channel();
+        let task = tokio::spawn(accept((socket, bound_until), handler, closing));
+        self.lock().push(Serving { id, wanted, bound, close, unbound, task });
         Ok(())
     }
 
@@ -61,12 +64,17 @@ impl Listeners {
         self.lock().iter().map(|one| (one.id, one.wanted, one.bound)).collect()
     }
 
-    /// Stops accepting at `id`. Requests under way are finished, idle connections close.
-    pub fn remove(&self, id: ListenerId) {
-        let mut serving = self.lock();
-        if let Some(at) = serving.iter().position(|one| one.id == id) {
+    /// Stops accepting at `id`, and returns when its address is free. Requests under way are finished, idle connections
+    /// close.
+    pub async fn remove(&self, id: ListenerId) {
+        let removed = {
+            let mut serving = self.lock();
+            serving.iter().position(|one| one.id == id).map(|at| serving.remove(at))
+        };
+        if let Some(Serving { close, unbound, .. }) = removed {
             // Its task goes on until its last connection ends.
-            serving.remove(at).close.send_replace(true);
+            close.send_replace(true);
+            let _ = unbound.await;
         }
     }
 
@@ -108,7 +116,11 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn accept(listener: TcpListener, handler: Arc<dyn Handler>, mut closing: watch::Receiver<bool>) {
+async fn accept(
+    (listener, bound_until): (TcpListener, oneshot::Sender<()>),
+    handler: Arc<dyn Handler>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -127,7 +139,7 @@ async fn accept(listener: TcpListener, handler: Arc<dyn Handler>, mut closing: w
             _ = closing.changed() => break,
         }
     }
-    drop(listener);
+    drop((listener, bound_until));
     handler.close_idle().await;
     while connections.join_next().await.is_some() {}
 }
@@ -174,7 +186,9 @@ mod tests {
             assert_eq!((wanted.port(), talk(*bound).await.expect("answered")), (0, 7));
         }
         let mut idle = TcpStream::connect(all[0].2).await.expect("connected");
-        listeners.remove(all[0].0);
+        listeners.remove(all[0].0).await;
+        let again = Listener::bind(all[0].2).await.expect("the address is free at once");
+        drop(again);
         assert!(idle.read_u8().await.is_err(), "an idle connection is closed");
         assert!(talk(all[0].2).await.is_err());
         assert_eq!(talk(all[1].2).await.expect("answered"), 7);

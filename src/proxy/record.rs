@@ -41,7 +41,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     let answer = ctx.forward.as_ref().map(|forward| &forward.response);
     let overhead = account.ours.total();
     if target.is_some() {
-        state.metrics.overhead.observe(overhead.as_secs_f64());
+        state.metrics.gateway.overhead.observe(overhead.as_secs_f64());
     }
     let (engine, retries) = match (&ctx.forward, &account.calls) {
         (Some(forward), _) => (forward.attempts.engine(), forward.attempts.retries()),

@@ -70,7 +70,7 @@ impl ProxyState {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
             no_route: Meters::new(&metrics, NO_ROUTE, ""),
-            memory: Arc::new(BodyMemory::new(metrics.body_bytes.clone())),
+            memory: Arc::new(BodyMemory::new(metrics.gateway.body_bytes.clone())),
             metrics,
             access_log,
             events,
@@ -119,10 +119,10 @@ impl ProxyState {
         let limit = self.snapshot.load().limits.connections;
         if self.connections.fetch_add(1, Ordering::AcqRel) >= limit {
             self.connections.fetch_sub(1, Ordering::AcqRel);
-            self.metrics.connections_refused.inc();
+            self.metrics.gateway.connections_refused.inc();
             return None;
         }
-        self.metrics.connections.inc();
+        self.metrics.gateway.connections.inc();
         Some(Connection(self.clone()))
     }
 }
@@ -133,6 +133,6 @@ pub(super) struct Connection(Arc<ProxyState>);
 impl Drop for Connection {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.connections.dec();
+        self.0.metrics.gateway.connections.dec();
     }
 }

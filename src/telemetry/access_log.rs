@@ -2,46 +2,66 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::NonBlocking;
 
 use super::record::Record;
-use crate::config::LogFormat;
+use crate::config::{Log, LogFormat};
 
-/// Where the lines go.
+/// Where the lines go. All clones do what the last [`AccessLog::set`] says.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     to: Option<NonBlocking>,
-    format: LogFormat,
+    mode: Arc<AtomicU8>,
 }
 
+/// No lines.
+const OFF: u8 = 0;
+/// Lines for people.
+const TEXT: u8 = 1;
+/// Lines for machines.
+const JSON: u8 = 2;
+
 impl AccessLog {
-    /// Lines to `to`.
+    /// A log that writes to `to`, and nothing yet.
     #[must_use]
-    pub fn new(to: Option<NonBlocking>, format: LogFormat) -> Self {
-        Self { to, format }
+    pub fn new(to: NonBlocking) -> Self {
+        Self { to: Some(to), mode: Arc::new(AtomicU8::new(OFF)) }
     }
 
-    /// No lines.
+    /// No lines, ever.
     #[must_use]
     pub fn off() -> Self {
-        Self { to: None, format: LogFormat::Text }
+        Self { to: None, mode: Arc::new(AtomicU8::new(OFF)) }
+    }
+
+    /// Writes lines as `log` says from now on.
+    pub fn set(&self, log: &Log) {
+        let mode = match (log.access, log.format) {
+            (false, _) => OFF,
+            (true, LogFormat::Text) => TEXT,
+            (true, LogFormat::Json) => JSON,
+        };
+        self.mode.store(mode, Ordering::Relaxed);
     }
 
     /// Whether lines are written at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.to.is_some()
+        self.to.is_some() && self.mode.load(Ordering::Relaxed) != OFF
     }
 
     /// Queues a line; drops it when the queue is full.
     pub fn write(&self, record: &Record<'_>) {
         let Some(to) = &self.to else { return };
-        let line = match self.format {
-            LogFormat::Text => text(record, SystemTime::now()),
-            LogFormat::Json => structured(record, SystemTime::now()).to_string() + "\n",
+        let line = match self.mode.load(Ordering::Relaxed) {
+            OFF => return,
+            JSON => structured(record, SystemTime::now()).to_string() + "\n",
+            _ => text(record, SystemTime::now()),
         };
         // The queue is the only thing that could refuse, and it is allowed to drop.
         let _ = to.clone().write_all(line.as_bytes());

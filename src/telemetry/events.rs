@@ -24,15 +24,6 @@ impl Default for EventBus {
 #[derive(Debug)]
 pub struct EventStream(broadcast::Receiver<Arc<Event>>);
 
-/// What a listener hears next.
-#[derive(Clone, Debug)]
-pub enum Heard {
-    /// This happened.
-    Event(Arc<Event>),
-    /// It was too slow: so many events are lost.
-    Missed(u64),
-}
-
 impl EventBus {
     /// Tells everybody who listens; where nobody does, the event is not even made.
     pub fn publish(&self, event: impl FnOnce() -> Event) {
@@ -50,11 +41,11 @@ impl EventBus {
 }
 
 impl EventStream {
-    /// What happens next; `None`: nothing more will.
-    pub async fn next(&mut self) -> Option<Heard> {
+    /// What happens next, [`Event::Missed`] for a listener that was too slow; `None`: nothing more will.
+    pub async fn next(&mut self) -> Option<Arc<Event>> {
         match self.0.recv().await {
-            Ok(event) => Some(Heard::Event(event)),
-            Err(RecvError::Lagged(count)) => Some(Heard::Missed(count)),
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(count)) => Some(Arc::new(Event::Missed { count })),
             Err(RecvError::Closed) => None,
         }
     }
@@ -77,9 +68,9 @@ mod tests {
         for number in 0..MOST_BEHIND + 5 {
             bus.publish(|| event(number));
         }
-        assert!(matches!(slow.next().await, Some(Heard::Missed(5))));
+        assert!(matches!(slow.next().await, Some(event) if *event == Event::Missed { count: 5 }));
         let first = slow.next().await;
-        assert!(matches!(first, Some(Heard::Event(first)) if *first == event(5)));
+        assert!(matches!(first, Some(first) if *first == event(5)));
         drop(bus);
         let mut rest = 0;
         while slow.next().await.is_some() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::metrics::Metrics;
+use super::metrics::{Label, Metrics};
 use crate::openai::Endpoint;
 
 /// Statuses that get a counter of their own; whatever else an engine invents is counted by its class.
@@ -61,17 +61,17 @@ impl Meters {
     #[must_use]
     pub fn new(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Self {
         let labels = [model, alias];
-        metrics.begin_series(&labels);
+        series(model, alias).iter().for_each(|labels| metrics.begin_series(labels));
         Self {
             metrics: metrics.clone(),
             model: model.into(),
             alias: alias.into(),
-            in_flight: metrics.in_flight.with_label_values(&labels),
-            first_token: metrics.first_token.with_label_values(&[model]),
-            between_tokens: metrics.between_tokens.with_label_values(&[model]),
-            prompt_tokens: metrics.prompt_tokens.with_label_values(&labels),
-            completion_tokens: metrics.completion_tokens.with_label_values(&labels),
-            cached_tokens: metrics.cached_tokens.with_label_values(&labels),
+            in_flight: metrics.requests.in_flight.with_label_values(&labels),
+            first_token: metrics.requests.first_token.with_label_values(&[model]),
+            between_tokens: metrics.requests.between_tokens.with_label_values(&[model]),
+            prompt_tokens: metrics.tokens.prompt.with_label_values(&labels),
+            completion_tokens: metrics.tokens.completion.with_label_values(&labels),
+            cached_tokens: metrics.tokens.cached.with_label_values(&labels),
             duration: array::from_fn(|_| OnceLock::new()),
             requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
         }
@@ -91,32 +91,32 @@ impl Meters {
         let slot = status_slot(status);
         self.requests[at][slot]
             .get_or_init(|| {
-                self.metrics.requests.with_label_values(&[&self.model, &self.alias, path, &status_label(slot)])
+                self.metrics.requests.answered.with_label_values(&[&self.model, &self.alias, path, &status_label(slot)])
             })
             .inc();
         self.duration[at]
-            .get_or_init(|| self.metrics.duration.with_label_values(&[self.model.as_str(), path]))
+            .get_or_init(|| self.metrics.requests.duration.with_label_values(&[self.model.as_str(), path]))
             .observe(took.as_secs_f64());
     }
 
     /// Counts a repeated attempt.
     pub fn retried(&self, reason: &'static str) {
-        self.metrics.retries.with_label_values(&[self.model.as_str(), reason]).inc();
+        self.metrics.requests.retries.with_label_values(&[self.model.as_str(), reason]).inc();
     }
 
     /// Counts how an attempt ended.
     pub fn attempted(&self, outcome: &'static str) {
-        self.metrics.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
+        self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
     pub fn fell_back(&self, to: &str) {
-        self.metrics.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
+        self.metrics.requests.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
     }
 
     /// Counts a copy of a request.
     pub fn mirrored(&self, outcome: &'static str) {
-        self.metrics.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
+        self.metrics.requests.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
     }
 
     /// The first event of a stream came `after` the request was complete.
@@ -142,22 +142,17 @@ impl Meters {
 
 impl Drop for Meters {
     fn drop(&mut self) {
-        let labels = [self.model.as_str(), self.alias.as_str()];
-        self.metrics.end_series(&labels, || {
-            let _ = self.metrics.in_flight.remove_label_values(&labels);
-            for counters in [&self.metrics.prompt_tokens, &self.metrics.completion_tokens, &self.metrics.cached_tokens]
-            {
-                let _ = counters.remove_label_values(&labels);
-            }
-            for (at, counters) in self.requests.iter().enumerate() {
-                let path = Endpoint::ALL.get(at).map_or("other", |endpoint| endpoint.path());
-                for slot in (0..STATUSES.len()).filter(|slot| counters[*slot].get().is_some()) {
-                    let labels = [labels[0], labels[1], path, &status_label(slot)];
-                    let _ = self.metrics.requests.remove_label_values(&labels);
-                }
-            }
-        });
+        series(&self.model, &self.alias).iter().for_each(|labels| self.metrics.end_series(labels));
     }
+}
+
+/// The labels of what a route counts in: of itself, of its model, of its alias if it has one.
+fn series<'a>(model: &'a str, alias: &'a str) -> Vec<Vec<Label<'a>>> {
+    let mut all = vec![vec![("model", model)], vec![("model", model), ("alias", alias)]];
+    if !alias.is_empty() {
+        all.push(vec![("alias", alias)]);
+    }
+    all
 }
 
 /// What one caller uses. When the last one of it is dropped, its series end.
@@ -174,13 +169,13 @@ impl CallerMeters {
     /// The meters of the caller called `name`.
     #[must_use]
     pub fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
-        metrics.begin_series(&[name]);
+        metrics.begin_series(&[("caller", name)]);
         Self {
             metrics: metrics.clone(),
             name: name.into(),
-            requests: metrics.caller_requests.with_label_values(&[name]),
-            prompt_tokens: metrics.caller_tokens.with_label_values(&[name, "prompt"]),
-            completion_tokens: metrics.caller_tokens.with_label_values(&[name, "completion"]),
+            requests: metrics.tokens.caller_requests.with_label_values(&[name]),
+            prompt_tokens: metrics.tokens.caller_tokens.with_label_values(&[name, "prompt"]),
+            completion_tokens: metrics.tokens.caller_tokens.with_label_values(&[name, "completion"]),
         }
     }
 
@@ -196,12 +191,7 @@ impl CallerMeters {
 
 impl Drop for CallerMeters {
     fn drop(&mut self) {
-        self.metrics.end_series(&[&self.name], || {
-            let _ = self.metrics.caller_requests.remove_label_values(&[self.name.as_str()]);
-            for kind in ["prompt", "completion"] {
-                let _ = self.metrics.caller_tokens.remove_label_values(&[self.name.as_str(), kind]);
-            }
-        });
+        self.metrics.end_series(&[("caller", &self.name)]);
     }
 }
 
@@ -262,9 +252,15 @@ mod tests {
         other.answered(None, 404, Duration::ZERO);
         let requests = "enginehouse_requests_total{alias=\"a\",endpoint=\"/score\",model=\"m\",status=\"200\"} 2";
         assert!(text(&metrics).contains(requests), "{}", text(&metrics));
-        drop((second, caller));
+        second.fell_back("n");
+        // What an earlier one counted ends with the last, too.
+        second.answered(Some(Endpoint::Score), 404, Duration::ZERO);
+        let third = Meters::new(&metrics, "m", "a");
+        drop((second, third, caller));
         let after = text(&metrics);
         assert!(!after.contains("alias=\"a\"") && !after.contains("caller=\"bot\""), "{after}");
-        assert!(after.contains("alias=\"b\""), "{after}");
+        assert!(after.contains("alias=\"b\"") && after.contains("request_duration_seconds_sum"), "{after}");
+        drop(other);
+        assert!(!text(&metrics).contains("model=\"m\""), "{}", text(&metrics));
     }
 }

@@ -2,7 +2,6 @@
 
 mod access_log;
 mod events;
-mod gpus;
 mod logs;
 mod meters;
 mod metrics;
@@ -10,9 +9,8 @@ mod publish;
 mod record;
 
 pub use access_log::AccessLog;
-pub use events::{EventBus, EventStream, Heard};
-pub use gpus::GpuSample;
-pub use logs::{Guard, init};
+pub use events::{EventBus, EventStream};
+pub use logs::Logs;
 pub use meters::{CallerMeters, InFlight, Meters};
-pub use metrics::{EngineSample, Metrics, NO_ROUTE};
+pub use metrics::{ConfigMetrics, EngineSample, GatewayMetrics, GpuSample, Metrics, NO_ROUTE};
 pub use record::Record;

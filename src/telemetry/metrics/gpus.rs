@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::core::Collector;
-use prometheus::{Error, Gauge, GaugeVec, Opts};
+use prometheus::{Error, Gauge, GaugeVec};
 
+use super::register::Register;
 use crate::inventory::Inventory;
 
 /// All GPUs, as sampled when somebody scrapes.
@@ -31,36 +31,32 @@ pub(super) struct GpuGauges {
 }
 
 impl GpuGauges {
-    pub(super) fn new() -> Result<Self, Error> {
-        let gauges =
-            |name: &str, help: &str| GaugeVec::new(Opts::new(format!("enginehouse_gpu_{name}"), help), &LABELS);
+    pub(super) fn new(to: &mut Register) -> Result<Self, Error> {
         Ok(Self {
-            memory_total: gauges("memory_total_bytes", "Memory of the GPU.")?,
-            memory_used: gauges("memory_used_bytes", "Memory of the GPU that processes hold, whosever they are.")?,
-            utilisation: gauges(
-                "utilisation_ratio",
+            memory_total: to.gauges("gpu_memory_total_bytes", &LABELS, "Memory of the GPU.")?,
+            memory_used: to.gauges(
+                "gpu_memory_used_bytes",
+                &LABELS,
+                "Memory of the GPU that processes hold, whosever they are.",
+            )?,
+            utilisation: to.gauges(
+                "gpu_utilisation_ratio",
+                &LABELS,
                 "Share of the last sample period in which something ran, 0 to 1.",
             )?,
-            temperature: gauges("temperature_celsius", "Temperature of the chip.")?,
-            power: gauges("power_watts", "Power that the GPU draws.")?,
-            lost: gauges("lost", "1 when the GPU fell off the bus or needs a reset, else 0.")?,
-            age: GaugeVec::new(
-                Opts::new(
-                    "enginehouse_gpu_reading_age_seconds",
-                    "How old the figures of all GPUs are: more than some seconds when the driver hangs.",
-                ),
+            temperature: to.gauges("gpu_temperature_celsius", &LABELS, "Temperature of the chip.")?,
+            power: to.gauges("gpu_power_watts", &LABELS, "Power that the GPU draws.")?,
+            lost: to.gauges("gpu_lost", &LABELS, "1 when the GPU fell off the bus or needs a reset, else 0.")?,
+            age: to.gauges(
+                "gpu_reading_age_seconds",
                 &[],
+                "How old the figures of all GPUs are: more than some seconds when the driver hangs.",
             )?,
         })
     }
 
     fn of_each(&self) -> [&GaugeVec; 6] {
         [&self.memory_total, &self.memory_used, &self.utilisation, &self.temperature, &self.power, &self.lost]
-    }
-
-    pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        let all = self.of_each().into_iter().chain([&self.age]);
-        all.map(|gauge| Box::new(gauge.clone()) as Box<dyn Collector>).collect()
     }
 
     /// Shows `sample`, and nothing of earlier ones.

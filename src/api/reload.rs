@@ -1,0 +1,126 @@
+//! What a configuration would change, and what became of a reload: `POST /api/v1/plan`, `/api/v1/reload`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a configuration changes, compared with the one that is served.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigChange {
+    /// Models that are added, removed or changed.
+    pub models: Vec<NameChange>,
+    /// Aliases that are added, removed or changed.
+    pub aliases: Vec<NameChange>,
+    /// Callers that are added, removed or changed.
+    pub callers: Vec<NameChange>,
+    /// Addresses that are opened or closed, with the key that they are configured by.
+    pub listeners: Vec<ListenerChange>,
+    /// Other keys with other values.
+    pub settings: Vec<SettingChange>,
+    /// Keys with other values that need a new process: the gateway goes on with the values that it has.
+    pub restart_required: Vec<SettingChange>,
+}
+
+impl ConfigChange {
+    /// Whether nothing changes in the running gateway.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        *self == Self { restart_required: self.restart_required.clone(), ..Self::default() }
+    }
+}
+
+/// What becomes of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It goes.
+    Removed,
+    /// It stays, and is another.
+    Changed,
+}
+
+/// A model, an alias or a caller that is added, removed or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NameChange {
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub kind: ChangeKind,
+    /// Of one that is changed: its keys with other values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+}
+
+/// An address that is opened or closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListenerChange {
+    /// The key: `listen` or `aliases.NAME.listen`.
+    pub key: String,
+    /// The address as it is configured.
+    pub address: String,
+    /// `added` or `removed`.
+    pub kind: ChangeKind,
+}
+
+/// A key with another value. Secrets are not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingChange {
+    /// The key: `limits.body`.
+    pub key: String,
+    /// The value that is in use.
+    pub from: String,
+    /// The value in the file.
+    pub to: String,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadReport {
+    /// Whether it was applied.
+    pub outcome: ReloadOutcome,
+    /// What caused it.
+    pub cause: ReloadCause,
+    /// When it ended (RFC 3339, UTC).
+    pub at: String,
+    /// What it changed; of a rejected one, nothing.
+    pub change: ConfigChange,
+    /// Why it was rejected: everything that is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ConfigError>,
+}
+
+/// Whether a reload was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// The gateway serves the new configuration.
+    Applied,
+    /// The file says what is served already.
+    Unchanged,
+    /// Something is wrong with it: the gateway serves the configuration that it had.
+    Rejected,
+}
+
+/// What caused a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadCause {
+    /// SIGHUP.
+    Signal,
+    /// `POST /api/v1/reload`.
+    Api,
+    /// The file changed (`watch: true`).
+    Watch,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigError {
+    /// The key: `models.qwen.gpus[1]`; empty for the file as a whole.
+    pub key: String,
+    /// Line in the file, from 1; `null` where there is none.
+    pub line: Option<u64>,
+    /// What is wrong, and what to do about it.
+    pub message: String,
+}

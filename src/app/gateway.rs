@@ -1,0 +1,198 @@
+//! A gateway with all its parts: how it starts, and how it ends.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::listeners::{AddressPlan, BoundPlan};
+use super::ready_file::ReadyFile;
+use super::reload::{Parts, Publisher, Reloader};
+use super::source::Source;
+use super::watch::watch_file;
+use super::{AppError, Request, limits, state_dir};
+use crate::admin::{Admin, Token};
+use crate::api::ReloadCause;
+use crate::config::{Config, OnExit};
+use crate::engines::{EngineClient, EngineRegistry};
+use crate::flags;
+use crate::inventory::{self, Monitor};
+use crate::net::Listeners;
+use crate::proxy::ProxyState;
+use crate::routing::Snapshot;
+use crate::supervisor::{Home, Supervisor};
+use crate::telemetry::{EventBus, Logs, Metrics};
+
+/// How long the operator's server may take to end: a scraper that does not hang up must not keep us.
+const ADMIN_ENDS: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+pub(super) struct Gateway {
+    listeners: Arc<Listeners>,
+    state: Arc<ProxyState>,
+    publisher: Arc<Publisher>,
+    reloader: Arc<Reloader>,
+    supervisor: Supervisor,
+    admin: JoinHandle<std::io::Result<()>>,
+    stop_admin: oneshot::Sender<()>,
+}
+
+/// Addresses that are ours, before anything serves there.
+struct Bound {
+    addresses: BoundPlan,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+}
+
+impl Bound {
+    async fn new(config: &Config) -> Result<Self, AppError> {
+        let addresses = AddressPlan::new(config, &Listeners::default(), &HashMap::new()).bind().await?;
+        let address = config.admin.listen;
+        let failed = |source| AppError::Listen { address, key: "admin.listen".into(), source };
+        let admin = TcpListener::bind(address).await.map_err(failed)?;
+        let admin_address = admin.local_addr().map_err(failed)?;
+        Ok(Self { addresses, admin, admin_address })
+    }
+}
+
+impl Gateway {
+    /// Starts every part of `config`.
+    pub(super) async fn start(
+        source: Source,
+        config: Config,
+        logs: Logs,
+        ready_file: Option<PathBuf>,
+    ) -> Result<Self, AppError> {
+        limits::raise_open_files(config.limits.connections);
+        let metrics = Arc::new(Metrics::new()?);
+        // Claim and addresses first: a taken port must not cost the loading of a model.
+        let claim = home(&config).claim(&config)?;
+        let bound = Bound::new(&config).await?;
+        let (registry, _demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+        for (pool, model) in registry.pools().iter().zip(&config.models) {
+            pool.set_served_name(model.served_name.clone());
+        }
+        // A driver that hangs must keep nobody waiting: a thread of its own asks it.
+        let monitor = Monitor::start(inventory::named_library().as_deref());
+        tell_flags(&config);
+        let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
+        let control = supervisor.control();
+
+        let (config, events, token) = (Arc::new(config), EventBus::default(), Token::default());
+        token.set(config.admin.token.clone());
+        let state = Arc::new(ProxyState::new(
+            Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
+            registry.clone(),
+            Arc::new(EngineClient::default()),
+            metrics.clone(),
+            (logs.access(), events.clone()),
+        ));
+        let publisher = Arc::new(Publisher::new(state.clone(), registry.clone(), metrics.clone(), config.clone()));
+        if let Some(control) = &control {
+            let publisher = publisher.clone();
+            control.on_names(move || publisher.refresh());
+        }
+        let listeners = Arc::new(Listeners::default());
+        bound.addresses.apply(&listeners, &state).await;
+        let parts = Parts {
+            listeners: listeners.clone(),
+            state: state.clone(),
+            publisher: publisher.clone(),
+            logs,
+            token: token.clone(),
+            metrics: metrics.clone(),
+            events: events.clone(),
+            ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
+        };
+        let reloader = Arc::new(Reloader::new(source, parts)?);
+        let configuration = reloader.clone();
+        let admin = Admin { registry, control, metrics, monitor, configuration, events, token };
+        let (stop_admin, stopped) = oneshot::channel::<()>();
+        let stopped = async move { drop(stopped.await) };
+        let admin = tokio::spawn(admin.serve(bound.admin, stopped));
+        let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
+        tracing::info!(version, models, aliases, "serving; admin on http://{}", bound.admin_address);
+        Ok(Self { listeners, state, publisher, reloader, supervisor, admin, stop_admin })
+    }
+
+    /// Serves until it is asked to stop. A reload that takes its time keeps nobody from stopping.
+    pub(super) async fn serve(&self, requests: &mut mpsc::Receiver<Request>) {
+        let reload = async |cause| {
+            let reloader = self.reloader.clone();
+            // In a task of its own: it is not to be left half done.
+            let _ = tokio::spawn(async move { reloader.reload(cause).await }).await;
+        };
+        let watching =
+            watch_file(self.reloader.file(), self.reloader.watched(), async || reload(ReloadCause::Watch).await);
+        let (ask, mut asked) = mpsc::channel(1);
+        let reloading = async {
+            while asked.recv().await.is_some() {
+                reload(ReloadCause::Signal).await;
+            }
+        };
+        let listening = async {
+            while let Some(Request::Reload) = requests.recv().await {
+                // One that waits already will read the file as it is now.
+                let _ = ask.try_send(());
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = reloading => {}
+            () = watching => {}
+        }
+    }
+
+    /// Lets requests finish, then ends the engines or leaves them, as the configuration says.
+    pub(super) async fn stop(self, mut requests: mpsc::Receiver<Request>) {
+        self.reloader.close().await;
+        let config = self.publisher.config();
+        tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
+        self.state.drain();
+        let hurry = async { while let Some(Request::Reload) = requests.recv().await {} };
+        let patience = async {
+            tokio::select! {
+                () = tokio::time::sleep(config.timeouts.drain) => {
+                    tracing::warn!("some requests did not finish within timeouts.drain and are cut");
+                }
+                () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
+            }
+        };
+        self.listeners.drain(patience, || self.state.abort()).await;
+        // Whoever had leases is gone or was cut.
+        match config.on_exit {
+            OnExit::Stop => self.supervisor.stop(Duration::ZERO).await,
+            OnExit::Keep => self.supervisor.leave().await,
+        }
+        let _ = self.stop_admin.send(());
+        let _ = tokio::time::timeout(ADMIN_ENDS, self.admin).await;
+        match config.on_exit {
+            OnExit::Stop => tracing::info!("stopped: no engine of ours is left"),
+            OnExit::Keep => {
+                tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over");
+            }
+        }
+    }
+}
+
+/// Warns of flags that the installed vLLM does not know, as far as `enginehouse check` asked it before: asking takes longer
+/// than many an engine takes to fail and say so itself.
+fn tell_flags(config: &Config) {
+    let options = flags::Options { limit: None, ..flags::Options::from_env(&|name| std::env::var_os(name)) };
+    for diagnostic in flags::check(config, &options) {
+        match diagnostic.severity {
+            flags::Severity::Note => tracing::debug!("{diagnostic}"),
+            flags::Severity::Warning | flags::Severity::Error => tracing::warn!("{diagnostic}"),
+        }
+    }
+}
+
+fn home(config: &Config) -> Home {
+    let own_exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("enginehouse"));
+    Home { state_dir: state_dir(config), own_exe }
+}

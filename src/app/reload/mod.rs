@@ -1,0 +1,194 @@
+//! Reloads the configuration while requests are served: read, check, compare, prepare everything that can fail, and only then
+//! change what is in use.
+
+mod difference;
+mod publisher;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+pub(super) use self::publisher::Publisher;
+use self::report::{errors, listen_error};
+use super::AppError;
+use super::listeners::AddressPlan;
+use super::ready_file::ReadyFile;
+use super::source::Source;
+use crate::admin::{Configuration, Token};
+use crate::api::{ConfigChange, ConfigError, Event, ReloadCause, ReloadOutcome, ReloadReport, SettingChange};
+use crate::config::{Config, Diagnostics};
+use crate::net::Listeners;
+use crate::proxy::ProxyState;
+use crate::telemetry::{EventBus, Logs, Metrics};
+
+/// What a reload changes, besides the snapshot.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) listeners: Arc<Listeners>,
+    pub(super) state: Arc<ProxyState>,
+    pub(super) publisher: Arc<Publisher>,
+    pub(super) logs: Logs,
+    pub(super) token: Token,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) events: EventBus,
+    pub(super) ready_file: Option<ReadyFile>,
+}
+
+/// How long the file may take to be read.
+const READ: Duration = Duration::from_secs(10);
+
+/// Reloads the configuration, one at a time.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    source: Source,
+    parts: Parts,
+    /// Held from the reading of the file to the last change. False: the gateway ends.
+    open: Mutex<bool>,
+    last: ArcSwapOption<ReloadReport>,
+    /// `watch` of the configuration in use.
+    watch: watch::Sender<bool>,
+}
+
+impl Reloader {
+    /// # Errors
+    /// When the ready file cannot be written.
+    pub(super) fn new(source: Source, parts: Parts) -> Result<Self, AppError> {
+        let watch = watch::Sender::new(parts.publisher.config().watch);
+        if let Some(file) = &parts.ready_file {
+            file.write(&parts.listeners, parts.state.snapshot().entries()).map_err(AppError::ReadyFile)?;
+        }
+        Ok(Self { source, parts, open: Mutex::new(true), last: ArcSwapOption::empty(), watch })
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> PathBuf {
+        self.source.file().to_owned()
+    }
+
+    /// Nothing is reloaded any more once this returns; but one reload that hangs is not waited for.
+    pub(super) async fn close(&self) {
+        if let Ok(mut open) = timeout(READ, self.open.lock()).await {
+            *open = false;
+        }
+    }
+
+    /// Whether the file is to be watched.
+    pub(super) fn watched(&self) -> watch::Receiver<bool> {
+        self.watch.subscribe()
+    }
+
+    /// Reloads the file and tells everybody what became of it.
+    pub(super) async fn reload(&self, cause: ReloadCause) -> ReloadReport {
+        let open = self.open.lock().await;
+        let result = match self.read().await {
+            _ if !*open => Err(vec![report::error("The gateway is about to end.".into())]),
+            Ok(config) => self.apply(config).await,
+            Err(errors) => Err(errors),
+        };
+        let (outcome, change, errors) = match result {
+            Ok(change) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, Vec::new()),
+            Ok(change) => (ReloadOutcome::Applied, change, Vec::new()),
+            Err(errors) => (ReloadOutcome::Rejected, ConfigChange::default(), errors),
+        };
+        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let report = ReloadReport { outcome, cause, at, change, errors };
+        self.tell(&report);
+        report
+    }
+
+    /// A file system may hang: it must not keep a worker.
+    async fn read(&self) -> Result<Config, Vec<ConfigError>> {
+        let source = self.source.clone();
+        let read = tokio::task::spawn_blocking(move || source.load().map_err(|found| errors(&found)));
+        let failed = |why: String| Err(vec![report::error(format!("The file could not be read: {why}."))]);
+        match timeout(READ, read).await {
+            Ok(result) => result.unwrap_or_else(|error| failed(error.to_string())),
+            Err(_) => failed(format!("its file system did not answer in {} seconds", READ.as_secs())),
+        }
+    }
+
+    /// Puts `config` in use.
+    async fn apply(&self, mut config: Config) -> Result<ConfigChange, Vec<ConfigError>> {
+        let parts = &self.parts;
+        let running = parts.publisher.config();
+        let restart_required = difference::difference(&running, &config).restart_required;
+        difference::keep_what_needs_a_restart(&running, &mut config);
+        let addresses = self.addresses(&config);
+        let change = change(&running, &config, &addresses, restart_required);
+        if change.changes_nothing() {
+            parts.metrics.config.loaded(change.restart_required.len());
+            return Ok(change);
+        }
+        let addresses = addresses.bind().await.map_err(listen_error)?;
+        parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
+
+        // From here on nothing can fail.
+        let config = Arc::new(config);
+        parts.publisher.publish(config.clone(), addresses.entries());
+        addresses.apply(&parts.listeners, &parts.state).await;
+        parts.token.set(config.admin.token.clone());
+        self.watch.send_replace(config.watch);
+        if let Some(Err(error)) =
+            parts.ready_file.as_ref().map(|file| file.write(&parts.listeners, parts.state.snapshot().entries()))
+        {
+            tracing::warn!(%error, "cannot write --ready-file");
+        }
+        parts.metrics.config.loaded(change.restart_required.len());
+        Ok(change)
+    }
+
+    fn addresses(&self, config: &Config) -> AddressPlan {
+        AddressPlan::new(config, &self.parts.listeners, self.parts.state.snapshot().entries())
+    }
+
+    fn tell(&self, report: &ReloadReport) {
+        report::log(report, self.source.file());
+        if report.outcome == ReloadOutcome::Rejected {
+            self.parts.metrics.config.rejected();
+        }
+        self.last.store(Some(Arc::new(report.clone())));
+        self.parts.events.publish(|| Event::Reload(report.clone()));
+    }
+}
+
+fn change(
+    running: &Config,
+    config: &Config,
+    addresses: &AddressPlan,
+    restart_required: Vec<SettingChange>,
+) -> ConfigChange {
+    let difference = difference::difference(running, config);
+    ConfigChange {
+        models: difference.models,
+        aliases: difference.aliases,
+        callers: difference.callers,
+        listeners: addresses.changes(),
+        settings: difference.settings,
+        restart_required,
+    }
+}
+
+#[async_trait]
+impl Configuration for Reloader {
+    async fn reload(&self) -> ReloadReport {
+        Self::reload(self, ReloadCause::Api).await
+    }
+
+    async fn plan(&self, text: &str) -> Result<ConfigChange, Vec<ConfigError>> {
+        let running = self.parts.publisher.config();
+        let mut config = self.source.parse(text).map_err(|found: Diagnostics| errors(&found))?;
+        let restart_required = difference::difference(&running, &config).restart_required;
+        difference::keep_what_needs_a_restart(&running, &mut config);
+        Ok(change(&running, &config, &self.addresses(&config), restart_required))
+    }
+
+    fn last(&self) -> Option<Arc<ReloadReport>> {
+        self.last.load_full()
+    }
+}

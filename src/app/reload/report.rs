@@ -1,0 +1,113 @@
+//! What is told of a reload: errors with key, line and fix; log lines.
+
+use std::path::Path;
+
+use crate::api::{ChangeKind, ConfigChange, ConfigError, NameChange, ReloadOutcome, ReloadReport};
+use crate::app::AppError;
+use crate::config::Diagnostics;
+
+/// One that concerns no key.
+pub(super) fn error(message: String) -> ConfigError {
+    ConfigError { key: String::new(), line: None, message }
+}
+
+/// An address that is not to be had, or whatever else is not.
+pub(super) fn listen_error(error: AppError) -> Vec<ConfigError> {
+    let key = if let AppError::Listen { key, .. } = &error { key.clone() } else { String::new() };
+    vec![ConfigError { key, line: None, message: error.to_string() }]
+}
+
+/// Everything that is wrong with a file.
+pub(super) fn errors(found: &Diagnostics) -> Vec<ConfigError> {
+    let one = |diagnostic: &crate::config::Diagnostic| ConfigError {
+        key: diagnostic.path.clone(),
+        line: (diagnostic.line > 0).then_some(diagnostic.line),
+        message: format!("{} {}", diagnostic.reason, diagnostic.remedy),
+    };
+    found.0.iter().map(one).collect()
+}
+
+/// Writes down what became of a reload.
+pub(super) fn log(report: &ReloadReport, file: &Path) {
+    let file = file.display();
+    match report.outcome {
+        ReloadOutcome::Unchanged => tracing::info!(cause = ?report.cause, "{file} was reloaded: nothing changed"),
+        ReloadOutcome::Applied => {
+            tracing::info!(cause = ?report.cause, "{file} was reloaded: {}", summary(&report.change));
+        }
+        ReloadOutcome::Rejected => {
+            for error in &report.errors {
+                let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
+                let key = if error.key.is_empty() { "(the file)" } else { &error.key };
+                tracing::error!("{file}: {key}{line}: {}", error.message);
+            }
+            tracing::error!(cause = ?report.cause, "{file} was not reloaded: the gateway serves the configuration that it had");
+        }
+    }
+    for change in &report.change.restart_required {
+        tracing::warn!(
+            "`{}` stays {}: the new value {} needs a restart of the gateway",
+            change.key,
+            change.from,
+            change.to
+        );
+    }
+}
+
+/// All that changed, in one line.
+fn summary(change: &ConfigChange) -> String {
+    let mut parts = Vec::new();
+    for (what, changes) in [("models", &change.models), ("aliases", &change.aliases), ("callers", &change.callers)] {
+        parts.extend(names(what, changes));
+    }
+    for one in &change.listeners {
+        let verb = if one.kind == ChangeKind::Added { "opened" } else { "closed" };
+        parts.push(format!("{} {verb} ({})", one.address, one.key));
+    }
+    parts.extend(change.settings.iter().map(|one| format!("{} {} -> {}", one.key, one.from, one.to)));
+    parts.join("; ")
+}
+
+/// `aliases: 2 added (a, b), 1 changed (c)`
+fn names(what: &str, changes: &[NameChange]) -> Option<String> {
+    let kinds = [(ChangeKind::Added, "added"), (ChangeKind::Changed, "changed"), (ChangeKind::Removed, "removed")];
+    let told: Vec<String> = kinds
+        .into_iter()
+        .filter_map(|(kind, word)| {
+            let names: Vec<&str> = changes.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect();
+            (!names.is_empty()).then(|| format!("{} {word} ({})", names.len(), shortened(&names)))
+        })
+        .collect();
+    (!told.is_empty()).then(|| format!("{what}: {}", told.join(", ")))
+}
+
+/// The first few names.
+fn shortened(names: &[&str]) -> String {
+    const MOST: usize = 8;
+    let more = names.len().saturating_sub(MOST);
+    let mut text = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::SettingChange;
+
+    #[test]
+    fn a_summary_names_what_changed() {
+        let name = |name: &str, kind| NameChange { name: name.into(), kind, keys: Vec::new() };
+        let change = ConfigChange {
+            aliases: vec![name("a", ChangeKind::Added), name("b", ChangeKind::Removed), name("c", ChangeKind::Added)],
+            settings: vec![SettingChange { key: "limits.body".into(), from: "1MiB".into(), to: "2MiB".into() }],
+            ..ConfigChange::default()
+        };
+        assert_eq!(summary(&change), "aliases: 2 added (a, c), 1 removed (b); limits.body 1MiB -> 2MiB");
+        let many: Vec<String> = (0..10).map(|number| format!("n{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(shortened(&many), "n0, n1, n2, n3, n4, n5, n6, n7 and 2 more");
+    }
+}

@@ -1,0 +1,115 @@
+//! `enginehouse reload` and `enginehouse plan`: ask a running gateway to read its configuration again, or what that would
+//! change.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::api::{
+    ChangeKind, Client, ClientError, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadOutcome,
+    SettingChange,
+};
+use crate::app::Source;
+
+/// Which gateway is meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Gateway {
+    /// The configuration (YAML) of the gateway
+    file: PathBuf,
+    /// Where its operators' server listens (instead of the configuration's admin.listen)
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+/// `enginehouse reload`.
+pub(super) fn reload(gateway: &Gateway) -> ExitCode {
+    let report = client(gateway).and_then(|client| client.reload().map_err(|error| told(&error, &gateway.file)));
+    match report {
+        Ok(report) if report.outcome == ReloadOutcome::Rejected => {
+            fail(&format!("{}\nNothing was changed.", errors(&report.errors, &gateway.file)))
+        }
+        Ok(report) => say(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed")),
+        Err(text) => fail(&text),
+    }
+}
+
+/// `enginehouse plan`.
+pub(super) fn plan(gateway: &Gateway) -> ExitCode {
+    let change = client(gateway).and_then(|client| {
+        let text =
+            std::fs::read_to_string(&gateway.file).map_err(|error| format!("{}: {error}", gateway.file.display()))?;
+        client.plan(&text).map_err(|error| told(&error, &gateway.file))
+    });
+    match change {
+        Ok(change) => say(&described(&change, "A reload would change", "A reload would change nothing")),
+        Err(text) => fail(&text),
+    }
+}
+
+fn client(gateway: &Gateway) -> Result<Client, String> {
+    let config = Source::new(&gateway.file, None)
+        .load()
+        .map_err(|found| format!("{found}\n\n{}: nothing was changed.", gateway.file.display()))?;
+    Ok(Client::new(gateway.admin.unwrap_or(config.admin.listen), config.admin.token.as_ref()))
+}
+
+fn told(error: &ClientError, file: &Path) -> String {
+    match error {
+        ClientError::Configuration(found) => errors(found, file),
+        other => format!("enginehouse: {other}"),
+    }
+}
+
+/// One error in each paragraph.
+fn errors(found: &[ConfigError], file: &Path) -> String {
+    let one = |error: &ConfigError| {
+        let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let key = if error.key.is_empty() { "(the file)" } else { &error.key };
+        format!("{}: {key}{line}\n    {}\n", file.display(), error.message)
+    };
+    found.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(text: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+    ExitCode::FAILURE
+}
+
+/// What changes, one line for each thing.
+fn described(change: &ConfigChange, some: &str, none: &str) -> String {
+    let mut lines = Vec::new();
+    for (what, changes) in [("model", &change.models), ("alias", &change.aliases), ("caller", &change.callers)] {
+        lines.extend(changes.iter().map(|one| format!("{what} {}", named(one))));
+    }
+    let opened = |one: &ListenerChange| format!("{} {} ({})", one.address, word(one.kind, "opened", "closed"), one.key);
+    lines.extend(change.listeners.iter().map(opened));
+    lines.extend(change.settings.iter().map(|one| format!("{}: {} -> {}", one.key, one.from, one.to)));
+    let mut out = if lines.is_empty() { format!("{none}.\n") } else { format!("{some}:\n") };
+    let kept = |SettingChange { key, from, to }: &SettingChange| {
+        format!("{key}: stays {from}; {to} needs a restart of the gateway")
+    };
+    lines.extend(change.restart_required.iter().map(kept));
+    lines.iter().for_each(|line| out.extend(["  ", line, "\n"]));
+    out
+}
+
+fn word(kind: ChangeKind, added: &'static str, removed: &'static str) -> &'static str {
+    match kind {
+        ChangeKind::Added => added,
+        ChangeKind::Removed => removed,
+        ChangeKind::Changed => "changed",
+    }
+}
+
+fn named(one: &NameChange) -> String {
+    let keys = if one.keys.is_empty() { String::new() } else { format!(" ({})", one.keys.join(", ")) };
+    format!("{}: {}{keys}", one.name, word(one.kind, "added", "removed"))
+}

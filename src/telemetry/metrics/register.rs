@@ -1,0 +1,98 @@
+//! Makes metrics and registers them, and forgets those series of them whose labels are not in use any more.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
+
+/// Where metrics are made.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    pub(super) registry: Registry,
+    pub(super) series: Vec<Box<dyn Series>>,
+}
+
+/// The series of one metric, which differ in their labels.
+pub(super) trait Series: fmt::Debug + Send + Sync {
+    /// Removes the series that have all these labels.
+    fn forget(&self, labels: &[(&str, &str)]);
+}
+
+impl<B: MetricVecBuilder + Send + Sync> Series for MetricVec<B>
+where
+    Self: fmt::Debug + Collector,
+{
+    fn forget(&self, labels: &[(&str, &str)]) {
+        for metric in self.collect().iter().flat_map(|family| family.get_metric()) {
+            let own: HashMap<&str, &str> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+            if labels.iter().all(|(name, value)| own.get(name) == Some(value)) {
+                // Another thread may have removed it.
+                let _ = self.remove(&own);
+            }
+        }
+    }
+}
+
+impl Register {
+    fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn add_series<C: Collector + Series + Clone + 'static>(&mut self, metric: C) -> Result<C, Error> {
+        self.series.push(Box::new(metric.clone()));
+        self.add(metric)
+    }
+
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.add(IntCounter::new(format!("enginehouse_{name}"), help)?)
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        self.add(Gauge::new(format!("enginehouse_{name}"), help)?)
+    }
+
+    pub(super) fn int_gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        self.add(IntGauge::new(format!("enginehouse_{name}"), help)?)
+    }
+
+    /// A gauge that always is 1 and says something in its label.
+    pub(super) fn info(&self, name: &str, help: &str, label: (&str, &str)) -> Result<(), Error> {
+        let opts = Opts::new(format!("enginehouse_{name}"), help).const_label(label.0, label.1);
+        self.add(IntGauge::with_opts(opts)?)?.set(1);
+        Ok(())
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+        self.add(Histogram::with_opts(
+            HistogramOpts::new(format!("enginehouse_{name}"), help).buckets(buckets.to_vec()),
+        )?)
+    }
+
+    pub(super) fn counters(&mut self, name: &str, labels: &[&str], help: &str) -> Result<IntCounterVec, Error> {
+        self.add_series(IntCounterVec::new(Opts::new(format!("enginehouse_{name}"), help), labels)?)
+    }
+
+    pub(super) fn int_gauges(&mut self, name: &str, labels: &[&str], help: &str) -> Result<IntGaugeVec, Error> {
+        self.add_series(IntGaugeVec::new(Opts::new(format!("enginehouse_{name}"), help), labels)?)
+    }
+
+    pub(super) fn gauges(&mut self, name: &str, labels: &[&str], help: &str) -> Result<GaugeVec, Error> {
+        self.add_series(GaugeVec::new(Opts::new(format!("enginehouse_{name}"), help), labels)?)
+    }
+
+    pub(super) fn histograms(
+        &mut self,
+        name: &str,
+        labels: &[&str],
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<HistogramVec, Error> {
+        let opts = HistogramOpts::new(format!("enginehouse_{name}"), help).buckets(buckets.to_vec());
+        self.add_series(HistogramVec::new(opts, labels)?)
+    }
+}
