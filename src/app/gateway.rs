@@ -117,7 +117,13 @@ impl Gateway {
         let admin = tokio::spawn(admin.serve(bound.admin, stopped));
         let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-        tracing::info!(version, models, aliases, "serving http://{address}/v1, admin on http://{}", bound.admin_address);
+        tracing::info!(
+            version,
+            models,
+            aliases,
+            "serving http://{address}/v1, admin on http://{}",
+            bound.admin_address
+        );
         Ok(Self { listeners, state, publisher, reloader, supervisor, admin, stop_admin })
     }
 

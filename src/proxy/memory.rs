@@ -60,12 +60,21 @@ impl BodyReservation {
         Ok(())
     }
 
-    /// Reserves as much again for another copy: a reservation of its own.
+    /// Reserves as much again for another form of the same body.
     ///
     /// # Errors
     /// 503: there is not enough left.
     pub(super) fn another(&self, bytes: usize) -> Result<Self, ApiError> {
         self.memory.reserve(bytes, self.limit)
+    }
+
+    /// A reservation of its own for a copy that nobody waits for. Such copies get memory only while half of it is free:
+    /// a slow mirror must not cost a request its place.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) fn for_copy(&self, bytes: usize) -> Result<Self, ApiError> {
+        self.memory.reserve(bytes, self.limit / 2)
     }
 }
 
@@ -85,7 +94,8 @@ mod tests {
         let gauge = IntGauge::new("bytes", "test").expect("a gauge");
         let memory = Arc::new(BodyMemory::new(gauge.clone()));
         let mut first = memory.reserve(40, 100).expect("room");
-        let copy = first.another(40).expect("room");
+        assert!(first.for_copy(11).is_err(), "half of the memory is for requests");
+        let copy = memory.reserve(40, 100).expect("room");
         assert_eq!(memory.reserve(21, 100).map(|_| ()).map_err(|error| error.code), Err("overloaded"));
         first.grow_to(60).expect("room");
         assert!(first.grow_to(61).is_err() && first.grow_to(10).is_ok());
@@ -93,5 +103,10 @@ mod tests {
         drop((first, copy));
         assert_eq!(gauge.get(), 0);
         assert!(memory.reserve(usize::MAX, 100).is_err() && gauge.get() == 0);
+        let original = memory.reserve(10, 100).expect("room");
+        let copy = original.for_copy(40).expect("room");
+        drop(original);
+        assert_eq!(gauge.get(), 40, "a copy counts on its own");
+        drop(copy);
     }
 }

@@ -57,7 +57,7 @@ async fn copy(
     id: &str,
 ) -> &'static str {
     // The copy's own body is changed by other settings, and counts like any other.
-    let Ok(reservation) = original.reservation.another(original.body.len()) else { return "dropped" };
+    let Ok(reservation) = original.reservation.for_copy(original.body.len()) else { return "dropped" };
     let plan = Plan { legs: [to].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
     let timeouts = &snapshot.timeouts;
     let limits = CallLimits { whole: Some(PATIENCE), connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };

@@ -66,7 +66,7 @@ async fn settings_depend_on_who_asks_and_engines_see_no_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_turned_away_everywhere_in_their_own_words() {
     let (sim, gateway) = house("").await;
-    let own = format!("http://{}", gateway.door("own"));
+    let own = format!("http://{}", gateway.alias_address("own"));
     let before = sim.stat("started").await;
     let messages = json!({ "model": "face", "messages": [], "max_tokens": 5 });
     for (headers, code) in [

@@ -185,3 +185,30 @@ async fn round_robin_and_random_are_options() {
         assert!(if balance == "round_robin" { a == 20 } else { a > 0 && b > 0 }, "{balance}: {a} and {b}");
     }
 }
+
+/// A bug: a failure on a connection that was open already did not count, so a request that kills its engine killed them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_cannot_kill_every_replica() {
+    let mut engines: Vec<Sim> = (0..6).map(|_| Sim::start(&["--die-on", "deadly"])).collect();
+    let urls: Vec<String> = engines.iter().map(|engine| format!("\"{}\"", engine.url())).collect();
+    let gateway =
+        Gateway::start(&format!("models: {{ tiny: {{ urls: [{}], balance: round_robin }} }}", urls.join(", ")));
+    crate::support::eventually("all engines to be ready", || async {
+        gateway.engines().await.iter().all(|engine| engine["state"] == "ready").then_some(())
+    })
+    .await;
+    // Every engine has a connection that is kept.
+    for _ in 0..12 {
+        assert_eq!(gateway.ask("tiny").await.0, 200);
+    }
+    let mut deadly = chat("tiny");
+    deadly["messages"][0]["content"] = json!("a deadly prompt");
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&deadly).send().await.expect("answered");
+    assert_eq!(reply.status(), 502, "{}", reply.text().await.expect("text"));
+    // `retry.attempts` is 3.
+    crate::support::eventually("three engines to have died", async || {
+        (engines.iter_mut().filter_map(|engine| engine.is_running().then_some(())).count() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.ask("tiny").await.0, 200, "the others serve");
+}

@@ -2,18 +2,18 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
-#[allow(dead_code, unused_imports, reason = "the other suites use the rest")]
+#[path = "../support/mod.rs"]
 mod support;
 
+mod alias_listeners;
+mod aliases;
 mod bodies;
 mod callers;
 mod concurrency;
 mod demo;
 mod dialects;
 mod disconnects;
-mod doors;
 mod engines;
-mod faces;
 mod failures;
 mod fallbacks;
 mod metrics;

@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
 use super::{CASES, audio, compare_answer, default_reply, deliberate, normal, parsed};
+use crate::support;
 
 /// What all engines of a case share.
 struct Script {
@@ -121,14 +120,14 @@ impl StreamRef<'_> {
 
 /// The gateway of one case, killed when dropped.
 struct Gateway {
-    _child: Child,
+    _gateway: support::Gateway,
     door: SocketAddr,
     main: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
 impl Gateway {
-    async fn start(engines: &[Engine], fields: &Value) -> Self {
+    fn start(engines: &[Engine], fields: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let urls: Vec<String> = engines.iter().map(|engine| format!("http://{}", engine.address)).collect();
         let mut gym = fields.clone();
@@ -141,36 +140,13 @@ impl Gateway {
         });
         let file = folder.path().join("house.yaml");
         std::fs::write(&file, config.to_string()).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_enginehouse"))
-            .arg("serve")
-            .arg(&file)
-            .arg("--state-dir")
-            .arg(folder.path().join("state"))
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("started");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
-        let (mut door, mut said) = (None, String::new());
-        let main = loop {
-            let line = lines.next_line().await.expect("text").unwrap_or_else(|| panic!("the gateway ended:\n{said}"));
-            said += &format!("{line}\n");
-            if let Some(address) = address(&line, "alias policy_model_proxy listens on http://") {
-                door = Some(address);
-            }
-            if let Some(address) = address(&line, "serving http://") {
-                break address;
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _child: child, door: door.expect("the alias' own address comes first"), main, _folder: folder }
+        let mut command = Command::new(support::BINARY);
+        command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state")).env_remove("RUST_LOG");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let gateway = support::Gateway::of(command);
+        let (door, main) = (gateway.alias_address("policy_model_proxy"), gateway.address);
+        Self { _gateway: gateway, door, main, _folder: folder }
     }
-}
-
-fn address(line: &str, mark: &str) -> Option<SocketAddr> {
-    line.split_once(mark)?.1.split('/').next()?.parse().ok()
 }
 
 /// One case: what is wrong.
@@ -186,7 +162,7 @@ async fn run(case: &Value, cases: &Arc<Vec<Value>>, audio: &Path) -> Vec<String>
     for replica in 0..replicas {
         engines.push(Engine::start(script.clone(), replica).await);
     }
-    let gateway = Gateway::start(&engines, &rewrite(&case["config"])).await;
+    let gateway = Gateway::start(&engines, &rewrite(&case["config"]));
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
     let (mut wrong, mut cookie, mut stay) = (Vec::new(), None::<String>, Vec::new());
     for (request, expected) in list("requests").iter().zip(list("responses")) {
@@ -290,7 +266,7 @@ async fn the_alias_is_a_gym_server_by_its_path_and_by_its_name_too() {
     let cases = Arc::new(parsed(CASES));
     let script = Arc::new(Script { cases, replies: Mutex::default(), sent: Mutex::default() });
     let engines = [Engine::start(script.clone(), 0).await];
-    let gateway = Gateway::start(&engines, &json!({ "sampling_overrides": { "top_p": 0.5 } })).await;
+    let gateway = Gateway::start(&engines, &json!({ "sampling_overrides": { "top_p": 0.5 } }));
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let messages = json!([{ "role": "user", "content": "hi" }]);
     for (path, model) in [

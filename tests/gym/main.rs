@@ -1,6 +1,9 @@
 //! Every recorded case of NeMo Gym's model server against our rules in strict mode, without a socket.
 
-#![allow(clippy::print_stdout, reason = "a test binary tells what it saw")]
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod binary;
 mod lenient;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use crate::failing;
 use crate::house::{Group, START, Setup, assert_gone, chat, ms, yaml};
-use crate::load::Load;
-use crate::lodge::House as Lodge;
-use crate::mount::{fill, on_a_disk_of_its_own};
-use crate::stranger::Stranger;
+use crate::support::house::House as Lodge;
+use crate::support::load::Load;
+use crate::support::mount::{fill, on_a_disk_of_its_own};
+use crate::support::processes;
+use crate::support::stranger::Stranger;
 use crate::support::{Gateway, eventually, http, pid_of, port_of};
-use crate::{failing, processes};
 
 /// How often an engine is killed unless somebody says.
 const FEW: usize = 3;

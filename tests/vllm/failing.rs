@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::house::{START, Setup, ms, yaml};
-use crate::lodge::House as Lodge;
-use crate::processes;
+use crate::support::house::House as Lodge;
+use crate::support::processes;
 use crate::support::{Gateway, eventually, pid_of};
 
 /// `enginehouse check` asks the real vLLM which flags there are, and reads what the model needs.

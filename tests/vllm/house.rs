@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::lodge::House as Lodge;
+use crate::support::house::House as Lodge;
 use crate::support::{Gateway, Wire, http, python};
 
 /// The longest that vLLM may take to be ready, on a machine that has something else to do as well.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::house::{Group, House, START, Setup, assert_gone, chat, ms};
-use crate::lodge::House as Lodge;
+use crate::support::house::House as Lodge;
 use crate::support::{Gateway, eventually, http};
 
 /// What a start says of itself, in this order. A look every 50 ms does not see all of them.

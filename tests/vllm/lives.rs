@@ -6,8 +6,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::house::{Group, House, assert_gone, chat, ms};
+use crate::life;
+use crate::support::processes;
 use crate::support::{eventually, http};
-use crate::{life, processes};
 
 /// How long after its start a gateway that finds its engine must serve.
 const SOON: Duration = Duration::from_secs(2);

@@ -7,25 +7,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
-#[path = "../gateway/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the other suite uses the rest")]
+#[path = "../support/mod.rs"]
 mod support;
-
-// State directories with gateways that can be killed and replaced.
-#[path = "../house/load.rs"]
-#[allow(dead_code, reason = "the other suite uses the rest")]
-mod load;
-#[path = "../house/house.rs"]
-#[allow(dead_code, reason = "the other suite uses the rest")]
-mod lodge;
-#[path = "../house/mount.rs"]
-mod mount;
-#[path = "../house/processes.rs"]
-#[allow(dead_code, reason = "the other suite uses the rest")]
-mod processes;
-#[path = "../house/stranger.rs"]
-#[allow(dead_code, reason = "the other suite uses the rest")]
-mod stranger;
 
 mod answers;
 mod chaos;

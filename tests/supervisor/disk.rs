@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::house::{House, model, refused};
-use crate::load::Load;
-use crate::mount::{fill, filler, on_a_disk_of_its_own};
-use crate::processes;
+use crate::support::house::{House, model, refused};
+use crate::support::load::Load;
+use crate::support::mount::{fill, filler, on_a_disk_of_its_own};
+use crate::support::processes;
 use crate::support::{Gateway, eventually};
 
 fn assert_refused(command: Command, words: &[&str]) {

@@ -2,8 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
-#[path = "../gateway/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the other suite uses the rest")]
+#[path = "../support/mod.rs"]
 mod support;
 
 #[path = "../nvml/machine.rs"]
@@ -17,14 +16,7 @@ mod disk;
 mod failing;
 mod gpus;
 mod hanging;
-mod house;
-mod load;
-mod mount;
 mod priorities;
-mod processes;
+mod signals;
 mod stopping;
-mod stranger;
 mod strangers;
-
-// What the suite over a real vLLM uses, too, knows it by this name.
-use house as lodge;

@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::house::{House, model};
-use crate::load::Load;
-use crate::processes;
+use crate::support::house::{House, model};
+use crate::support::load::Load;
+use crate::support::processes;
 use crate::support::{Gateway, eventually, port_of};
 
 const RESTART: &str = "restart: { initial_backoff: 10ms, max_backoff: 20ms, crashes: 1000 }, stop_timeout: 3s";

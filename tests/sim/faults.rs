@@ -1,7 +1,5 @@
 //! The simulated engine misbehaves exactly as it is told to, and sees clients go.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::time::Duration;
 
 use enginehouse::sim::{Args, Running, Stats, fnv1a64, start};

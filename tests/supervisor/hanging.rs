@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::house::{House, model};
-use crate::load::Load;
+use crate::support::house::{House, model};
+use crate::support::load::Load;
 use crate::support::{chat, eventually, http, port_of};
 
 const EAGER: &str =

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{chat, eventually, http};
+use super::{chat, eventually, http};
 
 /// What became of all requests.
 #[derive(Debug, Default)]

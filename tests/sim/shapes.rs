@@ -1,7 +1,5 @@
 //! The simulated engine against recordings of a real vLLM 0.32.0: same statuses, headers, shapes and events.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::house::{House, model};
 use crate::machine::{DRIVER, GIB, Idler, Machine};
-use crate::processes;
+use crate::support::house::{House, model};
+use crate::support::processes;
 use crate::support::{BINARY, Gateway, eventually, http};
 
 /// What nobody should have to wait for: an answer that needs no driver.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::processes::{self, Stat};
-use crate::support::{BINARY, Gateway};
+use super::processes::{self, Stat};
+use super::{BINARY, Gateway};
 
 /// What the processes of a house have in their environment, besides what the gateway gives them.
 const MARK: &str = "ENGINEHOUSE_TEST_HOUSE";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::house::{House, model};
+use crate::support::house::{House, model};
 use crate::support::{eventually, pid_of};
 
 /// Where in the log the line is that says `what` of `engine`.

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::house::{House, model};
-use crate::load::Load;
-use crate::processes;
+use crate::support::house::{House, model};
+use crate::support::load::Load;
+use crate::support::processes;
 use crate::support::{Gateway, eventually};
 
 /// How soon callers must hear of a failure.

@@ -68,6 +68,11 @@ impl Sim {
         stats[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {stats}"))
     }
 
+    /// Whether its process still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it as the kernel would.
     pub fn kill(&mut self) {
         self.child.kill().expect("killed");

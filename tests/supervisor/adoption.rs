@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::house::{House, model};
-use crate::load::Load;
-use crate::processes;
+use crate::support::house::{House, model};
+use crate::support::load::Load;
+use crate::support::processes;
 use crate::support::{Gateway, eventually, http, pid_of, port_of};
 
 const QUICK: &str = "args: { ttft: 10ms, gap: 1ms, tokens: 10 }";

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{BINARY, PATIENCE, address_after, end, eventually, follow, wait_for};
+use super::process::{BINARY, PATIENCE, end, eventually, follow};
+use super::ready::Ready;
 use super::{chat, http};
 
 /// A gateway that serves.
@@ -21,6 +22,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     /// When its process was started.
     pub started: Instant,
+    ready: Ready,
     log: Arc<Mutex<String>>,
     access: Arc<Mutex<String>>,
     /// What it keeps, where that goes with it.
@@ -54,18 +56,19 @@ impl Gateway {
         gateway
     }
 
-    /// Starts `command`, whose errors are piped, and waits until it listens. Somebody else minds what it keeps.
+    /// Starts `command`, a `serve` whose errors are piped, and waits until it listens. Somebody else minds what it keeps.
     pub fn of(mut command: Command) -> Self {
         let started = Instant::now();
-        let mut child = command.spawn().expect("gateway started");
+        let ready = Ready::new();
+        let mut child = command.arg("--ready-file").arg(ready.path()).spawn().expect("gateway started");
         let (log, access) = (Arc::<Mutex<String>>::default(), Arc::<Mutex<String>>::default());
         if let Some(output) = child.stdout.take() {
             drop(follow(output, access.clone()));
         }
-        let lines = follow(child.stderr.take().expect("stderr"), log.clone());
-        let line = wait_for(&lines, &log, |line| line.contains("serving http://"));
-        let (address, admin) = (address_after(&line, "serving http://"), address_after(&line, "admin on http://"));
-        Self { child, address, admin, started, log, access, folder: None }
+        drop(follow(child.stderr.take().expect("stderr"), log.clone()));
+        let said = ready.wait(&mut child, &log);
+        let (address, admin) = (said.listen, said.admin);
+        Self { child, address, admin, started, ready, log, access, folder: None }
     }
 
     /// Waits until every model is ready.
@@ -147,11 +150,8 @@ impl Gateway {
     }
 
     /// The address that `alias` has to itself.
-    pub fn door(&self, alias: &str) -> SocketAddr {
-        let log = self.log();
-        let mark = format!("alias {alias} listens on http://");
-        let line = log.lines().find(|line| line.contains(&mark)).unwrap_or_else(|| panic!("no {mark} in\n{log}"));
-        address_after(line, &mark)
+    pub fn alias_address(&self, alias: &str) -> SocketAddr {
+        *self.ready.read().and_then(|said| said.aliases.get(alias).copied()).as_ref().expect("an address of its own")
     }
 
     /// Process id.

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::house::{House, model};
-use crate::processes;
-use crate::stranger::Stranger;
+use crate::support::house::{House, model};
+use crate::support::processes;
+use crate::support::stranger::Stranger;
 use crate::support::{Gateway, eventually};
 
 /// The number of a process in decimal, as a record has it, with the time of its start moved by `late`.

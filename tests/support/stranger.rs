@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::processes;
+use super::processes;
 
 /// A process that we have nothing to do with.
 pub struct Stranger(Child);

@@ -1,7 +1,5 @@
 //! The simulated engine's life: real processes that load, run out of memory, sleep, get stuck, and leave orphans behind.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};

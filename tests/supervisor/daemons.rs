@@ -3,8 +3,8 @@
 
 use reqwest::Method;
 
-use crate::house::{House, model};
-use crate::processes;
+use crate::support::house::{House, model};
+use crate::support::processes;
 use crate::support::{Gateway, eventually, http};
 
 /// Two engines, each with such a daemon.

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::lodge::House;
-use crate::support::Gateway;
+use super::Gateway;
+use super::house::House;
 
 /// A gateway of `house`, run where `house.state()` is a file system of its own: a small one in memory, mounted with
 /// `options` and prepared by `script`. `None`, and a word of it, when the system does not let us mount.

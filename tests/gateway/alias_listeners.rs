@@ -69,7 +69,7 @@ async fn an_alias_has_an_address_to_itself() {
         sim.url()
     );
     let mut gateway = Gateway::ready(&yaml).await;
-    let door = gateway.door("cool");
+    let door = gateway.alias_address("cool");
     assert_ne!(door, gateway.address);
     let url = |path: &str| format!("http://{door}{path}");
     let body = json!({ "model": "whatever", "messages": [{ "role": "user", "content": "hi" }] });

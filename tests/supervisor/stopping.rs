@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::house::{House, model};
+use crate::support::house::{House, model};
 use crate::support::{chat, eventually, http};
 
 /// What the machine may take on top of every deadline.

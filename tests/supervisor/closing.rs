@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::house::{House, model};
-use crate::processes;
 use crate::support::BINARY;
+use crate::support::house::{House, model};
+use crate::support::processes;
 
 /// Runs `enginehouse stop` in the environment of `house`: whether it succeeded, and what it said.
 fn stop(house: &House, args: &[&str], state_home: Option<&Path>) -> (bool, String) {

@@ -1,0 +1,7 @@
+//! The simulated engine: it answers like a real vLLM, lives like one, and misbehaves exactly as it is told to.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod faults;
+mod life;
+mod shapes;

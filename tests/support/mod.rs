@@ -1,0 +1,22 @@
+//! What the suites share: a gateway and engines as child processes that end with the test, clients for them, and state
+//! directories whose gateways can be killed and replaced.
+
+#![allow(dead_code, unused_imports, reason = "each suite uses a part")]
+
+mod client;
+mod gateway;
+pub mod house;
+pub mod load;
+pub mod mount;
+mod process;
+pub mod processes;
+pub mod python;
+mod ready;
+mod sim;
+pub mod stranger;
+
+pub use client::{Wire, chat, http};
+pub use gateway::{Gateway, pid_of, port_of};
+pub use process::{BINARY, eventually, group_members};
+pub use ready::{Ready, is_ready};
+pub use sim::Sim;

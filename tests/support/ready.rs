@@ -1,0 +1,67 @@
+//! What `serve --ready-file` writes: the addresses of a gateway as soon as it listens.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::process::PATIENCE;
+
+/// The file, in a folder that goes with it.
+pub struct Ready(TempDir);
+
+/// What it says.
+#[derive(Debug, Deserialize)]
+pub struct Said {
+    pub pid: u32,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub aliases: BTreeMap<String, SocketAddr>,
+}
+
+impl Ready {
+    /// No file yet.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("temporary folder"))
+    }
+
+    /// Where it is to be written.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("ready.json")
+    }
+
+    /// What it says now, if it is there.
+    pub fn read(&self) -> Option<Said> {
+        let text = std::fs::read(self.path()).ok()?;
+        Some(serde_json::from_slice(&text).expect("written whole"))
+    }
+
+    /// What `child` writes there; fails with its log when it ends instead.
+    pub fn wait(&self, child: &mut Child, log: &Mutex<String>) -> Said {
+        let since = Instant::now();
+        loop {
+            if let Some(said) = self.read() {
+                return said;
+            }
+            let ended = child.try_wait().expect("wait");
+            if ended.is_some() || since.elapsed() > PATIENCE {
+                // Its last lines may still be on their way.
+                std::thread::sleep(Duration::from_millis(50));
+                panic!("the gateway does not serve ({ended:?}); it said:\n{}", log.lock().expect("kept"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Whether a gateway serves, and every model of it.
+pub async fn is_ready(ready: &Ready) -> bool {
+    let Some(said) = ready.read() else { return false };
+    let url = format!("http://{}/readyz", said.listen);
+    super::http().get(url).send().await.is_ok_and(|reply| reply.status() == 200)
+}
