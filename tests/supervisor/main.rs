@@ -15,7 +15,7 @@ mod daemons;
 mod disk;
 mod failing;
 mod gpus;
-mod hanging;
+mod stalls;
 mod priorities;
 mod signals;
 mod stopping;

@@ -59,3 +59,31 @@ async fn a_slow_stream_is_no_hang() {
     gateway.stop().await;
     house.assert_empty();
 }
+
+/// A bug: an answer that waited for a slow client counted as one that its engine does not give, and a healthy engine was
+/// killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_gets_no_healthy_engine_killed() {
+    let settings = "stall_timeout: 1s, stop_timeout: 1s, health: { interval: 200ms }, args: { ttft: 0ms, gap: 0ms }";
+    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", settings)));
+    let pids = gateway.all_ready().await;
+    // Some 20 MiB, more than all buffers on the way hold.
+    let body = json!({ "model": "own", "input": vec!["x"; 20_000] });
+    let mut reply = http().post(gateway.url("/v1/embeddings")).json(&body).send().await.expect("begun");
+    assert_eq!(reply.status(), 200);
+    let since = Instant::now();
+    let mut read = 0;
+    // Four times as long as an engine may make no progress.
+    while since.elapsed() < Duration::from_secs(4) {
+        read += reply.chunk().await.expect("read").map_or(0, |piece| piece.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    while let Some(piece) = reply.chunk().await.expect("the answer comes whole") {
+        read += piece.len();
+    }
+    assert!(read > 8 << 20, "a large answer: {read}");
+    assert_eq!(gateway.all_ready().await, pids, "the engine was not restarted");
+    assert_eq!(gateway.engine("own/0").await["stalls"], 0);
+    gateway.stop().await;
+    house.assert_empty();
+}
