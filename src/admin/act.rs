@@ -5,12 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
 use super::fault::Fault;
 use super::path::{Ask, Order};
 use super::{Admin, events, gpus, show};
-use crate::api::ReloadOutcome;
+use crate::api::{AdaptersView, EnginesView, ModelsView, ReloadOutcome};
 use crate::engines::Pool;
 use crate::supervisor::Control;
 
@@ -18,26 +17,31 @@ use crate::supervisor::Control;
 pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
     let control = admin.control.as_ref();
     let pools = admin.registry.pools();
-    let body = match ask {
-        Ask::Engines => json!({ "engines": pools.iter().flat_map(|pool| show::engines(pool)).collect::<Vec<_>>() }),
-        Ask::Gpus => gpus::show(&admin.monitor, &admin.registry.engines()),
+    Ok(match ask {
+        Ask::Engines => {
+            Json(EnginesView { engines: pools.iter().flat_map(|pool| show::engines(pool)).collect() }).into_response()
+        }
+        Ask::Gpus => Json(gpus::show(&admin.monitor, &admin.registry.engines())).into_response(),
         Ask::Engine(id) => {
             let (pool, engine) = admin.registry.engine(&id).ok_or_else(|| no_engine(&id))?;
-            json!(show::engine(&pool.model, &engine))
+            Json(show::engine(&pool.model, &engine)).into_response()
         }
-        Ask::Models => json!({ "models": pools.iter().map(|pool| show::model(pool, control)).collect::<Vec<_>>() }),
-        Ask::Model(name) => json!(show::model(&*pool(admin, &name)?, control)),
-        Ask::Adapters(name) => json!({ "adapters": show::adapters(&*pool(admin, &name)?, control) }),
-        Ask::Events => return Ok(events::answer(&admin.events)),
+        Ask::Models => {
+            Json(ModelsView { models: pools.iter().map(|pool| show::model(pool, control)).collect() }).into_response()
+        }
+        Ask::Model(name) => Json(show::model(&*pool(admin, &name)?, control)).into_response(),
+        Ask::Adapters(name) => {
+            Json(AdaptersView { adapters: show::adapters(&*pool(admin, &name)?, control) }).into_response()
+        }
+        Ask::Events => events::answer(&admin.events),
         Ask::LastReload => {
             let none = || Fault::unknown("The configuration was not reloaded since the gateway started.");
-            json!(*admin.configuration.last().ok_or_else(none)?)
+            Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
         }
-        Ask::Reload => return reload(admin).await,
-        Ask::Plan(text) => json!(admin.configuration.plan(&text).await.map_err(Fault::configuration)?),
-        Ask::Do(order, wait) => return act(admin, order, wait).await,
-    };
-    Ok(Json(body).into_response())
+        Ask::Reload => reload(admin).await?,
+        Ask::Plan(text) => Json(admin.configuration.plan(&text).await.map_err(Fault::configuration)?).into_response(),
+        Ask::Do(order, wait) => act(admin, order, wait).await?,
+    })
 }
 
 /// Reloads in a task of its own: an operator who goes away does not leave it half done.
@@ -97,7 +101,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
     let engines = || {
         let mut list = show::engines(&pool);
         list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
-        Json(json!({ "engines": list }))
+        Json(EnginesView { engines: list })
     };
     if !wait {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());

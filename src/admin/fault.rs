@@ -3,9 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use crate::api::ConfigError;
+use crate::api::{ConfigError, ErrorMessage, ErrorView};
 use crate::supervisor::{ControlError, CrewError};
 
 /// Why something was not done, and what to do.
@@ -76,10 +75,7 @@ impl From<ControlError> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": { "message": self.message } });
-        if !self.errors.is_empty() {
-            body["errors"] = json!(self.errors);
-        }
+        let body = ErrorView { error: ErrorMessage { message: self.message }, errors: self.errors };
         let mut response = (self.status, Json(body)).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -45,11 +45,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
-use serde_json::json;
 use tokio::net::TcpListener;
 
 pub use self::configuration::{Configuration, Token};
 use self::fault::Fault;
+use crate::api::NotReadyView;
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
 use crate::supervisor::Control;
@@ -121,5 +121,5 @@ async fn ready(State(admin): State<Admin>) -> Response {
     if waiting.is_empty() {
         return StatusCode::OK.into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "not_ready": waiting }))).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready: waiting })).into_response()
 }

@@ -3,10 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ConfigChange, ConfigError, ReloadReport};
+use super::{ConfigChange, ConfigError, ErrorView, ReloadReport};
 use crate::secret::Secret;
 
 /// How long the gateway may take to answer: a reload may wait for another one.
@@ -49,19 +48,6 @@ pub enum ClientError {
     /// The configuration has errors.
     #[error("the configuration has errors")]
     Configuration(Vec<ConfigError>),
-}
-
-/// What comes with a status that is not success.
-#[derive(Debug, Default, Deserialize)]
-struct Failure {
-    error: Option<FailureMessage>,
-    #[serde(default)]
-    errors: Vec<ConfigError>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FailureMessage {
-    message: String,
 }
 
 impl Client {
@@ -122,15 +108,12 @@ fn read<T: DeserializeOwned>(status: u16, body: &str) -> Result<T, ClientError> 
 }
 
 fn failure(status: u16, body: &str) -> ClientError {
-    let failure: Failure = serde_json::from_str(body).unwrap_or_default();
-    if status == 401 {
-        return ClientError::Unauthorized;
+    match serde_json::from_str::<ErrorView>(body) {
+        _ if status == 401 => ClientError::Unauthorized,
+        Ok(answer) if !answer.errors.is_empty() => ClientError::Configuration(answer.errors),
+        Ok(answer) => ClientError::Refused { status, message: answer.error.message },
+        Err(_) => ClientError::Refused { status, message: body.chars().take(200).collect() },
     }
-    if !failure.errors.is_empty() {
-        return ClientError::Configuration(failure.errors);
-    }
-    let message = failure.error.map_or_else(|| body.chars().take(200).collect(), |error| error.message);
-    ClientError::Refused { status, message }
 }
 
 /// An address that listens everywhere is reached on this machine.

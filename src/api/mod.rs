@@ -1,24 +1,31 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
-//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models. `events`:
+//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models, `gpus`: of
+//! GPUs. `schema`: the JSON Schema of all. `events`:
 //! what happens. `reload`: what a configuration changes.
 //! `client`: asks a running gateway.
 
 mod client;
 mod events;
+mod gpus;
 mod reload;
+mod schema;
 mod state;
 mod text;
 mod views;
 
 pub use client::{Client, ClientError};
 pub use events::{Event, RequestSummary};
+pub use gpus::{GpuMemory, GpuProcessView, GpuView, GpusView, MigView};
 pub use reload::{
     ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
     SettingChange,
 };
+pub use schema::schema;
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,
 };
-pub use views::{AdapterView, EngineView, ModelView};
+pub use views::{
+    AdapterView, AdaptersView, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
+};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::EngineState;
+use super::{ConfigError, EngineState};
 
 /// One engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -76,4 +76,49 @@ pub struct AdapterView {
     pub name: String,
     /// Where it is loaded from.
     pub path: String,
+}
+
+/// A list of engines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EnginesView {
+    /// By model, in the order of the configuration.
+    pub engines: Vec<EngineView>,
+}
+
+/// A list of models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelsView {
+    /// In the order of the configuration.
+    pub models: Vec<ModelView>,
+}
+
+/// A list of LoRA adapters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdaptersView {
+    /// In the order of their names.
+    pub adapters: Vec<AdapterView>,
+}
+
+/// Why `/readyz` answers 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotReadyView {
+    /// Models without an engine that takes requests.
+    pub not_ready: Vec<String>,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorView {
+    /// What happened.
+    pub error: ErrorMessage,
+    /// What is wrong with a configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ConfigError>,
+}
+
+/// What happened, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorMessage {
+    /// What happened and what to do.
+    pub message: String,
 }

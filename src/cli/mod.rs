@@ -71,7 +71,11 @@ enum Command {
         program: import::Program,
     },
     /// Print the JSON Schema of the configuration
-    Schema,
+    Schema {
+        /// Print that of the operators' API instead
+        #[arg(long)]
+        api: bool,
+    },
     /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
     Profiles {
         /// Only this one
@@ -100,7 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::run(&file),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
-        Command::Schema => schema::run(),
+        Command::Schema { api } => schema::run(api),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),
         Command::Sim(args) => sim::run(*args),

@@ -1,14 +1,15 @@
-//! `enginehouse schema`: the JSON Schema of the configuration, for editors.
+//! `enginehouse schema`: the JSON Schema of the configuration, for editors, and of the operators' API.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config;
+use crate::{api, config};
 
-/// Prints the JSON Schema to standard output.
+/// Prints the JSON Schema to standard output; with `api` that of the operators' API.
 #[must_use]
-pub fn run() -> ExitCode {
-    match write!(io::stdout().lock(), "{}", text()) {
+pub fn run(api: bool) -> ExitCode {
+    let text = if api { api_text() } else { text() };
+    match write!(io::stdout().lock(), "{text}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -19,20 +20,25 @@ fn text() -> String {
     format!("{:#}\n", config::schema())
 }
 
+/// The JSON Schema of the operators' API, in the same form.
+fn api_text() -> String {
+    format!("{:#}\n", api::schema())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_shipped_schema_is_the_one_of_the_types() {
-        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/enginehouse.schema.json");
-        if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
-            std::fs::write(&shipped, super::text()).expect("a writable conf/");
+    fn the_shipped_schemas_are_those_of_the_types() {
+        for (name, text) in [("enginehouse.schema.json", super::text()), ("api.schema.json", super::api_text())] {
+            let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name);
+            if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
+                std::fs::write(&shipped, &text).expect("a writable conf/");
+            }
+            assert!(
+                std::fs::read_to_string(&shipped).unwrap_or_default() == text,
+                "{} is not what the types say; run this test with ENGINEHOUSE_WRITE_SCHEMA=1 to write it anew",
+                shipped.display()
+            );
         }
-        let text = std::fs::read_to_string(&shipped).unwrap_or_default();
-        assert!(
-            text == super::text(),
-            "{} is not what the types say; regenerate it: cargo run -- schema > conf/enginehouse.schema.json \
-             (or run this test with ENGINEHOUSE_WRITE_SCHEMA=1)",
-            shipped.display()
-        );
     }
 }
