@@ -231,7 +231,7 @@ mod tests {
         let told = difference(&old, &new);
         let expected = [
             setting("admin.token", "***", "***"),
-            setting("limits.body", "1.0 MiB", "2.0 MiB"),
+            setting("limits.body", "1MiB", "2MiB"),
             setting("timeouts.read", "10m", "5s"),
         ];
         assert_eq!(told.settings, expected);
