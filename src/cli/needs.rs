@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::config::{Config, Engines, Model, Spawn, flag_name, is_vllm};
-use crate::estimate::{self, Ask, Estimate, Verdict};
+use crate::estimate::{self, EngineFlags, Estimate, Verdict};
 use crate::placement::{Assignment, DEFAULT_SHARE};
 
 /// Two lines at most for each model whose files are here; empty when there is none. An estimate is no error: vLLM itself
@@ -51,12 +51,12 @@ fn estimate_of(
     };
     let folder = estimate::find(&spawn.source, given("revision").as_deref(), &hub)?;
     let facts = estimate::read(&folder).ok()?;
-    let mut ask = Ask::from_flags(&given);
+    let mut flags = EngineFlags::from_flags(&given);
     let places = assigned.iter().find(|assignment| is_of(assignment, model)).and_then(|first| first.gpus.as_ref());
-    if let Some(places) = places.filter(|_| given("tensor-parallel-size").is_none() && ask.gpus() == 1) {
+    if let Some(places) = places.filter(|_| given("tensor-parallel-size").is_none() && flags.gpus() == 1) {
         // As the command line will have it.
-        ask.tensor_parallel = places.len().max(1) as u64;
+        flags.tensor_parallel = places.len().max(1) as u64;
     }
-    ask.gpu_memory = places.and_then(|places| places.iter().filter_map(|place| place.total).min());
-    Some((estimate::estimate(&facts, &ask), spawn.gpu_memory.unwrap_or(DEFAULT_SHARE)))
+    flags.gpu_memory = places.and_then(|places| places.iter().filter_map(|place| place.total).min());
+    Some((estimate::estimate(&facts, &flags), spawn.gpu_memory.unwrap_or(DEFAULT_SHARE)))
 }

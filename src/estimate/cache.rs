@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::weights::{float_bytes, partition};
-use super::{Ask, Layer, Shape};
+use super::{EngineFlags, Layer, Shape};
 
 /// Tokens in a block (vLLM `config/cache.py` `DEFAULT_BLOCK_SIZE`; the kernels for compressed attention take 64).
 const BLOCK: u64 = 16;
@@ -21,16 +21,16 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache that `ask` makes of `shape`.
+    /// The cache that `flags` makes of `shape`.
     ///
     /// # Errors
     /// Says why it is unknown.
-    pub(super) fn new(shape: &Shape, ask: &Ask) -> Result<Self, String> {
+    pub(super) fn new(shape: &Shape, flags: &EngineFlags) -> Result<Self, String> {
         let layers = shape.layers.as_ref().map_err(Clone::clone)?;
         // Every stage gets as many blocks as the one with the most to keep can have.
         let mut kinds = BTreeMap::<Layer, u64>::new();
         let mut begin = 0;
-        for end in partition(shape.depth, ask.pipeline_parallel) {
+        for end in partition(shape.depth, flags.pipeline_parallel) {
             let stage = layers.iter().take(index(end)).skip(index(begin));
             let mut own = BTreeMap::new();
             stage.filter(|layer| keeps(layer)).for_each(|layer| *own.entry(*layer).or_insert(0) += 1);
@@ -41,10 +41,10 @@ impl Cache {
         }
         let width = match kinds.is_empty() {
             true => 0,
-            false => width(shape, ask)?,
+            false => width(shape, flags)?,
         };
-        let block = ask.block_size.unwrap_or(if shape.latent.is_some() { LATENT_BLOCK } else { BLOCK });
-        Ok(Self { kinds: padded(kinds), width, block, in_flight: ask.in_flight() })
+        let block = flags.block_size.unwrap_or(if shape.latent.is_some() { LATENT_BLOCK } else { BLOCK });
+        Ok(Self { kinds: padded(kinds), width, block, in_flight: flags.in_flight() })
     }
 
     /// Bytes that a token takes in all layers, as long as it is within every window.
@@ -112,11 +112,11 @@ fn padded(mut kinds: BTreeMap<Layer, u64>) -> BTreeMap<Layer, u64> {
 
 /// Bytes of one token in one layer on one GPU: keys and values of the heads it has, at least one (`AttentionSpec`,
 /// `config/model.py` `get_num_kv_heads`), or one compressed vector that every GPU holds (`MLAAttentionSpec`).
-fn width(shape: &Shape, ask: &Ask) -> Result<u64, String> {
-    let dtype = ask.kv_cache_dtype.as_deref().or(shape.kv_cache_dtype.as_deref()).unwrap_or("auto");
+fn width(shape: &Shape, flags: &EngineFlags) -> Result<u64, String> {
+    let dtype = flags.kv_cache_dtype.as_deref().or(shape.kv_cache_dtype.as_deref()).unwrap_or("auto");
     // In sixteenths of a byte, as some types have less than one.
     let element = match dtype {
-        "auto" => float_bytes(ask)?.saturating_mul(16),
+        "auto" => float_bytes(flags)?.saturating_mul(16),
         "float32" | "float" => 64,
         "float16" | "half" | "bfloat16" => 32,
         "fp8" | "fp8_e4m3" | "fp8_e5m2" | "fp8_inc" | "int8" => 16,
@@ -127,7 +127,7 @@ fn width(shape: &Shape, ask: &Ask) -> Result<u64, String> {
     let elements = match (shape.latent, shape.kv_heads, shape.head_dim) {
         (Some(latent), _, _) => latent.width,
         (None, Some(heads), Some(size)) => {
-            let own = (heads / ask.tensor_parallel.max(1)).max(1);
+            let own = (heads / flags.tensor_parallel.max(1)).max(1);
             own.saturating_mul(size).saturating_mul(2)
         }
         _ => return Err("config.json does not tell the number and size of key and value heads".to_owned()),

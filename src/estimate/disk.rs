@@ -141,3 +141,56 @@ fn json(file: &Path) -> Result<Value, String> {
     let text = fs::read(file).map_err(|err| format!("{name} cannot be read: {err}"))?;
     serde_json::from_slice(&text).map_err(|err| format!("{name} is not understood: {err}"))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::super::models::{Made, qwen3, write};
+    use super::super::{EngineFlags, Verdict, estimate, fits, needs};
+    use super::*;
+
+    #[test]
+    fn what_lies_on_disk_is_told_as_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let facts = read(folder.path()).unwrap();
+        assert!(facts.shape.unwrap_err().contains("config.json cannot be read"));
+        assert!(facts.weights.unwrap_err().contains("no weights"));
+        assert!(read(&at("none")).unwrap_err().contains("cannot read"));
+
+        fs::write(at("config.json"), qwen3(64, 2, 2, 128, false).to_string()).unwrap();
+        fs::write(at("pytorch_model.bin"), [0; 100]).unwrap();
+        fs::write(at("training_args.bin"), [0; 7]).unwrap();
+        assert_eq!(read(folder.path()).unwrap().weights.unwrap().unnamed, 100);
+        fs::write(at("q4.gguf"), [0; 50]).unwrap();
+        assert_eq!(read(folder.path()).unwrap().weights.unwrap().unnamed, 50);
+        assert_eq!(read(&at("q4.gguf")).unwrap().weights.unwrap().unnamed, 50);
+        fs::write(at("q8.gguf"), [0; 90]).unwrap();
+        assert!(read(folder.path()).unwrap().weights.unwrap_err().contains("2 .gguf files"));
+
+        let one: Made = vec![("model.layers.0.w.weight".into(), "BF16", vec![10, 10])];
+        write(&at("model-00001-of-00002.safetensors"), &one);
+        write(&at("adapter_model.safetensors"), &one);
+        write(&at("consolidated.safetensors"), &one);
+        assert_eq!(read(folder.path()).unwrap().weights.unwrap().tensors.len(), 1);
+        let index = json!({"metadata": {"total_size": 1000.0}, "weight_map": {
+            "model.layers.0.w.weight": "model-00001-of-00002.safetensors",
+            "model.layers.1.w.weight": "model-00002-of-00002.safetensors", "x": "../secret"}});
+        fs::write(at("model.safetensors.index.json"), index.to_string()).unwrap();
+        let facts = read(folder.path()).unwrap();
+        assert_eq!(facts.weights.as_ref().unwrap().unnamed, 800);
+        assert!(facts.notes[0].contains("1 of 2 weight files are not on disk"));
+        assert_eq!(estimate(&facts, &EngineFlags::default()).weights, Some(1000));
+        fs::write(at("model.safetensors.index.json"), json!({"weight_map": index["weight_map"]}).to_string()).unwrap();
+        assert!(read(folder.path()).unwrap().weights.unwrap_err().contains("1 of 2 weight files"));
+
+        fs::write(at("model-00002-of-00002.safetensors"), b"version https://git-lfs").unwrap();
+        let broken = read(folder.path()).unwrap();
+        assert!(broken.weights.as_ref().unwrap_err().starts_with("model-00002-of-00002.safetensors is no safetensors"));
+        let got = estimate(&broken, &EngineFlags::default());
+        assert!(needs(&got).starts_with("needs unknown memory for weights, "), "{}", needs(&got));
+        assert!(matches!(fits(&got, 80 << 30, 0.9), Verdict::Unknown(_)));
+    }
+}

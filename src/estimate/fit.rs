@@ -1,6 +1,6 @@
 //! The estimate itself, and whether it fits a card.
 
-use super::{Ask, Cache, Facts, Layer, weights};
+use super::{Cache, EngineFlags, Facts, Layer, weights};
 
 /// Set aside for activations, CUDA graphs and libraries, beside weights and KV cache.
 ///
@@ -48,19 +48,19 @@ impl Estimate {
     }
 }
 
-/// What `facts` need when run as `ask` says.
+/// What `facts` need when run as `flags` says.
 #[must_use]
-pub fn estimate(facts: &Facts, ask: &Ask) -> Estimate {
+pub fn estimate(facts: &Facts, flags: &EngineFlags) -> Estimate {
     let mut notes = facts.notes.clone();
     let mut unknown = |what: &str, why: String| notes.push(format!("{what} unknown: {why}"));
-    let (weights, more) = match weights::per_gpu(facts, ask) {
+    let (weights, more) = match weights::per_gpu(facts, flags) {
         Ok((bytes, notes)) => (Some(bytes), notes),
         Err(why) => {
             unknown("weights", why);
             (None, Vec::new())
         }
     };
-    let cache = match facts.shape.as_ref().map_err(Clone::clone).and_then(|shape| Cache::new(shape, ask)) {
+    let cache = match facts.shape.as_ref().map_err(Clone::clone).and_then(|shape| Cache::new(shape, flags)) {
         Ok(cache) => Some(cache),
         Err(why) => {
             unknown("KV cache", why);
@@ -68,7 +68,7 @@ pub fn estimate(facts: &Facts, ask: &Ask) -> Estimate {
         }
     };
     notes.extend(more);
-    let mut max_len = ask.max_model_len;
+    let mut max_len = flags.max_model_len;
     if let Ok(shape) = &facts.shape {
         let states = shape.layers.as_ref().map_or(0, |layers| layers.iter().filter(|l| **l == Layer::State).count());
         if states > 0 {
@@ -80,23 +80,23 @@ pub fn estimate(facts: &Facts, ask: &Ask) -> Estimate {
                 notes.push("config.json names no longest request: vLLM takes 2048 tokens".to_owned());
             }
         }
-        if let Some(heads) = shape.heads.filter(|heads| heads % ask.tensor_parallel.max(1) != 0) {
+        if let Some(heads) = shape.heads.filter(|heads| heads % flags.tensor_parallel.max(1) != 0) {
             notes.push(format!(
                 "vLLM will refuse: {heads} attention heads do not divide by tensor-parallel-size {}",
-                ask.tensor_parallel
+                flags.tensor_parallel
             ));
         }
     }
-    let peers = if ask.gpus().saturating_mul(ask.data_parallel.max(1)) > 1 { ALLOWANCE_OF_PEERS } else { 0 };
+    let peers = if flags.gpus().saturating_mul(flags.data_parallel.max(1)) > 1 { ALLOWANCE_OF_PEERS } else { 0 };
     Estimate {
         weights,
         cache,
         max_len,
-        shortens: ask.shortens,
+        shortens: flags.shortens,
         allowance: ALLOWANCE + peers,
-        gpus: ask.gpus(),
+        gpus: flags.gpus(),
         notes,
-        uncounted: ask.uncounted.clone(),
+        uncounted: flags.uncounted.clone(),
     }
 }
 

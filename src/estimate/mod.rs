@@ -4,9 +4,9 @@
 //! pure. What is not known is `None` with a note that says why: a wrong figure at three in the morning is worse than
 //! none. Formulas are those of vLLM 0.32 and name the file they were checked against.
 
-mod ask;
 mod cache;
 mod disk;
+mod engine_flags;
 mod find;
 mod fit;
 mod header;
@@ -22,9 +22,9 @@ mod tests;
 mod text;
 mod weights;
 
-pub use self::ask::{Ask, length};
 pub use self::cache::Cache;
 pub use self::disk::read;
+pub use self::engine_flags::{EngineFlags, length};
 pub use self::find::find;
 pub use self::fit::{ALLOWANCE, ALLOWANCE_OF_PEERS, Estimate, Verdict, estimate, fits};
 pub use self::header::Tensor;

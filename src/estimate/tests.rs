@@ -1,6 +1,5 @@
 //! Figures of models of real shapes, checked against the sizes their makers publish.
 
-use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -11,8 +10,8 @@ use super::*;
 
 const GIB: u64 = 1 << 30;
 
-fn tensor_parallel(size: u64) -> Ask {
-    Ask { tensor_parallel: size, ..Ask::default() }
+fn tensor_parallel(size: u64) -> EngineFlags {
+    EngineFlags { tensor_parallel: size, ..EngineFlags::default() }
 }
 
 /// Twice the published numbers of parameters, as all are 16-bit (Qwen3-0.6B stores the tied output layer too, so that
@@ -35,7 +34,7 @@ fn sizes_are_those_that_the_makers_publish() {
         let tied = config["tie_word_embeddings"] == true;
         // The tied output layer of Qwen3-0.6B is on disk and not loaded.
         let loaded = if tied { published - 151_936 * 1024 * 2 } else { published };
-        assert_eq!(estimate(&facts, &Ask::default()).weights, Some(loaded), "{name}");
+        assert_eq!(estimate(&facts, &EngineFlags::default()).weights, Some(loaded), "{name}");
     }
 }
 
@@ -59,7 +58,8 @@ fn the_cache_is_counted_per_token_and_request() {
         assert_eq!(got.per_token(), Some(per_token), "{name}");
         assert_eq!(got.max_len, Some(length), "{name}");
         assert_eq!(got.per_request(), Some(per_token * length), "{name}");
-        let half = Ask { kv_cache_dtype: Some("fp8".into()), max_model_len: Some(1000), ..tensor_parallel(parallel) };
+        let half =
+            EngineFlags { kv_cache_dtype: Some("fp8".into()), max_model_len: Some(1000), ..tensor_parallel(parallel) };
         let half = estimate(&facts, &half);
         assert_eq!(half.per_token(), Some(per_token / 2), "{name}");
         // 63 blocks of 16.
@@ -80,13 +80,13 @@ fn tensor_parallelism_splits_matrices_and_repeats_the_rest() {
     let repeated = eight - whole / 8;
     let kv = 48 * 2 * 512 * 2048 * 2;
     assert!(repeated > kv / 8 && repeated < kv / 4, "{repeated}");
-    let expert = Ask { expert_parallel: true, ..tensor_parallel(8) };
+    let expert = EngineFlags { expert_parallel: true, ..tensor_parallel(8) };
     assert_eq!(estimate(&facts, &expert).weights, Some(eight), "128 experts divide by 8");
-    let uneven = Ask { expert_parallel: true, ..tensor_parallel(3) };
+    let uneven = EngineFlags { expert_parallel: true, ..tensor_parallel(3) };
     let uneven = estimate(&facts, &uneven);
     assert!(uneven.weights > estimate(&facts, &tensor_parallel(3)).weights, "43 of 128 experts are more than a third");
     assert!(uneven.notes.iter().any(|note| note.contains("do not divide by tensor-parallel-size 3")));
-    let data = Ask { data_parallel: 2, ..tensor_parallel(4) };
+    let data = EngineFlags { data_parallel: 2, ..tensor_parallel(4) };
     assert!(estimate(&facts, &data).weights.unwrap() < weights * 6 / 10, "experts spread over data-parallel GPUs");
 }
 
@@ -94,13 +94,13 @@ fn tensor_parallelism_splits_matrices_and_repeats_the_rest() {
 fn pipeline_stages_share_the_layers() {
     let config = qwen3(4096, 36, 32, 12288, false);
     let (facts, bytes) = made(&config, &decoder(&config));
-    let ask = Ask { pipeline_parallel: 4, ..Ask::default() };
-    let got = estimate(&facts, &ask);
+    let flags = EngineFlags { pipeline_parallel: 4, ..EngineFlags::default() };
+    let got = estimate(&facts, &flags);
     let layer = 192_946_432 * 2;
     assert_eq!(got.weights, Some(9 * layer + 151_936 * 4096 * 2 + 4096 * 2));
     assert!(got.weights.unwrap() > bytes / 4);
     assert_eq!(got.per_token(), Some(9 * 4096));
-    let far = estimate(&facts, &Ask { pipeline_parallel: 40, ..Ask::default() });
+    let far = estimate(&facts, &EngineFlags { pipeline_parallel: 40, ..EngineFlags::default() });
     assert_eq!(far.weights, None);
     assert!(far.notes[0].contains("40 pipeline stages for 36 layers"), "{:?}", far.notes);
 }
@@ -109,20 +109,21 @@ fn pipeline_stages_share_the_layers() {
 fn quantization_at_load_halves_what_it_quantizes() {
     let config = qwen3(4096, 36, 32, 12288, false);
     let (facts, whole) = made(&config, &decoder(&config));
-    let with =
-        |quantization: &str| estimate(&facts, &Ask { quantization: Some(quantization.into()), ..Ask::default() });
+    let with = |quantization: &str| {
+        estimate(&facts, &EngineFlags { quantization: Some(quantization.into()), ..EngineFlags::default() })
+    };
     let linear = 36 * (192_946_432 - 8448) * 2;
     assert_eq!(with("fp8").weights, Some(whole - linear / 2));
     assert_eq!(with("awq").weights, None);
     assert!(with("awq").notes[0].contains("`--quantization awq`"));
-    let wide = estimate(&facts, &Ask { dtype: Some("float32".into()), ..Ask::default() });
+    let wide = estimate(&facts, &EngineFlags { dtype: Some("float32".into()), ..EngineFlags::default() });
     assert_eq!((wide.weights, wide.per_token()), (Some(whole * 2), Some(288 << 10)));
     // A checkpoint that is quantized on disk is loaded as it is.
     let mut quantized = config;
     quantized["quantization_config"] = json!({"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8}});
     let tensors: Made = vec![("model.layers.0.mlp.up_proj.weight".into(), "F8_E4M3", vec![10, 10])];
     let (facts, _) = made(&quantized, &tensors);
-    let got = estimate(&facts, &Ask { quantization: Some("fp8".into()), ..Ask::default() });
+    let got = estimate(&facts, &EngineFlags { quantization: Some("fp8".into()), ..EngineFlags::default() });
     assert_eq!((got.weights, got.per_token()), (Some(100), Some(72 << 10)));
 }
 
@@ -173,13 +174,13 @@ fn compressed_attention_is_counted_as_deepseek_publishes_it() {
     assert!((bytes as f64 / 688.59e9 - 1.0).abs() < 0.01, "{bytes}");
     let got = estimate(&facts, &tensor_parallel(8));
     assert_eq!(got.per_token(), Some(61 * 576 * 2));
-    assert_eq!(got.per_token(), estimate(&facts, &Ask::default()).per_token(), "every GPU holds all of it");
+    assert_eq!(got.per_token(), estimate(&facts, &EngineFlags::default()).per_token(), "every GPU holds all of it");
     assert_eq!(got.max_len, Some(163_840));
     assert!(got.notes.iter().any(|note| note.contains("MTP")));
     let gib = got.weights.unwrap() as f64 / GIB as f64;
     // 674 GB of the main model, an eighth of it, and what is repeated and unpacked.
     assert!((78.5..80.5).contains(&gib), "{gib}");
-    let fp8 = Ask { kv_cache_dtype: Some("fp8_ds_mla".into()), ..Ask::default() };
+    let fp8 = EngineFlags { kv_cache_dtype: Some("fp8_ds_mla".into()), ..EngineFlags::default() };
     assert_eq!(estimate(&facts, &fp8).per_token(), Some(61 * 656));
 }
 
@@ -189,7 +190,7 @@ fn layers_with_a_window_take_no_more_than_it() {
     let config = gemma3();
     let (facts, bytes) = made(&config, &decoder(&config));
     assert!((bytes as f64 / 2.0 / 27.0e9 - 1.0).abs() < 0.005, "{bytes}");
-    let got = estimate(&facts, &Ask { gpu_memory: Some(80 * GIB), ..Ask::default() });
+    let got = estimate(&facts, &EngineFlags { gpu_memory: Some(80 * GIB), ..EngineFlags::default() });
     let width = 2 * 16 * 128 * 2;
     // 52 layers slide, in groups of 10 like the full ones.
     assert_eq!(got.per_token(), Some(70 * width));
@@ -270,78 +271,35 @@ fn the_longest_request_is_what_vllm_derives() {
 fn a_verdict_says_what_fits_and_what_to_do() {
     let config = qwen3(4096, 36, 32, 12288, false);
     let (facts, _) = made(&config, &decoder(&config));
-    let words = |ask: &Ask, total: u64, share: f64| {
-        let estimate = estimate(&facts, ask);
+    let words = |flags: &EngineFlags, total: u64, share: f64| {
+        let estimate = estimate(&facts, flags);
         verdict(&fits(&estimate, total, share), total, share)
     };
-    let ask = Ask::default();
+    let flags = EngineFlags::default();
     assert_eq!(
-        needs(&estimate(&facts, &ask)),
+        needs(&estimate(&facts, &flags)),
         "needs 15.3 GiB of weights, 0.141 MiB of KV cache per token, 5.6 GiB per request at 40960 tokens"
     );
-    assert_eq!(words(&ask, 80 * GIB, 0.9), "at 0.9 of 80 GiB: room for 9 such requests (402271 tokens)");
+    assert_eq!(words(&flags, 80 * GIB, 0.9), "at 0.9 of 80 GiB: room for 9 such requests (402271 tokens)");
     assert_eq!(
-        words(&ask, 24 * GIB, 0.9),
+        words(&flags, 24 * GIB, 0.9),
         "at 0.9 of 24 GiB: tight, 0.78 GiB short once activations and CUDA graphs are allowed for; set max-model-len to \
          at most 34816, raise gpu_memory or use more GPUs if the engine refuses to start"
     );
     assert_eq!(
-        words(&ask, 22 * GIB, 0.9),
+        words(&flags, 22 * GIB, 0.9),
         "at 0.9 of 22 GiB: cannot fit, 1.1 GiB short of one such request; set max-model-len to at most 21504, use 2 GPUs, \
          a smaller kv-cache-dtype or a quantized model"
     );
     assert_eq!(
-        words(&ask, 16 * GIB, 0.9),
+        words(&flags, 16 * GIB, 0.9),
         "at 0.9 of 16 GiB: cannot fit, 0.86 GiB too much for the weights alone; use 2 such GPUs or more, a larger \
          gpu_memory or a quantized model"
     );
-    let auto = Ask { shortens: true, ..Ask::default() };
+    let auto = EngineFlags { shortens: true, ..EngineFlags::default() };
     assert!(words(&auto, 22 * GIB, 0.9).contains("room for 1 such request (2"), "{}", words(&auto, 22 * GIB, 0.9));
-    let offloaded = Ask { uncounted: vec!["cpu-offload-gb"], ..Ask::default() };
+    let offloaded = EngineFlags { uncounted: vec!["cpu-offload-gb"], ..EngineFlags::default() };
     assert!(words(&offloaded, 16 * GIB, 0.9).contains("cannot tell whether it fits: what --cpu-offload-gb changes"));
-}
-
-#[test]
-fn what_lies_on_disk_is_told_as_it_lies() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let facts = read(folder.path()).unwrap();
-    assert!(facts.shape.unwrap_err().contains("config.json cannot be read"));
-    assert!(facts.weights.unwrap_err().contains("no weights"));
-    assert!(read(&at("none")).unwrap_err().contains("cannot read"));
-
-    fs::write(at("config.json"), qwen3(64, 2, 2, 128, false).to_string()).unwrap();
-    fs::write(at("pytorch_model.bin"), [0; 100]).unwrap();
-    fs::write(at("training_args.bin"), [0; 7]).unwrap();
-    assert_eq!(read(folder.path()).unwrap().weights.unwrap().unnamed, 100);
-    fs::write(at("q4.gguf"), [0; 50]).unwrap();
-    assert_eq!(read(folder.path()).unwrap().weights.unwrap().unnamed, 50);
-    assert_eq!(read(&at("q4.gguf")).unwrap().weights.unwrap().unnamed, 50);
-    fs::write(at("q8.gguf"), [0; 90]).unwrap();
-    assert!(read(folder.path()).unwrap().weights.unwrap_err().contains("2 .gguf files"));
-
-    let one: Made = vec![("model.layers.0.w.weight".into(), "BF16", vec![10, 10])];
-    write(&at("model-00001-of-00002.safetensors"), &one);
-    write(&at("adapter_model.safetensors"), &one);
-    write(&at("consolidated.safetensors"), &one);
-    assert_eq!(read(folder.path()).unwrap().weights.unwrap().tensors.len(), 1);
-    let index = json!({"metadata": {"total_size": 1000.0}, "weight_map": {
-        "model.layers.0.w.weight": "model-00001-of-00002.safetensors",
-        "model.layers.1.w.weight": "model-00002-of-00002.safetensors", "x": "../secret"}});
-    fs::write(at("model.safetensors.index.json"), index.to_string()).unwrap();
-    let facts = read(folder.path()).unwrap();
-    assert_eq!(facts.weights.as_ref().unwrap().unnamed, 800);
-    assert!(facts.notes[0].contains("1 of 2 weight files are not on disk"));
-    assert_eq!(estimate(&facts, &Ask::default()).weights, Some(1000));
-    fs::write(at("model.safetensors.index.json"), json!({"weight_map": index["weight_map"]}).to_string()).unwrap();
-    assert!(read(folder.path()).unwrap().weights.unwrap_err().contains("1 of 2 weight files"));
-
-    fs::write(at("model-00002-of-00002.safetensors"), b"version https://git-lfs").unwrap();
-    let broken = read(folder.path()).unwrap();
-    assert!(broken.weights.as_ref().unwrap_err().starts_with("model-00002-of-00002.safetensors is no safetensors"));
-    let got = estimate(&broken, &Ask::default());
-    assert!(needs(&got).starts_with("needs unknown memory for weights, "), "{}", needs(&got));
-    assert!(matches!(fits(&got, 80 * GIB, 0.9), Verdict::Unknown(_)));
 }
 
 #[test]
@@ -349,7 +307,7 @@ fn an_encoder_needs_weights_only() {
     let config = json!({"model_type": "bert", "num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 384,
         "max_position_embeddings": 512});
     let (facts, _) = made(&config, &vec![("embeddings.word_embeddings.weight".into(), "F32", vec![30_528, 384])]);
-    let got = estimate(&facts, &Ask::default());
+    let got = estimate(&facts, &EngineFlags::default());
     assert_eq!(got.weights, Some(30_528 * 384 * 2), "32-bit checkpoints are loaded in 16 bits");
     assert_eq!(needs(&got), "needs 22.4 MiB of weights, no KV cache");
     assert_eq!(fits(&got, 8 * GIB, 0.5), Verdict::Fits { tokens: None, requests: None });
@@ -360,7 +318,7 @@ fn an_encoder_needs_weights_only() {
 fn a_real_model_is_read_where_one_is_named() {
     let Some(folder) = std::env::var_os("ENGINEHOUSE_TEST_MODEL") else { return };
     let facts = read(Path::new(&folder)).unwrap();
-    let got = estimate(&facts, &Ask::default());
+    let got = estimate(&facts, &EngineFlags::default());
     assert!(got.weights.is_some_and(|bytes| bytes > 0) && got.per_token().is_some(), "{}", needs(&got));
 }
 
@@ -401,9 +359,9 @@ proptest! {
             "model.embed_tokens.weight", "model.layers..x", "model.layers.18446744073709551615.qkv_proj.weight"];
         let weights = Weights { tensors: names.map(tensor).into(), unnamed: sizes[3] };
         let facts = Facts { shape, weights: Ok(weights), notes: vec![] };
-        let ask = Ask { tensor_parallel: sizes[4], pipeline_parallel: sizes[5], data_parallel: sizes[6],
-            expert_parallel: sizes[0] % 2 == 0, max_model_len: Some(sizes[7]), block_size: Some(sizes[8]), ..Ask::default() };
-        let got = estimate(&facts, &ask);
+        let flags = EngineFlags { tensor_parallel: sizes[4], pipeline_parallel: sizes[5], data_parallel: sizes[6],
+            expert_parallel: sizes[0] % 2 == 0, max_model_len: Some(sizes[7]), block_size: Some(sizes[8]), ..EngineFlags::default() };
+        let got = estimate(&facts, &flags);
         let _ = (needs(&got), verdict(&fits(&got, sizes[3], share), sizes[3], share));
     }
 }

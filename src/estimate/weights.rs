@@ -1,7 +1,7 @@
 //! Bytes of weights on the fullest GPU: which tensors tensor parallelism splits, which it repeats, which are not loaded.
 
 use super::header::Tensor;
-use super::{Ask, Facts, Shape};
+use super::{EngineFlags, Facts, Shape};
 
 /// A share of a tensor: so many parts of so many.
 type Share = (u64, u64);
@@ -13,11 +13,11 @@ const VOCAB_PADDING: u64 = 64;
 ///
 /// # Errors
 /// Says why it is unknown.
-pub(super) fn per_gpu(facts: &Facts, ask: &Ask) -> Result<(u64, Vec<String>), String> {
+pub(super) fn per_gpu(facts: &Facts, flags: &EngineFlags) -> Result<(u64, Vec<String>), String> {
     let weights = facts.weights.as_ref().map_err(Clone::clone)?;
-    let (tensor, stages) = (ask.tensor_parallel.max(1), ask.pipeline_parallel.max(1));
+    let (tensor, stages) = (flags.tensor_parallel.max(1), flags.pipeline_parallel.max(1));
     let Ok(shape) = &facts.shape else {
-        if ask.gpus() > 1 {
+        if flags.gpus() > 1 {
             return Err("how the weights split over GPUs is unknown without a config.json".to_owned());
         }
         let sum = weights.tensors.iter().fold(weights.unnamed, |sum, tensor| sum.saturating_add(tensor.bytes));
@@ -26,7 +26,7 @@ pub(super) fn per_gpu(facts: &Facts, ask: &Ask) -> Result<(u64, Vec<String>), St
     if stages > shape.depth {
         return Err(format!("{stages} pipeline stages for {} layers", shape.depth));
     }
-    let plan = Plan::new(shape, ask)?;
+    let plan = Plan::new(shape, flags)?;
     let partition = partition(shape.depth, stages);
     // The part of a GPU in each stage; what belongs to no stage is on every one.
     let mut sums = vec![0_u64; partition.len()];
@@ -63,7 +63,7 @@ pub(super) fn per_gpu(facts: &Facts, ask: &Ask) -> Result<(u64, Vec<String>), St
     if speculative > 0 {
         notes.push("layers for speculative decoding (MTP) are not counted".to_owned());
     }
-    if weights.unnamed > 0 && ask.gpus() > 1 {
+    if weights.unnamed > 0 && flags.gpus() > 1 {
         notes.push("weights without a readable header count as split evenly".to_owned());
     }
     Ok((sums.into_iter().max().unwrap_or(0), notes))
@@ -128,7 +128,7 @@ fn tower(name: &str) -> bool {
     ["vision", "visual", "audio", "image_encoder"].iter().any(|word| name.contains(word))
 }
 
-/// How an ask splits a shape, and in which types it loads.
+/// How the flags split a shape, and in which types it loads.
 struct Plan<'a> {
     shape: &'a Shape,
     tensor: u64,
@@ -140,16 +140,16 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(shape: &'a Shape, ask: &Ask) -> Result<Self, String> {
-        let tensor = ask.tensor_parallel.max(1);
+    fn new(shape: &'a Shape, flags: &EngineFlags) -> Result<Self, String> {
+        let tensor = flags.tensor_parallel.max(1);
         // Experts are spread over all GPUs of all data-parallel engines; whole ones with expert parallelism, parts of
         // each without (vLLM `fused_moe/config.py` `FusedMoEParallelConfig.make`).
-        let spread = tensor.saturating_mul(ask.data_parallel.max(1));
-        let experts = match (ask.expert_parallel, shape.experts) {
+        let spread = tensor.saturating_mul(flags.data_parallel.max(1));
+        let experts = match (flags.expert_parallel, shape.experts) {
             (true, Some(experts)) => (experts.div_ceil(spread), experts),
             _ => (1, spread),
         };
-        let linear = match (ask.quantization.as_deref(), &shape.quantized) {
+        let linear = match (flags.quantization.as_deref(), &shape.quantized) {
             (None, _) | (Some(_), Some(_)) => None,
             // Quantized while loading (vLLM `quantization/online`); the scales are too few to count.
             (Some("fp8" | "fp8_per_tensor" | "fp8_per_block"), None) => Some(1),
@@ -157,7 +157,7 @@ impl<'a> Plan<'a> {
                 return Err(format!("what `--quantization {other}` makes of the weights is not computed"));
             }
         };
-        Ok(Self { shape, tensor, experts, float: float_bytes(ask)?, linear })
+        Ok(Self { shape, tensor, experts, float: float_bytes(flags)?, linear })
     }
 
     fn bytes(&self, item: &Tensor, place: &Place) -> u64 {
@@ -233,8 +233,8 @@ fn repeated(name: &str) -> bool {
 }
 
 /// `auto` keeps 16-bit types and makes 32-bit checkpoints 16-bit (vLLM `config/model.py` `_resolve_auto_dtype`).
-pub(super) fn float_bytes(ask: &Ask) -> Result<u64, String> {
-    match ask.dtype.as_deref() {
+pub(super) fn float_bytes(flags: &EngineFlags) -> Result<u64, String> {
+    match flags.dtype.as_deref() {
         None | Some("auto" | "half" | "float16" | "bfloat16") => Ok(2),
         Some("float" | "float32") => Ok(4),
         Some(other) => Err(format!("`--dtype {other}` is not known")),

@@ -54,3 +54,20 @@ pub fn share(gpus: &[String], replicas: usize, replica: usize) -> &[String] {
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_shared_evenly_or_in_turn() {
+        let gpus = ["0", "1", "2", "3"].map(String::from);
+        let shares = |count: usize, replicas| -> Vec<String> {
+            (0..replicas).map(|replica| share(&gpus[..count], replicas, replica).join(",")).collect()
+        };
+        assert_eq!(shares(4, 2), ["0,1", "2,3"]);
+        assert_eq!(shares(1, 3), ["0", "0", "0"]);
+        assert_eq!(shares(2, 3), ["0", "1", "0"]);
+        assert_eq!(shares(0, 2), ["", ""]);
+    }
+}

@@ -288,18 +288,6 @@ fn sizes_that_do_not_fit_are_told_once_for_all_replicas() {
 }
 
 #[test]
-fn gpus_are_shared_evenly_or_in_turn() {
-    let gpus = ["0", "1", "2", "3"].map(String::from);
-    let shares = |count: usize, replicas| -> Vec<String> {
-        (0..replicas).map(|replica| share(&gpus[..count], replicas, replica).join(",")).collect()
-    };
-    assert_eq!(shares(4, 2), ["0,1", "2,3"]);
-    assert_eq!(shares(1, 3), ["0", "0", "0"]);
-    assert_eq!(shares(2, 3), ["0", "1", "0"]);
-    assert_eq!(shares(0, 2), ["", ""]);
-}
-
-#[test]
 fn a_machine_that_is_too_small_is_told_soon() {
     let mut demands = Vec::new();
     for model in 0..40 {

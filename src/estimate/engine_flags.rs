@@ -2,7 +2,7 @@
 
 /// Flags of `vllm serve` that change what a model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct EngineFlags {
     /// `--tensor-parallel-size`.
     pub tensor_parallel: u64,
     /// `--pipeline-parallel-size`.
@@ -31,7 +31,7 @@ pub struct Ask {
     pub uncounted: Vec<&'static str>,
 }
 
-impl Default for Ask {
+impl Default for EngineFlags {
     fn default() -> Self {
         Self {
             tensor_parallel: 1,
@@ -62,7 +62,7 @@ const UNCOUNTED: [&str; 7] = [
     "speculative-config",
 ];
 
-impl Ask {
+impl EngineFlags {
     /// Reads the flags through `flag`, which gives the value of a flag named without dashes (`max-model-len`);
     /// `true`, `1` and the empty text turn a switch on. A value that cannot be read counts as not given: vLLM itself
     /// refuses it with better words.
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_become_an_ask() {
+    fn flags_are_read() {
         let flags = |name: &str| match name {
             "tensor-parallel-size" => Some("4".to_owned()),
             "pipeline-parallel-size" => Some("zwei".to_owned()),
@@ -171,17 +171,17 @@ mod tests {
             "speculative-config" => Some("{}".to_owned()),
             _ => None,
         };
-        let ask = Ask::from_flags(&flags);
+        let read = EngineFlags::from_flags(&flags);
         assert_eq!(
-            ask,
-            Ask {
+            read,
+            EngineFlags {
                 tensor_parallel: 4,
                 expert_parallel: true,
                 max_model_len: Some(8192),
                 uncounted: vec!["speculative-config"],
-                ..Ask::default()
+                ..EngineFlags::default()
             }
         );
-        assert_eq!(ask.gpus(), 4);
+        assert_eq!(read.gpus(), 4);
     }
 }
