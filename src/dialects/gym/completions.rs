@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::audio::KEYS;
-use super::chat_shape::BUNDLE;
 use super::refuse::{bad_answer, unsupported};
 use super::request::{developers_to_system, one_answer, template_arguments};
+use super::schema::BUNDLE;
 use super::tokens::paired;
 use crate::config::Gym;
 use crate::openai::ApiError;

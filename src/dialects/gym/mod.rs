@@ -4,10 +4,10 @@
 //! answer. Nothing here touches a socket, a clock or a file: the driver makes the calls, again and again as [`Tries`] says
 //! and `retry_for` allows, on the replica of the [`Sessions`]' session, and reads files below `audio_root`.
 //!
-//! A request's way, by files: `fit` holds it against the tables of `chat_shape`, `responses_shape` and `item_shape` →
+//! A request's way, by files: `schema` validates it →
 //! `stream_in`, `messages`, `responses_in`, `tools_in` make a chat request of it → `request` merges what the settings say
 //! (`audio`, `reasoning`) or `completions` makes a prompt of it → the engine → `reasoning`, `tokens` → `responses_out`,
-//! `answer_shape`, `messages` → `replay` for streams. `native` is the way past chat.
+//! `schema`, `messages` → `replay` for streams. `native` is the way past chat.
 //!
 //! The model is NVIDIA-NeMo/Gym at commit 07d6b0d. `tests/gym` replays recordings of it.
 //!
@@ -58,12 +58,8 @@
 //! `msgs_tool_choice_named`, `msgs_redacted_thinking`; the engine's status kept: `err_401`, `err_404`, `err_422`,
 //! `err_chat_stream`, `resp_top_logprobs_engine_400`.
 
-mod answer_shape;
 mod audio;
-mod chat_shape;
 mod completions;
-mod fit;
-mod item_shape;
 mod length;
 mod messages;
 mod native;
@@ -75,10 +71,9 @@ mod replay;
 mod request;
 mod responses_in;
 mod responses_out;
-mod responses_shape;
 mod retry;
+mod schema;
 mod session;
-mod shape;
 mod stream_in;
 mod tokens;
 mod tools_in;

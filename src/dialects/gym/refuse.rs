@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fit::Misfit;
+use super::schema::{Location, ValidationError};
 use super::{Answer, GymRoute};
 use crate::openai::{ApiError, Code, Dialect};
 
@@ -10,14 +10,14 @@ use crate::openai::{ApiError, Code, Dialect};
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// It does not fit the schema: 422 with every misfit, as FastAPI says it.
-    Misfits(Vec<Misfit>),
+    Invalid(Vec<ValidationError>),
     /// Anything else.
     Error(ApiError),
 }
 
-impl From<Vec<Misfit>> for Refusal {
-    fn from(misfits: Vec<Misfit>) -> Self {
-        Self::Misfits(misfits)
+impl From<Vec<ValidationError>> for Refusal {
+    fn from(misfits: Vec<ValidationError>) -> Self {
+        Self::Invalid(misfits)
     }
 }
 
@@ -43,11 +43,11 @@ pub(super) fn bad_answer(message: impl Into<String>) -> ApiError {
 }
 
 /// The engine's answer does not have the shape it should have.
-pub(super) fn misshapen(misfits: &[Misfit]) -> ApiError {
-    let place = |misfit: &Misfit| {
-        let steps = misfit.at.iter().map(|step| match step {
-            super::fit::Step::Member(name) => name.clone(),
-            super::fit::Step::Index(index) => index.to_string(),
+pub(super) fn misshapen(misfits: &[ValidationError]) -> ApiError {
+    let place = |error: &ValidationError| {
+        let steps = error.location.iter().map(|step| match step {
+            Location::Member(name) => name.clone(),
+            Location::Index(index) => index.to_string(),
         });
         steps.collect::<Vec<_>>().join(".")
     };
@@ -58,7 +58,7 @@ pub(super) fn misshapen(misfits: &[Misfit]) -> ApiError {
 }
 
 /// What does not fit, in one sentence, where Gym has no 422 for it.
-pub(super) fn in_words(misfits: &[Misfit]) -> ApiError {
+pub(super) fn in_words(misfits: &[ValidationError]) -> ApiError {
     let each: Vec<String> =
         misfits.iter().take(5).map(|misfit| format!("{}: {}", misfit.detail()["loc"], misfit.message)).collect();
     unsupported(format!("The request cannot be expressed as a chat completion: {}.", each.join("; ")))
@@ -79,8 +79,8 @@ impl GymRoute {
 pub(super) fn refused(route: GymRoute, refusal: &Refusal) -> Answer {
     match refusal {
         Refusal::Error(error) => failed(route, error),
-        Refusal::Misfits(misfits) => {
-            let detail: Vec<Value> = misfits.iter().map(Misfit::detail).collect();
+        Refusal::Invalid(misfits) => {
+            let detail: Vec<Value> = misfits.iter().map(ValidationError::detail).collect();
             Answer::json(422, &json!({ "detail": detail }))
         }
     }
@@ -93,7 +93,9 @@ pub(super) fn failed(route: GymRoute, error: &ApiError) -> Answer {
 
 /// A body that is no JSON object, as FastAPI refuses it.
 pub(super) fn bad_body(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    let misfit = |kind, message: String, input| Refusal::Misfits(vec![Misfit { kind, at: Vec::new(), message, input }]);
+    let misfit = |kind, message: String, input| {
+        Refusal::Invalid(vec![ValidationError { kind, location: Vec::new(), message, input }])
+    };
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(other) => Err(misfit("dict_type", "Input should be a valid dictionary".into(), other)),

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
 use super::reasoning::wrap;
 use super::refuse::unsupported;
+use super::schema::{BUNDLE, ROUTED_EXPERTS};
 use super::tools_in;
 use crate::config::Gym;
 use crate::openai::ApiError;

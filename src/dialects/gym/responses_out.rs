@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
+use super::Ids;
 use super::reasoning::split;
 use super::refuse::{bad_answer, misshapen};
-use super::{Ids, answer_shape};
+use super::schema::{self, BUNDLE, Mode, ROUTED_EXPERTS, is_whole};
 use crate::config::Gym;
 use crate::openai::ApiError;
 
@@ -67,7 +67,7 @@ pub(super) fn from_chat(
             response[member] = value.clone();
         }
     }
-    answer_shape::response(response, gym.strict).map_err(|misfits| misshapen(&misfits))
+    schema::response(response, Mode { strict: gym.strict, ..Mode::default() }).map_err(|misfits| misshapen(&misfits))
 }
 
 fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<Value>, ApiError> {
@@ -90,7 +90,7 @@ fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<
     for made in calls {
         output.push(call(made, gym.strict)?);
     }
-    let captured = gym.return_token_id_information && BUNDLE.iter().all(|member| message.contains_key(*member));
+    let captured = gym.return_token_id_information && is_whole(message);
     if let Some(last) = output.last_mut().filter(|_| captured) {
         for member in BUNDLE.iter().chain([&ROUTED_EXPERTS]) {
             last[*member] = message.get(*member).cloned().unwrap_or_default();

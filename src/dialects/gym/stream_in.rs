@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::item_shape::is_item;
-use super::responses_shape::{is_member, is_tool};
+use super::schema::{is_item, is_parameter, is_tool};
 
 /// Names of flattened functions, and what the client calls them: its namespace and the name within.
 pub(super) type Namespaces = HashMap<String, (String, String)>;
@@ -31,7 +30,7 @@ pub(super) fn sanitize(mut body: Map<String, Value>) -> (Map<String, Value>, Nam
         }
         hoist(kept, &mut body);
     }
-    body.retain(|name, _| is_member(name));
+    body.retain(|name, _| is_parameter(name));
     (body, namespaces)
 }
 

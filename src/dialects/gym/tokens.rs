@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
 use super::refuse::bad_answer;
+use super::schema::{BUNDLE, ROUTED_EXPERTS};
 use crate::openai::ApiError;
 
 /// What an answer says about its tokens.

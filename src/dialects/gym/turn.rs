@@ -6,13 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::audio::Files;
 use super::completions::{self, Prompt};
-use super::fit::{Pruning, Reading};
 use super::refuse::{self, Refusal, bad_answer, in_words, misshapen};
+use super::schema::{self, DropRefused, Mode};
 use super::stream_in::{self, Namespaces};
 use super::tokens::{self, Captured, Generation};
 use super::{
-    Answer, Ask, GymRoute, Ids, Served, Step, answer_shape, chat_shape, length, messages, native, replay, request,
-    responses_in, responses_out, responses_shape,
+    Answer, Ask, GymRoute, Ids, Served, Step, length, messages, native, replay, request, responses_in, responses_out,
 };
 use crate::config::Gym;
 use crate::openai::ApiError;
@@ -111,7 +110,7 @@ impl Turn {
     fn refused(&mut self, refusal: &Refusal) -> Step {
         Step::Answer(match refusal {
             Refusal::Error(error) => self.failed(error),
-            Refusal::Misfits(_) => refuse::refused(self.route(), refusal),
+            Refusal::Invalid(_) => refuse::refused(self.route(), refusal),
         })
     }
 
@@ -131,7 +130,7 @@ impl Turn {
             body.shift_remove("stream_options");
             self.client = Client::Chat { stream: Some(usage) };
         }
-        let chat = chat_shape::chat(Value::Object(body), self.reading())?;
+        let chat = schema::chat_request(Value::Object(body), self.mode())?;
         Ok(self.ask_chat(object(chat), files)?)
     }
 
@@ -143,13 +142,12 @@ impl Turn {
         } else {
             (body, None)
         };
-        let pruning = match (streaming, self.gym.strict) {
-            (false, _) => Pruning::Never,
-            (true, true) => Pruning::Plain,
-            (true, false) => Pruning::Always,
+        let drop_refused = match (streaming, self.gym.strict) {
+            (false, _) => DropRefused::Never,
+            (true, true) => DropRefused::OutsideChoices,
+            (true, false) => DropRefused::Always,
         };
-        let reading = Reading { lenient: false, pruning };
-        let params = responses_shape::request(Value::Object(body), reading)?;
+        let params = schema::responses_request(Value::Object(body), Mode { drop_refused, ..Mode::default() })?;
         // From here on a streaming client is told of failures by events.
         self.client = Client::Responses { params: params.clone(), stream };
         Ok(self.ask_responses(params, files)?)
@@ -157,8 +155,8 @@ impl Turn {
 
     fn begin_messages(&mut self, body: Map<String, Value>, files: Files<'_>) -> Result<Step, Refusal> {
         let params = messages::to_responses(&body, &mut self.ids)?;
-        let reading = Reading::default();
-        let params = responses_shape::request(Value::Object(params), reading).map_err(|misfits| in_words(&misfits))?;
+        let params =
+            schema::responses_request(Value::Object(params), Mode::default()).map_err(|errors| in_words(&errors))?;
         self.client = Client::Messages {
             params: params.clone(),
             model: body.get("model").filter(|model| truthy(model)).cloned(),
@@ -168,8 +166,12 @@ impl Turn {
     }
 
     /// In strict mode clients cannot say what Gym does not know; otherwise the engine sees it.
-    fn reading(&self) -> Reading {
-        Reading { lenient: !self.gym.strict, pruning: Pruning::Never }
+    fn mode(&self) -> Mode {
+        Mode { keep_unknown: !self.gym.strict, ..Mode::default() }
+    }
+
+    fn answer_mode(&self) -> Mode {
+        Mode { strict: self.gym.strict, ..Mode::default() }
     }
 
     fn ask_responses(&mut self, params: Map<String, Value>, files: Files<'_>) -> Result<Step, ApiError> {
@@ -178,7 +180,7 @@ impl Turn {
             return Ok(self.ask(Stage::Native, "/v1/responses", &body));
         }
         let chat = responses_in::to_chat(&params, &self.gym)?;
-        let chat = chat_shape::chat(Value::Object(chat), self.reading()).map_err(|misfits| in_words(&misfits))?;
+        let chat = schema::chat_request(Value::Object(chat), self.mode()).map_err(|misfits| in_words(&misfits))?;
         self.ask_chat(object(chat), files)
     }
 
@@ -230,7 +232,7 @@ impl Turn {
                 self.completed(&completion, prompt)
             }
             Stage::Native => {
-                let response = answer_shape::response(Value::Object(answer), self.gym.strict)
+                let response = schema::response(Value::Object(answer), self.answer_mode())
                     .map_err(|misfits| misshapen(&misfits))?;
                 self.respond(&response)
             }
@@ -308,7 +310,7 @@ impl Turn {
 
     /// A chat completion is there; the client may want it as something else.
     fn done(&mut self, chat: Value) -> Result<Step, ApiError> {
-        let chat = chat_shape::reply(chat, self.gym.strict).map_err(|misfits| misshapen(&misfits))?;
+        let chat = schema::chat_completion(chat, self.answer_mode()).map_err(|misfits| misshapen(&misfits))?;
         if chat.pointer("/choices/0").is_none() {
             return Err(bad_answer("The engine's answer has no choice."));
         }
