@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use enginehouse::config::Gym;
-use enginehouse::dialects::gym::{Answer, Ask, Served, Step, Turn, route, start, without_rollout};
-use enginehouse::dispatch::{Attempt, Decision, History, judge_body};
-use enginehouse::outcome::Outcome;
+use enginehouse::dialects::gym::{
+    Answer, Ask, SERVER_ERROR_TRIES, Served, Step, Turn, is_overload, route, start, without_rollout,
+};
 use serde_json::{Map, Value, json};
 
 const CASES: &str = include_str!("cases.json");
@@ -122,19 +122,12 @@ impl Engine<'_> {
                 Step::Answer(answer) => return answer,
                 Step::Ask(ask) => ask,
             };
-            let mut history = History::default();
+            let mut server_errors = 0;
             let (status, body) = loop {
-                let reply = self.reply(&ask);
-                let outcome = match &reply {
-                    Some((status, body)) => judge_body(*status, body),
-                    None => Outcome::Died { began: false },
-                };
-                history.begin_round();
-                history.note(Attempt { leg: 0, key: 1, outcome, reused: false });
-                match (one_engine::next(&history), reply) {
-                    (Decision::Deliver, Some(reply)) => break reply,
-                    (Decision::Wait { .. }, _) => {}
-                    (decision, reply) => panic!("{decision:?} after {reply:?}"),
+                let Some((status, body)) = self.reply(&ask) else { continue };
+                server_errors += usize::from(status == 500);
+                if !(is_overload(status) || status == 500 && server_errors < SERVER_ERROR_TRIES) {
+                    break (status, body);
                 }
             };
             step = turn.engine_said(status, &body);

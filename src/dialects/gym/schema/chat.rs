@@ -1,10 +1,10 @@
 //! Chat Completions as Gym reads them: requests (its own schema over openai 2.7.2) and answers.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::bundle::{self, BUNDLE, ROUTED_EXPERTS};
 use super::shape::{Absent, Others, Shape, field, object, shape, shapes};
-use super::validate::{Mode, ValidationError, validate};
+use super::validate::{Mode, ValidationError, validate, validate_members};
 
 shapes! {
     TEXT_PART = { text: text, type: text };
@@ -117,11 +117,14 @@ fn answer_message(message: &Value) -> Result<Shape, (&'static str, String)> {
 ///
 /// # Errors
 /// Everything that does not fit.
-pub(in crate::dialects::gym) fn chat_request(mut body: Value, mode: Mode) -> Result<Value, Vec<ValidationError>> {
+pub(in crate::dialects::gym) fn chat_request(
+    mut body: Map<String, Value>,
+    mode: Mode,
+) -> Result<Map<String, Value>, Vec<ValidationError>> {
     for message in body.get_mut("messages").and_then(Value::as_array_mut).into_iter().flatten() {
         drop_null_experts(message, mode.keep_unknown);
     }
-    validate(&CHAT_REQUEST, body, mode)
+    validate_members(&CHAT_REQUEST, body, mode)
 }
 
 /// Gym takes `routed_experts: null`, which its own answers hold, for no bundle at all.

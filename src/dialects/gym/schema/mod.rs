@@ -17,4 +17,4 @@ pub(super) use bundle::{BUNDLE, ROUTED_EXPERTS, is_whole};
 pub(super) use chat::{chat_completion, chat_request};
 pub(super) use items::is_item;
 pub(super) use responses::{is_parameter, is_tool, response, responses_request};
-pub(super) use validate::{DropRefused, Location, Mode, ValidationError};
+pub(super) use validate::{DropRefused, Mode, ValidationError};

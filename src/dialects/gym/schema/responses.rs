@@ -9,7 +9,7 @@ use super::bundle;
 use super::chat::{EFFORT, SERVICE_TIER};
 use super::items::{INPUT_ITEM, OUTPUT_ITEM};
 use super::shape::{Absent, Others, Shape, field, object, shape, shapes};
-use super::validate::{DropRefused, Mode, ValidationError, validate};
+use super::validate::{DropRefused, Mode, ValidationError, validate, validate_members};
 
 shapes! {
     SUMMARY = ("auto" | "concise" | "detailed");
@@ -95,14 +95,10 @@ shapes! {
 /// # Errors
 /// Everything that does not fit.
 pub(in crate::dialects::gym) fn responses_request(
-    body: Value,
+    body: Map<String, Value>,
     mode: Mode,
 ) -> Result<Map<String, Value>, Vec<ValidationError>> {
-    // The table is that of an object.
-    validate(&REQUEST, body, mode).map(|request| match request {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    })
+    validate_members(&REQUEST, body, mode)
 }
 
 /// Whether a tool is one that Gym knows; members that it does not know do not count.

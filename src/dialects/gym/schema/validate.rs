@@ -5,22 +5,13 @@ use serde_json::{Map, Value, json};
 use super::coerce::{quoted, scalar};
 use super::shape::{Absent, Field, Others, Shape};
 
-/// A step to a value, as FastAPI tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::dialects::gym) enum Location {
-    /// Into an object.
-    Member(String),
-    /// Into an array.
-    Index(usize),
-}
-
 /// One thing that does not fit.
 #[derive(Clone, Debug)]
 pub(in crate::dialects::gym) struct ValidationError {
     /// pydantic's word for it.
     pub(in crate::dialects::gym) kind: &'static str,
-    /// Where, below the body.
-    pub(in crate::dialects::gym) location: Vec<Location>,
+    /// The names and indices that lead to it in the body.
+    pub(in crate::dialects::gym) location: Vec<Value>,
     /// pydantic's sentence about it.
     pub(in crate::dialects::gym) message: String,
     /// What was there.
@@ -30,12 +21,14 @@ pub(in crate::dialects::gym) struct ValidationError {
 impl ValidationError {
     /// An element of FastAPI's `detail`.
     pub(in crate::dialects::gym) fn detail(&self) -> Value {
-        let steps = self.location.iter().map(|step| match step {
-            Location::Member(name) => json!(name),
-            Location::Index(index) => json!(index),
-        });
-        let location: Vec<Value> = std::iter::once(json!("body")).chain(steps).collect();
+        let location: Vec<Value> = std::iter::once("body".into()).chain(self.location.iter().cloned()).collect();
         json!({ "type": self.kind, "loc": location, "msg": self.message, "input": self.input })
+    }
+
+    /// The location in words: `messages.0.role`.
+    pub(in crate::dialects::gym) fn path(&self) -> String {
+        let step = |step: &Value| step.as_str().map_or_else(|| step.to_string(), str::to_owned);
+        self.location.iter().map(step).collect::<Vec<_>>().join(".")
     }
 }
 
@@ -74,6 +67,18 @@ pub(super) fn validate(shape: &Shape, value: Value, mode: Mode) -> Result<Value,
     }
 }
 
+/// The same for the members of an object.
+pub(super) fn validate_members(
+    shape: &Shape,
+    members: Map<String, Value>,
+    mode: Mode,
+) -> Result<Map<String, Value>, Vec<ValidationError>> {
+    validate(shape, members.into(), mode).map(|value| match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    })
+}
+
 /// Whether the value has that shape.
 pub(super) fn is_valid(shape: &Shape, value: &Value) -> bool {
     validate(shape, value.clone(), Mode::default()).is_ok()
@@ -83,7 +88,7 @@ pub(super) fn is_valid(shape: &Shape, value: &Value) -> bool {
 /// noted why.
 struct Validator {
     mode: Mode,
-    location: Vec<Location>,
+    location: Vec<Value>,
     errors: Vec<ValidationError>,
     below_choice: bool,
     /// Whether strings may stand for numbers and booleans.
@@ -98,8 +103,8 @@ impl Validator {
     }
 
     /// Reads one level down.
-    fn below<T>(&mut self, step: Location, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.location.push(step);
+    fn below<T>(&mut self, step: impl Into<Value>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.location.push(step.into());
         let read = read(self);
         self.location.pop();
         read
@@ -130,20 +135,19 @@ impl Validator {
         };
         let values = values.into_iter().enumerate();
         // All are read, so that all errors are told.
-        let read: Vec<Option<Value>> =
-            values.map(|(at, value)| self.below(Location::Index(at), |it| it.value(shape, value))).collect();
+        let read: Vec<Option<Value>> = values.map(|(at, value)| self.below(at, |it| it.value(shape, value))).collect();
         read.into_iter().collect::<Option<Vec<Value>>>().map(Value::Array)
     }
 
     fn map(&mut self, shape: &Shape, value: Value) -> Option<Value> {
         let members = self.members(value)?.into_iter();
         let read: Vec<Option<(String, Value)>> =
-            members.map(|(name, value)| Some((name.clone(), self.member(name, shape, value)?))).collect();
+            members.map(|(name, value)| Some((name.clone(), self.member(&name, shape, value)?))).collect();
         read.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
     }
 
-    fn member(&mut self, name: impl Into<String>, shape: &Shape, value: Value) -> Option<Value> {
-        self.below(Location::Member(name.into()), |it| it.value(shape, value))
+    fn member(&mut self, name: &str, shape: &Shape, value: Value) -> Option<Value> {
+        self.below(name, |it| it.value(shape, value))
     }
 
     fn members(&mut self, value: Value) -> Option<Map<String, Value>> {
@@ -168,8 +172,7 @@ impl Validator {
                 (None, Absent::Word(word)) => Some(word.into()),
                 (None, Absent::Error) => {
                     let input = Value::Object(members.clone());
-                    let step = Location::Member(field.name.to_owned());
-                    self.below(step, |it| it.error("missing", "Field required", &input));
+                    self.below(field.name, |it| it.error("missing", "Field required", &input));
                     None
                 }
             };
@@ -182,7 +185,7 @@ impl Validator {
             Others::Refuse if !self.drops_refused() => {
                 fits &= members.is_empty();
                 for (name, value) in members {
-                    self.below(Location::Member(name), |it| {
+                    self.below(name, |it| {
                         it.error("extra_forbidden", "Extra inputs are not permitted", &value);
                     });
                 }
