@@ -31,7 +31,7 @@ pub(super) fn inline(body: &mut Map<String, Value>, gym: &Gym, read_file: ReadFi
     let key = match present.as_slice() {
         [] => return Ok(()),
         [key] => *key,
-        _ => return Err(unsupported(format!("Of `metadata.{}` only one may be sent.", present.join("`, `metadata.")))),
+        _ => return Err(unsupported(format!("Send only one of `metadata.{}`.", present.join("`, `metadata.")))),
     };
     let text = text(key).to_owned();
     let url = match key {
@@ -39,7 +39,7 @@ pub(super) fn inline(body: &mut Map<String, Value>, gym: &Gym, read_file: ReadFi
         "audio_path" => data_uri(&text, gym.audio_root.as_deref(), read_file)?,
         _ => {
             return Err(unsupported(
-                "`metadata.audio_paths` would be a list, and values of metadata are texts. Send `audio_path`.",
+                "`metadata.audio_paths` is not supported: values of metadata are strings, not lists. Send `audio_path`.",
             ));
         }
     };
@@ -50,7 +50,7 @@ pub(super) fn inline(body: &mut Map<String, Value>, gym: &Gym, read_file: ReadFi
     let block = json!({ "type": "audio_url", "audio_url": { "url": url } });
     match body.entry("messages").or_insert_with(|| Value::Array(Vec::new())) {
         Value::Array(messages) => prepend(messages, block),
-        _ => return Err(unsupported("`messages` is no list.")),
+        _ => return Err(unsupported("`messages` must be an array.")),
     }
     Ok(())
 }
@@ -75,7 +75,10 @@ fn data_uri(path: &str, root: Option<&Path>, read_file: ReadFile<'_>) -> Result<
     let extension = confined.extension().and_then(|it| it.to_str()).unwrap_or("").to_ascii_lowercase();
     let Some((_, subtype)) = SUBTYPES.iter().find(|(known, _)| *known == extension) else {
         let known: Vec<&str> = SUBTYPES.iter().map(|(known, _)| *known).collect();
-        return Err(unsupported(format!("`{path}` is no audio file known here. Known: {}.", known.join(", "))));
+        return Err(unsupported(format!(
+            "`{path}` is not an audio file of a known type. Known extensions: {}.",
+            known.join(", ")
+        )));
     };
     let bytes = read_file(&confined).map_err(|error| {
         let why = error.get_ref().map_or_else(|| error.kind().to_string(), ToString::to_string);
@@ -92,7 +95,11 @@ fn confined(path: &str, root: Option<&Path>) -> Result<PathBuf, ApiError> {
              Set it, or send `metadata.audio_data`.",
         ));
     };
-    let outside = || unsupported(format!("{path:?} is not below `gym.audio_root`; nothing else is read."));
+    let outside = || {
+        unsupported(format!(
+            "`metadata.audio_path` {path:?} is not below the alias' `gym.audio_root`; other files are not read."
+        ))
+    };
     if path.contains('\0') {
         return Err(outside());
     }

@@ -88,7 +88,7 @@ fn from_metadata(body: &Map<String, Value>, key: &str) -> Result<Map<String, Val
         return Ok(Map::new());
     }
     serde_json::from_str(text).map_err(|error| {
-        unsupported(format!("`metadata.{key}` is a text that holds a JSON object, and this one does not: {error}."))
+        unsupported(format!("`metadata.{key}` must be the text of a JSON object: {error}."))
             .param(format!("metadata.{key}"))
     })
 }
@@ -100,9 +100,10 @@ fn from_metadata(body: &Map<String, Value>, key: &str) -> Result<Map<String, Val
 pub(super) fn one_answer(body: &Map<String, Value>, gym: &Gym) -> Result<(), ApiError> {
     let single = body.get("n").is_none_or(|n| n.is_null() || n.as_f64() == Some(1.0));
     if gym.return_token_id_information && !single {
-        return Err(
-            unsupported("With token ids (`return_token_id_information`) there is one answer: `n` is 1.").param("n")
-        );
+        return Err(unsupported(
+            "The alias returns token ids (`return_token_id_information`), which needs `n` to be 1.",
+        )
+        .param("n"));
     }
     Ok(())
 }
@@ -116,7 +117,7 @@ pub(super) fn ends_in_reasoning(body: &Map<String, Value>, gym: &Gym) -> Result<
         return Ok(false);
     }
     let Some(last) = body.get("messages").and_then(Value::as_array).and_then(|messages| messages.last()) else {
-        return Err(unsupported("There is no message to answer.").param("messages"));
+        return Err(unsupported("`messages` is empty.").param("messages"));
     };
     if last["role"] != "assistant" {
         return Ok(false);

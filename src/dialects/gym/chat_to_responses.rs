@@ -106,7 +106,7 @@ fn call_item(call: &Value, strict: bool) -> Result<Value, ApiError> {
         }));
     }
     let Some(function) = call.get("function") else {
-        return Err(bad_engine_answer("The engine called something that is no function."));
+        return Err(bad_engine_answer("The engine's answer has a tool call that is not a function call."));
     };
     Ok(json!({
         "arguments": function["arguments"], "call_id": id, "name": function["name"],

@@ -42,14 +42,16 @@ pub(super) fn prompt(body: &mut Map<String, Value>, gym: &Gym, model: &str) -> R
     let tools = body.get("tools").filter(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty())).cloned();
     if tools.is_some() && !gym.render_chat_template {
         return Err(unsupported(
-            "Without a chat template (`gym.use_completions_api`) there are no tools. \
-             Set `gym.render_chat_template`, or do without `use_completions_api`.",
+            "This alias uses no chat template (`gym.use_completions_api`), so it cannot offer tools. \
+             Set `gym.render_chat_template`, or remove `use_completions_api`.",
         )
         .param("tools"));
     }
     let metadata = body.get("metadata").unwrap_or(&Value::Null);
     if let Some(key) = KEYS.iter().find(|key| metadata[**key].as_str().is_some_and(|text| !text.is_empty())) {
-        return Err(unsupported(format!("`metadata.{key}`: a prompt of `/v1/completions` is text only.")));
+        return Err(unsupported(format!(
+            "`metadata.{key}` is not supported: the alias uses `/v1/completions`, whose prompts are text only."
+        )));
     }
     let mut messages = body.get_mut("messages").map(Value::take).unwrap_or_default();
     let list = messages.as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
@@ -80,8 +82,8 @@ fn plain(messages: &[Value]) -> Result<String, ApiError> {
     let roles: Vec<&str> = messages.iter().map(|message| message["role"].as_str().unwrap_or("")).collect();
     if !matches!(roles.as_slice(), ["user"] | ["system", "user"]) {
         return Err(unsupported(format!(
-            "Without a chat template (`gym.use_completions_api`) a prompt is one user message, with a system message \
-             before it or without; these are: {}.",
+            "This alias uses no chat template (`gym.use_completions_api`): it takes one user message, with or without a \
+             system message before it. The roles of these messages are: {}.",
             if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }
         ))
         .param("messages"));
@@ -91,8 +93,10 @@ fn plain(messages: &[Value]) -> Result<String, ApiError> {
 
 /// The text of a message that holds nothing else.
 fn text_of(message: &Value) -> Result<String, ApiError> {
-    let only =
-        || unsupported("A prompt of `/v1/completions` (`gym.use_completions_api`) is text only.").param("messages");
+    let only = || {
+        unsupported("This alias uses `/v1/completions` (`gym.use_completions_api`): messages must be text only.")
+            .param("messages")
+    };
     match &message["content"] {
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => {

@@ -28,7 +28,7 @@ impl From<ApiError> for RequestError {
     }
 }
 
-/// The request is valid but cannot be served here. Gym answers 500; the fault is the client's.
+/// The request is valid but cannot be served here: an error of the client's, where Gym answers 500.
 pub(super) fn unsupported(message: impl Into<String>) -> ApiError {
     ApiError::new(Code::UnsupportedByGym, message)
 }
@@ -45,16 +45,16 @@ pub(super) fn bad_engine_answer(message: impl Into<String>) -> ApiError {
 
 /// The engine's answer does not fit the schema.
 pub(super) fn invalid_engine_answer(errors: &[ValidationError]) -> ApiError {
-    let first = errors.first().map(|error| format!(": {}: {}", error.path(), error.message)).unwrap_or_default();
+    let first = errors.first().map(|error| format!(": `{}`: {}", error.path(), error.message)).unwrap_or_default();
     bad_engine_answer(format!(
-        "The engine's answer is not what the API promises{first}. Look at the engine's version and flags."
+        "The engine's answer does not have the shape of the API{first}. Check the engine's version and flags."
     ))
 }
 
 /// The errors in one sentence, where Gym has no 422 for them.
 pub(super) fn in_words(errors: &[ValidationError]) -> ApiError {
     let each: Vec<String> =
-        errors.iter().take(5).map(|error| format!("{}: {}", error.detail()["loc"], error.message)).collect();
+        errors.iter().take(5).map(|error| format!("`{}`: {}", error.path(), error.message)).collect();
     unsupported(format!("The request cannot be expressed as a chat completion: {}.", each.join("; ")))
 }
 
@@ -72,7 +72,7 @@ pub(super) fn failed(route: GymRoute, error: &ApiError) -> Answer {
 /// The members of a body.
 ///
 /// # Errors
-/// It is no JSON object; as FastAPI says it.
+/// It is not a JSON object, in FastAPI's words.
 pub(super) fn parse_body(body: &[u8]) -> Result<Map<String, Value>, RequestError> {
     let (kind, message, input) = match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => return Ok(members),

@@ -99,7 +99,11 @@ fn add_blocks(role: &str, blocks: &[Value], items: &mut Vec<Value>, ids: &mut Id
                     "type": "reasoning",
                 })
             }
-            kind => return Err(unsupported(format!("A block of type `{kind}` cannot be passed on.")).param("messages")),
+            kind => {
+                return Err(
+                    unsupported(format!("Content blocks of type `{kind}` are not supported.")).param("messages")
+                );
+            }
         };
         items.extend(message(role, std::mem::take(&mut parts)));
         items.push(item);
@@ -123,7 +127,9 @@ fn image(block: &Value) -> Result<Value, ApiError> {
     let media_type = source("media_type");
     if source("type") != "base64" || !IMAGE_TYPES.contains(&media_type) {
         let known = IMAGE_TYPES.join(", ");
-        return Err(unsupported(format!("A picture is sent as base64 of one of {known}.")).param("messages"));
+        return Err(
+            unsupported(format!("An image must be base64 data of one of these types: {known}.")).param("messages")
+        );
     }
     let url = format!("data:{media_type};base64,{}", source("data"));
     Ok(json!({ "type": "input_image", "image_url": url, "detail": "auto" }))
@@ -137,7 +143,7 @@ fn tool_result(content: Option<&Value>) -> Result<String, ApiError> {
             let texts = blocks.iter().map(|block| block["text"].as_str().unwrap_or(""));
             Ok(texts.collect::<Vec<_>>().join("\n"))
         }
-        Some(_) => Err(unsupported("The result of a tool is text here.").param("messages")),
+        Some(_) => Err(unsupported("The content of a `tool_result` must be text.").param("messages")),
     }
 }
 
@@ -159,7 +165,7 @@ fn tool_choice(choice: &Value) -> Result<Value, ApiError> {
         Some("none") => Ok("none".into()),
         Some("any") => Ok("required".into()),
         Some("tool") => Ok(json!({ "type": "function", "name": choice["name"] })),
-        _ => Err(unsupported("`tool_choice` is of type auto, none, any or tool.").param("tool_choice")),
+        _ => Err(unsupported("`tool_choice.type` must be auto, none, any or tool.").param("tool_choice")),
     }
 }
 
@@ -185,7 +191,9 @@ pub(super) fn from_response(response: &Value, model: &Value, ids: &mut Ids) -> R
             }
             kind => {
                 let kind = kind.unwrap_or("");
-                return Err(bad_engine_answer(format!("The answer holds `{kind}`, which no message can.")));
+                return Err(bad_engine_answer(format!(
+                    "The answer has an output item of type `{kind}`, which the Messages API cannot express."
+                )));
             }
         }
     }
@@ -216,6 +224,6 @@ fn text_blocks(item: &Value) -> impl Iterator<Item = Value> {
 fn tool_use(item: &Value) -> Result<Value, ApiError> {
     let arguments = item["arguments"].as_str().filter(|text| !text.is_empty()).unwrap_or("{}");
     let input: Map<String, Value> = serde_json::from_str(arguments)
-        .map_err(|_| bad_engine_answer("The model called a tool with arguments that are no JSON object."))?;
+        .map_err(|_| bad_engine_answer("The model called a tool with arguments that are not a JSON object."))?;
     Ok(json!({ "id": item["call_id"], "input": input, "name": item["name"], "type": "tool_use" }))
 }

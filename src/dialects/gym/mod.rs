@@ -17,7 +17,7 @@
 //!
 //! | Gym | here | why |
 //! |---|---|---|
-//! | 500 and a text for what the client did wrong | 400, or 422 with FastAPI's `detail` | whoever is to blame can tell |
+//! | 500 and a text for an error in the request | 400, or 422 with FastAPI's `detail` | the client learns that it is at fault |
 //! | 500 for every error of the engine | the engine's status, in OpenAI's (Messages: Anthropic's) shape | 400 is not 500 |
 //! | 500 for an answer of the engine that cannot be used; for a failed `/tokenize` | 502 and what is wrong with it | |
 //! | 500 for settings that `is_responses_native` rules out | 501 and which to change | |
@@ -42,13 +42,13 @@
 //! | `text.format` is dropped | it becomes `response_format` |
 //! | `top_logprobs` goes without `logprobs`, which engines refuse | `logprobs: true` goes with it |
 //! | finish reasons `abort` and `repetition` are 500 | they pass; a response is `completed` |
-//! | any 400 that mentions `max_tokens` or `context length` is an empty completion | only words of a prompt that is too long, also in 413 |
-//! | `/tokenize` is not told `reasoning_effort`, `chat_template`, `add_generation_prompt`, `continue_final_message` | it is |
+//! | any 400 that mentions `max_tokens` or `context length` is an empty completion | only an error for a prompt that is too long, also a 413 |
+//! | `/tokenize` does not get `reasoning_effort`, `chat_template`, `add_generation_prompt`, `continue_final_message` | it does |
 //! | `developer` stays `developer` on the way to `/v1/completions` and to a native engine | it becomes `system` there as well |
 //! | a last assistant message without content is 500 when `sequential_reasoning_allowed` is false | it counts as empty |
 //! | unknown members of tools and formats of a streaming `/v1/responses` are 422 | they are dropped |
 //! | unknown output items of a native engine are 500 | they pass |
-//! | `text.format.schema` is spelt `schema_` in streams | `schema` |
+//! | `text.format.schema` is called `schema_` in streams | `schema` |
 //! | `model` of an answer is the engine's, of messages the client's | the alias', unless it says `response_model: engine` |
 //!
 //! Recorded cases whose status class differs, all of them Gym's 500 (`tests/gym` checks that they do, and that the engine

@@ -36,8 +36,8 @@ pub(super) fn into_content(message: &mut Map<String, Value>, gym: &Gym) -> Resul
     let Some(reasoning) = field("reasoning_content").or_else(|| field("reasoning")).map(wrap) else { return Ok(()) };
     if !gym.uses_reasoning_parser {
         return Err(bad_engine_answer(
-            "The engine answered with a reasoning field, but the alias says `gym.uses_reasoning_parser: false`. \
-             Start the engine without a reasoning parser, or change the alias.",
+            "The engine answered with a reasoning field, but the alias has `gym.uses_reasoning_parser: false`. \
+             Start the engine without a reasoning parser, or set it to true.",
         ));
     }
     let content = message.get("content").and_then(Value::as_str).unwrap_or("");

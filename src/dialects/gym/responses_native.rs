@@ -19,8 +19,8 @@ pub(super) fn request(mut params: Map<String, Value>, gym: &Gym, model: &str) ->
     ];
     if let Some((name, _)) = conflicts.iter().find(|(_, conflicts)| *conflicts) {
         return Err(conflicting_settings(format!(
-            "This alias says both `gym.is_responses_native` and `gym.{name}`, which do not go together. \
-             Take one of them out of its configuration."
+            "This alias sets both `gym.is_responses_native` and `gym.{name}`, which exclude each other. \
+             Remove one of them from its configuration."
         )));
     }
     if let Some(Value::Array(items)) = params.get_mut("input").filter(|_| gym.replace_developer_role_with_system) {

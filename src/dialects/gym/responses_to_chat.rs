@@ -148,7 +148,7 @@ fn add_item(item: &Value, turn: &mut AssistantTurn, messages: &mut Vec<Value>) -
         Some(kind) => {
             return Err(no_counterpart(format!(
                 "An input item of type `{kind}` has no counterpart in chat completions. Leave it out, or let the alias use \
-                 an engine that speaks Responses itself (`gym.is_responses_native`)."
+                 an engine with a Responses API of its own (`gym.is_responses_native`)."
             )));
         }
         None => return Err(no_counterpart("An input item has neither `type` nor `role`.")),
@@ -170,7 +170,7 @@ fn tool_result(item: &Value) -> Result<Value, ApiError> {
     let part = |part: &Value| match part["type"].as_str() {
         Some("input_text") => Ok(json!({ "type": "text", "text": part["text"] })),
         other => Err(no_counterpart(format!(
-            "The output of call {} holds a part of type `{}`; tools answer in text here.",
+            "The output of call {} has a part of type `{}`; only text is supported.",
             item["call_id"],
             other.unwrap_or("")
         ))),
@@ -205,7 +205,7 @@ fn add_assistant_message(item: &Value, turn: &mut AssistantTurn) -> Result<(), A
         Value::Null => {}
         content @ (Value::String(_) | Value::Array(_)) => turn.content.push_str(&text_of(content)),
         _ => {
-            let message = "The content of an assistant message is neither text nor a list of parts.";
+            let message = "The content of an assistant message must be a string or an array.";
             return Err(no_counterpart(message));
         }
     }
@@ -217,7 +217,8 @@ fn add_assistant_message(item: &Value, turn: &mut AssistantTurn) -> Result<(), A
 
 fn content_part(part: &Value) -> Result<Value, ApiError> {
     let url_of = |source: &Value| source.as_str().or_else(|| source["url"].as_str()).map(str::to_owned);
-    let missing = |what: &str| no_counterpart(format!("An `{what}` part has no URL; files by id are not known here."));
+    let missing =
+        |what: &str| no_counterpart(format!("An `{what}` part has no URL; uploaded files are not supported."));
     match part["type"].as_str() {
         Some("input_text") => Ok(json!({ "type": "text", "text": part["text"] })),
         Some("input_image") => {

@@ -6,7 +6,7 @@ use super::errors::bad_engine_answer;
 use super::schema::{BUNDLE, ROUTED_EXPERTS};
 use crate::openai::ApiError;
 
-/// What an answer tells of its tokens.
+/// What an answer has about its tokens.
 #[derive(Debug)]
 pub(super) enum Captured {
     /// Everything; the answer carries it now.
@@ -48,13 +48,13 @@ pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiEr
         (prompt, _) => {
             let missing = if prompt.is_some() { "choice.token_ids" } else { "prompt_token_ids" };
             return Err(bad_engine_answer(format!(
-                "The engine sent some token ids but not all: `{missing}` is missing."
+                "The engine sent only some of the token ids: `{missing}` is missing."
             )));
         }
     };
     let captured = if let Some(bundle) = own_bundle(choice)? {
         if inline.is_some_and(|(prompt, generated)| !same(&prompt, &bundle[0]) || !same(&generated, &bundle[1])) {
-            return Err(bad_engine_answer("The token ids of the engine's message are not those of its answer."));
+            return Err(bad_engine_answer("The token ids in the engine's message differ from those in its answer."));
         }
         Captured::Whole
     } else {
@@ -63,7 +63,9 @@ pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiEr
         match inline {
             Some((prompt, generated)) => {
                 if !same(&generated, &ids) {
-                    return Err(bad_engine_answer("The engine's token ids are not those of its log-probabilities."));
+                    return Err(bad_engine_answer(
+                        "The engine's token ids differ from those in its log-probabilities.",
+                    ));
                 }
                 attach(choice, prompt, Generation { ids, log_probs });
                 Captured::Whole
@@ -118,7 +120,7 @@ fn list(value: Value, name: &str) -> Result<Value, ApiError> {
     if value.is_array() {
         Ok(value)
     } else {
-        Err(bad_engine_answer(format!("The engine's `{name}` is no list of token ids.")))
+        Err(bad_engine_answer(format!("The engine's `{name}` is not a list of token ids.")))
     }
 }
 
@@ -170,19 +172,19 @@ pub(super) fn same_length(ids: &Value, log_probs: &Value) -> Result<(), ApiError
 fn from_log_probs(choice: &Map<String, Value>) -> Result<(Value, Value), ApiError> {
     let Some(entries) = choice.get("logprobs").and_then(|block| block.get("content")).and_then(Value::as_array) else {
         return Err(bad_engine_answer(
-            "The engine sent no log-probabilities, which token ids are taken from (`return_token_id_information`). \
-             Look whether its version knows `return_tokens_as_token_ids`.",
+            "The engine sent no log-probabilities, and token ids are read from them (`return_token_id_information`). \
+             Check that its version supports `return_tokens_as_token_ids`.",
         ));
     };
     let (mut ids, mut log_probs) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for (at, entry) in entries.iter().enumerate() {
         let Some(id) = entry.get("token").and_then(Value::as_str).and_then(parse_id) else {
             return Err(bad_engine_answer(format!(
-                "Token {at} of the engine's log-probabilities is not spelt `token_id:<number>`."
+                "Token {at} of the engine's log-probabilities is not written as `token_id:<number>`."
             )));
         };
         let Some(log_prob) = entry.get("logprob").and_then(Value::as_f64) else {
-            return Err(bad_engine_answer(format!("Log-probability {at} of the engine is no number.")));
+            return Err(bad_engine_answer(format!("Log-probability {at} of the engine is not a number.")));
         };
         ids.push(Value::from(id));
         log_probs.push(Value::from(log_prob));

@@ -18,7 +18,7 @@ pub(super) fn convert(
     let choice = params.get("tool_choice");
     if tools.is_empty() {
         if choice.is_some_and(|choice| choice == "required") {
-            return Err(unsupported("`tool_choice: required` needs at least one tool.").param("tool_choice"));
+            return Err(unsupported("`tool_choice` is `required`, but there are no tools.").param("tool_choice"));
         }
         return Ok(());
     }
@@ -49,7 +49,7 @@ fn chat_tool(tool: &Value, strict: bool) -> Result<Value, ApiError> {
         }
         "function" | "custom" => Ok(json!({ "type": "function", "function": function })),
         _ => Err(unsupported(format!(
-            "A tool of type `{kind}` runs on a provider's servers; the engine here only calls functions of the client's."
+            "Tools of type `{kind}` run on a provider's servers; this engine only calls functions of the client."
         ))
         .param("tools")),
     }
@@ -77,11 +77,11 @@ fn chat_tool_choice(choice: &Value, strict: bool, tools: &mut Vec<Value>) -> Res
                 allowed.iter().any(|one| one.get("name").is_some_and(|name| Some(name) == name_of(tool)))
             });
             if tools.is_empty() {
-                return Err(unsupported("`tool_choice.allowed_tools` names none of the tools.").param("tool_choice"));
+                return Err(unsupported("`tool_choice` allows none of the tools in `tools`.").param("tool_choice"));
             }
             Ok(choice.get("mode").cloned().unwrap_or_else(|| "auto".into()))
         }
-        _ => Err(unsupported(format!("A `tool_choice` of type `{kind}` is not known here.")).param("tool_choice")),
+        _ => Err(unsupported(format!("A `tool_choice` of type `{kind}` is not supported.")).param("tool_choice")),
     }
 }
 

@@ -212,7 +212,7 @@ impl Turn {
 
     fn on_answer(&mut self, stage: Stage, body: &[u8]) -> Result<Step, ApiError> {
         let Ok(Value::Object(answer)) = serde_json::from_slice(body) else {
-            return Err(bad_engine_answer("The engine's answer is no JSON object."));
+            return Err(bad_engine_answer("The engine's answer is not a JSON object."));
         };
         match stage {
             Stage::Chat(request) => self.on_chat(answer, &request),
@@ -222,7 +222,8 @@ impl Turn {
             }
             Stage::Render(chat) => {
                 let prompt = answer.get("tokens").filter(|tokens| tokens.is_array()).cloned();
-                let prompt = prompt.ok_or_else(|| bad_engine_answer("The engine's `/tokenize` told no tokens."))?;
+                let prompt =
+                    prompt.ok_or_else(|| bad_engine_answer("The answer of the engine's `/tokenize` has no tokens."))?;
                 self.ask_completion(&chat, prompt)
             }
             Stage::Completion { prompt, special } => self.on_completion(Value::Object(answer), prompt, special),
@@ -235,7 +236,7 @@ impl Turn {
                     .map_err(|errors| invalid_engine_answer(&errors))?;
                 self.finish_response(&response)
             }
-            Stage::Over => Err(bad_engine_answer("The engine was not asked.")),
+            Stage::Over => Err(bad_engine_answer("The engine answered a call that was not made.")),
         }
     }
 
@@ -278,11 +279,12 @@ impl Turn {
             }
             // The generation is paid for; what is missing is not the request's fault.
             Stage::ChatTokens(..) | Stage::CompletionTokens(_) => Err(bad_engine_answer(format!(
-                "The engine's `/tokenize` answered {status}; token ids need it (`return_token_id_information`)."
+                "The engine's `/tokenize` answered with status {status}. Without it there are no token ids (`return_token_id_information`)."
             ))),
-            _ if self.streams_response() => {
-                Err(bad_engine_answer(format!("The engine answered {status}: {}", errors::engine_message(body))))
-            }
+            _ if self.streams_response() => Err(bad_engine_answer(format!(
+                "The engine answered with status {status}: {}",
+                errors::engine_message(body)
+            ))),
             _ => Ok(Step::Answer(errors::engine_error(self.route(), status, body))),
         }
     }

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::files;
 use crate::dialects::gym::{self, Answer, Ask, GymRoute, Served, Step, Turn};
-use crate::engines::CallLimits;
-use crate::engines::Lease;
+use crate::dispatch::Patience;
+use crate::engines::{CallLimits, Engine, Reply};
 use crate::openai::{self, ApiError, Code, Endpoint, UsageFinder};
 use crate::proxy::ProxyState;
 use crate::proxy::attempts::Attempts;
@@ -21,7 +21,7 @@ use crate::proxy::memory::BodyReservation;
 use crate::routing::{OwnedHead, Plan, Snapshot, Target};
 
 /// Most of an engine's answer that is read. Token ids and log-probabilities of a long rollout are some 10 MiB.
-const MOST_BYTES: usize = 256 << 20;
+const ANSWER: usize = 256 << 20;
 
 /// One turn's calls of the engines.
 pub(super) struct Driver {
@@ -84,49 +84,20 @@ impl Driver {
         }
     }
 
-    /// Asks an engine until it says something that repeating would not change, or time is up.
-    async fn call(&mut self, ask: Ask) -> Result<(u16, Bytes), ApiError> {
-        let mut headers = self.headers();
-        let body = self.settled(ask.path, ask.body, &mut headers)?;
-        let mut server_errors = 0;
-        loop {
-            let (said, repeat) = match self.seat() {
-                None => (Err(pick::why_not(&self.shared, self.target())), true),
-                Some(lease) => {
-                    let timeouts = &self.shared.timeouts;
-                    let limits = CallLimits {
-                        whole: None,
-                        connect: timeouts.connect,
-                        silence: timeouts.read,
-                        bytes: MOST_BYTES,
-                    };
-                    let client = &self.shared.client;
-                    let said = client.submit(lease.engine(), ask.path, &headers, body.clone(), (limits, false)).await;
-                    let status = said.as_ref().ok().map(|reply| reply.status.as_u16());
-                    let broken = |why| {
-                        let message = format!("Engine {} gave no whole answer: {why}.", lease.id);
-                        ApiError::new(Code::EngineUnreachable, message)
-                    };
-                    let said = said.map(|reply| (reply.status.as_u16(), reply.body)).map_err(broken);
-                    self.last = Some(lease);
-                    server_errors += usize::from(status == Some(500));
-                    let repeat = match status {
-                        Some(500) => server_errors < gym::SERVER_ERROR_TRIES,
-                        Some(status) => gym::is_overload(status),
-                        None => true,
-                    };
-                    (said, repeat)
-                }
-            };
-            if !repeat || Instant::now() + gym::PAUSE >= self.deadline || self.shared.is_draining() {
-                if let Ok((200, body)) = &said {
-                    self.usage.feed(body);
-                }
-                return said;
-            }
-            self.retries += 1;
-            self.last = None;
-            tokio::time::sleep(gym::PAUSE).await;
+    /// Calls an engine, and others or the same again as long as the plan and Gym's patience allow.
+    async fn call(&mut self, ask: Ask) -> Result<Reply, ApiError> {
+        self.reservation.grow_to(ask.body.len())?;
+        let timeouts = &self.snapshot.timeouts;
+        let limits = CallLimits { whole: None, connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
+        let mut attempts = Attempts::new(self.plan.clone(), &self.snapshot, Some(self.session.clone()));
+        let mut messages = CallMessages { driver: self, ask: &ask };
+        let said = exchange(&self.state, &self.snapshot, &mut attempts, limits, &mut messages).await;
+        self.calls.retries += attempts.retries();
+        self.calls.engine = attempts.engine().cloned();
+        if let Ok(Reply { status, body }) = &said
+            && status.as_u16() == 200
+        {
+            self.calls.usage.feed(body);
         }
         said
     }

@@ -42,8 +42,7 @@ shapes! {
     /// What an item without a type may hold at least; everything else of it stays.
     UNTYPED = { id?: (text | null), server_label?: (text | null), error?: (text | null), tools?: [any], .. };
 
-    /// Items other than messages. Those after `reasoning` have no counterpart in chat: only what tells a valid one is
-    /// looked at.
+    /// Items other than messages. Those after `reasoning` have no counterpart in chat: only required members are checked.
     TYPED = (by type
         "function_call" => {
             arguments: text, call_id: text, name: text, type: text, id?: (text | null), status?: (STATUS | null),

@@ -16,7 +16,7 @@ shapes! {
     TRUNCATION = ("auto" | "disabled");
     VERBOSITY = ("low" | "medium" | "high");
 
-    /// Of tools that engines of chat completions do not have only what tells a valid one is looked at.
+    /// Of tools that a chat engine does not have, only the required members are checked.
     TOOL = (by type
         "function" => {
             name: text, parameters: ({*: any} | null), strict: (bool | null), type: text, description?: (text | null), !

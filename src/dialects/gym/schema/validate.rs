@@ -134,7 +134,7 @@ impl Validator {
             return None;
         };
         let values = values.into_iter().enumerate();
-        // All are read, so that all errors are told.
+        // All are read, so that every error is found.
         let read: Vec<Option<Value>> = values.map(|(at, value)| self.below(at, |it| it.value(shape, value))).collect();
         read.into_iter().collect::<Option<Vec<Value>>>().map(Value::Array)
     }
