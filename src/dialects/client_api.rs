@@ -13,8 +13,7 @@ pub enum ClientApi {
 
 impl ClientApi {
     /// The shape of its streams and errors.
-    #[must_use]
-    pub fn dialect(self) -> Dialect {
+    pub(super) fn dialect(self) -> Dialect {
         match self {
             Self::Responses => Dialect::Responses,
             Self::Messages => Dialect::Anthropic,

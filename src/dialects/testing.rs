@@ -200,75 +200,75 @@ pub(super) fn events(text: &str) -> Vec<Value> {
 
 /// Reads a Responses stream as OpenAI's library does, checks every `done` against its deltas; returns the last response.
 pub(super) fn read_responses(text: &str) -> Value {
-    let events = events(text);
     let mut items: Vec<Value> = Vec::new();
-    let (mut closed, mut last) = (0, Value::Null);
-    for (number, event) in events.iter().enumerate() {
+    let mut last = Value::Null;
+    for (number, event) in events(text).iter().enumerate() {
         assert_eq!(event["sequence_number"], number, "{event}");
         assert!(last.is_null(), "{event} after the end");
-        let kind = event["type"].as_str().expect("a type");
-        let (at, part) = (event["output_index"].as_u64(), event["content_index"].as_u64());
-        let (at, part) = (at.unwrap_or(0) as usize, part.unwrap_or(0) as usize);
-        if kind.starts_with("response.") && event.get("item_id").is_some() {
-            assert_eq!(event["item_id"], items[at]["id"], "{event}");
-            assert!(items[at]["closed"].is_null(), "{event} after its item was closed");
-        }
-        match kind {
+        let at = event["output_index"].as_u64().unwrap_or(0) as usize;
+        match event["type"].as_str().expect("a type") {
             "response.created" => assert_eq!(number, 0),
             "response.in_progress" => assert_eq!(number, 1),
             "response.output_item.added" => {
                 assert_eq!(at, items.len(), "items are added in order");
                 items.push(event["item"].clone());
             }
-            "response.content_part.added" => {
-                let content = items[at]["content"].as_array_mut().expect("content");
-                assert_eq!(part, content.len());
-                content.push(event["part"].clone());
-            }
-            "response.output_text.delta" | "response.reasoning_text.delta" => {
-                append(&mut items[at]["content"][part]["text"], &event["delta"]);
-                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
-                    told.extend_from_slice(event["logprobs"].as_array().expect("log probabilities"));
-                }
-            }
-            "response.refusal.delta" => append(&mut items[at]["content"][part]["refusal"], &event["delta"]),
-            "response.function_call_arguments.delta" => append(&mut items[at]["arguments"], &event["delta"]),
-            "response.output_text.done" | "response.reasoning_text.done" => {
-                assert_eq!(items[at]["content"][part]["text"], event["text"]);
-                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
-                    // Those of the last tokens, which have no text, come at the end.
-                    let all = event["logprobs"].as_array().expect("log probabilities");
-                    assert!(all.starts_with(told));
-                    told.clone_from(all);
-                }
-            }
-            "response.refusal.done" => assert_eq!(items[at]["content"][part]["refusal"], event["refusal"]),
-            "response.content_part.done" => assert_eq!(items[at]["content"][part], event["part"]),
-            "response.function_call_arguments.done" => {
-                assert_eq!(items[at]["arguments"], event["arguments"]);
-                assert_eq!(items[at]["name"], event["name"]);
-            }
-            "response.output_item.done" => {
-                let mut told = items[at].clone();
-                told["status"] = event["item"]["status"].clone();
-                assert_eq!(told, event["item"]);
-                items[at]["closed"] = true.into();
-                closed += 1;
-            }
-            "response.completed" | "response.incomplete" => {
-                assert_eq!(closed, items.len(), "every item is closed");
+            kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                let all_closed = items.iter().all(|item| item["closed"] == true);
+                assert!(kind == "response.failed" || all_closed, "every item is closed");
                 last = event["response"].clone();
             }
-            "response.failed" => last = event["response"].clone(),
-            other => panic!("{other}"),
+            kind => read_item_event(kind, event, &mut items[at]),
         }
     }
-    for (item, told) in last["output"].as_array().expect("output").iter().zip(&mut items) {
-        told.as_object_mut().expect("an object").shift_remove("closed");
-        told["status"] = item["status"].clone();
-        assert_eq!(item, told);
+    for (item, read) in last["output"].as_array().expect("output").iter().zip(&mut items) {
+        read.as_object_mut().expect("an object").shift_remove("closed");
+        read["status"] = item["status"].clone();
+        assert_eq!(item, read);
     }
     last
+}
+
+fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
+    assert!(item["closed"].is_null(), "{event} after its item was closed");
+    if kind == "response.output_item.done" {
+        item["status"] = event["item"]["status"].clone();
+        assert_eq!(*item, event["item"]);
+        item["closed"] = true.into();
+        return;
+    }
+    assert_eq!(event["item_id"], item["id"], "{event}");
+    let part = event["content_index"].as_u64().unwrap_or(0) as usize;
+    match kind {
+        "response.content_part.added" => {
+            let content = item["content"].as_array_mut().expect("content");
+            assert_eq!(part, content.len());
+            content.push(event["part"].clone());
+        }
+        "response.output_text.delta" | "response.reasoning_text.delta" => {
+            append(&mut item["content"][part]["text"], &event["delta"]);
+            if let Some(read) = logprobs(&mut item["content"][part]) {
+                read.extend_from_slice(event["logprobs"].as_array().expect("log probabilities"));
+            }
+        }
+        "response.refusal.delta" => append(&mut item["content"][part]["refusal"], &event["delta"]),
+        "response.function_call_arguments.delta" => append(&mut item["arguments"], &event["delta"]),
+        "response.output_text.done" | "response.reasoning_text.done" => {
+            assert_eq!(item["content"][part]["text"], event["text"]);
+            if let Some(read) = logprobs(&mut item["content"][part]) {
+                // Those of the last tokens, which have no text, come at the end.
+                let all = event["logprobs"].as_array().expect("log probabilities");
+                assert!(all.starts_with(read));
+                read.clone_from(all);
+            }
+        }
+        "response.refusal.done" => assert_eq!(item["content"][part]["refusal"], event["refusal"]),
+        "response.content_part.done" => assert_eq!(item["content"][part], event["part"]),
+        "response.function_call_arguments.done" => {
+            assert_eq!((&item["arguments"], &item["name"]), (&event["arguments"], &event["name"]));
+        }
+        other => panic!("{other}"),
+    }
 }
 
 /// Reads a Messages stream as Anthropic's library does, one block at a time; returns the message.

@@ -30,64 +30,12 @@ fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 
 /// Some JSON, made of the words of both APIs.
 fn some_json() -> impl Strategy<Value = Value> {
-    let words = vec![
-        "type",
-        "role",
-        "content",
-        "text",
-        "message",
-        "user",
-        "assistant",
-        "system",
-        "input",
-        "messages",
-        "tools",
-        "function",
-        "name",
-        "call_id",
-        "arguments",
-        "function_call",
-        "function_call_output",
-        "output",
-        "reasoning",
-        "summary",
-        "tool_choice",
-        "allowed_tools",
-        "mode",
-        "auto",
-        "input_text",
-        "input_image",
-        "image_url",
-        "url",
-        "tool_use",
-        "tool_result",
-        "tool_use_id",
-        "id",
-        "source",
-        "base64",
-        "data",
-        "media_type",
-        "thinking",
-        "format",
-        "json_schema",
-        "schema",
-        "stream",
-        "include",
-        "any",
-        "tool",
-        "choices",
-        "delta",
-        "tool_calls",
-        "index",
-        "usage",
-        "finish_reason",
-        "stop",
-        "reasoning_content",
-        "refusal",
-        "logprobs",
-        "error",
-        "code",
-    ];
+    const WORDS: &str = "type role content text message user assistant system input messages tools function name call_id \
+        arguments function_call function_call_output output reasoning summary tool_choice allowed_tools mode \
+        auto input_text input_image image_url url tool_use tool_result tool_use_id id source base64 data \
+        media_type thinking format json_schema schema stream include any tool choices delta tool_calls index \
+        usage finish_reason stop reasoning_content refusal logprobs error code";
+    let words: Vec<&str> = WORDS.split(' ').collect();
     let word = prop::sample::select(words.clone());
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -27,15 +27,14 @@ const ITEM_SIZE: usize = 1024;
 /// The body is no such request, or asks for what a chat engine cannot do: a 400 that names the member and the reason.
 pub fn to_chat(api: ClientApi, body: &[u8]) -> Result<(Vec<u8>, Translator), ApiError> {
     let request = members::parse(body)?;
-    let streams = members::flag(&request, "stream")?;
+    members::flag(&request, "stream")?;
     let (chat, writer) = writer::to_chat(api, request)?;
-    Ok((Value::Object(chat).to_string().into_bytes(), Translator::new(streams, writer)))
+    Ok((Value::Object(chat).to_string().into_bytes(), Translator::new(writer)))
 }
 
 /// Translates the answer to one request.
 #[derive(Clone, Debug)]
 pub struct Translator {
-    streams: bool,
     writer: Writer,
     sse: SseDecoder,
     calls: ToolCalls,
@@ -49,9 +48,8 @@ pub struct Translator {
 }
 
 impl Translator {
-    fn new(streams: bool, writer: Writer) -> Self {
+    fn new(writer: Writer) -> Self {
         Self {
-            streams,
             writer,
             sse: SseDecoder::default(),
             calls: ToolCalls::default(),
@@ -62,12 +60,6 @@ impl Translator {
             started: false,
             done: false,
         }
-    }
-
-    /// Whether the client asked for a stream.
-    #[must_use]
-    pub fn streams(&self) -> bool {
-        self.streams
     }
 
     /// Sets the name in the answer's `model`; without it, it is the one that the client sent.

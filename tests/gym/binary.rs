@@ -120,8 +120,9 @@ impl StreamRef<'_> {
 
 /// The gateway of one case, killed when dropped.
 struct Gateway {
-    _gateway: support::Gateway,
-    door: SocketAddr,
+    _child: Child,
+    /// The alias' own listener.
+    alias: SocketAddr,
     main: SocketAddr,
     _folder: tempfile::TempDir,
 }
@@ -138,14 +139,53 @@ impl Gateway {
             "models": { "backing": { "urls": urls, "api_key": "dummy", "served_name": "base/model", "health": "off" } },
             "aliases": { "policy_model_proxy": { "model": "backing", "listen": "127.0.0.1:0", "gym": gym } },
         });
-        let file = folder.path().join("house.yaml");
+        let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, config.to_string()).expect("written");
-        let mut command = Command::new(support::BINARY);
-        command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state")).env_remove("RUST_LOG");
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let gateway = support::Gateway::of(command);
-        let (door, main) = (gateway.alias_address("policy_model_proxy"), gateway.address);
-        Self { _gateway: gateway, door, main, _folder: folder }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_enginehouse"))
+            .arg("serve")
+            .arg(&file)
+            .arg("--state-dir")
+            .arg(folder.path().join("state"))
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("started");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let (mut alias, mut said) = (None, String::new());
+        let main = loop {
+            let line = lines.next_line().await.expect("text").unwrap_or_else(|| panic!("the gateway ended:\n{said}"));
+            said += &format!("{line}\n");
+            if let Some(address) = address(&line, "alias policy_model_proxy has http://") {
+                alias = Some(address);
+            }
+            if let Some(address) = address(&line, "serving http://") {
+                break address;
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { _child: child, alias: alias.expect("the alias' own address comes first"), main, _folder: folder }
+    }
+}
+
+impl Gateway {
+    /// A request of a case, to the alias' own listener.
+    fn call(&self, request: &Value) -> reqwest::RequestBuilder {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
+        let path = request["path"].as_str().expect("a path");
+        let method = request["method"].as_str().unwrap_or("POST").parse().expect("a method");
+        let call = client.request(method, format!("http://{}{path}", self.alias));
+        let mut call = match (request.get("raw"), request.get("body")) {
+            (Some(raw), _) => call.body(raw.as_str().expect("text").to_owned()),
+            (None, Some(body)) => call.body(body.to_string()),
+            (None, None) => call,
+        };
+        call = call.header("content-type", "application/json");
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+            call = call.header(name, value.as_str().expect("text"));
+        }
+        call
     }
 }
 
@@ -162,22 +202,10 @@ async fn run(case: &Value, cases: &Arc<Vec<Value>>, audio: &Path) -> Vec<String>
     for replica in 0..replicas {
         engines.push(Engine::start(script.clone(), replica).await);
     }
-    let gateway = Gateway::start(&engines, &rewrite(&case["config"]));
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
+    let gateway = Gateway::start(&engines, &rewrite(&case["config"])).await;
     let (mut wrong, mut cookie, mut stay) = (Vec::new(), None::<String>, Vec::new());
     for (request, expected) in list("requests").iter().zip(list("responses")) {
-        let path = request["path"].as_str().expect("a path");
-        let method = request["method"].as_str().unwrap_or("POST").parse().expect("a method");
-        let mut call = client.request(method, format!("http://{}{path}", gateway.door));
-        call = match (request.get("raw"), request.get("body")) {
-            (Some(raw), _) => call.body(raw.as_str().expect("text").to_owned()),
-            (None, Some(body)) => call.body(rewrite(body).to_string()),
-            (None, None) => call,
-        };
-        call = call.header("content-type", "application/json");
-        for (name, value) in request["headers"].as_object().into_iter().flatten() {
-            call = call.header(name, value.as_str().expect("text"));
-        }
+        let mut call = gateway.call(&rewrite(request));
         if request["new_session"] == true {
             cookie = None;
         }
