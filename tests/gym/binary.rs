@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::{CASES, audio, compare_answer, default_reply, deliberate, normal, parsed};
+use super::cases::{default_reply, recorded};
+use super::{audio, compare_answer, deliberate, normal};
 use crate::support;
 
 /// What all engines of a case share.
@@ -120,7 +121,7 @@ impl StreamRef<'_> {
 
 /// The gateway of one case, killed when dropped.
 struct Gateway {
-    _child: Child,
+    _gateway: support::Gateway,
     /// The alias' own listener.
     alias: SocketAddr,
     main: SocketAddr,
@@ -141,35 +142,14 @@ impl Gateway {
         });
         let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, config.to_string()).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_enginehouse"))
-            .arg("serve")
-            .arg(&file)
-            .arg("--state-dir")
-            .arg(folder.path().join("state"))
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("started");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
-        let (mut alias, mut said) = (None, String::new());
-        let main = loop {
-            let line = lines.next_line().await.expect("text").unwrap_or_else(|| panic!("the gateway ended:\n{said}"));
-            said += &format!("{line}\n");
-            if let Some(address) = address(&line, "alias policy_model_proxy has http://") {
-                alias = Some(address);
-            }
-            if let Some(address) = address(&line, "serving http://") {
-                break address;
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _child: child, alias: alias.expect("the alias' own address comes first"), main, _folder: folder }
+        let mut command = Command::new(support::BINARY);
+        command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state")).env_remove("RUST_LOG");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let gateway = support::Gateway::of(command);
+        let (alias, main) = (gateway.alias_address("policy_model_proxy"), gateway.address);
+        Self { _gateway: gateway, alias, main, _folder: folder }
     }
-}
 
-impl Gateway {
     /// A request of a case, to the alias' own listener.
     fn call(&self, request: &Value) -> reqwest::RequestBuilder {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
@@ -202,7 +182,7 @@ async fn run(case: &Value, cases: &Arc<Vec<Value>>, audio: &Path) -> Vec<String>
     for replica in 0..replicas {
         engines.push(Engine::start(script.clone(), replica).await);
     }
-    let gateway = Gateway::start(&engines, &rewrite(&case["config"])).await;
+    let gateway = Gateway::start(&engines, &rewrite(&case["config"]));
     let (mut wrong, mut cookie, mut stay) = (Vec::new(), None::<String>, Vec::new());
     for (request, expected) in list("requests").iter().zip(list("responses")) {
         let mut call = gateway.call(&rewrite(request));
@@ -261,8 +241,7 @@ fn without_ids(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_case_through_the_binary() {
-    let (cases, audio, deliberate) = (Arc::new(parsed(CASES)), Arc::new(audio()), deliberate());
-    assert!(cases.len() >= 136, "only {} cases", cases.len());
+    let (cases, audio, deliberate) = (Arc::new(recorded()), Arc::new(audio()), deliberate());
     let room = Arc::new(Semaphore::new(8));
     let mut runs = tokio::task::JoinSet::new();
     for at in 0..cases.len() {
@@ -291,7 +270,7 @@ async fn every_recorded_case_through_the_binary() {
 /// Engines that start elsewhere are found without being told: `base_url` is not a matter of the alias.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_alias_is_a_gym_server_by_its_path_and_by_its_name_too() {
-    let cases = Arc::new(parsed(CASES));
+    let cases = Arc::new(recorded());
     let script = Arc::new(Script { cases, replies: Mutex::default(), sent: Mutex::default() });
     let engines = [Engine::start(script.clone(), 0).await];
     let gateway = Gateway::start(&engines, &json!({ "sampling_overrides": { "top_p": 0.5 } }));
