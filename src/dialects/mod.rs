@@ -1,40 +1,44 @@
-//! Pure translation between APIs: Responses and Messages spoken over an engine's Chat Completions. Bytes in, bytes out.
+//! Pure translation between APIs: Responses and Messages over an engine's Chat Completions. Bytes in, bytes out.
 //!
-//! [`to_chat`] turns a request into the chat request the engine understands, and hands out the [`Translator`] that turns
-//! the engine's answer back: its JSON, its events in any split, its errors, or its death. [`to_tokenize`] and [`counted`] do
-//! the same for the tokens of a Messages prompt.
+//! [`to_chat`] turns a client's request into a chat request, and returns the [`Translator`] that turns the engine's answer
+//! back: its JSON, its events in any split, its errors, or its death. [`to_tokenize`] and [`from_tokenize`] do the same for
+//! counting the tokens of a Messages prompt. [`gym`] has the rules of NeMo Gym's model servers.
 //!
-//! Both answers, whole and streamed, are read as one sequence of pieces and told by one writer per dialect, so that a
+//! An answer, whole or streamed, is read as one sequence of deltas and written by one writer per client API, so that a
 //! stream's last object and the JSON answer cannot differ.
 //!
 //! # What cannot be carried over
 //!
-//! | asked | answer |
+//! | request | answer |
 //! |---|---|
 //! | `previous_response_id`, `conversation`, `background`, `prompt`, item references | 400: nothing is stored here |
 //! | custom and hosted tools, their items, MCP servers | 400 naming the type: the engine runs functions only |
 //! | files, documents other than text | 400: an engine reads text and images |
-//! | `thinking.budget_tokens` | not sent: vLLM refuses budgets unless it was started with a reasoning configuration; a caller who knows sends vLLM's `thinking_token_budget` |
+//! | `thinking.budget_tokens` | not sent: vLLM refuses budgets unless it was started with a reasoning configuration; clients may send vLLM's `thinking_token_budget` |
 //! | `text.verbosity`, `service_tier`, `max_tool_calls`, prompt-cache hints | echoed, not sent: an engine has no such thing |
-//! | members we do not know (`top_k`, `min_p`, `seed`, `chat_template_kwargs`, …) | passed to the engine as they are |
+//! | unknown members (`top_k`, `min_p`, `seed`, `chat_template_kwargs`, …) | passed to the engine as they are |
 
-mod ask;
-mod blame;
-mod braces;
-mod calls;
-mod frames;
+mod chat;
+mod client_api;
+mod conversation;
+mod delta;
+mod engine_error;
 pub mod gym;
-mod history;
+mod json_object;
+mod members;
 mod messages;
-mod pieces;
 #[cfg(test)]
 mod recorded;
 mod responses;
+mod sse;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tool_calls;
 mod translator;
+mod writer;
 
-pub use messages::{counted, to_tokenize};
-pub use translator::{Spoken, Translator, to_chat};
+pub use client_api::ClientApi;
+pub use messages::{from_tokenize, to_tokenize};
+pub use translator::{Translator, to_chat};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::testing::{events, read_messages, read_responses, run, translator};
-use super::{Spoken, Translator};
+use super::{ClientApi, Translator};
 
 macro_rules! recording {
     ($name:literal) => {
@@ -20,8 +20,8 @@ fn body(recording: &str) -> &str {
     body.split_once("\n\n### CAPTURE").map_or(body, |(body, _)| body)
 }
 
-fn whole(spoken: Spoken, body: &str) -> Value {
-    let answer = translator(spoken).answer(body.trim().as_bytes()).expect("an answer");
+fn whole(api: ClientApi, body: &str) -> Value {
+    let answer = translator(api).answer(body.trim().as_bytes()).expect("an answer");
     serde_json::from_slice(&answer).expect("JSON")
 }
 
@@ -87,8 +87,8 @@ fn every_recorded_answer_is_translated() {
     ] {
         let chat: Value = serde_json::from_str(text.trim()).expect("JSON");
         let choice = &chat["choices"][0];
-        let response = whole(Spoken::Responses, text);
-        let message = whole(Spoken::Messages, text);
+        let response = whole(ClientApi::Responses, text);
+        let message = whole(ClientApi::Messages, text);
         let find = |kind: &str| response["output"].as_array().expect("output").iter().find(|item| item["type"] == kind);
         let block =
             |kind: &str| message["content"].as_array().expect("content").iter().find(|item| item["type"] == kind);
@@ -120,9 +120,9 @@ fn every_recorded_stream_is_translated() {
         recording!("chat_return_token_ids_stream"),
         recording!("chat_stream_n2"),
     ] {
-        let last = read_responses(&streamed(translator(Spoken::Responses), text));
+        let last = read_responses(&streamed(translator(ClientApi::Responses), text));
         assert_ne!(last["status"], "failed");
-        let message = read_messages(&streamed(translator(Spoken::Messages), text));
+        let message = read_messages(&streamed(translator(ClientApi::Messages), text));
         assert!(message["stop_reason"].is_string());
         let told = |part: &Value| part["text"].as_str().or(part["thinking"].as_str()).unwrap_or_default().to_owned();
         let responses: String =
@@ -135,7 +135,7 @@ fn every_recorded_stream_is_translated() {
 
 #[test]
 fn the_events_have_all_members_of_vllms_own() {
-    let ours = events(&streamed(translator(Spoken::Responses), recording!("chat_stream_usage")));
+    let ours = events(&streamed(translator(ClientApi::Responses), recording!("chat_stream_usage")));
     let theirs = events(recording!("responses_stream").trim());
     let (mut own, all) = (kinds(&ours), kinds(&theirs));
     // vLLM says "completed" of an answer that was cut, too.
@@ -153,7 +153,7 @@ fn the_events_have_all_members_of_vllms_own() {
         assert!(lacks.iter().all(|path| path.ends_with("incomplete_details.reason")), "{kind}: {lacks:?}");
     }
 
-    let ours = events(&streamed(translator(Spoken::Messages), recording!("chat_stream_usage")));
+    let ours = events(&streamed(translator(ClientApi::Messages), recording!("chat_stream_usage")));
     let theirs = events(recording!("messages_anthropic_stream").trim());
     assert_eq!(kinds(&ours), kinds(&theirs));
     for event in &theirs {
@@ -164,11 +164,11 @@ fn the_events_have_all_members_of_vllms_own() {
 
 #[test]
 fn the_answers_have_all_members_of_vllms_own() {
-    for (spoken, theirs) in
-        [(Spoken::Responses, recording!("responses")), (Spoken::Messages, recording!("messages_anthropic"))]
+    for (api, theirs) in
+        [(ClientApi::Responses, recording!("responses")), (ClientApi::Messages, recording!("messages_anthropic"))]
     {
         let theirs: Value = serde_json::from_str(theirs.trim()).expect("JSON");
-        let lacks = lacking(&theirs, &whole(spoken, recording!("chat_logprobs")));
+        let lacks = lacking(&theirs, &whole(api, recording!("chat_logprobs")));
         assert!(lacks.is_empty(), "{lacks:?}");
     }
 }
@@ -178,9 +178,9 @@ fn recorded_errors_keep_their_words() {
     for text in [recording!("err_context_length"), recording!("err_max_tokens_zero"), recording!("apikey_wrong")] {
         let theirs: Value = serde_json::from_str(text.trim()).expect("JSON");
         let words = theirs["error"]["message"].as_str().or(theirs["error"].as_str()).expect("words");
-        for spoken in [Spoken::Responses, Spoken::Messages] {
+        for api in [ClientApi::Responses, ClientApi::Messages] {
             let error: Value =
-                serde_json::from_slice(&translator(spoken).error(400, text.trim().as_bytes())).expect("JSON");
+                serde_json::from_slice(&translator(api).error(400, text.trim().as_bytes())).expect("JSON");
             assert_eq!(error["error"]["message"], words);
         }
     }

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Spoken, Translator, to_chat};
+use super::{ClientApi, Translator, to_chat};
 
 /// What an engine generates.
 #[derive(Clone, Debug)]
 pub(super) enum Made {
-    Thought(String),
+    Reasoning(String),
     Text(String),
     /// The beginning of call `0`, or a part of its arguments.
     Begin(u64),
@@ -33,7 +33,7 @@ pub(super) fn stream(made: &[Made], finish: &str) -> String {
 
 fn delta(made: &Made) -> Value {
     match made {
-        Made::Thought(text) => json!({ "reasoning": text }),
+        Made::Reasoning(text) => json!({ "reasoning": text }),
         Made::Text(text) => json!({ "content": text }),
         Made::Begin(call) => json!({ "tool_calls": [{
             "index": call, "id": format!("call-{call}"), "type": "function",
@@ -58,7 +58,7 @@ pub(super) fn whole(made: &[Made], finish: &str) -> String {
     let (mut thoughts, mut text, mut calls) = (String::new(), String::new(), Vec::<Value>::new());
     for made in made {
         match made {
-            Made::Thought(more) => thoughts.push_str(more),
+            Made::Reasoning(more) => thoughts.push_str(more),
             Made::Text(more) => text.push_str(more),
             Made::Begin(call) => calls.push(json!({
                 "id": format!("call-{call}"), "type": "function",
@@ -85,7 +85,7 @@ pub(super) fn whole(made: &[Made], finish: &str) -> String {
 pub(super) fn plain() -> impl Strategy<Value = Vec<Made>> {
     let words = || prop::collection::vec("[a-z \"\\\\{}é\n]{1,6}", 0..4);
     (words(), words(), 0..4_u64).prop_map(|(thoughts, texts, calls)| {
-        let mut made: Vec<Made> = thoughts.into_iter().map(Made::Thought).collect();
+        let mut made: Vec<Made> = thoughts.into_iter().map(Made::Reasoning).collect();
         made.extend(texts.into_iter().map(Made::Text));
         for call in 0..calls {
             made.push(Made::Begin(call));
@@ -99,7 +99,7 @@ pub(super) fn plain() -> impl Strategy<Value = Vec<Made>> {
 pub(super) fn wild() -> impl Strategy<Value = Vec<Made>> {
     let part = prop::sample::select(vec!["{", "}", "\"", "{\"a\":1}", " ", "[", "1", "\\"]);
     let made = prop_oneof![
-        "[a-z ]{1,4}".prop_map(Made::Thought),
+        "[a-z ]{1,4}".prop_map(Made::Reasoning),
         "[a-z ]{1,4}".prop_map(Made::Text),
         (0..4_u64, part).prop_map(|(call, part)| Made::Arguments(call, part.to_owned())),
     ];
@@ -124,21 +124,21 @@ pub(super) fn wild() -> impl Strategy<Value = Vec<Made>> {
 }
 
 /// The request to Chat Completions that `body` becomes, and who translates the answer.
-pub(super) fn asked(spoken: Spoken, body: &Value) -> (Value, Translator) {
-    let (chat, translator) = to_chat(spoken, body.to_string().as_bytes()).expect("a request");
+pub(super) fn asked(api: ClientApi, body: &Value) -> (Value, Translator) {
+    let (chat, translator) = to_chat(api, body.to_string().as_bytes()).expect("a request");
     (serde_json::from_slice(&chat).expect("JSON"), translator)
 }
 
 /// Each body is refused with 400, for the member of that name, in a message with that word.
-pub(super) fn refused(spoken: Spoken, bodies: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
+pub(super) fn refused(api: ClientApi, bodies: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
     for (body, param, word) in bodies {
-        let error = to_chat(spoken, body.to_string().as_bytes()).expect_err("refused");
+        let error = to_chat(api, body.to_string().as_bytes()).expect_err("refused");
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
         assert!(error.message.contains(word), "{}", error.message);
     }
 }
 
-/// What the caller is answered for the engine's `reply`.
+/// What the client is answered for the engine's `reply`.
 pub(super) fn answered(mut translator: Translator, reply: &Value) -> Value {
     let answer = translator.answer(reply.to_string().as_bytes()).expect("an answer");
     serde_json::from_slice(&answer).expect("JSON")
@@ -152,7 +152,7 @@ pub(super) fn call(id: &str, name: &str, arguments: &str) -> Value {
 /// Two calls whose arguments come by turns, between texts.
 pub(super) fn interleaved() -> [Made; 9] {
     [
-        Made::Thought("t".into()),
+        Made::Reasoning("t".into()),
         Made::Text("a".into()),
         Made::Begin(0),
         Made::Arguments(0, "{".into()),
@@ -165,17 +165,17 @@ pub(super) fn interleaved() -> [Made; 9] {
 }
 
 /// A translator of a plain request.
-pub(super) fn translator(spoken: Spoken) -> Translator {
-    let body = match spoken {
-        Spoken::Responses => json!({ "model": "m", "input": "hi", "stream": true }),
-        Spoken::Messages => {
+pub(super) fn translator(api: ClientApi) -> Translator {
+    let body = match api {
+        ClientApi::Responses => json!({ "model": "m", "input": "hi", "stream": true }),
+        ClientApi::Messages => {
             json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }], "stream": true })
         }
     };
-    asked(spoken, &body).1
+    asked(api, &body).1
 }
 
-/// The caller's stream for the engine's, given in `pieces`.
+/// The client's stream for the engine's, given in `pieces`.
 pub(super) fn run<'a>(mut translator: Translator, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut out = Vec::new();
     for piece in pieces {
@@ -200,75 +200,75 @@ pub(super) fn events(text: &str) -> Vec<Value> {
 
 /// Reads a Responses stream as OpenAI's library does, checks every `done` against its deltas; returns the last response.
 pub(super) fn read_responses(text: &str) -> Value {
-    let events = events(text);
     let mut items: Vec<Value> = Vec::new();
-    let (mut closed, mut last) = (0, Value::Null);
-    for (number, event) in events.iter().enumerate() {
+    let mut last = Value::Null;
+    for (number, event) in events(text).iter().enumerate() {
         assert_eq!(event["sequence_number"], number, "{event}");
         assert!(last.is_null(), "{event} after the end");
-        let kind = event["type"].as_str().expect("a type");
-        let (at, part) = (event["output_index"].as_u64(), event["content_index"].as_u64());
-        let (at, part) = (at.unwrap_or(0) as usize, part.unwrap_or(0) as usize);
-        if kind.starts_with("response.") && event.get("item_id").is_some() {
-            assert_eq!(event["item_id"], items[at]["id"], "{event}");
-            assert!(items[at]["closed"].is_null(), "{event} after its item was closed");
-        }
-        match kind {
+        let at = event["output_index"].as_u64().unwrap_or(0) as usize;
+        match event["type"].as_str().expect("a type") {
             "response.created" => assert_eq!(number, 0),
             "response.in_progress" => assert_eq!(number, 1),
             "response.output_item.added" => {
                 assert_eq!(at, items.len(), "items are added in order");
                 items.push(event["item"].clone());
             }
-            "response.content_part.added" => {
-                let content = items[at]["content"].as_array_mut().expect("content");
-                assert_eq!(part, content.len());
-                content.push(event["part"].clone());
-            }
-            "response.output_text.delta" | "response.reasoning_text.delta" => {
-                append(&mut items[at]["content"][part]["text"], &event["delta"]);
-                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
-                    told.extend_from_slice(event["logprobs"].as_array().expect("log probabilities"));
-                }
-            }
-            "response.refusal.delta" => append(&mut items[at]["content"][part]["refusal"], &event["delta"]),
-            "response.function_call_arguments.delta" => append(&mut items[at]["arguments"], &event["delta"]),
-            "response.output_text.done" | "response.reasoning_text.done" => {
-                assert_eq!(items[at]["content"][part]["text"], event["text"]);
-                if let Some(told) = logprobs(&mut items[at]["content"][part]) {
-                    // Those of the last tokens, which have no text, come at the end.
-                    let all = event["logprobs"].as_array().expect("log probabilities");
-                    assert!(all.starts_with(told));
-                    told.clone_from(all);
-                }
-            }
-            "response.refusal.done" => assert_eq!(items[at]["content"][part]["refusal"], event["refusal"]),
-            "response.content_part.done" => assert_eq!(items[at]["content"][part], event["part"]),
-            "response.function_call_arguments.done" => {
-                assert_eq!(items[at]["arguments"], event["arguments"]);
-                assert_eq!(items[at]["name"], event["name"]);
-            }
-            "response.output_item.done" => {
-                let mut told = items[at].clone();
-                told["status"] = event["item"]["status"].clone();
-                assert_eq!(told, event["item"]);
-                items[at]["closed"] = true.into();
-                closed += 1;
-            }
-            "response.completed" | "response.incomplete" => {
-                assert_eq!(closed, items.len(), "every item is closed");
+            kind @ ("response.completed" | "response.incomplete" | "response.failed") => {
+                let all_closed = items.iter().all(|item| item["closed"] == true);
+                assert!(kind == "response.failed" || all_closed, "every item is closed");
                 last = event["response"].clone();
             }
-            "response.failed" => last = event["response"].clone(),
-            other => panic!("{other}"),
+            kind => read_item_event(kind, event, &mut items[at]),
         }
     }
-    for (item, told) in last["output"].as_array().expect("output").iter().zip(&mut items) {
-        told.as_object_mut().expect("an object").shift_remove("closed");
-        told["status"] = item["status"].clone();
-        assert_eq!(item, told);
+    for (item, read) in last["output"].as_array().expect("output").iter().zip(&mut items) {
+        read.as_object_mut().expect("an object").shift_remove("closed");
+        read["status"] = item["status"].clone();
+        assert_eq!(item, read);
     }
     last
+}
+
+fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
+    assert!(item["closed"].is_null(), "{event} after its item was closed");
+    if kind == "response.output_item.done" {
+        item["status"] = event["item"]["status"].clone();
+        assert_eq!(*item, event["item"]);
+        item["closed"] = true.into();
+        return;
+    }
+    assert_eq!(event["item_id"], item["id"], "{event}");
+    let part = event["content_index"].as_u64().unwrap_or(0) as usize;
+    match kind {
+        "response.content_part.added" => {
+            let content = item["content"].as_array_mut().expect("content");
+            assert_eq!(part, content.len());
+            content.push(event["part"].clone());
+        }
+        "response.output_text.delta" | "response.reasoning_text.delta" => {
+            append(&mut item["content"][part]["text"], &event["delta"]);
+            if let Some(read) = logprobs(&mut item["content"][part]) {
+                read.extend_from_slice(event["logprobs"].as_array().expect("log probabilities"));
+            }
+        }
+        "response.refusal.delta" => append(&mut item["content"][part]["refusal"], &event["delta"]),
+        "response.function_call_arguments.delta" => append(&mut item["arguments"], &event["delta"]),
+        "response.output_text.done" | "response.reasoning_text.done" => {
+            assert_eq!(item["content"][part]["text"], event["text"]);
+            if let Some(read) = logprobs(&mut item["content"][part]) {
+                // Those of the last tokens, which have no text, come at the end.
+                let all = event["logprobs"].as_array().expect("log probabilities");
+                assert!(all.starts_with(read));
+                read.clone_from(all);
+            }
+        }
+        "response.refusal.done" => assert_eq!(item["content"][part]["refusal"], event["refusal"]),
+        "response.content_part.done" => assert_eq!(item["content"][part], event["part"]),
+        "response.function_call_arguments.done" => {
+            assert_eq!((&item["arguments"], &item["name"]), (&event["arguments"], &event["name"]));
+        }
+        other => panic!("{other}"),
+    }
 }
 
 /// Reads a Messages stream as Anthropic's library does, one block at a time; returns the message.

@@ -113,7 +113,7 @@ impl ResponseTranslator {
     /// The engine's answer is not what its API says.
     pub fn whole(&mut self, status: u16, body: &[u8]) -> Result<Vec<u8>, ApiError> {
         match (200..300).contains(&status) {
-            true if self.counts => dialects::counted(body),
+            true if self.counts => dialects::from_tokenize(body),
             true => self.by.answer(body),
             false => Ok(self.by.error(status, body)),
         }
@@ -236,8 +236,8 @@ fn rewritten(
 ) -> Result<PreparedRequest, ApiError> {
     let (mut endpoint, mut translator) = (head.endpoint, None);
     let served = if steps.is_some() { target.known_served_name() } else { Some(target.served_name()) };
-    if let Some(spoken) = target.translates(endpoint) {
-        let (chat, mut by) = dialects::to_chat(spoken, &body)?;
+    if let Some(api) = target.translates(endpoint) {
+        let (chat, mut by) = dialects::to_chat(api, &body)?;
         by.set_model(target.response_model().unwrap_or(&target.served_name()));
         let counts = endpoint == Endpoint::CountTokens;
         let asked = if counts { dialects::to_tokenize(&body)? } else { chat };

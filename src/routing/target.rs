@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::routes::Route;
 use super::split::Split;
 use crate::config::{Balance, ResponseModel, Via};
-use crate::dialects::Spoken;
+use crate::dialects::ClientApi;
 use crate::engines::Pool;
 use crate::ids::Name;
 use crate::openai::{Endpoint, Rules};
@@ -57,13 +57,13 @@ impl Target {
 
     /// The API of requests to `endpoint`, when they are translated to Chat Completions.
     #[must_use]
-    pub fn translates(&self, endpoint: Endpoint) -> Option<Spoken> {
-        let (spoken, via) = match endpoint {
-            Endpoint::Responses => (Spoken::Responses, self.route.dialect.responses),
-            Endpoint::Messages | Endpoint::CountTokens => (Spoken::Messages, self.route.dialect.messages),
+    pub fn translates(&self, endpoint: Endpoint) -> Option<ClientApi> {
+        let (api, via) = match endpoint {
+            Endpoint::Responses => (ClientApi::Responses, self.route.dialect.responses),
+            Endpoint::Messages | Endpoint::CountTokens => (ClientApi::Messages, self.route.dialect.messages),
             _ => return None,
         };
-        (via == Via::Chat).then_some(spoken)
+        (via == Via::Chat).then_some(api)
     }
 
     /// The alias it was reached by, for labels.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::{CASES, audio, compare_answer, default_reply, deliberate, normal, parsed};
+use super::cases::{default_reply, recorded};
+use super::{audio, compare_answer, deliberate, normal};
 use crate::support;
 
 /// What all engines of a case share.
@@ -121,7 +122,8 @@ impl StreamRef<'_> {
 /// The gateway of one case, killed when dropped.
 struct Gateway {
     _gateway: support::Gateway,
-    door: SocketAddr,
+    /// The alias' own listener.
+    alias: SocketAddr,
     main: SocketAddr,
     _folder: tempfile::TempDir,
 }
@@ -138,14 +140,32 @@ impl Gateway {
             "models": { "backing": { "urls": urls, "api_key": "dummy", "served_name": "base/model", "health": "off" } },
             "aliases": { "policy_model_proxy": { "model": "backing", "listen": "127.0.0.1:0", "gym": gym } },
         });
-        let file = folder.path().join("house.yaml");
+        let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, config.to_string()).expect("written");
         let mut command = Command::new(support::BINARY);
         command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state")).env_remove("RUST_LOG");
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let gateway = support::Gateway::of(command);
-        let (door, main) = (gateway.alias_address("policy_model_proxy"), gateway.address);
-        Self { _gateway: gateway, door, main, _folder: folder }
+        let (alias, main) = (gateway.alias_address("policy_model_proxy"), gateway.address);
+        Self { _gateway: gateway, alias, main, _folder: folder }
+    }
+
+    /// A request of a case, to the alias' own listener.
+    fn call(&self, request: &Value) -> reqwest::RequestBuilder {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
+        let path = request["path"].as_str().expect("a path");
+        let method = request["method"].as_str().unwrap_or("POST").parse().expect("a method");
+        let call = client.request(method, format!("http://{}{path}", self.alias));
+        let mut call = match (request.get("raw"), request.get("body")) {
+            (Some(raw), _) => call.body(raw.as_str().expect("text").to_owned()),
+            (None, Some(body)) => call.body(body.to_string()),
+            (None, None) => call,
+        };
+        call = call.header("content-type", "application/json");
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+            call = call.header(name, value.as_str().expect("text"));
+        }
+        call
     }
 }
 
@@ -163,21 +183,9 @@ async fn run(case: &Value, cases: &Arc<Vec<Value>>, audio: &Path) -> Vec<String>
         engines.push(Engine::start(script.clone(), replica).await);
     }
     let gateway = Gateway::start(&engines, &rewrite(&case["config"]));
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
     let (mut wrong, mut cookie, mut stay) = (Vec::new(), None::<String>, Vec::new());
     for (request, expected) in list("requests").iter().zip(list("responses")) {
-        let path = request["path"].as_str().expect("a path");
-        let method = request["method"].as_str().unwrap_or("POST").parse().expect("a method");
-        let mut call = client.request(method, format!("http://{}{path}", gateway.door));
-        call = match (request.get("raw"), request.get("body")) {
-            (Some(raw), _) => call.body(raw.as_str().expect("text").to_owned()),
-            (None, Some(body)) => call.body(rewrite(body).to_string()),
-            (None, None) => call,
-        };
-        call = call.header("content-type", "application/json");
-        for (name, value) in request["headers"].as_object().into_iter().flatten() {
-            call = call.header(name, value.as_str().expect("text"));
-        }
+        let mut call = gateway.call(&rewrite(request));
         if request["new_session"] == true {
             cookie = None;
         }
@@ -233,8 +241,7 @@ fn without_ids(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_case_through_the_binary() {
-    let (cases, audio, deliberate) = (Arc::new(parsed(CASES)), Arc::new(audio()), deliberate());
-    assert!(cases.len() >= 136, "only {} cases", cases.len());
+    let (cases, audio, deliberate) = (Arc::new(recorded()), Arc::new(audio()), deliberate());
     let room = Arc::new(Semaphore::new(8));
     let mut runs = tokio::task::JoinSet::new();
     for at in 0..cases.len() {
@@ -263,7 +270,7 @@ async fn every_recorded_case_through_the_binary() {
 /// Engines that start elsewhere are found without being told: `base_url` is not a matter of the alias.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_alias_is_a_gym_server_by_its_path_and_by_its_name_too() {
-    let cases = Arc::new(parsed(CASES));
+    let cases = Arc::new(recorded());
     let script = Arc::new(Script { cases, replies: Mutex::default(), sent: Mutex::default() });
     let engines = [Engine::start(script.clone(), 0).await];
     let gateway = Gateway::start(&engines, &json!({ "sampling_overrides": { "top_p": 0.5 } }));

@@ -6,7 +6,7 @@ use super::*;
 
 /// What the engine was sent, and the last answer.
 fn served(gym: Gym, path: &str, body: Value, script: Value) -> (Vec<Value>, u16, Value) {
-    let cases = parsed(CASES);
+    let cases = recorded();
     let mut engine = Engine { cases: &cases, script: script.as_array().expect("a script").clone(), sent: Vec::new() };
     let ids = Box::new(|| "<uuid>".to_owned());
     let route = route(path).expect("a route");

@@ -1,4 +1,4 @@
-//! Audio that rides in `metadata`, inlined as data URIs before the text of the last user message.
+//! Audio named in `metadata`: inlined as data URIs before the text of the last user message.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Component, Path, PathBuf};
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
-use super::refuse::unsupported;
+use super::errors::unsupported;
 use crate::config::Gym;
 use crate::openai::ApiError;
 
-/// Reads a file, unless a link leads out of `audio_root`; the machine itself touches no disk.
-pub type Files<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+/// Reads a file, unless a link leads out of `audio_root`. A turn itself reads no disk.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// The members of `metadata` that carry audio.
 pub(super) const KEYS: [&str; 3] = ["audio_data", "audio_path", "audio_paths"];
 
-/// What is inlined, by extension. Decoders choose by the subtype: a guess would decode noise.
+/// Media subtypes by file extension. Decoders choose by the subtype: a guess would decode noise.
 const SUBTYPES: [(&str, &str); 6] =
     [("wav", "wav"), ("flac", "flac"), ("mp3", "mpeg"), ("m4a", "mp4"), ("ogg", "ogg"), ("opus", "opus")];
 
@@ -24,22 +24,22 @@ const SUBTYPES: [(&str, &str); 6] =
 ///
 /// # Errors
 /// More than one kind, a file outside of `audio_root` or of an unknown kind, or one that cannot be read.
-pub(super) fn splice(body: &mut Map<String, Value>, gym: &Gym, files: Files<'_>) -> Result<(), ApiError> {
+pub(super) fn inline(body: &mut Map<String, Value>, gym: &Gym, read_file: ReadFile<'_>) -> Result<(), ApiError> {
     let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return Ok(()) };
-    let said = |key: &&str| metadata.get(*key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    let present: Vec<&str> = KEYS.iter().filter(|key| said(key)).copied().collect();
+    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or("");
+    let present: Vec<&str> = KEYS.into_iter().filter(|key| !text(key).is_empty()).collect();
     let key = match present.as_slice() {
         [] => return Ok(()),
         [key] => *key,
-        _ => return Err(unsupported(format!("Of `metadata.{}` only one may be sent.", present.join("`, `metadata.")))),
+        _ => return Err(unsupported(format!("Send only one of `metadata.{}`.", present.join("`, `metadata.")))),
     };
-    let text = metadata.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let text = text(key).to_owned();
     let url = match key {
         "audio_data" => text,
-        "audio_path" => data_uri(&text, gym.audio_root.as_deref(), files)?,
+        "audio_path" => data_uri(&text, gym.audio_root.as_deref(), read_file)?,
         _ => {
             return Err(unsupported(
-                "`metadata.audio_paths` would be a list, and values of metadata are texts. Send `audio_path`.",
+                "`metadata.audio_paths` is not supported: values of metadata are strings, not lists. Send `audio_path`.",
             ));
         }
     };
@@ -50,13 +50,13 @@ pub(super) fn splice(body: &mut Map<String, Value>, gym: &Gym, files: Files<'_>)
     let block = json!({ "type": "audio_url", "audio_url": { "url": url } });
     match body.entry("messages").or_insert_with(|| Value::Array(Vec::new())) {
         Value::Array(messages) => prepend(messages, block),
-        _ => return Err(unsupported("`messages` is no list.")),
+        _ => return Err(unsupported("`messages` must be an array.")),
     }
     Ok(())
 }
 
 fn prepend(messages: &mut Vec<Value>, block: Value) {
-    let user = messages.iter_mut().rev().find(|message| message.get("role").is_some_and(|role| role == "user"));
+    let user = messages.iter_mut().rev().find(|message| message["role"] == "user");
     let Some(Value::Object(user)) = user else {
         messages.push(json!({ "role": "user", "content": [block] }));
         return;
@@ -70,22 +70,24 @@ fn prepend(messages: &mut Vec<Value>, block: Value) {
     user.insert("content".into(), Value::Array(parts));
 }
 
-fn data_uri(path: &str, root: Option<&Path>, files: Files<'_>) -> Result<String, ApiError> {
+fn data_uri(path: &str, root: Option<&Path>, read_file: ReadFile<'_>) -> Result<String, ApiError> {
     let confined = confined(path, root)?;
     let extension = confined.extension().and_then(|it| it.to_str()).unwrap_or("").to_ascii_lowercase();
     let Some((_, subtype)) = SUBTYPES.iter().find(|(known, _)| *known == extension) else {
         let known: Vec<&str> = SUBTYPES.iter().map(|(known, _)| *known).collect();
-        return Err(unsupported(format!("`{path}` is no audio file known here. Known: {}.", known.join(", "))));
+        return Err(unsupported(format!(
+            "`{path}` is not an audio file of a known type. Known extensions: {}.",
+            known.join(", ")
+        )));
     };
-    let bytes = files(&confined).map_err(|error| {
+    let bytes = read_file(&confined).map_err(|error| {
         let why = error.get_ref().map_or_else(|| error.kind().to_string(), ToString::to_string);
         unsupported(format!("`metadata.audio_path` {path:?} cannot be read: {why}."))
     })?;
     Ok(format!("data:audio/{subtype};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
 }
 
-/// The file that is meant, which lies below `root` as far as its name tells: `..` is resolved before it is looked at, and
-/// then not there any more. Links are for whoever reads the file.
+/// The path below `root`, with every `..` resolved. Links are the reader's to check.
 fn confined(path: &str, root: Option<&Path>) -> Result<PathBuf, ApiError> {
     let Some(root) = root else {
         return Err(unsupported(
@@ -93,7 +95,11 @@ fn confined(path: &str, root: Option<&Path>) -> Result<PathBuf, ApiError> {
              Set it, or send `metadata.audio_data`.",
         ));
     };
-    let outside = || unsupported(format!("{path:?} is not below `gym.audio_root`; nothing else is read."));
+    let outside = || {
+        unsupported(format!(
+            "`metadata.audio_path` {path:?} is not below the alias' `gym.audio_root`; other files are not read."
+        ))
+    };
     if path.contains('\0') {
         return Err(outside());
     }
@@ -136,30 +142,30 @@ mod tests {
     #[test]
     fn audio_comes_before_the_text_of_the_last_user_message() {
         let gym = Gym { audio_root: Some("/r".into()), ..Gym::default() };
-        let read: Files<'_> = &|path| {
+        let read: ReadFile<'_> = &|path| {
             if path == Path::new("/r/a.WAV") { Ok(b"RIFF".to_vec()) } else { Err(io::ErrorKind::NotFound.into()) }
         };
         let mut body = json!({
             "messages": [{ "role": "user", "content": "a" }, { "role": "user", "content": "b" }, { "role": "assistant", "content": "c" }],
             "metadata": { "audio_path": "a.WAV" },
         });
-        splice(body.as_object_mut().expect("object"), &gym, read).expect("read");
+        inline(body.as_object_mut().expect("object"), &gym, read).expect("read");
         let block = json!({ "type": "audio_url", "audio_url": { "url": "data:audio/wav;base64,UklGRg==" } });
         assert_eq!(body["messages"][1]["content"], json!([block, { "type": "text", "text": "b" }]));
         assert!(body.get("metadata").is_none() && body["messages"][0]["content"] == "a");
         for path in ["b.wav", "a.txt", "a"] {
             let mut body = json!({ "messages": [], "metadata": { "audio_path": path } });
-            assert_eq!(splice(body.as_object_mut().expect("object"), &gym, read).expect_err(path).status, 400);
+            assert_eq!(inline(body.as_object_mut().expect("object"), &gym, read).expect_err(path).status, 400);
         }
         let mut body = json!({ "messages": [], "metadata": { "audio_path": "a.wav" } });
-        let refused = splice(body.as_object_mut().expect("object"), &gym, &|_| Err(io::Error::other("a link")));
+        let refused = inline(body.as_object_mut().expect("object"), &gym, &|_| Err(io::Error::other("a link")));
         assert!(refused.expect_err("refused").message.ends_with("cannot be read: a link."));
     }
 
     #[test]
     fn without_a_user_message_one_is_added() {
         let mut body = json!({ "messages": [], "metadata": { "audio_data": "data:x", "k": "v" } });
-        splice(body.as_object_mut().expect("object"), &Gym::default(), &|_| Err(io::ErrorKind::NotFound.into()))
+        inline(body.as_object_mut().expect("object"), &Gym::default(), &|_| Err(io::ErrorKind::NotFound.into()))
             .expect("data");
         assert_eq!(body["messages"][0]["role"], "user");
         assert_eq!(body["metadata"], json!({ "k": "v" }));

@@ -1,15 +1,15 @@
-//! NeMo Gym's model server: its rules as a machine that asks for engine calls and is told the answers.
+//! NeMo Gym's model server as a state machine without I/O: it asks for calls to the engine and is given the answers.
 //!
-//! [`start`] reads a request and says what to do: ask the engine, or answer. [`Turn::engine_said`] goes on from the engine's
-//! answer. Nothing here touches a socket, a clock or a file: the driver makes the calls, again and again as [`Tries`] says
-//! and `retry_for` allows, on the replica of the [`Sessions`]' session, and reads files below `audio_root`.
+//! [`start`] reads a request and returns the first [`Step`]: a call to the engine, or the answer. [`Turn::engine_said`] goes
+//! on from the engine's answer. Nothing here touches a socket, a clock or a file: the driver makes the calls, repeats them
+//! by the rules in `retry`, keeps the replica of the [`Sessions`]' session, and reads files below `audio_root`.
 //!
-//! A request's way, by files: `fit` holds it against the tables of `chat_shape`, `responses_shape` and `item_shape` →
-//! `stream_in`, `messages`, `responses_in`, `tools_in` make a chat request of it → `request` merges what the settings say
-//! (`audio`, `reasoning`) or `completions` makes a prompt of it → the engine → `reasoning`, `tokens` → `responses_out`,
-//! `answer_shape`, `messages` → `replay` for streams. `native` is the way past chat.
+//! The path of a request, by files: `schema` checks it → `streaming_request`, `messages`, `responses_to_chat`, `tools` make
+//! a chat request of it → `chat_request` merges the settings into it (`audio`, `reasoning`), or `completions` makes a prompt
+//! of it → the engine → `reasoning`, `token_ids` → `chat_to_responses`, `schema`, `messages` → `replay` for streams.
+//! `responses_native` leaves chat out.
 //!
-//! The model is NVIDIA-NeMo/Gym at commit 07d6b0d. `tests/gym` replays recordings of it.
+//! The rules are those of NVIDIA-NeMo/Gym at commit 07d6b0d. `tests/gym` replays recordings of it.
 //!
 //! # Deliberate differences
 //!
@@ -17,7 +17,7 @@
 //!
 //! | Gym | here | why |
 //! |---|---|---|
-//! | 500 and a text for what the client did wrong | 400, or 422 with FastAPI's `detail` | whoever is to blame can tell |
+//! | 500 and a text for an error in the request | 400, or 422 with FastAPI's `detail` | the client learns that it is at fault |
 //! | 500 for every error of the engine | the engine's status, in OpenAI's (Messages: Anthropic's) shape | 400 is not 500 |
 //! | 500 for an answer of the engine that cannot be used; for a failed `/tokenize` | 502 and what is wrong with it | |
 //! | 500 for settings that `is_responses_native` rules out | 501 and which to change | |
@@ -42,13 +42,13 @@
 //! | `text.format` is dropped | it becomes `response_format` |
 //! | `top_logprobs` goes without `logprobs`, which engines refuse | `logprobs: true` goes with it |
 //! | finish reasons `abort` and `repetition` are 500 | they pass; a response is `completed` |
-//! | any 400 that mentions `max_tokens` or `context length` is an empty completion | only words of a prompt that is too long, also in 413 |
-//! | `/tokenize` is not told `reasoning_effort`, `chat_template`, `add_generation_prompt`, `continue_final_message` | it is |
+//! | any 400 that mentions `max_tokens` or `context length` is an empty completion | only an error for a prompt that is too long, also a 413 |
+//! | `/tokenize` does not get `reasoning_effort`, `chat_template`, `add_generation_prompt`, `continue_final_message` | it does |
 //! | `developer` stays `developer` on the way to `/v1/completions` and to a native engine | it becomes `system` there as well |
 //! | a last assistant message without content is 500 when `sequential_reasoning_allowed` is false | it counts as empty |
 //! | unknown members of tools and formats of a streaming `/v1/responses` are 422 | they are dropped |
 //! | unknown output items of a native engine are 500 | they pass |
-//! | `text.format.schema` is spelt `schema_` in streams | `schema` |
+//! | `text.format.schema` is called `schema_` in streams | `schema` |
 //! | `model` of an answer is the engine's, of messages the client's | the alias', unless it says `response_model: engine` |
 //!
 //! Recorded cases whose status class differs, all of them Gym's 500 (`tests/gym` checks that they do, and that the engine
@@ -58,100 +58,31 @@
 //! `msgs_tool_choice_named`, `msgs_redacted_thinking`; the engine's status kept: `err_401`, `err_404`, `err_422`,
 //! `err_chat_stream`, `resp_top_logprobs_engine_400`.
 
-mod answer_shape;
 mod audio;
-mod chat_shape;
+mod chat_request;
+mod chat_to_responses;
 mod completions;
-mod fit;
-mod item_shape;
-mod length;
+mod context_length;
+mod errors;
 mod messages;
-mod native;
-mod path;
-mod python;
+mod python_json;
 mod reasoning;
-mod refuse;
 mod replay;
-mod request;
-mod responses_in;
-mod responses_out;
-mod responses_shape;
+mod responses_native;
+mod responses_to_chat;
 mod retry;
+mod routes;
+mod schema;
 mod session;
-mod shape;
-mod stream_in;
-mod tokens;
-mod tools_in;
+mod step;
+mod streaming_request;
+mod token_ids;
+mod tools;
 mod turn;
 
-use serde_json::Value;
-
-pub use audio::Files;
-pub use path::{ALIVE, OPENAPI, route, without_rollout};
+pub use audio::ReadFile;
 pub use retry::{PAUSE, SERVER_ERROR_TRIES, is_overload};
+pub use routes::{ALIVE, GymRoute, OPENAPI, route, without_rollout};
 pub use session::{Sessions, new_id, new_session, replica};
+pub use step::{Answer, Ask, EVENTS, Ids, Served, Step};
 pub use turn::{Turn, start};
-
-/// What a Gym client may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GymRoute {
-    /// `POST /v1/chat/completions`
-    Chat,
-    /// `POST /v1/responses`
-    Responses,
-    /// `POST /v1/messages`
-    Messages,
-}
-
-/// What stands behind the alias.
-#[derive(Clone, Copy, Debug)]
-pub struct Served<'a> {
-    /// The name the engine knows.
-    pub model: &'a str,
-}
-
-/// What to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Call the engine and tell what it said.
-    Ask(Ask),
-    /// Answer the client; the turn is over.
-    Answer(Answer),
-}
-
-/// A call of the engine, on the session's replica.
-#[derive(Debug)]
-pub struct Ask {
-    /// Below the engine's address.
-    pub path: &'static str,
-    /// JSON.
-    pub body: Vec<u8>,
-}
-
-/// An answer to the client.
-#[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// What the body is.
-    pub content_type: &'static str,
-    /// The body, whole.
-    pub body: Vec<u8>,
-}
-
-/// Random digits for ids, once for each call.
-pub type Ids = Box<dyn FnMut() -> String + Send>;
-
-const JSON: &str = "application/json";
-/// What an answer is that is a stream of events.
-pub const EVENTS: &str = "text/event-stream; charset=utf-8";
-
-impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
-        Self { status, content_type: JSON, body: body.to_string().into_bytes() }
-    }
-
-    fn events(body: String) -> Self {
-        Self { status: 200, content_type: EVENTS, body: body.into_bytes() }
-    }
-}

@@ -1,15 +1,15 @@
-//! Reasoning between `<think>` and `</think>`: wrapped in answers, taken out of the history.
+//! Reasoning between `<think>` and `</think>`: put into answers, taken out of the history.
 
 use serde_json::{Map, Value};
 
-use super::refuse::{bad_answer, unsupported};
+use super::errors::{bad_engine_answer, unsupported};
 use crate::config::Gym;
 use crate::openai::ApiError;
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// The texts of all blocks in order, and what is left without them. A tag without its partner is text.
+/// The texts of all blocks in order, and the text without them. A tag without its partner is text.
 pub(super) fn split(text: &str) -> (Vec<&str>, String) {
     let (mut blocks, mut left, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once(OPEN) {
@@ -22,7 +22,7 @@ pub(super) fn split(text: &str) -> (Vec<&str>, String) {
     (blocks, left)
 }
 
-/// A block, unless there is nothing to think.
+/// A block, unless the text is empty.
 pub(super) fn wrap(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{OPEN}{text}{CLOSE}") }
 }
@@ -32,12 +32,12 @@ pub(super) fn wrap(text: &str) -> String {
 /// # Errors
 /// The engine has a reasoning parser, and the alias says that it has none.
 pub(super) fn into_content(message: &mut Map<String, Value>, gym: &Gym) -> Result<(), ApiError> {
-    let spoken = |name: &str| message.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let Some(reasoning) = spoken("reasoning_content").or_else(|| spoken("reasoning")).map(wrap) else { return Ok(()) };
+    let field = |name: &str| message.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let Some(reasoning) = field("reasoning_content").or_else(|| field("reasoning")).map(wrap) else { return Ok(()) };
     if !gym.uses_reasoning_parser {
-        return Err(bad_answer(
-            "The engine answered with a reasoning field, but the alias says `gym.uses_reasoning_parser: false`. \
-             Start the engine without a reasoning parser, or change the alias.",
+        return Err(bad_engine_answer(
+            "The engine answered with a reasoning field, but the alias has `gym.uses_reasoning_parser: false`. \
+             Start the engine without a reasoning parser, or set it to true.",
         ));
     }
     let content = message.get("content").and_then(Value::as_str).unwrap_or("");
@@ -48,19 +48,19 @@ pub(super) fn into_content(message: &mut Map<String, Value>, gym: &Gym) -> Resul
     Ok(())
 }
 
-/// Takes reasoning out of what assistants said before, and hands it back in fields of its own if so wanted.
+/// Takes reasoning out of the assistant messages of the history, and puts it into fields of its own if the settings want it.
 ///
 /// # Errors
-/// In strict mode, a part that is no text.
+/// In strict mode, a part without text.
 pub(super) fn out_of_history(messages: &mut [Value], gym: &Gym) -> Result<(), ApiError> {
     for message in messages.iter_mut().filter_map(Value::as_object_mut) {
-        if message.get("role").and_then(Value::as_str) != Some("assistant") {
+        if message.get("role").is_none_or(|role| role != "assistant") {
             continue;
         }
         let found = match message.get_mut("content") {
             Some(Value::String(text)) => {
                 let (blocks, left) = split(text);
-                let found = chosen(&blocks, gym.strict);
+                let found = join(&blocks, gym.strict);
                 *text = left;
                 found
             }
@@ -76,8 +76,8 @@ pub(super) fn out_of_history(messages: &mut [Value], gym: &Gym) -> Result<(), Ap
     Ok(())
 }
 
-/// Gym keeps the first block of a text only.
-fn chosen(blocks: &[&str], strict: bool) -> Option<String> {
+/// All blocks as one text; Gym keeps only the first of a text.
+fn join(blocks: &[&str], strict: bool) -> Option<String> {
     match blocks {
         [] => None,
         [first, ..] if strict => Some((*first).to_owned()),
@@ -85,7 +85,7 @@ fn chosen(blocks: &[&str], strict: bool) -> Option<String> {
     }
 }
 
-/// Gym keeps the last part's reasoning only, and fails at a part without text.
+/// The same for a list of parts; Gym keeps only the reasoning of the last, and fails at a part without text.
 fn from_parts(parts: &mut [Value], strict: bool) -> Result<Option<String>, ApiError> {
     let mut all: Vec<String> = Vec::new();
     for part in parts {
@@ -96,7 +96,7 @@ fn from_parts(parts: &mut [Value], strict: bool) -> Result<Option<String>, ApiEr
             continue;
         };
         let (blocks, left) = split(text);
-        let found = chosen(&blocks, strict);
+        let found = join(&blocks, strict);
         *text = left;
         all.extend(found);
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_field_that_says_something_is_wrapped() {
+    fn the_first_field_that_is_not_empty_is_wrapped() {
         let wrapped = |message: Value| {
             let Value::Object(mut message) = message else { panic!("an object") };
             into_content(&mut message, &Gym::default()).expect("a parser");

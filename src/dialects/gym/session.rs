@@ -19,7 +19,7 @@ impl Sessions {
     pub fn new(alias: &str, secret: &[u8]) -> Self {
         let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let cookie = format!("LocalVLLMModelProxyServer___{}", alias.chars().map(fit).collect::<String>());
-        // Names that differ only in what a cookie's name cannot hold are told apart by their signatures.
+        // Two aliases whose names are the same after the replacement have different signatures.
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[secret, b"\0", alias.as_bytes()].concat());
         Self { cookie, key }
     }
@@ -53,7 +53,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// A session id that nobody had before: a UUID of random bits.
+/// A new session id: a UUID of random bits.
 #[must_use]
 pub fn new_session() -> String {
     let random = fastrand::u128(..);

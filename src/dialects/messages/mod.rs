@@ -7,6 +7,6 @@ mod request;
 mod tests;
 mod writer;
 
-pub use count::{counted, to_tokenize};
+pub use count::{from_tokenize, to_tokenize};
 pub(super) use request::to_chat;
 pub(super) use writer::Writer;

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::dialects::testing::{
     Made, answered, asked, call, events, interleaved, read_messages, refused, run, stream, translator,
 };
-use crate::dialects::{Spoken, counted, to_tokenize};
+use crate::dialects::{ClientApi, from_tokenize, to_tokenize};
 
 fn chat(body: &Value) -> Value {
-    asked(Spoken::Messages, body).0
+    asked(ClientApi::Messages, body).0
 }
 
 fn answer(choice: Value) -> Value {
@@ -16,7 +16,7 @@ fn answer(choice: Value) -> Value {
         "prompt_tokens": 20, "completion_tokens": 4,
         "prompt_tokens_details": { "cached_tokens": 8, "created_cache_tokens": 2 },
     });
-    answered(translator(Spoken::Messages), &json!({ "choices": [choice], "usage": usage }))
+    answered(translator(ClientApi::Messages), &json!({ "choices": [choice], "usage": usage }))
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn what_cannot_be_done_is_refused_by_name() {
             "tools[0].type",
             "web_search_20250305",
         ),
-        (json!({ "messages": [], "tool_choice": { "type": "any" } }), "tool_choice", "none"),
+        (json!({ "messages": [], "tool_choice": { "type": "any" } }), "tool_choice", "empty"),
         (json!({ "messages": [], "tool_choice": { "type": "tool", "name": "x" } }), "tool_choice.name", "\"x\""),
         (json!({ "messages": [], "mcp_servers": [{}] }), "mcp_servers", "not supported"),
         (json!({ "messages": [], "thinking": { "type": "maybe" } }), "thinking.type", "adaptive"),
     ];
-    refused(Spoken::Messages, bodies);
+    refused(ClientApi::Messages, bodies);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_call_that_is_no_json_loses_nothing() {
 
 #[test]
 fn calls_that_interleave_wait_for_each_other() {
-    let told = run(translator(Spoken::Messages), [stream(&interleaved(), "tool_calls").as_bytes()]);
+    let told = run(translator(ClientApi::Messages), [stream(&interleaved(), "tool_calls").as_bytes()]);
     let message = read_messages(&told);
     let kinds: Vec<&Value> =
         message["content"].as_array().expect("content").iter().map(|block| &block["type"]).collect();
@@ -222,17 +222,17 @@ fn tokens_are_counted_of_the_same_prompt() {
     }
     assert_eq!(serde_json::from_slice::<Value>(&asked).expect("JSON"), expected);
     assert_eq!(
-        counted(br#"{"count":13,"max_model_len":512,"tokens":[1]}"#).expect("a count"),
+        from_tokenize(br#"{"count":13,"max_model_len":512,"tokens":[1]}"#).expect("a count"),
         br#"{"input_tokens":13}"#
     );
     for text in ["", "{}", r#"{"count":-1}"#] {
-        assert_eq!(counted(text.as_bytes()).expect_err(text).status, 502);
+        assert_eq!(from_tokenize(text.as_bytes()).expect_err(text).status, 502);
     }
 }
 
 #[test]
 fn the_events_are_those_of_the_real_api() {
-    let mut translator = translator(Spoken::Messages);
+    let mut translator = translator(ClientApi::Messages);
     translator.set_model("alias");
     let first = r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}],"usage":{"prompt_tokens":13,"completion_tokens":0}}"#;
     let rest = stream(&[Made::Text("a".into()), Made::Text("b".into())], "stop");

@@ -1,8 +1,8 @@
-//! One item of a response's output: thoughts, a message or a call, and its JSON at any moment.
+//! One item of a response's output: reasoning, a message or a call, and its JSON at any moment.
 
 use serde_json::{Value, json};
 
-use crate::dialects::braces::Braces;
+use crate::dialects::json_object::JsonObjectTracker;
 
 /// What an item is.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Call {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: String,
-    pub(super) braces: Braces,
+    pub(super) tracker: JsonObjectTracker,
 }
 
 /// An item, open while more of it may come.
@@ -39,8 +39,8 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// What the item's id begins with.
-    pub(super) fn prefix(body: &Body) -> &'static str {
+    /// The prefix of the item's id.
+    pub(super) fn id_prefix(body: &Body) -> &'static str {
         match body {
             Body::Reasoning(_) => "rs",
             Body::Message(_) => "msg",
@@ -49,19 +49,19 @@ impl Item {
     }
 
     /// Whether the item ends where another begins. A call ends where its arguments do: engines may interleave calls.
-    pub(super) fn closable(&self) -> bool {
+    pub(super) fn is_closable(&self) -> bool {
         match &self.body {
-            Body::Call(call) => call.braces.complete(),
+            Body::Call(call) => call.tracker.is_complete(),
             _ => true,
         }
     }
 
-    /// The item as it stands.
+    /// The item so far.
     pub(super) fn json(&self) -> Value {
         let (id, status) = (self.id.as_str(), self.status);
         match &self.body {
             Body::Reasoning(text) => {
-                let content = if text.is_empty() { json!([]) } else { json!([thought(text)]) };
+                let content = if text.is_empty() { json!([]) } else { json!([reasoning_part(text)]) };
                 json!({
                     "id": id, "type": "reasoning", "summary": [], "content": content, "encrypted_content": null,
                     "status": status,
@@ -90,6 +90,6 @@ impl Part {
 }
 
 /// The part of a reasoning item.
-pub(super) fn thought(text: &str) -> Value {
+pub(super) fn reasoning_part(text: &str) -> Value {
     json!({ "type": "reasoning_text", "text": text })
 }

@@ -3,7 +3,7 @@
 mod input;
 mod item;
 mod request;
-mod sheet;
+mod response;
 #[cfg(test)]
 mod tests;
 mod tools;

@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::sheet::Sheet;
+use super::response::ResponseObject;
 use super::writer::Writer;
 use super::{input, tools};
-use crate::dialects::ask::{Members, array, invalid, kind, object, peek, schema_format, take, text, unsupported};
+use crate::dialects::chat::schema_format;
+use crate::dialects::members::{
+    Members, invalid, missing, object, peek, take, take_array, take_object, text, type_of, unsupported,
+};
 use crate::openai::ApiError;
 
 /// Members that an engine has no use for. The response repeats those that it has a place for.
-const KEPT_BACK: [&str; 17] = [
+const NOT_FORWARDED: [&str; 17] = [
     "background",
     "context_management",
     "conversation",
@@ -29,57 +32,57 @@ const KEPT_BACK: [&str; 17] = [
     "verbosity",
 ];
 
-/// The chat request for `asked`, and who tells its answer.
-pub(in crate::dialects) fn to_chat(mut asked: Members) -> Result<(Members, Writer), ApiError> {
-    refuse_memory(&asked)?;
-    let sheet = Sheet::of(&asked);
+/// The chat request for a Responses request, and the writer of its answer.
+pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<(Members, Writer), ApiError> {
+    refuse_stored(&request)?;
+    let response = ResponseObject::new(&request);
     let mut set = Members::new();
-    set.insert("messages".into(), input::messages(take(&mut asked, "instructions"), take(&mut asked, "input"))?.into());
-    if let Some(limit) = take(&mut asked, "max_output_tokens") {
+    set.insert(
+        "messages".into(),
+        input::messages(take(&mut request, "instructions"), take(&mut request, "input"))?.into(),
+    );
+    if let Some(limit) = take(&mut request, "max_output_tokens") {
         set.insert("max_tokens".into(), limit);
     }
-    tools::put(&mut asked, &mut set)?;
-    put_format(take(&mut asked, "text"), &mut set)?;
-    put_reasoning(take(&mut asked, "reasoning"), &mut set)?;
-    put_logprobs(&mut asked, &mut set)?;
-    put_truncation(take(&mut asked, "truncation"), &mut set)?;
-    if asked.get("stream").and_then(Value::as_bool) == Some(true) {
+    tools::set_tools(&mut request, &mut set)?;
+    set_format(&mut request, &mut set)?;
+    set_reasoning(&mut request, &mut set)?;
+    set_logprobs(&mut request, &mut set)?;
+    set_truncation(&mut request, &mut set)?;
+    if request.get("stream").and_then(Value::as_bool) == Some(true) {
         set.insert("stream_options".into(), json!({ "include_usage": true }));
     }
-    // The caller's own members first, in their order; ours replace what they name.
-    asked.retain(|name, _| !KEPT_BACK.contains(&name.as_str()));
-    asked.extend(set);
-    Ok((asked, Writer::new(sheet)))
+    // The client's own members first, in their order; ours replace those with the same name.
+    request.retain(|name, _| !NOT_FORWARDED.contains(&name.as_str()));
+    request.extend(set);
+    Ok((request, Writer::new(response)))
 }
 
-/// Refuses what needs a memory of earlier responses.
-fn refuse_memory(asked: &Members) -> Result<(), ApiError> {
-    let given = |name: &str| asked.get(name).is_some_and(|value| !value.is_null());
+/// Refuses what needs stored responses or prompts.
+fn refuse_stored(request: &Members) -> Result<(), ApiError> {
     for (name, instead) in [
         ("previous_response_id", "Send the earlier items in `input` instead."),
         ("conversation", "Send the conversation's items in `input` instead."),
         ("prompt", "Send the prompt's text in `instructions` and `input` instead."),
     ] {
-        if given(name) {
-            return Err(unsupported(
-                name,
-                format!("`{name}` is not supported: no response or prompt is stored here. {instead}"),
-            ));
+        if request.get(name).is_some_and(|value| !value.is_null()) {
+            let message = format!("`{name}` is not supported: no response or prompt is stored here. {instead}");
+            return Err(unsupported(name, message));
         }
     }
-    match asked.get("background") {
+    match request.get("background") {
         None | Some(Value::Null | Value::Bool(false)) => Ok(()),
         Some(_) => Err(unsupported(
             "background",
-            "`background` is not supported: no response is stored here to be fetched later. Use `stream` instead.",
+            "`background` is not supported: no response is stored here. Use `stream` instead.",
         )),
     }
 }
 
 /// `text.format` is chat's `response_format`.
-fn put_format(asked: Option<Value>, set: &mut Members) -> Result<(), ApiError> {
-    let Some(asked) = asked else { return Ok(()) };
-    let Some(format) = take(&mut object(asked, "text")?, "format") else { return Ok(()) };
+fn set_format(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
+    let Some(mut text) = take_object(request, "text")? else { return Ok(()) };
+    let Some(format) = take(&mut text, "format") else { return Ok(()) };
     let mut format = object(format, "text.format")?;
     let response_format = match peek(&format, "type") {
         Some("text") => return Ok(()),
@@ -87,16 +90,16 @@ fn put_format(asked: Option<Value>, set: &mut Members) -> Result<(), ApiError> {
         Some("json_schema") => {
             let name = take(&mut format, "name")
                 .ok_or_else(|| invalid("text.format.name", "`text.format.name` is missing: a schema needs a name."))?;
-            let schema = take(&mut format, "schema")
-                .ok_or_else(|| invalid("text.format.schema", "`text.format.schema` is missing."))?;
-            let rest = ["description", "strict"].map(|key| (key, take(&mut format, key)));
-            schema_format(name, Some(schema), rest)
+            if format.get("schema").is_none_or(Value::is_null) {
+                return Err(missing("text.format.schema"));
+            }
+            schema_format(name, ["schema", "description", "strict"].map(|key| (key, take(&mut format, key))))
         }
         other => {
             let other = other.unwrap_or("nothing");
             return Err(unsupported(
                 "text.format.type",
-                format!("`text.format.type` is {other}; this endpoint knows text, json_object and json_schema."),
+                format!("`text.format.type` must be text, json_object or json_schema, not {other}."),
             ));
         }
     };
@@ -104,19 +107,20 @@ fn put_format(asked: Option<Value>, set: &mut Members) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `reasoning.effort` is chat's `reasoning_effort`. A summary is not made: the thoughts themselves are given.
-fn put_reasoning(asked: Option<Value>, set: &mut Members) -> Result<(), ApiError> {
-    let Some(asked) = asked else { return Ok(()) };
-    if let Some(effort) = take(&mut object(asked, "reasoning")?, "effort") {
+/// `reasoning.effort` is chat's `reasoning_effort`. No summary is made: the answer has the reasoning itself.
+fn set_reasoning(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
+    if let Some(mut reasoning) = take_object(request, "reasoning")?
+        && let Some(effort) = take(&mut reasoning, "effort")
+    {
         set.insert("reasoning_effort".into(), text(effort, "reasoning.effort")?.into());
     }
     Ok(())
 }
 
 /// Chat wants both a flag and a number.
-fn put_logprobs(asked: &mut Members, set: &mut Members) -> Result<(), ApiError> {
-    let include = take(asked, "include").map(|include| array(include, "include")).transpose()?.unwrap_or_default();
-    let top = take(asked, "top_logprobs");
+fn set_logprobs(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
+    let include = take_array(request, "include", "include")?;
+    let top = take(request, "top_logprobs");
     if include.iter().any(|what| what == "message.output_text.logprobs")
         || top.as_ref().is_some_and(|top| top.as_u64() != Some(0))
     {
@@ -126,9 +130,9 @@ fn put_logprobs(asked: &mut Members, set: &mut Members) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// What vLLM's own Responses endpoint makes of `truncation`: a prompt cut to what fits.
-fn put_truncation(asked: Option<Value>, set: &mut Members) -> Result<(), ApiError> {
-    match asked {
+/// vLLM's own Responses endpoint does the same with `truncation`: it shortens the prompt to what fits.
+fn set_truncation(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
+    match take(request, "truncation") {
         None => Ok(()),
         Some(Value::String(how)) if how == "disabled" => Ok(()),
         Some(Value::String(how)) if how == "auto" => {
@@ -136,8 +140,8 @@ fn put_truncation(asked: Option<Value>, set: &mut Members) -> Result<(), ApiErro
             Ok(())
         }
         Some(other) => {
-            let other = if other.is_string() { other.to_string() } else { kind(&other).to_owned() };
-            Err(invalid("truncation", format!("`truncation` is auto or disabled, not {other}.")))
+            let other = if other.is_string() { other.to_string() } else { type_of(&other).to_owned() };
+            Err(invalid("truncation", format!("`truncation` must be auto or disabled, not {other}.")))
         }
     }
 }

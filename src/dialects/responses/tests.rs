@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::dialects::Spoken;
+use crate::dialects::ClientApi;
 use crate::dialects::testing::{
     Made, answered, asked, call, events, interleaved, read_responses, refused, run, stream, translator,
 };
 
 fn chat(body: &Value) -> Value {
-    asked(Spoken::Responses, body).0
+    asked(ClientApi::Responses, body).0
 }
 
 fn messages(input: Value) -> Value {
@@ -16,7 +16,7 @@ fn messages(input: Value) -> Value {
 }
 
 fn answer(body: &Value, reply: &Value) -> Value {
-    answered(asked(Spoken::Responses, body).1, reply)
+    answered(asked(ClientApi::Responses, body).1, reply)
 }
 
 fn reply(message: Value, finish: &str) -> Value {
@@ -130,7 +130,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         (json!({ "tools": [{ "type": "web_search" }] }), "tools[0].type", "web_search"),
         (json!({ "tools": [{ "type": "custom", "name": "x" }] }), "tools[0].type", "custom"),
         (json!({ "tools": [{ "type": "function", "function": { "name": "x" } }] }), "tools[0]", "Chat Completions"),
-        (json!({ "tool_choice": "required" }), "tool_choice", "none"),
+        (json!({ "tool_choice": "required" }), "tool_choice", "empty"),
         (json!({ "tool_choice": { "type": "mcp" } }), "tool_choice.type", "mcp"),
         (json!({ "tool_choice": { "type": "function", "name": "x" } }), "tool_choice.name", "\"x\""),
         (json!({ "text": { "format": { "type": "grammar" } } }), "text.format.type", "grammar"),
@@ -159,7 +159,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         }
         (body, param, word)
     });
-    refused(Spoken::Responses, with_input);
+    refused(ClientApi::Responses, with_input);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn log_probabilities_come_with_their_text() {
         "data: [DONE]\n\n".to_owned(),
     ]
     .concat();
-    let told = run(translator(Spoken::Responses), [text.as_bytes()]);
+    let told = run(translator(ClientApi::Responses), [text.as_bytes()]);
     let last = read_responses(&told);
     let all = json!([token("a"), token("half a character"), token("its rest"), token("the end")]);
     assert_eq!(last["output"][0]["content"][0]["logprobs"], all);
@@ -246,7 +246,7 @@ fn log_probabilities_come_with_their_text() {
 
 #[test]
 fn calls_that_interleave_are_told_at_once_and_text_may_follow() {
-    let mut translator = translator(Spoken::Responses);
+    let mut translator = translator(ClientApi::Responses);
     translator.set_model("alias");
     let told = run(translator, [stream(&interleaved(), "tool_calls").as_bytes()]);
     let last = read_responses(&told);
@@ -264,7 +264,7 @@ fn calls_that_interleave_are_told_at_once_and_text_may_follow() {
 
 #[test]
 fn the_events_are_those_of_the_real_api() {
-    let told = run(translator(Spoken::Responses), [stream(&[Made::Text("a".into())], "length").as_bytes()]);
+    let told = run(translator(ClientApi::Responses), [stream(&[Made::Text("a".into())], "length").as_bytes()]);
     let kinds: Vec<Value> = events(&told).iter().map(|event| event["type"].clone()).collect();
     let expected = [
         "response.created",

@@ -1,118 +1,112 @@
-//! Tools of a Responses request: which functions, and which must be called.
+//! Tools of a Responses request: which functions there are, and which must be called.
 
 use serde_json::Value;
 
-use crate::dialects::ask::{Members, array, choose, function, invalid, object, peek, required, take, unsupported};
+use crate::dialects::chat::{choice_of, function_tool, has_function};
+use crate::dialects::members::{
+    Members, array, invalid, missing, object, objects, peek, required, take, take_array, unsupported,
+};
 use crate::openai::ApiError;
 
-/// Puts chat's `tools`, `tool_choice` and `parallel_tool_calls` for those in `asked`.
-pub(super) fn put(asked: &mut Members, set: &mut Members) -> Result<(), ApiError> {
-    let mut tools = Vec::new();
-    let listed = take(asked, "tools").map(|tools| array(tools, "tools")).transpose()?.unwrap_or_default();
-    for (at, tool) in listed.into_iter().enumerate() {
-        tools.push(read(tool, &format!("tools[{at}]"))?);
-    }
-    let choice = take(asked, "tool_choice").map(|choice| read_choice(choice, &mut tools)).transpose()?.flatten();
+/// Moves `tools` and `tool_choice` from the request to `set`, in chat's shape.
+pub(super) fn set_tools(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
+    let listed = objects(take_array(request, "tools", "tools")?, "tools");
+    let mut tools: Vec<Value> = listed.map(|tool| tool.and_then(read_tool)).collect::<Result<_, _>>()?;
+    let choice = take(request, "tool_choice").map(|choice| read_choice(choice, &mut tools)).transpose()?;
     if tools.is_empty() {
-        if choice.as_ref().is_some_and(|choice| choice != "none" && choice != "auto") {
-            return Err(invalid("tool_choice", "`tool_choice` wants a tool called, and `tools` lists none."));
+        if choice.is_some_and(|choice| choice != "none" && choice != "auto") {
+            return Err(invalid("tool_choice", "`tool_choice` demands a tool call, but `tools` is empty."));
         }
         // Engines refuse these without tools.
-        asked.shift_remove("parallel_tool_calls");
+        request.shift_remove("parallel_tool_calls");
         return Ok(());
     }
     set.insert("tools".into(), tools.into());
-    if let Some(choice) = choice {
-        set.insert("tool_choice".into(), choice);
-    }
+    set.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
     Ok(())
 }
 
-fn read(tool: Value, param: &str) -> Result<Value, ApiError> {
-    let mut tool = object(tool, param)?;
+fn read_tool((mut tool, param): (Members, String)) -> Result<Value, ApiError> {
+    let path = format!("{param}.type");
     match peek(&tool, "type") {
         Some("function") => {}
         Some("custom") => {
             return Err(unsupported(
-                format!("{param}.type"),
+                path,
                 format!(
-                    "`{param}` is a tool of type custom, which engines behind this endpoint cannot call. Describe it as \
-                     a function whose parameters hold one string."
+                    "`{param}` is a tool of type custom, which the engine cannot call. Describe it as a function whose \
+                     parameters are one string."
                 ),
             ));
         }
         Some(kind) => {
             return Err(unsupported(
-                format!("{param}.type"),
+                path,
                 format!(
-                    "`{param}` is a tool of type {kind}, which somebody would have to run for the model; this endpoint \
-                     offers functions only."
+                    "`{param}` is a tool of type {kind}, which a provider would have to run. This endpoint supports \
+                     functions only."
                 ),
             ));
         }
-        None => return Err(invalid(format!("{param}.type"), format!("`{param}.type` is missing."))),
+        None => return Err(missing(path)),
     }
     if tool.contains_key("function") && !tool.contains_key("name") {
-        return Err(invalid(
-            param,
-            format!("`{param}` has the shape of Chat Completions; here `name` and `parameters` stand beside `type`."),
-        ));
+        let message = format!(
+            "`{param}` has the shape of Chat Completions; in the Responses API `name` and `parameters` stand beside `type`."
+        );
+        return Err(invalid(param, message));
     }
-    let name = required(&mut tool, "name", param)?;
+    let name = required(&mut tool, "name", &param)?;
     let [description, parameters, strict] =
         ["description", "parameters", "strict"].map(|member| take(&mut tool, member));
-    Ok(function(name, description, parameters, strict))
+    Ok(function_tool(name, description, parameters, strict))
 }
 
-/// Chat's choice; `tools` keeps only those allowed.
-fn read_choice(choice: Value, tools: &mut Vec<Value>) -> Result<Option<Value>, ApiError> {
+/// Chat's choice; `tools` keeps only those that are allowed.
+fn read_choice(choice: Value, tools: &mut Vec<Value>) -> Result<Value, ApiError> {
     let mut choice = match choice {
-        Value::String(word) if matches!(word.as_str(), "none" | "auto" | "required") => return Ok(Some(word.into())),
+        Value::String(word) if matches!(word.as_str(), "none" | "auto" | "required") => return Ok(word.into()),
         Value::String(word) => {
-            let message = format!("`tool_choice` is none, auto, required or an object, not \"{word}\".");
+            let message = format!("`tool_choice` must be none, auto, required or an object, not \"{word}\".");
             return Err(invalid("tool_choice", message));
         }
         other => object(other, "tool_choice")?,
     };
     match peek(&choice, "type") {
-        Some("function") => {
-            let name = required(&mut choice, "name", "tool_choice")?;
-            known(&name, tools, "tool_choice.name")?;
-            Ok(Some(choose(&name)))
-        }
+        Some("function") => Ok(choice_of(&known_function(&mut choice, tools, "tool_choice")?)),
         Some("allowed_tools") => {
             let allowed = array(take(&mut choice, "tools").unwrap_or_default(), "tool_choice.tools")?;
-            let mut names = Vec::new();
-            for (at, tool) in allowed.into_iter().enumerate() {
-                let param = format!("tool_choice.tools[{at}]");
-                let mut tool = object(tool, &param)?;
-                if let Some(kind) = peek(&tool, "type").filter(|kind| *kind != "function") {
-                    return Err(unsupported(
-                        format!("{param}.type"),
-                        format!("`{param}` is a tool of type {kind}; this endpoint offers functions only."),
-                    ));
-                }
-                let name = required(&mut tool, "name", &param)?;
-                known(&name, tools, &format!("{param}.name"))?;
-                names.push(name);
-            }
+            let names = objects(allowed, "tool_choice.tools").map(|tool| allowed_name(tool?, tools));
+            let names = names.collect::<Result<Vec<_>, _>>()?;
             tools.retain(|tool| names.iter().any(|name| tool["function"]["name"] == name.as_str()));
             match peek(&choice, "mode") {
-                Some(mode @ ("auto" | "required")) => Ok(Some(mode.into())),
+                Some(mode @ ("auto" | "required")) => Ok(mode.into()),
                 _ => Err(invalid("tool_choice.mode", "`tool_choice.mode` must be auto or required.")),
             }
         }
-        Some(kind) => Err(unsupported(
-            "tool_choice.type",
-            format!("`tool_choice` wants a tool of type {kind}; this endpoint offers functions only."),
-        )),
-        None => Err(invalid("tool_choice.type", "`tool_choice.type` is missing.")),
+        Some(kind) => Err(functions_only("tool_choice.type", format!("`tool_choice` names a tool of type {kind}"))),
+        None => Err(missing("tool_choice.type")),
     }
 }
 
-fn known(name: &str, tools: &[Value], param: &str) -> Result<(), ApiError> {
-    if tools.iter().any(|tool| tool["function"]["name"] == name) {
-        return Ok(());
+fn allowed_name((mut tool, param): (Members, String), tools: &[Value]) -> Result<String, ApiError> {
+    if let Some(kind) = peek(&tool, "type").filter(|kind| *kind != "function") {
+        return Err(functions_only(format!("{param}.type"), format!("`{param}` is a tool of type {kind}")));
     }
-    Err(invalid(param, format!("`{param}` is \"{name}\", and no function in `tools` has that name.")))
+    known_function(&mut tool, tools, &param)
+}
+
+fn functions_only(param: impl Into<String>, why: String) -> ApiError {
+    unsupported(param, format!("{why}. This endpoint supports functions only."))
+}
+
+/// The `name` of the object at `param`, which must be one of the functions.
+fn known_function(named: &mut Members, tools: &[Value], param: &str) -> Result<String, ApiError> {
+    let name = required(named, "name", param)?;
+    if has_function(tools, &name) {
+        return Ok(name);
+    }
+    let param = format!("{param}.name");
+    let message = format!("`{param}` is \"{name}\", but no function in `tools` has that name.");
+    Err(invalid(param, message))
 }

@@ -1,79 +1,85 @@
-//! Tells an answer as the Responses API does: one item after the other, each event as soon as its piece is there.
+//! Writes an answer as the Responses API has it: one item after the other, each event as soon as its delta is there.
 
 use serde_json::{Value, json};
 
-use super::item::{Body, Call, Item, Part, thought};
-use super::sheet::Sheet;
-use crate::dialects::pieces::{CallPart, Finish, Piece, Tokens};
+use super::item::{Body, Call, Item, Part, reasoning_part};
+use super::response::ResponseObject;
+use crate::dialects::delta::{Delta, FinishReason, ToolCallDelta, Usage};
 use crate::openai::ApiError;
 
-/// A tool call that the engine began.
+/// A tool call that has begun.
 #[derive(Clone, Debug, Default)]
-struct Begun {
+struct BegunCall {
     /// Its item, once its name is known.
     item: Option<usize>,
     id: String,
     /// Arguments that came before the name.
-    held: String,
+    pending: String,
 }
 
 /// The response so far.
 #[derive(Clone, Debug)]
 pub(in crate::dialects) struct Writer {
-    sheet: Sheet,
+    response: ResponseObject,
     items: Vec<Item>,
     /// How many items in front are closed.
-    settled: usize,
-    calls: Vec<Begun>,
-    /// What was said of tokens that had no text yet.
-    held: Vec<Value>,
+    closed: usize,
+    calls: Vec<BegunCall>,
+    /// Log-probabilities of tokens that have no text yet.
+    pending_logprobs: Vec<Value>,
     /// `sequence_number` of the next event.
     number: u64,
-    /// Only the last object is wanted.
-    quiet: bool,
+    /// Only the whole response is wanted.
+    omit_events: bool,
 }
 
 impl Writer {
-    pub(super) fn new(sheet: Sheet) -> Self {
-        Self { sheet, items: Vec::new(), settled: 0, calls: Vec::new(), held: Vec::new(), number: 0, quiet: false }
+    pub(super) fn new(response: ResponseObject) -> Self {
+        Self {
+            response,
+            items: Vec::new(),
+            closed: 0,
+            calls: Vec::new(),
+            pending_logprobs: Vec::new(),
+            number: 0,
+            omit_events: false,
+        }
     }
 
     pub(in crate::dialects) fn set_model(&mut self, name: &str) {
-        self.sheet.set_model(name);
+        self.response.set_model(name);
     }
 
-    /// No events are wanted.
-    pub(in crate::dialects) fn quiet(&mut self, created: Option<u64>) {
-        self.quiet = true;
+    pub(in crate::dialects) fn omit_events(&mut self, created: Option<u64>) {
+        self.omit_events = true;
         if let Some(created) = created {
-            self.sheet.set_created(created);
+            self.response.set_created(created);
         }
     }
 
     pub(in crate::dialects) fn start(&mut self, created: Option<u64>, out: &mut Vec<u8>) {
         if let Some(created) = created {
-            self.sheet.set_created(created);
+            self.response.set_created(created);
         }
         for kind in ["response.created", "response.in_progress"] {
-            self.send(out, kind, json!({ "response": self.sheet.begun() }));
+            self.send(out, kind, json!({ "response": self.response.in_progress() }));
         }
     }
 
-    pub(in crate::dialects) fn piece(&mut self, piece: Piece<'_>, slot: usize, out: &mut Vec<u8>) {
-        match piece {
-            Piece::Reasoning(text) => self.reasoning(text, out),
-            Piece::Text("", logprobs) => self.hold(logprobs),
-            Piece::Text(text, logprobs) => self.text(false, text, logprobs, out),
-            Piece::Refusal(text) => self.text(true, text, &[], out),
-            Piece::Call(part) => self.call(part, slot, out),
+    pub(in crate::dialects) fn add(&mut self, delta: Delta<'_>, call: usize, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Reasoning(text) => self.add_reasoning(text, out),
+            Delta::Text("", logprobs) => self.keep_logprobs(logprobs),
+            Delta::Text(text, logprobs) => self.add_text(false, text, logprobs, out),
+            Delta::Refusal(text) => self.add_text(true, text, &[], out),
+            Delta::ToolCall(part) => self.add_call(part, call, out),
         }
     }
 
-    /// Ends the answer; returns the whole response.
-    pub(in crate::dialects) fn finish(&mut self, finish: &Finish, tokens: Option<Tokens>, out: &mut Vec<u8>) -> Value {
-        for slot in 0..self.calls.len() {
-            if self.calls[slot].item.is_none() {
-                self.open_call(slot, "", out);
+    pub(in crate::dialects) fn finish(&mut self, reason: &FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+        for call in 0..self.calls.len() {
+            if self.calls[call].item.is_none() {
+                self.open_call(call, "", out);
             }
         }
         if self.items.is_empty() {
@@ -81,21 +87,21 @@ impl Writer {
             let at = self.open(Body::Message(Vec::new()), out);
             self.open_part(at, false, out);
         }
-        let status = if finish.cut() { "incomplete" } else { "completed" };
+        let status = if reason.is_incomplete() { "incomplete" } else { "completed" };
         for at in 0..self.items.len() {
             self.close(at, status, out);
         }
-        let output = self.items.iter().map(Item::json).collect();
-        let whole = self.sheet.finished(finish, output, tokens);
-        if !self.quiet {
-            let kind = if finish.cut() { "response.incomplete" } else { "response.completed" };
-            self.send(out, kind, json!({ "response": whole }));
+        if !self.omit_events {
+            let whole = self.whole(reason, usage);
+            self.send(out, &format!("response.{status}"), json!({ "response": whole }));
         }
-        whole
     }
 
-    /// Ends the answer where it broke.
-    pub(in crate::dialects) fn fail(&mut self, error: &ApiError, tokens: Option<Tokens>, out: &mut Vec<u8>) {
+    pub(in crate::dialects) fn whole(&self, reason: &FinishReason, usage: Option<Usage>) -> Value {
+        self.response.finished(reason, self.items.iter().map(Item::json).collect(), usage)
+    }
+
+    pub(in crate::dialects) fn fail(&mut self, error: &ApiError, usage: Option<Usage>, out: &mut Vec<u8>) {
         for item in self.items.iter_mut().filter(|item| item.open) {
             item.status = "incomplete";
         }
@@ -107,16 +113,16 @@ impl Writer {
         };
         let error = json!({ "code": code, "message": format!("{} ({})", error.message, error.code) });
         let output = self.items.iter().map(Item::json).collect();
-        let whole = self.sheet.failed(error, output, tokens);
+        let whole = self.response.failed(error, output, usage);
         self.send(out, "response.failed", json!({ "response": whole }));
     }
 
-    fn reasoning(&mut self, text: &str, out: &mut Vec<u8>) {
+    fn add_reasoning(&mut self, text: &str, out: &mut Vec<u8>) {
         let at = match self.items.last() {
             Some(Item { open: true, body: Body::Reasoning(_), .. }) => self.items.len() - 1,
             _ => {
                 let at = self.open(Body::Reasoning(String::new()), out);
-                self.part_event(out, "response.content_part.added", at, 0, json!({ "part": thought("") }));
+                self.part_event(out, "response.content_part.added", at, 0, json!({ "part": reasoning_part("") }));
                 at
             }
         };
@@ -126,14 +132,14 @@ impl Writer {
         self.part_event(out, "response.reasoning_text.delta", at, 0, json!({ "delta": text }));
     }
 
-    /// Keeps what is said of tokens without text for the text that follows, if a message is under way.
-    fn hold(&mut self, logprobs: &[Value]) {
+    /// Keeps the log-probabilities of tokens without text for the text that follows, if a message is under way.
+    fn keep_logprobs(&mut self, logprobs: &[Value]) {
         if let Some(Item { open: true, body: Body::Message(_), .. }) = self.items.last() {
-            self.held.extend_from_slice(logprobs);
+            self.pending_logprobs.extend_from_slice(logprobs);
         }
     }
 
-    fn text(&mut self, refusal: bool, text: &str, logprobs: &[Value], out: &mut Vec<u8>) {
+    fn add_text(&mut self, refusal: bool, text: &str, logprobs: &[Value], out: &mut Vec<u8>) {
         let at = match self.items.last() {
             Some(Item { open: true, body: Body::Message(_), .. }) => self.items.len() - 1,
             _ => self.open(Body::Message(Vec::new()), out),
@@ -145,49 +151,49 @@ impl Writer {
         }
         let Body::Message(parts) = &mut self.items[at].body else { return };
         let index = parts.len().saturating_sub(1);
-        let mut told = std::mem::take(&mut self.held);
-        told.extend_from_slice(logprobs);
+        let mut new = std::mem::take(&mut self.pending_logprobs);
+        new.extend_from_slice(logprobs);
         if let Some(part) = parts.last_mut() {
             part.text.push_str(text);
-            part.logprobs.extend_from_slice(&told);
+            part.logprobs.extend_from_slice(&new);
         }
         if refusal {
             self.part_event(out, "response.refusal.delta", at, index, json!({ "delta": text }));
         } else {
-            let delta = json!({ "delta": text, "logprobs": told });
+            let delta = json!({ "delta": text, "logprobs": new });
             self.part_event(out, "response.output_text.delta", at, index, delta);
         }
     }
 
-    fn call(&mut self, part: CallPart<'_>, slot: usize, out: &mut Vec<u8>) {
-        if self.calls.len() <= slot {
-            self.calls.resize(slot + 1, Begun::default());
+    fn add_call(&mut self, part: ToolCallDelta<'_>, call: usize, out: &mut Vec<u8>) {
+        if self.calls.len() <= call {
+            self.calls.resize(call + 1, BegunCall::default());
         }
-        let begun = &mut self.calls[slot];
+        let begun = &mut self.calls[call];
         if let (Some(id), true) = (part.id, begun.id.is_empty()) {
             id.clone_into(&mut begun.id);
         }
         match (begun.item, part.name) {
-            (Some(at), _) => self.arguments(at, part.arguments, out),
+            (Some(at), _) => self.add_arguments(at, part.arguments, out),
             (None, Some(name)) => {
-                begun.held.push_str(part.arguments);
-                self.open_call(slot, name, out);
+                begun.pending.push_str(part.arguments);
+                self.open_call(call, name, out);
             }
-            (None, None) => begun.held.push_str(part.arguments),
+            (None, None) => begun.pending.push_str(part.arguments),
         }
     }
 
     /// Opens the item of a call whose name is known, or will not come.
-    fn open_call(&mut self, slot: usize, name: &str, out: &mut Vec<u8>) {
-        let Begun { id, held, .. } = std::mem::take(&mut self.calls[slot]);
-        let id = if id.is_empty() { self.sheet.item_id("call", slot) } else { id };
+    fn open_call(&mut self, number: usize, name: &str, out: &mut Vec<u8>) {
+        let BegunCall { id, pending, .. } = std::mem::take(&mut self.calls[number]);
+        let id = if id.is_empty() { self.response.item_id("call", number) } else { id };
         let call = Call { id: id.clone(), name: name.to_owned(), ..Call::default() };
         let at = self.open(Body::Call(call), out);
-        self.calls[slot] = Begun { item: Some(at), id, held: String::new() };
-        self.arguments(at, &held, out);
+        self.calls[number] = BegunCall { item: Some(at), id, pending: String::new() };
+        self.add_arguments(at, &pending, out);
     }
 
-    fn arguments(&mut self, at: usize, more: &str, out: &mut Vec<u8>) {
+    fn add_arguments(&mut self, at: usize, more: &str, out: &mut Vec<u8>) {
         let item = &mut self.items[at];
         // A closed call's arguments were a whole object: what follows is white space or noise.
         if more.is_empty() || !item.open {
@@ -195,21 +201,21 @@ impl Writer {
         }
         if let Body::Call(call) = &mut item.body {
             call.arguments.push_str(more);
-            call.braces.feed(more);
+            call.tracker.feed(more);
         }
         self.item_event(out, "response.function_call_arguments.delta", at, json!({ "delta": more }));
     }
 
     /// Opens an item; those before it that are complete are closed.
     fn open(&mut self, body: Body, out: &mut Vec<u8>) -> usize {
-        for at in self.settled..self.items.len() {
-            if self.items[at].closable() {
+        for at in self.closed..self.items.len() {
+            if self.items[at].is_closable() {
                 self.close(at, "completed", out);
             }
         }
-        self.settled += self.items[self.settled..].iter().take_while(|item| !item.open).count();
+        self.closed += self.items[self.closed..].iter().take_while(|item| !item.open).count();
         let at = self.items.len();
-        let id = self.sheet.item_id(Item::prefix(&body), at);
+        let id = self.response.item_id(Item::id_prefix(&body), at);
         let item = Item { id, body, open: true, status: "in_progress" };
         let event = json!({ "output_index": at, "item": item.json() });
         self.items.push(item);
@@ -227,14 +233,14 @@ impl Writer {
             && let Some(part) = parts.last_mut()
         {
             // The last tokens may have no text: where a stop string was, or the end.
-            part.logprobs.append(&mut self.held);
+            part.logprobs.append(&mut self.pending_logprobs);
         }
-        if self.quiet {
+        if self.omit_events {
             return;
         }
         match &self.items[at].body {
             Body::Reasoning(text) => {
-                let (done, part) = (json!({ "text": text }), json!({ "part": thought(text) }));
+                let (done, part) = (json!({ "text": text }), json!({ "part": reasoning_part(text) }));
                 self.part_event(out, "response.reasoning_text.done", at, 0, done);
                 self.part_event(out, "response.content_part.done", at, 0, part);
             }
@@ -284,7 +290,7 @@ impl Writer {
     }
 
     fn send(&mut self, out: &mut Vec<u8>, kind: &str, rest: Value) {
-        if self.quiet {
+        if self.omit_events {
             return;
         }
         let mut event = json!({ "type": kind, "sequence_number": self.number });

@@ -2,10 +2,10 @@
 #![no_main]
 
 use enginehouse_fuzz::translate;
-use enginehouse::dialects::Spoken;
+use enginehouse::dialects::ClientApi;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let request = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    translate(Spoken::Responses, request, &data[request.len()..]);
+    translate(ClientApi::Responses, request, &data[request.len()..]);
 });

@@ -2,23 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::ask::{Members, text_part};
+use super::chat::text_part;
+use super::members::Members;
 
 /// The conversation so far.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct Conversation {
     messages: Vec<Value>,
     /// Texts of the system message in front.
-    head: Vec<String>,
-    /// The assistant's turn under way: its parts come as items of their own in the Responses API.
-    turn: Option<Turn>,
+    system: Vec<String>,
+    /// The assistant's turn under way: its parts are items of their own in the Responses API.
+    turn: Option<AssistantTurn>,
     /// Images of tool results. They follow the last result in a user's turn: chat's tool messages hold text, and nothing
     /// may stand between them.
     images: Vec<Value>,
 }
 
 #[derive(Debug, Default)]
-struct Turn {
+struct AssistantTurn {
     reasoning: String,
     content: String,
     calls: Vec<Value>,
@@ -28,27 +29,27 @@ struct Turn {
 #[derive(Debug)]
 pub(super) enum Part {
     Text(String),
-    /// A part that chat has in the same shape or that was made for it.
+    /// A part in chat's shape.
     Other(Value),
 }
 
-impl History {
-    /// Instructions. Those in front become one message, because templates want a single one, first.
-    pub(super) fn system(&mut self, text: String) {
+impl Conversation {
+    /// Adds instructions. Those in front become one message, because templates want a single one, first.
+    pub(super) fn add_system(&mut self, text: String) {
         self.close();
         if self.messages.is_empty() {
-            self.head.push(text);
+            self.system.push(text);
         } else {
             self.messages.push(json!({ "role": "system", "content": text }));
         }
     }
 
-    /// What the user says; nothing when there are no parts. Images of results stand in front of it: templates dislike two
-    /// turns of the user.
-    pub(super) fn user(&mut self, said: Vec<Part>) {
+    /// Adds a user message, if there are parts. Images of tool results are put in front of it: templates dislike two user
+    /// messages in a row.
+    pub(super) fn add_user(&mut self, new: Vec<Part>) {
         self.close_turn();
         let mut parts: Vec<Part> = std::mem::take(&mut self.images).into_iter().map(Part::Other).collect();
-        parts.extend(said);
+        parts.extend(new);
         let content = match (parts.len(), parts.pop()) {
             (_, None) => return,
             (1, Some(Part::Text(text))) => text.into(),
@@ -64,27 +65,27 @@ impl History {
         self.messages.push(json!({ "role": "user", "content": content }));
     }
 
-    /// What the assistant thought.
-    pub(super) fn thought(&mut self, text: &str) {
+    /// Adds reasoning of the assistant.
+    pub(super) fn add_reasoning(&mut self, text: &str) {
         self.turn().reasoning.push_str(text);
     }
 
-    /// What the assistant said. Twice in a row is two messages, unless a call between them needs its results after both.
-    pub(super) fn said(&mut self, text: &str) {
+    /// Adds text of the assistant. Two in a row are two messages, unless a call between them needs its results after both.
+    pub(super) fn add_text(&mut self, text: &str) {
         if self.turn.as_ref().is_some_and(|turn| !turn.content.is_empty() && turn.calls.is_empty()) {
             self.close();
         }
         self.turn().content.push_str(text);
     }
 
-    /// What the assistant wants to be called.
-    pub(super) fn called(&mut self, id: &str, name: &str, arguments: &str) {
+    /// Adds a tool call of the assistant.
+    pub(super) fn add_call(&mut self, id: &str, name: &str, arguments: &str) {
         let call = json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
         self.turn().calls.push(call);
     }
 
-    /// What a call gave.
-    pub(super) fn result(&mut self, id: &str, parts: Vec<Part>) {
+    /// Adds the result of a tool call.
+    pub(super) fn add_result(&mut self, id: &str, parts: Vec<Part>) {
         self.close_turn();
         let mut text = String::new();
         for part in parts {
@@ -101,18 +102,18 @@ impl History {
         self.messages.push(json!({ "role": "tool", "tool_call_id": id, "content": text }));
     }
 
-    /// The messages, and whether the assistant's own words are the last: the caller wants them continued.
+    /// The messages, and whether the last is text of the assistant, which the client wants continued.
     pub(super) fn finish(mut self) -> (Vec<Value>, bool) {
-        let speech = |turn: &Turn| !turn.content.is_empty() && turn.calls.is_empty();
-        let open = self.turn.as_ref().is_some_and(speech);
+        let is_text = |turn: &AssistantTurn| !turn.content.is_empty() && turn.calls.is_empty();
+        let open = self.turn.as_ref().is_some_and(is_text);
         self.close();
-        if !self.head.is_empty() {
-            self.messages.insert(0, json!({ "role": "system", "content": self.head.join("\n\n") }));
+        if !self.system.is_empty() {
+            self.messages.insert(0, json!({ "role": "system", "content": self.system.join("\n\n") }));
         }
         (self.messages, open)
     }
 
-    fn turn(&mut self) -> &mut Turn {
+    fn turn(&mut self) -> &mut AssistantTurn {
         self.close_images();
         self.turn.get_or_insert_default()
     }
@@ -132,12 +133,12 @@ impl History {
         let Some(turn) = self.turn.take() else { return };
         let mut message = Members::new();
         message.insert("role".into(), "assistant".into());
-        // vLLM's name for thoughts in a history.
+        // vLLM's name for reasoning in a history.
         if !turn.reasoning.is_empty() {
             message.insert("reasoning".into(), turn.reasoning.into());
         }
-        let silent = turn.content.is_empty() && (!turn.calls.is_empty() || message.contains_key("reasoning"));
-        message.insert("content".into(), if silent { Value::Null } else { turn.content.into() });
+        let has_no_text = turn.content.is_empty() && (!turn.calls.is_empty() || message.contains_key("reasoning"));
+        message.insert("content".into(), if has_no_text { Value::Null } else { turn.content.into() });
         if !turn.calls.is_empty() {
             message.insert("tool_calls".into(), turn.calls.into());
         }

@@ -1,84 +1,87 @@
-//! Tools and the choice among them, from the Responses API's spelling to chat's.
+//! Tools and the choice among them, from the Responses API to chat.
 
 use serde_json::{Map, Value, json};
 
-use super::refuse::unsupported;
+use super::errors::unsupported;
 use crate::openai::ApiError;
 
-/// Adds tools, choice and parallelism to a chat request.
+/// Adds `tools`, `tool_choice` and `parallel_tool_calls` to a chat request.
 ///
 /// # Errors
 /// A tool or choice that chat cannot express; in strict mode also those that Gym fails at.
-pub(super) fn tools(params: &Map<String, Value>, strict: bool, chat: &mut Map<String, Value>) -> Result<(), ApiError> {
+pub(super) fn convert(
+    params: &Map<String, Value>,
+    strict: bool,
+    chat: &mut Map<String, Value>,
+) -> Result<(), ApiError> {
     let tools = params.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let choice = params.get("tool_choice");
     if tools.is_empty() {
         if choice.is_some_and(|choice| choice == "required") {
-            return Err(unsupported("`tool_choice: required` needs at least one tool.").param("tool_choice"));
+            return Err(unsupported("`tool_choice` is `required`, but there are no tools.").param("tool_choice"));
         }
         return Ok(());
     }
     let parallel = params.get("parallel_tool_calls");
     chat.extend(parallel.map(|value| ("parallel_tool_calls".to_owned(), value.clone())));
-    let mut converted = tools.iter().map(|tool| one(tool, strict)).collect::<Result<Vec<_>, _>>()?;
+    let mut tools = tools.iter().map(|tool| chat_tool(tool, strict)).collect::<Result<Vec<_>, _>>()?;
     if let Some(choice) = choice {
-        let choice = chosen(choice, strict, &mut converted)?;
+        let choice = chat_tool_choice(choice, strict, &mut tools)?;
         chat.insert("tool_choice".into(), choice);
     }
-    chat.insert("tools".into(), Value::Array(converted));
+    chat.insert("tools".into(), tools.into());
     Ok(())
 }
 
-fn one(tool: &Value, strict: bool) -> Result<Value, ApiError> {
-    let kind = tool.get("type").and_then(Value::as_str).unwrap_or("");
+fn chat_tool(tool: &Value, strict: bool) -> Result<Value, ApiError> {
+    let kind = tool["type"].as_str().unwrap_or("");
     let mut function = Map::new();
     let members: &[&str] =
         if kind == "custom" { &["name", "description"] } else { &["name", "description", "parameters"] };
     for member in members {
-        match tool.get(*member) {
-            Some(Value::Null) if !strict => {}
-            Some(value) => drop(function.insert((*member).to_owned(), value.clone())),
-            None => {}
-        }
+        let value = tool.get(*member).filter(|value| strict || !value.is_null());
+        function.extend(value.map(|value| ((*member).to_owned(), value.clone())));
     }
     match kind {
         "custom" if !strict => {
-            function.extend(tool.get("format").map(|format| ("format".to_owned(), grammar(format))));
+            function.extend(tool.get("format").map(|format| ("format".to_owned(), chat_format(format))));
             Ok(json!({ "type": "custom", "custom": function }))
         }
         "function" | "custom" => Ok(json!({ "type": "function", "function": function })),
         _ => Err(unsupported(format!(
-            "A tool of type `{kind}` runs on a provider's servers; the engine here only calls functions of the client's."
+            "Tools of type `{kind}` run on a provider's servers; this engine only calls functions of the client."
         ))
         .param("tools")),
     }
 }
 
-/// Chat nests what the Responses API does not.
-fn grammar(format: &Value) -> Value {
-    if format.get("type").is_none_or(|kind| kind != "grammar") {
+/// Chat nests a grammar, the Responses API does not.
+fn chat_format(format: &Value) -> Value {
+    if format["type"] != "grammar" {
         return format.clone();
     }
-    json!({ "type": "grammar", "grammar": { "definition": format.get("definition"), "syntax": format.get("syntax") } })
+    json!({ "type": "grammar", "grammar": { "definition": format["definition"], "syntax": format["syntax"] } })
 }
 
-/// The choice in chat's spelling. A choice among some tools leaves only those: few engines know `allowed_tools`.
-fn chosen(choice: &Value, strict: bool, tools: &mut Vec<Value>) -> Result<Value, ApiError> {
-    let Value::Object(named) = choice else { return Ok(choice.clone()) };
-    let kind = named.get("type").and_then(Value::as_str).unwrap_or("");
+/// The choice as chat has it. A choice among some tools removes the others: few engines know `allowed_tools`.
+fn chat_tool_choice(choice: &Value, strict: bool, tools: &mut Vec<Value>) -> Result<Value, ApiError> {
+    if !choice.is_object() {
+        return Ok(choice.clone());
+    }
+    let kind = choice["type"].as_str().unwrap_or("");
     match kind {
-        "function" | "custom" if !strict => Ok(json!({ "type": kind, kind: { "name": named.get("name") } })),
+        "function" | "custom" if !strict => Ok(json!({ "type": kind, kind: { "name": choice["name"] } })),
         "allowed_tools" if !strict => {
-            let allowed = named.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let allowed = choice["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
             tools.retain(|tool| {
                 allowed.iter().any(|one| one.get("name").is_some_and(|name| Some(name) == name_of(tool)))
             });
             if tools.is_empty() {
-                return Err(unsupported("`tool_choice.allowed_tools` names none of the tools.").param("tool_choice"));
+                return Err(unsupported("`tool_choice` allows none of the tools in `tools`.").param("tool_choice"));
             }
-            Ok(named.get("mode").cloned().unwrap_or_else(|| "auto".into()))
+            Ok(choice.get("mode").cloned().unwrap_or_else(|| "auto".into()))
         }
-        _ => Err(unsupported(format!("A `tool_choice` of type `{kind}` is not known here.")).param("tool_choice")),
+        _ => Err(unsupported(format!("A `tool_choice` of type `{kind}` is not supported.")).param("tool_choice")),
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     fn chat(params: Value, strict: bool) -> Result<Value, u16> {
         let mut chat = Map::new();
         let params = params.as_object().expect("object");
-        tools(params, strict, &mut chat).map_err(|error| error.status)?;
+        convert(params, strict, &mut chat).map_err(|error| error.status)?;
         Ok(Value::Object(chat))
     }
 

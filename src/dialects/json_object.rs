@@ -1,8 +1,8 @@
-//! Tells when a JSON object that arrives in parts is complete, without keeping it.
+//! Finds the end of a JSON object that arrives in parts, without keeping it.
 
-/// Where in an object the text so far ends.
+/// Knows where in an object the text so far ends.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Braces {
+pub(super) struct JsonObjectTracker {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -10,7 +10,7 @@ pub(super) struct Braces {
     other: bool,
 }
 
-impl Braces {
+impl JsonObjectTracker {
     /// Looks at the next part.
     pub(super) fn feed(&mut self, part: &str) {
         for byte in part.bytes() {
@@ -31,7 +31,7 @@ impl Braces {
                 b'}' | b']' if self.depth > 0 => self.depth -= 1,
                 b'"' if self.depth > 0 => self.in_string = true,
                 b' ' | b'\t' | b'\n' | b'\r' => {}
-                // Text outside of the object: this is not an object, whatever follows.
+                // Text outside of the object: it is no object, whatever follows.
                 _ if self.depth == 0 => self.other = true,
                 _ => {}
             }
@@ -39,7 +39,7 @@ impl Braces {
     }
 
     /// Whether an object was opened and closed, and nothing else was seen.
-    pub(super) fn complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.opened && self.depth == 0 && !self.other
     }
 }
@@ -53,18 +53,18 @@ mod tests {
         let text = r#" {"a{":"}\"}","b":[{"c":1}],"d":{}} "#;
         let end = text.trim_end().len();
         for cut in 0..text.len() {
-            let mut braces = Braces::default();
-            braces.feed(&text[..cut]);
-            assert_eq!(braces.complete(), cut >= end, "{}", &text[..cut]);
+            let mut tracker = JsonObjectTracker::default();
+            tracker.feed(&text[..cut]);
+            assert_eq!(tracker.is_complete(), cut >= end, "{}", &text[..cut]);
         }
     }
 
     #[test]
     fn what_is_no_object_is_never_complete() {
         for text in ["", " ", "false", "\"{}\"", "[]", "1{}", "{}{}", "{} x"] {
-            let mut braces = Braces::default();
-            braces.feed(text);
-            assert!(!braces.complete(), "{text}");
+            let mut tracker = JsonObjectTracker::default();
+            tracker.feed(text);
+            assert!(!tracker.is_complete(), "{text}");
         }
     }
 }

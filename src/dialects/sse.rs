@@ -1,4 +1,4 @@
-//! Cuts an event stream (HTML standard, "Server-sent events") that arrives in any split into the data of its events.
+//! Decodes an event stream (HTML standard, "Server-sent events") that arrives in any split into the data of its events.
 
 use memchr::memchr;
 
@@ -7,19 +7,19 @@ pub(super) const MAX_EVENT: usize = 16 << 20;
 
 /// An event longer than [`MAX_EVENT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(super) struct EventTooLong;
 
-/// The part of an event that has not ended yet.
+/// Keeps the event that has not ended yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frames {
+pub(super) struct SseDecoder {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
 }
 
-impl Frames {
+impl SseDecoder {
     /// Takes bytes up to the end of the next event with data; returns the event's data, and how many bytes were taken.
-    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<(Option<Vec<u8>>, usize), TooLong> {
+    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<(Option<Vec<u8>>, usize), EventTooLong> {
         let mut at = 0;
         while let Some(length) = memchr(b'\n', &bytes[at..]) {
             let part = &bytes[at..at + length];
@@ -39,18 +39,18 @@ impl Frames {
         Ok((None, bytes.len()))
     }
 
-    fn keep(&mut self, part: &[u8]) -> Result<(), TooLong> {
+    fn keep(&mut self, part: &[u8]) -> Result<(), EventTooLong> {
         self.room(part.len())?;
         self.line.extend_from_slice(part);
         Ok(())
     }
 
-    fn room(&self, more: usize) -> Result<(), TooLong> {
-        if self.line.len() + self.data.len() + more > MAX_EVENT { Err(TooLong) } else { Ok(()) }
+    fn room(&self, more: usize) -> Result<(), EventTooLong> {
+        if self.line.len() + self.data.len() + more > MAX_EVENT { Err(EventTooLong) } else { Ok(()) }
     }
 
     /// One line; whether it ends an event with data.
-    fn line(&mut self, line: &[u8]) -> Result<bool, TooLong> {
+    fn line(&mut self, line: &[u8]) -> Result<bool, EventTooLong> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             return Ok(std::mem::take(&mut self.has_data));
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
 
     fn cut(pieces: &[&[u8]]) -> Vec<String> {
-        let (mut frames, mut found) = (Frames::default(), Vec::new());
+        let (mut decoder, mut found) = (SseDecoder::default(), Vec::new());
         for piece in pieces {
             let mut rest = *piece;
             while !rest.is_empty() {
-                let (event, taken) = frames.next(rest).expect("short");
+                let (event, taken) = decoder.next(rest).expect("short");
                 rest = &rest[taken..];
                 found.extend(event.map(|data| String::from_utf8(data).expect("UTF-8")));
             }
@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn an_endless_event_is_refused() {
-        let mut frames = Frames::default();
-        frames.next(b"data: ").expect("short");
+        let mut decoder = SseDecoder::default();
+        decoder.next(b"data: ").expect("short");
         let mebibyte = vec![b'x'; 1 << 20];
-        let fed = (0..32).take_while(|_| frames.next(&mebibyte).is_ok()).count();
+        let fed = (0..32).take_while(|_| decoder.next(&mebibyte).is_ok()).count();
         assert_eq!(fed, 15, "the sixteenth does not fit with the field's name");
-        let mut frames = Frames::default();
+        let mut decoder = SseDecoder::default();
         let line = [b"data: ", &mebibyte[..], b"\n"].concat();
-        assert!((0..32).any(|_| frames.next(&line) == Err(TooLong)), "many lines are no way around");
+        assert!((0..32).any(|_| decoder.next(&line) == Err(EventTooLong)), "many lines are no way around");
     }
 }

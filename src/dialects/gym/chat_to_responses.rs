@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
+use super::errors::{bad_engine_answer, invalid_engine_answer};
 use super::reasoning::split;
-use super::refuse::{bad_answer, misshapen};
-use super::{Ids, answer_shape};
+use super::schema::{self, BUNDLE, Mode, ROUTED_EXPERTS, is_whole};
+use super::step::Ids;
 use crate::config::Gym;
 use crate::openai::ApiError;
 
@@ -29,29 +29,28 @@ const ECHOED: [&str; 16] = [
     "tools",
 ];
 
-/// The response for a chat answer; `params`: the request as checked, `model`: the name the engine knows.
+/// The response for a chat answer; `params`: the valid request, `model`: the name on the engine.
 ///
 /// # Errors
 /// An answer that no response can hold.
-pub(super) fn from_chat(
+pub(super) fn response(
     chat: &Value,
     params: &Map<String, Value>,
     gym: &Gym,
     model: &str,
     ids: &mut Ids,
 ) -> Result<Value, ApiError> {
-    let choice = chat.pointer("/choices/0").ok_or_else(|| bad_answer("The engine's answer has no choice."))?;
+    let choice = chat.pointer("/choices/0").ok_or_else(|| bad_engine_answer("The engine's answer has no choice."))?;
     let empty = Map::new();
-    let message = choice.get("message").and_then(Value::as_object).unwrap_or(&empty);
-    let output = output(message, gym, ids)?;
-    let reason = match choice.get("finish_reason").and_then(Value::as_str) {
+    let output = output(choice["message"].as_object().unwrap_or(&empty), gym, ids)?;
+    let reason = match choice["finish_reason"].as_str() {
         Some("length") => Some("max_output_tokens"),
         Some("content_filter") => Some("content_filter"),
         _ => None,
     };
     let mut response = json!({
         "id": format!("resp_{}", ids()),
-        "created_at": chat.get("created").and_then(Value::as_f64).unwrap_or_default(),
+        "created_at": chat["created"].as_f64().unwrap_or_default(),
         "incomplete_details": reason.map(|reason| json!({ "reason": reason })),
         "model": model,
         "object": "response",
@@ -60,14 +59,15 @@ pub(super) fn from_chat(
         "tool_choice": params.get("tool_choice").cloned().unwrap_or_else(|| "auto".into()),
         "tools": [],
         "status": if reason.is_some() { "incomplete" } else { "completed" },
-        "usage": chat.get("usage").and_then(usage),
+        "usage": usage(&chat["usage"]),
     });
     for member in ECHOED {
         if let Some(value) = params.get(member) {
             response[member] = value.clone();
         }
     }
-    answer_shape::response(response, gym.strict).map_err(|misfits| misshapen(&misfits))
+    let mode = Mode { strict: gym.strict, ..Mode::default() };
+    schema::response(response, mode).map_err(|errors| invalid_engine_answer(&errors))
 }
 
 fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<Value>, ApiError> {
@@ -87,11 +87,10 @@ fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<
             "id": format!("msg_{}", ids()), "content": [part], "role": "assistant", "status": "completed", "type": "message",
         }));
     }
-    for made in calls {
-        output.push(call(made, gym.strict)?);
+    for call in calls {
+        output.push(call_item(call, gym.strict)?);
     }
-    let captured = gym.return_token_id_information && BUNDLE.iter().all(|member| message.contains_key(*member));
-    if let Some(last) = output.last_mut().filter(|_| captured) {
+    if let Some(last) = output.last_mut().filter(|_| gym.return_token_id_information && is_whole(message)) {
         for member in BUNDLE.iter().chain([&ROUTED_EXPERTS]) {
             last[*member] = message.get(*member).cloned().unwrap_or_default();
         }
@@ -99,37 +98,34 @@ fn output(message: &Map<String, Value>, gym: &Gym, ids: &mut Ids) -> Result<Vec<
     Ok(output)
 }
 
-fn call(made: &Value, strict: bool) -> Result<Value, ApiError> {
-    let id = made.get("id").cloned().unwrap_or_default();
-    if let Some(custom) = made.get("custom").filter(|_| !strict) {
+fn call_item(call: &Value, strict: bool) -> Result<Value, ApiError> {
+    let id = &call["id"];
+    if let Some(custom) = call.get("custom").filter(|_| !strict) {
         return Ok(json!({
-            "call_id": id, "input": custom.get("input"), "name": custom.get("name"), "type": "custom_tool_call", "id": id,
+            "call_id": id, "input": custom["input"], "name": custom["name"], "type": "custom_tool_call", "id": id,
         }));
     }
-    let Some(function) = made.get("function") else {
-        return Err(bad_answer("The engine called something that is no function."));
+    let Some(function) = call.get("function") else {
+        return Err(bad_engine_answer("The engine's answer has a tool call that is not a function call."));
     };
     Ok(json!({
-        "arguments": function.get("arguments"), "call_id": id, "name": function.get("name"),
+        "arguments": function["arguments"], "call_id": id, "name": function["name"],
         "type": "function_call", "id": id, "status": "completed",
     }))
 }
 
-/// Token counts; what the engine does not say is unknown, not zero.
+/// Token counts; what the engine does not tell is `null`, not zero.
 fn usage(usage: &Value) -> Option<Value> {
-    let usage = usage.as_object()?;
-    let count = |value: Option<&Value>| value.filter(|value| value.is_u64()).cloned();
-    let detail = |group: &str, name: &str, aliases: &[&str]| {
-        let nested = count(usage.get(group).and_then(|group| group.get(name)));
-        nested.or_else(|| aliases.iter().find_map(|alias| count(usage.get(*alias))))
-    };
-    let cached = detail("prompt_tokens_details", "cached_tokens", &["cached_input_tokens", "cache_read_input_tokens"]);
-    let thought = detail("completion_tokens_details", "reasoning_tokens", &["reasoning_output_tokens"]);
-    Some(json!({
-        "input_tokens": usage.get("prompt_tokens"),
-        "input_tokens_details": { "cached_tokens": cached },
-        "output_tokens": usage.get("completion_tokens"),
-        "output_tokens_details": { "reasoning_tokens": thought },
-        "total_tokens": usage.get("total_tokens"),
-    }))
+    let first = |paths: &[&str]| paths.iter().find_map(|path| usage.pointer(path).filter(|count| count.is_u64()));
+    let cached = first(&["/prompt_tokens_details/cached_tokens", "/cached_input_tokens", "/cache_read_input_tokens"]);
+    let reasoning = first(&["/completion_tokens_details/reasoning_tokens", "/reasoning_output_tokens"]);
+    usage.is_object().then(|| {
+        json!({
+            "input_tokens": usage["prompt_tokens"],
+            "input_tokens_details": { "cached_tokens": cached },
+            "output_tokens": usage["completion_tokens"],
+            "output_tokens_details": { "reasoning_tokens": reasoning },
+            "total_tokens": usage["total_tokens"],
+        })
+    })
 }

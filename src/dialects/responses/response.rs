@@ -1,27 +1,27 @@
-//! The response object: what the request said, repeated, and what became of it.
+//! The response object: the members that repeat the request, the status and the output.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::dialects::ask::Members;
-use crate::dialects::pieces::{Finish, Tokens};
+use crate::dialects::delta::{FinishReason, Usage};
+use crate::dialects::members::Members;
 use crate::ids::new_request_id;
 
 /// A response without its end.
 #[derive(Clone, Debug)]
-pub(super) struct Sheet {
-    /// Random part of the ids of the response and of its items: whoever has one finds the others in a log.
+pub(super) struct ResponseObject {
+    /// Random part of the ids of the response and its items: from one id the others can be found in a log.
     seed: String,
     base: Value,
 }
 
-impl Sheet {
-    /// For what was `asked`.
-    pub(super) fn of(asked: &Members) -> Self {
+impl ResponseObject {
+    /// Of the request.
+    pub(super) fn new(request: &Members) -> Self {
         let seed = new_request_id();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let given = |name: &str| asked.get(name).filter(|value| !value.is_null()).cloned();
+        let given = |name: &str| request.get(name).filter(|value| !value.is_null()).cloned();
         let or = |name: &str, default: Value| given(name).unwrap_or(default);
         let base = json!({
             "id": format!("resp_{seed}"),
@@ -43,7 +43,7 @@ impl Sheet {
             "reasoning": or("reasoning", json!({ "effort": null, "summary": null })),
             "safety_identifier": given("safety_identifier"),
             "service_tier": or("service_tier", "default".into()),
-            // Nothing is, but who asked for it reads what he asked for.
+            // Nothing is stored, but clients read back what they asked for.
             "store": or("store", false.into()),
             "temperature": given("temperature"),
             "text": or("text", json!({ "format": { "type": "text" } })),
@@ -73,44 +73,44 @@ impl Sheet {
     }
 
     /// The response before its end.
-    pub(super) fn begun(&self) -> Value {
+    pub(super) fn in_progress(&self) -> Value {
         self.base.clone()
     }
 
     /// The response at its end.
-    pub(super) fn finished(&self, finish: &Finish, output: Vec<Value>, tokens: Option<Tokens>) -> Value {
-        let (status, details) = match finish {
-            Finish::Length => ("incomplete", json!({ "reason": "max_output_tokens" })),
-            Finish::Filter => ("incomplete", json!({ "reason": "content_filter" })),
+    pub(super) fn finished(&self, reason: &FinishReason, output: Vec<Value>, usage: Option<Usage>) -> Value {
+        let (status, details) = match reason {
+            FinishReason::Length => ("incomplete", json!({ "reason": "max_output_tokens" })),
+            FinishReason::ContentFilter => ("incomplete", json!({ "reason": "content_filter" })),
             _ => ("completed", Value::Null),
         };
-        let mut whole = self.with(status, output, tokens);
+        let mut whole = self.with(status, output, usage);
         whole["incomplete_details"] = details;
         whole
     }
 
-    /// The response that failed for `error`, an object with `code` and `message`.
-    pub(super) fn failed(&self, error: Value, output: Vec<Value>, tokens: Option<Tokens>) -> Value {
-        let mut whole = self.with("failed", output, tokens);
+    /// The response that failed with `error`, an object with `code` and `message`.
+    pub(super) fn failed(&self, error: Value, output: Vec<Value>, usage: Option<Usage>) -> Value {
+        let mut whole = self.with("failed", output, usage);
         whole["error"] = error;
         whole
     }
 
-    fn with(&self, status: &str, output: Vec<Value>, tokens: Option<Tokens>) -> Value {
+    fn with(&self, status: &str, output: Vec<Value>, usage: Option<Usage>) -> Value {
         let mut whole = self.base.clone();
         whole["status"] = status.into();
         whole["output"] = output.into();
-        whole["usage"] = tokens.map_or(Value::Null, usage);
+        whole["usage"] = usage.map_or(Value::Null, usage_json);
         whole
     }
 }
 
-fn usage(tokens: Tokens) -> Value {
+fn usage_json(usage: Usage) -> Value {
     json!({
-        "input_tokens": tokens.prompt,
-        "input_tokens_details": { "cached_tokens": tokens.cached, "cache_write_tokens": tokens.stored },
-        "output_tokens": tokens.completion,
-        "output_tokens_details": { "reasoning_tokens": tokens.reasoning },
-        "total_tokens": tokens.total,
+        "input_tokens": usage.prompt,
+        "input_tokens_details": { "cached_tokens": usage.cached, "cache_write_tokens": usage.cache_written },
+        "output_tokens": usage.completion,
+        "output_tokens_details": { "reasoning_tokens": usage.reasoning },
+        "total_tokens": usage.total,
     })
 }

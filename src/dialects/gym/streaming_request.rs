@@ -1,41 +1,40 @@
-//! What a streaming client sends to `/v1/responses` beyond Gym's schema: dropped, flattened or hoisted, never refused.
+//! What a streaming client of `/v1/responses` sends beyond Gym's schema: dropped, flattened or moved, never refused.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::item_shape::is_item;
-use super::responses_shape::{is_member, is_tool};
+use super::schema::{is_item, is_parameter, is_tool};
 
-/// Names of flattened functions, and what the client calls them: its namespace and the name within.
+/// Names of flattened functions, and the client's names for them: the namespace, and the name in it.
 pub(super) type Namespaces = HashMap<String, (String, String)>;
 
-/// The body with nothing in it that Gym's schema does not know, as far as whole members, tools and items go.
+/// The body without the members, tools and items that Gym's schema does not know.
 pub(super) fn sanitize(mut body: Map<String, Value>) -> (Map<String, Value>, Namespaces) {
     body.shift_remove("stream");
     let mut namespaces = Namespaces::new();
     if let Some(tools) = body.get_mut("tools") {
-        let mut flat = flatten(as_list(tools.take()), &mut namespaces);
+        let mut flat = flatten(into_list(tools.take()), &mut namespaces);
         flat.retain(is_tool);
-        *tools = Value::Array(flat);
+        *tools = flat.into();
     }
     let listed = body.get_mut("input").filter(|input| input.is_array()).map(Value::take);
     if let Some(Value::Array(items)) = listed {
-        let (kept, carried) = sift(items);
+        let (kept, carried) = split_items(items);
         let mut carried = flatten(carried, &mut namespaces);
-        carried.retain(|tool| tool.get("type").is_some_and(|kind| kind == "function") && is_tool(tool));
+        carried.retain(|tool| tool["type"] == "function" && is_tool(tool));
         if !carried.is_empty() {
-            let mut tools = body.shift_remove("tools").map(as_list).unwrap_or_default();
+            let mut tools = body.shift_remove("tools").map(into_list).unwrap_or_default();
             tools.extend(carried);
-            body.insert("tools".into(), Value::Array(tools));
+            body.insert("tools".into(), tools.into());
         }
-        hoist(kept, &mut body);
+        move_to_instructions(kept, &mut body);
     }
-    body.retain(|name, _| is_member(name));
+    body.retain(|name, _| is_parameter(name));
     (body, namespaces)
 }
 
-fn as_list(value: Value) -> Vec<Value> {
+fn into_list(value: Value) -> Vec<Value> {
     match value {
         Value::Array(values) => values,
         _ => Vec::new(),
@@ -46,20 +45,17 @@ fn as_list(value: Value) -> Vec<Value> {
 fn flatten(tools: Vec<Value>, namespaces: &mut Namespaces) -> Vec<Value> {
     let mut flat = Vec::new();
     for tool in tools {
-        if tool.get("type").is_none_or(|kind| kind != "namespace") {
+        if tool["type"] != "namespace" {
             flat.push(tool);
             continue;
         }
-        let namespace = tool.get("name").and_then(Value::as_str).unwrap_or("");
-        for inner in tool.get("tools").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object) {
-            let Some(name) = inner.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
-                continue;
-            };
+        let namespace = tool["name"].as_str().unwrap_or("");
+        for inner in tool["tools"].as_array().into_iter().flatten() {
+            let Some(name) = inner["name"].as_str().filter(|name| !name.is_empty()) else { continue };
             let joined = join(namespace, name);
             let mut function = inner.clone();
-            function.insert("type".into(), "function".into());
-            function.insert("name".into(), joined.clone().into());
-            flat.push(Value::Object(function));
+            (function["type"], function["name"]) = ("function".into(), joined.clone().into());
+            flat.push(function);
             namespaces.insert(joined, (namespace.to_owned(), name.to_owned()));
         }
     }
@@ -71,23 +67,20 @@ fn join(namespace: &str, name: &str) -> String {
 }
 
 /// The items to keep, and the tools that `additional_tools` items carry.
-fn sift(items: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
+fn split_items(items: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
     let (mut kept, mut carried) = (Vec::new(), Vec::new());
     for mut item in items {
-        let kind = item.get("type").and_then(Value::as_str).unwrap_or("").to_owned();
-        if kind == "additional_tools" {
-            carried.extend(item.get_mut("tools").map(Value::take).map(as_list).unwrap_or_default());
+        if item["type"] == "additional_tools" {
+            carried.extend(into_list(item["tools"].take()));
             continue;
         }
-        if let Some(call) = item.as_object_mut().filter(|_| kind == "function_call") {
-            // The model knows the flattened name.
-            let namespace =
-                call.get("namespace").and_then(Value::as_str).filter(|it| !it.is_empty()).map(str::to_owned);
-            if let Some(namespace) = namespace {
-                let name = call.get("name").and_then(Value::as_str).unwrap_or("").to_owned();
-                call.shift_remove("namespace");
-                call.insert("name".into(), join(&namespace, &name).into());
-            }
+        // The model knows the flattened name.
+        let namespace = item["namespace"].as_str().filter(|it| !it.is_empty() && item["type"] == "function_call");
+        if let Some(joined) = namespace.map(|it| join(it, item["name"].as_str().unwrap_or("")))
+            && let Some(call) = item.as_object_mut()
+        {
+            call.shift_remove("namespace");
+            call.insert("name".into(), joined.into());
         }
         if is_item(&item) {
             kept.push(item);
@@ -97,41 +90,37 @@ fn sift(items: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
 }
 
 /// System texts that open the conversation become instructions.
-fn hoist(items: Vec<Value>, body: &mut Map<String, Value>) {
+fn move_to_instructions(items: Vec<Value>, body: &mut Map<String, Value>) {
     let opens = |item: &&Value| {
-        let kind = item.get("type");
-        kind.is_none_or(|kind| kind.is_null() || kind == "message")
-            && matches!(item.get("role").and_then(Value::as_str), Some("system" | "developer"))
+        (item["type"].is_null() || item["type"] == "message")
+            && matches!(item["role"].as_str(), Some("system" | "developer"))
     };
     let leading = items.iter().take_while(opens).count();
     let given = body.get("instructions").and_then(Value::as_str).unwrap_or("").to_owned();
-    let texts = items[..leading].iter().map(|item| spoken(item.get("content")));
+    let texts = items[..leading].iter().map(|item| text_of(&item["content"]));
     let parts: Vec<String> = std::iter::once(given).chain(texts).filter(|text| !text.is_empty()).collect();
     if !parts.is_empty() {
         body.insert("instructions".into(), parts.join("\n\n").into());
     }
-    body.insert("input".into(), Value::Array(items.into_iter().skip(leading).collect()));
+    body.insert("input".into(), items.into_iter().skip(leading).collect());
 }
 
-fn spoken(content: Option<&Value>) -> String {
+fn text_of(content: &Value) -> String {
     match content {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
-            let text = |part: &&Value| {
-                matches!(part.get("type").and_then(Value::as_str), Some("input_text" | "output_text" | "text"))
-            };
-            parts.iter().filter(text).filter_map(|part| part.get("text")?.as_str()).collect()
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let text = |part: &&Value| matches!(part["type"].as_str(), Some("input_text" | "output_text" | "text"));
+            parts.iter().filter(text).filter_map(|part| part["text"].as_str()).collect()
         }
         _ => String::new(),
     }
 }
 
-/// An output item with the function's name as the client knows it.
-pub(super) fn renamed(item: &Value, namespaces: &Namespaces) -> Value {
+/// An output item with the client's name of the function.
+pub(super) fn with_client_name(item: &Value, namespaces: &Namespaces) -> Value {
     let mut item = item.clone();
-    let call = item.get("type").is_some_and(|kind| kind == "function_call");
-    let known = item.get("name").and_then(Value::as_str).and_then(|name| namespaces.get(name)).filter(|_| call);
-    if let Some((namespace, name)) = known {
+    let known = item["name"].as_str().and_then(|name| namespaces.get(name));
+    if let Some((namespace, name)) = known.filter(|_| item["type"] == "function_call") {
         (item["namespace"], item["name"]) = (json!(namespace), json!(name));
     }
     item
@@ -165,6 +154,7 @@ mod tests {
             })
         );
         let item = json!({ "type": "function_call", "name": "n__f" });
-        assert_eq!(renamed(&item, &namespaces), json!({ "type": "function_call", "name": "f", "namespace": "n" }));
+        let expected = json!({ "type": "function_call", "name": "f", "namespace": "n" });
+        assert_eq!(with_client_name(&item, &namespaces), expected);
     }
 }

@@ -1,12 +1,12 @@
-//! Token ids and log-probabilities of a chat answer, from whichever source the engine offers.
+//! Token ids and log-probabilities of a chat answer, from the source that the engine offers.
 
 use serde_json::{Map, Value};
 
-use super::chat_shape::{BUNDLE, ROUTED_EXPERTS};
-use super::refuse::bad_answer;
+use super::errors::bad_engine_answer;
+use super::schema::{BUNDLE, ROUTED_EXPERTS};
 use crate::openai::ApiError;
 
-/// What an answer says about its tokens.
+/// What an answer has about its tokens.
 #[derive(Debug)]
 pub(super) enum Captured {
     /// Everything; the answer carries it now.
@@ -25,21 +25,21 @@ pub(super) struct Generation {
 /// Members of a request that decide how its prompt is tokenized.
 const PROMPT_MEMBERS: [&str; 6] =
     ["model", "messages", "tools", "chat_template_kwargs", "mm_processor_kwargs", "required_prefix_token_ids"];
-/// Those that Gym forgets although `/tokenize` of vLLM takes them.
-const FORGOTTEN: [&str; 3] = ["chat_template", "add_generation_prompt", "continue_final_message"];
+/// More of them: vLLM's `/tokenize` takes them, Gym does not send them.
+const NOT_SENT_BY_GYM: [&str; 3] = ["chat_template", "add_generation_prompt", "continue_final_message"];
 
-/// Captures what a chat answer says. Sources in order: the message's own bundle; ids on the answer and its choice; ids
-/// spelt in the log-probabilities. Sources that are there must be complete and agree.
+/// Captures the tokens of a chat answer. Sources in order: the message's own bundle; ids on the answer and its choice; ids
+/// in the log-probabilities, as `token_id:7`. Sources that are there must be complete and agree.
 ///
 /// # Errors
 /// What is incomplete, contradictory or malformed.
 pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiError> {
-    let prompt = present(answer.get("prompt_token_ids"));
+    let prompt = answer.get("prompt_token_ids").filter(|ids| !ids.is_null()).cloned();
     let Some(choice) = answer.get_mut("choices").and_then(|choices| choices.get_mut(0)).and_then(Value::as_object_mut)
     else {
-        return Err(bad_answer("The engine's answer has no choice."));
+        return Err(bad_engine_answer("The engine's answer has no choice."));
     };
-    let generated = present(choice.get("token_ids"));
+    let generated = choice.get("token_ids").filter(|ids| !ids.is_null()).cloned();
     let inline = match (prompt, generated) {
         (Some(prompt), Some(generated)) => {
             Some((list(prompt, "prompt_token_ids")?, list(generated, "choice.token_ids")?))
@@ -47,12 +47,14 @@ pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiEr
         (None, None) => None,
         (prompt, _) => {
             let missing = if prompt.is_some() { "choice.token_ids" } else { "prompt_token_ids" };
-            return Err(bad_answer(format!("The engine sent some token ids but not all: `{missing}` is missing.")));
+            return Err(bad_engine_answer(format!(
+                "The engine sent only some of the token ids: `{missing}` is missing."
+            )));
         }
     };
     let captured = if let Some(bundle) = own_bundle(choice)? {
         if inline.is_some_and(|(prompt, generated)| !same(&prompt, &bundle[0]) || !same(&generated, &bundle[1])) {
-            return Err(bad_answer("The token ids of the engine's message are not those of its answer."));
+            return Err(bad_engine_answer("The token ids in the engine's message differ from those in its answer."));
         }
         Captured::Whole
     } else {
@@ -61,7 +63,9 @@ pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiEr
         match inline {
             Some((prompt, generated)) => {
                 if !same(&generated, &ids) {
-                    return Err(bad_answer("The engine's token ids are not those of its log-probabilities."));
+                    return Err(bad_engine_answer(
+                        "The engine's token ids differ from those in its log-probabilities.",
+                    ));
                 }
                 attach(choice, prompt, Generation { ids, log_probs });
                 Captured::Whole
@@ -74,12 +78,16 @@ pub(super) fn capture(answer: &mut Map<String, Value>) -> Result<Captured, ApiEr
     Ok(captured)
 }
 
-/// Completes an answer with the prompt's ids, as `/tokenize` told them.
+/// Completes an answer with the prompt's ids out of the answer of `/tokenize`.
 ///
 /// # Errors
-/// It told none.
-pub(super) fn complete(answer: &mut Map<String, Value>, generation: Generation, told: &Value) -> Result<(), ApiError> {
-    let prompt = list(told.get("tokens").cloned().unwrap_or(Value::Null), "tokenize.tokens")?;
+/// It has none.
+pub(super) fn complete(
+    answer: &mut Map<String, Value>,
+    generation: Generation,
+    tokenized: &Value,
+) -> Result<(), ApiError> {
+    let prompt = list(tokenized["tokens"].clone(), "tokenize.tokens")?;
     if let Some(choice) =
         answer.get_mut("choices").and_then(|choices| choices.get_mut(0)).and_then(Value::as_object_mut)
     {
@@ -88,10 +96,10 @@ pub(super) fn complete(answer: &mut Map<String, Value>, generation: Generation, 
     Ok(())
 }
 
-/// The body of the `/tokenize` call for a chat request that was sent. Gym leaves out what changes the prompt as well.
-pub(super) fn tokenize_body(sent: &Map<String, Value>, strict: bool) -> Map<String, Value> {
+/// The request to `/tokenize` for a chat request that was sent.
+pub(super) fn tokenize_request(sent: &Map<String, Value>, strict: bool) -> Map<String, Value> {
     let mut body = Map::new();
-    let more = if strict { &[][..] } else { &FORGOTTEN[..] };
+    let more = if strict { &[][..] } else { &NOT_SENT_BY_GYM[..] };
     for member in PROMPT_MEMBERS.iter().chain(more) {
         body.extend(sent.get(*member).map(|value| ((*member).to_owned(), value.clone())));
     }
@@ -108,15 +116,11 @@ pub(super) fn tokenize_body(sent: &Map<String, Value>, strict: bool) -> Map<Stri
     body
 }
 
-fn present(value: Option<&Value>) -> Option<Value> {
-    value.filter(|value| !value.is_null()).cloned()
-}
-
 fn list(value: Value, name: &str) -> Result<Value, ApiError> {
     if value.is_array() {
         Ok(value)
     } else {
-        Err(bad_answer(format!("The engine's `{name}` is no list of token ids.")))
+        Err(bad_engine_answer(format!("The engine's `{name}` is not a list of token ids.")))
     }
 }
 
@@ -132,7 +136,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// The bundle that the message carries: prompt ids and generated ids.
+/// The bundle of the message: prompt ids and generated ids.
 fn own_bundle(choice: &Map<String, Value>) -> Result<Option<[Value; 2]>, ApiError> {
     let Some(Value::Object(message)) = choice.get("message") else { return Ok(None) };
     let missing: Vec<&str> = BUNDLE.iter().copied().filter(|member| !message.contains_key(*member)).collect();
@@ -140,44 +144,47 @@ fn own_bundle(choice: &Map<String, Value>) -> Result<Option<[Value; 2]>, ApiErro
         return Ok(None);
     }
     if !missing.is_empty() {
-        return Err(bad_answer(format!("The engine's message lacks `{}`.", missing.join("`, `"))));
+        return Err(bad_engine_answer(format!("The engine's message lacks `{}`.", missing.join("`, `"))));
     }
     let of = |member: &str| list(message.get(member).cloned().unwrap_or(Value::Null), member);
     let (prompt, ids, log_probs) = (of(BUNDLE[0])?, of(BUNDLE[1])?, of(BUNDLE[2])?);
-    paired(&ids, &log_probs)?;
+    same_length(&ids, &log_probs)?;
     Ok(Some([prompt, ids]))
 }
 
-/// Each token has its log-probability.
-pub(super) fn paired(ids: &Value, log_probs: &Value) -> Result<(), ApiError> {
+/// Checks that each token has its log-probability.
+///
+/// # Errors
+/// There are more of one than of the other.
+pub(super) fn same_length(ids: &Value, log_probs: &Value) -> Result<(), ApiError> {
     let length = |value: &Value| value.as_array().map(Vec::len);
     if length(ids) == length(log_probs) {
         return Ok(());
     }
-    Err(bad_answer(format!(
+    Err(bad_engine_answer(format!(
         "The engine sent {} token ids and {} log-probabilities.",
         length(ids).unwrap_or(0),
         length(log_probs).unwrap_or(0)
     )))
 }
 
-/// Ids (spelt `token_id:7`) and log-probabilities of the choice.
+/// Ids and log-probabilities of the choice's `logprobs`.
 fn from_log_probs(choice: &Map<String, Value>) -> Result<(Value, Value), ApiError> {
     let Some(entries) = choice.get("logprobs").and_then(|block| block.get("content")).and_then(Value::as_array) else {
-        return Err(bad_answer(
-            "The engine sent no log-probabilities, which token ids are taken from (`return_token_id_information`). \
-             Look whether its version knows `return_tokens_as_token_ids`.",
+        return Err(bad_engine_answer(
+            "The engine sent no log-probabilities, and token ids are read from them (`return_token_id_information`). \
+             Check that its version supports `return_tokens_as_token_ids`.",
         ));
     };
     let (mut ids, mut log_probs) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for (at, entry) in entries.iter().enumerate() {
-        let Some(id) = entry.get("token").and_then(Value::as_str).and_then(spelt) else {
-            return Err(bad_answer(format!(
-                "Token {at} of the engine's log-probabilities is not spelt `token_id:<number>`."
+        let Some(id) = entry.get("token").and_then(Value::as_str).and_then(parse_id) else {
+            return Err(bad_engine_answer(format!(
+                "Token {at} of the engine's log-probabilities is not written as `token_id:<number>`."
             )));
         };
         let Some(log_prob) = entry.get("logprob").and_then(Value::as_f64) else {
-            return Err(bad_answer(format!("Log-probability {at} of the engine is no number.")));
+            return Err(bad_engine_answer(format!("Log-probability {at} of the engine is not a number.")));
         };
         ids.push(Value::from(id));
         log_probs.push(Value::from(log_prob));
@@ -186,7 +193,7 @@ fn from_log_probs(choice: &Map<String, Value>) -> Result<(Value, Value), ApiErro
 }
 
 /// The number in `token_id:7`.
-fn spelt(token: &str) -> Option<i64> {
+fn parse_id(token: &str) -> Option<i64> {
     token.strip_prefix("token_id:")?.trim().parse().ok()
 }
 
@@ -255,8 +262,8 @@ mod tests {
         let sent =
             json!({ "model": "m", "messages": [], "reasoning_effort": "low", "temperature": 1, "chat_template": "t" });
         let sent = sent.as_object().expect("object");
-        assert_eq!(Value::Object(tokenize_body(sent, true)), json!({ "model": "m", "messages": [] }));
-        let body = tokenize_body(sent, false);
+        assert_eq!(Value::Object(tokenize_request(sent, true)), json!({ "model": "m", "messages": [] }));
+        let body = tokenize_request(sent, false);
         assert_eq!(body["chat_template_kwargs"], json!({ "reasoning_effort": "low", "enable_thinking": true }));
         assert_eq!(body["chat_template"], "t");
     }

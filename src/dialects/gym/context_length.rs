@@ -1,8 +1,6 @@
-//! Prompts that are longer than the model's context, told from an engine's words.
+//! Recognizes an engine's error for a prompt that is longer than the model's context.
 
-use serde_json::Value;
-
-use super::refuse::engine_text;
+use super::errors::engine_message;
 
 /// Whether an engine refused because the context is too short. Gym takes any mention of `max_tokens` for that.
 pub(super) fn exceeded(status: u16, body: &[u8], strict: bool) -> bool {
@@ -10,10 +8,9 @@ pub(super) fn exceeded(status: u16, body: &[u8], strict: bool) -> bool {
         let text = String::from_utf8_lossy(body);
         return status == 400 && (text.contains("context length") || text.contains("max_tokens"));
     }
-    let said: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let text = engine_text(&said, body).to_lowercase();
+    let message = engine_message(body).to_lowercase();
     matches!(status, 400 | 413)
-        && ["maximum context length", "maximum model length"].iter().any(|words| text.contains(words))
+        && ["maximum context length", "maximum model length"].iter().any(|words| message.contains(words))
 }
 
 #[cfg(test)]
@@ -21,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_engines() {
+    fn messages_of_engines() {
         let cases = [
             (400, "This model's maximum context length is 32768 tokens. However, …", true, true),
             (400, "max_tokens must be at least 1, got 0.", false, true),

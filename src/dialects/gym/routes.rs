@@ -1,6 +1,39 @@
-//! Where requests of a Gym client go.
+//! The routes of a Gym model server.
 
-use super::GymRoute;
+use crate::openai::Dialect;
+
+/// What a Gym client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GymRoute {
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1/messages`
+    Messages,
+}
+
+impl GymRoute {
+    /// The API whose error shape the route has.
+    pub(super) fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat => Dialect::OpenAi,
+            Self::Responses => Dialect::Responses,
+            Self::Messages => Dialect::Anthropic,
+        }
+    }
+}
+
+/// The route of a path without a rollout's prefix.
+#[must_use]
+pub fn route(path: &str) -> Option<GymRoute> {
+    match path {
+        "/v1/chat/completions" => Some(GymRoute::Chat),
+        "/v1/responses" => Some(GymRoute::Responses),
+        "/v1/messages" => Some(GymRoute::Messages),
+        _ => None,
+    }
+}
 
 /// The path without the prefix that names a rollout: `/ng-rollout/{id}/…`, `/ng-rollout/{id}/training-token-capture/…`.
 #[must_use]
@@ -11,17 +44,6 @@ pub fn without_rollout(path: &str) -> &str {
     match rest.strip_prefix("/training-token-capture") {
         Some(below) if below.starts_with('/') => below,
         _ => rest,
-    }
-}
-
-/// The route of a path that has no prefix any more.
-#[must_use]
-pub fn route(path: &str) -> Option<GymRoute> {
-    match path {
-        "/v1/chat/completions" => Some(GymRoute::Chat),
-        "/v1/responses" => Some(GymRoute::Responses),
-        "/v1/messages" => Some(GymRoute::Messages),
-        _ => None,
     }
 }
 
@@ -43,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rollouts_are_stripped() {
+    fn the_prefix_of_a_rollout_is_removed() {
         for (path, expected) in [
             ("/v1/responses", "/v1/responses"),
             ("/ng-rollout/0-1-a2/v1/responses", "/v1/responses"),

@@ -1,8 +1,8 @@
-//! JSON spelt as Python's `json.dumps` spells it: arguments of calls are texts, and models see their blanks.
+//! JSON as Python's `json.dumps` writes it: arguments of calls are strings, so a model sees their white space.
 
 use serde_json::Value;
 
-/// The text of a value: blanks after `,` and `:`, everything beyond ASCII escaped.
+/// The JSON text of a value: a space after `,` and `:`, everything beyond ASCII escaped.
 pub(super) fn dumps(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);
