@@ -2,7 +2,6 @@
 
 mod change;
 mod condition;
-mod echo;
 mod endpoint;
 mod error;
 mod fields;
@@ -14,15 +13,13 @@ mod patch;
 mod peek;
 mod prompt;
 mod rules;
+mod scan;
 mod splice;
-mod sse;
 #[cfg(test)]
 mod testing;
 mod text;
 mod tree;
-mod usage;
 
-pub use echo::Echo;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::{ApiError, Code};
 pub use form::{explain_form, rewrite_form};
@@ -30,6 +27,5 @@ pub use json::Fault;
 pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
 pub use peek::{BadBody, Peek, peek};
 pub use rules::{Block, Condition, Place, Prompt, Request, Rules, Step, Test, Way};
+pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, explain, rewrite};
-pub use sse::SseScanner;
-pub use usage::{Usage, UsageFinder};
