@@ -7,8 +7,9 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use enginehouse::config;
-use enginehouse::openai::{Block, Endpoint, Request, ResponseScanner, Rules, peek, peek_form, rewrite, rewrite_form};
+use enginehouse::openai::{Endpoint, Request, ResponseScanner, Rules, peek, peek_form, rewrite, rewrite_form};
 use enginehouse::routing::Routes;
+use enginehouse::settings::Settings;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
@@ -32,15 +33,15 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn rules() -> Rules {
-    let model = Block { limits: map(json!({ "max_tokens": 16384 })), ..Block::default() };
-    let alias = Block {
+    let model = Settings { limits: map(json!({ "max_tokens": 16384 })), ..Settings::default() };
+    let alias = Settings {
         remove: vec![vec!["logit_bias".into()]],
         defaults: map(json!({ "top_p": 0.95 })),
         limits: map(json!({ "max_tokens": 8192 })),
         overrides: map(json!({ "chat_template_kwargs": { "enable_thinking": false } })),
-        ..Block::default()
+        ..Settings::default()
     };
-    Rules::new(vec![model, alias])
+    Rules::new(&[model, alias])
 }
 
 fn bodies(criterion: &mut Criterion) {
@@ -63,7 +64,9 @@ fn bodies(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("peek+splice", name), |bencher| {
             bencher.iter_batched_ref(
                 fresh,
-                |body| peek(body).map(|peek| rewrite(body, &peek, &rules, &request, Some("Qwen/Qwen3-32B-Instruct"))),
+                |body| {
+                    peek(body).map(|peek| rewrite(body, &peek, &rules, &request, Some("Qwen/Qwen3-32B-Instruct"), None))
+                },
                 BatchSize::LargeInput,
             );
         });
@@ -92,7 +95,7 @@ fn forms(criterion: &mut Criterion) {
             },
             |body| {
                 peek_form(body, "b")
-                    .map(|form| rewrite_form(body, &form, &rules, &request, Some("openai/whisper-large-v3")))
+                    .map(|form| rewrite_form(body, &form, &rules, &request, Some("openai/whisper-large-v3"), None))
             },
             BatchSize::LargeInput,
         );

@@ -1,7 +1,7 @@
 //! Reads the token counts that an answer tells, while its bytes pass by.
 
 use super::key::Key;
-use crate::openai::json::{Fault, Scanner};
+use crate::openai::json::{Scanner, SyntaxError};
 
 /// Real `usage` objects have some 300 bytes; what is longer is something else of that name.
 pub(super) const MAX_OBJECT: usize = 4096;
@@ -182,7 +182,7 @@ fn read(text: &[u8]) -> (Option<Usage>, Option<usize>) {
 
 /// Hands out the members of the object that begins `text`, up to what is no JSON; returns its length, if it is one.
 fn members(text: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> Option<usize> {
-    let span = Scanner::new(text, 0).members::<Fault>(|member| {
+    let span = Scanner::new(text, 0).members::<SyntaxError>(|member| {
         each(member.key.of(text), member.value.of(text));
         Ok(())
     });

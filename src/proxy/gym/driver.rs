@@ -120,7 +120,7 @@ impl Driver {
             let head = self.head.head();
             let request =
                 openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
-            let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref())?;
+            let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref(), None)?;
             headers.extend(done.headers);
         }
         Ok(Message { path: ask.path, headers, body: body.freeze() })
