@@ -7,10 +7,9 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use enginehouse::config;
-use enginehouse::openai::{
-    Block, Echo, Endpoint, Request, Rules, SseScanner, UsageFinder, peek, peek_form, rewrite, rewrite_form,
-};
+use enginehouse::openai::{Endpoint, Request, ResponseScanner, Rules, peek, peek_form, rewrite, rewrite_form};
 use enginehouse::routing::Routes;
+use enginehouse::settings::Settings;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
@@ -34,15 +33,15 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn rules() -> Rules {
-    let model = Block { limits: map(json!({ "max_tokens": 16384 })), ..Block::default() };
-    let alias = Block {
+    let model = Settings { limits: map(json!({ "max_tokens": 16384 })), ..Settings::default() };
+    let alias = Settings {
         remove: vec![vec!["logit_bias".into()]],
         defaults: map(json!({ "top_p": 0.95 })),
         limits: map(json!({ "max_tokens": 8192 })),
         overrides: map(json!({ "chat_template_kwargs": { "enable_thinking": false } })),
-        ..Block::default()
+        ..Settings::default()
     };
-    Rules::new(vec![model, alias])
+    Rules::new(&[model, alias])
 }
 
 fn bodies(criterion: &mut Criterion) {
@@ -65,7 +64,9 @@ fn bodies(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("peek+splice", name), |bencher| {
             bencher.iter_batched_ref(
                 fresh,
-                |body| peek(body).map(|peek| rewrite(body, &peek, &rules, &request, Some("Qwen/Qwen3-32B-Instruct"))),
+                |body| {
+                    peek(body).map(|peek| rewrite(body, &peek, &rules, &request, Some("Qwen/Qwen3-32B-Instruct"), None))
+                },
                 BatchSize::LargeInput,
             );
         });
@@ -94,7 +95,7 @@ fn forms(criterion: &mut Criterion) {
             },
             |body| {
                 peek_form(body, "b")
-                    .map(|form| rewrite_form(body, &form, &rules, &request, Some("openai/whisper-large-v3")))
+                    .map(|form| rewrite_form(body, &form, &rules, &request, Some("openai/whisper-large-v3"), None))
             },
             BatchSize::LargeInput,
         );
@@ -102,40 +103,78 @@ fn forms(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn streams(criterion: &mut Criterion) {
+/// The chunks of a stream of 1,000 tokens as vLLM writes it, one event each; `usage`: each says how many there were.
+fn stream(usage: bool) -> Vec<Bytes> {
+    let counts = |n: u32| json!({ "prompt_tokens": 22, "total_tokens": 22 + n, "completion_tokens": n });
     let mut chunks: Vec<String> = (0..1000)
         .map(|n| {
-            let event = json!({
+            let mut event = json!({
                 "id": "chatcmpl-8fee25f3ffc46d93", "object": "chat.completion.chunk", "created": 1_795_295_643, "model": "tiny",
                 "choices": [{ "index": 0, "delta": { "content": format!(" {n}") }, "logprobs": null, "finish_reason": null }],
             });
+            if usage {
+                event["usage"] = counts(n);
+            }
             format!("data: {event}\n\n")
         })
         .collect();
-    let usage =
-        json!({ "choices": [], "usage": { "prompt_tokens": 22, "total_tokens": 1022, "completion_tokens": 1000 } });
-    chunks.push(format!("data: {usage}\n\ndata: [DONE]\n\n"));
-    let mut group = criterion.benchmark_group("stream");
-    group.throughput(Throughput::Elements(1000));
-    group.bench_function("events+usage/1000", |bencher| {
-        bencher.iter(|| {
-            let (mut scanner, mut finder) = (SseScanner::new(), UsageFinder::new());
-            let mut events = 0;
-            for chunk in black_box(&chunks) {
-                events += scanner.feed(chunk.as_bytes());
-                finder.feed(chunk.as_bytes());
-            }
-            (events, scanner.done(), finder.usage())
-        });
+    let last = json!({ "choices": [], "usage": counts(1000) });
+    chunks.push(format!("data: {last}\n\ndata: [DONE]\n\n"));
+    chunks.into_iter().map(Bytes::from).collect()
+}
+
+/// The same bytes as they come when the reader is slower than the engine.
+fn at_once(chunks: &[Bytes]) -> Vec<Bytes> {
+    Bytes::from(chunks.concat()).chunks(16 << 10).map(Bytes::copy_from_slice).collect()
+}
+
+/// Answers of 100 KiB in chunks of 16 KiB: a long text, and embeddings.
+fn answers() -> [(&'static str, Vec<Bytes>); 2] {
+    let usage = json!({ "prompt_tokens": 22, "total_tokens": 1022, "completion_tokens": 1000 });
+    let text =
+        "Rust's ownership rules say \"one owner\".\nA caf\u{e9} has many; see chapter 4, or ask.\n\n".repeat(1200);
+    let chat = json!({
+        "id": "chatcmpl-8fee25f3ffc46d93", "object": "chat.completion", "created": 1_795_295_643, "model": "tiny",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }], "usage": usage,
     });
-    group.bench_function("echo/1000", |bencher| {
-        let chunks: Vec<Bytes> = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk.as_bytes())).collect();
-        bencher.iter(|| {
-            let mut echo = Echo::events("qwen3-instant");
-            black_box(&chunks).iter().map(|chunk| echo.feed(chunk).len()).sum::<usize>()
-        });
+    let vector: Vec<f64> = (0..4800).map(|n| f64::from(n * 7919 % 10007) / 10007.0 - 0.5).collect();
+    let embeddings = json!({
+        "id": "embd-8fee25f3ffc46d93", "object": "list", "created": 1_795_295_643, "model": "tiny",
+        "data": [{ "index": 0, "object": "embedding", "embedding": vector }], "usage": usage,
     });
+    [("text", chat), ("embeddings", embeddings)]
+        .map(|(name, answer)| (name, at_once(&[Bytes::from(answer.to_string().into_bytes())])))
+}
+
+fn answer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answer");
+    let (plain, counted) = (stream(false), stream(true));
+    let mut streams = vec![("tokens at once", at_once(&plain)), ("tokens at once, usage in each", at_once(&counted))];
+    streams.extend([("1000 tokens", plain), ("1000 tokens, usage in each", counted)]);
+    let streams = streams.into_iter().map(|(name, chunks)| (format!("stream, {name}"), true, chunks));
+    let whole = answers().into_iter().map(|(name, chunks)| (format!("100KiB {name}"), false, chunks));
+    for (name, events, chunks) in streams.chain(whole) {
+        for rename in [false, true] {
+            let id = BenchmarkId::new(if rename { "renamed" } else { "as it is" }, &name);
+            group.bench_function(id, |bencher| {
+                bencher.iter_batched(|| chunks.clone(), |chunks| follow(chunks, events, rename), BatchSize::LargeInput);
+            });
+        }
+    }
     group.finish();
+}
+
+/// What is done to an answer on its way.
+fn follow(chunks: Vec<Bytes>, events: bool, rename: bool) -> impl Sized {
+    let scanner = if events { ResponseScanner::events() } else { ResponseScanner::json() };
+    let mut scanner = if rename { scanner.renaming("qwen3-instant") } else { scanner };
+    let (mut events, mut bytes) = (0, 0);
+    for chunk in chunks {
+        let seen = scanner.feed(chunk);
+        events += seen.events;
+        bytes += seen.bytes.len();
+    }
+    (events, bytes, scanner.done(), scanner.usage())
 }
 
 fn routes(criterion: &mut Criterion) {
@@ -157,5 +196,5 @@ fn routes(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bodies, forms, streams, routes);
+criterion_group!(benches, bodies, forms, answer, routes);
 criterion_main!(benches);

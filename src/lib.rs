@@ -19,6 +19,7 @@
 //! | 2 | [`dialects`] | translation between APIs: Responses and Messages over Chat Completions, NeMo Gym's rules |
 //! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
 //! | 0 | [`ids`], [`secret`] | names of things; keys, which are never printed |
+//! | 0 | [`settings`] | what is changed in requests: configurations say it, `openai` does it |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
 //!
 //! # Words
@@ -48,6 +49,7 @@ pub mod placement;
 pub mod proxy;
 pub mod routing;
 pub mod secret;
+pub mod settings;
 pub mod sim;
 pub mod supervisor;
 pub mod telemetry;

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("ids", 0),
     ("secret", 0),
     ("outcome", 0),
+    ("settings", 0),
     ("sim", 0),
 ];
 

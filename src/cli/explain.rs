@@ -10,11 +10,11 @@ use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::{self, Config, Engines, Topic};
+use crate::config::{self, Config, EndpointGroup, Engines};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
-use crate::openai::{ApiError, BodyKind, Endpoint, Step};
-use crate::routing::{Place, RequestHead, Snapshot, Target, When, endpoints, prepare_for};
+use crate::openai::{ApiError, BodyKind, Change, Endpoint};
+use crate::routing::{Place, RequestHead, Snapshot, Target, When, prepare_for};
 use crate::telemetry::Metrics;
 
 /// What is to be explained.
@@ -127,15 +127,15 @@ fn becomes(
     head: &RequestHead<'_>,
     body: &[u8],
 ) -> Result<(), String> {
-    let mut steps = Vec::new();
+    let mut noted = Vec::new();
     let told = |error: ApiError| format!("Callers would be told: {}", error.message);
-    let request = prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut steps)).map_err(told)?;
+    let request = prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut noted)).map_err(told)?;
     if request.endpoint != head.endpoint {
         let path = request.endpoint.path();
         out.extend_from_slice(format!("\n(translated for POST {path} before anything else)\n").as_bytes());
     }
     let renamed_later = snapshot.target(at).is_some_and(|target| target.known_served_name().is_none());
-    section(out, "changes", changes(&steps, renamed_later).as_bytes());
+    section(out, "changes", changes(&noted, renamed_later).as_bytes());
     let sent: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
     if !sent.is_empty() {
         section(out, "headers", format!("{} (values are not shown)", sent.join(", ")).as_bytes());
@@ -158,7 +158,7 @@ fn section(out: &mut Vec<u8>, heading: &str, text: &[u8]) {
 }
 
 /// One line for each change: the member, old and new, and what made it.
-fn changes(steps: &[Step], renamed_later: bool) -> String {
+fn changes(noted: &[Change], renamed_later: bool) -> String {
     const LONGEST: usize = 100;
     let short = |text: &Option<String>| match text {
         None => "(nothing)".to_owned(),
@@ -167,10 +167,11 @@ fn changes(steps: &[Step], renamed_later: bool) -> String {
             None => text.clone(),
         },
     };
-    let line = |step: &Step| {
-        format!("{}: {} -> {}\n    {} of {}\n", step.member, short(&step.old), short(&step.new), step.kind, step.whose)
+    let line = |change: &Change| {
+        let Change { origin, part, field, old, new } = change;
+        format!("{field}: {} -> {}\n    {part} of {origin}\n", short(old), short(new))
     };
-    let mut text: String = steps.iter().map(line).collect();
+    let mut text: String = noted.iter().map(line).collect();
     if renamed_later {
         text += "model: becomes what the engine calls it\n    its /v1/models is asked for that name\n";
     }
@@ -179,10 +180,11 @@ fn changes(steps: &[Step], renamed_later: bool) -> String {
 
 /// The endpoint that a word means, as in `when`.
 fn endpoint(word: &str) -> Result<Endpoint, String> {
-    let name = |topic: Topic| serde_json::to_value(topic).ok().and_then(|name| name.as_str().map(str::to_owned));
-    let found = Topic::ALL.into_iter().find(|topic| name(*topic).as_deref() == Some(word));
-    found.and_then(|topic| endpoints(topic).first().copied()).ok_or_else(|| {
-        let all: Vec<String> = Topic::ALL.into_iter().filter_map(name).collect();
+    let name =
+        |group: EndpointGroup| serde_json::to_value(group).ok().and_then(|name| name.as_str().map(str::to_owned));
+    let found = EndpointGroup::ALL.into_iter().find(|group| name(*group).as_deref() == Some(word));
+    found.and_then(Endpoint::first_of).ok_or_else(|| {
+        let all: Vec<String> = EndpointGroup::ALL.into_iter().filter_map(name).collect();
         format!("There is no endpoint `{word}`. There are: {}.", all.join(", "))
     })
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::command::is_template;
-use super::types::{Alias, Config, Engines, Gpus, MemberPath, Model, Settings, Spawn};
+use super::types::{Alias, Config, Engines, FieldPath, Gpus, Model, Settings, Spawn};
 
 /// The overview: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
 #[must_use]
@@ -133,8 +133,8 @@ fn changes(settings: &Settings) -> Vec<String> {
     let each = |members: &Map<String, Value>, sign: &str| {
         members.iter().map(|(name, value)| format!("{name}{sign}{value}")).collect::<Vec<_>>().join(", ")
     };
-    let names = |paths: &[MemberPath]| paths.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ");
-    let mapped: Vec<MemberPath> = settings.map.iter().map(|(path, _)| path.clone()).collect();
+    let names = |paths: &[FieldPath]| paths.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ");
+    let mapped: Vec<FieldPath> = settings.map.iter().map(|(path, _)| path.clone()).collect();
     let headers: Vec<&str> = settings.headers.iter().map(|(name, _)| name.as_str()).collect();
     let prompt = settings.prompt.as_ref().map_or("", |_| "a system text");
     let when = match settings.when.len() {

@@ -1,20 +1,21 @@
-//! Whether a request is of the kind that a `when` is for.
+//! Whether a request meets the condition of a `when`.
 
 use serde_json::{Number, Value};
 
-use super::rules::{Condition, Request, Test};
+use super::rules::Request;
 use super::text::decode;
+use crate::settings::{Condition, Test};
 
-/// Larger values are nobody's condition.
+/// Larger values are not compared: no condition names one.
 const LARGEST: usize = 64 << 10;
 
-/// Whether all of `condition` is true; `member` tests the member of the body at the end of a way.
-pub(super) fn holds<E>(
+/// Whether all of `condition` is true; `field` tests the field of the body at the end of a path.
+pub(super) fn is_met<E>(
     condition: &Condition,
     request: &Request<'_>,
-    mut member: impl FnMut(&[String], &Test) -> Result<bool, E>,
+    mut field: impl FnMut(&[String], &Test) -> Result<bool, E>,
 ) -> Result<bool, E> {
-    let endpoint = condition.endpoint.is_empty() || condition.endpoint.contains(&request.asked);
+    let endpoint = condition.endpoint.is_empty() || condition.endpoint.contains(&request.asked.group());
     let header = |(name, test): &(http::HeaderName, Test)| match test {
         Test::Present(wanted) => request.headers.contains_key(name) == *wanted,
         Test::Any(values) => request.headers.get_all(name).iter().any(|sent| {
@@ -26,25 +27,25 @@ pub(super) fn holds<E>(
     if !endpoint || !caller || !condition.header.iter().all(header) {
         return Ok(false);
     }
-    for (way, test) in &condition.body {
-        if !member(way, test)? {
+    for (path, test) in &condition.body {
+        if !field(path, test)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Whether what was `found` passes the test; `says` compares it with a value.
-pub(super) fn passes(found: Option<&[u8]>, test: &Test, says: fn(&[u8], &Value) -> bool) -> bool {
+/// Whether what was `found` passes the test; `equals` compares it with a value.
+pub(super) fn passes(found: Option<&[u8]>, test: &Test, equals: fn(&[u8], &Value) -> bool) -> bool {
     match (test, found) {
         (Test::Present(wanted), found) => found.is_some() == *wanted,
         (Test::Any(_), None) => false,
-        (Test::Any(values), Some(found)) => values.iter().any(|value| says(found, value)),
+        (Test::Any(values), Some(found)) => values.iter().any(|value| equals(found, value)),
     }
 }
 
-/// Whether the JSON `raw` says `value`. Numbers are compared by what they mean: 1.0 is 1.
-pub(super) fn says(raw: &[u8], value: &Value) -> bool {
+/// Whether the JSON `raw` is `value`. Numbers are compared by what they mean: 1.0 is 1.
+pub(super) fn json_equals(raw: &[u8], value: &Value) -> bool {
     match (raw, value) {
         ([b'"', inside @ .., b'"'], Value::String(text)) => decode(inside).is_some_and(|inside| inside == *text),
         (_, Value::String(_)) => false,
@@ -67,15 +68,15 @@ pub(super) fn is_number(text: &str, number: &Number) -> bool {
     }
 }
 
-/// Whether the content of a form field says `value`.
-pub(super) fn field_says(content: &[u8], value: &Value) -> bool {
+/// Whether the content of a form field is `value`.
+pub(super) fn form_equals(content: &[u8], value: &Value) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
     match value {
         Value::String(value) => text == value,
         Value::Number(number) => is_number(text.trim(), number),
         Value::Bool(value) => text.trim().eq_ignore_ascii_case(if *value { "true" } else { "false" }),
         Value::Null => text.is_empty(),
-        other => says(text.trim().as_bytes(), other),
+        other => json_equals(text.trim().as_bytes(), other),
     }
 }
 
@@ -86,6 +87,7 @@ mod tests {
 
     use super::*;
     use crate::openai::Endpoint;
+    use crate::settings::EndpointGroup;
 
     #[test]
     fn values_are_compared_by_what_they_mean() {
@@ -101,9 +103,11 @@ mod tests {
             ("{\"a\":[1]}", json!({ "a": [1] }), true),
             ("[1, 2]", json!([1]), false),
         ] {
-            assert_eq!(says(raw.as_bytes(), &value), same, "{raw} {value}");
+            assert_eq!(json_equals(raw.as_bytes(), &value), same, "{raw} {value}");
         }
-        assert!(field_says(b"0.50", &json!(0.5)) && field_says(b"True", &json!(true)) && !field_says(b"x", &json!(1)));
+        assert!(
+            form_equals(b"0.50", &json!(0.5)) && form_equals(b"True", &json!(true)) && !form_equals(b"x", &json!(1))
+        );
     }
 
     #[test]
@@ -125,15 +129,12 @@ mod tests {
             (tier(Test::Any(vec![json!("lead")])), false),
             (tier(Test::Present(true)), true),
             (tier(Test::Present(false)), false),
-            (Condition { endpoint: vec![Endpoint::Responses], ..Condition::default() }, false),
+            (Condition { endpoint: vec![EndpointGroup::Responses], ..Condition::default() }, false),
             (Condition { caller: vec![Some("batch".into())], ..Condition::default() }, true),
             (Condition { caller: vec![None, Some("chatbot".into())], ..Condition::default() }, false),
-            (
-                Condition { endpoint: vec![Endpoint::Responses, Endpoint::ChatCompletions], ..Condition::default() },
-                true,
-            ),
+            (Condition { endpoint: vec![EndpointGroup::Responses, EndpointGroup::Chat], ..Condition::default() }, true),
         ] {
-            assert_eq!(holds(&condition, &request, none), Ok(expected), "{condition:?}");
+            assert_eq!(is_met(&condition, &request, none), Ok(expected), "{condition:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The inference routes of vLLM 0.32, the only ones that reach an engine.
 
+use crate::settings::EndpointGroup;
+
 /// An inference route. All are `POST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -15,16 +17,16 @@ pub enum Endpoint {
     Messages,
     /// `/v1/messages/count_tokens` (Anthropic)
     CountTokens,
-    /// `/rerank`
-    Rerank,
     /// `/v1/rerank`
     RerankV1,
+    /// `/rerank`
+    Rerank,
     /// `/v2/rerank`
     RerankV2,
-    /// `/score`
-    Score,
     /// `/v1/score`
     ScoreV1,
+    /// `/score`
+    Score,
     /// `/classify`
     Classify,
     /// `/pooling`
@@ -59,50 +61,54 @@ pub enum Dialect {
     Anthropic,
 }
 
+/// Each with its path and its word in configurations, in the order of their declaration.
+const TABLE: [(Endpoint, &str, EndpointGroup); 17] = [
+    (Endpoint::ChatCompletions, "/v1/chat/completions", EndpointGroup::Chat),
+    (Endpoint::Completions, "/v1/completions", EndpointGroup::Completions),
+    (Endpoint::Embeddings, "/v1/embeddings", EndpointGroup::Embeddings),
+    (Endpoint::Responses, "/v1/responses", EndpointGroup::Responses),
+    (Endpoint::Messages, "/v1/messages", EndpointGroup::Messages),
+    (Endpoint::CountTokens, "/v1/messages/count_tokens", EndpointGroup::CountTokens),
+    (Endpoint::RerankV1, "/v1/rerank", EndpointGroup::Rerank),
+    (Endpoint::Rerank, "/rerank", EndpointGroup::Rerank),
+    (Endpoint::RerankV2, "/v2/rerank", EndpointGroup::Rerank),
+    (Endpoint::ScoreV1, "/v1/score", EndpointGroup::Score),
+    (Endpoint::Score, "/score", EndpointGroup::Score),
+    (Endpoint::Classify, "/classify", EndpointGroup::Classify),
+    (Endpoint::Pooling, "/pooling", EndpointGroup::Pooling),
+    (Endpoint::Tokenize, "/tokenize", EndpointGroup::Tokenize),
+    (Endpoint::Detokenize, "/detokenize", EndpointGroup::Detokenize),
+    (Endpoint::Transcriptions, "/v1/audio/transcriptions", EndpointGroup::Transcriptions),
+    (Endpoint::Translations, "/v1/audio/translations", EndpointGroup::Translations),
+];
+
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::ChatCompletions,
-        Self::Completions,
-        Self::Embeddings,
-        Self::Responses,
-        Self::Messages,
-        Self::CountTokens,
-        Self::Rerank,
-        Self::RerankV1,
-        Self::RerankV2,
-        Self::Score,
-        Self::ScoreV1,
-        Self::Classify,
-        Self::Pooling,
-        Self::Tokenize,
-        Self::Detokenize,
-        Self::Transcriptions,
-        Self::Translations,
-    ];
+    pub const ALL: [Self; TABLE.len()] = {
+        let (mut all, mut at) = ([Self::ChatCompletions; TABLE.len()], 0);
+        while at < all.len() {
+            all[at] = TABLE[at].0;
+            at += 1;
+        }
+        all
+    };
 
     /// Its path: compared exactly, never as a prefix.
     #[must_use]
     pub fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/v1/chat/completions",
-            Self::Completions => "/v1/completions",
-            Self::Embeddings => "/v1/embeddings",
-            Self::Responses => "/v1/responses",
-            Self::Messages => "/v1/messages",
-            Self::CountTokens => "/v1/messages/count_tokens",
-            Self::Rerank => "/rerank",
-            Self::RerankV1 => "/v1/rerank",
-            Self::RerankV2 => "/v2/rerank",
-            Self::Score => "/score",
-            Self::ScoreV1 => "/v1/score",
-            Self::Classify => "/classify",
-            Self::Pooling => "/pooling",
-            Self::Tokenize => "/tokenize",
-            Self::Detokenize => "/detokenize",
-            Self::Transcriptions => "/v1/audio/transcriptions",
-            Self::Translations => "/v1/audio/translations",
-        }
+        TABLE[self as usize].1
+    }
+
+    /// Its word in configurations, which it may share with others that do the same.
+    #[must_use]
+    pub fn group(self) -> EndpointGroup {
+        TABLE[self as usize].2
+    }
+
+    /// The first endpoint of `group`.
+    #[must_use]
+    pub fn first_of(group: EndpointGroup) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.group() == group)
     }
 
     /// The route at `path`.
@@ -140,6 +146,9 @@ mod tests {
         for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
             assert_eq!(Endpoint::find(endpoint.path()), Some(endpoint));
             assert_eq!(endpoint as usize, at, "ALL is in declaration order: it is used as an index");
+        }
+        for group in EndpointGroup::ALL {
+            assert!(Endpoint::first_of(group).is_some(), "{group:?} means nothing");
         }
         for path in ["", "/", "/v1/chat/completions/", "/v1/chat/completions/x", "/sleep", "/v1/../score", "/V1/score"]
         {

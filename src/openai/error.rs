@@ -4,112 +4,6 @@ use serde_json::{Value, json};
 
 use super::Dialect;
 
-/// Every error that the gateway itself can answer with. What each means to a caller's program is in [`Code::row`], and
-/// nowhere else; the message, which knows names and numbers, is written where the error is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// The body is not there.
-    MissingBody,
-    /// The body has more bytes than can be looked through.
-    BodyTooLarge,
-    /// The body is not UTF-8.
-    InvalidUtf8,
-    /// The body is not JSON.
-    InvalidJson,
-    /// The body is JSON, but no object.
-    NotAnObject,
-    /// The body has more members than can be looked through.
-    TooManyMembers,
-    /// `model` stands in the body twice.
-    DuplicateModel,
-    /// `model` is no name.
-    InvalidModel,
-    /// The form is not as RFC 7578 has it.
-    InvalidMultipart,
-    /// `Content-Type` of a form has no boundary.
-    MissingBoundary,
-    /// A member has a value that its API does not allow.
-    InvalidValue,
-    /// A member asks for what an engine behind a translation cannot do.
-    UnsupportedValue,
-    /// NeMo Gym's model server does not take it.
-    UnsupportedByGym,
-    /// The settings of the alias rule it out.
-    NotImplemented,
-    /// The request names no model.
-    MissingModel,
-    /// Nothing is served under that name.
-    ModelNotFound,
-    /// There is no such path.
-    NotFound,
-    /// The path takes another method.
-    MethodNotAllowed,
-    /// The body's format is another one than the path takes.
-    UnsupportedMediaType,
-    /// The body is compressed in a way that is not undone here.
-    UnsupportedContentEncoding,
-    /// The body is not the gzip it says it is.
-    InvalidGzip,
-    /// The request's head is too large.
-    HeadTooLarge,
-    /// The request's head is not HTTP.
-    InvalidHttp,
-    /// A header cannot be passed on.
-    InvalidHeader,
-    /// An HTTP/1.1 request without `Host`.
-    MissingHost,
-    /// `Content-Length` is not one number.
-    InvalidContentLength,
-    /// The body is not framed as HTTP has it.
-    InvalidFraming,
-    /// The body is larger than `limits.body`.
-    RequestTooLarge,
-    /// The body did not arrive in time.
-    RequestTimeout,
-    /// A key is needed and none was sent.
-    MissingApiKey,
-    /// The key is unknown.
-    InvalidApiKey,
-    /// `limits.connections` is reached.
-    TooManyConnections,
-    /// `limits.body_memory` is reached.
-    Overloaded,
-    /// The gateway is about to end.
-    ShuttingDown,
-    /// Nothing can be served yet.
-    NotReady,
-    /// The model is being started.
-    ModelLoading,
-    /// No engine is left that could be tried.
-    ModelBusy,
-    /// No engine passes its health checks.
-    ModelUnhealthy,
-    /// The model failed and waits for somebody to act, or for its next start.
-    ModelFailed,
-    /// The model sleeps.
-    ModelAsleep,
-    /// The model is about to stop, restart or sleep.
-    ModelStopping,
-    /// The model was stopped.
-    ModelStopped,
-    /// Something in the gateway itself went wrong.
-    Internal,
-    /// The engine's host name does not resolve.
-    EngineUnresolved,
-    /// The engine cannot be connected to.
-    EngineUnreachable,
-    /// The connection to the engine broke before its answer was complete.
-    EngineDied,
-    /// The engine was silent for too long.
-    EngineTimeout,
-    /// The engine's answer cannot be used.
-    EngineAnswer,
-    /// The engine's event stream cannot be used.
-    EngineStream,
-    /// The engine ended the answer by itself, as one that it gives up.
-    EngineGaveUp,
-}
-
 /// What an error means to a caller's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -123,134 +17,136 @@ pub struct Row {
     pub retry_after: Option<u64>,
 }
 
-impl Code {
-    /// All of them.
-    pub const ALL: [Self; 50] = {
-        use Code::*;
-        [
-            MissingBody,
-            BodyTooLarge,
-            InvalidUtf8,
-            InvalidJson,
-            NotAnObject,
-            TooManyMembers,
-            DuplicateModel,
-            InvalidModel,
-            InvalidMultipart,
-            MissingBoundary,
-            InvalidValue,
-            UnsupportedValue,
-            UnsupportedByGym,
-            NotImplemented,
-            MissingModel,
-            ModelNotFound,
-            NotFound,
-            MethodNotAllowed,
-            UnsupportedMediaType,
-            UnsupportedContentEncoding,
-            InvalidGzip,
-            HeadTooLarge,
-            InvalidHttp,
-            InvalidHeader,
-            MissingHost,
-            InvalidContentLength,
-            InvalidFraming,
-            RequestTooLarge,
-            RequestTimeout,
-            MissingApiKey,
-            InvalidApiKey,
-            TooManyConnections,
-            Overloaded,
-            ShuttingDown,
-            NotReady,
-            ModelLoading,
-            ModelBusy,
-            ModelUnhealthy,
-            ModelFailed,
-            ModelAsleep,
-            ModelStopping,
-            ModelStopped,
-            Internal,
-            EngineUnresolved,
-            EngineUnreachable,
-            EngineDied,
-            EngineTimeout,
-            EngineAnswer,
-            EngineStream,
-            EngineGaveUp,
-        ]
-    };
+/// Makes [`Code`] of a table: `Name = status "word", param "field", after seconds;`.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal
+        $(, param $param:literal)? $(, after $after:literal)?;)*) => {
+        /// Every error that the gateway itself can answer with. What each means to a caller's program stands in this table
+        /// and nowhere else; the message, which knows names and numbers, is written where the error is found.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)* }
 
-    /// The table.
-    #[must_use]
-    pub const fn row(self) -> Row {
-        match self {
-            Self::MissingBody => row(400, "missing_body"),
-            Self::BodyTooLarge => row(413, "body_too_large"),
-            Self::InvalidUtf8 => row(400, "invalid_utf8"),
-            Self::InvalidJson => row(400, "invalid_json"),
-            Self::NotAnObject => row(400, "not_an_object"),
-            Self::TooManyMembers => row(400, "too_many_members"),
-            Self::DuplicateModel => row(400, "duplicate_model").blaming("model"),
-            Self::InvalidModel => row(400, "invalid_model").blaming("model"),
-            Self::InvalidMultipart => row(400, "invalid_multipart"),
-            Self::MissingBoundary => row(400, "missing_boundary"),
-            Self::InvalidValue => row(400, "invalid_value"),
-            Self::UnsupportedValue => row(400, "unsupported_value"),
-            Self::UnsupportedByGym => row(400, "unsupported_by_gym"),
-            Self::NotImplemented => row(501, "not_implemented"),
-            Self::MissingModel => row(400, "missing_model").blaming("model"),
-            Self::ModelNotFound => row(404, "model_not_found").blaming("model"),
-            Self::NotFound => row(404, "not_found"),
-            Self::MethodNotAllowed => row(405, "method_not_allowed"),
-            Self::UnsupportedMediaType => row(415, "unsupported_media_type"),
-            Self::UnsupportedContentEncoding => row(415, "unsupported_content_encoding"),
-            Self::InvalidGzip => row(400, "invalid_gzip"),
-            Self::HeadTooLarge => row(431, "request_header_fields_too_large"),
-            Self::InvalidHttp => row(400, "invalid_http"),
-            Self::InvalidHeader => row(400, "invalid_header"),
-            Self::MissingHost => row(400, "missing_host"),
-            Self::InvalidContentLength => row(400, "invalid_content_length"),
-            Self::InvalidFraming => row(400, "invalid_framing"),
-            Self::RequestTooLarge => row(413, "request_too_large"),
-            Self::RequestTimeout => row(408, "request_timeout"),
-            Self::MissingApiKey => row(401, "missing_api_key"),
-            Self::InvalidApiKey => row(401, "invalid_api_key"),
-            Self::TooManyConnections => row(503, "too_many_connections").after(1),
-            Self::Overloaded => row(503, "overloaded").after(1),
-            Self::ShuttingDown => row(503, "shutting_down").after(5),
-            Self::NotReady => row(503, "not_ready").after(5),
-            Self::ModelLoading => row(503, "model_loading").after(5),
-            Self::ModelBusy => row(503, "model_busy").after(1),
-            Self::ModelUnhealthy => row(503, "model_unhealthy").after(5),
-            Self::ModelFailed => row(503, "model_failed").after(30),
-            Self::ModelAsleep => row(503, "model_asleep").after(30),
-            Self::ModelStopping => row(503, "model_stopping").after(5),
-            Self::ModelStopped => row(503, "model_stopped").after(30),
-            Self::Internal => row(503, "internal_error"),
-            Self::EngineUnresolved => row(502, "engine_unresolved"),
-            Self::EngineUnreachable => row(502, "engine_unreachable").after(1),
-            Self::EngineDied => row(502, "engine_died").after(1),
-            Self::EngineTimeout => row(504, "engine_timeout"),
-            Self::EngineAnswer => row(502, "engine_answer"),
-            Self::EngineStream => row(502, "engine_stream"),
-            Self::EngineGaveUp => row(502, "engine_gave_up"),
+        impl Code {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What it means to a caller's program.
+            #[must_use]
+            pub const fn row(self) -> Row {
+                match self {
+                    $(Self::$name => {
+                        let row = Row { status: $status, code: $word, param: None, retry_after: None };
+                        $(let row = Row { param: Some($param), ..row };)?
+                        $(let row = Row { retry_after: Some($after), ..row };)?
+                        row
+                    })*
+                }
+            }
         }
-    }
+    };
 }
 
-const fn row(status: u16, code: &'static str) -> Row {
-    Row { status, code, param: None, retry_after: None }
-}
-
-impl Row {
-    const fn blaming(self, param: &'static str) -> Self {
-        Self { param: Some(param), ..self }
-    }
-
-    const fn after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
-    }
+codes! {
+    /// The body is not there.
+    MissingBody = 400 "missing_body";
+    /// The body has more bytes than can be looked through.
+    BodyTooLarge = 413 "body_too_large";
+    /// The body is not UTF-8.
+    InvalidUtf8 = 400 "invalid_utf8";
+    /// The body is not JSON.
+    InvalidJson = 400 "invalid_json";
+    /// The body is JSON, but no object.
+    NotAnObject = 400 "not_an_object";
+    /// The body has more members than can be looked through.
+    TooManyMembers = 400 "too_many_members";
+    /// `model` stands in the body twice.
+    DuplicateModel = 400 "duplicate_model", param "model";
+    /// `model` is no name.
+    InvalidModel = 400 "invalid_model", param "model";
+    /// The form is not as RFC 7578 has it.
+    InvalidMultipart = 400 "invalid_multipart";
+    /// `Content-Type` of a form has no boundary.
+    MissingBoundary = 400 "missing_boundary";
+    /// A member has a value that its API does not allow.
+    InvalidValue = 400 "invalid_value";
+    /// A member asks for what an engine behind a translation cannot do.
+    UnsupportedValue = 400 "unsupported_value";
+    /// NeMo Gym's model server does not take it.
+    UnsupportedByGym = 400 "unsupported_by_gym";
+    /// The settings of the alias rule it out.
+    NotImplemented = 501 "not_implemented";
+    /// The request names no model.
+    MissingModel = 400 "missing_model", param "model";
+    /// Nothing is served under that name.
+    ModelNotFound = 404 "model_not_found", param "model";
+    /// There is no such path.
+    NotFound = 404 "not_found";
+    /// The path takes another method.
+    MethodNotAllowed = 405 "method_not_allowed";
+    /// The body's format is another one than the path takes.
+    UnsupportedMediaType = 415 "unsupported_media_type";
+    /// The body is compressed in a way that is not undone here.
+    UnsupportedContentEncoding = 415 "unsupported_content_encoding";
+    /// The body is not the gzip it says it is.
+    InvalidGzip = 400 "invalid_gzip";
+    /// The request's head is too large.
+    HeadTooLarge = 431 "request_header_fields_too_large";
+    /// The request's head is not HTTP.
+    InvalidHttp = 400 "invalid_http";
+    /// A header cannot be passed on.
+    InvalidHeader = 400 "invalid_header";
+    /// An HTTP/1.1 request without `Host`.
+    MissingHost = 400 "missing_host";
+    /// `Content-Length` is not one number.
+    InvalidContentLength = 400 "invalid_content_length";
+    /// The body is not framed as HTTP has it.
+    InvalidFraming = 400 "invalid_framing";
+    /// The body is larger than `limits.body`.
+    RequestTooLarge = 413 "request_too_large";
+    /// The body did not arrive in time.
+    RequestTimeout = 408 "request_timeout";
+    /// A key is needed and none was sent.
+    MissingApiKey = 401 "missing_api_key";
+    /// The key is unknown.
+    InvalidApiKey = 401 "invalid_api_key";
+    /// `limits.connections` is reached.
+    TooManyConnections = 503 "too_many_connections", after 1;
+    /// `limits.body_memory` is reached.
+    Overloaded = 503 "overloaded", after 1;
+    /// The gateway is about to end.
+    ShuttingDown = 503 "shutting_down", after 5;
+    /// Nothing can be served yet.
+    NotReady = 503 "not_ready", after 5;
+    /// The model is being started.
+    ModelLoading = 503 "model_loading", after 5;
+    /// No engine is left that could be tried.
+    ModelBusy = 503 "model_busy", after 1;
+    /// No engine passes its health checks.
+    ModelUnhealthy = 503 "model_unhealthy", after 5;
+    /// The model failed and waits for somebody to act, or for its next start.
+    ModelFailed = 503 "model_failed", after 30;
+    /// The model sleeps.
+    ModelAsleep = 503 "model_asleep", after 30;
+    /// The model is about to stop, restart or sleep.
+    ModelStopping = 503 "model_stopping", after 5;
+    /// The model was stopped.
+    ModelStopped = 503 "model_stopped", after 30;
+    /// Something in the gateway itself went wrong.
+    Internal = 503 "internal_error";
+    /// The engine's host name does not resolve.
+    EngineUnresolved = 502 "engine_unresolved";
+    /// The engine cannot be connected to.
+    EngineUnreachable = 502 "engine_unreachable", after 1;
+    /// The connection to the engine broke before its answer was complete.
+    EngineDied = 502 "engine_died", after 1;
+    /// The engine was silent for too long.
+    EngineTimeout = 504 "engine_timeout";
+    /// The engine's answer cannot be used.
+    EngineAnswer = 502 "engine_answer";
+    /// The engine's event stream cannot be used.
+    EngineStream = 502 "engine_stream";
+    /// The engine ended the answer by itself, as one that it gives up.
+    EngineGaveUp = 502 "engine_gave_up";
 }
 
 /// An error reply: a status and OpenAI's error object (OpenAI API reference, Errors).

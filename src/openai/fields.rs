@@ -1,11 +1,11 @@
-//! Which endpoints have which members, as vLLM 0.32 declares its requests: settings add nothing where it means nothing.
+//! Which endpoints have which members, as vLLM 0.32 declares its requests: settings add nothing to one that does not know it.
 
 use super::Endpoint;
 
 /// Endpoints with the same members, each with those members.
 ///
 /// `chat_template_kwargs` of rerankers is left out: what an alias says to a chat model's template is not meant for theirs.
-const FAMILIES: [(&[Endpoint], &str); 8] = [
+const FAMILIES: [(&[Endpoint], &str); 10] = [
     (&[Endpoint::ChatCompletions], CHAT),
     (&[Endpoint::Completions], COMPLETIONS),
     (&[Endpoint::Responses], RESPONSES),
@@ -19,13 +19,14 @@ const FAMILIES: [(&[Endpoint], &str); 8] = [
          text_2 queries items",
     ),
     (&[Endpoint::Transcriptions, Endpoint::Translations], AUDIO),
+    (&[Endpoint::Tokenize], "prompt add_special_tokens return_token_strs"),
+    (&[Endpoint::Detokenize], "tokens"),
 ];
 
-/// `/tokenize` and `/detokenize`.
-const TOKENS: [(Endpoint, &str); 2] =
-    [(Endpoint::Tokenize, "prompt add_special_tokens return_token_strs"), (Endpoint::Detokenize, "tokens")];
+/// Endpoints that can be asked with `messages` instead of what they usually take.
+const TAKE_MESSAGES: [Endpoint; 4] = [Endpoint::Tokenize, Endpoint::Embeddings, Endpoint::Classify, Endpoint::Pooling];
 
-/// What tokenizing, embeddings, classification and pooling have in addition when they are asked with `messages`.
+/// What these have in addition then.
 const WITH_MESSAGES: &str = "add_generation_prompt continue_final_message add_special_tokens chat_template \
     chat_template_kwargs media_io_kwargs mm_processor_kwargs tools messages";
 
@@ -70,38 +71,33 @@ const AUDIO: &str = "file language hotwords prompt response_format timestamp_gra
     include_stop_str_in_output temperature watermarking top_p top_k min_p seed frequency_penalty repetition_penalty \
     presence_penalty max_completion_tokens";
 
-/// Where a member is meaningful.
+/// The endpoints that have a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Homes {
+pub(super) struct EndpointSet {
     /// One bit for each endpoint.
-    endpoints: u32,
+    always: u32,
     /// The same, where only with `messages`.
     with_messages: u32,
 }
 
-impl Homes {
-    /// Those of the member called `name`. One that vLLM does not know is meaningful everywhere: somebody knows it.
-    pub(super) fn of(name: &str) -> Self {
+impl EndpointSet {
+    /// Those with the field `name`. One that vLLM does not know may be added anywhere: somebody knows it.
+    pub(super) fn with_field(name: &str) -> Self {
         let listed = |list: &str| list.split_ascii_whitespace().any(|word| word == name);
-        let mut homes = Self { endpoints: 0, with_messages: 0 };
-        for (endpoints, members) in FAMILIES {
-            if listed(members) {
-                homes.endpoints |= endpoints.iter().fold(0, |bits, endpoint| bits | bit(*endpoint));
-            }
+        let bits = |endpoints: &[Endpoint]| endpoints.iter().fold(0, |bits, endpoint| bits | bit(*endpoint));
+        let families = FAMILIES.iter().filter(|(_, members)| listed(members));
+        let always = families.fold(0, |all, (endpoints, _)| all | bits(endpoints));
+        let with_messages = if listed(WITH_MESSAGES) { bits(&TAKE_MESSAGES) } else { 0 };
+        if always | with_messages == 0 {
+            Self { always: u32::MAX, with_messages }
+        } else {
+            Self { always, with_messages }
         }
-        for (endpoint, members) in TOKENS {
-            homes.endpoints |= if listed(members) { bit(endpoint) } else { 0 };
-        }
-        if listed(WITH_MESSAGES) {
-            let four = [Endpoint::Tokenize, Endpoint::Embeddings, Endpoint::Classify, Endpoint::Pooling];
-            homes.with_messages = four.into_iter().fold(0, |bits, endpoint| bits | bit(endpoint));
-        }
-        if homes.endpoints | homes.with_messages == 0 { Self { endpoints: u32::MAX, with_messages: 0 } } else { homes }
     }
 
-    /// Whether `endpoint` has it, in a request that has `messages` or has not.
-    pub(super) fn include(self, endpoint: Endpoint, messages: bool) -> bool {
-        let bits = if messages { self.endpoints | self.with_messages } else { self.endpoints };
+    /// Whether `endpoint` is one of them, for a request that has `messages` or has not.
+    pub(super) fn contains(self, endpoint: Endpoint, has_messages: bool) -> bool {
+        let bits = if has_messages { self.always | self.with_messages } else { self.always };
         bits & bit(endpoint) != 0
     }
 }
@@ -115,8 +111,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_at_home_where_vllm_has_them() {
-        let at = |name: &str, endpoint| Homes::of(name).include(endpoint, false);
+    fn a_field_belongs_to_the_endpoints_that_have_it_in_vllm() {
+        let at = |name: &str, endpoint| EndpointSet::with_field(name).contains(endpoint, false);
         for name in ["temperature", "max_tokens", "chat_template_kwargs", "tools", "stream"] {
             for endpoint in [
                 Endpoint::Embeddings,
@@ -133,8 +129,8 @@ mod tests {
         assert!(at("max_output_tokens", Endpoint::Responses) && !at("max_output_tokens", Endpoint::ChatCompletions));
         assert!(at("dimensions", Endpoint::Embeddings) && !at("dimensions", Endpoint::ChatCompletions));
         assert!(Endpoint::ALL.into_iter().all(|endpoint| at("my_plugins_member", endpoint)));
-        let kwargs = Homes::of("chat_template_kwargs");
-        assert!(kwargs.include(Endpoint::Tokenize, true) && kwargs.include(Endpoint::Embeddings, true));
-        assert!(kwargs.include(Endpoint::ChatCompletions, false) && kwargs.include(Endpoint::Messages, true));
+        let kwargs = EndpointSet::with_field("chat_template_kwargs");
+        assert!(kwargs.contains(Endpoint::Tokenize, true) && kwargs.contains(Endpoint::Embeddings, true));
+        assert!(kwargs.contains(Endpoint::ChatCompletions, false) && kwargs.contains(Endpoint::Messages, true));
     }
 }

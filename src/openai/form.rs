@@ -7,19 +7,23 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue};
 use memchr::memmem;
 
-use super::change::{self, Part, Trace};
-use super::condition::{field_says, holds, passes, says};
+use super::Endpoint;
+use super::apply::{Body, Part, Target, apply};
+use super::changes::{Change, ChangeLog};
+use super::condition::{form_equals, json_equals, passes};
 use super::json::{Scanner, Span};
+use super::members::apply_fields;
 use super::multipart::{BadForm, FormPeek};
-use super::patch::{Edit, Edits, apply};
-use super::rules::{Compiled, Fill, Node, Request, Rules, Step, shown};
+use super::object::{Object, TooManyMembers};
+use super::patch::{Edit, Edits, patch};
+use super::rules::{FieldRule, Replacement, Request, Rules};
 use super::splice::Rewritten;
-use super::tree::{Flood, Object};
+use crate::settings::{Prompt, Test};
 
-/// Applies `rules` to the form `body` and names it `model`, where given and other than what the client said.
+/// Applies `rules` to the form `body` and names it `model`, where given and other than what the client said. Every change is
+/// added to `changes`, if anybody wants to know them.
 ///
 /// `form` must come from these very bytes, and is stale afterwards if they changed.
 /// In place where `body` has room for the result.
@@ -33,52 +37,17 @@ pub fn rewrite_form(
     rules: &Rules,
     request: &Request<'_>,
     model: Option<&str>,
-) -> Result<Rewritten, BadForm> {
-    changed(body, form, rules, request, model, Trace::new(None))
-}
-
-/// The same, telling every change.
-///
-/// # Errors
-/// As [`rewrite_form`].
-pub fn explain_form(
-    body: &mut BytesMut,
-    form: &FormPeek,
-    rules: &Rules,
-    request: &Request<'_>,
-    model: Option<&str>,
-    steps: &mut Vec<Step>,
-) -> Result<Rewritten, BadForm> {
-    changed(body, form, rules, request, model, Trace::new(Some(steps)))
-}
-
-fn changed(
-    body: &mut BytesMut,
-    form: &FormPeek,
-    rules: &Rules,
-    request: &Request<'_>,
-    model: Option<&str>,
-    mut trace: Trace<'_>,
+    changes: Option<&mut Vec<Change>>,
 ) -> Result<Rewritten, BadForm> {
     let rename = model.filter(|model| form.model() != Some(model));
     if rules.is_empty() && rename.is_none() {
         return Ok(Rewritten::default());
     }
-    let mut headers = Vec::new();
-    let edits = {
-        let mut fields = Fields::of(body, form);
-        for block in rules.blocks() {
-            fields.block(block, request, &mut trace, &mut headers)?;
-        }
-        if let Some(name) = rename {
-            trace.block("the engines");
-            trace.part("name");
-            fields.rename(name, &mut trace);
-        }
-        fields.edits(form)?
-    };
+    let mut fields = Fields::of(body, form);
+    let headers = apply(&mut fields, rules, request, rename, &mut ChangeLog::new(changes))?;
+    let edits = fields.edits(form)?;
     if !edits.is_empty() {
-        apply(body, &edits);
+        patch(body, &edits);
     }
     Ok(Rewritten { changed: !edits.is_empty(), headers })
 }
@@ -98,8 +67,8 @@ struct Field<'b, 'r> {
     new: Option<Cow<'r, [u8]>>,
     file: bool,
     /// It was added where the client was silent.
-    filled: bool,
-    gone: bool,
+    defaulted: bool,
+    removed: bool,
 }
 
 impl<'r> Field<'_, 'r> {
@@ -108,24 +77,44 @@ impl<'r> Field<'_, 'r> {
     }
 
     /// Does `act` to the object that the field holds; `false` when it holds none.
-    fn inside(
+    fn edit_object(
         &mut self,
-        trace: &mut Trace<'_>,
-        act: impl FnOnce(&mut Object<'_, 'r>, &mut Trace<'_>) -> Result<(), Flood>,
-    ) -> Result<bool, Flood> {
-        let Some(span) = object_in(self.text()) else { return Ok(false) };
+        log: &mut ChangeLog<'_>,
+        act: impl FnOnce(&mut Object<'_, 'r>, &mut ChangeLog<'_>) -> Result<(), TooManyMembers>,
+    ) -> Result<bool, TooManyMembers> {
         let text = self.text();
-        let mut object = Object::own(span.of(text))?;
-        trace.enter(&self.name);
-        act(&mut object, trace)?;
-        trace.leave();
+        let Some(span) = object_in(text) else { return Ok(false) };
+        let mut object = Object::parse(span.of(text))?;
+        log.enter(&self.name);
+        act(&mut object, log)?;
+        log.leave();
         let range = span.range();
         let (before, after) = (text.get(..range.start), text.get(range.end..));
         let new = [before.unwrap_or_default(), &object.render(), after.unwrap_or_default()].concat();
-        if new != self.text() {
+        if new != text {
             self.new = Some(Cow::Owned(new));
         }
         Ok(true)
+    }
+
+    /// The content becomes `value`; without text to say, the whole field goes.
+    fn replace(&mut self, value: &'r Replacement, log: &mut ChangeLog<'_>) {
+        log.note(&self.name, log.before(|| self.text()), value.text.as_deref());
+        match &value.text {
+            Some(text) => self.new = Some(Cow::Borrowed(text)),
+            None => self.removed = true,
+        }
+    }
+
+    fn remove(&mut self, log: &mut ChangeLog<'_>) {
+        self.removed = true;
+        log.note(&self.name, log.before(|| self.text()), None);
+    }
+
+    /// Whether it holds a number above the bound that `rule` is.
+    fn exceeds(&self, rule: &FieldRule) -> bool {
+        let text = std::str::from_utf8(self.text());
+        rule.bound.as_ref().zip(text.ok()).is_some_and(|(bound, text)| bound.exceeded_by_text(text))
     }
 }
 
@@ -137,125 +126,52 @@ impl<'b, 'r> Fields<'b, 'r> {
             sent: part.value.of(body),
             new: None,
             file: part.file,
-            filled: false,
-            gone: false,
+            defaulted: false,
+            removed: false,
         };
         Self { body, all: form.parts.iter().enumerate().map(field).collect() }
     }
 
     /// The text fields called `name`.
-    fn called<'f>(&'f mut self, name: &'f str) -> impl DoubleEndedIterator<Item = &'f mut Field<'b, 'r>> {
-        self.all.iter_mut().filter(move |field| !field.gone && !field.file && field.name == name)
+    fn named<'f>(&'f mut self, name: &'f str) -> impl DoubleEndedIterator<Item = &'f mut Field<'b, 'r>> {
+        self.all.iter_mut().filter(move |field| !field.removed && !field.file && field.name == name)
     }
 
     fn is_there(&self, name: &str) -> bool {
-        self.all.iter().any(|field| !field.gone && field.name == name)
+        self.all.iter().any(|field| !field.removed && field.name == name)
     }
 
-    fn block(
+    /// Does what `part` of settings does to the fields that `rule` names.
+    fn apply_field(
         &mut self,
-        block: &'r Compiled,
-        request: &Request<'_>,
-        trace: &mut Trace<'_>,
-        headers: &mut Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<(), Flood> {
-        let mut follow = Vec::new();
-        for (condition, then) in &block.when {
-            let member = |way: &[String], test: &_| match way {
-                [name] => Ok(passes(self.called(name).next_back().map(|field| field.text()), test, field_says)),
-                [name, rest @ ..] => {
-                    let Some(field) = self.called(name).next_back() else { return Ok(passes(None, test, says)) };
-                    let Some(span) = object_in(field.text()) else { return Ok(passes(None, test, says)) };
-                    change::passes_inside(&mut Object::own(span.of(field.text()))?, rest, test)
-                }
-                [] => Ok(false),
-            };
-            if holds(condition, request, member)? {
-                follow.push(then);
-            }
-        }
-        let outer = trace.block(&block.whose);
-        trace.part("remove");
-        for way in &block.remove {
-            self.remove(way, trace)?;
-        }
-        trace.part("map");
-        for (way, values) in &block.map {
-            self.map(way, values, trace)?;
-        }
-        for (part, nodes) in change::parts(block) {
-            trace.part(part.name());
-            for node in nodes {
-                self.settle(node, part, request, trace)?;
-            }
-        }
-        headers.extend(block.headers.iter().cloned());
-        for then in follow {
-            self.block(then, request, trace, headers)?;
-        }
-        trace.block(&outer);
-        Ok(())
-    }
-
-    fn remove(&mut self, way: &[String], trace: &mut Trace<'_>) -> Result<(), Flood> {
-        let Some((name, rest)) = way.split_first() else { return Ok(()) };
-        for field in self.called(name) {
-            if rest.is_empty() {
-                field.gone = true;
-                trace.note(name, Some(shown(field.text())), None);
-            } else {
-                field.inside(trace, |object, trace| change::remove(object, rest, trace))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn map(&mut self, way: &[String], values: &'r [(Box<str>, Fill)], trace: &mut Trace<'_>) -> Result<(), Flood> {
-        let Some((name, rest)) = way.split_first() else { return Ok(()) };
-        for field in self.called(name) {
-            if !rest.is_empty() {
-                field.inside(trace, |object, trace| change::map(object, rest, values, trace))?;
-            } else if let Some((_, fill)) = values.iter().find(|(from, _)| from.as_bytes() == field.text()) {
-                replace(field, fill, trace);
-            }
-        }
-        Ok(())
-    }
-
-    /// Does to the fields that `node` names what its `part` of a block does.
-    fn settle(
-        &mut self,
-        node: &'r Node,
+        rule: &'r FieldRule,
         part: Part,
-        request: &Request<'_>,
-        trace: &mut Trace<'_>,
-    ) -> Result<(), Flood> {
-        if part != Part::Limits && !self.is_there(&node.key) {
-            self.push(node, part == Part::Defaults, request, trace);
+        endpoint: Endpoint,
+        log: &mut ChangeLog<'_>,
+    ) -> Result<(), TooManyMembers> {
+        if part != Part::Limits && !self.is_there(&rule.key) {
+            self.push(rule, part == Part::Defaults, endpoint, log);
             return Ok(());
         }
         let mut last = true;
-        for field in self.called(&node.key).rev() {
+        for field in self.named(&rule.key).rev() {
             let last = std::mem::take(&mut last);
-            if let Some(members) = &node.members
-                && field.inside(trace, |object, trace| change::settle(object, members, part, None, trace))?
+            if let Some(members) = &rule.members
+                && field.edit_object(log, |object, log| apply_fields(object, members, part, None, log))?
             {
                 continue;
             }
             match part {
-                Part::Defaults if field.filled || node.shaped => {
-                    replace(field, &node.fill, trace);
-                    field.filled = true;
+                Part::Defaults if field.defaulted || rule.becomes_object => {
+                    field.replace(&rule.value, log);
+                    field.defaulted = true;
                 }
-                Part::Limits if exceeds(field, node) => replace(field, &node.fill, trace),
-                Part::Overrides if last || node.members.is_some() => {
-                    replace(field, &node.fill, trace);
-                    field.filled = false;
+                Part::Limits if field.exceeds(rule) => field.replace(&rule.value, log),
+                Part::Overrides if last || rule.members.is_some() => {
+                    field.replace(&rule.value, log);
+                    field.defaulted = false;
                 }
-                Part::Overrides => {
-                    field.gone = true;
-                    trace.note(&node.key, Some(shown(field.text())), None);
-                }
+                Part::Overrides => field.remove(log),
                 Part::Defaults | Part::Limits => {}
             }
         }
@@ -263,27 +179,18 @@ impl<'b, 'r> Fields<'b, 'r> {
     }
 
     /// Adds a field: in the place of one of that name that was taken out, or at the end.
-    fn push(&mut self, node: &'r Node, filled: bool, request: &Request<'_>, trace: &mut Trace<'_>) {
-        let Some(text) = &node.fill.text else { return };
-        let old = self.all.iter_mut().rev().find(|field| field.gone && field.part.is_some() && field.name == *node.key);
+    fn push(&mut self, rule: &'r FieldRule, defaulted: bool, endpoint: Endpoint, log: &mut ChangeLog<'_>) {
+        let Some(text) = &rule.value.text else { return };
+        let old =
+            self.all.iter_mut().rev().find(|field| field.removed && field.part.is_some() && field.name == *rule.key);
         if let Some(field) = old {
-            (field.gone, field.filled, field.new) = (false, filled, Some(Cow::Borrowed(&**text)));
-        } else if node.homes.include(request.endpoint, false) {
-            self.all.push(new(Cow::Borrowed(&node.key), Cow::Borrowed(text), filled));
+            (field.removed, field.defaulted, field.new) = (false, defaulted, Some(Cow::Borrowed(&**text)));
+        } else if rule.endpoints.contains(endpoint, false) {
+            self.all.push(new(Cow::Borrowed(&rule.key), Cow::Borrowed(text), defaulted));
         } else {
             return;
         }
-        trace.note(&node.key, None, Some(text));
-    }
-
-    fn rename(&mut self, name: &str, trace: &mut Trace<'_>) {
-        let text = Cow::Owned(name.as_bytes().to_vec());
-        let old = self.called("model").next_back();
-        trace.note("model", old.as_ref().map(|field| shown(field.text())), Some(name.as_bytes()));
-        match old {
-            Some(field) => field.new = Some(text),
-            None => self.all.push(new(Cow::Borrowed("model"), text, false)),
-        }
+        log.note(&rule.key, None, Some(text));
     }
 
     /// What has to change in the body.
@@ -291,16 +198,16 @@ impl<'b, 'r> Fields<'b, 'r> {
         let mut edits = Edits::new();
         let mut parts = Vec::new();
         for field in self.all {
-            let said = field.new.as_deref().filter(|_| !field.gone);
-            if said.is_some_and(|text| text != field.sent && delimits(text, &form.dash)) {
+            let written = field.new.as_deref().filter(|_| !field.removed);
+            if written.is_some_and(|text| text != field.sent && contains_delimiter(text, &form.delimiter)) {
                 return Err(BadForm::BoundaryInside);
             }
             match (field.part.and_then(|index| form.parts.get(index)), field.new) {
-                (Some(part), _) if field.gone => edits.push(Edit { old: part.whole, new: Cow::Borrowed(b"") }),
+                (Some(part), _) if field.removed => edits.push(Edit { old: part.whole, new: Cow::Borrowed(b"") }),
                 (Some(part), Some(text)) if *text != *part.value.of(self.body) => {
                     edits.push(Edit { old: part.value, new: text });
                 }
-                (None, Some(text)) if !field.gone => append(&mut parts, form, &field.name, &text),
+                (None, Some(text)) if !field.removed => append(&mut parts, form, &field.name, &text),
                 _ => {}
             }
         }
@@ -311,29 +218,85 @@ impl<'b, 'r> Fields<'b, 'r> {
     }
 }
 
-/// Whether a line of `text` begins with the delimiter: the field would end there, and what follows be a field of its own.
-fn delimits(text: &[u8], dash: &str) -> bool {
-    let begins = |at: usize| text.get(..at).and_then(<[u8]>::last).is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
-    memmem::find_iter(text, dash).any(begins)
-}
+impl<'r> Body<'r> for Fields<'_, 'r> {
+    fn passes(&mut self, path: &[String], test: &Test) -> Result<bool, TooManyMembers> {
+        let Some((name, rest)) = path.split_first() else { return Ok(false) };
+        let text = self.named(name).next_back().map(|field| field.text());
+        if rest.is_empty() {
+            return Ok(passes(text, test, form_equals));
+        }
+        match text.and_then(|text| Some(object_in(text)?.of(text))) {
+            Some(object) => Object::parse(object)?.passes(rest, test),
+            None => Ok(passes(None, test, json_equals)),
+        }
+    }
 
-fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, filled: bool) -> Field<'b, 'r> {
-    Field { name, part: None, sent: b"", new: Some(text), file: false, filled, gone: false }
-}
+    fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers> {
+        let Some((name, rest)) = path.split_first() else { return Ok(()) };
+        for field in self.named(name) {
+            if rest.is_empty() {
+                field.remove(log);
+            } else {
+                field.edit_object(log, |object, log| object.remove(rest, log))?;
+            }
+        }
+        Ok(())
+    }
 
-/// The content becomes that of `fill`; without text to say, the whole field goes.
-fn replace<'r>(field: &mut Field<'_, 'r>, fill: &'r Fill, trace: &mut Trace<'_>) {
-    trace.note(&field.name, Some(shown(field.text())), fill.text.as_deref());
-    match &fill.text {
-        Some(text) => field.new = Some(Cow::Borrowed(text)),
-        None => field.gone = true,
+    fn map(
+        &mut self,
+        path: &[String],
+        values: &'r [(Box<str>, Replacement)],
+        log: &mut ChangeLog<'_>,
+    ) -> Result<(), TooManyMembers> {
+        let Some((name, rest)) = path.split_first() else { return Ok(()) };
+        for field in self.named(name) {
+            if !rest.is_empty() {
+                field.edit_object(log, |object, log| object.map(rest, values, log))?;
+            } else if let Some((_, value)) = values.iter().find(|(from, _)| from.as_bytes() == field.text()) {
+                field.replace(value, log);
+            }
+        }
+        Ok(())
+    }
+
+    /// No form has.
+    fn has_messages(&self) -> bool {
+        false
+    }
+
+    fn apply_fields(
+        &mut self,
+        rules: &'r [FieldRule],
+        part: Part,
+        target: Target,
+        log: &mut ChangeLog<'_>,
+    ) -> Result<(), TooManyMembers> {
+        rules.iter().try_for_each(|rule| self.apply_field(rule, part, target.endpoint, log))
+    }
+
+    /// No endpoint that takes forms has one.
+    fn put_prompt(&mut self, _: &Prompt, _: Endpoint, _: &mut ChangeLog<'_>) {}
+
+    fn rename(&mut self, model: &str, log: &mut ChangeLog<'_>) {
+        let text = Cow::Owned(model.as_bytes().to_vec());
+        let old = self.named("model").next_back();
+        log.note("model", old.as_ref().and_then(|field| log.before(|| field.text())), Some(model.as_bytes()));
+        match old {
+            Some(field) => field.new = Some(text),
+            None => self.all.push(new(Cow::Borrowed("model"), text, false)),
+        }
     }
 }
 
-/// Whether the field holds a number above the bound that `node` is.
-fn exceeds(field: &Field<'_, '_>, node: &Node) -> bool {
-    let text = std::str::from_utf8(field.text());
-    node.bound.as_ref().zip(text.ok()).is_some_and(|(bound, text)| bound.exceeded_by_text(text))
+/// Whether a line of `text` begins with the delimiter: the field would end there, and what follows be a field of its own.
+fn contains_delimiter(text: &[u8], delimiter: &str) -> bool {
+    let begins = |at: usize| text.get(..at).and_then(<[u8]>::last).is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
+    memmem::find_iter(text, delimiter).any(begins)
+}
+
+fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, defaulted: bool) -> Field<'b, 'r> {
+    Field { name, part: None, sent: b"", new: Some(text), file: false, defaulted, removed: false }
 }
 
 /// A part before the closing delimiter.
@@ -342,7 +305,7 @@ fn append(parts: &mut Vec<u8>, form: &FormPeek, name: &str, text: &[u8]) {
     if name.contains(['"', '\\', '\r', '\n']) {
         return;
     }
-    let head = format!("{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", form.dash);
+    let head = format!("{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", form.delimiter);
     parts.extend_from_slice(head.as_bytes());
     parts.extend_from_slice(text);
     parts.extend_from_slice(b"\r\n");

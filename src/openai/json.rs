@@ -10,20 +10,20 @@ const MAX_DEPTH: usize = 256;
 
 /// Why bytes are not JSON, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct SyntaxError {
     /// Offset of the offending byte, or the length of the text when it ends too early.
     pub at: usize,
     /// What is wrong there.
     pub what: &'static str,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid JSON at byte {}: {}", self.at, self.what)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for SyntaxError {}
 
 /// A piece of a body of less than 4 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    fn fault(&self, what: &'static str) -> Fault {
-        Fault { at: self.at.min(self.bytes.len()), what }
+    fn fault(&self, what: &'static str) -> SyntaxError {
+        SyntaxError { at: self.at.min(self.bytes.len()), what }
     }
 
     /// Skips white space.
@@ -85,13 +85,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing but white space may be left.
-    pub(super) fn end(&mut self) -> Result<(), Fault> {
+    pub(super) fn end(&mut self) -> Result<(), SyntaxError> {
         self.space();
         if self.at < self.bytes.len() { Err(self.fault("more text after the end of the value")) } else { Ok(()) }
     }
 
     /// Checks the object that opens here and hands out its members. Returns its span, braces included.
-    pub(super) fn members<E: From<Fault>>(&mut self, mut each: impl FnMut(Member) -> Result<(), E>) -> Result<Span, E> {
+    pub(super) fn members<E: From<SyntaxError>>(
+        &mut self,
+        mut each: impl FnMut(Member) -> Result<(), E>,
+    ) -> Result<Span, E> {
         let open = self.at;
         if self.byte() != Some(b'{') {
             return Err(self.fault("expected `{`").into());
@@ -121,7 +124,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the array that opens here; `each` reads one element, at which the scanner stands.
-    pub(super) fn elements<E: From<Fault>>(
+    pub(super) fn elements<E: From<SyntaxError>>(
         &mut self,
         mut each: impl FnMut(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -150,7 +153,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks one value inside of `outer` open objects and arrays.
-    pub(super) fn value(&mut self, outer: usize) -> Result<(), Fault> {
+    pub(super) fn value(&mut self, outer: usize) -> Result<(), SyntaxError> {
         let mut open = Stack::default();
         loop {
             match self.byte() {
@@ -207,7 +210,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A key and its colon; ends at the value. Returns the key without its quotes.
-    fn key(&mut self) -> Result<Span, Fault> {
+    fn key(&mut self) -> Result<Span, SyntaxError> {
         if self.byte() != Some(b'"') {
             return Err(self.fault("expected a key in double quotes"));
         }
@@ -223,7 +226,7 @@ impl<'a> Scanner<'a> {
         Ok(key)
     }
 
-    fn string(&mut self) -> Result<(), Fault> {
+    fn string(&mut self) -> Result<(), SyntaxError> {
         self.at += 1;
         loop {
             self.at += plain(self.bytes.get(self.at..).unwrap_or_default());
@@ -246,7 +249,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    fn number(&mut self) -> Result<(), SyntaxError> {
         if self.byte() == Some(b'-') {
             self.at += 1;
         }
@@ -269,7 +272,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), SyntaxError> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.byte() {
             self.at += 1;
@@ -277,7 +280,7 @@ impl<'a> Scanner<'a> {
         if self.at == start { Err(self.fault("expected a digit")) } else { Ok(()) }
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), Fault> {
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), SyntaxError> {
         if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             return Err(self.fault("expected `true`, `false` or `null`"));
         }
@@ -346,136 +349,4 @@ pub(super) fn kind(first: Option<u8>) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde::de::IgnoredAny;
-
-    use super::*;
-
-    fn check(text: &[u8]) -> Result<(), Fault> {
-        let mut scanner = Scanner::new(text, 0);
-        scanner.space();
-        scanner.value(0)?;
-        scanner.end()
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn accepts_json() {
-        for text in [
-            "0", "-0", "1", "-12.50e+3", "1E9", "1e400", "true", "false", "null", r#""""#, "{}", "[]", " [ ] ", "{ }",
-            r#"{"a":[1,{"b":null}, "c"],"":{}}"#, r#""\"\\\/\b\f\n\r\t\u00e9\ud800""#, "\"\u{7f}é\u{10ffff}\"",
-            "\t\r\n 1 ", "[[[]],{}]",
-        ] {
-            assert_eq!(check(text.as_bytes()), Ok(()), "{text}");
-        }
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn rejects_everything_else_and_says_where() {
-        for (text, at) in [
-            ("", 0), (" ", 1), ("01", 1), ("-", 1), ("+1", 0), (".5", 0), ("1.", 2), ("1e", 2), ("1e+", 3),
-            ("0x1", 1), ("NaN", 0), ("Infinity", 0), ("-Infinity", 1), ("nul", 0), ("True", 0), ("'a'", 0),
-            ("\"a", 2), ("\"\\", 1), ("\"\\x\"", 1), ("\"\\u12g4\"", 1), ("\"\\u12", 1), ("\"a\nb\"", 2),
-            ("\"12345678\u{1f}\"", 9), ("[1,]", 3), ("[1 2]", 3), ("[", 1), ("]", 0), ("[}", 1), ("{]", 1),
-            ("{\"a\"}", 4), ("{\"a\":}", 5), ("{\"a\":1,}", 7), ("{a:1}", 1), ("{\"a\":1 \"b\":2}", 7),
-            ("{\"a\":[1}", 7), ("1 2", 2), ("{}{}", 2), ("// c\n1", 0), ("1 /* c */", 2), ("\u{a0}1", 0),
-            ("\u{feff}1", 0), ("{\"a\":1", 6), ("{\"a\"", 4), ("{,}", 1), ("[,]", 1),
-        ] {
-            assert_eq!(check(text.as_bytes()).expect_err(text).at, at, "{text}");
-        }
-        let fault = check(b"{\"a\": tru}").expect_err("cut");
-        assert_eq!(fault.to_string(), "invalid JSON at byte 6: expected `true`, `false` or `null`");
-    }
-
-    #[test]
-    fn depth_is_bounded_at_256() {
-        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-            let nest = |n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
-            assert_eq!(check(nest(256).as_bytes()), Ok(()));
-            assert!(check(nest(257).as_bytes()).is_err());
-        }
-        assert!(check("[".repeat(1 << 20).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn plain_stops_at_every_position() {
-        for length in 0..40 {
-            for stop in 0..length {
-                for byte in [b'"', b'\\', 0, 0x1f] {
-                    let mut text = vec![b' '; length];
-                    text[stop] = byte;
-                    assert_eq!(plain(&text), stop);
-                }
-            }
-            for byte in [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
-                assert_eq!(plain(&vec![byte; length]), length, "{byte:x}");
-            }
-        }
-    }
-
-    /// Text made of JSON's own pieces: mostly broken, often nearly right.
-    fn near_json() -> impl Strategy<Value = String> {
-        let piece = prop::sample::select(vec![
-            "{",
-            "}",
-            "[",
-            "]",
-            ",",
-            ":",
-            "\"",
-            "\"a\"",
-            "\"\\",
-            "\\u00",
-            "\\ud800",
-            "0",
-            "1",
-            "-",
-            ".",
-            "e",
-            "E+",
-            "true",
-            "false",
-            "null",
-            "nul",
-            " ",
-            "\n",
-            "\u{1}",
-            "é",
-            "\"k\":",
-            "[1,2]",
-            "{\"a\":1}",
-            "//",
-            "NaN",
-        ]);
-        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        /// With serde_json's skipping parser there is no difference but depth, which these texts do not reach.
-        #[test]
-        fn agrees_with_serde_json(text in near_json()) {
-            let theirs = serde_json::from_str::<IgnoredAny>(&text).is_ok();
-            prop_assert_eq!(check(text.as_bytes()).is_ok(), theirs, "{}", text);
-        }
-
-        #[test]
-        fn agrees_on_damaged_json(
-            value in crate::openai::testing::json(4), at in any::<prop::sample::Index>(), with in any::<char>(),
-        ) {
-            let text = value.to_string();
-            prop_assert!(check(text.as_bytes()).is_ok());
-            let mut chars: Vec<char> = text.chars().collect();
-            let at = at.index(chars.len());
-            chars[at] = with;
-            let text: String = chars.into_iter().collect();
-            prop_assert_eq!(check(text.as_bytes()).is_ok(), serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = check(&bytes);
-        }
-    }
-}
+mod tests;

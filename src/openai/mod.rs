@@ -1,35 +1,34 @@
 //! Pure knowledge of the wire: bytes in, bytes out. No sockets, no state, no configuration.
 
-mod change;
+mod apply;
+mod changes;
 mod condition;
-mod echo;
 mod endpoint;
 mod error;
 mod fields;
 mod form;
 mod json;
+mod members;
 pub mod models;
 mod multipart;
+mod object;
 mod patch;
 mod peek;
 mod prompt;
 mod rules;
+mod scan;
 mod splice;
-mod sse;
 #[cfg(test)]
 mod testing;
 mod text;
-mod tree;
-mod usage;
 
-pub use echo::Echo;
+pub use changes::Change;
 pub use endpoint::{BodyKind, Dialect, Endpoint};
 pub use error::{ApiError, Code};
-pub use form::{explain_form, rewrite_form};
-pub use json::Fault;
+pub use form::rewrite_form;
+pub use json::SyntaxError;
 pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
 pub use peek::{BadBody, Peek, peek};
-pub use rules::{Block, Condition, Place, Prompt, Request, Rules, Step, Test, Way};
-pub use splice::{Rewritten, explain, rewrite};
-pub use sse::SseScanner;
-pub use usage::{Usage, UsageFinder};
+pub use rules::{Request, Rules};
+pub use scan::{ResponseScanner, Scanned, Usage};
+pub use splice::{Rewritten, rewrite};

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::json::Span;
-use super::tree::Flood;
+use super::object::TooManyMembers;
 use super::{ApiError, Code};
 
 /// Largest header block of one part. A handful of short lines in practice.
@@ -27,7 +27,7 @@ const MAX_MODEL: usize = 4096;
 pub struct FormPeek {
     pub(super) parts: SmallVec<[Part; 8]>,
     /// `--boundary`
-    pub(super) dash: Box<str>,
+    pub(super) delimiter: Box<str>,
     /// Offset of the closing delimiter.
     pub(super) close: u32,
     model: Option<Box<str>>,
@@ -115,8 +115,8 @@ pub enum BadForm {
     BoundaryInside,
 }
 
-impl From<Flood> for BadForm {
-    fn from(_: Flood) -> Self {
+impl From<TooManyMembers> for BadForm {
+    fn from(_: TooManyMembers) -> Self {
         Self::TooManyNested
     }
 }
@@ -160,16 +160,17 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
     if u32::try_from(body.len()).is_err() {
         return Err(BadForm::TooLarge);
     }
-    let delimiter = format!("\r\n--{boundary}");
-    let dash = delimiter.strip_prefix("\r\n").unwrap_or_default();
-    let finder = memmem::Finder::new(&delimiter);
+    let line = format!("\r\n--{boundary}");
+    let delimiter = line.strip_prefix("\r\n").unwrap_or_default();
+    let finder = memmem::Finder::new(&line);
     let next = |from: usize| finder.find(body.get(from..)?).map(|at| from + at);
 
-    let mut form = FormPeek { parts: SmallVec::new(), dash: dash.into(), close: 0, model: None, stream: false };
+    let mut form =
+        FormPeek { parts: SmallVec::new(), delimiter: delimiter.into(), close: 0, model: None, stream: false };
     let mut at =
-        if body.starts_with(dash.as_bytes()) { 0 } else { next(0).ok_or(BadForm::NoDelimiter)? + b"\r\n".len() };
+        if body.starts_with(delimiter.as_bytes()) { 0 } else { next(0).ok_or(BadForm::NoDelimiter)? + b"\r\n".len() };
     loop {
-        let rest = body.get(at + dash.len()..).unwrap_or_default();
+        let rest = body.get(at + delimiter.len()..).unwrap_or_default();
         if rest.starts_with(b"--") {
             form.close = Span::new(at, at).start;
             return Ok(form);
@@ -185,7 +186,7 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
         if form.parts.len() == MAX_PARTS {
             return Err(BadForm::TooManyParts);
         }
-        let headers = at + dash.len() + padding + 2;
+        let headers = at + delimiter.len() + padding + 2;
         let (name, file, content) = head(body, headers)?;
         let end = next(content).ok_or(BadForm::NotClosed)?;
         let value = Span::new(content, end);

@@ -25,7 +25,7 @@ struct Segment {
 }
 
 /// Applies `edits` to `body`. With room for the result in `body` nothing is allocated; otherwise it is built anew, once.
-pub(super) fn apply(body: &mut BytesMut, edits: &[Edit<'_>]) {
+pub(super) fn patch(body: &mut BytesMut, edits: &[Edit<'_>]) {
     let Some(total) = result_length(body.len(), edits) else {
         debug_assert!(false, "edits overlap or lie outside of the body");
         return;
@@ -166,7 +166,7 @@ mod tests {
         for spare in [0, 1, 100] {
             let mut body = BytesMut::with_capacity(10 + spare);
             body.extend_from_slice(b"abcdefghij");
-            apply(&mut body, &edits(&list));
+            patch(&mut body, &edits(&list));
             assert_eq!(&body[..], b"xyzbc-+ghiJ");
         }
     }
@@ -176,7 +176,7 @@ mod tests {
         let mut body = BytesMut::with_capacity(64);
         body.extend_from_slice(b"abc");
         let place = body.as_ptr();
-        apply(&mut body, &edits(&[(1, 2, b"a longer piece".to_vec())]));
+        patch(&mut body, &edits(&[(1, 2, b"a longer piece".to_vec())]));
         assert_eq!(&body[..], b"aa longer piecec");
         assert_eq!(body.as_ptr(), place);
     }
@@ -198,7 +198,7 @@ mod tests {
             let edits = edits(&list);
             let mut patched = BytesMut::with_capacity(body.len() + spare);
             patched.extend_from_slice(&body);
-            apply(&mut patched, &edits);
+            patch(&mut patched, &edits);
             let total = result_length(body.len(), &edits).expect("sorted");
             prop_assert_eq!(&patched[..], &rebuilt(&body, &edits, total)[..]);
             prop_assert_eq!(patched.len(), total);

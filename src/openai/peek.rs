@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::json::{self, Fault, Member, Scanner, Span};
-use super::text::{decode, says};
+use super::json::{self, Member, Scanner, Span, SyntaxError};
+use super::text::{decode, equals};
 use super::{ApiError, Code};
 
 /// Members of the top level. Requests have some twenty; millions would cost more memory than the body.
@@ -69,7 +69,7 @@ pub enum BadBody {
     },
     /// Not JSON.
     #[error("{0}; send a valid JSON object")]
-    Json(#[from] Fault),
+    Json(#[from] SyntaxError),
     /// JSON, but not an object.
     #[error("the request body is {0}; send a JSON object")]
     NotObject(&'static str),
@@ -144,12 +144,12 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
         }
         members.push(member);
         let key = member.key.of(body);
-        if says(key, "model") {
+        if equals(key, "model") {
             if std::mem::replace(&mut named, true) {
                 return Err(BadBody::ModelTwice);
             }
             model = name(member.value.of(body))?;
-        } else if says(key, "stream") {
+        } else if equals(key, "stream") {
             stream = member.value.of(body) == b"true";
         }
         Ok(())
@@ -285,7 +285,7 @@ mod tests {
             prop_assert_eq!(peek.members.len(), object.len());
             prop_assert_eq!(peek.object.of(text.as_bytes()), text.as_bytes());
             for (member, (key, value)) in peek.members.iter().zip(&object) {
-                prop_assert!(says(member.key.of(text.as_bytes()), key));
+                prop_assert!(equals(member.key.of(text.as_bytes()), key));
                 let value = value.to_string();
                 prop_assert_eq!(member.value.of(text.as_bytes()), value.as_bytes());
             }

@@ -5,28 +5,28 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::Endpoint;
-use super::json::{Fault, Member, Scanner, Span};
-use super::rules::{Place, Prompt};
-use super::text::says;
+use super::json::{Member, Scanner, Span, SyntaxError};
+use super::text::equals;
+use crate::settings::{Place, Prompt};
 
 /// Between two texts.
 const GAP: &str = "\n\n";
 
-/// What is to be done with a member.
+/// What is to be done to a member.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Put {
-    /// The member gets this JSON.
-    Set(Vec<u8>),
+pub(super) enum PromptEdit {
+    /// It becomes this JSON.
+    Replace(Vec<u8>),
     /// These pieces go into its JSON, at these offsets.
-    Join(Vec<(usize, Vec<u8>)>),
+    Insert(Vec<(usize, Vec<u8>)>),
 }
 
-/// What to do with which member; `member` gives the JSON of a member of the body.
-pub(super) fn put<'t>(
+/// What to do to which member; `member` gives the JSON of a member of the body.
+pub(super) fn prompt_edit<'t>(
     prompt: &Prompt,
     endpoint: Endpoint,
     member: impl Fn(&str) -> Option<Cow<'t, [u8]>>,
-) -> Option<(&'static str, Put)> {
+) -> Option<(&'static str, PromptEdit)> {
     let (text, place) = (prompt.text.as_str(), prompt.place);
     match endpoint {
         Endpoint::ChatCompletions => Some(("messages", in_messages(&member("messages")?, text, place, "text")?)),
@@ -48,16 +48,16 @@ pub(super) fn put<'t>(
 }
 
 /// A text of its own: `own` is a string, a list of parts, or not there.
-fn in_text(own: Option<&[u8]>, text: &str, place: Place, kind: &str) -> Option<Put> {
+fn in_text(own: Option<&[u8]>, text: &str, place: Place, kind: &str) -> Option<PromptEdit> {
     match own.filter(|own| *own != b"null") {
-        None => Some(Put::Set(Value::from(text).to_string().into_bytes())),
+        None => Some(PromptEdit::Replace(Value::from(text).to_string().into_bytes())),
         Some(_) if place == Place::Missing => None,
-        Some(own) => beside(own, text, place, kind).map(Put::Join),
+        Some(own) => beside(own, text, place, kind).map(PromptEdit::Insert),
     }
 }
 
 /// A list of messages, with or without one of the system.
-fn in_messages(list: &[u8], text: &str, place: Place, kind: &str) -> Option<Put> {
+fn in_messages(list: &[u8], text: &str, place: Place, kind: &str) -> Option<PromptEdit> {
     if list.first() != Some(&b'[') {
         return None;
     }
@@ -67,13 +67,15 @@ fn in_messages(list: &[u8], text: &str, place: Place, kind: &str) -> Option<Put>
             if !is_empty(list) {
                 message.push(b',');
             }
-            Some(Put::Join(vec![(1, message)]))
+            Some(PromptEdit::Insert(vec![(1, message)]))
         }
         Some(_) if place == Place::Missing => None,
         Some(system) => {
             let content = system.content?;
             let inside = beside(content.of(list), text, place, kind)?;
-            Some(Put::Join(inside.into_iter().map(|(at, piece)| (content.range().start + at, piece)).collect()))
+            Some(PromptEdit::Insert(
+                inside.into_iter().map(|(at, piece)| (content.range().start + at, piece)).collect(),
+            ))
         }
     }
 }
@@ -122,12 +124,12 @@ fn first_system(list: &[u8]) -> Option<System> {
             return Ok(element.value(1)?);
         }
         let (mut system, mut content) = (false, None);
-        element.members::<Fault>(|Member { key, value }| {
-            if says(key.of(list), "role") {
+        element.members::<SyntaxError>(|Member { key, value }| {
+            if equals(key.of(list), "role") {
                 let role = value.of(list);
                 let role = role.get(1..role.len().saturating_sub(1)).unwrap_or_default();
-                system = says(role, "system") || says(role, "developer");
-            } else if says(key.of(list), "content") {
+                system = equals(role, "system") || equals(role, "developer");
+            } else if equals(key.of(list), "content") {
                 content = Some(value);
             }
             Ok(())
@@ -144,8 +146,8 @@ fn first_system(list: &[u8]) -> Option<System> {
 /// Enough was seen, or it is no list that could be read.
 struct Found;
 
-impl From<Fault> for Found {
-    fn from(_: Fault) -> Self {
+impl From<SyntaxError> for Found {
+    fn from(_: SyntaxError) -> Self {
         Self
     }
 }
@@ -157,18 +159,19 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::openai::{Block, Request, Rules, peek, rewrite};
+    use crate::openai::{Request, Rules, peek, rewrite};
+    use crate::settings::Settings;
 
     fn with(endpoint: Endpoint, places: &[Place], body: &str) -> String {
-        let block = |place: &Place| Block {
+        let settings = |place: &Place| Settings {
             prompt: Some(Prompt { text: "be \"brief\"".into(), place: *place }),
-            ..Block::default()
+            ..Settings::default()
         };
-        let rules = Rules::new(places.iter().map(block).collect());
+        let rules = Rules::new(&places.iter().map(settings).collect::<Vec<_>>());
         let mut bytes = BytesMut::from(body);
         let (seen, headers) = (peek(&bytes).expect(body), HeaderMap::new());
         let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
-        rewrite(&mut bytes, &seen, &rules, &request, None).expect("no flood");
+        rewrite(&mut bytes, &seen, &rules, &request, None, None).expect("few members");
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         serde_json::from_str::<Value>(&text).expect("JSON");
         text

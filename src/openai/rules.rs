@@ -1,90 +1,24 @@
-//! What is changed in requests: blocks of settings in the order in which they are applied, compiled.
+//! What is changed in requests: settings in the order in which they are applied, compiled.
 //!
-//! A block's order: remove, map, defaults, limits, overrides, prompt; then its `when` blocks that hold. Objects merge deeply;
-//! arrays and scalars replace. A member that one block's defaults have added is replaced by a later block's defaults: the
-//! client is still silent about it. Members are added only where they mean something ([`super::fields`]).
+//! The order of one's parts: remove, map, defaults, limits, overrides, prompt; then its `when` settings whose condition is
+//! met. Objects merge deeply; arrays and scalars replace. A field that the defaults of one have added is replaced by the
+//! defaults of a later one: the client is still silent about it. Fields are added only to endpoints that have them
+//! ([`super::fields`]).
 //!
-//! Where overrides make an object of a member, a client that sent something else there has said nothing about what is in
-//! it: defaults for it hold, too. So a block that is applied again changes nothing more (`map`, `when` and a `prompt`
+//! Where overrides make an object of a field, a client that sent something else there has said nothing about what is in
+//! it: defaults for it hold, too. So settings that are applied again change nothing more (`map`, `when` and a `prompt`
 //! beside the client's own aside).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Number, Value};
 
 use super::Endpoint;
-use super::fields::Homes;
+use super::fields::EndpointSet;
 use super::text::decode;
-use crate::ids::Name;
-
-/// The way to a member: keys from the top.
-pub type Way = Vec<String>;
-
-/// Changes to a request, applied in the order of the fields.
-#[derive(Clone, Debug, Default)]
-pub struct Block {
-    /// Whose they are, for people: `alias quick`.
-    pub whose: String,
-    /// Members to strip.
-    pub remove: Vec<Way>,
-    /// Values to replace: strings by their text, other scalars by their JSON.
-    pub map: Vec<(Way, Map<String, Value>)>,
-    /// Members used where the client is silent.
-    pub defaults: Map<String, Value>,
-    /// Upper bounds of numbers.
-    pub limits: Map<String, Value>,
-    /// Members that always win.
-    pub overrides: Map<String, Value>,
-    /// A system text.
-    pub prompt: Option<Prompt>,
-    /// Headers for the engine.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Blocks that follow when their condition held before this one was applied.
-    pub when: Vec<(Condition, Self)>,
-}
-
-/// A system text for endpoints that have one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
-    /// What it says.
-    pub text: String,
-    /// Where it goes.
-    pub place: Place,
-}
-
-/// Where a system text goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Where the client sent none.
-    Missing,
-    /// Before the client's own.
-    Before,
-    /// After the client's own.
-    After,
-}
-
-/// What must be true of a request, all of it.
-#[derive(Clone, Debug, Default)]
-pub struct Condition {
-    /// Members of the body.
-    pub body: Vec<(Way, Test)>,
-    /// Headers of the request; values are texts.
-    pub header: Vec<(HeaderName, Test)>,
-    /// One of these; empty: any.
-    pub endpoint: Vec<Endpoint>,
-    /// One of these; empty: any. `None` is who has no key.
-    pub caller: Vec<Option<Name>>,
-}
-
-/// A test of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Test {
-    /// It is there, or it is not.
-    Present(bool),
-    /// It is one of these.
-    Any(Vec<Value>),
-}
+use crate::settings::{Condition, FieldPath, Prompt, Settings};
 
 /// What rules may look at beside the body.
 #[derive(Clone, Copy, Debug)]
@@ -99,53 +33,72 @@ pub struct Request<'a> {
     pub caller: Option<&'a str>,
 }
 
-/// Compiled changes: blocks in the order in which they are applied.
+/// Compiled settings in the order in which they are applied.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    blocks: Vec<Compiled>,
+    all: Vec<CompiledSettings>,
 }
 
-/// What becomes of which value.
-pub(super) type Swaps = Vec<(Box<str>, Fill)>;
+impl Rules {
+    /// Compiles settings. `model` is not theirs to change: what they say of it is left out.
+    #[must_use]
+    pub fn new(settings: &[Settings]) -> Self {
+        Self { all: settings.iter().filter_map(|settings| compile(settings, &settings.origin)).collect() }
+    }
 
-/// One block, compiled.
+    /// Whether nothing is ever changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn all(&self) -> &[CompiledSettings] {
+        &self.all
+    }
+}
+
+/// [`Settings`], compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Compiled {
-    pub(super) whose: Box<str>,
-    pub(super) remove: Vec<Way>,
-    pub(super) map: Vec<(Way, Swaps)>,
-    pub(super) defaults: Vec<Node>,
-    pub(super) limits: Vec<Node>,
-    pub(super) overrides: Vec<Node>,
+pub(super) struct CompiledSettings {
+    /// `alias quick, when #2`.
+    pub(super) origin: Arc<str>,
+    pub(super) remove: Vec<FieldPath>,
+    pub(super) map: Vec<(FieldPath, Replacements)>,
+    pub(super) defaults: Vec<FieldRule>,
+    pub(super) limits: Vec<FieldRule>,
+    pub(super) overrides: Vec<FieldRule>,
     pub(super) prompt: Option<Prompt>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) when: Vec<(Condition, Self)>,
 }
 
-/// A member of defaults, limits or overrides.
+/// What becomes of which value, each by its text.
+pub(super) type Replacements = Vec<(Box<str>, Replacement)>;
+
+/// A field of defaults, limits or overrides.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct FieldRule {
     pub(super) key: Box<str>,
     /// Where it may be added.
-    pub(super) homes: Homes,
-    pub(super) fill: Fill,
-    /// The members of an object.
-    pub(super) members: Option<Vec<Node>>,
+    pub(super) endpoints: EndpointSet,
+    pub(super) value: Replacement,
+    /// The fields of an object.
+    pub(super) members: Option<Vec<FieldRule>>,
     /// The bound, of a limit.
-    pub(super) bound: Option<Bound>,
-    /// Of a default that is an object: overrides make an object of the member, whatever the client sent.
-    pub(super) shaped: bool,
+    pub(super) bound: Option<UpperBound>,
+    /// Of a default that is an object: overrides make an object of the field, whatever the client sent.
+    pub(super) becomes_object: bool,
 }
 
 /// A value ready to be written.
 #[derive(Clone, Debug)]
-pub(super) struct Fill {
+pub(super) struct Replacement {
     pub(super) json: Box<[u8]>,
     /// As the content of a form field; `None` for `null`, which a form cannot say.
     pub(super) text: Option<Box<[u8]>>,
 }
 
-impl Fill {
+impl Replacement {
     pub(super) fn new(value: &Value) -> Self {
         let text = match value {
             Value::Null => None,
@@ -158,9 +111,9 @@ impl Fill {
 
 /// An upper bound.
 #[derive(Clone, Debug)]
-pub(super) struct Bound(Number);
+pub(super) struct UpperBound(Number);
 
-impl Bound {
+impl UpperBound {
     /// Whether the JSON value `raw` is a number above the bound, or a string that says one: vLLM reads `"5"` as 5.
     pub(super) fn exceeded_by_json(&self, raw: &[u8]) -> bool {
         match raw {
@@ -188,106 +141,70 @@ impl Bound {
     }
 }
 
-impl Rules {
-    /// Compiles blocks. `model` is not theirs to change: rules for it are left out.
-    #[must_use]
-    pub fn new(blocks: Vec<Block>) -> Self {
-        Self { blocks: blocks.into_iter().filter_map(compile).collect() }
+/// `None`: they change nothing.
+fn compile(settings: &Settings, origin: &Arc<str>) -> Option<CompiledSettings> {
+    if settings.is_empty() {
+        return None;
     }
-
-    /// Whether nothing is ever changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
-
-    pub(super) fn blocks(&self) -> &[Compiled] {
-        &self.blocks
-    }
-}
-
-fn compile(block: Block) -> Option<Compiled> {
-    let allowed = |way: &Way| way.first().is_some_and(|key| key != "model");
-    let top = |members: &Map<String, Value>| {
-        let mut nodes = nodes(members);
-        nodes.retain(|node| &*node.key != "model");
-        nodes
-    };
-    let map =
-        block.map.into_iter().filter(|(way, _)| allowed(way)).map(|(way, values)| {
-            (way, values.iter().map(|(from, to)| (from.as_str().into(), Fill::new(to))).collect())
-        });
-    let mut defaults = top(&block.defaults);
-    shape(&mut defaults, &block.overrides);
-    let compiled = Compiled {
-        remove: block.remove.into_iter().filter(allowed).collect(),
+    let is_theirs = |path: &FieldPath| path.first().is_some_and(|key| key != "model");
+    let map = settings.map.iter().filter(|(path, _)| is_theirs(path)).map(|(path, values)| {
+        (path.clone(), values.iter().map(|(from, to)| (from.as_str().into(), Replacement::new(to))).collect())
+    });
+    let when = settings.when.iter().enumerate().filter_map(|(at, when)| {
+        let origin = format!("{origin}, when #{}", at + 1).into();
+        Some((when.condition.clone(), compile(&when.settings, &origin)?))
+    });
+    let mut defaults = field_rules(&settings.defaults, true);
+    mark_objects(&mut defaults, &settings.overrides);
+    let compiled = CompiledSettings {
+        origin: origin.clone(),
+        remove: settings.remove.iter().filter(|path| is_theirs(path)).cloned().collect(),
         map: map.collect(),
         defaults,
-        limits: top(&block.limits),
-        overrides: top(&block.overrides),
-        prompt: block.prompt,
-        headers: block.headers,
-        when: block.when.into_iter().filter_map(|(when, block)| Some((when, compile(block)?))).collect(),
-        whose: block.whose.into(),
+        limits: field_rules(&settings.limits, true),
+        overrides: field_rules(&settings.overrides, true),
+        prompt: settings.prompt.clone(),
+        headers: settings.headers.clone(),
+        when: when.collect(),
     };
     (!compiled.is_empty()).then_some(compiled)
 }
 
-impl Compiled {
+impl CompiledSettings {
     fn is_empty(&self) -> bool {
-        let nodes = [&self.defaults, &self.limits, &self.overrides];
+        let rules = [&self.defaults, &self.limits, &self.overrides];
         self.remove.is_empty()
             && self.map.is_empty()
-            && nodes.iter().all(|nodes| nodes.is_empty())
+            && rules.iter().all(|rules| rules.is_empty())
             && self.prompt.is_none()
             && self.headers.is_empty()
             && self.when.is_empty()
     }
 }
 
-fn nodes(members: &Map<String, Value>) -> Vec<Node> {
-    let node = |(key, value): (&String, &Value)| Node {
+fn field_rules(members: &Map<String, Value>, top: bool) -> Vec<FieldRule> {
+    let rule = |(key, value): (&String, &Value)| FieldRule {
         key: key.as_str().into(),
-        homes: Homes::of(key),
-        fill: Fill::new(value),
-        members: value.as_object().map(nodes),
-        bound: value.as_number().cloned().map(Bound),
-        shaped: false,
+        endpoints: EndpointSet::with_field(key),
+        value: Replacement::new(value),
+        members: value.as_object().map(|members| field_rules(members, false)),
+        bound: value.as_number().cloned().map(UpperBound),
+        becomes_object: false,
     };
-    members.iter().map(node).collect()
+    members.iter().filter(|(key, _)| !top || *key != "model").map(rule).collect()
 }
 
 /// Notes which of the `defaults` stand in objects that `overrides` make.
-fn shape(defaults: &mut [Node], overrides: &Map<String, Value>) {
-    for node in defaults {
-        if let (Some(members), Some(Value::Object(overrides))) = (&mut node.members, overrides.get(&*node.key)) {
-            node.shaped = true;
-            shape(members, overrides);
+fn mark_objects(defaults: &mut [FieldRule], overrides: &Map<String, Value>) {
+    for rule in defaults {
+        if let (Some(members), Some(Value::Object(overrides))) = (&mut rule.members, overrides.get(&*rule.key)) {
+            rule.becomes_object = true;
+            mark_objects(members, overrides);
         }
     }
 }
 
-/// One change, told to a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// Whose block made it: `alias quick, when #2`.
-    pub whose: String,
-    /// Which part of the block: `overrides`.
-    pub kind: &'static str,
-    /// The member: `chat_template_kwargs.enable_thinking`.
-    pub member: String,
-    /// Its JSON before; `None`: it was not there.
-    pub old: Option<String>,
-    /// Its JSON after; `None`: it is gone.
-    pub new: Option<String>,
-}
-
-/// What is in `raw` as text, for a step.
-pub(super) fn shown(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).into_owned()
-}
-
-/// The texts by which the map of a block finds a JSON scalar.
+/// The texts by which the map of settings finds a JSON scalar.
 pub(super) fn scalar(raw: &[u8]) -> Option<Cow<'_, str>> {
     match raw {
         [b'"', inside @ .., b'"'] => decode(inside),
@@ -301,19 +218,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::openai::testing::Settings;
+    use crate::openai::testing::set;
 
     #[test]
     fn nothing_to_do_is_empty_and_the_model_is_not_a_setting() {
-        assert!(Settings::default().rules().is_empty());
+        assert!(Rules::new(&[Settings::default()]).is_empty());
         let model = json!({ "model": "a" });
-        assert!(Settings::new(&["model", "model.x"], model.clone(), model.clone(), model).rules().is_empty());
-        assert!(!Settings::new(&["a"], json!({}), json!({}), json!({})).rules().is_empty());
+        assert!(Rules::new(&[set(&["model", "model.x"], model.clone(), model.clone(), model)]).is_empty());
+        assert!(!Rules::new(&[set(&["a"], json!({}), json!({}), json!({}))]).is_empty());
     }
 
     #[test]
     fn bounds_compare_exactly_where_they_can() {
-        let limit = |bound: Value| Bound(bound.as_number().cloned().expect("a number"));
+        let limit = |bound: Value| UpperBound(bound.as_number().cloned().expect("a number"));
         for (bound, raw, exceeded) in [
             (json!(5), "5", false),
             (json!(5), "6", true),
@@ -342,7 +259,7 @@ mod tests {
 
     #[test]
     fn forms_get_text_and_no_null() {
-        let text = |value: Value| Fill::new(&value).text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let text = |value: Value| Replacement::new(&value).text.map(|text| String::from_utf8_lossy(&text).into_owned());
         assert_eq!(text(json!("a\"b")).as_deref(), Some("a\"b"));
         assert_eq!(text(json!(0.5)).as_deref(), Some("0.5"));
         assert_eq!(text(json!({"a": [1]})).as_deref(), Some(r#"{"a":[1]}"#));

@@ -1,15 +1,12 @@
 //! Applies rules to a JSON body in place: bytes that no rule names stay exactly as the client sent them.
 
-use std::borrow::Cow;
-
 use bytes::{Buf, BytesMut};
-use http::{HeaderName, HeaderValue};
-use serde_json::Value;
 
-use super::change::{Trace, block};
-use super::patch::{Edits, apply};
-use super::rules::{Request, Rules, Step};
-use super::tree::{Flood, Object};
+use super::apply::{Headers, apply};
+use super::changes::{Change, ChangeLog};
+use super::object::{Object, TooManyMembers};
+use super::patch::{Edits, patch};
+use super::rules::{Request, Rules};
 use super::{BadBody, Peek};
 
 /// What was done with a request.
@@ -18,10 +15,11 @@ pub struct Rewritten {
     /// Whether the body changed: what was seen of it before is stale then.
     pub changed: bool,
     /// Headers for the engine, in place of the client's; of one name the last counts.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Headers,
 }
 
 /// Applies `rules` to `body` and names it `model`, where given and other than what the client said. Drops a byte order mark.
+/// Every change is added to `changes`, if anybody wants to know them.
 ///
 /// `peek` must come from these very bytes, and is stale afterwards if they changed.
 /// In place where `body` has room for the result.
@@ -34,39 +32,13 @@ pub fn rewrite(
     rules: &Rules,
     request: &Request<'_>,
     model: Option<&str>,
+    changes: Option<&mut Vec<Change>>,
 ) -> Result<Rewritten, BadBody> {
-    changed(body, peek, rules, request, model, Trace::new(None))
-}
-
-/// The same, telling every change.
-///
-/// # Errors
-/// As [`rewrite`].
-pub fn explain(
-    body: &mut BytesMut,
-    peek: &Peek,
-    rules: &Rules,
-    request: &Request<'_>,
-    model: Option<&str>,
-    steps: &mut Vec<Step>,
-) -> Result<Rewritten, BadBody> {
-    changed(body, peek, rules, request, model, Trace::new(Some(steps)))
-}
-
-fn changed(
-    body: &mut BytesMut,
-    peek: &Peek,
-    rules: &Rules,
-    request: &Request<'_>,
-    model: Option<&str>,
-    mut trace: Trace<'_>,
-) -> Result<Rewritten, BadBody> {
-    let rename = model.filter(|model| peek.model() != Some(model)).map(|model| Value::from(model).to_string());
-    let mut headers = Vec::new();
-    let edits = edits(body, peek, rules, request, rename, &mut trace, &mut headers)?;
+    let rename = model.filter(|model| peek.model() != Some(model));
+    let (edits, headers) = edits(body, peek, rules, request, rename, &mut ChangeLog::new(changes))?;
     let changed = !edits.is_empty() || peek.bom();
     if !edits.is_empty() {
-        apply(body, &edits);
+        patch(body, &edits);
     }
     if peek.bom() {
         body.advance(peek.start().min(body.len()));
@@ -74,37 +46,23 @@ fn changed(
     Ok(Rewritten { changed, headers })
 }
 
-/// What has to change in `body`.
+/// What has to change in `body`, and the headers.
 fn edits<'r>(
     body: &[u8],
     peek: &Peek,
     rules: &'r Rules,
     request: &Request<'_>,
-    rename: Option<String>,
-    trace: &mut Trace<'_>,
-    headers: &mut Vec<(HeaderName, HeaderValue)>,
-) -> Result<Edits<'r>, Flood> {
+    rename: Option<&str>,
+    log: &mut ChangeLog<'_>,
+) -> Result<(Edits<'r>, Headers), TooManyMembers> {
     let mut edits = Edits::new();
     if rules.is_empty() && rename.is_none() {
-        return Ok(edits);
+        return Ok((edits, Headers::new()));
     }
     let mut object = Object::of(body, peek);
-    for part in rules.blocks() {
-        block(&mut object, part, request, trace, &mut |part| headers.extend(part.headers.iter().cloned()))?;
-    }
-    if let Some(name) = rename {
-        trace.block("the engines");
-        trace.part("name");
-        let json = Cow::Owned(name.into_bytes());
-        let at = object.find("model");
-        trace.note("model", at.map(|at| super::rules::shown(&object.json(at))), Some(&json));
-        match at {
-            Some(at) => object.set(at, json, false),
-            None => object.push("model", json, false),
-        }
-    }
+    let headers = apply(&mut object, rules, request, rename, log)?;
     object.edits(&mut edits);
-    Ok(edits)
+    Ok((edits, headers))
 }
 
 #[cfg(test)]

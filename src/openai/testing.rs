@@ -6,7 +6,9 @@ use http::HeaderMap;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Block, Condition, Endpoint, Request, Rules, Test};
+use super::apply::Part;
+use super::{Endpoint, Request};
+use crate::settings::{Condition, FieldPath, Settings, Test, When};
 
 /// Keys from a small pool, so that bodies and rules meet.
 pub(super) fn key() -> impl Strategy<Value = String> {
@@ -47,167 +49,131 @@ pub(super) fn chat(headers: &HeaderMap) -> Request<'_> {
     Request { asked: Endpoint::ChatCompletions, endpoint: Endpoint::ChatCompletions, headers, caller: None }
 }
 
-/// A block of settings as a user writes it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) remove: Vec<Vec<String>>,
-    pub(super) map: Vec<(Vec<String>, Map<String, Value>)>,
-    pub(super) defaults: Map<String, Value>,
-    pub(super) limits: Map<String, Value>,
-    pub(super) overrides: Map<String, Value>,
-    /// Changes for requests that have this member.
-    pub(super) when: Vec<(Vec<String>, Self)>,
+/// Settings as a user writes them.
+pub(super) fn set(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Settings {
+    let map = |value: Value| value.as_object().cloned().expect("an object");
+    Settings {
+        remove: remove.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect(),
+        defaults: map(defaults),
+        limits: map(limits),
+        overrides: map(overrides),
+        ..Settings::default()
+    }
 }
 
-impl Settings {
-    pub(super) fn new(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Self {
-        let map = |value: Value| value.as_object().cloned().expect("an object");
-        let remove = remove.iter().map(|way| way.split('.').map(str::to_owned).collect()).collect();
-        let (defaults, limits, overrides) = (map(defaults), map(limits), map(overrides));
-        Self { remove, defaults, limits, overrides, ..Self::default() }
-    }
+/// `settings` for requests that have a field at `path`.
+pub(super) fn when(path: FieldPath, settings: Settings) -> When {
+    When { condition: Condition { body: vec![(path, Test::Present(true))], ..Condition::default() }, settings }
+}
 
-    pub(super) fn block(&self) -> Block {
-        let when = self.when.iter().map(|(way, settings)| {
-            let condition = Condition { body: vec![(way.clone(), Test::Present(true))], ..Condition::default() };
-            (condition, settings.block())
-        });
-        Block {
-            when: when.collect(),
-            remove: self.remove.clone(),
-            map: self.map.clone(),
-            defaults: self.defaults.clone(),
-            limits: self.limits.clone(),
-            overrides: self.overrides.clone(),
-            ..Block::default()
-        }
-    }
-
-    pub(super) fn rules(&self) -> Rules {
-        Rules::new(vec![self.block()])
-    }
-
-    pub(super) fn names(&self, key: &str) -> bool {
-        let ways = self.remove.iter().chain(self.map.iter().map(|(way, _)| way));
-        ways.into_iter().any(|way| way[0] == key)
-            || [&self.defaults, &self.limits, &self.overrides].iter().any(|map| map.contains_key(key))
-            || self.when.iter().any(|(_, settings)| settings.names(key))
-    }
+/// Whether `settings` may change the field `key`.
+pub(super) fn names(settings: &Settings, key: &str) -> bool {
+    let mut paths = settings.remove.iter().chain(settings.map.iter().map(|(path, _)| path));
+    paths.any(|path| path[0] == key)
+        || [&settings.defaults, &settings.limits, &settings.overrides].iter().any(|map| map.contains_key(key))
+        || settings.when.iter().any(|when| names(&when.settings, key))
 }
 
 /// A body as a tree, with the members that were added where the client was silent.
 #[derive(Clone, Debug)]
 pub(super) struct Naive {
     pub(super) body: Value,
-    filled: BTreeSet<Vec<String>>,
+    defaulted: BTreeSet<Vec<String>>,
 }
 
 impl Naive {
     pub(super) fn of(body: Map<String, Value>) -> Self {
-        Self { body: body.into(), filled: BTreeSet::new() }
+        Self { body: body.into(), defaulted: BTreeSet::new() }
     }
 
-    fn at(&mut self, way: &[String]) -> Option<&mut Value> {
-        way.iter().try_fold(&mut self.body, |value, key| value.as_object_mut()?.get_mut(key))
+    fn at(&mut self, path: &[String]) -> Option<&mut Value> {
+        path.iter().try_fold(&mut self.body, |value, key| value.as_object_mut()?.get_mut(key))
     }
 
-    fn mark(&mut self, way: &[String], filled: bool) {
-        self.filled.retain(|other| !other.starts_with(way));
-        if filled {
-            self.filled.insert(way.to_vec());
-            let below = self.at(way).and_then(|value| value.as_object().cloned());
+    fn mark(&mut self, path: &[String], defaulted: bool) {
+        self.defaulted.retain(|other| !other.starts_with(path));
+        if defaulted {
+            self.defaulted.insert(path.to_vec());
+            let below = self.at(path).and_then(|value| value.as_object().cloned());
             for key in below.iter().flat_map(Map::keys) {
-                self.mark(&[way, std::slice::from_ref(key)].concat(), true);
+                self.mark(&[path, std::slice::from_ref(key)].concat(), true);
             }
         }
     }
 
-    fn set(&mut self, way: &[String], value: Value, filled: bool) {
-        let Some((key, outer)) = way.split_last() else { return };
+    fn set(&mut self, path: &[String], value: Value, defaulted: bool) {
+        let Some((key, outer)) = path.split_last() else { return };
         if let Some(Value::Object(members)) = self.at(outer) {
             members.insert(key.clone(), value);
         }
-        self.mark(way, filled);
+        self.mark(path, defaulted);
     }
 
-    /// What a block of settings means, said with trees.
+    /// What settings mean, said with trees.
     pub(super) fn apply(&mut self, settings: &Settings) {
-        let follow: Vec<&Settings> =
-            settings.when.iter().filter(|(way, _)| self.at(way).is_some()).map(|(_, settings)| settings).collect();
-        for way in &settings.remove {
-            let Some((key, outer)) = way.split_last() else { continue };
+        let is_met = |when: &&When| self.at(&when.condition.body[0].0).is_some();
+        let follow: Vec<&When> = settings.when.iter().filter(is_met).collect();
+        for path in &settings.remove {
+            let Some((key, outer)) = path.split_last() else { continue };
             if let Some(Value::Object(members)) = self.at(outer) {
                 members.shift_remove(key);
             }
-            self.mark(way, false);
+            self.mark(path, false);
         }
-        for (way, values) in &settings.map {
-            let text = match self.at(way) {
+        for (path, values) in &settings.map {
+            let text = match self.at(path) {
                 Some(Value::String(text)) => text.clone(),
                 Some(Value::Object(_) | Value::Array(_)) | None => continue,
                 Some(other) => other.to_string(),
             };
             if let Some(new) = values.get(&text) {
-                let filled = self.filled.contains(way);
-                self.set(way, new.clone(), filled);
+                let defaulted = self.defaulted.contains(path);
+                self.set(path, new.clone(), defaulted);
             }
         }
-        self.fill(&[], &settings.defaults, &settings.overrides);
-        self.clamp(&[], &settings.limits);
-        self.win(&[], &settings.overrides);
-        follow.into_iter().for_each(|settings| self.apply(settings));
+        self.apply_fields(&[], &settings.defaults, Part::Defaults, Some(&settings.overrides));
+        self.apply_fields(&[], &settings.limits, Part::Limits, None);
+        self.apply_fields(&[], &settings.overrides, Part::Overrides, None);
+        follow.into_iter().for_each(|when| self.apply(&when.settings));
     }
 
-    fn fill(&mut self, outer: &[String], defaults: &Map<String, Value>, overrides: &Map<String, Value>) {
-        for (key, default) in defaults {
-            let way = [outer, std::slice::from_ref(key)].concat();
-            let filled = self.filled.contains(&way);
-            match (self.at(&way), default) {
-                (None, _) => self.set(&way, default.clone(), true),
-                (Some(Value::Object(_)), Value::Object(default)) => {
-                    let none = Map::new();
-                    self.fill(&way, default, overrides.get(key).and_then(Value::as_object).unwrap_or(&none));
+    fn apply_fields(
+        &mut self,
+        outer: &[String],
+        fields: &Map<String, Value>,
+        part: Part,
+        overrides: Option<&Map<String, Value>>,
+    ) {
+        for (key, value) in fields {
+            let path = [outer, std::slice::from_ref(key)].concat();
+            let defaulted = self.defaulted.contains(&path);
+            let overridden = overrides.and_then(|overrides| overrides.get(key)?.as_object());
+            let (replaces, defaulted) = match (self.at(&path), value, part) {
+                (Some(Value::Object(_)), Value::Object(fields), _) => {
+                    self.apply_fields(&path, fields, part, overridden);
+                    continue;
                 }
-                (_, Value::Object(_)) if overrides.get(key).is_some_and(Value::is_object) => {
-                    self.set(&way, default.clone(), true);
+                (own, _, Part::Defaults) => {
+                    (own.is_none() || defaulted || value.is_object() && overridden.is_some(), true)
                 }
-                _ if filled => self.set(&way, default.clone(), true),
-                _ => {}
-            }
-        }
-    }
-
-    fn clamp(&mut self, outer: &[String], limits: &Map<String, Value>) {
-        for (key, limit) in limits {
-            let way = [outer, std::slice::from_ref(key)].concat();
-            let filled = self.filled.contains(&way);
-            match (self.at(&way), limit) {
-                (Some(Value::Object(_)), Value::Object(limits)) => self.clamp(&way, limits),
-                (Some(own), Value::Number(bound)) if above(own, bound) => self.set(&way, limit.clone(), filled),
-                _ => {}
-            }
-        }
-    }
-
-    fn win(&mut self, outer: &[String], overrides: &Map<String, Value>) {
-        for (key, value) in overrides {
-            let way = [outer, std::slice::from_ref(key)].concat();
-            match (self.at(&way), value) {
-                (Some(Value::Object(_)), Value::Object(value)) => self.win(&way, value),
-                _ => self.set(&way, value.clone(), false),
+                (own, _, Part::Limits) => (own.is_some_and(|own| above(own, value)), defaulted),
+                (_, _, Part::Overrides) => (true, false),
+            };
+            if replaces {
+                self.set(&path, value.clone(), defaulted);
             }
         }
     }
 }
 
-/// The way to a member, one or two keys long.
-pub(super) fn way() -> impl Strategy<Value = Vec<String>> {
+/// The path to a field, one or two keys long.
+fn path() -> impl Strategy<Value = FieldPath> {
     prop::collection::vec(key(), 1..3)
 }
 
 /// Any settings without `map` and `when`.
 pub(super) fn settings() -> impl Strategy<Value = Settings> {
-    (prop::collection::vec(way(), 0..3), object(2), object(2), object(2)).prop_map(
+    (prop::collection::vec(path(), 0..3), object(2), object(2), object(2)).prop_map(
         |(remove, defaults, limits, overrides)| Settings { remove, defaults, limits, overrides, ..Settings::default() },
     )
 }
@@ -215,8 +181,8 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
 /// Any settings.
 pub(super) fn all_settings() -> impl Strategy<Value = Settings> {
     let values = || prop::collection::vec((prop_oneof![key(), (-9i64..9).prop_map(|n| n.to_string())], json(1)), 0..4);
-    let mapped = (way(), values()).prop_map(|(way, values)| (way, values.into_iter().collect::<Map<_, _>>()));
-    let when = prop::collection::vec((way(), settings()), 0..2);
+    let mapped = (path(), values()).prop_map(|(path, values)| (path, values.into_iter().collect::<Map<_, _>>()));
+    let when = prop::collection::vec((path(), settings()).prop_map(|(path, settings)| when(path, settings)), 0..2);
     (settings(), prop::collection::vec(mapped, 0..3), when).prop_map(|(settings, map, when)| Settings {
         map,
         when,
@@ -224,7 +190,7 @@ pub(super) fn all_settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-fn above(own: &Value, bound: &serde_json::Number) -> bool {
+fn above(own: &Value, bound: &Value) -> bool {
     let own: serde_json::Number = match own {
         Value::Number(own) => own.clone(),
         Value::String(text) => match text.parse() {
@@ -233,6 +199,7 @@ fn above(own: &Value, bound: &serde_json::Number) -> bool {
         },
         _ => return false,
     };
+    let Value::Number(bound) = bound else { return false };
     match (own.as_i128(), bound.as_i128()) {
         (Some(own), Some(bound)) => own > bound,
         _ => own.as_f64() > bound.as_f64(),

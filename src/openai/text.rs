@@ -48,8 +48,8 @@ fn unit(text: &str) -> Option<(u16, &str)> {
     Some((u16::from_str_radix(digits, 16).ok()?, after))
 }
 
-/// Whether the string's inside `raw` says `text`.
-pub(super) fn says(raw: &[u8], text: &str) -> bool {
+/// Whether the string's inside `raw` means `text`.
+pub(super) fn equals(raw: &[u8], text: &str) -> bool {
     if raw.contains(&b'\\') { decode(raw).is_some_and(|decoded| decoded == text) } else { raw == text.as_bytes() }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         ] {
             let expected: String = serde_json::from_str(&format!("\"{raw}\"")).expect(raw);
             assert_eq!(decode(raw.as_bytes()).expect(raw), expected);
-            assert!(says(raw.as_bytes(), &expected));
+            assert!(equals(raw.as_bytes(), &expected));
         }
         for raw in [r"\ud83d", r"\ude00", r"\ud83dx", r"\ud83d\n", r"\ud83d\u0041", r"\ude00\ud83d"] {
             assert_eq!(decode(raw.as_bytes()), None, "{raw}");

@@ -13,7 +13,7 @@ use super::context::RequestContext;
 use super::retry::{HeldError, is_clean};
 use super::transform::ResponseTransform;
 use super::{ProxyState, reply};
-use crate::openai::{ApiError, Code, Echo, SseScanner, Usage, UsageFinder};
+use crate::openai::{ApiError, Code, ResponseScanner, Scanned, Usage};
 use crate::routing::ResponseTranslator;
 
 /// The answer of the attempt under way.
@@ -23,9 +23,8 @@ pub(super) struct Response {
     pub(super) began: bool,
     /// It is an error whose body has to be seen.
     pub(super) held_error: Option<HeldError>,
-    /// It is a stream of events that we can read.
-    events: Option<SseScanner>,
-    usage: Option<UsageFinder>,
+    /// Follows it, if it can be read.
+    scanner: Option<ResponseScanner>,
     /// What is done to its pieces.
     transform: ResponseTransform,
     pub(super) first_event: Option<Instant>,
@@ -44,17 +43,37 @@ impl Response {
 
     /// Whether it is a stream of events.
     pub(super) fn is_stream(&self) -> bool {
-        self.events.is_some()
+        self.scanner.as_ref().is_some_and(ResponseScanner::is_stream)
     }
 
     /// What it says of tokens.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.usage.as_ref().and_then(UsageFinder::usage)
+        self.scanner.as_ref().and_then(ResponseScanner::usage)
     }
 
-    /// Whether the stream is over by its own word.
-    fn stream_is_done(&self) -> bool {
-        self.events.as_ref().is_none_or(SseScanner::done)
+    /// The stream that is not over by its own word.
+    fn open_stream(&self) -> Option<&ResponseScanner> {
+        self.scanner.as_ref().filter(|scanner| scanner.is_stream() && !scanner.done())
+    }
+
+    /// Decides how an answer with this `status` and content type is followed, and what is done to it. `name`: of the model
+    /// that it has to name; returns whether its name will be replaced.
+    fn follow(&mut self, status: u16, kind: &[u8], translator: Option<ResponseTranslator>, name: Option<&str>) -> bool {
+        let success = (200..300).contains(&status);
+        let scanner = ResponseScanner::for_content_type(kind).filter(|_| success);
+        let name = name.filter(|_| translator.is_none() && scanner.is_some());
+        self.transform = match translator {
+            Some(translator) if scanner.as_ref().is_some_and(ResponseScanner::is_stream) => {
+                ResponseTransform::Events(translator.by)
+            }
+            Some(by) => ResponseTransform::Whole { by, status, kept: BytesMut::new() },
+            None => ResponseTransform::None,
+        };
+        self.scanner = match name {
+            Some(name) => scanner.map(|scanner| scanner.renaming(name)),
+            None => scanner,
+        };
+        name.is_some()
     }
 }
 
@@ -75,19 +94,11 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     let readable = !response.headers.contains_key(header::CONTENT_ENCODING);
     let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let answer = &mut forward.response;
-    if readable && response.status.is_success() {
-        if kind.starts_with(b"text/event-stream") {
-            answer.events = Some(SseScanner::default());
-            answer.usage = Some(UsageFinder::default());
-        } else if kind.starts_with(b"application/json") {
-            answer.usage = Some(UsageFinder::default());
-        }
-    }
-    if readable {
+    let renamed = readable && {
         let translator = forward.request.translator.clone();
-        answer.transform = transform(response.status.as_u16(), kind, translator, name.as_deref());
-    }
-    if !answer.transform.is_none() {
+        answer.follow(response.status.as_u16(), kind, translator, name.as_deref())
+    };
+    if renamed || !answer.transform.is_none() {
         // What it will be is not known yet. The buffered downstream says it where it can.
         response.remove_header(&header::CONTENT_LENGTH);
         if !is_http10 {
@@ -101,38 +112,15 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     Ok(())
 }
 
-/// What is to be done to an answer with this `status` and content type. `name`: of the model that it has to name.
-fn transform(
-    status: u16,
-    kind: &[u8],
-    translator: Option<ResponseTranslator>,
-    name: Option<&str>,
-) -> ResponseTransform {
-    let success = (200..300).contains(&status);
-    let events = kind.starts_with(b"text/event-stream");
-    match translator {
-        Some(translator) if success && events => ResponseTransform::Events(translator.by),
-        Some(by) => ResponseTransform::Whole { by, status, kept: BytesMut::new() },
-        None => match name.filter(|_| success) {
-            Some(name) if events => ResponseTransform::Named(Box::new(Echo::events(name))),
-            Some(name) if kind.starts_with(b"application/json") => ResponseTransform::Named(Box::new(Echo::json(name))),
-            _ => ResponseTransform::None,
-        },
-    }
-}
-
 /// A piece of the answer, before it is written; `end`: the last one.
 pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
     let Some(forward) = &ctx.forward else { return Ok(()) };
-    let readable = forward.response.usage.is_some() || forward.response.events.is_some();
-    if forward.response.transform.is_none() && !readable {
+    if forward.response.transform.is_none() && forward.response.scanner.is_none() {
         return Ok(());
     }
     // The clock is asked twice for a piece, whatever is done to it: it is no cheaper than the rest.
     let now = Instant::now();
-    if readable {
-        read(piece.as_deref(), now, ctx);
-    }
+    *piece = piece.take().map(|piece| read(piece, now, ctx));
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let written = forward.response.transform.feed(piece, end);
     ctx.account.ours.add(now.elapsed());
@@ -142,17 +130,14 @@ pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContex
     })
 }
 
-/// Notes what a piece of the engine's answer, which came `now`, says of tokens and time.
-fn read(piece: Option<&[u8]>, now: Instant, ctx: &mut RequestContext) {
+/// Notes what a piece of the engine's answer, which came `now`, says of tokens and time; returns it under the right name.
+fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let RequestContext { snapshot, account, forward, .. } = ctx;
-    let (Some(piece), Some(forward)) = (piece.filter(|piece| !piece.is_empty()), forward) else { return };
-    let answer = &mut forward.response;
-    if let Some(usage) = &mut answer.usage {
-        usage.feed(piece);
-    }
-    let events = answer.events.as_mut().map_or(0, |scanner| scanner.feed(piece));
+    let Some(answer) = forward.as_mut().map(|forward| &mut forward.response) else { return piece };
+    let Some(scanner) = &mut answer.scanner else { return piece };
+    let Scanned { bytes, events } = scanner.feed(piece);
     if events == 0 {
-        return;
+        return bytes;
     }
     if let Some(target) = account.target.and_then(|at| snapshot.target(at)) {
         match answer.last_event {
@@ -164,6 +149,7 @@ fn read(piece: Option<&[u8]>, now: Instant, ctx: &mut RequestContext) {
         }
     }
     answer.last_event = Some(now);
+    bytes
 }
 
 /// The request failed for good: says so, in whatever way is still open.
@@ -187,9 +173,9 @@ pub(super) async fn fail(
     }
     ctx.account.error = Some(refusal.code);
     let dialect = ctx.account.dialect();
-    if let Some(forward) = ctx.forward.as_mut().filter(|forward| !forward.response.stream_is_done()) {
-        let answer = &mut forward.response;
-        let boundary = answer.events.as_ref().is_none_or(SseScanner::at_boundary);
+    if let Some(answer) = ctx.forward.as_mut().map(|forward| &mut forward.response)
+        && let Some(boundary) = answer.open_stream().map(ResponseScanner::at_boundary)
+    {
         let event = answer.transform.fail(&refusal).unwrap_or_else(|| refusal.event(dialect, boundary).into());
         answer.ended = session.write_response_body(Some(event), true).await.is_ok();
     }

@@ -1,9 +1,9 @@
-//! What is done to an answer on its way: it is translated, or names the model by which it was asked.
+//! What is done to an answer on its way: it is translated.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::dialects::Translator;
-use crate::openai::{ApiError, Code, Echo};
+use crate::openai::{ApiError, Code};
 use crate::routing::ResponseTranslator;
 
 /// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
@@ -15,8 +15,6 @@ pub(super) enum ResponseTransform {
     /// Nothing.
     #[default]
     None,
-    /// It names the model by which it was asked.
-    Named(Box<Echo>),
     /// Its events are told in the caller's API.
     Events(Box<Translator>),
     /// All of it is kept until its end, and told in the caller's API.
@@ -35,7 +33,6 @@ impl ResponseTransform {
     pub(super) fn feed(&mut self, piece: &mut Option<Bytes>, end: bool) -> Result<(), ApiError> {
         match self {
             Self::None => {}
-            Self::Named(echo) => *piece = piece.take().map(|piece| echo.feed(&piece)),
             Self::Events(by) => {
                 let mut out = Vec::new();
                 by.feed(piece.as_deref().unwrap_or_default(), &mut out);

@@ -2,13 +2,12 @@
 //!
 //! `snapshot` is everything that a reload can change, as one immutable value that a request loads once: `routes` (what each
 //! name means), `target` (that, ready to serve), `callers`, limits and times. `prepare` turns a request into one that an
-//! engine understands, and into the `plan` of where it may go; `rules` and `split` are parts of that.
+//! engine understands, and into the `plan` of where it may go; `split` is a part of that.
 
 mod callers;
 mod plan;
 mod prepare;
 mod routes;
-mod rules;
 mod snapshot;
 mod split;
 mod target;
@@ -19,6 +18,5 @@ pub use prepare::{
     Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, prepare, prepare_for,
 };
 pub use routes::{Destination, Route, Routes};
-pub use rules::endpoints;
 pub use snapshot::Snapshot;
 pub use target::Target;

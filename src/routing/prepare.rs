@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use super::target::Target;
 use crate::dialects::{self, Translator, gym};
 use crate::ids::Name;
-use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, FormPeek, Peek, Step};
+use crate::openai::{self, ApiError, BodyKind, Change, Code, Endpoint, FormPeek, Peek};
 
 /// What a request asks, apart from its body: all that its settings may depend on.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +187,8 @@ pub fn prepare(
     Ok(Prepared { plan, request, original })
 }
 
-/// Makes a request ready for the engines of the target at `at`; `steps`: tells every change.
+/// Makes a request ready for the engines of the target at `at`; every change is added to `changes`,
+/// if anybody wants to know them.
 ///
 /// # Errors
 /// What the caller has to mend.
@@ -196,10 +197,10 @@ pub fn prepare_for(
     at: usize,
     head: &RequestHead<'_>,
     body: BytesMut,
-    steps: Option<&mut Vec<Step>>,
+    changes: Option<&mut Vec<Change>>,
 ) -> Result<PreparedRequest, ApiError> {
     let peeked = Peeked::at(head.endpoint.body(), head.boundary, &body)?;
-    rewritten(target(snapshot, at)?, head, peeked, body, steps)
+    rewritten(target(snapshot, at)?, head, peeked, body, changes)
 }
 
 fn target(snapshot: &Snapshot, at: usize) -> Result<&Target, ApiError> {
@@ -232,10 +233,10 @@ fn rewritten(
     head: &RequestHead<'_>,
     mut peeked: Peeked,
     mut body: BytesMut,
-    steps: Option<&mut Vec<Step>>,
+    changes: Option<&mut Vec<Change>>,
 ) -> Result<PreparedRequest, ApiError> {
     let (mut endpoint, mut translator) = (head.endpoint, None);
-    let served = if steps.is_some() { target.known_served_name() } else { Some(target.served_name()) };
+    let served = if changes.is_some() { target.known_served_name() } else { Some(target.served_name()) };
     if let Some(api) = target.translates(endpoint) {
         let (chat, mut by) = dialects::to_chat(api, &body)?;
         by.set_model(target.response_model().unwrap_or(&target.served_name()));
@@ -248,11 +249,9 @@ fn rewritten(
     }
     let request = openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
     let (rules, served) = (&target.rules, served.as_deref());
-    let done = match (&peeked, steps) {
-        (Peeked::Json(peek), None) => openai::rewrite(&mut body, peek, rules, &request, served)?,
-        (Peeked::Json(peek), Some(steps)) => openai::explain(&mut body, peek, rules, &request, served, steps)?,
-        (Peeked::Form(peek), None) => openai::rewrite_form(&mut body, peek, rules, &request, served)?,
-        (Peeked::Form(peek), Some(steps)) => openai::explain_form(&mut body, peek, rules, &request, served, steps)?,
+    let done = match &peeked {
+        Peeked::Json(peek) => openai::rewrite(&mut body, peek, rules, &request, served, changes)?,
+        Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, rules, &request, served, changes)?,
     };
     Ok(PreparedRequest { body, endpoint, translator, headers: done.headers })
 }

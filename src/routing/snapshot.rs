@@ -7,14 +7,13 @@ use http::HeaderMap;
 
 use super::callers::Callers;
 use super::routes::{Destination, Route, Routes};
-use super::rules::rules;
 use super::split::Split;
 use super::target::Target;
 use crate::config::{Config, Limits, Retry, Timeouts};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::net::ListenerId;
-use crate::openai::{ApiError, Code};
+use crate::openai::{ApiError, Code, Rules};
 use crate::telemetry::{Meters, Metrics};
 
 /// A configuration, ready to serve requests.
@@ -130,7 +129,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
         Some(Target {
             pool,
             balance: model.balance,
-            rules: rules(&route.settings),
+            rules: Rules::new(&route.settings),
             meters: Arc::new(Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" })),
             route: route.clone(),
             split: None,

@@ -85,8 +85,7 @@ def main() -> None:
         for settings in SETTINGS:
             write("splice", json.dumps(settings).encode() + b"\n" + body)
     for stream in streams:
-        write("sse", stream[:8192])
-        write("echo", stream[:8192])
+        write("scan", stream[:8192])
     requests = [body for body in bodies if b"\n" not in body]
     for number, body in enumerate(requests):
         answer = streams[number % len(streams)][:8192]

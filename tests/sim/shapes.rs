@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use enginehouse::sim::{Args, Running, start};
 use crate::recording::{Answer, Recording, dechunk, events, exchange, load, shape};
+use enginehouse::sim::{Args, Running, start};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -8,22 +8,22 @@ use serde_json::{Map, Value};
 use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
 use crate::config::raw::{RawCondition, RawHeaderTest, RawSettings, RawTest};
-use crate::config::types::{ANONYMOUS, Condition, MemberPath, Prompt, Settings, Test, When};
+use crate::config::types::{ANONYMOUS, Condition, FieldPath, Prompt, Settings, Test, When};
 
-/// The settings written at `path`, of `whose` model or alias.
+/// The settings written at `path`, of a model or an alias, which `origin` names.
 ///
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
-pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Result<Settings, Draft> {
+pub(super) fn settings(path: &Path, origin: &Arc<str>, raw: &RawSettings) -> Result<Settings, Draft> {
     let when = raw.when.iter().enumerate().map(|(at, when)| {
         let path = path.key("when").index(at);
         let condition = condition(&path.key("if"), &when.condition)?;
-        Ok(When { condition, settings: settings(&path, whose, &when.settings)? })
+        Ok(When { condition, settings: settings(&path, origin, &when.settings)? })
     });
     Ok(Settings {
-        whose: whose.clone(),
-        remove: raw.remove.iter().map(|text| member_path(text)).collect(),
-        map: raw.map.iter().map(|(text, values)| (member_path(text), values.clone())).collect(),
+        origin: origin.clone(),
+        remove: raw.remove.iter().map(|text| field_path(text)).collect(),
+        map: raw.map.iter().map(|(text, values)| (field_path(text), values.clone())).collect(),
         defaults: nested(&raw.defaults),
         limits: nested(&raw.limits),
         overrides: nested(&raw.overrides),
@@ -37,7 +37,7 @@ pub(super) fn settings(path: &Path, whose: &Arc<str>, raw: &RawSettings) -> Resu
 }
 
 /// `a.b.c` in its parts.
-fn member_path(text: &str) -> MemberPath {
+fn field_path(text: &str) -> FieldPath {
     text.split('.').map(str::to_owned).collect()
 }
 
@@ -79,7 +79,7 @@ fn condition(path: &Path, raw: &RawCondition) -> Result<Condition, Draft> {
         Ok((HeaderName::try_from(name).map_err(|_| draft())?, header_test(raw)))
     });
     Ok(Condition {
-        body: raw.body.iter().map(|(text, raw)| (member_path(text), test(raw))).collect(),
+        body: raw.body.iter().map(|(text, raw)| (field_path(text), test(raw))).collect(),
         header: header.collect::<Result<_, Draft>>()?,
         endpoint: raw.endpoint.clone().unwrap_or_default(),
         caller: raw.caller.iter().flatten().map(|name| (name != ANONYMOUS).then(|| name.as_str().into())).collect(),

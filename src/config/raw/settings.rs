@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::named::Named;
-use crate::config::types::{Place, Topic};
+use crate::config::types::{EndpointGroup, Place};
 use crate::config::units::AsWritten;
 
 /// Changes to requests, in this order: `remove`, `map`, `defaults`, `limits`, `overrides`, `prompt`; then those of every
@@ -77,7 +77,7 @@ pub(crate) struct RawCondition {
     pub(crate) header: Named<RawHeaderTest>,
     /// The request is one of these.
     #[schemars(length(min = 1), example = ["chat", "responses"])]
-    pub(crate) endpoint: Option<Vec<Topic>>,
+    pub(crate) endpoint: Option<Vec<EndpointGroup>>,
     /// It comes from one of these `callers`; `anonymous`: from one without a key.
     #[schemars(length(min = 1), example = ["batch", "anonymous"])]
     pub(crate) caller: Option<Vec<String>>,

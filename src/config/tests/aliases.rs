@@ -95,7 +95,7 @@ fn settings_are_taken_apart() {
     assert_eq!(when.condition.body[1].1, Test::Any(vec![json!(true)]));
     assert_eq!(when.condition.body[2].1, Test::Present(false));
     assert_eq!(when.condition.header[0].1, Test::Any(vec![json!("1.10")]));
-    assert_eq!(when.condition.endpoint, [Topic::Chat]);
+    assert_eq!(when.condition.endpoint, [EndpointGroup::Chat]);
     assert_eq!(json!(when.settings.limits), json!({ "n": 5 }));
 }
 

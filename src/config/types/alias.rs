@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::gym::Gym;
-use super::settings::Settings;
 use crate::ids::Name;
+use crate::settings::Settings;
 
 /// The header by which callers stay with one part of a split, unless another is named.
 pub const SESSION: &str = "x-session-id";

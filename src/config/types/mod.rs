@@ -4,11 +4,10 @@ mod alias;
 mod gateway;
 mod gym;
 mod model;
-mod settings;
 
+pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
 pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
 pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
 pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn};
-pub use settings::{Condition, MemberPath, Place, Prompt, Settings, Test, Topic, When};

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::alias::{Dialects, ResponseModel};
-use super::settings::Settings;
 use crate::config::units::Time;
 use crate::ids::Name;
 use crate::secret::Secret;
+use crate::settings::Settings;
 
 /// One model: a name, how its engines come to be, and how one of them is picked.
 #[derive(Clone, Debug, PartialEq)]

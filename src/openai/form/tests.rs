@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::openai::Endpoint;
 use crate::openai::multipart::peek_form;
-use crate::openai::testing::{Settings, settings};
+use crate::openai::testing::{names, set, settings, when};
 
 fn rules(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
-    Settings::new(remove, defaults, limits, overrides).rules()
+    Rules::new(&[set(remove, defaults, limits, overrides)])
 }
 
 fn write(fields: &[(&str, &str)]) -> String {
@@ -30,7 +30,7 @@ fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
     let peek = peek_form(&body, "b").expect(form);
     let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
     let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
-    let done = rewrite_form(&mut body, &peek, rules, &request, model).expect("no flood");
+    let done = rewrite_form(&mut body, &peek, rules, &request, model, None).expect("few members");
     assert_eq!(done.changed, body != form.as_bytes());
     let again = peek_form(&body, "b").expect("still a form");
     assert!(model.is_none() || again.model() == model);
@@ -54,8 +54,8 @@ fn the_model_is_renamed_and_the_file_stays() {
 #[test]
 fn the_same_rules_hold_for_fields() {
     let rules = rules(
-        &["prompt", "gone"],
-        json!({"language": "en", "temperature": 0.5, "absent": null, "gone": 3}),
+        &["prompt", "removed"],
+        json!({"language": "en", "temperature": 0.5, "absent": null, "removed": 3}),
         json!({"temperature": 0.7, "top_k": 10}),
         json!({"response_format": "json", "options": {"x": 1}, "nothing": null}),
     );
@@ -72,7 +72,7 @@ fn the_same_rules_hold_for_fields() {
                 ("response_format", "srt"),
                 ("options", " {\"y\": 2, \"x\": 0} "),
                 ("nothing", "n"),
-                ("gone", "g"),
+                ("removed", "g"),
                 ("language", ""),
             ]),
             &rules,
@@ -86,7 +86,7 @@ fn the_same_rules_hold_for_fields() {
             ("model", "m"),
             ("response_format", "json"),
             ("options", " {\"y\": 2, \"x\": 1} "),
-            ("gone", "3"),
+            ("removed", "3"),
             ("language", ""),
         ])
     );
@@ -96,7 +96,7 @@ fn the_same_rules_hold_for_fields() {
             ("model", "m"),
             ("language", "en"),
             ("temperature", "0.5"),
-            ("gone", "3"),
+            ("removed", "3"),
             ("response_format", "json"),
             ("options", "{\"x\":1}"),
         ])
@@ -104,16 +104,15 @@ fn the_same_rules_hold_for_fields() {
 }
 
 #[test]
-fn blocks_follow_each_other_and_look_into_objects() {
-    let mut first = Settings::new(&["o.gone"], json!({"temperature": 1}), json!({}), json!({}));
+fn settings_follow_each_other_and_look_into_objects() {
+    let mut first = set(&["o.removed"], json!({"temperature": 1}), json!({}), json!({}));
     first.map = vec![(vec!["language".into()], json!({ "de": "en" }).as_object().cloned().expect("an object"))];
-    let then = Settings::new(&[], json!({}), json!({}), json!({"seen": 1}));
-    let mut second =
-        Settings::new(&[], json!({"temperature": 0, "top_k": 3, "max_tokens": 5}), json!({"top_k": 2}), json!({}));
-    second.when = vec![(vec!["o".into(), "x".into()], then.clone()), (vec!["o".into(), "y".into()], then)];
-    let rules = Rules::new(vec![first.block(), second.block()]);
+    let then = set(&[], json!({}), json!({}), json!({"seen": 1}));
+    let mut second = set(&[], json!({"temperature": 0, "top_k": 3, "max_tokens": 5}), json!({"top_k": 2}), json!({}));
+    second.when = vec![when(vec!["o".into(), "x".into()], then.clone()), when(vec!["o".into(), "y".into()], then)];
+    let rules = Rules::new(&[first, second]);
     assert_eq!(
-        rewritten(&write(&[("language", "de"), ("o", "{\"gone\":1,\"x\":1}")]), &rules, None),
+        rewritten(&write(&[("language", "de"), ("o", "{\"removed\":1,\"x\":1}")]), &rules, None),
         write(&[("language", "en"), ("o", "{\"x\":1}"), ("temperature", "0"), ("top_k", "2"), ("seen", "1")])
     );
 }
@@ -146,7 +145,7 @@ fn a_text_that_would_end_its_field_is_refused() {
         let peek = peek_form(&body, "b").expect(form);
         let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
         let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
-        let refused = rewrite_form(&mut body, &peek, &rules, &request, model).err();
+        let refused = rewrite_form(&mut body, &peek, &rules, &request, model, None).err();
         assert!(refused.is_none() || body == form.as_bytes(), "a refusal changes nothing");
         refused
     };
@@ -180,9 +179,9 @@ proptest! {
         let plain = |name: &str| !name.contains(['"', '\t']);
         let fields: Vec<(&str, &str)> =
             fields.iter().map(|(name, value)| (&**name, &**value)).filter(|(name, _)| plain(name)).collect();
-        let once = rewritten(&write(&fields), &settings.rules(), Some("m"));
-        // A member that is removed from an object and filled in again goes to its end.
-        prop_assert_eq!(said(&rewritten(&once, &settings.rules(), Some("m"))), said(&once));
+        let once = rewritten(&write(&fields), &Rules::new(std::slice::from_ref(&settings)), Some("m"));
+        // A member that is removed from an object and defaulted in again goes to its end.
+        prop_assert_eq!(said(&rewritten(&once, &Rules::new(std::slice::from_ref(&settings)), Some("m"))), said(&once));
     }
 
     #[test]
@@ -192,13 +191,13 @@ proptest! {
         let plain = |name: &str| !name.contains(['"', '\t']);
         let fields: Vec<(&str, &str)> =
             fields.iter().map(|(name, value)| (&**name, &**value)).filter(|(name, _)| plain(name)).collect();
-        let rules = settings.rules();
+        let rules = Rules::new(std::slice::from_ref(&settings));
         let once = rewritten(&write(&fields), &rules, Some("m"));
         let after = peek_form(once.as_bytes(), "b").expect("a form");
-        let kept: Vec<_> = fields.iter().copied().filter(|(name, _)| !settings.names(name)).collect();
+        let kept: Vec<_> = fields.iter().copied().filter(|(name, _)| !names(&settings, name)).collect();
         let found: Vec<_> = after.parts.iter()
             .map(|part| (&*part.name, std::str::from_utf8(part.value.of(once.as_bytes())).expect("UTF-8")))
-            .filter(|(name, _)| *name != "model" && plain(name) && !name.contains('%') && !settings.names(name))
+            .filter(|(name, _)| *name != "model" && plain(name) && !name.contains('%') && !names(&settings, name))
             .collect();
         prop_assert_eq!(kept, found);
     }

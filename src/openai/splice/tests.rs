@@ -2,16 +2,21 @@
 
 use http::HeaderMap;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::openai::json::Span;
-use crate::openai::testing::{Naive, Settings, all_settings, chat, object, settings};
-use crate::openai::text::says;
+use crate::openai::testing::{Naive, all_settings, chat, names, object, set, settings, when};
+use crate::openai::text::equals;
 use crate::openai::{Endpoint, peek};
+use crate::settings::{Condition, EndpointGroup, Settings, When};
 
-fn set(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
-    Settings::new(remove, defaults, limits, overrides).rules()
+fn rules(remove: &[&str], defaults: Value, limits: Value, overrides: Value) -> Rules {
+    only(&set(remove, defaults, limits, overrides))
+}
+
+fn only(settings: &Settings) -> Rules {
+    Rules::new(std::slice::from_ref(settings))
 }
 
 fn none() -> Value {
@@ -27,7 +32,7 @@ fn rewritten_at(endpoint: Endpoint, body: &str, rules: &Rules, model: Option<&st
     let peek = peek(&bytes).expect(body);
     let headers = HeaderMap::new();
     let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
-    let done = rewrite(&mut bytes, &peek, rules, &request, model).expect("no flood");
+    let done = rewrite(&mut bytes, &peek, rules, &request, model, None).expect("few members");
     assert_eq!(done.changed, bytes != body.as_bytes(), "{body}");
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
@@ -51,7 +56,7 @@ fn the_model_is_renamed_and_nothing_else() {
 
 #[test]
 fn removal_takes_exactly_one_comma() {
-    let rules = set(&["a", "b"], none(), none(), none());
+    let rules = rules(&["a", "b"], none(), none(), none());
     for (body, expected) in [
         (r#"{"a":1}"#, "{}"),
         (r#"{ "a" : 1 }"#, "{  }"),
@@ -67,14 +72,14 @@ fn removal_takes_exactly_one_comma() {
 
 #[test]
 fn removed_then_filled_is_replaced_in_place() {
-    let rules = set(&["a"], json!({"a": 7}), none(), none());
+    let rules = rules(&["a"], json!({"a": 7}), none(), none());
     assert_eq!(rewritten(r#"{"a":1,"x":2}"#, &rules, None), r#"{"a":7,"x":2}"#);
     assert_eq!(rewritten(r#"{"x":2}"#, &rules, None), r#"{"x":2,"a":7}"#);
 }
 
 #[test]
 fn defaults_speak_where_the_client_is_silent() {
-    let rules = set(&[], json!({"t": 0.6, "o": {"x": 1, "y": {"z": 2}}}), none(), none());
+    let rules = rules(&[], json!({"t": 0.6, "o": {"x": 1, "y": {"z": 2}}}), none(), none());
     for (body, expected) in [
         ("{}", r#"{"t":0.6,"o":{"x":1,"y":{"z":2}}}"#),
         (r#"{"t":null,"o":null}"#, r#"{"t":null,"o":null}"#),
@@ -89,7 +94,7 @@ fn defaults_speak_where_the_client_is_silent() {
 
 #[test]
 fn limits_clamp_numbers_only() {
-    let rules = set(&[], none(), json!({"m": 8192, "o": {"n": 2.5}}), none());
+    let rules = rules(&[], none(), json!({"m": 8192, "o": {"n": 2.5}}), none());
     for (body, expected) in [
         (r#"{"m":8193}"#, r#"{"m":8192}"#),
         (r#"{"m":1e9,"o":{"n":2.50001,"m":9999}}"#, r#"{"m":8192,"o":{"n":2.5,"m":9999}}"#),
@@ -106,7 +111,7 @@ fn limits_clamp_numbers_only() {
 
 #[test]
 fn overrides_win_and_objects_merge() {
-    let rules = set(&[], none(), none(), json!({"k": {"think": false}, "l": [1], "s": "x"}));
+    let rules = rules(&[], none(), none(), json!({"k": {"think": false}, "l": [1], "s": "x"}));
     for (body, expected) in [
         ("{}", r#"{"k":{"think":false},"l":[1],"s":"x"}"#),
         (r#"{"k":{"a":1},"l":[2,3],"s":1}"#, r#"{"k":{"a":1,"think":false},"l":[1],"s":"x"}"#),
@@ -124,7 +129,7 @@ fn overrides_win_and_objects_merge() {
 #[test]
 fn what_overrides_make_an_object_has_its_defaults() {
     let rules =
-        set(&[], json!({"k": {"a": 1, "l": {"x": 1}}, "s": {"t": 1}}), none(), json!({"k": {"b": 2, "l": {"y": 2}}}));
+        rules(&[], json!({"k": {"a": 1, "l": {"x": 1}}, "s": {"t": 1}}), none(), json!({"k": {"b": 2, "l": {"y": 2}}}));
     for (body, expected) in [
         (r#"{"s":5,"k":5}"#, r#"{"s":5,"k":{"a":1,"l":{"x":1,"y":2},"b":2}}"#),
         (r#"{"s":{},"k":{"l":null,"b":0}}"#, r#"{"s":{"t":1},"k":{"l":{"x":1,"y":2},"b":2,"a":1}}"#),
@@ -137,13 +142,13 @@ fn what_overrides_make_an_object_has_its_defaults() {
 
 #[test]
 fn order_is_remove_defaults_limits_overrides() {
-    let rules = set(&["a"], json!({"a": 9, "b": 9}), json!({"a": 5, "b": 5, "c": 5}), json!({"c": 9}));
+    let rules = rules(&["a"], json!({"a": 9, "b": 9}), json!({"a": 5, "b": 5, "c": 5}), json!({"c": 9}));
     assert_eq!(rewritten(r#"{"a":1,"b":7,"c":1}"#, &rules, Some("m")), r#"{"a":5,"b":5,"c":9,"model":"m"}"#);
 }
 
 #[test]
-fn nested_members_are_removed_mapped_and_told() {
-    let mut settings = Settings::new(&["k.a", "k.gone.x"], none(), none(), none());
+fn nested_members_are_removed_mapped_and_noted() {
+    let mut settings = set(&["k.a", "k.removed.x"], none(), none(), none());
     let values = json!({ "medium": "high", "1": null, "true": [1] }).as_object().cloned().expect("an object");
     settings.map = vec![(vec!["k".into(), "m".into()], values.clone()), (vec!["m".into()], values)];
     for (body, expected) in [
@@ -151,30 +156,32 @@ fn nested_members_are_removed_mapped_and_told() {
         (r#"{"k":{"b":2,"a":1,"a":2},"m":1}"#, r#"{"k":{"b":2},"m":null}"#),
         (r#"{"k":{ "a" : {} },"m":true}"#, r#"{"k":{  },"m":[1]}"#),
         (r#"{"k":[{"a":1}],"m":"low"}"#, r#"{"k":[{"a":1}],"m":"low"}"#),
-        (r#"{"k":{"gone":{"x":1}},"m":{"medium":1}}"#, r#"{"k":{"gone":{}},"m":{"medium":1}}"#),
+        (r#"{"k":{"removed":{"x":1}},"m":{"medium":1}}"#, r#"{"k":{"removed":{}},"m":{"medium":1}}"#),
     ] {
-        assert_eq!(rewritten(body, &settings.rules(), None), expected);
+        assert_eq!(rewritten(body, &only(&settings), None), expected);
     }
     let body = r#"{"k":{"a":1,"m":"medium"}}"#;
-    let (mut steps, headers) = (Vec::new(), HeaderMap::new());
+    let (mut changes, headers) = (Vec::new(), HeaderMap::new());
     let mut bytes = BytesMut::from(body);
     let seen = peek(&bytes).expect("JSON");
-    explain(&mut bytes, &seen, &settings.rules(), &chat(&headers), Some("m"), &mut steps).expect("no flood");
-    let told: Vec<_> =
-        steps.iter().map(|step| (step.kind, &*step.member, step.old.as_deref(), step.new.as_deref())).collect();
+    rewrite(&mut bytes, &seen, &only(&settings), &chat(&headers), Some("m"), Some(&mut changes)).expect("few members");
+    let noted: Vec<_> = changes
+        .iter()
+        .map(|change| (change.part, &*change.field, change.old.as_deref(), change.new.as_deref()))
+        .collect();
     let expected = [
         ("remove", "k.a", Some("1"), None),
         ("map", "k.m", Some("\"medium\""), Some("\"high\"")),
         ("name", "model", None, Some("\"m\"")),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(noted, expected);
 }
 
 #[test]
-fn a_later_blocks_defaults_replace_an_earlier_ones_but_never_the_clients() {
-    let model = Settings::new(&[], json!({"t": 1, "k": {"a": 1, "b": 1}}), none(), none());
-    let alias = Settings::new(&[], json!({"t": 2, "k": {"b": 2, "c": 2}}), none(), none());
-    let rules = Rules::new(vec![model.block(), alias.block()]);
+fn later_defaults_replace_earlier_ones_but_never_what_the_client_sent() {
+    let model = set(&[], json!({"t": 1, "k": {"a": 1, "b": 1}}), none(), none());
+    let alias = set(&[], json!({"t": 2, "k": {"b": 2, "c": 2}}), none(), none());
+    let rules = Rules::new(&[model, alias]);
     for (body, expected) in
         [("{}", r#"{"t":2,"k":{"a":1,"b":2,"c":2}}"#), (r#"{"t":0,"k":{"b":0}}"#, r#"{"t":0,"k":{"b":0,"a":1,"c":2}}"#)]
     {
@@ -185,7 +192,7 @@ fn a_later_blocks_defaults_replace_an_earlier_ones_but_never_the_clients() {
 #[test]
 fn members_are_added_where_they_mean_something() {
     let defaults = json!({"temperature": 1, "dimensions": 8, "mine": 1});
-    let rules = set(&[], defaults, json!({"max_tokens": 5}), json!({"chat_template_kwargs": {"think": false}}));
+    let rules = rules(&[], defaults, json!({"max_tokens": 5}), json!({"chat_template_kwargs": {"think": false}}));
     for (endpoint, body, expected) in [
         (Endpoint::Embeddings, r#"{"input":"x"}"#, r#"{"input":"x","dimensions":8,"mine":1}"#),
         (Endpoint::RerankV1, r#"{"query":"x"}"#, r#"{"query":"x","mine":1}"#),
@@ -207,37 +214,40 @@ fn members_are_added_where_they_mean_something() {
 }
 
 #[test]
-fn a_condition_is_about_the_body_before_the_block_around_it() {
-    let then = Settings::new(&[], none(), none(), json!({"seen": 1}));
-    let mut outer = Settings::new(&["a"], json!({"b": 1}), none(), none());
-    outer.when = vec![(vec!["a".into(), "x".into()], then.clone()), (vec!["b".into()], then)];
-    assert_eq!(rewritten(r#"{"a":{"x":1}}"#, &outer.rules(), None), r#"{"b":1,"seen":1}"#);
-    assert_eq!(rewritten(r#"{"a":1}"#, &outer.rules(), None), r#"{"b":1}"#);
+fn a_condition_is_about_the_body_before_the_settings_around_it() {
+    let then = set(&[], none(), none(), json!({"seen": 1}));
+    let mut outer = set(&["a"], json!({"b": 1}), none(), none());
+    outer.when = vec![when(vec!["a".into(), "x".into()], then.clone()), when(vec!["b".into()], then)];
+    assert_eq!(rewritten(r#"{"a":{"x":1}}"#, &only(&outer), None), r#"{"b":1,"seen":1}"#);
+    assert_eq!(rewritten(r#"{"a":1}"#, &only(&outer), None), r#"{"b":1}"#);
 }
 
 #[test]
-fn headers_come_from_every_block_that_applies() {
+fn headers_come_from_all_settings_that_apply() {
     let header = |name: &str, value: &str| (name.parse().expect("a name"), value.parse().expect("a value"));
-    let mut block = crate::openai::Block { headers: vec![header("x-a", "1")], ..Default::default() };
-    let then = crate::openai::Block { headers: vec![header("x-b", "2")], ..Default::default() };
-    let only = |endpoint| crate::openai::Condition { endpoint: vec![endpoint], ..Default::default() };
-    block.when = vec![(only(Endpoint::ChatCompletions), then.clone()), (only(Endpoint::Responses), then)];
+    let set = |name: &str, value: &str| Settings { headers: vec![header(name, value)], ..Settings::default() };
+    let when = |group| {
+        let condition = Condition { endpoint: vec![group], ..Condition::default() };
+        When { condition, settings: set("x-b", "2") }
+    };
+    let mut settings = set("x-a", "1");
+    settings.when = vec![when(EndpointGroup::Chat), when(EndpointGroup::Responses)];
     let (mut bytes, headers) = (BytesMut::from("{}"), HeaderMap::new());
     let seen = peek(&bytes).expect("JSON");
-    let done = rewrite(&mut bytes, &seen, &Rules::new(vec![block]), &chat(&headers), None).expect("no flood");
+    let done = rewrite(&mut bytes, &seen, &only(&settings), &chat(&headers), None, None).expect("few members");
     assert_eq!(done, Rewritten { changed: false, headers: vec![header("x-a", "1"), header("x-b", "2")] });
 }
 
 #[test]
-fn a_flood_of_nested_members_is_refused_where_rules_look() {
+fn too_many_nested_members_are_refused_where_rules_look() {
     let body = format!(r#"{{"k":{{{}"think":true}}}}"#, r#""think":1,"#.repeat(5000));
     let mut bytes = BytesMut::from(&*body);
     let (seen, headers) = (peek(&bytes).expect("JSON"), HeaderMap::new());
-    let rules = set(&[], none(), none(), json!({"k": {"think": false}}));
-    let refused = rewrite(&mut bytes, &seen, &rules, &chat(&headers), None);
+    let rules = rules(&[], none(), none(), json!({"k": {"think": false}}));
+    let refused = rewrite(&mut bytes, &seen, &rules, &chat(&headers), None, None);
     assert_eq!(refused, Err(BadBody::TooManyNested));
-    let others = set(&[], none(), none(), json!({"l": {"think": false}}));
-    assert!(rewrite(&mut bytes, &seen, &others, &chat(&headers), None).is_ok());
+    let others = self::rules(&[], none(), none(), json!({"l": {"think": false}}));
+    assert!(rewrite(&mut bytes, &seen, &others, &chat(&headers), None, None).is_ok());
 }
 
 /// An object written with odd spacing and escaped keys, with duplicates possible.
@@ -262,11 +272,11 @@ fn odd_body() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn equals_the_naive_tree(
-        body in odd_body(), blocks in prop::collection::vec(all_settings(), 0..4), model in prop::option::of("[a-z\"é]{0,8}"),
+        body in odd_body(), all in prop::collection::vec(all_settings(), 0..4), model in prop::option::of("[a-z\"é]{0,8}"),
     ) {
-        let rules = Rules::new(blocks.iter().map(Settings::block).collect());
+        let rules = Rules::new(&all);
         let mut tree = Naive::of(serde_json::from_str(&body).expect("JSON"));
-        blocks.iter().for_each(|settings| tree.apply(settings));
+        all.iter().for_each(|settings| tree.apply(settings));
         if let Some(model) = &model {
             tree.body["model"] = Value::from(model.clone());
         }
@@ -277,20 +287,20 @@ proptest! {
 
     #[test]
     fn twice_is_once(body in odd_body(), settings in settings()) {
-        let rules = settings.rules();
+        let rules = only(&settings);
         let once = rewritten(&body, &rules, Some("m"));
         prop_assert_eq!(&rewritten(&once, &rules, Some("m")), &once);
     }
 
     #[test]
     fn members_without_a_rule_keep_their_bytes_and_order(body in odd_body(), settings in all_settings()) {
-        let once = rewritten(&body, &settings.rules(), Some("m"));
+        let once = rewritten(&body, &only(&settings), Some("m"));
         let unnamed = |text: &str| -> Vec<(String, String)> {
             let peek = peek(text.as_bytes()).expect("JSON");
             let text = |span: Span| String::from_utf8_lossy(span.of(text.as_bytes())).into_owned();
             let named = |key: &str| {
                 let decoded: String = serde_json::from_str(&format!("\"{key}\"")).expect("a key");
-                settings.names(&decoded) || says(key.as_bytes(), "model")
+                names(&settings, &decoded) || equals(key.as_bytes(), "model")
             };
             peek.members.iter().map(|m| (text(m.key), text(m.value))).filter(|(key, _)| !named(key)).collect()
         };
@@ -301,9 +311,8 @@ proptest! {
     #[test]
     fn a_wrong_peek_never_panics(body in odd_body(), other in ".{0,40}", settings in all_settings()) {
         let (peek, headers) = (peek(body.as_bytes()).expect("JSON"), HeaderMap::new());
-        let rules = settings.rules();
-        let (mut trace, mut send) = (Trace::new(None), Vec::new());
-        let edits = edits(other.as_bytes(), &peek, &rules, &chat(&headers), None, &mut trace, &mut send);
-        prop_assert!(edits.is_ok_and(|edits| edits.len() < 10_000));
+        let rules = only(&settings);
+        let edits = edits(other.as_bytes(), &peek, &rules, &chat(&headers), None, &mut ChangeLog::new(None));
+        prop_assert!(edits.is_ok_and(|(edits, _)| edits.len() < 10_000));
     }
 }

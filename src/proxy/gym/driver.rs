@@ -12,7 +12,7 @@ use super::files;
 use crate::dialects::gym::{self, Answer, Ask, GymRoute, Served, Step, Turn};
 use crate::dispatch::Patience;
 use crate::engines::{CallLimits, Engine, Reply};
-use crate::openai::{self, ApiError, Code, Endpoint, UsageFinder};
+use crate::openai::{self, ApiError, Code, Endpoint, ResponseScanner};
 use crate::proxy::ProxyState;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::exchange::{Message, Messages, exchange};
@@ -45,7 +45,7 @@ pub(super) struct Calls {
     /// Attempts that another one followed.
     pub(super) retries: usize,
     /// What the engines' last answers say of tokens.
-    pub(super) usage: UsageFinder,
+    pub(super) usage: Option<ResponseScanner>,
     /// The engine called last.
     pub(super) engine: Option<Arc<Engine>>,
 }
@@ -97,7 +97,7 @@ impl Driver {
         if let Ok(Reply { status, body }) = &said
             && status.as_u16() == 200
         {
-            self.calls.usage.feed(body);
+            let _ = self.calls.usage.get_or_insert_with(ResponseScanner::json).feed(body.clone());
         }
         said
     }
@@ -120,7 +120,7 @@ impl Driver {
             let head = self.head.head();
             let request =
                 openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
-            let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref())?;
+            let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref(), None)?;
             headers.extend(done.headers);
         }
         Ok(Message { path: ask.path, headers, body: body.freeze() })
@@ -129,9 +129,10 @@ impl Driver {
     /// The answer, naming the alias if it is to.
     fn named(&self, answer: Answer) -> Result<Answer, ApiError> {
         let Some(name) = self.target(0)?.response_model().filter(|_| answer.status == 200) else { return Ok(answer) };
-        let mut echo =
-            if answer.content_type == gym::EVENTS { openai::Echo::events(name) } else { openai::Echo::json(name) };
-        Ok(Answer { body: echo.feed(&answer.body.into()).into(), ..answer })
+        let Some(scanner) = ResponseScanner::for_content_type(answer.content_type.as_bytes()) else {
+            return Ok(answer);
+        };
+        Ok(Answer { body: scanner.renaming(name).feed(answer.body.into()).bytes.into(), ..answer })
     }
 }
 

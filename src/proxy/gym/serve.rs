@@ -57,7 +57,7 @@ pub(in crate::proxy) async fn serve(
     let outcome = unless_gone(state, session, driver.take(route, body)).await;
     ctx.account.ours.start();
     let Calls { retries, usage, engine } = driver.calls;
-    ctx.account.usage = usage.usage();
+    ctx.account.usage = usage.and_then(|scanner| scanner.usage());
     ctx.account.calls = engine.map(|engine| (engine, retries));
     match outcome {
         Ok(answer) => send(session, &mut ctx.account, answer, &cookie).await,

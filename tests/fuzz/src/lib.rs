@@ -33,13 +33,13 @@ pub struct Settings {
 impl Settings {
     /// As the gateway uses them.
     pub fn rules(&self) -> enginehouse::openai::Rules {
-        use enginehouse::openai::{Block, Rules};
-        Rules::new(vec![Block {
-            remove: self.remove.iter().map(|way| way.split('.').map(str::to_owned).collect()).collect(),
+        use enginehouse::settings::Settings;
+        enginehouse::openai::Rules::new(&[Settings {
+            remove: self.remove.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect(),
             defaults: self.defaults.clone(),
             limits: self.limits.clone(),
             overrides: self.overrides.clone(),
-            ..Block::default()
+            ..Settings::default()
         }])
     }
 

@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     let headers = HeaderMap::new();
     let endpoint = Endpoint::Transcriptions;
     let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
-    let done = match rewrite_form(&mut out, &form, &rules, &request, Some("served")) {
+    let done = match rewrite_form(&mut out, &form, &rules, &request, Some("served"), None) {
         Ok(done) => done,
         Err(refused) => {
             assert!(matches!(refused, BadForm::BoundaryInside | BadForm::TooManyNested), "{refused}");
@@ -46,8 +46,8 @@ fuzz_target!(|data: &[u8]| {
     };
     assert!(done.changed || out == body, "it changed and did not say so");
     let again = peek_form(&out, &boundary).expect("the result is a form");
-    assert_eq!(again.model(), Some("served"));
+    assert_eq!(again.model(), Some("served"), None);
     let mut twice = out.clone();
-    rewrite_form(&mut twice, &again, &rules, &request, Some("served")).expect("it was done before");
+    rewrite_form(&mut twice, &again, &rules, &request, Some("served"), None).expect("it was done before");
     assert_eq!(pieces(&twice, &boundary), pieces(&out, &boundary), "twice is once");
 });

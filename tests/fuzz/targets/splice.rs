@@ -23,13 +23,13 @@ fuzz_target!(|data: &[u8]| {
     let headers = HeaderMap::new();
     let chat = Endpoint::ChatCompletions;
     let request = Request { asked: chat, endpoint: chat, headers: &headers, caller: None };
-    let Ok(done) = rewrite(&mut out, &seen, &rules, &request, Some("served")) else { return };
+    let Ok(done) = rewrite(&mut out, &seen, &rules, &request, Some("served"), None) else { return };
     assert!(done.changed || out == body, "it changed and did not say so");
 
     let again = peek(&out).expect("the result is a body");
-    assert_eq!(again.model(), Some("served"));
+    assert_eq!(again.model(), Some("served"), None);
     let mut twice = out.clone();
-    rewrite(&mut twice, &again, &rules, &request, Some("served")).expect("it was done before");
+    rewrite(&mut twice, &again, &rules, &request, Some("served"), None).expect("it was done before");
     assert_eq!(twice, out, "twice is once");
 
     let (Some(before), Some(after)) = (members(body, seen.start()), members(&out, again.start())) else { return };

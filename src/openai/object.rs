@@ -1,4 +1,4 @@
-//! An object of a body, opened only as far as rules look into it; what they change is noted beside the bytes, which stay.
+//! An object of a body, opened only as far as rules look into it; what they change is kept beside the bytes, which stay.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -6,27 +6,27 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 
-use super::json::{Fault, Member, Scanner, Span};
-use super::patch::{Edit, Edits, apply};
+use super::json::{Member, Scanner, Span, SyntaxError};
+use super::patch::{Edit, Edits, patch};
 use super::text::decode;
 use super::{BadBody, Peek};
 
 /// Members of an object that rules look into. The top level has its own bound; this one is far above what templates take.
 const MAX_MEMBERS: usize = 4096;
 
-/// An object that rules look into has more members than anybody sends.
+/// An object that rules look into has more than [`MAX_MEMBERS`] members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flood;
+pub(super) struct TooManyMembers;
 
-impl From<Fault> for Flood {
+impl From<SyntaxError> for TooManyMembers {
     /// All of it was checked before.
-    fn from(_: Fault) -> Self {
+    fn from(_: SyntaxError) -> Self {
         Self
     }
 }
 
-impl From<Flood> for BadBody {
-    fn from(_: Flood) -> Self {
+impl From<TooManyMembers> for BadBody {
+    fn from(_: TooManyMembers) -> Self {
         Self::TooManyNested
     }
 }
@@ -35,7 +35,7 @@ impl From<Flood> for BadBody {
 #[derive(Clone, Debug)]
 enum Source<'b> {
     Body(&'b [u8]),
-    Own(Rc<[u8]>),
+    Owned(Rc<[u8]>),
 }
 
 impl Deref for Source<'_> {
@@ -44,7 +44,7 @@ impl Deref for Source<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Body(bytes) => bytes,
-            Self::Own(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 }
@@ -65,8 +65,8 @@ struct Entry<'b, 'r> {
     place: Option<Member>,
     value: Item<'b, 'r>,
     /// It was added where the client was silent.
-    filled: bool,
-    gone: bool,
+    defaulted: bool,
+    removed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ enum Item<'b, 'r> {
     /// Replaced by this JSON.
     New(Cow<'r, [u8]>),
     /// As it was, with these pieces put in, in order of their places.
-    Joined(Span, Vec<(u32, Vec<u8>)>),
+    Inserted(Span, Vec<(u32, Vec<u8>)>),
     /// Looked into; in the same source as the object around it, or (`true`) in its own.
     Open(Box<Object<'b, 'r>>, bool),
 }
@@ -106,18 +106,18 @@ impl<'b, 'r> Object<'b, 'r> {
     }
 
     /// The object that the JSON `text` is.
-    pub(super) fn own(text: &[u8]) -> Result<Self, Flood> {
-        Self::read(Source::Own(text.into()), Span::new(0, text.len()), false)
+    pub(super) fn parse(text: &[u8]) -> Result<Self, TooManyMembers> {
+        Self::read(Source::Owned(text.into()), Span::new(0, text.len()), false)
     }
 
-    fn read(source: Source<'b>, span: Span, filled: bool) -> Result<Self, Flood> {
+    fn read(source: Source<'b>, span: Span, defaulted: bool) -> Result<Self, TooManyMembers> {
         let mut entries = Vec::new();
         let text = source.get(..span.end as usize).unwrap_or_default();
         Scanner::new(text, span.start as usize).members(|member| {
             if entries.len() == MAX_MEMBERS {
-                return Err(Flood);
+                return Err(TooManyMembers);
             }
-            entries.push(entry(&source, member, filled));
+            entries.push(entry(&source, member, defaulted));
             Ok(())
         })?;
         Ok(Self { source, span, entries })
@@ -125,39 +125,35 @@ impl<'b, 'r> Object<'b, 'r> {
 
     /// The last of the members called `key`: the one that counts.
     pub(super) fn find(&self, key: &str) -> Option<usize> {
-        self.entries.iter().rposition(|entry| !entry.gone && entry.key.text() == Some(key))
+        self.entries.iter().rposition(|entry| !entry.removed && entry.key.text() == Some(key))
     }
 
     /// The same; members of that name before it are taken out, lest an engine take one of them for the one that counts.
     pub(super) fn only(&mut self, key: &str) -> Option<usize> {
         let last = self.find(key)?;
         for entry in self.entries.iter_mut().take(last) {
-            entry.gone |= entry.key.text() == Some(key);
+            entry.removed |= entry.key.text() == Some(key);
         }
         Some(last)
     }
 
     /// The object that the member at `at` is; `None` when it is something else.
-    pub(super) fn child(&mut self, at: usize) -> Result<Option<&mut Self>, Flood> {
+    pub(super) fn child(&mut self, at: usize) -> Result<Option<&mut Self>, TooManyMembers> {
         let Some(entry) = self.entries.get_mut(at) else { return Ok(None) };
         let opened = match &entry.value {
             Item::Kept(span) if span.of(&self.source).first() == Some(&b'{') => {
-                Item::Open(Box::new(Self::read(self.source.clone(), *span, entry.filled)?), false)
+                let object = Self::read(self.source.clone(), *span, entry.defaulted)?;
+                Some(Item::Open(Box::new(object), false))
             }
             Item::New(text) if text.first() == Some(&b'{') => {
-                let whole = Span::new(0, text.len());
-                let source = Source::Own(text.as_ref().into());
-                Item::Open(Box::new(Self::read(source, whole, entry.filled)?), true)
+                let source = Source::Owned(text.as_ref().into());
+                Some(Item::Open(Box::new(Self::read(source, Span::new(0, text.len()), entry.defaulted)?), true))
             }
-            Item::Open(..) => {
-                return Ok(match &mut entry.value {
-                    Item::Open(object, _) => Some(object),
-                    _ => None,
-                });
-            }
-            _ => return Ok(None),
+            _ => None,
         };
-        entry.value = opened;
+        if let Some(opened) = opened {
+            entry.value = opened;
+        }
         Ok(match &mut entry.value {
             Item::Open(object, _) => Some(object),
             _ => None,
@@ -165,8 +161,8 @@ impl<'b, 'r> Object<'b, 'r> {
     }
 
     /// Whether the member at `at` was added where the client was silent.
-    pub(super) fn is_filled(&self, at: usize) -> bool {
-        self.entries.get(at).is_some_and(|entry| entry.filled)
+    pub(super) fn is_default(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.defaulted)
     }
 
     /// The JSON of the member at `at`, as it is now.
@@ -175,7 +171,7 @@ impl<'b, 'r> Object<'b, 'r> {
             None => Cow::Borrowed(b""),
             Some(Item::Kept(span)) => Cow::Borrowed(span.of(&self.source)),
             Some(Item::New(text)) => Cow::Borrowed(text),
-            Some(Item::Joined(span, pieces)) => Cow::Owned(joined(&self.source, *span, pieces)),
+            Some(Item::Inserted(span, pieces)) => Cow::Owned(inserted(&self.source, *span, pieces)),
             Some(Item::Open(object, _)) => Cow::Owned(object.clone().render()),
         }
     }
@@ -183,75 +179,73 @@ impl<'b, 'r> Object<'b, 'r> {
     /// Whether the member at `at` is an object or array; tells without rendering it.
     pub(super) fn first_byte(&self, at: usize) -> Option<u8> {
         match &self.entries.get(at)?.value {
-            Item::Kept(span) | Item::Joined(span, _) => span.of(&self.source).first().copied(),
+            Item::Kept(span) | Item::Inserted(span, _) => span.of(&self.source).first().copied(),
             Item::New(text) => text.first().copied(),
             Item::Open(..) => Some(b'{'),
         }
     }
 
-    /// Replaces the value of the member at `at`; `filled`: with what the client has not said either.
-    pub(super) fn set(&mut self, at: usize, json: Cow<'r, [u8]>, filled: bool) {
+    /// Replaces the value of the member at `at`; `defaulted`: with what the client has not said either.
+    pub(super) fn set(&mut self, at: usize, json: Cow<'r, [u8]>, defaulted: bool) {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.value = Item::New(json);
-            entry.filled = filled;
+            entry.defaulted = defaulted;
         }
     }
 
     /// Puts pieces into the value of the member at `at`, at these offsets in its JSON, in order.
-    pub(super) fn join(&mut self, at: usize, pieces: Vec<(usize, Vec<u8>)>) {
+    pub(super) fn insert(&mut self, at: usize, pieces: Vec<(usize, Vec<u8>)>) {
         let source = &self.source;
         let Some(entry) = self.entries.get_mut(at) else { return };
         let text = match &entry.value {
             Item::Kept(span) => {
                 let absolute = |(offset, piece)| (Span::new(span.start as usize + offset, 0).start, piece);
-                entry.value = Item::Joined(*span, pieces.into_iter().map(absolute).collect());
+                entry.value = Item::Inserted(*span, pieces.into_iter().map(absolute).collect());
                 return;
             }
             Item::New(text) => text.to_vec(),
-            Item::Joined(span, earlier) => joined(source, *span, earlier),
+            Item::Inserted(span, earlier) => inserted(source, *span, earlier),
             Item::Open(..) => return,
         };
         let pieces: Vec<_> = pieces.into_iter().map(|(offset, piece)| (Span::new(offset, 0).start, piece)).collect();
-        entry.value = Item::New(Cow::Owned(joined(&text, Span::new(0, text.len()), &pieces)));
+        entry.value = Item::New(Cow::Owned(inserted(&text, Span::new(0, text.len()), &pieces)));
     }
 
     /// Adds a member: in the place of one of that name that was taken out, or at the end.
-    pub(super) fn push(&mut self, key: &'r str, json: Cow<'r, [u8]>, filled: bool) {
+    pub(super) fn push(&mut self, key: &'r str, json: Cow<'r, [u8]>, defaulted: bool) {
         let value = Item::New(json);
         match self.entries.iter().rposition(|entry| entry.place.is_some() && entry.key.text() == Some(key)) {
             Some(at) => {
                 if let Some(entry) = self.entries.get_mut(at) {
-                    (entry.value, entry.filled, entry.gone) = (value, filled, false);
+                    (entry.value, entry.defaulted, entry.removed) = (value, defaulted, false);
                 }
             }
             None => {
-                self.entries.push(Entry { key: Key::New(key), place: None, value, filled, gone: false });
+                self.entries.push(Entry { key: Key::New(key), place: None, value, defaulted, removed: false });
             }
         }
     }
 
-    /// Takes out every member called `key`; the position of the last.
-    pub(super) fn strip(&mut self, key: &str) -> Option<usize> {
-        let at = self.only(key)?;
+    /// Takes out the member at `at`.
+    pub(super) fn take_out(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.gone = true;
+            entry.removed = true;
         }
-        Some(at)
     }
 
     /// What has to change in the source.
     pub(super) fn edits(self, out: &mut Edits<'r>) {
-        let mut list = List { edits: out, gap: None, kept_end: None, end: self.span.start + 1 };
+        let mut list = MemberEdits { edits: out, gap: None, kept_end: None, end: self.span.start + 1 };
         let mut extra = Vec::new();
-        for Entry { key, place, value, gone, .. } in self.entries {
+        for Entry { key, place, value, removed, .. } in self.entries {
             match place {
-                Some(member) if gone => list.drop(member),
+                Some(member) if removed => list.drop(member),
                 Some(member) => {
                     list.keep(member);
                     match value {
                         Item::Kept(_) => {}
                         Item::New(text) => list.replace(&self.source, member.value, text),
-                        Item::Joined(_, pieces) => pieces.into_iter().for_each(|(at, piece)| {
+                        Item::Inserted(_, pieces) => pieces.into_iter().for_each(|(at, piece)| {
                             list.edits.push(Edit { old: Span { start: at, end: at }, new: Cow::Owned(piece) });
                         }),
                         Item::Open(object, false) => object.edits(list.edits),
@@ -260,7 +254,7 @@ impl<'b, 'r> Object<'b, 'r> {
                         }
                     }
                 }
-                None if gone => {}
+                None if removed => {}
                 None => {
                     extra.push(b',');
                     extra.extend_from_slice(
@@ -271,7 +265,7 @@ impl<'b, 'r> Object<'b, 'r> {
                         Item::New(text) => extra.extend_from_slice(&text),
                         Item::Open(object, _) => extra.extend_from_slice(&object.render()),
                         // New members come with new values.
-                        Item::Kept(_) | Item::Joined(..) => extra.extend_from_slice(b"null"),
+                        Item::Kept(_) | Item::Inserted(..) => extra.extend_from_slice(b"null"),
                     }
                 }
             }
@@ -289,21 +283,21 @@ impl<'b, 'r> Object<'b, 'r> {
             edit.old = Span { start: shift(edit.old.start), end: shift(edit.old.end) };
         }
         let mut text = BytesMut::from(span.of(&source));
-        apply(&mut text, &edits);
+        patch(&mut text, &edits);
         text.into()
     }
 }
 
-fn entry<'b, 'r>(source: &Source<'b>, member: Member, filled: bool) -> Entry<'b, 'r> {
+fn entry<'b, 'r>(source: &Source<'b>, member: Member, defaulted: bool) -> Entry<'b, 'r> {
     let key = match source {
         Source::Body(body) => decode(member.key.of(body)),
-        Source::Own(own) => decode(member.key.of(own)).map(|key| Cow::Owned(key.into_owned())),
+        Source::Owned(bytes) => decode(member.key.of(bytes)).map(|key| Cow::Owned(key.into_owned())),
     };
-    Entry { key: Key::Sent(key), place: Some(member), value: Item::Kept(member.value), filled, gone: false }
+    Entry { key: Key::Sent(key), place: Some(member), value: Item::Kept(member.value), defaulted, removed: false }
 }
 
 /// The piece `span` of `source` with pieces put in at absolute places.
-fn joined(source: &[u8], span: Span, pieces: &[(u32, Vec<u8>)]) -> Vec<u8> {
+fn inserted(source: &[u8], span: Span, pieces: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut from = span.start;
     for (at, piece) in pieces {
@@ -316,7 +310,7 @@ fn joined(source: &[u8], span: Span, pieces: &[(u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// Edits of one object, member by member, with the commas right.
-struct List<'e, 'r> {
+struct MemberEdits<'e, 'r> {
     edits: &'e mut Edits<'r>,
     /// Where the members dropped last begin, when no member was kept since.
     gap: Option<u32>,
@@ -326,8 +320,8 @@ struct List<'e, 'r> {
     end: u32,
 }
 
-impl<'r> List<'_, 'r> {
-    /// Drops `member`, with one comma: the one after it here, or in [`List::finish`] the one before it.
+impl<'r> MemberEdits<'_, 'r> {
+    /// Drops `member`, with one comma: the one after it here, or in [`MemberEdits::finish`] the one before it.
     fn drop(&mut self, member: Member) {
         self.gap.get_or_insert(member.key.start.saturating_sub(1));
         self.end = member.value.end;

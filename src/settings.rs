@@ -1,4 +1,4 @@
-//! Validated request settings: what is changed in which requests.
+//! Request settings, validated: what is changed in which requests. A configuration says them, `openai` applies them.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use serde_json::{Map, Value};
 
 use crate::ids::Name;
 
-/// The way to a member: keys from the top. At least one.
-pub type MemberPath = Vec<String>;
+/// Where a field is in a body: keys from the top. At least one.
+pub type FieldPath = Vec<String>;
 
 /// Changes to a request, applied in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// Whose they are, for people: `model qwen3`, `alias qwen3-instant`.
-    pub whose: Arc<str>,
-    /// Members to strip from what the client sent.
-    pub remove: Vec<MemberPath>,
+    /// Where they come from, for people: `model qwen3`, `alias qwen3-instant`.
+    pub origin: Arc<str>,
+    /// Fields to remove from what the client sent.
+    pub remove: Vec<FieldPath>,
     /// Values to replace by others: a string by its text, anything else by its JSON.
-    pub map: Vec<(MemberPath, Map<String, Value>)>,
-    /// Members used where the client is silent; objects merge deeply.
+    pub map: Vec<(FieldPath, Map<String, Value>)>,
+    /// Fields for clients that do not send them; objects merge deeply.
     pub defaults: Map<String, Value>,
     /// Upper bounds of numbers; objects nest.
     pub limits: Map<String, Value>,
-    /// Members that always win; objects merge deeply.
+    /// Fields that replace what the client sent; objects merge deeply.
     pub overrides: Map<String, Value>,
     /// A system text.
     pub prompt: Option<Prompt>,
@@ -67,12 +67,12 @@ pub struct When {
 /// What must be true of a request, all of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Condition {
-    /// Members of the body.
-    pub body: Vec<(MemberPath, Test)>,
+    /// Fields of the body.
+    pub body: Vec<(FieldPath, Test)>,
     /// Headers of the request; values are texts.
     pub header: Vec<(HeaderName, Test)>,
     /// One of these; empty: any.
-    pub endpoint: Vec<Topic>,
+    pub endpoint: Vec<EndpointGroup>,
     /// One of these; empty: any. `None` is who has no key.
     pub caller: Vec<Option<Name>>,
 }
@@ -86,10 +86,10 @@ pub enum Test {
     Any(Vec<Value>),
 }
 
-/// What a request is about: one endpoint, or several that do the same.
+/// One endpoint, or several that do the same, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Topic {
+pub enum EndpointGroup {
     /// `/v1/chat/completions`
     Chat,
     /// `/v1/completions`
@@ -120,7 +120,7 @@ pub enum Topic {
     Translations,
 }
 
-impl Topic {
+impl EndpointGroup {
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::Chat,
@@ -144,6 +144,6 @@ impl Settings {
     /// Whether nothing is ever changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self { whose: self.whose.clone(), ..Self::default() }
+        *self == Self { origin: self.origin.clone(), ..Self::default() }
     }
 }

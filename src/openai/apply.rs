@@ -1,0 +1,129 @@
+//! Applies compiled settings to a request's body, one after the other, whatever its format is.
+
+use http::{HeaderName, HeaderValue};
+
+use super::Endpoint;
+use super::changes::ChangeLog;
+use super::condition::is_met;
+use super::object::TooManyMembers;
+use super::rules::{CompiledSettings, FieldRule, Replacement, Request, Rules};
+use crate::settings::{Prompt, Test};
+
+/// Headers for the engine, in place of the client's; of one name the last counts.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// A request's body that can be changed, field by field: a JSON object or a form.
+pub(super) trait Body<'r> {
+    /// Whether the field at the end of `path` passes the test.
+    fn passes(&mut self, path: &[String], test: &Test) -> Result<bool, TooManyMembers>;
+
+    /// Takes out the field at the end of `path`.
+    fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers>;
+
+    /// Replaces the value at the end of `path` if it is one of `values`.
+    fn map(
+        &mut self,
+        path: &[String],
+        values: &'r [(Box<str>, Replacement)],
+        log: &mut ChangeLog<'_>,
+    ) -> Result<(), TooManyMembers>;
+
+    /// Whether it has a field `messages`: some endpoints have more fields then.
+    fn has_messages(&self) -> bool;
+
+    /// Does what `part` of settings does to the fields that `rules` name.
+    fn apply_fields(
+        &mut self,
+        rules: &'r [FieldRule],
+        part: Part,
+        target: Target,
+        log: &mut ChangeLog<'_>,
+    ) -> Result<(), TooManyMembers>;
+
+    /// Puts in a system text, if `endpoint` has one.
+    fn put_prompt(&mut self, prompt: &Prompt, endpoint: Endpoint, log: &mut ChangeLog<'_>);
+
+    /// Names the model.
+    fn rename(&mut self, model: &str, log: &mut ChangeLog<'_>);
+}
+
+/// The parts of settings that hold fields with values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// For clients that do not send the field.
+    Defaults,
+    /// Upper bounds of what the client says.
+    Limits,
+    /// Win, whatever the client says.
+    Overrides,
+}
+
+/// What decides where a field may be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) has_messages: bool,
+}
+
+/// Applies `rules` to `body`, and names it `model`.
+pub(super) fn apply<'r>(
+    body: &mut impl Body<'r>,
+    rules: &'r Rules,
+    request: &Request<'_>,
+    model: Option<&str>,
+    log: &mut ChangeLog<'_>,
+) -> Result<Headers, TooManyMembers> {
+    let mut headers = Vec::new();
+    for settings in rules.all() {
+        apply_settings(body, settings, request, log, &mut headers)?;
+    }
+    if let Some(model) = model {
+        log.origin("the engines".into());
+        log.part("name");
+        body.rename(model, log);
+    }
+    Ok(headers)
+}
+
+/// Applies `settings`, and then those of its `when` whose condition was met before.
+fn apply_settings<'r>(
+    body: &mut impl Body<'r>,
+    settings: &'r CompiledSettings,
+    request: &Request<'_>,
+    log: &mut ChangeLog<'_>,
+    headers: &mut Headers,
+) -> Result<(), TooManyMembers> {
+    let mut follow = Vec::new();
+    for (condition, then) in &settings.when {
+        if is_met(condition, request, |path, test| body.passes(path, test))? {
+            follow.push(then);
+        }
+    }
+    let outer = log.origin(settings.origin.clone());
+    log.part("remove");
+    for path in &settings.remove {
+        body.remove(path, log)?;
+    }
+    log.part("map");
+    for (path, values) in &settings.map {
+        body.map(path, values, log)?;
+    }
+    // Before any field is added.
+    let target = Target { endpoint: request.endpoint, has_messages: body.has_messages() };
+    log.part("defaults");
+    body.apply_fields(&settings.defaults, Part::Defaults, target, log)?;
+    log.part("limits");
+    body.apply_fields(&settings.limits, Part::Limits, target, log)?;
+    log.part("overrides");
+    body.apply_fields(&settings.overrides, Part::Overrides, target, log)?;
+    log.part("prompt");
+    if let Some(prompt) = &settings.prompt {
+        body.put_prompt(prompt, request.endpoint, log);
+    }
+    headers.extend(settings.headers.iter().cloned());
+    for then in follow {
+        apply_settings(body, then, request, log, headers)?;
+    }
+    log.origin(outer);
+    Ok(())
+}
