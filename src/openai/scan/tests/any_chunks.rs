@@ -104,7 +104,7 @@ fn told(members: &Map<String, Value>) -> Option<Usage> {
     prompt.or(completion).or(total)?;
     let completion = completion.unwrap_or(0);
     let prompt = prompt.or(total.map(|total| total.saturating_sub(completion))).unwrap_or(0);
-    Some(Usage { prompt, completion, cached: cached.last().unwrap_or(0) })
+    Some(Usage { prompt, completion, cached: cached.next_back().unwrap_or(0) })
 }
 
 fn is_error(value: &Value) -> bool {
