@@ -29,7 +29,7 @@ pub struct Settings {
     pub prompt: Option<Prompt>,
     /// Headers for the engine, in place of the client's. Values are marked sensitive: `Debug` does not show them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Further settings, of which those are applied, in order, whose condition held before any of the above was.
+    /// Further settings: those whose condition was met before any of the above was applied follow, in order.
     pub when: Vec<When>,
 }
 

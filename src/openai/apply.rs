@@ -6,7 +6,7 @@ use super::Endpoint;
 use super::changes::ChangeLog;
 use super::condition::is_met;
 use super::object::TooManyMembers;
-use super::rules::{CompiledSettings, FieldRule, Replacement, Request, Rules};
+use super::rules::{CompiledSettings, FieldRule, Replacements, Request, Rules};
 use crate::settings::{Prompt, Test};
 
 /// Headers for the engine, in place of the client's; of one name the last counts.
@@ -21,12 +21,8 @@ pub(super) trait Body<'r> {
     fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers>;
 
     /// Replaces the value at the end of `path` if it is one of `values`.
-    fn map(
-        &mut self,
-        path: &[String],
-        values: &'r [(Box<str>, Replacement)],
-        log: &mut ChangeLog<'_>,
-    ) -> Result<(), TooManyMembers>;
+    fn map(&mut self, path: &[String], values: &'r Replacements, log: &mut ChangeLog<'_>)
+    -> Result<(), TooManyMembers>;
 
     /// Whether it has a field `messages`: some endpoints have more fields then.
     fn has_messages(&self) -> bool;

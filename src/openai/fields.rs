@@ -4,7 +4,7 @@ use super::Endpoint;
 
 /// Endpoints with the same members, each with those members.
 ///
-/// `chat_template_kwargs` of rerankers is left out: what an alias says to a chat model's template is not meant for theirs.
+/// `chat_template_kwargs` of rerankers is left out: those of an alias are meant for a chat model's template, not for theirs.
 const FAMILIES: [(&[Endpoint], &str); 10] = [
     (&[Endpoint::ChatCompletions], CHAT),
     (&[Endpoint::Completions], COMPLETIONS),
@@ -81,7 +81,7 @@ pub(super) struct EndpointSet {
 }
 
 impl EndpointSet {
-    /// Those with the field `name`. One that vLLM does not know may be added anywhere: somebody knows it.
+    /// Those with the field `name`. One that vLLM does not know may be added anywhere: it may be a plugin's.
     pub(super) fn with_field(name: &str) -> Self {
         let listed = |list: &str| list.split_ascii_whitespace().any(|word| word == name);
         let bits = |endpoints: &[Endpoint]| endpoints.iter().fold(0, |bits, endpoint| bits | bit(*endpoint));

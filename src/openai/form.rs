@@ -18,7 +18,7 @@ use super::members::apply_fields;
 use super::multipart::{BadForm, FormPeek};
 use super::object::{Object, TooManyMembers};
 use super::patch::{Edit, Edits, patch};
-use super::rules::{FieldRule, Replacement, Request, Rules};
+use super::rules::{FieldRule, Replacement, Replacements, Request, Rules};
 use super::splice::Rewritten;
 use crate::settings::{Prompt, Test};
 
@@ -29,7 +29,7 @@ use crate::settings::{Prompt, Test};
 /// In place where `body` has room for the result.
 ///
 /// # Errors
-/// [`BadForm::TooManyNested`]: rules look into an object that nobody would send. [`BadForm::BoundaryInside`]: the form's
+/// [`BadForm::TooManyNested`]: an object that rules look into has too many members. [`BadForm::BoundaryInside`]: the form's
 /// boundary stands in what rules write. The body is as it was then.
 pub fn rewrite_form(
     body: &mut BytesMut,
@@ -66,7 +66,7 @@ struct Field<'b, 'r> {
     /// Replaced by this.
     new: Option<Cow<'r, [u8]>>,
     file: bool,
-    /// It was added where the client was silent.
+    /// The client has not sent it: it is a default.
     defaulted: bool,
     removed: bool,
 }
@@ -246,7 +246,7 @@ impl<'r> Body<'r> for Fields<'_, 'r> {
     fn map(
         &mut self,
         path: &[String],
-        values: &'r [(Box<str>, Replacement)],
+        values: &'r Replacements,
         log: &mut ChangeLog<'_>,
     ) -> Result<(), TooManyMembers> {
         let Some((name, rest)) = path.split_first() else { return Ok(()) };

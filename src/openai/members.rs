@@ -8,7 +8,7 @@ use super::changes::ChangeLog;
 use super::condition::{json_equals, passes};
 use super::object::{Object, TooManyMembers};
 use super::prompt::{PromptEdit, prompt_edit};
-use super::rules::{FieldRule, Replacement, scalar};
+use super::rules::{FieldRule, Replacement, Replacements, scalar};
 use crate::settings::{Prompt, Test};
 
 impl<'r> Body<'r> for Object<'_, 'r> {
@@ -46,7 +46,7 @@ impl<'r> Body<'r> for Object<'_, 'r> {
     fn map(
         &mut self,
         path: &[String],
-        values: &'r [(Box<str>, Replacement)],
+        values: &'r Replacements,
         log: &mut ChangeLog<'_>,
     ) -> Result<(), TooManyMembers> {
         let Some((key, rest)) = path.split_first() else { return Ok(()) };

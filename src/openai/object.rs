@@ -11,7 +11,7 @@ use super::patch::{Edit, Edits, patch};
 use super::text::decode;
 use super::{BadBody, Peek};
 
-/// Members of an object that rules look into. The top level has its own bound; this one is far above what templates take.
+/// Most members of an object that rules look into: far above what templates take. The top level has its own bound.
 const MAX_MEMBERS: usize = 4096;
 
 /// An object that rules look into has more than [`MAX_MEMBERS`] members.
@@ -64,7 +64,7 @@ struct Entry<'b, 'r> {
     /// Where it stands; `None`: it is new.
     place: Option<Member>,
     value: Item<'b, 'r>,
-    /// It was added where the client was silent.
+    /// The client has not sent it: it is a default.
     defaulted: bool,
     removed: bool,
 }
@@ -185,7 +185,7 @@ impl<'b, 'r> Object<'b, 'r> {
         }
     }
 
-    /// Replaces the value of the member at `at`; `defaulted`: with what the client has not said either.
+    /// Replaces the value of the member at `at`; `defaulted`: the client has not sent it.
     pub(super) fn set(&mut self, at: usize, json: Cow<'r, [u8]>, defaulted: bool) {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.value = Item::New(json);
@@ -336,7 +336,7 @@ impl<'r> MemberEdits<'_, 'r> {
         self.end = member.value.end;
     }
 
-    /// Replaces `value`, unless `new` says the same.
+    /// Replaces `value`, unless `new` is the same.
     fn replace(&mut self, source: &[u8], value: Span, new: Cow<'r, [u8]>) {
         if *new != *value.of(source) {
             self.edits.push(Edit { old: value, new });

@@ -63,7 +63,7 @@ pub(super) struct CompiledSettings {
     /// `alias quick, when #2`.
     pub(super) origin: Arc<str>,
     pub(super) remove: Vec<FieldPath>,
-    pub(super) map: Vec<(FieldPath, Replacements)>,
+    pub(super) map: Vec<(FieldPath, Box<Replacements>)>,
     pub(super) defaults: Vec<FieldRule>,
     pub(super) limits: Vec<FieldRule>,
     pub(super) overrides: Vec<FieldRule>,
@@ -73,7 +73,7 @@ pub(super) struct CompiledSettings {
 }
 
 /// What becomes of which value, each by its text.
-pub(super) type Replacements = Vec<(Box<str>, Replacement)>;
+pub(super) type Replacements = [(Box<str>, Replacement)];
 
 /// A field of defaults, limits or overrides.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ pub struct Rewritten {
 /// In place where `body` has room for the result.
 ///
 /// # Errors
-/// [`BadBody::TooManyNested`]: rules look into an object that nobody would send.
+/// [`BadBody::TooManyNested`]: an object that rules look into has too many members.
 pub fn rewrite(
     body: &mut BytesMut,
     peek: &Peek,

@@ -23,7 +23,7 @@ fn seen<'a>(mut scanner: ResponseScanner, chunks: impl IntoIterator<Item = &'a [
 
 fuzz_target!(|answer: &[u8]| {
     for scanner in [ResponseScanner::events(), ResponseScanner::json()] {
-        for scanner in [scanner.clone().renaming("alias"), scanner] {
+        for scanner in [scanner.clone().renaming("alias"), scanner.clone()] {
             let whole = seen(scanner.clone(), [answer]);
             assert_eq!(whole, seen(scanner.clone(), pieces(answer)), "cut somewhere");
             assert_eq!(whole, seen(scanner.clone(), answer.chunks(1)), "byte by byte");
