@@ -64,7 +64,7 @@ enum Command {
     },
     /// Show what becomes of a request: its body (standard input) before and after, and what made each change
     Explain(explain::Ask),
-    /// Turn another program's configuration into one for Enginehouse
+    /// Convert another program's configuration into one for Enginehouse
     Import {
         /// Whose
         #[command(subcommand)]

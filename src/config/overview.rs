@@ -136,10 +136,10 @@ fn changes(settings: &Settings) -> Vec<String> {
     let names = |paths: &[FieldPath]| paths.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ");
     let mapped: Vec<FieldPath> = settings.map.iter().map(|(path, _)| path.clone()).collect();
     let headers: Vec<&str> = settings.headers.iter().map(|(name, _)| name.as_str()).collect();
-    let prompt = settings.prompt.as_ref().map_or("", |_| "a system text");
+    let prompt = settings.prompt.as_ref().map_or("", |_| "a system prompt");
     let when = match settings.when.len() {
         0 => String::new(),
-        count => format!("{count} kinds of requests"),
+        count => format!("{count} conditions"),
     };
     let parts = [
         ("remove", names(&settings.remove)),

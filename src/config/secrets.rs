@@ -3,11 +3,32 @@
 use super::diagnostic::Draft;
 use crate::secret::KeyHash;
 
-/// Whether a setting or variable of that name holds a secret: `api_key`, `HF_TOKEN`, `ssl-keyfile-password`.
-pub(super) fn is_secret(key: &str) -> bool {
+/// Last words of names that hold secrets.
+const SECRET: [&str; 11] = [
+    "key",
+    "apikey",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "credentials",
+    "auth",
+    "authorization",
+    "cookie",
+];
+
+/// Words before `token` that make it one of a model's vocabulary.
+const VOCABULARY: [&str; 12] =
+    ["bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "start", "end", "think", "image"];
+
+/// Whether a setting, header or variable of that name holds a secret: `api_key`, `HF_TOKEN`, `ssl-keyfile-password`.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let last = key.rsplit(['_', '-', '.']).next().unwrap_or(&key);
-    ["key", "apikey", "token", "secret", "password", "passwd", "passphrase", "credentials", "auth"].contains(&last)
+    let mut words = key.rsplit(['_', '-', '.']);
+    let (last, before) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    SECRET.contains(&last) && !(last == "token" && VOCABULARY.contains(&before))
 }
 
 /// `http://user:password@host` without user and password.
@@ -61,7 +82,7 @@ mod tests {
         for key in ["api_key", "token", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "api-key", "PASSWORD"] {
             assert!(is_secret(key), "{key}");
         }
-        for key in ["max_tokens", "gpus", "keepalive", "source"] {
+        for key in ["max_tokens", "gpus", "keepalive", "source", "eos_token"] {
             assert!(!is_secret(key), "{key}");
         }
     }

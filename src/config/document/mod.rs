@@ -7,5 +7,6 @@ mod yaml;
 
 pub(super) use source_map::SourceMap;
 pub(super) use value::Resolver;
-pub(super) use variables::{Env, is_variable};
+pub(super) use variables::Env;
+pub use variables::is_variable;
 pub(super) use yaml::{Kind, Node, read};

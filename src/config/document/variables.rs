@@ -74,7 +74,8 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, Wrong> {
 }
 
 /// Whether `name` can be the name of an environment variable.
-pub(in crate::config) fn is_variable(name: &str) -> bool {
+#[must_use]
+pub fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

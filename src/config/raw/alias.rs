@@ -8,8 +8,8 @@ use super::named::Named;
 use super::settings::RawSettings;
 use crate::config::types::{Gym, ResponseModel};
 
-/// A name that points at a model, at a LoRA adapter or at another alias, and changes requests: those of what it points at
-/// first, then its own.
+/// A name that points at a model, at a LoRA adapter or at another alias, and changes requests. The changes of what it points
+/// at are made first, then its own.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Alias")]
@@ -19,13 +19,14 @@ pub(crate) struct RawAlias {
     /// What it points at, in parts: a weight for each name. Instead of `model`.
     #[schemars(example = serde_json::json!({ "qwen3": 90, "qwen3-next": 10 }))]
     pub(crate) split: Named<Weight>,
-    /// The request header by which callers stay with one part of `split`. Without it: the caller or its key; without either any part is taken.
+    /// The request header whose value decides on the part of `split`, so that a session stays with its part. Requests without
+    /// it: the caller or its key decides; without these, any part is taken.
     #[schemars(extend("default" = "x-session-id"))]
     pub(crate) sticky: Option<String>,
-    /// Names to try in this order when what it points at is down, full, or too small for the request.
+    /// Names to try in this order when what it points at is down, full, or has too short a context for the request.
     #[schemars(example = ["qwen3-small"])]
     pub(crate) fallback: Vec<String>,
-    /// Copies of some requests, whose answers are dropped.
+    /// Send copies of some requests to another model; the answers to them are discarded.
     pub(crate) mirror: Option<RawMirror>,
     /// Makes the alias behave as NeMo Gym's model server does.
     pub(crate) gym: Option<Gym>,
@@ -39,14 +40,14 @@ pub(crate) struct RawAlias {
     /// For a name that ends in `:*`: settings by what stands in the place of `*`, applied after those above; or a list of
     /// such mappings, of each of which a name has one, as in `qwen3:think:precise`.
     pub(crate) variants: Option<RawVariants>,
-    /// Whether `/v1/models` leaves it out; it can be used all the same.
+    /// Whether `/v1/models` does not list it; requests can still use it.
     pub(crate) hidden: bool,
-    /// What is changed in requests.
+    /// Changes to requests.
     #[serde(flatten)]
     pub(crate) settings: RawSettings,
 }
 
-/// Copies of some requests, whose answers are dropped.
+/// Copies of some requests; the answers to them are discarded.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Mirror")]
@@ -90,7 +91,7 @@ impl RawVariants {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Variant")]
 pub(crate) struct RawVariant {
-    /// What is changed in requests.
+    /// Changes to requests.
     #[serde(flatten)]
     pub(crate) settings: RawSettings,
 }

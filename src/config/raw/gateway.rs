@@ -20,39 +20,40 @@ use crate::config::types::{EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Enginehouse configuration", rename = "Configuration")]
 pub(crate) struct Raw {
-    /// Address and port where callers connect.
+    /// Address and port of the API that clients use.
     #[schemars(example = "127.0.0.1:8000")]
     pub(crate) listen: String,
-    /// The operator's side: metrics and states.
+    /// The operators' API: metrics, states of engines, orders to them.
     pub(crate) admin: RawAdmin,
-    /// What this house is called: names its state directory. Default: the file's name without its extension.
+    /// The name of this gateway, and of its state directory. Default: the file's name without its extension.
     #[schemars(regex(pattern = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$"))]
     pub(crate) name: Option<String>,
     /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse/<name>`, or
     /// `~/.local/state/enginehouse/<name>`.
     pub(crate) state_dir: Option<PathBuf>,
-    /// What happens to the engines when Enginehouse is told to end: `stop` them, or `keep` them running for the next one,
-    /// which takes them over.
+    /// What happens to the engines when Enginehouse is told to stop: `stop` them, or `keep` them running for the next
+    /// Enginehouse, which takes them over.
     pub(crate) on_exit: OnExit,
     /// Reload this file when it changes (also when an editor or a Kubernetes ConfigMap replaces the file or its link).
     pub(crate) watch: bool,
-    /// Ports of 127.0.0.1 that engines are given, first and last.
+    /// Ports of 127.0.0.1 for engines, first and last.
     #[schemars(regex(pattern = r"^ *[0-9]{1,5} *- *[0-9]{1,5} *$"))]
     pub(crate) ports: String,
-    /// Bundles of flags and environment for `profile:` of a model; one of the name of a built-in profile replaces it.
+    /// Sets of flags and environment variables for `profile:` of a model; one with the name of a built-in profile replaces
+    /// it.
     pub(crate) profiles: Named<RawProfile>,
     /// Log files of engines, in the state directory.
     pub(crate) engine_logs: EngineLogs,
-    /// Worker threads of the data path. Default: one per core.
+    /// Worker threads for requests. Default: one per core.
     #[schemars(range(min = 1, max = 1024))]
     pub(crate) threads: Option<usize>,
-    /// What is served, by the name callers say. At least one.
+    /// The models that are served, by the name that clients use. At least one.
     pub(crate) models: Named<RawModel>,
     /// Further names that point at a model and carry request settings.
     pub(crate) aliases: Named<RawAlias>,
-    /// Who may send requests, by name. Without any, everybody may, and keys that are sent go to the engines.
+    /// Who may send requests, by name. Without callers everybody may, and the keys of requests are passed on to the engines.
     pub(crate) callers: Named<RawCaller>,
-    /// Whether requests without a key are taken where there are `callers`. One with a key that is nobody's never is.
+    /// Whether requests without a key are accepted where there are `callers`. A request with an unknown key is always refused.
     #[schemars(extend("default" = false))]
     pub(crate) anonymous: Option<bool>,
     /// Sizes and counts beyond which requests are refused.
@@ -65,7 +66,7 @@ pub(crate) struct Raw {
     pub(crate) log: Log,
 }
 
-/// The operator's HTTP server.
+/// The operators' API.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Admin")]

@@ -17,15 +17,15 @@ pub(crate) struct RawModel {
     /// What the engine loads: a hub id or a path. Engines of this model are started by Enginehouse.
     #[schemars(example = "Qwen/Qwen3-32B")]
     pub(crate) source: Option<String>,
-    /// The program and its first arguments; `source` and the flags are appended. `enginehouse` means this very program.
+    /// The program and its first arguments; `source` and the flags are appended. `enginehouse` means this program itself.
     /// For a program that does not take vLLM's flags, placeholders say where everything goes: `{source}`, `{name}` (the
     /// served name), `{host}`, `{port}`, `{gpus}` (as in `CUDA_VISIBLE_DEVICES`), `{gpu_memory}`; then only `args` are
     /// appended.
     #[schemars(length(min = 1), extend("default" = ["vllm", "serve"]))]
     pub(crate) command: Option<Vec<String>>,
-    /// The GPUs: how many each engine needs (the best with room are chosen), or which, as indices or UUIDs, split evenly
-    /// among replicas. They become `CUDA_VISIBLE_DEVICES`. An engine with more than one is tensor-parallel over them, unless
-    /// `args` says otherwise. Default: the environment is left alone.
+    /// The GPUs: how many each engine needs (the best ones with enough free memory are chosen), or which, as indices or UUIDs,
+    /// split evenly among replicas. They become `CUDA_VISIBLE_DEVICES`. An engine with more than one uses tensor parallelism
+    /// over them, unless `args` says otherwise. Default: the environment is not changed.
     #[schemars(example = [0, 1])]
     pub(crate) gpus: Option<RawGpus>,
     /// Share of each GPU's memory that one engine may take (`--gpu-memory-utilization`), up to 0.95. Default: the engine's own.
@@ -34,20 +34,20 @@ pub(crate) struct RawModel {
     /// Number of engines to start.
     #[schemars(range(min = 1, max = 1024), extend("default" = 1))]
     pub(crate) replicas: Option<usize>,
-    /// A bundle of flags and environment: one of `profiles`, or built in (`enginehouse profiles` lists them). What the model
-    /// says itself wins.
+    /// A set of flags and environment variables: one of `profiles`, or a built-in one (`enginehouse profiles` lists them). The
+    /// model's own values win.
     pub(crate) profile: Option<String>,
     /// Models start in groups, lowest number first: a group waits until the one before is ready or has failed. Models
     /// without a number start last.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) start_order: Option<u32>,
     /// Further flags of the engine without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list is several
-    /// values after one flag, a mapping is JSON; nothing (`null`) takes a flag of the profile out.
+    /// values after one flag, a mapping is JSON; nothing (`null`) removes a flag of the profile.
     pub(crate) args: Option<Map<String, Value>>,
     /// Further environment variables of the engine.
     pub(crate) env: Option<Named<AsWritten>>,
-    /// LoRA adapters: path or hub id by name. Each name is servable. An empty mapping prepares engines for adapters that are
-    /// added later; `off` instead of a path names one of those, so that aliases may point at it.
+    /// LoRA adapters: path or hub id by name. Requests can use each name. An empty mapping prepares engines for adapters that
+    /// are added later; `off` instead of a path names one of those, so that aliases may point at it.
     pub(crate) lora: Option<Named<String>>,
     /// How long an engine may take from its start until it is ready.
     #[schemars(extend("default" = "10m"))]
@@ -60,15 +60,15 @@ pub(crate) struct RawModel {
     /// An engine that has requests but makes no progress for this long is restarted; `off`: never.
     #[schemars(extend("default" = "10m"))]
     pub(crate) stall_timeout: Option<OrOff<Time>>,
-    /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed and they wake faster than they start.
+    /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed, and they wake up faster than they start.
     #[schemars(extend("default" = false))]
     pub(crate) sleep_mode: Option<bool>,
     /// Engines that somebody else runs: `http://host:port` or `https://host:port`, without a path.
     #[schemars(length(min = 1), example = ["http://10.0.0.7:8000"])]
     pub(crate) urls: Option<Vec<String>>,
-    /// Key sent to the engines as `Authorization: Bearer`; engines started here are told it. Empty means none.
+    /// Key that is sent to the engines as `Authorization: Bearer`; engines that Enginehouse starts require it. Empty means none.
     pub(crate) api_key: Option<String>,
-    /// The name the engines know the model by. Default: the model's name; engines behind `urls` are asked.
+    /// The name that the engines have for the model. Default: the model's name; engines behind `urls` are asked.
     pub(crate) served_name: Option<String>,
     /// Active health checks, or `off`: always considered up.
     pub(crate) health: Option<OrOff<Health>>,
@@ -80,7 +80,7 @@ pub(crate) struct RawModel {
     /// The name in `model` of answers, also for this model's adapters and, unless they say otherwise, aliases.
     #[schemars(extend("default" = "requested"))]
     pub(crate) response_model: Option<ResponseModel>,
-    /// What is changed in requests, by whatever name they come.
+    /// Changes to requests, by whatever name the model is used.
     #[serde(flatten)]
     pub(crate) settings: RawSettings,
 }
@@ -132,7 +132,7 @@ impl RawGpu {
     }
 }
 
-/// A bundle of flags and environment for engines.
+/// A set of flags and environment variables for engines.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Profile")]

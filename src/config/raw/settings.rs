@@ -22,7 +22,7 @@ pub(crate) struct RawSettings {
     /// Values to replace by others, by member (a dot leads into an object). Numbers and truth values are written as text.
     #[schemars(example = serde_json::json!({ "reasoning_effort": { "medium": "high" } }))]
     pub(crate) map: Named<Map<String, Value>>,
-    /// Members used where the client is silent; mappings merge deeply, and a dot leads into an object.
+    /// Members that are added where the client sent none; mappings merge deeply, and a dot leads into an object.
     #[schemars(example = serde_json::json!({ "temperature": 0.6 }))]
     pub(crate) defaults: Map<String, Value>,
     /// Upper bounds of numbers; mappings nest, and a dot leads into an object.
@@ -31,32 +31,32 @@ pub(crate) struct RawSettings {
     /// Members that always win; mappings merge deeply, and a dot leads into an object.
     #[schemars(example = serde_json::json!({ "chat_template_kwargs": { "enable_thinking": false } }))]
     pub(crate) overrides: Map<String, Value>,
-    /// Headers for the engine; they replace the client's.
+    /// Headers that are sent to the engine; they replace the client's.
     #[schemars(example = serde_json::json!({ "x-tenant": "research" }))]
     pub(crate) headers: Named<AsWritten>,
-    /// A system text, for chat, responses and messages.
+    /// A system prompt, for chat, responses and messages.
     pub(crate) prompt: Option<RawPrompt>,
-    /// Further settings for requests of some kind; every entry that holds is applied, in order.
+    /// Further settings for some requests; every entry whose condition is true is applied, in order.
     pub(crate) when: Vec<RawWhen>,
 }
 
-/// A system text.
+/// A system prompt.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Prompt")]
 pub(crate) struct RawPrompt {
-    /// What it says. Must be written.
+    /// Its text. Must be written.
     pub(crate) text: Option<String>,
     /// Where it goes.
     pub(crate) place: Place,
 }
 
-/// Settings for requests of some kind.
+/// Settings for requests that meet a condition.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "When")]
 pub(crate) struct RawWhen {
-    /// What must be true of a request, all of it, before the settings around are applied. Must be written.
+    /// What must be true of a request, all of it, before any settings are applied. Must be written.
     #[serde(rename = "if")]
     pub(crate) condition: RawCondition,
     /// What is changed in such requests.
@@ -78,7 +78,7 @@ pub(crate) struct RawCondition {
     /// The request is one of these.
     #[schemars(length(min = 1), example = ["chat", "responses"])]
     pub(crate) endpoint: Option<Vec<EndpointGroup>>,
-    /// It comes from one of these `callers`; `anonymous`: from one without a key.
+    /// It comes from one of these `callers`; `anonymous` means requests without a key.
     #[schemars(length(min = 1), example = ["batch", "anonymous"])]
     pub(crate) caller: Option<Vec<String>>,
 }

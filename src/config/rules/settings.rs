@@ -197,7 +197,7 @@ pub(super) fn prompts_say_something(raw: &Raw, out: &mut Vec<Draft>) {
         let Some(prompt) = &settings.prompt else { continue };
         if prompt.text.as_deref().is_none_or(|text| text.trim().is_empty()) {
             let path = path.key("prompt").key("text");
-            out.push(Draft::new(path, "The system text is empty.", "Write `text: …`, or remove `prompt`."));
+            out.push(Draft::new(path, "The system prompt is empty.", "Write `text: …`, or remove `prompt`."));
         }
     }
 }

@@ -1,10 +1,16 @@
-//! YAML as Gym reads it (`yes` is true), text to a tree.
+//! Trees: read from YAML as Gym reads it (`yes` is true), made of words, and put over each other.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// Nested deeper than this, it is not a configuration (and would cost stack to walk).
 pub(super) const MAX_DEPTH: usize = 48;
+
+/// The key of a mapping that takes over what another key has.
+pub(super) const COPY: &str = "_copy";
+
+/// The same, which then is only here.
+pub(super) const INHERIT: &str = "_inherit_from";
 
 /// The mapping in a YAML document; an empty document is an empty mapping.
 ///
@@ -22,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err("it is not a mapping of names to servers".into()),
-        // Advice for programmers is none for whoever wrote the file.
+        // Advice for programmers does not help whoever wrote the file.
         Err(error) => {
             Err(error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
         }
@@ -31,27 +37,50 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
 
 /// What a word on the command line is: nothing, a truth value, a number, or text.
 pub(super) fn scalar(word: &str) -> Value {
-    let word = word.trim();
-    match word.to_ascii_lowercase().as_str() {
-        "null" | "~" => return Value::Null,
-        "true" => return Value::Bool(true),
-        "false" => return Value::Bool(false),
-        _ => {}
+    match word.trim().to_ascii_lowercase().as_str() {
+        "null" | "~" => Value::Null,
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        word_in_lowercase => match serde_json::from_str::<Number>(word_in_lowercase) {
+            Ok(number) => Value::Number(number),
+            Err(_) => Value::String(word.trim().to_owned()),
+        },
     }
-    let numeric = word.bytes().all(|b| b.is_ascii_digit() || b"+-._eE".contains(&b))
-        && word.bytes().any(|b| b.is_ascii_digit())
-        && !word.starts_with('_');
-    let plain = word.trim_start_matches('+').replace('_', "");
-    let number = || -> Option<Value> {
-        if let Ok(whole) = plain.parse::<i64>() {
-            return Some(whole.into());
-        }
-        plain.parse::<u64>().map(Value::from).ok().or_else(|| {
-            let float = plain.parse::<f64>().ok().filter(|float| float.is_finite())?;
-            Some(Value::from(float))
-        })
+}
+
+/// The word that copies, and what, of `${a.b}`, `${copy:a.b}` or `${inherit_from:a.b}`.
+pub(super) fn copied(text: &str) -> Option<(&'static str, &str)> {
+    let inner = text.strip_prefix("${")?.strip_suffix('}')?.trim();
+    let (word, source) = match inner.split_once(':') {
+        None => (COPY, inner),
+        Some(("copy", source)) => (COPY, source),
+        Some(("inherit_from", source)) => (INHERIT, source),
+        Some(_) => return None,
     };
-    numeric.then(number).flatten().unwrap_or_else(|| Value::String(word.to_owned()))
+    (!source.contains(['$', '{', '}'])).then_some((word, source))
+}
+
+/// Puts `from` over `into`: mappings merge deeply, everything else is replaced, `???` changes nothing. What is added to
+/// `${x}` is added to a copy of `x`.
+pub(super) fn layer(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                match into.get_mut(&key) {
+                    Some(old) => layer(old, value),
+                    None => drop(into.insert(key, value)),
+                }
+            }
+        }
+        (_, Value::String(text)) if text == "???" => {}
+        (into, Value::Object(mut from)) => {
+            if let Some((word, source)) = into.as_str().and_then(copied) {
+                from.insert(word.to_owned(), source.into());
+            }
+            *into = Value::Object(from);
+        }
+        (into, from) => *into = from,
+    }
 }
 
 #[cfg(test)]
@@ -69,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn faults_tell_the_place_and_no_secret() {
-        let fault = read("a: 1\napi_key: [sk-secret\nb: 2\n").expect_err("no YAML");
-        assert!(fault.contains("line") && !fault.contains("sk-secret"), "{fault}");
+    fn errors_tell_the_place_and_no_secret() {
+        let error = read("a: 1\napi_key: [sk-secret\nb: 2\n").expect_err("no YAML");
+        assert!(error.contains("line") && !error.contains("sk-secret"), "{error}");
         assert!(read("[1]").is_err() && read(&"[".repeat(10_000)).is_err() && read("- a").is_err());
         assert_eq!(read("a: 1\nb: 2\na: 3\n").expect_err("twice"), "duplicate mapping key: a at line 3, column 1");
         assert!(read("").expect("nothing").is_empty());
@@ -83,16 +112,12 @@ mod tests {
             ("8", json!(8)),
             ("-1", json!(-1)),
             ("0.9", json!(0.9)),
-            ("1_000", json!(1000)),
             ("1e3", json!(1000.0)),
             ("True", json!(true)),
             ("null", json!(null)),
             ("Qwen/Qwen3-4B", json!("Qwen/Qwen3-4B")),
             ("0.5.1", json!("0.5.1")),
-            ("1-2", json!("1-2")),
-            ("yes", json!("yes")),
             ("", json!("")),
-            ("-", json!("-")),
         ] {
             assert_eq!(scalar(word), value, "{word}");
         }
