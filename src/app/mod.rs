@@ -6,6 +6,7 @@ mod limits;
 mod listeners;
 mod ready_file;
 mod reload;
+mod request;
 mod source;
 mod state_dir;
 mod watch;
@@ -16,19 +17,11 @@ use tokio::sync::mpsc;
 
 pub use self::error::AppError;
 use self::gateway::Gateway;
+pub use self::request::Request;
 pub use self::source::Source;
 pub use self::state_dir::{state_dir, state_dirs};
 use crate::config::Config;
 use crate::telemetry::Logs;
-
-/// What the gateway is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Read the configuration file again.
-    Reload,
-    /// End in order; a second time: without waiting for requests under way.
-    Stop,
-}
 
 /// Serves `config`, which was read from `source`, until it is asked to stop, then drains and stops the engines.
 /// `ready_file`: where the addresses that it serves are written.

@@ -197,7 +197,11 @@ impl Source {
                     at += 1 + length;
                 }
                 (TokenTree::Group(group), _) => self.scan(group.stream(), inside, test, false),
-                (_, Some("pub")) => public = true,
+                (_, Some("pub")) => {
+                    public = true;
+                    // `pub(in crate::a)` says who may look, and uses nothing.
+                    at += usize::from(is_scope(rest));
+                }
                 (_, Some("use")) => {
                     let length = rest.iter().position(|token| is_punct(token, ';')).unwrap_or(rest.len());
                     let new = |path, alias| Use { path, inside: inside.to_vec(), alias: Some(alias), test, public };
@@ -254,6 +258,13 @@ fn ident(tokens: &[TokenTree]) -> Option<String> {
 
 fn is_punct(token: &TokenTree, wanted: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
+}
+
+/// `(crate)`, `(super)`, `(in crate::a)` after a `pub`.
+fn is_scope(tokens: &[TokenTree]) -> bool {
+    let Some(TokenTree::Group(group)) = tokens.first() else { return false };
+    let words: Vec<TokenTree> = group.stream().into_iter().take(1).collect();
+    ident(&words).is_some_and(|word| matches!(word.as_str(), "crate" | "super" | "self" | "in"))
 }
 
 fn is_test_attribute(tokens: &[TokenTree]) -> bool {
