@@ -95,7 +95,7 @@ fn told(members: &Map<String, Value>) -> Option<Usage> {
             .filter_map(|(_, value)| value.as_u64())
             .next_back()
     };
-    let cached = members.iter().filter_map(|(key, value)| match key.as_str() {
+    let mut cached = members.iter().filter_map(|(key, value)| match key.as_str() {
         "input_tokens_details" => value.get("cached_tokens")?.as_u64(),
         "cache_read_input_tokens" => value.as_u64(),
         _ => None,
