@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::crew::{Crew, CrewError};
-use super::life::orders::{Goal, NotDone};
+use super::lifecycle::orders::{Goal, NotDone};
 use super::yard::Yard;
 use crate::config::Config;
 use crate::ids::Name;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::launch::recipe::Adapters;
-use super::life::lora;
-use super::life::orders::Goal;
-use super::state::record::Record;
+use super::engine::lora;
+use super::launch::spec::Adapters;
+use super::lifecycle::orders::Goal;
+use super::store::record::Record;
 use super::yard::{Line, Member, Yard};
 use crate::config::{Model, Spawn};
 use crate::engines::{EngineState, Pool};

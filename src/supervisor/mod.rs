@@ -1,20 +1,21 @@
 //! The life of engines: starts those of ours, watches all, stops what it started, and finds again what an earlier
 //! supervisor left.
 //!
-//! Read in this order: `opening` (what was left, what is wanted, who starts when), `yard` and `crew` (where engines are
-//! made, those of one model), `launch` (what is run), `process` (the processes of an engine), `life` (what is decided about
-//! it, and who does it), `look` (how it is seen), `state` (what is kept for those who come after us), `control` (what
-//! operators have it do), `closing` (ends what runs on a state directory from outside).
+//! Read in this order: `startup` (what was left, what is wanted, what starts when), `yard` and `crew` (where engines are
+//! made, those of one model), `launch` (what is run), `process` (the processes of an engine), `lifecycle` (what is decided
+//! about it), `engine` (what does it), `diagnose` (what its log tells), `store` (what is kept for the next gateway),
+//! `control` (what operators have it do), `shutdown` (ends what runs on a state directory from outside).
 
-mod closing;
 mod control;
 mod crew;
+mod diagnose;
+mod engine;
 mod launch;
-mod life;
-mod look;
-mod opening;
+mod lifecycle;
 mod process;
-mod state;
+mod shutdown;
+mod startup;
+mod store;
 mod yard;
 
 #[cfg(test)]
@@ -29,15 +30,15 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use self::closing::{CloseError, Closed, close, processes};
 pub use self::control::{Command, Control, ControlError};
 use self::crew::Crew;
 pub use self::crew::CrewError;
-use self::life::stopping::{Farewell, Stopper};
-pub use self::opening::StartError;
+use self::engine::shutdown_signal::{ShutdownMode, ShutdownSender};
 use self::process::reaper;
-use self::state::folder;
-use self::state::lock::Lock;
+pub use self::shutdown::{ShutdownError, ShutdownReport, processes, shut_down};
+pub use self::startup::StartError;
+use self::store::folder;
+use self::store::lock::Lock;
 use crate::config::{Config, Engines};
 use crate::engines::EngineRegistry;
 use crate::ids::EngineId;
@@ -87,7 +88,7 @@ const STRAYS_WITHIN: Duration = Duration::from_secs(5);
 pub struct Supervisor {
     own: Option<Own>,
     guests: Vec<(EngineId, JoinHandle<()>)>,
-    stopper: Stopper,
+    stopper: ShutdownSender,
 }
 
 /// Everything about engines of ours.
@@ -97,7 +98,7 @@ struct Own {
     /// Ends what is not wanted any more, then starts engines in their order.
     opening: JoinHandle<()>,
     /// Reaps what engines left behind.
-    strays: JoinHandle<()>,
+    orphans: JoinHandle<()>,
     /// Given back when all is over.
     lock: Lock,
 }
@@ -121,7 +122,7 @@ impl Supervisor {
         claim: Claim,
         monitor: Monitor,
     ) -> Result<Self, StartError> {
-        opening::open(config, registry, claim, monitor).await
+        startup::open(config, registry, claim, monitor).await
     }
 
     /// The operators' side; `None` when no engine is ours.
@@ -133,15 +134,15 @@ impl Supervisor {
     /// Stops all engines at once: they get no more requests, attempts under way may go on for `drain`, then SIGTERM to
     /// the process group, after `stop_timeout` SIGKILL. Returns when nothing of ours is left.
     pub async fn stop(self, drain: Duration) {
-        self.end(Farewell::Stop(Instant::now() + drain)).await;
+        self.end(ShutdownMode::Stop(Instant::now() + drain)).await;
     }
 
     /// Leaves all engines running. The next supervisor on the same state directory takes them over.
     pub async fn leave(self) {
-        self.end(Farewell::Leave).await;
+        self.end(ShutdownMode::Leave).await;
     }
 
-    async fn end(self, farewell: Farewell) {
+    async fn end(self, farewell: ShutdownMode) {
         self.stopper.say(farewell);
         let members: Vec<_> = self.own.iter().flat_map(|own| &own.crews).flat_map(|crew| crew.disband()).collect();
         let ours = members.into_iter().map(|member| (member.engine.id.clone(), member.task));
@@ -151,7 +152,7 @@ impl Supervisor {
             }
         }
         let Some(own) = self.own else { return };
-        if let Farewell::Stop(_) = farewell {
+        if let ShutdownMode::Stop(_) = farewell {
             // It may still be ending what nobody wanted.
             let _ = own.opening.await;
             for left in reaper::sweep_all(STRAYS_WITHIN).await {
@@ -160,7 +161,7 @@ impl Supervisor {
         } else {
             own.opening.abort();
         }
-        own.strays.abort();
+        own.orphans.abort();
         drop(own.lock);
     }
 }

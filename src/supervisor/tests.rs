@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::crew::Crew;
-use super::life::orders::Goal;
-use super::life::stopping::{self, Farewell, Stopper};
+use super::engine::shutdown_signal::{self, ShutdownMode, ShutdownSender};
+use super::lifecycle::orders::Goal;
 use super::process::port::Ports;
-use super::state::record::Records;
-use super::state::rotate::Rotation;
+use super::store::record::Records;
+use super::store::rotate::Rotation;
 use super::testing::{Stranger, health, model, spawn};
 use super::yard::Yard;
 use super::*;
@@ -264,12 +264,12 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
 }
 
 /// An actor whose engine's port is answered by somebody else, so that a shell can stand for a server.
-async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, JoinHandle<()>, tempfile::TempDir) {
+async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, ShutdownSender, JoinHandle<()>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut model = shell(script);
     model.health = Some(health(Duration::from_millis(50)));
     let spawn = spawn_of(&mut model).clone();
-    let (stopper, stopping) = stopping::channel();
+    let (stopper, stopping) = shutdown_signal::channel();
     let yard = Arc::new(Yard {
         logs: folder.path().into(),
         records: Records::of(folder.path()).expect("a folder"),
@@ -304,7 +304,7 @@ async fn a_ready_engine_that_dies_is_failed_whatever_its_port_answers() {
     let reason = failed(&engine).await.cause.to_string();
     assert!(reason.starts_with("the process died while serving (signal 9, SIGKILL)"), "{reason}");
     assert!(!engine.is_ready());
-    stopper.say(Farewell::Stop(Instant::now()));
+    stopper.say(ShutdownMode::Stop(Instant::now()));
     timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
 }
 
@@ -318,7 +318,7 @@ async fn an_engine_of_ours_goes_down_and_up_with_its_health() {
     assert_eq!(state.detail().as_deref(), Some("GET /health: it answered 503"));
     stranger.set_health(200);
     reached(&engine, "ready").await;
-    stopper.say(Farewell::Stop(Instant::now()));
+    stopper.say(ShutdownMode::Stop(Instant::now()));
     timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
     assert_eq!(engine.state().word(), "stopped");
 }

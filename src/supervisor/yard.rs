@@ -11,19 +11,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::crew::Crew;
+use super::engine::actor::{Actor, Begin, Plan};
+use super::engine::memory::Memory;
+use super::engine::shutdown_signal::ShutdownSignal;
 use super::launch::command;
-use super::launch::recipe::Recipe;
-use super::life::actor::{Actor, Begin, Plan};
-use super::life::backoff::{Crashes, Policy};
-use super::life::memory::Memory;
-use super::life::orders::{Goal, NotDone, Order};
-use super::life::stopping::Stopping;
+use super::launch::spec::LaunchSpec;
+use super::lifecycle::backoff::{Crashes, Policy};
+use super::lifecycle::orders::{Goal, NotDone, Order};
 use super::process::group;
 use super::process::marker::Marker;
-use super::process::port::{Held, PortError, Ports};
+use super::process::port::{HeldPort, PortError, Ports};
 use super::process::spawn::{Log, Process};
-use super::state::record::{Keeper, Record, Records};
-use super::state::rotate::{Rotation, Rotator};
+use super::store::record::{Record, RecordKeeper, Records};
+use super::store::rotate::{Rotation, Rotator};
 use crate::config::{EngineUrl, Gpus, Restart};
 use crate::engines::health::{Owner, Prober};
 use crate::engines::{Address, Engine, EngineClient, Local};
@@ -49,7 +49,7 @@ pub(super) struct Yard {
     /// Asks engines.
     pub(super) client: Arc<EngineClient>,
     /// Tells all to end.
-    pub(super) stopping: Stopping,
+    pub(super) stopping: ShutdownSignal,
     /// Ports, in the order in which they are given.
     pub(super) ports: Mutex<Ports>,
     /// The GPUs of this machine.
@@ -97,10 +97,10 @@ pub(super) struct Member {
 
 /// What a member is made from, beside what all of its crew have.
 struct Parts {
-    recipe: Recipe,
+    recipe: LaunchSpec,
     /// Whether it wants GPUs and has none yet.
     wanting: bool,
-    port: Held,
+    port: HeldPort,
     log: Log,
     record: Record,
     begin: Begin,
@@ -198,7 +198,7 @@ impl Yard {
     ///
     /// # Errors
     /// Every reason why there are none, in words.
-    pub(super) async fn find(&self, engine: &Arc<Engine>, recipe: &mut Recipe) -> Result<(), String> {
+    pub(super) async fn find(&self, engine: &Arc<Engine>, recipe: &mut LaunchSpec) -> Result<(), String> {
         let _placing = self.placing.lock().await;
         let mut reserved = None;
         if let Some(placed) = self.placed().get_mut(&engine.id).filter(|placed| placed.reserved) {
@@ -223,18 +223,18 @@ impl Yard {
     }
 
     /// A port for an engine, held for it.
-    pub(super) fn port(&self) -> Result<Held, PortError> {
+    pub(super) fn port(&self) -> Result<HeldPort, PortError> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).hold()
     }
 
     /// The port of an engine that listens on it already.
-    pub(super) fn port_of(&self, record: &Record) -> Result<Option<Held>, PortError> {
+    pub(super) fn port_of(&self, record: &Record) -> Result<Option<HeldPort>, PortError> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).adopt(record.port)
     }
 
     /// From what engine number `replica` of `crew` is started.
-    pub(super) fn recipe(&self, crew: &Crew, replica: usize, gpus: Option<Vec<String>>, port: u16) -> Recipe {
-        Recipe {
+    pub(super) fn recipe(&self, crew: &Crew, replica: usize, gpus: Option<Vec<String>>, port: u16) -> LaunchSpec {
+        LaunchSpec {
             model: crew.model.clone(),
             replica,
             spawn: crew.spawn.clone(),
@@ -248,7 +248,13 @@ impl Yard {
 
     /// Engine number `replica` of `crew`, not started yet, and its actor, who waits for orders. Where it was not given
     /// the GPUs it wants, it looks for them when it is to start.
-    pub(super) fn make(self: &Arc<Self>, crew: &Crew, replica: usize, gpus: Option<Vec<String>>, port: Held) -> Member {
+    pub(super) fn make(
+        self: &Arc<Self>,
+        crew: &Crew,
+        replica: usize,
+        gpus: Option<Vec<String>>,
+        port: HeldPort,
+    ) -> Member {
         let wanting = gpus.is_none() && crew.spawn.gpus != Gpus::AsVisible;
         let id = EngineId::new(&crew.model.name, replica);
         let log = Log { path: self.logs.join(format!("{}.log", id.file_stem())), from: 0 };
@@ -258,7 +264,7 @@ impl Yard {
     }
 
     /// The engine that an earlier supervisor left with `record`, taken over.
-    pub(super) fn adopt(self: &Arc<Self>, crew: &Crew, record: Record, port: Held, process: Process) -> Member {
+    pub(super) fn adopt(self: &Arc<Self>, crew: &Crew, record: Record, port: HeldPort, process: Process) -> Member {
         let log = Log { path: record.log.clone(), from: record.log_from };
         let gpus = Some(record.gpus.clone()).filter(|gpus| !gpus.is_empty());
         let recipe = self.recipe(crew, record.replica, gpus, record.port);
@@ -287,7 +293,7 @@ impl Yard {
             memory: Memory::new(self.monitor.clone(), recipe.gpus.clone().unwrap_or_default()),
             recipe,
             log,
-            record: Keeper::new(self.records.clone(), record),
+            record: RecordKeeper::new(self.records.clone(), record),
             port,
             crashes: spawn.restart.map(|restart| Crashes::new(policy(restart))),
             start_timeout: spawn.start_timeout,

@@ -36,7 +36,7 @@ const GPUS_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub(crate) struct Launch {
+pub(crate) struct LaunchCommand {
     /// The program: a path, or a name to look for on `PATH`.
     pub(crate) program: OsString,
     /// Its arguments. No secrets: they show in logs and in the process list.
@@ -63,7 +63,7 @@ pub(crate) fn launch(
     port: u16,
     drain: Duration,
     own_exe: &Path,
-) -> Launch {
+) -> LaunchCommand {
     let program = match spawn.command.first().map(String::as_str) {
         None => "vllm".into(),
         Some(OURSELVES) => own_exe.as_os_str().to_owned(),
@@ -74,14 +74,14 @@ pub(crate) fn launch(
     let anywhere = Place { port: "{port}".into(), gpus: "{gpus}".into(), count };
     let mut sorted = Value::Object(spawn.args.clone());
     sorted.sort_all_objects();
-    Launch {
+    LaunchCommand {
         program,
         args: arguments(model, spawn, &spawn.args, &here, drain),
         lasting: arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, drain),
         placed: gpus.is_some(),
         env: environment(spawn, gpus),
         secrets: model.api_key.iter().map(|key| (KEY_VARIABLE, key.clone())).collect(),
-        // A key that is meant for somebody else would lock us out of our own engine.
+        // A key that is meant for another program would lock us out of our own engine.
         unset: if model.api_key.is_none() && !spawn.env.contains_key(KEY_VARIABLE) {
             vec![KEY_VARIABLE]
         } else {
@@ -90,7 +90,7 @@ pub(crate) fn launch(
     }
 }
 
-impl Launch {
+impl LaunchCommand {
     /// SHA-256 of what makes an engine the one that is wanted: program, arguments, environment with its secrets. Not of
     /// where it runs (port, GPUs that we chose) nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
     /// configuration over restarts, however its flags are ordered.
@@ -190,7 +190,7 @@ fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &P
     args
 }
 
-/// Where engines listen: nobody else can reach them there.
+/// Where engines listen: no other machine can reach them there.
 const HOST: &str = "127.0.0.1";
 
 /// Flags that are set here, whatever `args` says; the configuration refuses them there.

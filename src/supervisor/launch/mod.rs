@@ -1,6 +1,6 @@
-//! What is run for one engine: `recipe` (from what, each time), `command` (arguments and environment), `ranks` (of adapters on
-//! disk).
+//! What is run for one engine: `spec` (from what, each time), `command` (program, arguments, environment), `ranks` (of
+//! adapters on disk).
 
 pub(super) mod command;
 pub(super) mod ranks;
-pub(super) mod recipe;
+pub(super) mod spec;

@@ -7,7 +7,7 @@ use crate::config::Gpus;
 use crate::placement::share;
 use crate::supervisor::testing::{model, spawn};
 
-fn run(model: &Model, spawn: &Spawn, replica: usize) -> Launch {
+fn run(model: &Model, spawn: &Spawn, replica: usize) -> LaunchCommand {
     launch(
         model,
         spawn,
@@ -222,7 +222,7 @@ fn a_fingerprint_is_of_what_is_wanted_and_not_of_where_it_runs() {
     assert_eq!(print, of(&model, &reordered, &["0"], 1).fingerprint());
 
     let mut seen = vec![print];
-    let mut differs = |what: &str, launch: Launch| {
+    let mut differs = |what: &str, launch: LaunchCommand| {
         let print = launch.fingerprint();
         assert!(!seen.contains(&print), "{what}");
         seen.push(print);

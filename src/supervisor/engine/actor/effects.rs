@@ -8,15 +8,15 @@ use tokio::time::Instant;
 use super::{Actor, Plan};
 use crate::api::{Failure, NextStep, Starting};
 use crate::engines::EngineState;
-use crate::supervisor::life::backoff::Verdict;
-use crate::supervisor::life::machine::{Cause, Effect, Event, Level, SpawnError, Wait};
-use crate::supervisor::life::sleep;
-use crate::supervisor::look::logtail;
-use crate::supervisor::look::progress::{Loading, Reached};
-use crate::supervisor::look::reason;
+use crate::supervisor::diagnose::logtail;
+use crate::supervisor::diagnose::progress::{Loading, Reached};
+use crate::supervisor::diagnose::reason;
+use crate::supervisor::engine::sleep;
+use crate::supervisor::lifecycle::backoff::Verdict;
+use crate::supervisor::lifecycle::machine::{Cause, Effect, Event, Level, SpawnError, Wait};
 use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::spawn::Process;
-use crate::supervisor::state::record::Recorded;
+use crate::supervisor::store::record::Recorded;
 
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
 const KILL_WITHIN: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! Processes as `/proc` shows them, each known by its number **and** the time it started: a number that the system gave to
-//! somebody else since is never signalled.
+//! Processes as `/proc` shows them, each known by its number **and** the time it started: a number that the system gave
+//! to another process since is never signalled.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -32,9 +32,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Who has this number now, unless it is a zombie.
+    /// The process that has this number now, unless it is a zombie.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        look(pid).filter(|seen| seen.lives).map(|seen| seen.who)
+        look(pid).filter(|info| info.lives).map(|info| info.who)
     }
 
     /// Whether the process is there and more than a zombie.
@@ -81,7 +81,7 @@ impl Identity {
 
 /// A process as `/proc` showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct ProcessInfo {
     /// Which one.
     pub(crate) who: Identity,
     /// Its name, at most 15 bytes.
@@ -94,7 +94,7 @@ pub(crate) struct Seen {
     pub(crate) lives: bool,
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for ProcessInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.who.pid, self.name)
     }
@@ -102,13 +102,13 @@ impl fmt::Display for Seen {
 
 /// Reads `/proc/PID/stat`. Shape: `PID (NAME) STATE PARENT GROUP …`, the 20th is the number of threads, the 22nd the
 /// start; the name may hold blanks and parentheses (proc(5)).
-fn parse(stat: &str) -> Option<Seen> {
+fn parse(stat: &str) -> Option<ProcessInfo> {
     let (front, rest) = stat.rsplit_once(") ")?;
     let (pid, name) = front.split_once(" (")?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().take(20).collect();
     let field = |number: usize| fields.get(number - 3);
     let threads: u32 = field(20)?.parse().ok()?;
-    Some(Seen {
+    Some(ProcessInfo {
         who: Identity { pid: pid.parse().ok()?, started: field(22)?.parse().ok()? },
         name: name.to_owned(),
         parent: field(4)?.parse().ok()?,
@@ -118,15 +118,15 @@ fn parse(stat: &str) -> Option<Seen> {
     })
 }
 
-/// Who has the number `pid` now.
-pub(crate) fn look(pid: i32) -> Option<Seen> {
+/// The process that has the number `pid` now.
+pub(crate) fn look(pid: i32) -> Option<ProcessInfo> {
     let mut bytes = [0; 1024];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut bytes)).ok()?;
     parse(&String::from_utf8_lossy(bytes.get(..read)?))
 }
 
-/// Everybody that `/proc` shows.
-pub(crate) fn everybody() -> Vec<Seen> {
+/// All processes that `/proc` shows.
+pub(crate) fn all_processes() -> Vec<ProcessInfo> {
     let Ok(folder) = fs::read_dir("/proc") else { return vec![] };
     let pids = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(look).collect()
@@ -172,14 +172,14 @@ mod tests {
     #[test]
     fn proc_is_read_whatever_the_name() {
         let rest = "7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 1 2";
-        let seen = parse(&format!("12 (a) b (c) S {rest}")).expect("well-formed");
-        assert_eq!((seen.who, seen.parent, seen.group), (Identity { pid: 12, started: 4711 }, 7, 8));
-        assert_eq!((seen.name.as_str(), seen.lives), ("a) b (c", true));
+        let info = parse(&format!("12 (a) b (c) S {rest}")).expect("well-formed");
+        assert_eq!((info.who, info.parent, info.group), (Identity { pid: 12, started: 4711 }, 7, 8));
+        assert_eq!((info.name.as_str(), info.lives), ("a) b (c", true));
         assert!(parse(&format!("12 (x) Z {rest}")).expect("well-formed").lives, "its other threads go on");
         assert!(!parse(&format!("12 (x) Z {}", rest.replace(" 3 0 4711", " 1 0 4711"))).expect("well-formed").lives);
         for torn in ["", "12 (x)", "12 (x) S", "x (x) S 1 2 3", "12 (x) S 7 8 9 0 -1"] {
             assert_eq!(parse(torn), None, "{torn}");
         }
-        assert_eq!(look(std::process::id().cast_signed()).map(|seen| seen.lives), Some(true));
+        assert_eq!(look(std::process::id().cast_signed()).map(|info| info.lives), Some(true));
     }
 }

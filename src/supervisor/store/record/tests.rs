@@ -83,7 +83,7 @@ proptest! {
 async fn a_record_that_cannot_be_written_is_tried_again_at_the_next_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let records = Records::of(folder.path()).expect("made");
-    let mut keeper = Keeper::new(records.clone(), full());
+    let mut keeper = RecordKeeper::new(records.clone(), full());
     assert!(keeper.save().await);
     fs::remove_dir_all(folder.path().join("engines")).expect("gone");
     // A folder that is missing is made anew; this one cannot be.

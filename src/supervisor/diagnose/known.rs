@@ -43,7 +43,7 @@ const ALL: &[Known] = &[
             "error: ambiguous option:",
             "the following arguments are required:",
         ],
-        "it was started with a flag that it does not take; mend `args`",
+        "it was started with a flag that it does not take; correct `args`",
     ),
     known(
         &["address already in use", "errno 98]", "errno 98)", "eaddrinuse"],
@@ -79,7 +79,7 @@ const ALL: &[Known] = &[
     known(&["does not support lora yet", "not support lora"], "this model takes no LoRA adapters; remove `lora`"),
     known(
         &["no adapter found for", "loading lora ", "error loading lora"],
-        "a LoRA adapter cannot be loaded; mend its path under `lora`",
+        "a LoRA adapter cannot be loaded; correct its path under `lora`",
     ),
     known(
         &[
@@ -94,7 +94,7 @@ const ALL: &[Known] = &[
             "cannot find any model weights with",
             "no such file or directory: '/", // a path in `source`, `chat-template` and the like
         ],
-        "the model, or a file of it, was not found; mend `source`, or set HF_TOKEN if it is private",
+        "the model, or a file of it, was not found; correct `source`, or set HF_TOKEN if it is private",
     ),
     known(
         &["argument `trust_remote_code=true`", "set `trust_remote_code=true`", "contains custom code which must be"],
@@ -121,7 +121,7 @@ const ALL: &[Known] = &[
             "quantization is currently not supported in",
             "allow-deprecated-quantization",
         ],
-        "the quantization does not fit the model, its dtype or this GPU; mend or remove `quantization` and `dtype` in `args`",
+        "the quantization does not fit the model, its dtype or this GPU; correct or remove `quantization` and `dtype` in `args`",
     ),
     known(&["bfloat16 is only supported on gpus"], "this GPU is too old for bfloat16; set `dtype: half` in `args`"),
     known(

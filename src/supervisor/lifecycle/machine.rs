@@ -2,11 +2,12 @@
 
 mod terms;
 
-pub(crate) use terms::{Cause, Effect, End, Event, Exit, Level, Phase, SpawnError, Wait};
+pub(crate) use terms::{Cause, Effect, End, Event, Level, Phase, SpawnError, Wait};
 
 use crate::api::{Sleep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::{Probe, Thresholds, Vitals};
+use crate::supervisor::process::group::Exit;
 
 /// What `event` makes of `phase`. An event that means nothing in a phase changes nothing; [`Event::Stop`] in
 /// [`Phase::Spawning`] is one of them: it is raised again as long as the engine is not stopping.

@@ -10,19 +10,19 @@ use tokio::time::timeout;
 
 use super::control::Control;
 use super::crew::Crew;
-use super::life::memory::Memory;
-use super::life::orders::Goal;
-use super::life::stopping::{self, Farewell, Stopper, Stopping};
-use super::life::watcher;
-use super::process::kin::Kin;
+use super::engine::memory::Memory;
+use super::engine::shutdown_signal::{self, ShutdownMode, ShutdownSender, ShutdownSignal};
+use super::engine::watcher;
+use super::lifecycle::orders::Goal;
 use super::process::port::{PortError, Ports};
+use super::process::process_tree::ProcessTree;
 use super::process::reaper;
 use super::process::spawn::Process;
-use super::state::adopt::{self, Verdict, Wanted};
-use super::state::folder::FolderError;
-use super::state::lock::{Lock, LockError};
-use super::state::record::{Record, Records};
-use super::state::rotate::Rotation;
+use super::store::adopt::{self, Verdict, Wanted};
+use super::store::folder::FolderError;
+use super::store::lock::{Lock, LockError};
+use super::store::record::{Record, Records};
+use super::store::rotate::Rotation;
 use super::yard::{Line, Yard};
 use super::{Claim, Home, Own, Supervisor};
 use crate::api::{StartPhase, Starting};
@@ -92,7 +92,7 @@ pub(super) async fn open(
     claim: Claim,
     monitor: Monitor,
 ) -> Result<Supervisor, StartError> {
-    let (stopper, stopping) = stopping::channel();
+    let (stopper, stopping) = shutdown_signal::channel();
     let client = Arc::new(EngineClient::default());
     let own = match claim.lock {
         Some(lock) => Some(own(config, registry, &claim.home, lock, monitor, &client, (&stopper, &stopping)).await?),
@@ -119,7 +119,7 @@ async fn own(
     lock: Lock,
     monitor: Monitor,
     client: &Arc<EngineClient>,
-    (stopper, stopping): (&Stopper, &Stopping),
+    (stopper, stopping): (&ShutdownSender, &ShutdownSignal),
 ) -> Result<Own, StartError> {
     if let Err(error) = reaper::become_subreaper() {
         tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
@@ -156,7 +156,7 @@ async fn own(
         Ok(made) => made,
         Err(error) => {
             // What runs is left as it is, for a start that does not fail.
-            stopper.say(Farewell::Leave);
+            stopper.say(ShutdownMode::Leave);
             for member in crews.iter().flat_map(|crew| crew.disband()) {
                 let _ = member.task.await;
             }
@@ -183,12 +183,12 @@ async fn own(
         }
     });
     answered(&adopted).await;
-    let strays = tokio::spawn(async {
+    let orphans = tokio::spawn(async {
         if let Err(error) = reaper::run().await {
             tracing::warn!(%error, "orphans of engines are reaped at the end only");
         }
     });
-    Ok(Own { control: Control::new(config, yard, crews.clone()), crews, opening, strays, lock })
+    Ok(Own { control: Control::new(config, yard, crews.clone()), crews, opening, orphans, lock })
 }
 
 /// Returns when engines that were taken over have answered, or soon: callers who come at once need not hear that a model
@@ -325,13 +325,13 @@ fn release_all(processes: impl Iterator<Item = Process>) {
 }
 
 /// Ends what an earlier supervisor left and nobody wants any more, before anything new needs its memory.
-async fn clear(yard: &Yard, unfit: Vec<(Record, String)>, stopping: &Stopping) {
+async fn clear(yard: &Yard, unfit: Vec<(Record, String)>, stopping: &ShutdownSignal) {
     let ended = unfit.into_iter().map(|(record, why)| async move {
         let engine = &record.engine;
         let pid = record.process.as_ref().map(|process| process.pid);
         tracing::info!(%engine, pid, why, "an engine that an earlier gateway left is ended");
         let memory = Memory::new(yard.monitor.clone(), record.gpus.clone());
-        let kin = Kin::new(record.marker(), None);
+        let kin = ProcessTree::new(record.marker(), None);
         let pids =
             tokio::task::spawn_blocking(move || kin.find().iter().map(|seen| seen.who.pid.cast_unsigned()).collect());
         let watch = memory.watch_pids(pids.await.unwrap_or_default());
@@ -371,7 +371,7 @@ fn watch(
     pool: &Arc<Pool>,
     urls: &[EngineUrl],
     client: &Arc<EngineClient>,
-    stopping: &Stopping,
+    stopping: &ShutdownSignal,
 ) -> Vec<(EngineId, JoinHandle<()>)> {
     let guest = |(replica, url): (usize, &EngineUrl)| {
         let address = Address { url: url.clone(), api_key: model.api_key.clone() };

@@ -1,7 +1,7 @@
 //! Finds every process that came from one start of an engine, wherever it went, and signals exactly those.
 //!
-//! A process is kin when it carries the start's marker (in its environment or as a limit), is in the process group of a
-//! leader whose number is still ours, was seen as kin before, or descends from one that is.
+//! A process belongs to a start when it carries the start's marker (in its environment or as a limit), is in the process
+//! group of a leader whose number is still ours, was found to belong before, or descends from one that does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::marker::Marker;
-use super::seen::{Identity, Seen, everybody};
+use super::procfs::{Identity, ProcessInfo, all_processes};
 
-/// Rounds of looking for new kin while the known ones are held still; each finds what was forked during the one before.
+/// Rounds of looking for further processes while the known ones are held still; each finds what was forked during the one before.
 const ROUNDS: usize = 8;
 
 /// Time between two looks for what is left; nothing reports the end of processes that are not our children.
@@ -31,17 +31,17 @@ fn tidies(pid: i32) -> bool {
 
 /// All processes of one start of an engine.
 #[derive(Clone, Debug)]
-pub(crate) struct Kin {
+pub(crate) struct ProcessTree {
     marker: Marker,
     /// The group, as long as its leader's number is ours: running and verified, or a child that was not reaped.
     group: Option<i32>,
-    /// No kin is older.
+    /// No process of this start is older.
     since: u64,
-    /// Those that were seen once: they stay kin when their parent ends.
+    /// Those that were found once: they still belong when their parent ends.
     known: BTreeSet<Identity>,
 }
 
-impl Kin {
+impl ProcessTree {
     /// What came from the start that `marker` marks; `leader` must be its first process.
     pub(crate) fn new(marker: Marker, leader: Option<Identity>) -> Self {
         let since = leader.map_or(0, |leader| leader.started);
@@ -53,51 +53,51 @@ impl Kin {
         &self.marker
     }
 
-    /// The leader's number, and so its group's, may be somebody else's from now on.
+    /// The leader's number, and so its group's, may be given to another process from now on.
     pub(crate) fn disown_group(&mut self) {
         self.group = None;
     }
 
-    /// Who lives. Reads `/proc`: with 500 processes 6 ms, and 20 ms more for the environments of those that are not older
+    /// Those that live. Reads `/proc`: with 500 processes 6 ms, and 20 ms more for the environments of those that are not older
     /// than the leader, so it is not for async workers.
-    pub(crate) fn find(&self) -> Vec<Seen> {
-        self.find_by(|seen| seen.who.started >= self.since && self.marker.is_on(seen))
+    pub(crate) fn find(&self) -> Vec<ProcessInfo> {
+        self.find_by(|info| info.who.started >= self.since && self.marker.is_on(info))
     }
 
-    /// Who lives of the known ones, the group and their descendants, marked or not; as fast as it gets.
-    fn find_near(&self) -> Vec<Seen> {
+    /// Those that live of the known ones, the group and their descendants, marked or not; as fast as it gets.
+    fn find_near(&self) -> Vec<ProcessInfo> {
         self.find_by(|_| false)
     }
 
-    fn find_by(&self, is_marked: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-        let everybody = everybody();
-        let is_seed = |seen: &Seen| {
-            self.known.contains(&seen.who) || self.group == Some(seen.group) || (seen.lives && is_marked(seen))
+    fn find_by(&self, is_marked: impl Fn(&ProcessInfo) -> bool) -> Vec<ProcessInfo> {
+        let processes = all_processes();
+        let is_seed = |info: &ProcessInfo| {
+            self.known.contains(&info.who) || self.group == Some(info.group) || (info.lives && is_marked(info))
         };
-        let mut found = related(&everybody, std::process::id().cast_signed(), is_seed, Identity::lives);
-        found.retain(|seen| seen.lives);
+        let mut found = related(&processes, std::process::id().cast_signed(), is_seed, Identity::lives);
+        found.retain(|info| info.lives);
         found
     }
 
-    /// Remembers who lives now, so that they stay kin although their parents end and they carry no marker.
+    /// Remembers those that live now: they still belong when their parents end and they carry no marker.
     pub(crate) fn remember(&mut self) {
-        self.known.extend(self.find_near().into_iter().map(|seen| seen.who));
+        self.known.extend(self.find_near().into_iter().map(|info| info.who));
     }
 
-    /// Everybody who is remembered, dead or alive.
+    /// All that are remembered, dead or alive.
     pub(crate) fn known(&self) -> impl Iterator<Item = i32> + '_ {
         self.known.iter().map(|who| who.pid)
     }
 
     /// Signals all of them, one by one. Returns how many there were.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
-        self.find().iter().filter(|seen| seen.who.signal(signal)).count()
+        self.find().iter().filter(|info| info.who.signal(signal)).count()
     }
 
     /// Signals those in the leader's group, one by one.
     pub(crate) fn signal_group(&self, signal: Signal) {
-        for seen in self.find_near().iter().filter(|seen| self.group == Some(seen.group)) {
-            seen.who.signal(signal);
+        for info in self.find_near().iter().filter(|info| self.group == Some(info.group)) {
+            info.who.signal(signal);
         }
     }
 
@@ -106,7 +106,7 @@ impl Kin {
         self.kill_but(|_| false);
     }
 
-    /// SIGKILL to all but those that tidy up after the others; they end by themselves then, or [`Kin::end_now`] ends them.
+    /// SIGKILL to all but those that tidy up after the others; they end by themselves then, or [`ProcessTree::end_now`] ends them.
     /// Returns how many it went to.
     pub(crate) fn kill_all_but_tidiers(&mut self) -> usize {
         self.kill_but(tidies)
@@ -116,7 +116,7 @@ impl Kin {
         let mut held = BTreeSet::new();
         let mut spared = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let new: Vec<_> = self.find().into_iter().map(|seen| seen.who).filter(|who| held.insert(*who)).collect();
+            let new: Vec<_> = self.find().into_iter().map(|info| info.who).filter(|who| held.insert(*who)).collect();
             if new.is_empty() {
                 break;
             }
@@ -134,7 +134,7 @@ impl Kin {
 
     /// Kills all, and waits until none is left or `within` is over; returns who survived. Those that tidy up after the
     /// others get a moment for it. Blocks.
-    pub(crate) fn end_now(&mut self, within: Duration) -> Vec<Seen> {
+    pub(crate) fn end_now(&mut self, within: Duration) -> Vec<ProcessInfo> {
         let begun = std::time::Instant::now();
         loop {
             if begun.elapsed() < TIDY_WITHIN.min(within) {
@@ -150,39 +150,39 @@ impl Kin {
         }
     }
 
-    /// [`Kin::end_now`], off the async workers.
-    pub(crate) async fn end(mut self, within: Duration) -> Vec<Seen> {
+    /// [`ProcessTree::end_now`], off the async workers.
+    pub(crate) async fn end(mut self, within: Duration) -> Vec<ProcessInfo> {
         tokio::task::spawn_blocking(move || self.end_now(within)).await.unwrap_or_default()
     }
 }
 
-/// The seeds among `everybody` and all their descendants, without `own`, its children by descent, and process 1.
+/// The seeds among `processes` and all their descendants, without `own`, its children by descent, and process 1.
 ///
-/// `lives` looks again: a parent that still lives after its child was seen is that child's parent, and not somebody who
-/// got the number since.
+/// `lives` looks again: a parent that still lives after its child was seen is that child's parent, and not a
+/// later process with the same number.
 pub(crate) fn related(
-    everybody: &[Seen],
+    processes: &[ProcessInfo],
     own: i32,
-    is_seed: impl Fn(&Seen) -> bool,
+    is_seed: impl Fn(&ProcessInfo) -> bool,
     lives: impl Fn(Identity) -> bool,
-) -> Vec<Seen> {
-    let mut children: BTreeMap<i32, Vec<&Seen>> = BTreeMap::new();
-    for seen in everybody {
-        children.entry(seen.parent).or_default().push(seen);
+) -> Vec<ProcessInfo> {
+    let mut children: BTreeMap<i32, Vec<&ProcessInfo>> = BTreeMap::new();
+    for info in processes {
+        children.entry(info.parent).or_default().push(info);
     }
-    let mine = |seen: &&Seen| seen.who.pid != own && seen.who.pid != 1;
-    let mut queue: Vec<&Seen> = everybody.iter().filter(mine).filter(|seen| is_seed(seen)).collect();
+    let mine = |info: &&ProcessInfo| info.who.pid != own && info.who.pid != 1;
+    let mut queue: Vec<&ProcessInfo> = processes.iter().filter(mine).filter(|info| is_seed(info)).collect();
     let mut met = BTreeSet::new();
     let mut found = Vec::new();
-    while let Some(seen) = queue.pop() {
-        if !met.insert(seen.who) {
+    while let Some(info) = queue.pop() {
+        if !met.insert(info.who) {
             continue;
         }
-        found.push(seen.clone());
-        if let Some(young) = children.get(&seen.who.pid)
-            && lives(seen.who)
+        found.push(info.clone());
+        if let Some(young) = children.get(&info.who.pid)
+            && lives(info.who)
         {
-            queue.extend(young.iter().filter(|young| mine(young) && young.who.started >= seen.who.started));
+            queue.extend(young.iter().filter(|young| mine(young) && young.who.started >= info.who.started));
         }
     }
     found
@@ -192,23 +192,23 @@ pub(crate) fn related(
 mod tests {
     use super::*;
 
-    fn seen(pid: i32, parent: i32, started: u64) -> Seen {
-        Seen { who: Identity { pid, started }, name: "x".into(), parent, group: 0, lives: true }
+    fn seen(pid: i32, parent: i32, started: u64) -> ProcessInfo {
+        ProcessInfo { who: Identity { pid, started }, name: "x".into(), parent, group: 0, lives: true }
     }
 
-    fn numbers(found: &[Seen]) -> Vec<i32> {
-        let mut numbers: Vec<_> = found.iter().map(|seen| seen.who.pid).collect();
+    fn numbers(found: &[ProcessInfo]) -> Vec<i32> {
+        let mut numbers: Vec<_> = found.iter().map(|info| info.who.pid).collect();
         numbers.sort_unstable();
         numbers
     }
 
     #[test]
-    fn descendants_are_kin_but_not_we_nor_process_1_nor_the_child_of_a_recycled_number() {
-        let everybody =
+    fn descendants_belong_but_not_we_nor_process_1_nor_the_child_of_a_recycled_number() {
+        let processes =
             [seen(1, 0, 0), seen(5, 1, 9), seen(10, 1, 10), seen(11, 10, 11), seen(12, 11, 12), seen(13, 12, 11)];
         let everyone = |_: Identity| true;
         let find = |own, lives: &dyn Fn(Identity) -> bool| {
-            numbers(&related(&everybody, own, |seen| seen.who.pid == 10, lives))
+            numbers(&related(&processes, own, |info| info.who.pid == 10, lives))
         };
         assert_eq!(
             find(5, &everyone),
@@ -217,6 +217,6 @@ mod tests {
         );
         assert_eq!(find(11, &everyone), [10], "neither we nor our children");
         assert_eq!(find(5, &|who| who.pid != 11), [10, 11], "11 ended since: 12 may be somebody else's child");
-        assert_eq!(numbers(&related(&everybody, 5, |seen| seen.who.pid == 1, everyone)), Vec::<i32>::new());
+        assert_eq!(numbers(&related(&processes, 5, |info| info.who.pid == 1, everyone)), Vec::<i32>::new());
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{self, FolderError};
 use crate::ids::EngineId;
 use crate::supervisor::process::marker::Marker;
-use crate::supervisor::process::seen::Identity;
+use crate::supervisor::process::procfs::Identity;
 
 /// The shape of records. A higher one is not understood; its engine is found by its marker and ended.
 const VERSION: u32 = 1;
@@ -178,7 +178,7 @@ impl Records {
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
         let path = self.path(record);
         let new = path.with_extension("json.new");
-        // It was there at the start of the gateway; whoever cleaned up may have taken it along.
+        // It was there at the start of the gateway; a clean-up may have removed it since.
         folder::make(&self.0).map_err(|error| error.source)?;
         let written = put(&new, record).and_then(|()| fs::rename(&new, &path));
         if written.is_err() {
@@ -269,13 +269,13 @@ fn nonces(bytes: &[u8]) -> Vec<String> {
 
 /// Keeps the record of one engine. Failing to write it is told once, and never ends an engine.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct RecordKeeper {
     records: Records,
     record: Record,
     failed: bool,
 }
 
-impl Keeper {
+impl RecordKeeper {
     /// Of an engine that is about to start, or was adopted. Nothing is written yet.
     pub(crate) fn new(records: Records, record: Record) -> Self {
         Self { records, record, failed: false }
@@ -321,7 +321,7 @@ impl Keeper {
             Err(error) if !failed => tracing::warn!(
                 engine = %self.record.engine, folder = %self.records.0.display(), %error,
                 "the engine's record cannot be written: it runs on, but if the gateway is killed the next one may not know \
-                 it; make room or mend the permissions"
+                 it; make room or correct the permissions"
             ),
             _ => {}
         }

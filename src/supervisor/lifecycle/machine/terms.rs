@@ -3,6 +3,7 @@
 use crate::api::{Sleep, Stall};
 use crate::engines::EngineState;
 use crate::engines::health::{Probe, Vitals};
+use crate::supervisor::process::group::Exit;
 
 /// Where in its life an engine is.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,15 +101,6 @@ pub(crate) enum Event {
     Stop,
     /// No attempt is under way on it.
     Drained,
-}
-
-/// How a process ended; neither when the system does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Exit {
-    /// Its exit code.
-    pub(crate) code: Option<i32>,
-    /// The signal that ended it.
-    pub(crate) signal: Option<i32>,
 }
 
 /// What to do about it, in order.

@@ -1,6 +1,6 @@
 //! Lives the life of one engine of ours: owns its process, hears what happens, has done what the machine decides.
 
-mod deeds;
+mod effects;
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -10,20 +10,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::backoff::Crashes;
-use super::machine::{self, Event, Exit, Phase};
 use super::memory::Memory;
-use super::orders::{self, Answer, Goal, NotDone, Order};
-use super::stopping::{Farewell, Stopping};
+use super::shutdown_signal::{ShutdownMode, ShutdownSignal};
 use crate::api::FailureCause;
 use crate::engines::health::{Prober, Thresholds};
 use crate::engines::{Engine, EngineClient};
-use crate::supervisor::launch::recipe::Recipe;
-use crate::supervisor::look::progress::Loading;
-use crate::supervisor::process::port::Held;
+use crate::supervisor::diagnose::progress::Loading;
+use crate::supervisor::launch::spec::LaunchSpec;
+use crate::supervisor::lifecycle::backoff::Crashes;
+use crate::supervisor::lifecycle::machine::{self, Event, Phase};
+use crate::supervisor::lifecycle::orders::{self, Answer, Goal, NotDone, Order};
+use crate::supervisor::process::group::Exit;
+use crate::supervisor::process::port::HeldPort;
 use crate::supervisor::process::spawn::{Log, Process};
-use crate::supervisor::state::record::Keeper;
-use crate::supervisor::state::rotate::Rotator;
+use crate::supervisor::store::record::RecordKeeper;
+use crate::supervisor::store::rotate::Rotator;
 use crate::supervisor::yard::Yard;
 
 /// Time between two looks at the size of an engine's log.
@@ -34,13 +35,13 @@ pub(crate) struct Plan {
     /// The engine.
     pub(crate) engine: Arc<Engine>,
     /// What is run.
-    pub(crate) recipe: Recipe,
+    pub(crate) recipe: LaunchSpec,
     /// Where it writes.
     pub(crate) log: Log,
     /// What is kept of it for those who come after us.
-    pub(crate) record: Keeper,
+    pub(crate) record: RecordKeeper,
     /// Its port, held for as long as it may be started again.
-    pub(crate) port: Held,
+    pub(crate) port: HeldPort,
     /// Where GPUs are found for it.
     pub(crate) yard: Arc<Yard>,
     /// Whether it has none yet and wants some.
@@ -80,7 +81,7 @@ type Errand = Pin<Box<dyn Future<Output = Event> + Send>>;
 pub(crate) struct Actor {
     plan: Plan,
     prober: Prober,
-    stopping: Stopping,
+    stopping: ShutdownSignal,
     orders: mpsc::Receiver<Order>,
     /// Orders that are not done yet.
     waiting: Vec<Order>,
@@ -109,7 +110,7 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// An actor that has not begun.
-    pub(crate) fn new(plan: Plan, prober: Prober, stopping: Stopping, orders: mpsc::Receiver<Order>) -> Self {
+    pub(crate) fn new(plan: Plan, prober: Prober, stopping: ShutdownSignal, orders: mpsc::Receiver<Order>) -> Self {
         Self {
             plan,
             prober,
@@ -179,8 +180,8 @@ impl Actor {
             biased;
             exit = exited(process.as_mut()) => Happened::Event(Event::Exited(exit)),
             farewell = stopping.asked(), if !(*dismissed && phase.is_stopping()) => match farewell {
-                Farewell::Leave => Happened::Left,
-                Farewell::Stop(_) => {
+                ShutdownMode::Leave => Happened::Left,
+                ShutdownMode::Stop(_) => {
                     *dismissed = true;
                     Happened::Event(Event::Stop)
                 }

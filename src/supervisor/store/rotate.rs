@@ -63,7 +63,7 @@ impl Rotator {
             Err(error) => {
                 if !failed {
                     let path = log.path.display();
-                    tracing::warn!(%path, %error, "an engine's log cannot be rotated and grows on; make room or mend the permissions");
+                    tracing::warn!(%path, %error, "an engine's log cannot be rotated and grows on; make room or correct the permissions");
                 }
                 0
             }

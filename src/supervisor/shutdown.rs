@@ -1,4 +1,5 @@
-//! Ends a house from outside: its gateway if one runs, then every engine that any gateway left in its state directory.
+//! `enginehouse stop`: ends what runs on a state directory from outside: its gateway if there is one, then the engines that
+//! any gateway left there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +8,15 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::timeout;
 
-use super::process::kin::Kin;
+use super::process::process_tree::ProcessTree;
 use super::process::spawn::watched;
-use super::state::adopt;
-use super::state::lock::Lock;
-use super::state::record::Records;
+use super::store::adopt;
+use super::store::lock::Lock;
+use super::store::record::Records;
 
 /// What was ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Closed {
+pub struct ShutdownReport {
     /// Pid of the gateway that ran.
     pub gateway: Option<i32>,
     /// Engines that were found besides, by id.
@@ -24,19 +25,19 @@ pub struct Closed {
     pub survivors: Vec<String>,
 }
 
-/// Why a house could not be ended.
+/// Why not all was ended.
 #[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// Its gateway is out of reach.
-    #[error("a gateway uses `{}` but {why}; end it there", path.display())]
+pub enum ShutdownError {
+    /// The gateway cannot be reached.
+    #[error("a gateway uses `{}`, but {why}; stop it where it runs", path.display())]
     Gateway {
         /// The state directory.
         path: PathBuf,
         /// Why.
         why: String,
     },
-    /// Its gateway does not end.
-    #[error("the gateway (pid {pid}) on `{}` has not ended within {patience:?}; its log says what it waits for", path.display())]
+    /// The gateway does not end.
+    #[error("the gateway (pid {pid}) on `{}` did not end within {patience:?}; its log says what it waits for", path.display())]
     Slow {
         /// The state directory.
         path: PathBuf,
@@ -45,7 +46,7 @@ pub enum CloseError {
         /// How long was waited.
         patience: Duration,
     },
-    /// The state directory is of no use.
+    /// The state directory cannot be used.
     #[error("{0}")]
     StateDir(String),
 }
@@ -55,23 +56,27 @@ pub enum CloseError {
 ///
 /// # Errors
 /// What is in the way, with the remedy.
-pub async fn close(state_dir: &Path, patience: Duration, stop_timeout: Duration) -> Result<Closed, CloseError> {
-    let mut closed = Closed::default();
+pub async fn shut_down(
+    state_dir: &Path,
+    patience: Duration,
+    stop_timeout: Duration,
+) -> Result<ShutdownReport, ShutdownError> {
+    let mut report = ShutdownReport::default();
     if !state_dir.join("engines").is_dir() {
-        return Ok(closed);
+        return Ok(report);
     }
     if let Some(holder) = Lock::holder(state_dir) {
-        closed.gateway = Some(end_gateway(state_dir, holder, patience).await?);
+        report.gateway = Some(end_gateway(state_dir, holder, patience).await?);
     }
-    let unusable = |error: &dyn std::fmt::Display| CloseError::StateDir(error.to_string());
-    // Nobody starts engines here meanwhile.
+    let unusable = |error: &dyn std::fmt::Display| ShutdownError::StateDir(error.to_string());
+    // So that no gateway starts engines here meanwhile.
     let _lock = Lock::take(state_dir).map_err(|error| unusable(&error))?;
     let records = Records::of(state_dir).map_err(|error| unusable(&error))?;
     let found = records.load().map_err(|error| unusable(&error))?;
     let ended = futures::future::join_all(found.iter().map(|record| adopt::end(&records, record, stop_timeout))).await;
-    closed.engines = found.iter().map(|record| record.engine.clone()).collect();
-    closed.survivors = ended.into_iter().flatten().map(|seen| seen.to_string()).collect();
-    Ok(closed)
+    report.engines = found.iter().map(|record| record.engine.clone()).collect();
+    report.survivors = ended.into_iter().flatten().map(|info| info.to_string()).collect();
+    Ok(report)
 }
 
 /// The numbers of all processes of engines that gateways started with `state_dir` and that live. Blocks for some
@@ -82,17 +87,17 @@ pub fn processes(state_dir: &Path) -> Vec<u32> {
         return vec![];
     }
     let records = Records::of(state_dir).ok().and_then(|records| records.peek().ok()).unwrap_or_default();
-    let kin = records.iter().flat_map(|record| Kin::new(record.marker(), None).find());
-    kin.map(|seen| seen.who.pid.cast_unsigned()).collect()
+    let processes = records.iter().flat_map(|record| ProcessTree::new(record.marker(), None).find());
+    processes.map(|info| info.who.pid.cast_unsigned()).collect()
 }
 
-async fn end_gateway(state_dir: &Path, holder: Option<i32>, patience: Duration) -> Result<i32, CloseError> {
-    let out_of_reach = |why: &str| CloseError::Gateway { path: state_dir.to_owned(), why: why.to_owned() };
+async fn end_gateway(state_dir: &Path, holder: Option<i32>, patience: Duration) -> Result<i32, ShutdownError> {
+    let out_of_reach = |why: &str| ShutdownError::Gateway { path: state_dir.to_owned(), why: why.to_owned() };
     let pid = holder.ok_or_else(|| out_of_reach("it did not write down its pid"))?;
-    let number = Pid::from_raw(pid).ok_or_else(|| out_of_reach("its pid is none"))?;
+    let number = Pid::from_raw(pid).ok_or_else(|| out_of_reach("its pid is not a pid"))?;
     let handle = pidfd_open(number, PidfdFlags::empty())
-        .map_err(|_| out_of_reach(&format!("its pid {pid} is not to be seen from here (another container?)")))?;
-    // The number is what a file says. Only who really holds the lock is the gateway.
+        .map_err(|_| out_of_reach(&format!("its pid {pid} is not visible from here (another container?)")))?;
+    // The number is what a file says. Only the process that really holds the lock is the gateway.
     if !holds(pid, &state_dir.join("lock")) {
         return Err(out_of_reach(&format!("pid {pid} is not it (another container, another user?)")));
     }
@@ -101,7 +106,7 @@ async fn end_gateway(state_dir: &Path, holder: Option<i32>, patience: Duration) 
     let handle = watched(handle).map_err(|error| out_of_reach(&error.to_string()))?;
     match timeout(patience, handle.readable()).await {
         Ok(_) => Ok(pid),
-        Err(_) => Err(CloseError::Slow { path: state_dir.to_owned(), pid, patience }),
+        Err(_) => Err(ShutdownError::Slow { path: state_dir.to_owned(), pid, patience }),
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::known;
 use crate::api::{Diagnosis, FailureCause, Starting};
-use crate::supervisor::life::machine::{Cause, Exit, SpawnError};
+use crate::supervisor::lifecycle::machine::{Cause, SpawnError};
+use crate::supervisor::process::group::Exit;
 
 /// Lines of the log that are shown with a failure.
 const SHOWN: usize = 20;
@@ -298,13 +299,13 @@ mod tests {
         let adapter = "(EngineCore pid=9) ERROR 11-21 21:10:06 [x.py:1] FileNotFoundError: [Errno 2] No such file or \
             directory: '/nowhere/adapter_config.json'";
         assert!(reason(died(9), &[adapter]).contains("somebody killed it"), "{}", reason(died(9), &[adapter]));
-        assert!(reason(died(6), &[adapter]).contains("mend `source`"), "an abort may well be told before");
+        assert!(reason(died(6), &[adapter]).contains("correct `source`"), "an abort may well be told before");
     }
 
     #[test]
     fn recorded_failures_are_told() {
         for (log, tells) in [
-            (include_str!("../../../tests/vectors/vllm-life/bad-model-path.log"), "mend `source`"),
+            (include_str!("../../../tests/vectors/vllm-life/bad-model-path.log"), "correct `source`"),
             (include_str!("../../../tests/vectors/vllm-life/sleep-mode-refused.log"), "Sleep mode is not supported"),
             (include_str!("../../../tests/vectors/vllm-life/engine-failed-to-start.log"), "(exit code 1)"),
         ] {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::stopping::Stopping;
+use super::shutdown_signal::ShutdownSignal;
 use crate::api::StopReason;
 use crate::engines::health::{Prober, Thresholds, Vitals};
 use crate::engines::{Engine, EngineState};
 
 /// Looks at `engine` until asked to stop, and then waits for the attempts under way.
-pub(crate) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thresholds, mut stopping: Stopping) {
+pub(crate) async fn watch(engine: Arc<Engine>, mut prober: Prober, needed: Thresholds, mut stopping: ShutdownSignal) {
     let mut vitals = Vitals::NEW;
     loop {
         let eager = matches!(vitals, Vitals::Unknown { .. });

@@ -1,4 +1,4 @@
-//! What becomes of an engine that a gateway before us started: taken over as it is, or ended with all its kin.
+//! What becomes of an engine that a gateway before us started: taken over as it is, or ended with all its processes.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::record::{self, Record, Records};
-use crate::supervisor::process::kin::Kin;
 use crate::supervisor::process::marker;
-use crate::supervisor::process::seen::{self, Identity, Seen};
+use crate::supervisor::process::process_tree::ProcessTree;
+use crate::supervisor::process::procfs::{self, Identity, ProcessInfo};
 use crate::supervisor::process::spawn::{GONE_WITHIN, Process};
 
 /// After how long a process is told again to end: vLLM loses a SIGTERM that comes while it loads.
@@ -27,7 +27,7 @@ pub(crate) struct Facts {
     /// Whether that one is marked as some other start of an engine.
     pub(crate) holder_is_foreign: bool,
     /// How many processes of the recorded start live, the leader included.
-    pub(crate) kin: usize,
+    pub(crate) processes: usize,
 }
 
 /// What the configuration wants in its place.
@@ -57,10 +57,10 @@ pub(crate) enum Verdict {
 pub(crate) fn facts(record: &Record) -> Facts {
     let boot = record::boot_id();
     let holder = record.process.as_ref().and_then(|process| Identity::of(process.pid));
-    let environ = holder.map(|who| seen::environ(who.pid)).unwrap_or_default();
+    let environ = holder.map(|who| procfs::environ(who.pid)).unwrap_or_default();
     Facts {
         holder_is_foreign: marker::is_marked(&environ) && !record.marker().is_in(&environ),
-        kin: Kin::new(record.marker(), leader(record, &boot, holder)).find().len(),
+        processes: ProcessTree::new(record.marker(), leader(record, &boot, holder)).find().len(),
         boot,
         holder,
     }
@@ -69,7 +69,7 @@ pub(crate) fn facts(record: &Record) -> Facts {
 /// Decides. `wanted` is `None` when the configuration has no such engine any more.
 pub(crate) fn judge(record: &Record, facts: &Facts, wanted: Option<&Wanted<'_>>) -> Verdict {
     let Some(leader) = leader(record, &facts.boot, facts.holder).filter(|_| !facts.holder_is_foreign) else {
-        return Verdict::Dead { leftovers: facts.kin };
+        return Verdict::Dead { leftovers: facts.processes };
     };
     let Some(wanted) = wanted else { return Verdict::Misfit("the configuration has no such engine any more".into()) };
     if wanted.spec != record.spec {
@@ -91,7 +91,7 @@ fn leader(record: &Record, boot: &str, holder: Option<Identity>) -> Option<Ident
 
 /// Ends everything of a recorded start: SIGTERM to its group, again after a while, at the end of `stop_timeout` SIGKILL
 /// to all that came from it. Then removes the record. Returns who survived; the record is kept for those.
-pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Duration) -> Vec<Seen> {
+pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Duration) -> Vec<ProcessInfo> {
     let deadline = Instant::now() + stop_timeout;
     let again = Instant::now() + REMIND.min(stop_timeout / 3);
     let looked = record.clone();
@@ -102,7 +102,7 @@ pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Durati
     });
     let left = match leader.and_then(|leader| Process::adopt(leader, &record.marker()).ok()) {
         Some(process) => end_led(process, again, deadline).await,
-        None => end_orphans(Kin::new(record.marker(), None), again, deadline).await,
+        None => end_orphans(ProcessTree::new(record.marker(), None), again, deadline).await,
     };
     if left.is_empty() {
         let (records, record) = (records.clone(), record.clone());
@@ -116,7 +116,7 @@ pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Durati
 }
 
 /// Ends an engine whose leader lives.
-async fn end_led(mut process: Process, again: Instant, deadline: Instant) -> Vec<Seen> {
+async fn end_led(mut process: Process, again: Instant, deadline: Instant) -> Vec<ProcessInfo> {
     process.signal(Signal::TERM);
     if timeout_at(again, process.exited()).await.is_err() {
         process.signal(Signal::TERM);
@@ -127,26 +127,26 @@ async fn end_led(mut process: Process, again: Instant, deadline: Instant) -> Vec
 }
 
 /// Ends what a leader that is gone left behind.
-async fn end_orphans(kin: Kin, again: Instant, deadline: Instant) -> Vec<Seen> {
+async fn end_orphans(tree: ProcessTree, again: Instant, deadline: Instant) -> Vec<ProcessInfo> {
     let mut reminded = false;
-    let mut told = signal(&kin, Signal::TERM).await;
+    let mut told = signal(&tree, Signal::TERM).await;
     while told > 0 && Instant::now() < deadline {
         sleep(LOOK_EVERY).await;
         let remind = !reminded && Instant::now() >= again;
         reminded |= remind;
-        told = if remind { signal(&kin, Signal::TERM).await } else { count(&kin).await };
+        told = if remind { signal(&tree, Signal::TERM).await } else { count(&tree).await };
     }
-    kin.end(GONE_WITHIN).await
+    tree.end(GONE_WITHIN).await
 }
 
-async fn signal(kin: &Kin, signal: Signal) -> usize {
-    let kin = kin.clone();
-    tokio::task::spawn_blocking(move || kin.signal(signal)).await.unwrap_or_default()
+async fn signal(tree: &ProcessTree, signal: Signal) -> usize {
+    let tree = tree.clone();
+    tokio::task::spawn_blocking(move || tree.signal(signal)).await.unwrap_or_default()
 }
 
-async fn count(kin: &Kin) -> usize {
-    let kin = kin.clone();
-    tokio::task::spawn_blocking(move || kin.find().len()).await.unwrap_or_default()
+async fn count(tree: &ProcessTree) -> usize {
+    let tree = tree.clone();
+    tokio::task::spawn_blocking(move || tree.find().len()).await.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn only_what_is_the_same_process_with_the_same_spec_is_adopted() {
         let record = recorded(Some(Recorded { pid: 4711, started: 99, boot: "b".into() }));
-        let facts = Facts { boot: "b".into(), holder: Some(LEADER), holder_is_foreign: false, kin: 3 };
+        let facts = Facts { boot: "b".into(), holder: Some(LEADER), holder_is_foreign: false, processes: 3 };
         let gpus = ["0".to_owned()];
         let wanted = Wanted { spec: "aa", gpus: Some(&gpus) };
         assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(LEADER));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     /// Ends what a test that failed left.
-    struct Cleanup(Kin);
+    struct Cleanup(ProcessTree);
 
     impl Drop for Cleanup {
         fn drop(&mut self) {
@@ -225,7 +225,7 @@ mod tests {
     async fn left(script: &str) -> ((tempfile::TempDir, Cleanup), Records, Record, [Identity; 2]) {
         let folder = tempfile::tempdir().expect("a folder");
         let mut record = recorded(None);
-        let cleanup = Cleanup(Kin::new(record.marker(), None));
+        let cleanup = Cleanup(ProcessTree::new(record.marker(), None));
         orphan(folder.path(), script, &record.marker());
         let who = [told(folder.path(), "leader").await, told(folder.path(), "child").await];
         record.process = Some(Recorded::now(who[0]));
@@ -239,7 +239,7 @@ mod tests {
         let script = "setsid bash -c 'echo $$ > child; exec sleep 300' & trap '' TERM; echo $$ > leader; wait";
         let (_folder, records, record, who) = left(script).await;
         let facts = facts(&record);
-        assert_eq!((facts.holder, facts.holder_is_foreign, facts.kin), (Some(who[0]), false, 2));
+        assert_eq!((facts.holder, facts.holder_is_foreign, facts.processes), (Some(who[0]), false, 2));
         let wanted = Wanted { spec: "aa", gpus: None };
         assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(who[0]));
         let since = Instant::now();
@@ -259,8 +259,8 @@ mod tests {
         }
         // It forks all the time, so how many there are changes from one look to the next.
         let facts = facts(&record);
-        assert_eq!(judge(&record, &facts, None), Verdict::Dead { leftovers: facts.kin });
-        assert!(facts.kin >= 1);
+        assert_eq!(judge(&record, &facts, None), Verdict::Dead { leftovers: facts.processes });
+        assert!(facts.processes >= 1);
         let since = Instant::now();
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(since.elapsed() < Duration::from_secs(30), "no longer than it takes");
@@ -280,9 +280,9 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_stranger_with_the_recorded_number_is_left_alone() {
-        let mut stranger = Command::new("bash").args(["-c", "exec -a 'vllm serve' sleep 300"]).spawn().expect("bash");
-        let who = Identity::of(stranger.id().cast_signed()).expect("it lives");
+    async fn a_foreign_process_with_the_recorded_number_is_left_alone() {
+        let mut foreign = Command::new("bash").args(["-c", "exec -a 'vllm serve' sleep 300"]).spawn().expect("bash");
+        let who = Identity::of(foreign.id().cast_signed()).expect("it lives");
         let folder = tempfile::tempdir().expect("a folder");
         let records = Records::of(folder.path()).expect("made");
         let before = Identity { started: who.started.saturating_sub(1), ..who };
@@ -290,9 +290,9 @@ mod tests {
         records.write(&record).expect("written");
         assert_eq!(judge(&record, &facts(&record), None), Verdict::Dead { leftovers: 0 });
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
-        assert!(stranger.try_wait().expect("our child").is_none(), "the stranger lives");
+        assert!(foreign.try_wait().expect("our child").is_none(), "it still runs");
         assert_eq!(records.load().expect("read"), []);
-        stranger.kill().expect("our child");
-        stranger.wait().expect("our child");
+        foreign.kill().expect("our child");
+        foreign.wait().expect("our child");
     }
 }

@@ -34,7 +34,7 @@ fn remedy(error: &io::Error) -> &'static str {
             "a part of this path is a file: move it away, or set `state_dir` to a folder"
         }
         ErrorKind::NotFound => "mount or make the folder above it, or set `state_dir`",
-        _ => "mend its permissions, or set `state_dir` to a folder of this user",
+        _ => "correct its permissions, or set `state_dir` to a folder of this user",
     }
 }
 

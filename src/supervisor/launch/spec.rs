@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::command::{self, Launch};
+use super::command::{self, LaunchCommand};
 use super::ranks;
 use crate::config::{Gpus, Model, Spawn};
 use crate::ids::Name;
 use crate::placement::{self, Demand};
 use crate::supervisor::process::marker::Marker;
-use crate::supervisor::state::record::Record;
+use crate::supervisor::store::record::Record;
 
 /// LoRA adapters of a model by name: where each is loaded from. Shared by all its engines.
 pub(crate) type Adapters = Arc<ArcSwap<BTreeMap<Name, String>>>;
 
 /// From what an engine is started.
 #[derive(Clone)]
-pub(crate) struct Recipe {
+pub(crate) struct LaunchSpec {
     /// Its model.
     pub(crate) model: Arc<Model>,
     /// Which engine of the model, from 0.
@@ -39,9 +39,9 @@ pub(crate) struct Recipe {
     pub(crate) adapters: Adapters,
 }
 
-impl Recipe {
+impl LaunchSpec {
     /// What to run now.
-    pub(crate) fn launch(&self) -> Launch {
+    pub(crate) fn launch(&self) -> LaunchCommand {
         self.launch_with(self.adapters.load().as_ref().clone())
     }
 
@@ -82,7 +82,7 @@ impl Recipe {
         self.spawn.sleep_mode
     }
 
-    fn launch_with(&self, lora: BTreeMap<Name, String>) -> Launch {
+    fn launch_with(&self, lora: BTreeMap<Name, String>) -> LaunchCommand {
         let spawn = Spawn { lora, ..Spawn::clone(&self.spawn) };
         let gpus = self.gpus.as_deref();
         let mut launch = command::launch(&self.model, &spawn, gpus, self.port, self.drain, &self.own_exe);
