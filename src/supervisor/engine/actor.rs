@@ -1,269 +1,234 @@
-//! Lives the life of one engine of ours: owns its process, hears what happens, has done what the machine decides.
+//! Lives the life of one engine: owns its process, hears what happens to it, and has done what its lifecycle decides.
 
-mod effects;
-
+use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::handle::{Message, Notice};
 use super::memory::Memory;
 use super::shutdown_signal::{ShutdownMode, ShutdownSignal};
-use crate::api::FailureCause;
-use crate::engines::health::{Prober, Thresholds};
+use crate::engines::health::Prober;
 use crate::engines::{Engine, EngineClient};
+use crate::supervisor::allocator::{GpuAllocator, GpuGrant};
 use crate::supervisor::diagnose::progress::Loading;
+use crate::supervisor::launch::launcher::Job;
 use crate::supervisor::launch::spec::LaunchSpec;
-use crate::supervisor::lifecycle::backoff::Crashes;
-use crate::supervisor::lifecycle::machine::{self, Event, Phase};
-use crate::supervisor::lifecycle::orders::{self, Answer, Goal, NotDone, Order};
-use crate::supervisor::process::group::Exit;
-use crate::supervisor::process::port::HeldPort;
-use crate::supervisor::process::spawn::{Log, Process};
-use crate::supervisor::store::record::RecordKeeper;
-use crate::supervisor::store::rotate::Rotator;
-use crate::supervisor::yard::Yard;
+use crate::supervisor::lifecycle::machine::Lifecycle;
+use crate::supervisor::lifecycle::orders::{Goal, Order};
+use crate::supervisor::lifecycle::terms::{Effect, Event, Level, Moment, Phase, Stage};
 
-/// Time between two looks at the size of an engine's log.
-const TIDY_EVERY: Duration = Duration::from_secs(10);
-
-/// What an actor needs to know.
-pub(crate) struct Plan {
-    /// The engine.
-    pub(crate) engine: Arc<Engine>,
-    /// What is run.
-    pub(crate) recipe: LaunchSpec,
-    /// Where it writes.
-    pub(crate) log: Log,
-    /// What is kept of it for those who come after us.
-    pub(crate) record: RecordKeeper,
-    /// Its port, held for as long as it may be started again.
-    pub(crate) port: HeldPort,
-    /// Where GPUs are found for it.
-    pub(crate) yard: Arc<Yard>,
-    /// Whether it has none yet and wants some.
-    pub(crate) wanting: bool,
-    /// The memory of its GPUs.
-    pub(crate) memory: Memory,
-    /// When it is started again.
-    pub(crate) crashes: Option<Crashes>,
-    /// From spawn to ready.
-    pub(crate) start_timeout: Duration,
-    /// From SIGTERM to SIGKILL.
-    pub(crate) stop_timeout: Duration,
-    /// How long attempts under way may go on when it is stopped by itself.
-    pub(crate) drain: Duration,
-    /// How long its health checks may fail.
-    pub(crate) hang_after: Option<Duration>,
-    /// Asks the engine to sleep and to wake.
-    pub(crate) client: Arc<EngineClient>,
-    /// When its log is put aside.
-    pub(crate) rotator: Rotator,
-    /// How many looks in a row change our mind.
-    pub(crate) needed: Thresholds,
+/// One engine that runs here.
+pub(super) struct Actor {
+    pub(super) engine: Arc<Engine>,
+    pub(super) replica: usize,
+    pub(super) spec: Arc<LaunchSpec>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) job: Job,
+    pub(super) gpus: GpuShare,
+    pub(super) client: Arc<EngineClient>,
+    pub(super) prober: Prober,
+    /// What its log says while it loads.
+    pub(super) loading: Option<Loading>,
+    /// What takes long and belongs to the phase.
+    pub(super) operation: Option<Operation>,
+    pub(super) inbox: Inbox,
+    pub(super) fleet: Fleet,
 }
 
-/// How an actor begins.
-pub(crate) enum Begin {
-    /// With nothing: it waits for an order.
-    Idle,
-    /// With a process that an earlier supervisor left, which was put to sleep or not.
-    Adopted(Process, Option<machine::Level>),
+/// What an engine has of GPUs.
+pub(super) struct GpuShare {
+    pub(super) allocator: GpuAllocator,
+    /// What it was given; kept over restarts, until it is stopped.
+    pub(super) grant: Option<GpuGrant>,
+    pub(super) memory: Memory,
+}
+
+/// Who tells an actor what to do.
+pub(super) struct Inbox {
+    pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) shutdown: ShutdownSignal,
+    /// Orders that are not done yet.
+    pub(super) waiting: Vec<Order>,
+}
+
+/// Who hears of the engine.
+pub(super) struct Fleet {
+    pub(super) notices: mpsc::Sender<Notice>,
+    /// What it heard last.
+    pub(super) told: Stage,
 }
 
 /// Something that takes long, and what it comes to.
-type Errand = Pin<Box<dyn Future<Output = Event> + Send>>;
+pub(super) type Operation = Pin<Box<dyn Future<Output = Completed> + Send>>;
 
-/// Lives the life of one engine.
-pub(crate) struct Actor {
-    plan: Plan,
-    prober: Prober,
-    stopping: ShutdownSignal,
-    orders: mpsc::Receiver<Order>,
-    /// Orders that are not done yet.
-    waiting: Vec<Order>,
-    process: Option<Process>,
-    phase: Phase,
-    deadline: Option<Instant>,
-    errand: Option<Errand>,
-    /// When its log is looked at next.
-    tidy_at: Instant,
-    loading: Option<Loading>,
-    /// When the process came to be, as far as we saw it.
-    spawned: Instant,
-    /// Whether the process was ever ready.
-    served: bool,
-    /// Whether the process is ended because it hung.
-    hung: bool,
-    /// Whether it is to be forgotten once it has stopped.
-    dismissed: bool,
-    /// How long to rest before the next start.
-    rest: Option<Duration>,
-    /// Why it failed last, until it is ready again.
-    trouble: Option<FailureCause>,
-    /// What went wrong with an order that was not carried out.
-    refusal: Option<String>,
+/// What an operation comes to.
+pub(super) enum Completed {
+    /// GPUs were found, or every reason why not.
+    Placed(Result<GpuGrant, String>),
+    /// Anything else.
+    Event(Event),
+}
+
+/// What an actor wakes up for.
+enum Wakeup {
+    Event(Event),
+    Completed(Completed),
+    Message(Message),
+    Tidy,
+    Leave,
 }
 
 impl Actor {
-    /// An actor that has not begun.
-    pub(crate) fn new(plan: Plan, prober: Prober, stopping: ShutdownSignal, orders: mpsc::Receiver<Order>) -> Self {
-        Self {
-            plan,
-            prober,
-            stopping,
-            orders,
-            waiting: vec![],
-            process: None,
-            phase: Phase::Idle,
-            deadline: None,
-            errand: None,
-            tidy_at: Instant::now() + TIDY_EVERY,
-            loading: None,
-            spawned: Instant::now(),
-            served: false,
-            hung: false,
-            dismissed: false,
-            rest: None,
-            trouble: None,
-            refusal: None,
+    /// Stays with the engine until that has ended for good, or is left alone. `found`: it runs already; whether it sleeps.
+    pub(super) async fn run(mut self, found: Option<Option<Level>>) {
+        if let Some(asleep) = found {
+            self.apply(Event::Adopted { asleep }).await;
+            self.look_at_log().await;
         }
-    }
-
-    /// Stays with the engine until it was asked to end and nothing of it is left, or until it is left alone.
-    pub(crate) async fn run(mut self, begin: Begin) {
-        let mut next = match begin {
-            Begin::Idle => None,
-            Begin::Adopted(process, asleep) => Some(self.adopt(process, asleep)),
-        };
-        while !(self.dismissed && self.phase == Phase::Stopped) {
-            let event = match next.take() {
-                Some(event) => event,
-                None => match self.event().await {
-                    Happened::Event(event) => event,
-                    Happened::Order(order) => match self.take(order).await {
-                        Some(event) => event,
-                        None => continue,
-                    },
-                    Happened::Tidy => {
-                        self.tidy().await;
-                        continue;
+        while !self.lifecycle.is_over() {
+            match self.wake().await {
+                Wakeup::Event(event) => {
+                    if matches!(event, Event::Probed(_)) {
+                        self.look_at_log().await;
                     }
-                    Happened::Left => return self.leave(),
-                },
-            };
-            let (phase, effects) = machine::step(self.phase.clone(), event, self.plan.needed);
-            if std::mem::discriminant(&phase) != std::mem::discriminant(&self.phase) {
-                // Whatever was under way belonged to the phase.
-                self.errand = None;
-            }
-            self.phase = phase;
-            for effect in effects {
-                if let Some(event) = self.perform(effect).await {
-                    next = Some(event);
+                    self.apply(event).await;
                 }
-            }
-            if next.is_none() {
-                self.tell();
+                Wakeup::Completed(completed) => {
+                    let event = self.completed(completed);
+                    self.apply(event).await;
+                }
+                Wakeup::Message(message) => self.receive(message).await,
+                Wakeup::Tidy => self.job.tidy().await,
+                Wakeup::Leave => return self.job.release(),
             }
         }
     }
 
     /// What happens next. The end of the process comes first: no request must go to a dead engine.
-    async fn event(&mut self) -> Happened {
-        let Self { plan, prober, stopping, orders, process, phase, deadline, errand, dismissed, tidy_at, .. } = self;
-        let until = deadline.unwrap_or_else(Instant::now);
+    async fn wake(&mut self) -> Wakeup {
+        let Self { engine, lifecycle, job, prober, operation, inbox, .. } = self;
+        let (phase, deadline, tidy_at) = (lifecycle.phase(), lifecycle.deadline(), job.tidy_at());
         tokio::select! {
             biased;
-            exit = exited(process.as_mut()) => Happened::Event(Event::Exited(exit)),
-            farewell = stopping.asked(), if !(*dismissed && phase.is_stopping()) => match farewell {
-                ShutdownMode::Leave => Happened::Left,
-                ShutdownMode::Stop(_) => {
-                    *dismissed = true;
-                    Happened::Event(Event::Stop)
-                }
+            exit = job.exited() => Wakeup::Event(Event::Exited(exit)),
+            mode = inbox.shutdown.asked(), if !lifecycle.is_leaving() => match mode {
+                ShutdownMode::Leave => Wakeup::Leave,
+                ShutdownMode::Stop(drain_until) => Wakeup::Event(Event::Shutdown(drain_until)),
             },
-            () = sleep_until(until), if deadline.is_some() => {
-                *deadline = None;
-                Happened::Event(Event::Deadline)
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                Wakeup::Event(Event::Deadline)
             }
-            Some(order) = orders.recv() => Happened::Order(order),
-            event = run(errand.as_mut()) => {
-                *errand = None;
-                Happened::Event(event)
+            Some(message) = inbox.messages.recv() => Wakeup::Message(message),
+            completed = run(operation.as_mut()) => {
+                *operation = None;
+                Wakeup::Completed(completed)
             }
-            () = plan.engine.drained(), if phase.is_draining() => Happened::Event(Event::Drained),
-            () = sleep_until(*tidy_at) => {
-                *tidy_at = Instant::now() + TIDY_EVERY;
-                Happened::Tidy
+            () = engine.drained(), if phase.is_draining() => Wakeup::Event(Event::Drained),
+            () = sleep_until(tidy_at) => Wakeup::Tidy,
+            probe = prober.next(*phase == Phase::Loading), if phase.is_probed() => {
+                Wakeup::Event(Event::Probed(probe))
             }
-            probe = prober.next(*phase == Phase::Loading), if phase.is_watched() => Happened::Event(Event::Probed(probe)),
+        }
+    }
+
+    async fn receive(&mut self, message: Message) {
+        match message {
+            Message::Order(order) => self.accept(order).await,
+            Message::WaitsFor(order) => self.apply(Event::WaitsFor(order)).await,
+            Message::Grant(grant) => self.take_grant(grant),
+            Message::Retune(spec, prober) => {
+                self.lifecycle.retune(spec.settings());
+                self.job.set_rotation(spec.rotation);
+                if let Some(grant) = &self.gpus.grant {
+                    grant.set_share(spec.demand(self.replica).share);
+                }
+                (self.spec, self.prober) = (spec, *prober);
+            }
+            Message::NoteAdapters => {
+                let record = self.spec.note_adapters();
+                self.job.note(record).await;
+            }
         }
     }
 
     /// Accepts an order or refuses it.
-    async fn take(&mut self, order: Order) -> Option<Event> {
-        if order.goal == Goal::Note {
-            let Plan { record, recipe, .. } = &mut self.plan;
-            let now = recipe.record(&record.record().marker(), &record.record().log.clone());
-            record.update(|record| (record.lora_added, record.lora_removed) = (now.lora_added, now.lora_removed)).await;
-        }
-        match orders::answer(order.goal, &self.phase, self.plan.recipe.may_sleep()) {
-            Answer::No(why) => {
-                let _ = order.reply.send(Err(NotDone::Refused(why)));
-                None
-            }
-            Answer::Go(event) => {
-                if matches!(order.goal, Goal::Start | Goal::Restart)
-                    && let Some(crashes) = &mut self.plan.crashes
-                {
-                    crashes.forget();
-                }
-                self.dismissed |= order.goal == Goal::Dismiss;
-                self.waiting.push(order);
-                if event.is_none() {
-                    self.tell();
-                }
-                event
+    async fn accept(&mut self, order: Order) {
+        let before = self.lifecycle.phase().clone();
+        match self.lifecycle.order(order.goal, Moment::now()) {
+            Err(why) => _ = order.reply.send(Err(why)),
+            Ok(effects) => {
+                self.inbox.waiting.push(order);
+                self.carry_out(&before, effects).await;
             }
         }
     }
 
+    /// Reads how far the engine has loaded.
+    async fn look_at_log(&mut self) {
+        if *self.lifecycle.phase() == Phase::Loading
+            && let Some(reached) = self.loading.as_mut().and_then(Loading::look)
+        {
+            self.apply(Event::Progressed(reached.starting())).await;
+        }
+    }
+
+    /// Has decided what `event` means, and done what follows.
+    async fn apply(&mut self, event: Event) {
+        let before = self.lifecycle.phase().clone();
+        let effects = self.lifecycle.step(event, Moment::now());
+        self.carry_out(&before, effects).await;
+    }
+
+    async fn carry_out(&mut self, before: &Phase, effects: Vec<Effect>) {
+        let (mut before, mut effects) = (before.clone(), effects);
+        let mut events = VecDeque::new();
+        loop {
+            if std::mem::discriminant(self.lifecycle.phase()) != std::mem::discriminant(&before) {
+                // What was under way belonged to the phase.
+                self.operation = None;
+            }
+            for effect in effects {
+                if let Some(event) = self.perform(effect).await {
+                    events.push_back(event);
+                }
+            }
+            let Some(event) = events.pop_front() else { break };
+            before = self.lifecycle.phase().clone();
+            effects = self.lifecycle.step(event, Moment::now());
+        }
+        self.tell_fleet().await;
+        self.answer_orders();
+    }
+
+    /// Tells the fleet where the engine is, where that is news.
+    pub(super) async fn tell_fleet(&mut self) {
+        let stage = self.lifecycle.stage();
+        if std::mem::replace(&mut self.fleet.told, stage) != stage {
+            // A fleet that is gone needs to know nothing.
+            let _ = self.fleet.notices.send(Notice { engine: self.engine.id.clone(), stage }).await;
+        }
+    }
+
     /// Tells those who wait for orders that are done, or never will be.
-    fn tell(&mut self) {
-        let (phase, trouble) = (&self.phase, self.trouble.as_ref().map(ToString::to_string).or(self.refusal.take()));
-        self.waiting.retain_mut(|order| {
-            let Some(outcome) = orders::outcome(order.goal, phase) else { return true };
-            let (reply, _) = tokio::sync::oneshot::channel();
-            let reply = std::mem::replace(&mut order.reply, reply);
-            let why = |short: &str| NotDone::Failed(trouble.clone().unwrap_or_else(|| short.to_owned()));
-            let _ = reply.send(outcome.map_err(why));
+    fn answer_orders(&mut self) {
+        let lifecycle = &self.lifecycle;
+        let outcome = |goal: Goal| lifecycle.outcome(goal);
+        self.inbox.waiting.retain_mut(|order| {
+            let Some(outcome) = outcome(order.goal) else { return true };
+            let (nobody, _) = oneshot::channel();
+            let _ = std::mem::replace(&mut order.reply, nobody).send(outcome);
             false
         });
     }
 }
 
-/// What an actor wakes up for.
-enum Happened {
-    Event(Event),
-    Order(Order),
-    Tidy,
-    Left,
-}
-
-async fn exited(process: Option<&mut Process>) -> Exit {
-    match process {
-        Some(process) => process.exited().await,
-        None => pending().await,
-    }
-}
-
-async fn run(errand: Option<&mut Errand>) -> Event {
-    match errand {
-        Some(errand) => errand.await,
+async fn run(operation: Option<&mut Operation>) -> Completed {
+    match operation {
+        Some(operation) => operation.await,
         None => pending().await,
     }
 }

@@ -49,8 +49,8 @@ pub(crate) struct LaunchCommand {
     pub(crate) unset: Vec<&'static str>,
     /// The arguments without what differs from engine to engine of one model.
     pub(crate) lasting: Vec<String>,
-    /// Whether we chose the GPUs in the environment.
-    pub(crate) placed: bool,
+    /// How many GPUs we gave it; `None`: those that we see.
+    pub(crate) placed: Option<usize>,
 }
 
 /// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.
@@ -77,8 +77,9 @@ pub(crate) fn launch(
     LaunchCommand {
         program,
         args: arguments(model, spawn, &spawn.args, &here, drain),
-        lasting: arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, drain),
-        placed: gpus.is_some(),
+        // Without the drain: it may change while the engine runs.
+        lasting: arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, Duration::ZERO),
+        placed: gpus.map(<[String]>::len),
         env: environment(spawn, gpus),
         secrets: model.api_key.iter().map(|key| (KEY_VARIABLE, key.clone())).collect(),
         // A key that is meant for another program would lock us out of our own engine.
@@ -92,7 +93,7 @@ pub(crate) fn launch(
 
 impl LaunchCommand {
     /// SHA-256 of what makes an engine the one that is wanted: program, arguments, environment with its secrets. Not of
-    /// where it runs (port, GPUs that we chose) nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
+    /// where it runs (port, which GPUs), nor of how long it may take to end, nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
     /// configuration over restarts, however its flags are ordered.
     pub(crate) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
@@ -108,8 +109,8 @@ impl LaunchCommand {
         add("program", &[self.program.as_encoded_bytes()]);
         self.lasting.iter().for_each(|word| add("word", &[word.as_bytes()]));
         for (name, value) in &self.env {
-            if self.placed && name == GPUS_VARIABLE {
-                add("gpus", &[]);
+            if let Some(count) = self.placed.filter(|_| name == GPUS_VARIABLE) {
+                add("gpus", &[&count.to_le_bytes()]);
             } else if !name.starts_with("ENGINEHOUSE_") {
                 add("env", &[name.as_bytes(), value.as_bytes()]);
             }

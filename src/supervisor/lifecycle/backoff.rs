@@ -5,29 +5,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Restart;
+
 /// Share of a pause by which chance makes it longer or shorter, so that replicas which died together do not load
 /// their weights from one disk, or find one GPU full, together again and again.
 const JITTER: f64 = 0.2;
-
-/// How restarts are spaced, and how many are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// The pause after the first crash; each further one doubles it.
-    pub(crate) first: Duration,
-    /// The longest pause.
-    pub(crate) max: Duration,
-    /// So many crashes `within` make a crash loop; 0: restarted for ever.
-    pub(crate) crashes: usize,
-    /// The time in which crashes add up, and how long an engine must stay ready to be forgiven its earlier ones.
-    pub(crate) within: Duration,
-}
 
 /// What to do about a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Start it again after this pause.
     After(Duration),
-    /// Leave it until somebody acts.
+    /// Leave it until an operator acts.
     Loop {
         /// Crashes that speak for it, this one included.
         crashes: usize,
@@ -39,7 +28,7 @@ pub(crate) enum Verdict {
 /// The crashes of one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Crashes {
-    policy: Policy,
+    policy: Restart,
     /// Since when it is ready, if it is.
     ready: Option<Instant>,
     /// Crashes since it was last forgiven: sets the pause.
@@ -53,7 +42,7 @@ pub(crate) struct Crashes {
 
 impl Crashes {
     /// None so far.
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Restart) -> Self {
         Self { policy, ready: None, streak: 0, times: VecDeque::new(), unready: 0 }
     }
 
@@ -92,7 +81,12 @@ impl Crashes {
     /// What came to a crash loop was no fault of the engine: it is started again after the longest pause.
     pub(crate) fn keep_trying(&mut self) -> Verdict {
         self.forget();
-        Verdict::After(self.policy.max.max(self.policy.first))
+        Verdict::After(self.policy.max_backoff.max(self.policy.initial_backoff))
+    }
+
+    /// Other rules from now on; what was still counts.
+    pub(crate) fn set_policy(&mut self, policy: Restart) {
+        self.policy = policy;
     }
 
     fn recent(&self, now: Instant) -> usize {
@@ -101,9 +95,9 @@ impl Crashes {
 }
 
 /// The pause after `earlier` crashes and one more, without chance.
-fn pause(policy: &Policy, earlier: u32) -> Duration {
+fn pause(policy: &Restart, earlier: u32) -> Duration {
     let factor = 1_u32.checked_shl(earlier).unwrap_or(u32::MAX);
-    policy.first.saturating_mul(factor).min(policy.max.max(policy.first))
+    policy.initial_backoff.saturating_mul(factor).min(policy.max_backoff.max(policy.initial_backoff))
 }
 
 fn jittered(pause: Duration, chance: f64) -> Duration {
@@ -118,9 +112,9 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const POLICY: Policy =
-        Policy { first: SECOND, max: Duration::from_secs(60), crashes: 5, within: Duration::from_secs(600) };
-    const FOR_EVER: Policy = Policy { crashes: 0, ..POLICY };
+    const POLICY: Restart =
+        Restart { initial_backoff: SECOND, max_backoff: Duration::from_secs(60), crashes: 5, within: Duration::from_secs(600) };
+    const FOR_EVER: Restart = Restart { crashes: 0, ..POLICY };
 
     fn after(verdict: Verdict) -> Duration {
         match verdict {
@@ -141,7 +135,7 @@ mod tests {
     fn pauses_stay_within_their_bounds_and_grow() {
         for (first, max) in [(1, 60), (1, 1), (1000, 1), (1, u64::MAX), (u64::MAX, u64::MAX), (0, 0)] {
             let (first, max) = (Duration::from_millis(first), Duration::from_millis(max));
-            let policy = Policy { first, max, ..FOR_EVER };
+            let policy = Restart { initial_backoff: first, max_backoff: max, ..FOR_EVER };
             let mut crashes = [0.0, 0.5, 1.0].map(|chance| (chance, Crashes::new(policy), Duration::ZERO));
             let now = Instant::now();
             // Past 32 doublings, where a shift would overflow.
@@ -183,7 +177,7 @@ mod tests {
         crashes.ready(start + SECOND * 240);
         let verdict = crashes.crashed(start + SECOND * 240, 0.5);
         assert_eq!(verdict, Verdict::Loop { crashes: 5, within: SECOND * 240 });
-        // It stays one, also when somebody starts it without forgetting.
+        // It stays one, also when it is started without forgetting.
         assert!(matches!(crashes.crashed(start + SECOND * 241, 0.5), Verdict::Loop { crashes: 5, .. }));
         crashes.forget();
         assert_eq!(crashes.crashed(start + SECOND * 242, 0.5), Verdict::After(SECOND));
@@ -198,7 +192,7 @@ mod tests {
             crashes.ready(now);
             assert!(matches!(crashes.crashed(now + SECOND * 400, 0.5), Verdict::After(_)), "{number}");
         }
-        assert_eq!(after(crashes.crashed(start + SECOND * 500 * 60, 0.5)), POLICY.max);
+        assert_eq!(after(crashes.crashed(start + SECOND * 500 * 60, 0.5)), POLICY.max_backoff);
     }
 
     #[test]
@@ -226,7 +220,7 @@ mod tests {
 
     #[test]
     fn one_crash_can_be_enough() {
-        let mut crashes = Crashes::new(Policy { crashes: 1, ..POLICY });
+        let mut crashes = Crashes::new(Restart { crashes: 1, ..POLICY });
         assert_eq!(crashes.crashed(Instant::now(), 0.5), Verdict::Loop { crashes: 1, within: Duration::ZERO });
     }
 
@@ -239,7 +233,7 @@ mod tests {
             verdict = crashes.crashed(now, 0.5);
         }
         assert!(matches!(verdict, Verdict::Loop { .. }), "{verdict:?}");
-        assert_eq!(crashes.keep_trying(), Verdict::After(POLICY.max));
-        assert_eq!(crashes.crashed(now, 0.5), Verdict::After(POLICY.first));
+        assert_eq!(crashes.keep_trying(), Verdict::After(POLICY.max_backoff));
+        assert_eq!(crashes.crashed(now, 0.5), Verdict::After(POLICY.initial_backoff));
     }
 }

@@ -1,284 +1,252 @@
-//! The life of one engine of ours as a pure function: (phase, event) → (phase, effects).
+//! The life of one engine that runs here, as a pure function: (state, event, time) → (state, effects).
+//!
+//! All decisions about an engine are made here: what an event means in a phase (`up`: on its way up and while it serves,
+//! `down`: on its way down), how long each phase may take, whether and when a failed engine is started again.
 
-mod terms;
+mod down;
+mod up;
 
-pub(crate) use terms::{Cause, Effect, End, Event, Level, Phase, SpawnError, Wait};
+use std::time::Duration;
 
-use crate::api::{Sleep, StartPhase, Starting, StopReason};
+use tokio::time::Instant;
+
+use super::backoff::{Crashes, Verdict};
+use super::orders::{self, Answer, Goal, NotDone};
+use super::terms::{Cause, Effect, End, Event, Moment, Phase, Settings, Stage};
+use crate::api::{FailureCause, NextStep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
-use crate::engines::health::{Probe, Thresholds, Vitals};
-use crate::supervisor::process::group::Exit;
+use crate::engines::health::Vitals;
 
-/// What `event` makes of `phase`. An event that means nothing in a phase changes nothing; [`Event::Stop`] in
-/// [`Phase::Spawning`] is one of them: it is raised again as long as the engine is not stopping.
-pub(crate) fn step(phase: Phase, event: Event, needed: Thresholds) -> (Phase, Vec<Effect>) {
-    match event {
-        Event::Start => start(phase),
-        Event::Adopted { asleep } => adopted(phase, asleep),
-        Event::Spawned => spawned(phase),
-        Event::SpawnFailed(why) => spawn_failed(phase, why),
-        Event::Probed(probe) => probed(phase, probe, needed),
-        Event::Exited(exit) => exited(phase, exit),
-        Event::Deadline => deadline(phase),
-        Event::Rest => rest(phase),
-        Event::GiveUp => (phase, vec![]),
-        Event::Restart => restart(phase),
-        Event::Sleep(level) => sleep(phase, level),
-        Event::Slept(result) => slept(phase, result),
-        Event::Wake => wake(phase),
-        Event::Woke(result) => woke(phase, result),
-        Event::Stop => stop(phase),
-        Event::Drained => drained(phase),
-    }
+/// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
+const KILL_WITHIN: Duration = Duration::from_secs(5);
+
+/// After how long an engine that never was ready is told again to end: vLLM loses a SIGTERM that comes while it loads.
+const REMIND_LOADING: Duration = Duration::from_secs(1);
+
+/// How long an engine that made no progress may take to end after SIGTERM.
+const END_STALLED: Duration = Duration::from_secs(3);
+
+/// One engine's life so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifecycle {
+    settings: Settings,
+    phase: Phase,
+    /// Since when its phase lasts, or the part of it that is timed.
+    since: Instant,
+    process: ProcessLife,
+    crashes: Option<Crashes>,
+    /// The pause before the next start after a failure; `None`: it is not started again.
+    pause: Option<Duration>,
+    /// Why it failed last, until it is ready again.
+    last_failure: Option<FailureCause>,
+    /// What went wrong with an order that was not carried out.
+    refusal: Option<String>,
+    /// Why it is to end for good, if it is.
+    dismissed: Option<StopReason>,
+    /// Until when attempts under way may go on, once the gateway ends.
+    drain_until: Option<Instant>,
 }
 
-fn start(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Resting => (Phase::Spawning, [vec![Effect::NoWait], spawn()].concat()),
-        Phase::Idle | Phase::Failed | Phase::Stopped => (Phase::Spawning, spawn()),
-        phase => (phase, vec![]),
-    }
+/// What happened to its process.
+#[derive(Clone, Debug, Default)]
+struct ProcessLife {
+    /// When it was started; `None`: an earlier gateway did, or there is none.
+    started: Option<Instant>,
+    /// Whether it was ever ready.
+    served: bool,
+    /// Whether it is ended because it made no progress.
+    stalled: bool,
+    /// How far its log says that it has loaded.
+    reached: Option<Starting>,
 }
 
-fn spawn() -> Vec<Effect> {
-    vec![Effect::Publish(EngineState::starting(StartPhase::Spawning)), Effect::Spawn]
-}
-
-fn adopted(phase: Phase, asleep: Option<Level>) -> (Phase, Vec<Effect>) {
-    match (phase, asleep) {
-        (Phase::Idle, Some(level)) => {
-            (Phase::Asleep(level), vec![Effect::Publish(EngineState::Asleep(Sleep::of(level)))])
-        }
-        (Phase::Idle, None) => {
-            let said = EngineState::starting(StartPhase::Adopted);
-            (Phase::Loading, vec![Effect::Publish(said), Effect::Wait(Wait::Ready)])
-        }
-        (phase, _) => (phase, vec![]),
-    }
-}
-
-fn spawned(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Spawning => {
-            let said = EngineState::starting(StartPhase::Launched);
-            (Phase::Loading, vec![Effect::Publish(said), Effect::Wait(Wait::Ready)])
-        }
-        phase => (phase, vec![]),
-    }
-}
-
-fn spawn_failed(phase: Phase, why: SpawnError) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Spawning => (Phase::Failed, vec![Effect::Fail(Cause::Spawn(why)), Effect::Judge]),
-        phase => (phase, vec![]),
-    }
-}
-
-fn probed(phase: Phase, probe: Probe, needed: Thresholds) -> (Phase, Vec<Effect>) {
-    match (phase, probe) {
-        // While it loads, not answering is normal: only the deadline or its end is a failure.
-        (Phase::Loading, Probe::Down(problem)) => {
-            let starting = Starting { problem: Some(problem), ..Starting::at(StartPhase::Launched) };
-            (Phase::Loading, vec![Effect::Publish(EngineState::Starting(starting))])
-        }
-        (Phase::Serving(_), Probe::Stalled(stall)) => fail(Cause::Stalled(stall)),
-        (Phase::Loading, probe) => {
-            let (vitals, said) = Vitals::NEW.observe(probe, needed);
-            (Phase::Serving(vitals), [vec![Effect::NoWait], changed(Vitals::NEW, vitals, said)].concat())
-        }
-        (Phase::Serving(before), probe) => {
-            let (vitals, said) = before.observe(probe, needed);
-            (Phase::Serving(vitals), changed(before, vitals, said))
-        }
-        (phase, _) => (phase, vec![]),
-    }
-}
-
-/// What to do about a change of mind: an engine that went down has a while to come up again.
-fn changed(before: Vitals, after: Vitals, said: Option<EngineState>) -> Vec<Effect> {
-    let is_down = |vitals| matches!(vitals, Vitals::Down { .. });
-    let wait = match (is_down(before), is_down(after)) {
-        (false, true) => Some(Effect::Wait(Wait::Recover)),
-        (true, false) => Some(Effect::NoWait),
-        _ => None,
-    };
-    said.map(Effect::Publish).into_iter().chain(wait).collect()
-}
-
-fn exited(phase: Phase, exit: Exit) -> (Phase, Vec<Effect>) {
-    let died = |loading| {
-        (
-            Phase::Failed,
-            vec![Effect::NoWait, Effect::Fail(Cause::Exited { exit, loading }), Effect::Sweep, Effect::Judge],
-        )
-    };
-    match phase {
-        Phase::Loading => died(true),
-        Phase::Serving(_) | Phase::Drowsy(_) | Phase::FallingAsleep(_) | Phase::Asleep(_) | Phase::Waking(_) => {
-            died(false)
-        }
-        Phase::Draining { end } | Phase::Terminating { end, .. } | Phase::Killing { end } => {
-            gone(end, vec![Effect::NoWait, Effect::Sweep])
-        }
-        phase @ (Phase::Idle | Phase::Spawning | Phase::Resting | Phase::Failed | Phase::Stopped) => (phase, vec![]),
-    }
-}
-
-/// The process is gone, as it was meant to be.
-fn gone(end: End, mut effects: Vec<Effect>) -> (Phase, Vec<Effect>) {
-    match end {
-        End::Failed => {
-            effects.push(Effect::Judge);
-            (Phase::Failed, effects)
-        }
-        End::Stopped => {
-            effects.push(Effect::Publish(EngineState::Stopped));
-            (Phase::Stopped, effects)
-        }
-        End::Restart => {
-            effects.extend(spawn());
-            (Phase::Spawning, effects)
+impl Lifecycle {
+    /// An engine of which nothing runs.
+    pub(crate) fn new(settings: Settings, now: Instant) -> Self {
+        Self {
+            phase: Phase::Idle,
+            since: now,
+            process: ProcessLife::default(),
+            crashes: settings.restart.map(Crashes::new),
+            pause: None,
+            last_failure: None,
+            refusal: None,
+            dismissed: None,
+            drain_until: None,
+            settings,
         }
     }
-}
 
-fn deadline(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Loading => fail(Cause::NeverReady),
-        Phase::Serving(Vitals::Down { .. }) => fail(Cause::Unhealthy),
-        Phase::Drowsy(level) => (Phase::FallingAsleep(level), vec![Effect::Sleep(level)]),
-        Phase::Draining { end } => terminate(end),
-        Phase::Terminating { reminded: false, end } => {
-            (Phase::Terminating { reminded: true, end }, vec![Effect::Term, Effect::Wait(Wait::TermAgain)])
+    /// What `event` changes, and what is to be done. An event that means nothing in a phase changes nothing.
+    pub(crate) fn step(&mut self, event: Event, at: Moment) -> Vec<Effect> {
+        match event {
+            Event::Adopted { asleep } => self.adopted(asleep, at),
+            Event::WaitsFor(order) => self.waits_for(order),
+            Event::Start => self.start(at),
+            Event::Placed(result) => self.placed(result, at),
+            Event::Spawned => self.spawned(at),
+            Event::SpawnFailed(why) => self.spawn_failed(why, at),
+            Event::Progressed(reached) => self.progressed(reached),
+            Event::Probed(probe) => self.probed(probe, at),
+            Event::Exited(exit) => self.exited(exit, at),
+            Event::CleanedUp => self.cleaned_up(at),
+            Event::Diagnosed(cause) => {
+                self.last_failure = Some(cause);
+                vec![]
+            }
+            Event::Deadline => self.timed_out(at),
+            Event::Restart => self.restart(at),
+            Event::Sleep(level) => self.sleep(level, at),
+            Event::Slept(result) => self.slept(result, at),
+            Event::Wake => self.wake(at),
+            Event::Woke(result) => self.woke(result, at),
+            Event::Stop => self.stop(at),
+            Event::Dismiss(reason) => {
+                self.dismissed = Some(reason);
+                self.stop(at)
+            }
+            Event::Shutdown(drain_until) => {
+                (self.dismissed, self.drain_until) = (Some(StopReason::GatewayExit), Some(drain_until));
+                self.stop(at)
+            }
+            Event::Drained => self.drained(at),
         }
-        Phase::Terminating { reminded: true, end } => {
-            (Phase::Killing { end }, vec![Effect::Kill, Effect::Wait(Wait::Kill)])
+    }
+
+    /// What an order has done at once.
+    ///
+    /// # Errors
+    /// Why it makes no sense as things are.
+    pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, NotDone> {
+        match orders::answer(goal, &self.phase, self.settings.may_sleep) {
+            Answer::No(why) => Err(NotDone::Refused(why)),
+            Answer::Go(event) => {
+                if matches!(goal, Goal::Start | Goal::Restart)
+                    && let Some(crashes) = &mut self.crashes
+                {
+                    crashes.forget();
+                }
+                self.refusal = None;
+                Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
+            }
         }
-        Phase::Killing { end } => gone(end, vec![Effect::NoWait, Effect::Abandon]),
-        Phase::Resting => start(Phase::Failed),
-        phase @ (Phase::Idle
-        | Phase::Spawning
-        | Phase::Serving(_)
-        | Phase::FallingAsleep(_)
-        | Phase::Asleep(_)
-        | Phase::Waking(_)
-        | Phase::Failed
-        | Phase::Stopped) => (phase, vec![]),
     }
-}
 
-/// Ends a process that failed.
-fn fail(cause: Cause) -> (Phase, Vec<Effect>) {
-    let effects = vec![Effect::Fail(cause), Effect::Term, Effect::Wait(Wait::Term)];
-    (Phase::Terminating { reminded: false, end: End::Failed }, effects)
-}
-
-fn rest(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Failed => (Phase::Resting, vec![Effect::Wait(Wait::Rest)]),
-        phase => (phase, vec![]),
+    /// Whether an order is carried out, or never will be; `None`: it may still be.
+    pub(crate) fn outcome(&self, goal: Goal) -> Option<Result<(), NotDone>> {
+        let outcome = orders::outcome(goal, &self.phase)?;
+        let told = || self.last_failure.as_ref().map(ToString::to_string).or_else(|| self.refusal.clone());
+        Some(outcome.map_err(|short| NotDone::Failed(told().unwrap_or_else(|| short.to_owned()))))
     }
-}
 
-fn restart(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Idle | Phase::Resting | Phase::Failed | Phase::Stopped => start(phase),
-        Phase::Terminating { reminded, end: End::Failed } => {
-            (Phase::Terminating { reminded, end: End::Restart }, vec![])
+    /// Takes other settings, for what happens from now on and for what is waited for now.
+    pub(crate) fn retune(&mut self, settings: Settings) {
+        match (&mut self.crashes, settings.restart) {
+            (Some(crashes), Some(policy)) => crashes.set_policy(policy),
+            (crashes, policy) => *crashes = policy.map(Crashes::new),
         }
-        Phase::Killing { end: End::Failed } => (Phase::Killing { end: End::Restart }, vec![]),
-        phase => drain(phase, End::Restart),
+        self.settings = settings;
     }
-}
 
-fn sleep(phase: Phase, level: Level) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Serving(_) => {
-            let said = EngineState::Stopping { reason: StopReason::Sleep };
-            (Phase::Drowsy(level), vec![Effect::Publish(said), Effect::Wait(Wait::Drain)])
+    /// Where it is.
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The same for the fleet.
+    pub(crate) fn stage(&self) -> Stage {
+        self.phase.stage()
+    }
+
+    /// Whether it was told to end for good and is about to.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.dismissed.is_some() && self.phase.is_stopping()
+    }
+
+    /// Whether it has ended for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.dismissed.is_some() && self.phase == Phase::Stopped
+    }
+
+    /// When [`Event::Deadline`] is due; `None`: what it waits for may take for ever.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let settings = &self.settings;
+        let time = match self.phase {
+            Phase::Loading => settings.start_timeout,
+            Phase::Serving(Vitals::Down { .. }) => settings.stall_timeout?,
+            Phase::DrainingToSleep(_) | Phase::Draining { .. } => match self.drain_until {
+                Some(until) => return Some(until),
+                None => settings.drain,
+            },
+            Phase::Terminating { reminded: false, .. } => self.first_term(),
+            Phase::Terminating { reminded: true, .. } => self.stop_timeout().saturating_sub(self.first_term()),
+            Phase::Killing { .. } => KILL_WITHIN,
+            Phase::BackingOff => self.pause?,
+            _ => return None,
+        };
+        self.since.checked_add(time)
+    }
+
+    /// From SIGTERM to SIGKILL. What made no progress for so long is not about to: its callers need not wait for more.
+    fn stop_timeout(&self) -> Duration {
+        let all = self.settings.stop_timeout;
+        if self.process.stalled { all.min(END_STALLED) } else { all }
+    }
+
+    /// From the first SIGTERM to the second.
+    fn first_term(&self) -> Duration {
+        let third = self.stop_timeout() / 3;
+        if self.process.served { third } else { third.min(REMIND_LOADING) }
+    }
+
+    fn enter(&mut self, phase: Phase, at: Moment) {
+        (self.phase, self.since) = (phase, at.now);
+    }
+
+    /// Says that it failed, and decides whether and when it is started again.
+    fn failure(&mut self, cause: Cause, at: Moment) -> Effect {
+        self.process.stalled = matches!(cause, Cause::Stalled(_) | Cause::Unhealthy);
+        let verdict = self.crashes.as_mut().map(|crashes| match crashes.crashed(at.now, at.chance) {
+            // Nothing was tried: sooner or later there is room.
+            Verdict::Loop { .. } if matches!(cause, Cause::NoGpus(_)) => crashes.keep_trying(),
+            verdict => verdict,
+        });
+        let next = match verdict {
+            Some(Verdict::After(pause)) => NextStep::Restart { seconds: pause.as_secs_f64() },
+            Some(Verdict::Loop { crashes, within }) => NextStep::CrashLoop { crashes, seconds: within.as_secs_f64() },
+            None => NextStep::NoRestart,
+        };
+        self.pause = match verdict {
+            Some(Verdict::After(pause)) => Some(pause),
+            Some(Verdict::Loop { .. }) | None => None,
+        };
+        Effect::Fail { cause, next }
+    }
+
+    /// Nothing of its process is left.
+    fn ended(&mut self, end: End, at: Moment) -> Vec<Effect> {
+        match end {
+            End::Failed => {
+                self.enter(if self.pause.is_some() { Phase::BackingOff } else { Phase::Failed }, at);
+                vec![]
+            }
+            End::Stopped => {
+                self.enter(Phase::Stopped, at);
+                vec![Effect::ReleaseGpus, Effect::Publish(EngineState::Stopped)]
+            }
+            End::Restart => self.begin(at),
         }
-        phase => (phase, vec![]),
     }
-}
 
-fn slept(phase: Phase, result: Result<Sleep, String>) -> (Phase, Vec<Effect>) {
-    match (phase, result) {
-        (Phase::FallingAsleep(level), Ok(nap)) => {
-            (Phase::Asleep(level), vec![Effect::Publish(EngineState::Asleep(nap))])
-        }
-        // It still serves, then, or shows that it does not.
-        (Phase::FallingAsleep(_), Err(why)) => (
-            Phase::Serving(Vitals::NEW),
-            vec![Effect::Note(why), Effect::Publish(EngineState::starting(StartPhase::SleepRefused))],
-        ),
-        (phase, _) => (phase, vec![]),
+    /// A start in `phase`, with what is known beyond that.
+    fn starting(&self, starting: Starting) -> Effect {
+        let starting = self.process.reached.clone().unwrap_or(starting);
+        Effect::Publish(EngineState::Starting(Starting { previous_failure: self.last_failure.clone(), ..starting }))
     }
-}
 
-fn wake(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Asleep(level) => {
-            let said = EngineState::starting(StartPhase::Waking);
-            (Phase::Waking(level), vec![Effect::Publish(said), Effect::Wake(level)])
-        }
-        phase => (phase, vec![]),
+    fn starting_at(&self, phase: StartPhase) -> Effect {
+        self.starting(Starting::at(phase))
     }
-}
-
-fn woke(phase: Phase, result: Result<(), String>) -> (Phase, Vec<Effect>) {
-    match (phase, result) {
-        (Phase::Waking(_), Ok(())) => (Phase::Serving(Vitals::NEW), vec![]),
-        (Phase::Waking(_), Err(why)) => fail(Cause::NotWoken(why)),
-        (phase, _) => (phase, vec![]),
-    }
-}
-
-fn stop(phase: Phase) -> (Phase, Vec<Effect>) {
-    let stopping = || vec![Effect::Publish(EngineState::Stopping { reason: StopReason::Stop })];
-    match phase {
-        Phase::Idle | Phase::Failed => (Phase::Stopped, vec![Effect::Publish(EngineState::Stopped)]),
-        Phase::Resting => (Phase::Stopped, vec![Effect::NoWait, Effect::Publish(EngineState::Stopped)]),
-        Phase::Draining { end: End::Restart } => {
-            // The time that attempts may take is another one now.
-            (Phase::Draining { end: End::Stopped }, [stopping(), vec![Effect::Wait(Wait::Drain)]].concat())
-        }
-        Phase::Terminating { reminded, end: End::Failed | End::Restart } => {
-            (Phase::Terminating { reminded, end: End::Stopped }, stopping())
-        }
-        Phase::Killing { end: End::Failed | End::Restart } => (Phase::Killing { end: End::Stopped }, stopping()),
-        phase => drain(phase, End::Stopped),
-    }
-}
-
-/// Takes requests no more, and ends when those under way are done.
-fn drain(phase: Phase, end: End) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Loading
-        | Phase::Serving(_)
-        | Phase::Drowsy(_)
-        | Phase::FallingAsleep(_)
-        | Phase::Asleep(_)
-        | Phase::Waking(_) => {
-            let reason = if end == End::Restart { StopReason::Restart } else { StopReason::Stop };
-            (
-                Phase::Draining { end },
-                vec![Effect::Publish(EngineState::Stopping { reason }), Effect::Wait(Wait::Drain)],
-            )
-        }
-        phase => (phase, vec![]),
-    }
-}
-
-fn drained(phase: Phase) -> (Phase, Vec<Effect>) {
-    match phase {
-        Phase::Draining { end } => terminate(end),
-        Phase::Drowsy(level) => (Phase::FallingAsleep(level), vec![Effect::NoWait, Effect::Sleep(level)]),
-        phase => (phase, vec![]),
-    }
-}
-
-fn terminate(end: End) -> (Phase, Vec<Effect>) {
-    (Phase::Terminating { reminded: false, end }, vec![Effect::Term, Effect::Wait(Wait::Term)])
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use super::machine::{Event, Level, Phase};
+use super::terms::{Event, Level, Phase};
+use crate::api::StopReason;
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +18,8 @@ pub(crate) enum Goal {
     Sleep(Level),
     /// Take it again.
     Wake,
-    /// End, and be forgotten.
-    Dismiss,
-    /// Have it written down which adapters it serves.
-    Note,
+    /// End for good, for this reason.
+    Dismiss(StopReason),
 }
 
 /// Why an order was not done, in words.
@@ -34,16 +33,19 @@ pub(crate) enum NotDone {
     Failed(String),
 }
 
+/// What came of an order.
+pub(crate) type Done = Result<(), NotDone>;
+
 /// A goal, and who wants to know.
 pub(crate) struct Order {
     /// What to do.
     pub(crate) goal: Goal,
     /// Told once it is done, or why it is not.
-    pub(crate) reply: oneshot::Sender<Result<(), NotDone>>,
+    pub(crate) reply: oneshot::Sender<Done>,
 }
 
 /// What an order makes happen.
-pub(crate) enum Answer {
+pub(super) enum Answer {
     /// This, and then it is waited for.
     Go(Option<Event>),
     /// Nothing; says why.
@@ -51,30 +53,36 @@ pub(crate) enum Answer {
 }
 
 /// What becomes of `goal` in `phase`. `may_sleep`: the engine was started so that it can.
-pub(crate) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
+pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
     let no = |why: &str| Answer::No(why.to_owned());
     match goal {
-        Goal::Stop | Goal::Dismiss => Answer::Go(Some(Event::Stop)),
+        Goal::Stop => Answer::Go(Some(Event::Stop)),
+        Goal::Dismiss(reason) => Answer::Go(Some(Event::Dismiss(reason))),
         Goal::Start | Goal::Restart if phase.is_stopping() && *phase != Phase::Stopped => {
             no("it is stopping; try again when it has stopped")
         }
         Goal::Start => match phase {
-            Phase::Asleep(_) | Phase::FallingAsleep(_) | Phase::Drowsy(_) => no("it sleeps; wake it instead"),
-            Phase::Idle | Phase::Failed | Phase::Resting | Phase::Stopped => Answer::Go(Some(Event::Start)),
+            Phase::Asleep(_) | Phase::FallingAsleep(_) | Phase::DrainingToSleep(_) => {
+                no("it sleeps; wake it instead")
+            }
+            Phase::Idle | Phase::Failed | Phase::BackingOff | Phase::Stopped => Answer::Go(Some(Event::Start)),
             _ => Answer::Go(None),
         },
         Goal::Restart => Answer::Go(Some(Event::Restart)),
-        Goal::Note => Answer::Go(None),
         Goal::Sleep(_) if !may_sleep => no("engines of this model cannot sleep; set `sleep_mode: true` and restart it"),
         Goal::Sleep(level) => match phase {
             Phase::Serving(_) => Answer::Go(Some(Event::Sleep(level))),
-            Phase::Asleep(now) | Phase::FallingAsleep(now) | Phase::Drowsy(now) if *now == level => Answer::Go(None),
+            Phase::Asleep(now) | Phase::FallingAsleep(now) | Phase::DrainingToSleep(now) if *now == level => {
+                Answer::Go(None)
+            }
             Phase::Asleep(now) => Answer::No(format!("it sleeps at level {now} already; wake it first")),
             _ => no("it is not running; only a running engine can sleep"),
         },
         Goal::Wake => match phase {
             Phase::Asleep(_) => Answer::Go(Some(Event::Wake)),
-            Phase::Drowsy(_) | Phase::FallingAsleep(_) => no("it is still falling asleep; try again in a moment"),
+            Phase::DrainingToSleep(_) | Phase::FallingAsleep(_) => {
+                no("it is still falling asleep; try again in a moment")
+            }
             Phase::Serving(_) | Phase::Waking(_) => Answer::Go(None),
             _ => no("it does not sleep; start it instead"),
         },
@@ -82,14 +90,14 @@ pub(crate) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
 }
 
 /// Whether `goal` is reached in `phase`, will never be, or (`None`) may still be.
-pub(crate) fn outcome(goal: Goal, phase: &Phase) -> Option<Result<(), &'static str>> {
+pub(super) fn outcome(goal: Goal, phase: &Phase) -> Option<Result<(), &'static str>> {
     match (goal, phase) {
-        (Goal::Note, _) | (Goal::Stop | Goal::Dismiss, Phase::Stopped) => Some(Ok(())),
-        (Goal::Stop | Goal::Dismiss, _) => None,
+        (Goal::Stop | Goal::Dismiss(_), Phase::Stopped) => Some(Ok(())),
+        (Goal::Stop | Goal::Dismiss(_), _) => None,
         (Goal::Start | Goal::Restart | Goal::Wake, phase) if phase.is_up() => Some(Ok(())),
         (Goal::Sleep(level), Phase::Asleep(now)) if *now == level => Some(Ok(())),
         (Goal::Sleep(_), Phase::Serving(_)) => Some(Err("it did not fall asleep")),
-        (_, Phase::Failed | Phase::Resting) => Some(Err("it failed")),
+        (_, Phase::Failed | Phase::BackingOff) => Some(Err("it failed")),
         (_, phase) if phase.is_stopping() => Some(Err("it was stopped meanwhile")),
         _ => None,
     }
@@ -139,7 +147,7 @@ mod tests {
     fn an_outcome_is_told_once_it_is_certain() {
         assert_eq!(outcome(Goal::Start, &Phase::Loading), None);
         assert_eq!(outcome(Goal::Start, &UP), Some(Ok(())));
-        assert!(matches!(outcome(Goal::Restart, &Phase::Resting), Some(Err(_))));
+        assert!(matches!(outcome(Goal::Restart, &Phase::BackingOff), Some(Err(_))));
         assert_eq!(outcome(Goal::Sleep(1), &Phase::FallingAsleep(1)), None);
         assert_eq!(outcome(Goal::Sleep(1), &Phase::Asleep(1)), Some(Ok(())));
         assert_eq!(outcome(Goal::Stop, &Phase::Loading), None);

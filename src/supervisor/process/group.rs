@@ -1,5 +1,7 @@
 //! Process groups that children of ours lead: signals to them, and how their leader ended.
 
+use std::collections::BTreeMap;
+
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -33,9 +35,17 @@ pub(crate) fn ended(leader: Pid) -> Option<Exit> {
     }
 }
 
-/// The living processes of a group. Its number may be given away when the group is gone: for looking only.
-pub(crate) fn members(group: u32) -> Vec<u32> {
-    let processes = super::procfs::all_processes().into_iter();
-    let members = processes.filter(|info| info.lives && info.group == group.cast_signed());
-    members.map(|info| info.who.pid.cast_unsigned()).collect()
+/// The living processes of the groups that `leaders` lead. The number of a group may be given away when that is gone: for
+/// looking only. One walk of `/proc`, and none when there are no leaders.
+pub(crate) fn members_of_groups(leaders: impl Iterator<Item = u32>) -> BTreeMap<u32, Vec<u32>> {
+    let mut members: BTreeMap<u32, Vec<u32>> = leaders.map(|leader| (leader, vec![])).collect();
+    if members.is_empty() {
+        return members;
+    }
+    for process in super::procfs::all_processes().into_iter().filter(|process| process.lives) {
+        if let Some(group) = members.get_mut(&process.group.cast_unsigned()) {
+            group.push(process.who.pid.cast_unsigned());
+        }
+    }
+    members
 }

@@ -238,7 +238,7 @@ mod tests {
             secrets: vec![],
             unset: vec![],
             lasting: vec![],
-            placed: false,
+            placed: None,
         };
         Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }, &Marker::fresh("m/0"))
             .expect("bash is there")

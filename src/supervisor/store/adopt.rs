@@ -19,42 +19,36 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What there is of a recorded engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+struct Facts {
     /// Which run of the machine this is.
-    pub(crate) boot: String,
-    /// Who has the leader's number now, and is more than a zombie.
-    pub(crate) holder: Option<Identity>,
+    boot: String,
+    /// The process that has the leader's number now, unless it is a zombie.
+    holder: Option<Identity>,
     /// Whether that one is marked as some other start of an engine.
-    pub(crate) holder_is_foreign: bool,
+    holder_is_foreign: bool,
     /// How many processes of the recorded start live, the leader included.
-    pub(crate) processes: usize,
+    processes: usize,
 }
 
-/// What the configuration wants in its place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
-    /// The hash of its spec.
-    pub(crate) spec: &'a str,
-    /// Its GPUs; `None` when any will do.
-    pub(crate) gpus: Option<&'a [String]>,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Take it over, once it answers as what it is recorded to be.
-    Adopt(Identity),
-    /// It runs, but is not what is wanted: end it.
-    Misfit(String),
-    /// Its leader is gone: end what else is left.
-    Dead {
-        /// How many processes that is.
+/// What can be said of a recorded engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Observation {
+    /// It runs; its first process is this one.
+    Running(Identity),
+    /// Its first process is gone.
+    Gone {
+        /// How many processes it left.
         leftovers: usize,
     },
 }
 
+/// Looks at what there is of a recorded engine. Blocks for some milliseconds: it walks `/proc`.
+pub(crate) fn observe(record: &Record) -> Observation {
+    judge(record, &facts(record))
+}
+
 /// Looks at what there is of `record`. Blocks for some milliseconds: it walks `/proc`.
-pub(crate) fn facts(record: &Record) -> Facts {
+fn facts(record: &Record) -> Facts {
     let boot = record::boot_id();
     let holder = record.process.as_ref().and_then(|process| Identity::of(process.pid));
     let environ = holder.map(|who| procfs::environ(who.pid)).unwrap_or_default();
@@ -66,20 +60,11 @@ pub(crate) fn facts(record: &Record) -> Facts {
     }
 }
 
-/// Decides. `wanted` is `None` when the configuration has no such engine any more.
-pub(crate) fn judge(record: &Record, facts: &Facts, wanted: Option<&Wanted<'_>>) -> Verdict {
-    let Some(leader) = leader(record, &facts.boot, facts.holder).filter(|_| !facts.holder_is_foreign) else {
-        return Verdict::Dead { leftovers: facts.processes };
-    };
-    let Some(wanted) = wanted else { return Verdict::Misfit("the configuration has no such engine any more".into()) };
-    if wanted.spec != record.spec {
-        return Verdict::Misfit("what it was started with differs from the configuration".into());
-    }
-    match wanted.gpus {
-        Some(gpus) if gpus != record.gpus => {
-            Verdict::Misfit(format!("it runs on GPUs {}, not {}", record.gpus.join(","), gpus.join(",")))
-        }
-        _ => Verdict::Adopt(leader),
+/// Decides.
+fn judge(record: &Record, facts: &Facts) -> Observation {
+    match leader(record, &facts.boot, facts.holder).filter(|_| !facts.holder_is_foreign) {
+        Some(leader) => Observation::Running(leader),
+        None => Observation::Gone { leftovers: facts.processes },
     }
 }
 
@@ -95,11 +80,11 @@ pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Durati
     let deadline = Instant::now() + stop_timeout;
     let again = Instant::now() + REMIND.min(stop_timeout / 3);
     let looked = record.clone();
-    let facts = tokio::task::spawn_blocking(move || facts(&looked)).await;
-    let leader = facts.ok().and_then(|facts| match judge(record, &facts, None) {
-        Verdict::Dead { .. } => None,
-        Verdict::Misfit(_) | Verdict::Adopt(_) => facts.holder,
-    });
+    let observed = tokio::task::spawn_blocking(move || observe(&looked)).await;
+    let leader = match observed {
+        Ok(Observation::Running(leader)) => Some(leader),
+        _ => None,
+    };
     let left = match leader.and_then(|leader| Process::adopt(leader, &record.marker()).ok()) {
         Some(process) => end_led(process, again, deadline).await,
         None => end_orphans(ProcessTree::new(record.marker(), None), again, deadline).await,
@@ -163,41 +148,27 @@ mod tests {
     const LEADER: Identity = Identity { pid: 4711, started: 99 };
 
     fn recorded(process: Option<Recorded>) -> Record {
-        let gpus = vec!["0".to_owned()];
-        Record { process, spec: "aa".into(), gpus, ..Record::about_to_start("m", 0, &Marker::fresh("m/0")) }
+        Record { process, ..Record::about_to_start("m", 0, &Marker::fresh("m/0")) }
     }
 
     #[test]
-    fn only_what_is_the_same_process_with_the_same_spec_is_adopted() {
+    fn only_what_is_the_same_process_of_the_same_boot_runs() {
         let record = recorded(Some(Recorded { pid: 4711, started: 99, boot: "b".into() }));
         let facts = Facts { boot: "b".into(), holder: Some(LEADER), holder_is_foreign: false, processes: 3 };
-        let gpus = ["0".to_owned()];
-        let wanted = Wanted { spec: "aa", gpus: Some(&gpus) };
-        assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(LEADER));
-        assert_eq!(judge(&record, &facts, Some(&Wanted { gpus: None, ..wanted })), Verdict::Adopt(LEADER));
-
-        let misfit = |wanted: Option<&Wanted<'_>>| match judge(&record, &facts, wanted) {
-            Verdict::Misfit(why) => why,
-            other => unreachable!("{other:?}"),
-        };
-        assert!(misfit(None).contains("no such engine"));
-        assert!(misfit(Some(&Wanted { spec: "bb", ..wanted })).contains("differs"));
-        let others = ["1".to_owned(), "2".to_owned()];
-        assert_eq!(misfit(Some(&Wanted { gpus: Some(&others), ..wanted })), "it runs on GPUs 0, not 1,2");
-
-        let dead = Verdict::Dead { leftovers: 3 };
-        let gone = [
+        assert_eq!(judge(&record, &facts), Observation::Running(LEADER));
+        let gone = Observation::Gone { leftovers: 3 };
+        let others = [
             Facts { boot: "b2".into(), ..facts.clone() },
             Facts { holder: None, ..facts.clone() },
             Facts { holder: Some(Identity { started: 100, ..LEADER }), ..facts.clone() },
             Facts { holder_is_foreign: true, ..facts.clone() },
         ];
-        for facts in gone {
-            assert_eq!(judge(&record, &facts, Some(&wanted)), dead, "{facts:?}");
+        for facts in others {
+            assert_eq!(judge(&record, &facts), gone, "{facts:?}");
         }
-        assert_eq!(judge(&recorded(None), &facts, Some(&wanted)), dead, "a start that never got to its process");
+        assert_eq!(judge(&recorded(None), &facts), gone, "a start that never got to its process");
         let nowhere = recorded(Some(Recorded { pid: 4711, started: 99, boot: String::new() }));
-        assert_eq!(judge(&nowhere, &Facts { boot: String::new(), ..facts }, Some(&wanted)), dead);
+        assert_eq!(judge(&nowhere, &Facts { boot: String::new(), ..facts }), gone);
     }
 
     /// Starts `script` in a session of its own as an orphan, as the end of its gateway leaves it.
@@ -240,8 +211,7 @@ mod tests {
         let (_folder, records, record, who) = left(script).await;
         let facts = facts(&record);
         assert_eq!((facts.holder, facts.holder_is_foreign, facts.processes), (Some(who[0]), false, 2));
-        let wanted = Wanted { spec: "aa", gpus: None };
-        assert_eq!(judge(&record, &facts, Some(&wanted)), Verdict::Adopt(who[0]));
+        assert_eq!(observe(&record), Observation::Running(who[0]));
         let since = Instant::now();
         assert_eq!(end(&records, &record, Duration::from_millis(300)).await, []);
         assert!(since.elapsed() >= Duration::from_millis(300), "it had its time");
@@ -259,7 +229,7 @@ mod tests {
         }
         // It forks all the time, so how many there are changes from one look to the next.
         let facts = facts(&record);
-        assert_eq!(judge(&record, &facts, None), Verdict::Dead { leftovers: facts.processes });
+        assert_eq!(judge(&record, &facts), Observation::Gone { leftovers: facts.processes });
         assert!(facts.processes >= 1);
         let since = Instant::now();
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
@@ -274,7 +244,7 @@ mod tests {
         let (_folder, records, mut record, who) = left(script).await;
         record.process = None;
         records.write(&record).expect("written");
-        assert_eq!(judge(&record, &facts(&record), None), Verdict::Dead { leftovers: 2 });
+        assert_eq!(observe(&record), Observation::Gone { leftovers: 2 });
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(!who.iter().any(|who| who.lives()));
     }
@@ -288,7 +258,7 @@ mod tests {
         let before = Identity { started: who.started.saturating_sub(1), ..who };
         let record = recorded(Some(Recorded::now(before)));
         records.write(&record).expect("written");
-        assert_eq!(judge(&record, &facts(&record), None), Verdict::Dead { leftovers: 0 });
+        assert_eq!(observe(&record), Observation::Gone { leftovers: 0 });
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(foreign.try_wait().expect("our child").is_none(), "it still runs");
         assert_eq!(records.load().expect("read"), []);

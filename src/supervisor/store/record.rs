@@ -54,6 +54,9 @@ pub(crate) struct Record {
     pub(crate) started_at: String,
     /// Whether it was ready once.
     pub(crate) served: bool,
+    /// Seconds from its start to ready, where that was seen.
+    #[serde(default)]
+    pub(crate) start_seconds: Option<f64>,
     /// Adapters that were added at run time, by name, with their paths.
     #[serde(default)]
     pub(crate) lora_added: BTreeMap<String, String>,
@@ -101,6 +104,7 @@ impl Record {
             log_from: 0,
             started_at: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
             served: false,
+            start_seconds: None,
             lora_added: BTreeMap::new(),
             lora_removed: vec![],
             asleep: None,

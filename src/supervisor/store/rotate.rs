@@ -5,8 +5,6 @@
 //! lost. Elsewhere the file is truncated after all was copied; what comes in the instant between is lost, as with
 //! logrotate's `copytruncate`. A cut may be in the middle of a line, whose rest then is the first of the live log.
 
-#![allow(dead_code)] // until wired
-
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};

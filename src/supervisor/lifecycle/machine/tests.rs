@@ -1,30 +1,61 @@
 //! Lives of engines: every event in every phase, and whole ones.
 
 use super::*;
-use crate::api::{HealthProblem, Stall};
+use crate::api::{HealthProblem, Sleep, Stall};
+use crate::config::Restart;
+use crate::engines::health::{Probe, Thresholds};
+use crate::supervisor::process::group::Exit;
 
-const NEEDED: Thresholds = Thresholds { failures: 2, successes: 1 };
 const EXIT: Exit = Exit { code: Some(3), signal: None };
+const SECOND: Duration = Duration::from_secs(1);
+const POLICY: Restart = Restart { initial_backoff: SECOND, max_backoff: SECOND, crashes: 3, within: SECOND };
+const UP: Phase = Phase::Serving(Vitals::Up { failures: 0 });
+
+fn settings() -> Settings {
+    Settings {
+        thresholds: Thresholds { failures: 2, successes: 1 },
+        restart: Some(POLICY),
+        start_timeout: SECOND * 600,
+        stop_timeout: SECOND * 30,
+        drain: SECOND * 10,
+        stall_timeout: Some(SECOND * 60),
+        may_sleep: true,
+    }
+}
+
+fn moment(now: Instant) -> Moment {
+    Moment { now, chance: 0.5 }
+}
+
+/// An engine in `phase`, which has just begun.
+fn at(phase: Phase, restart: Option<Restart>) -> Lifecycle {
+    let mut life = Lifecycle::new(Settings { restart, ..settings() }, Instant::now());
+    // A failure that is being cleared up was judged before.
+    life.pause = restart.map(|_| SECOND);
+    life.phase = phase;
+    life
+}
 
 fn all_phases() -> Vec<Phase> {
     let mut all = vec![
         Phase::Idle,
+        Phase::Placing,
         Phase::Spawning,
         Phase::Loading,
-        Phase::Serving(Vitals::Up { failures: 0 }),
+        UP,
         Phase::Serving(Vitals::Up { failures: 1 }),
         Phase::Serving(Vitals::Down { successes: 0 }),
-        Phase::Drowsy(1),
+        Phase::Serving(Vitals::NEW),
+        Phase::DrainingToSleep(1),
         Phase::FallingAsleep(1),
         Phase::Asleep(2),
         Phase::Waking(2),
-        Phase::Resting,
+        Phase::BackingOff,
         Phase::Failed,
         Phase::Stopped,
     ];
     for end in [End::Failed, End::Stopped, End::Restart] {
-        all.push(Phase::Draining { end });
-        all.push(Phase::Killing { end });
+        all.extend([Phase::Draining { end }, Phase::Killing { end }, Phase::CleaningUp { end }]);
         all.extend([false, true].map(|reminded| Phase::Terminating { reminded, end }));
     }
     all
@@ -32,21 +63,23 @@ fn all_phases() -> Vec<Phase> {
 
 fn all_events() -> Vec<Event> {
     vec![
+        Event::Adopted { asleep: None },
+        Event::Adopted { asleep: Some(1) },
+        Event::WaitsFor(3),
         Event::Start,
+        Event::Placed(Ok(())),
+        Event::Placed(Err("GPU 0: full".into())),
         Event::Spawned,
-        Event::SpawnFailed(SpawnError::System("no".into())),
+        Event::SpawnFailed("no".into()),
+        Event::Progressed(Starting::at(StartPhase::LoadingWeights)),
         Event::Probed(Probe::Up),
         Event::Probed(Probe::Down(refused())),
         Event::Probed(Probe::Mismatch(refused())),
-        Event::Exited(EXIT),
-        Event::Deadline,
-        Event::Stop,
-        Event::Drained,
-        Event::Adopted { asleep: None },
-        Event::Adopted { asleep: Some(1) },
         Event::Probed(Probe::Stalled(Stall { requests: 1, seconds: 600 })),
-        Event::Rest,
-        Event::GiveUp,
+        Event::Exited(EXIT),
+        Event::CleanedUp,
+        Event::Diagnosed(FailureCause::Unhealthy),
+        Event::Deadline,
         Event::Restart,
         Event::Sleep(1),
         Event::Slept(Ok(Sleep::of(1))),
@@ -54,6 +87,10 @@ fn all_events() -> Vec<Event> {
         Event::Wake,
         Event::Woke(Ok(())),
         Event::Woke(Err("500".into())),
+        Event::Stop,
+        Event::Dismiss(StopReason::Removed),
+        Event::Shutdown(Instant::now() + SECOND),
+        Event::Drained,
     ]
 }
 
@@ -66,7 +103,7 @@ fn has_process(phase: &Phase) -> bool {
         phase,
         Phase::Loading
             | Phase::Serving(_)
-            | Phase::Drowsy(_)
+            | Phase::DrainingToSleep(_)
             | Phase::FallingAsleep(_)
             | Phase::Asleep(_)
             | Phase::Waking(_)
@@ -76,58 +113,69 @@ fn has_process(phase: &Phase) -> bool {
     )
 }
 
-fn waits(phase: &Phase) -> bool {
+/// Whether `phase` must come to an end by itself.
+fn is_timed(phase: &Phase) -> bool {
     matches!(
         phase,
         Phase::Loading
             | Phase::Serving(Vitals::Down { .. })
-            | Phase::Drowsy(_)
+            | Phase::DrainingToSleep(_)
             | Phase::Draining { .. }
             | Phase::Terminating { .. }
             | Phase::Killing { .. }
-            | Phase::Resting
+            | Phase::BackingOff
     )
 }
 
-/// Runs `events` from `phase`; the last phase and all effects.
-fn run(mut phase: Phase, events: Vec<Event>) -> (Phase, Vec<Effect>) {
-    let mut all = vec![];
-    for event in events {
-        let (next, effects) = step(phase, event, NEEDED);
-        phase = next;
-        all.extend(effects);
-    }
-    (phase, all)
+/// What all events in turn have done.
+fn run(life: &mut Lifecycle, events: Vec<Event>) -> Vec<Effect> {
+    events.into_iter().flat_map(|event| life.step(event, Moment::now())).collect()
+}
+
+fn words(effects: &[Effect]) -> Vec<&'static str> {
+    let words = effects.iter().filter_map(|effect| match effect {
+        Effect::Publish(state) => Some(state.word()),
+        Effect::Fail { .. } => Some("failed"),
+        _ => None,
+    });
+    words.collect()
+}
+
+fn has(effects: &[Effect], wanted: fn(&Effect) -> bool) -> bool {
+    effects.iter().any(wanted)
 }
 
 #[test]
 fn every_event_in_every_phase_keeps_the_rules() {
-    for phase in all_phases() {
+    for (phase, restart) in all_phases().into_iter().flat_map(|phase| [(phase.clone(), None), (phase, Some(POLICY))]) {
         for event in all_events() {
-            let (next, effects) = step(phase.clone(), event.clone(), NEEDED);
+            let mut life = at(phase.clone(), restart);
+            let effects = life.step(event.clone(), Moment::now());
+            let next = life.phase();
             let at = format!("{phase:?} + {event:?} -> {next:?} {effects:?}");
-            let signals = effects.iter().any(|e| matches!(e, Effect::Term | Effect::Kill | Effect::Sweep));
-            assert!(!signals || has_process(&phase), "signals only while there is a process: {at}");
-            let lets_go = effects.iter().any(|e| matches!(e, Effect::Sweep | Effect::Abandon));
-            let ends = has_process(&phase) && !has_process(&next);
-            assert_eq!(ends, lets_go, "no process is left behind: {at}");
-            if waits(&next) && std::mem::discriminant(&phase) != std::mem::discriminant(&next) {
-                assert!(effects.iter().any(|e| matches!(e, Effect::Wait(_))), "every wait has an end: {at}");
-            }
-            if waits(&phase) && !waits(&next) && event != Event::Deadline {
-                assert!(effects.contains(&Effect::NoWait), "no deadline outlives its phase: {at}");
-            }
-            let spawns = effects.contains(&Effect::Spawn);
-            assert_eq!(spawns, next == Phase::Spawning && phase != Phase::Spawning, "one process at a time: {at}");
-            if spawns && has_process(&phase) {
-                assert!(lets_go, "the old process goes first: {at}");
-            }
-            if matches!(next, Phase::Failed) && !matches!(phase, Phase::Failed) {
-                assert_eq!(effects.last(), Some(&Effect::Judge), "every failure is judged: {at}");
-            }
-            if effects.contains(&Effect::Publish(EngineState::Ready)) {
-                assert!(matches!(next, Phase::Serving(Vitals::Up { .. })), "ready only while up: {at}");
-            }
+
+            let signals = |effect: &Effect| matches!(effect, Effect::Term | Effect::Kill);
+            assert!(!has(&effects, signals) || has_process(&phase), "signals only while there is a process: {at}");
+            let ends = has_process(&phase) && !has_process(next);
+            assert_eq!(ends, has(&effects, |e| matches!(e, Effect::CleanUp | Effect::Abandon)), "none is left: {at}");
+            assert_eq!(ends, matches!(next, Phase::CleaningUp { .. }) && has_process(&phase), "nor forgotten: {at}");
+            assert!(!is_timed(next) || life.deadline().is_some(), "every wait has an end: {at}");
+            assert!(is_timed(next) || life.deadline().is_none(), "no deadline outlives its phase: {at}");
+
+            let (spawns, places) = (effects.contains(&Effect::Spawn), effects.contains(&Effect::Place));
+            assert_eq!(spawns, *next == Phase::Spawning && phase != Phase::Spawning, "once: {at}");
+            assert_eq!(places, *next == Phase::Placing && phase != Phase::Placing, "once: {at}");
+            assert!(!spawns || phase == Phase::Placing, "GPUs first: {at}");
+            assert!(!places || !has_process(&phase), "the old process goes first: {at}");
+
+            let fails = has(&effects, |effect| matches!(effect, Effect::Fail { .. }));
+            let failed = |phase: &Phase| phase.stage() == Stage::Failed;
+            assert_eq!(fails, failed(next) && !failed(&phase), "every failure is told, once: {at}");
+            assert!(!failed(next) || restart.is_some() || *next != Phase::BackingOff, "it stays down: {at}");
+            let ready = effects.contains(&Effect::Publish(EngineState::Ready));
+            assert!(!ready || next.is_up(), "ready only while up: {at}");
+            let frees = effects.contains(&Effect::ReleaseGpus);
+            assert_eq!(frees, *next == Phase::Stopped && phase != Phase::Stopped, "only a stop gives GPUs back: {at}");
             if phase.is_stopping() && !matches!(event, Event::Start | Event::Restart) {
                 assert!(next.is_stopping(), "a stop is never undone: {at}");
             }
@@ -137,104 +185,160 @@ fn every_event_in_every_phase_keeps_the_rules() {
 
 #[test]
 fn a_whole_life() {
-    let (phase, effects) = run(
-        Phase::Idle,
-        vec![
-            Event::Start,
-            Event::Spawned,
-            Event::Probed(Probe::Down(refused())),
-            Event::Probed(Probe::Up),
-            Event::Stop,
-            Event::Drained,
-            Event::Exited(Exit { code: Some(0), signal: None }),
-        ],
-    );
-    assert_eq!(phase, Phase::Stopped);
-    let said: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Publish(state) => Some(state.word()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(said, ["starting", "starting", "starting", "ready", "stopping", "stopped"]);
+    let mut life = at(Phase::Idle, None);
+    let events = vec![
+        Event::Start,
+        Event::Placed(Ok(())),
+        Event::Spawned,
+        Event::Probed(Probe::Down(refused())),
+        Event::Probed(Probe::Up),
+        Event::Stop,
+        Event::Drained,
+        Event::Exited(Exit { code: Some(0), signal: None }),
+        Event::CleanedUp,
+    ];
+    let effects = run(&mut life, events);
+    assert_eq!(life.phase(), &Phase::Stopped);
+    assert_eq!(words(&effects), ["starting", "starting", "starting", "ready", "stopping", "stopped"]);
+    assert!(has(&effects, |effect| matches!(effect, Effect::FirstReady(Some(_)))));
 }
 
 #[test]
 fn a_death_is_published_before_anything_is_waited_for() {
-    for (phase, loading) in [(Phase::Loading, true), (Phase::Serving(Vitals::Up { failures: 0 }), false)] {
-        let (phase, effects) = step(phase, Event::Exited(EXIT), NEEDED);
-        assert_eq!(phase, Phase::Failed);
-        let fail = Effect::Fail(Cause::Exited { exit: EXIT, loading });
-        assert_eq!(effects, [Effect::NoWait, fail, Effect::Sweep, Effect::Judge]);
+    for (phase, loading) in [(Phase::Loading, true), (UP, false)] {
+        let mut life = at(phase, None);
+        let effects = life.step(Event::Exited(EXIT), Moment::now());
+        let fail = Effect::Fail { cause: Cause::Exited { exit: EXIT, loading }, next: NextStep::NoRestart };
+        assert_eq!(effects, [fail, Effect::CleanUp]);
+        assert_eq!(life.step(Event::CleanedUp, Moment::now()), []);
+        assert_eq!(life.phase(), &Phase::Failed);
     }
 }
 
 #[test]
 fn a_stop_ends_in_a_kill_whatever_the_engine_does() {
-    let (phase, effects) =
-        run(Phase::Serving(Vitals::Up { failures: 0 }), [vec![Event::Stop], vec![Event::Deadline; 3]].concat());
-    assert_eq!(phase, Phase::Killing { end: End::Stopped });
+    let mut life = at(UP, None);
+    let effects = run(&mut life, [vec![Event::Stop], vec![Event::Deadline; 3]].concat());
+    assert_eq!(life.phase(), &Phase::Killing { end: End::Stopped });
     let signals: Vec<_> = effects.iter().filter(|e| matches!(e, Effect::Term | Effect::Kill)).collect();
     assert_eq!(signals, [&Effect::Term, &Effect::Term, &Effect::Kill]);
-    let (phase, effects) = step(phase, Event::Deadline, NEEDED);
-    assert_eq!(phase, Phase::Stopped);
+    let effects = run(&mut life, vec![Event::Deadline, Event::CleanedUp]);
+    assert_eq!(life.phase(), &Phase::Stopped);
     assert!(effects.contains(&Effect::Abandon));
 }
 
 #[test]
-fn never_ready_fails_first_and_is_ended_then() {
-    let (phase, effects) = step(Phase::Loading, Event::Deadline, NEEDED);
-    assert_eq!(effects, [Effect::Fail(Cause::NeverReady), Effect::Term, Effect::Wait(Wait::Term)]);
-    let (phase, effects) = step(phase, Event::Exited(EXIT), NEEDED);
-    assert_eq!((&phase, effects), (&Phase::Failed, vec![Effect::NoWait, Effect::Sweep, Effect::Judge]));
-    let (phase, effects) = run(phase, vec![Event::Rest, Event::Deadline]);
-    assert_eq!(phase, Phase::Spawning);
-    assert!(effects.starts_with(&[Effect::Wait(Wait::Rest)]) && effects.contains(&Effect::Spawn));
+fn never_ready_fails_first_is_ended_then_and_started_again_after_a_pause() {
+    let mut life = at(Phase::Loading, Some(POLICY));
+    let effects = life.step(Event::Deadline, Moment::now());
+    assert!(matches!(&effects[..], [Effect::Fail { cause: Cause::NeverReady { .. }, .. }, Effect::Term]), "{effects:?}");
+    assert_eq!(life.step(Event::Exited(EXIT), Moment::now()), [Effect::CleanUp]);
+    let now = Instant::now();
+    life.step(Event::CleanedUp, moment(now));
+    assert_eq!((life.phase(), life.deadline()), (&Phase::BackingOff, Some(now + SECOND)));
+    life.step(Event::Deadline, Moment::now());
+    assert_eq!(life.phase(), &Phase::Placing);
 }
 
 #[test]
-fn a_failed_engine_can_be_started_again() {
-    let (phase, effects) = step(Phase::Failed, Event::Start, NEEDED);
-    assert_eq!(phase, Phase::Spawning);
-    assert!(effects.contains(&Effect::Spawn));
+fn an_engine_without_gpus_is_tried_for_ever_and_one_that_crashes_is_not() {
+    let mut life = at(Phase::Placing, Some(POLICY));
+    for _ in 0..9 {
+        run(&mut life, vec![Event::Placed(Err("GPU 0: full".into()))]);
+        assert_eq!(life.phase(), &Phase::BackingOff);
+        run(&mut life, vec![Event::Deadline]);
+    }
+    let crash = || vec![Event::Placed(Ok(())), Event::Spawned, Event::Exited(EXIT), Event::CleanedUp];
+    for _ in 0..2 {
+        run(&mut life, crash());
+        run(&mut life, vec![Event::Deadline]);
+    }
+    run(&mut life, crash());
+    assert_eq!(life.phase(), &Phase::Failed, "a crash loop");
+    assert!(life.order(Goal::Start, Moment::now()).expect("accepted").contains(&Effect::Place));
+    run(&mut life, crash());
+    assert_eq!(life.phase(), &Phase::BackingOff, "an operator's start forgets the crashes before");
 }
 
 #[test]
 fn a_restart_ends_what_runs_first_and_a_stop_beats_it() {
-    let up = Phase::Serving(Vitals::Up { failures: 0 });
-    let (phase, effects) = run(up.clone(), vec![Event::Restart, Event::Drained, Event::Exited(EXIT)]);
-    assert_eq!(phase, Phase::Spawning);
-    let at = |wanted: &Effect| effects.iter().position(|effect| effect == wanted);
-    assert!(at(&Effect::Term) < at(&Effect::Sweep) && at(&Effect::Sweep) < at(&Effect::Spawn), "{effects:?}");
-    let (phase, effects) = run(up, vec![Event::Restart, Event::Stop, Event::Drained, Event::Exited(EXIT)]);
-    assert_eq!(phase, Phase::Stopped);
-    assert!(!effects.contains(&Effect::Spawn));
+    let mut life = at(UP, None);
+    let effects = run(&mut life, vec![Event::Restart, Event::Drained, Event::Exited(EXIT), Event::CleanedUp]);
+    assert_eq!(life.phase(), &Phase::Placing);
+    let at_of = |wanted: &Effect| effects.iter().position(|effect| effect == wanted).expect("done");
+    assert!(at_of(&Effect::Term) < at_of(&Effect::CleanUp) && at_of(&Effect::CleanUp) < at_of(&Effect::Place));
+    let mut life = at(UP, None);
+    let stop = vec![Event::Restart, Event::Stop, Event::Drained, Event::Exited(EXIT), Event::CleanedUp];
+    let effects = run(&mut life, stop);
+    assert_eq!(life.phase(), &Phase::Stopped);
+    assert!(!effects.contains(&Effect::Place));
 }
 
 #[test]
 fn sleep_waits_for_requests_and_waking_for_an_answer() {
-    let up = Phase::Serving(Vitals::Up { failures: 0 });
-    let (phase, effects) = run(up.clone(), vec![Event::Sleep(2)]);
-    assert_eq!(phase, Phase::Drowsy(2));
-    assert!(effects.iter().all(|effect| *effect != Effect::Sleep(2)), "not while requests are under way");
-    let (phase, effects) = run(phase, vec![Event::Drained, Event::Slept(Ok(Sleep::of(2))), Event::Probed(Probe::Up)]);
-    assert_eq!(phase, Phase::Asleep(2));
-    assert!(effects.contains(&Effect::Sleep(2)) && !effects.contains(&Effect::Publish(EngineState::Ready)));
-    let (phase, effects) = run(phase, vec![Event::Wake, Event::Woke(Ok(())), Event::Probed(Probe::Up)]);
-    assert_eq!(phase, up);
-    assert_eq!(effects.last(), Some(&Effect::Publish(EngineState::Ready)));
+    let mut life = at(UP, None);
+    let effects = run(&mut life, vec![Event::Sleep(2)]);
+    assert_eq!(life.phase(), &Phase::DrainingToSleep(2));
+    assert!(!effects.contains(&Effect::Sleep(2)), "not while requests are under way");
+    let effects = run(&mut life, vec![Event::Drained, Event::Slept(Ok(Sleep::of(2))), Event::Probed(Probe::Up)]);
+    assert_eq!(life.phase(), &Phase::Asleep(2));
+    assert!(effects.contains(&Effect::Sleep(2)) && !words(&effects).contains(&"ready"));
+    let effects = run(&mut life, vec![Event::Wake, Event::Woke(Ok(())), Event::Probed(Probe::Up)]);
+    assert!(life.phase().is_up() && words(&effects).ends_with(&["ready"]));
+    assert!(effects.contains(&Effect::RecordServing), "the next gateway must not take it for asleep");
 }
 
 #[test]
 fn an_engine_that_stays_unhealthy_is_ended_and_one_that_recovers_is_not() {
-    let up = Phase::Serving(Vitals::Up { failures: 0 });
-    let down = vec![Event::Probed(Probe::Down(refused())); 2];
-    let (phase, effects) = run(up, down);
-    assert_eq!(effects.last(), Some(&Effect::Wait(Wait::Recover)));
-    let (better, effects) = run(phase.clone(), vec![Event::Probed(Probe::Up)]);
-    assert!(matches!(better, Phase::Serving(Vitals::Up { .. })) && effects.contains(&Effect::NoWait));
-    let (worse, effects) = run(phase, vec![Event::Deadline]);
-    assert_eq!(worse, Phase::Terminating { reminded: false, end: End::Failed });
-    assert!(matches!(effects[0], Effect::Fail(Cause::Unhealthy)));
+    let mut life = at(UP, None);
+    let now = Instant::now();
+    for second in 0..4 {
+        life.step(Event::Probed(Probe::Down(refused())), moment(now + SECOND * second));
+    }
+    assert_eq!(life.deadline(), Some(now + SECOND * 61), "since it was down, not since it was probed last");
+    let mut better = life.clone();
+    run(&mut better, vec![Event::Probed(Probe::Up)]);
+    assert!(better.phase().is_up() && better.deadline().is_none());
+    let effects = run(&mut life, vec![Event::Deadline]);
+    assert_eq!(life.phase(), &Phase::Terminating { reminded: false, end: End::Failed });
+    assert!(matches!(effects[0], Effect::Fail { cause: Cause::Unhealthy, .. }));
+    assert!(life.stop_timeout() == END_STALLED, "what made no progress is not waited for");
+}
+
+#[test]
+fn new_settings_count_for_what_is_waited_for_now() {
+    let mut life = at(Phase::Placing, Some(POLICY));
+    let now = Instant::now();
+    life.step(Event::Placed(Ok(())), moment(now));
+    life.step(Event::Spawned, moment(now));
+    assert_eq!(life.deadline(), Some(now + SECOND * 600));
+    life.retune(Settings { start_timeout: SECOND * 1200, ..settings() });
+    assert_eq!(life.deadline(), Some(now + SECOND * 1200));
+    assert_eq!(life.phase(), &Phase::Loading);
+}
+
+#[test]
+fn the_end_of_the_gateway_sets_one_deadline_for_all_attempts() {
+    let mut life = at(UP, None);
+    let until = Instant::now() + SECOND * 3;
+    run(&mut life, vec![Event::Restart, Event::Shutdown(until)]);
+    assert_eq!((life.phase(), life.deadline()), (&Phase::Draining { end: End::Stopped }, Some(until)));
+    assert!(life.is_leaving() && !life.is_over());
+    run(&mut life, vec![Event::Deadline, Event::Exited(EXIT), Event::CleanedUp]);
+    assert!(life.is_over());
+}
+
+#[test]
+fn a_failure_is_told_until_the_engine_is_ready_again() {
+    let mut life = at(Phase::Loading, Some(POLICY));
+    run(&mut life, vec![Event::Exited(EXIT), Event::Diagnosed(FailureCause::Unhealthy), Event::CleanedUp]);
+    let effects = run(&mut life, vec![Event::Deadline]);
+    let told = |effect: &Effect| matches!(effect, Effect::Publish(EngineState::Starting(Starting { previous_failure: Some(_), .. })));
+    assert!(has(&effects, told), "{effects:?}");
+    assert!(matches!(life.outcome(Goal::Start), None));
+    let effects = run(&mut life, vec![Event::Placed(Ok(())), Event::Spawned, Event::Probed(Probe::Up), Event::Exited(EXIT)]);
+    assert!(words(&effects).contains(&"ready"));
+    run(&mut life, vec![Event::CleanedUp]);
+    let effects = run(&mut life, vec![Event::Deadline]);
+    assert!(!has(&effects, told), "{effects:?}");
 }

@@ -25,7 +25,7 @@ impl Rig {
             secrets: vec![],
             unset: vec![],
             lasting: vec![],
-            placed: false,
+            placed: None,
         };
         let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
         let process = Process::spawn(&launch, "m/0", &mut log, &Marker::fresh("m/0")).expect("bash is there");

@@ -15,6 +15,7 @@ fn full() -> Record {
         log: "/x/m_0.log".into(),
         log_from: 12,
         served: true,
+        start_seconds: Some(1.5),
         lora_added: [("sql".to_owned(), "/a".to_owned())].into(),
         lora_removed: vec!["old".into()],
         asleep: Some(2),
