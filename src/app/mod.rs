@@ -16,13 +16,14 @@ pub use self::error::AppError;
 use self::listeners::ListenerChange;
 use crate::admin::Admin;
 use crate::config::{Config, OnExit};
+use crate::discovery::Discovery;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::flags;
 use crate::inventory::{self, Monitor};
 use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::{self, Dependencies, Supervisor};
 use crate::telemetry::{AccessLog, EventBus, Metrics};
 
 /// Serves `config` until `stop` is ready, then drains and stops the engines. `hurry` cuts the drain short.
@@ -38,7 +39,7 @@ pub async fn serve(
     limits::raise_open_files(config.limits.connections);
     let metrics = Arc::new(Metrics::new()?);
     let claim = home(&config).claim(&config)?;
-    let (registry, _demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+    let (registry, demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
     for (pool, model) in registry.pools().iter().zip(&config.models) {
         pool.set_served_name(model.served_name.clone());
     }
@@ -54,24 +55,27 @@ pub async fn serve(
     // A driver that hangs must keep nobody waiting: a thread of its own asks it.
     let monitor = Monitor::start(inventory::named_library().as_deref());
     tell_flags(&config);
-    let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
+    let (client, events) = (Arc::new(EngineClient::default()), EventBus::default());
+    let dependencies = Dependencies {
+        registry: registry.clone(),
+        demand,
+        client: client.clone(),
+        monitor: monitor.clone(),
+        events: events.clone(),
+    };
+    let supervisor = Supervisor::start(&config, claim, dependencies).await?;
+    let discovery = Discovery::start(&config, registry.clone(), client.clone(), events.clone());
     let snapshot = Snapshot::new(&config, &registry, &metrics, change.entries());
-    let state = Arc::new(ProxyState::new(
-        snapshot,
-        registry.clone(),
-        Arc::new(EngineClient::default()),
-        metrics.clone(),
-        (access, EventBus::default()),
-    ));
+    let state = Arc::new(ProxyState::new(snapshot, registry.clone(), client, metrics.clone(), (access, events)));
     let control = supervisor.control();
-    if let Some(control) = &control {
+    control.on_names({
         // Adapters come and go: so do names.
         let (state, config, registry, metrics) = (state.clone(), config.clone(), registry.clone(), metrics.clone());
-        control.on_names(move || {
+        move || {
             let entries = state.snapshot().entries().clone();
             state.swap(Snapshot::new(&config, &registry, &metrics, entries));
-        });
-    }
+        }
+    });
     change.apply(&listeners, &state);
     let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
     let admin = Admin { registry, control, metrics, monitor, token: config.admin.token.clone() };
@@ -99,6 +103,7 @@ pub async fn serve(
     };
     listeners.drain(patience, || state.abort()).await;
     // Whoever had leases is gone or was cut.
+    discovery.stop(std::time::Duration::ZERO).await;
     match config.on_exit {
         OnExit::Stop => supervisor.stop(std::time::Duration::ZERO).await,
         OnExit::Keep => supervisor.leave().await,

@@ -1,48 +1,36 @@
-//! Opens a house: finds what an earlier supervisor left, takes over what fits, ends what does not, starts the rest in order.
+//! Prepares what a configuration wants run: claims the state directory, finds what an earlier gateway left there, holds
+//! ports. Everything that can fail is here, and nothing is changed by it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-
-use super::control::Control;
-use super::crew::Crew;
 use super::engine::memory::Memory;
-use super::engine::shutdown_signal::{self, ShutdownMode, ShutdownSender, ShutdownSignal};
-use super::engine::watcher;
-use super::lifecycle::orders::Goal;
-use super::process::port::{PortError, Ports};
+use super::engine::shutdown_signal::ShutdownSignal;
+use super::folder::{self, FolderError};
+use super::launch::launcher::Launcher;
+use super::launch::spec::{LaunchSpec, StartedWith};
+use super::process::port::{HeldPort, PortError, Ports};
 use super::process::process_tree::ProcessTree;
+use super::process::procfs::Identity;
 use super::process::reaper;
-use super::process::spawn::Process;
-use super::store::adopt::{self, Verdict, Wanted};
-use super::store::folder::FolderError;
+use super::store::adopt::Observation;
 use super::store::lock::{Lock, LockError};
-use super::store::record::{Record, Records};
-use super::store::rotate::Rotation;
-use super::yard::{Line, Yard};
-use super::{Claim, Home, Own, Supervisor};
-use crate::api::{StartPhase, Starting};
-use crate::config::{Config, EngineUrl, Engines, Gpus, Model};
-use crate::engines::health::{Owner, Prober};
-use crate::engines::{Address, Engine, EngineClient, EngineRegistry, EngineState, Pool};
+use super::store::orders::Orders;
+use super::store::orders_file;
+use super::store::record::Record;
+use crate::config::{Config, Engines};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
-use crate::placement::{self, Demand};
 
-/// How long the start waits for engines that were taken over; one that loads takes longer.
-const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
-
-/// How long an engine that nobody wants any more may take to end. Its requests went with the gateway that had them.
+/// How long an engine that is not wanted any more may take to end. Its requests went with the gateway that had them.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why no engine was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The state directory is of no use.
+    /// The state directory cannot be used.
     #[error("{0}; engine logs and records are kept there")]
     StateDir(String),
     /// Another gateway uses the state directory.
@@ -56,9 +44,9 @@ pub enum StartError {
         /// What is wrong, and what to do.
         why: String,
     },
-    /// The house was not made from this configuration.
-    #[error("the house has no pool for model `{0}`; it must be built from the same configuration")]
-    NoPool(Name),
+    /// The gateway is about to end.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
 }
 
 impl From<FolderError> for StartError {
@@ -76,313 +64,197 @@ impl From<LockError> for StartError {
     }
 }
 
-/// What an earlier supervisor left.
+/// What the supervisor is given by whoever starts it.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Where engine logs and records are kept. One gateway at a time.
+    pub state_dir: PathBuf,
+    /// This binary, which `command: [enginehouse, …]` means.
+    pub own_exe: PathBuf,
+}
+
+impl Home {
+    /// Makes sure that the state directory can be written and that no other gateway uses it. It is given back on drop.
+    /// Where no engine is run here, now or by an earlier gateway, nothing is claimed.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy; when another gateway has it, its pid.
+    pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
+        let runs = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+        let is_used = runs || self.state_dir.join("engines").is_dir();
+        let lock = if is_used { Some(self.lock()?) } else { None };
+        Ok(Claim { home: self, lock })
+    }
+
+    /// Makes the state directory ours alone.
+    pub(super) fn lock(&self) -> Result<Lock, StartError> {
+        folder::writable(&self.state_dir.join("logs"))?;
+        Ok(Lock::take(&self.state_dir)?)
+    }
+}
+
+/// A state directory that is ours alone, or that is not needed yet.
+#[derive(Debug)]
+pub struct Claim {
+    pub(super) home: Home,
+    /// `None`: nothing is kept there.
+    pub(super) lock: Option<Lock>,
+}
+
+/// All that is needed to run what a configuration wants; dropped, it changes nothing.
+pub struct Prepared {
+    /// How the engines of each model are run.
+    pub(super) specs: Vec<LaunchSpec>,
+    /// Names that mean something else than an adapter.
+    pub(super) reserved: Vec<Name>,
+    /// The state directory, where it was not ours before.
+    pub(super) claimed: Option<Claimed>,
+    /// What an earlier gateway left there.
+    pub(super) found: Found,
+    /// Ports of engines that are to be started.
+    pub(super) ports: Vec<HeldPort>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("models", &self.specs.len()).finish_non_exhaustive()
+    }
+}
+
+/// A state directory that is ours from now on.
+pub(super) struct Claimed {
+    pub(super) lock: Lock,
+    pub(super) state_dir: PathBuf,
+    pub(super) launcher: Launcher,
+    /// What operators ordered of the gateway before us.
+    pub(super) orders: Orders,
+}
+
+/// What an earlier gateway left.
 #[derive(Default)]
-struct Left {
-    /// To be taken over, by model and replica.
-    fit: HashMap<(String, usize), (Record, Process)>,
-    /// To be ended, with the reason.
-    unfit: Vec<(Record, String)>,
+pub(super) struct Found {
+    /// To be taken over.
+    pub(super) fit: Vec<FoundEngine>,
+    /// To be ended.
+    pub(super) unfit: Vec<Unfit>,
 }
 
-/// See [`Supervisor::start`].
-pub(super) async fn open(
+/// An engine that is to be taken over.
+pub(super) struct FoundEngine {
+    pub(super) record: Record,
+    pub(super) leader: Identity,
+    pub(super) port: HeldPort,
+}
+
+/// An engine that is to be ended, and why.
+pub(super) type Unfit = (Record, String);
+
+/// What runs already.
+pub(super) struct Running {
+    /// What operators ordered.
+    pub(super) orders: Orders,
+    /// The engines of each model that are not about to end.
+    pub(super) engines: BTreeMap<Name, usize>,
+}
+
+/// Prepares what `config` wants, beside what is `running`. `lock`: of the state directory, where it was not ours before.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub(super) async fn prepare(
     config: &Config,
-    registry: &EngineRegistry,
-    claim: Claim,
-    monitor: Monitor,
-) -> Result<Supervisor, StartError> {
-    let (stopper, stopping) = shutdown_signal::channel();
-    let client = Arc::new(EngineClient::default());
-    let own = match claim.lock {
-        Some(lock) => Some(own(config, registry, &claim.home, lock, monitor, &client, (&stopper, &stopping)).await?),
-        None => None,
-    };
-    let mut guests = Vec::new();
-    for model in &config.models {
-        if let Engines::Urls(urls) = &model.engines {
-            guests.extend(watch(model, &pool_of(registry, model)?, urls, &client, &stopping));
-        }
-    }
-    Ok(Supervisor { own, guests, stopper })
-}
-
-fn pool_of(registry: &EngineRegistry, model: &Model) -> Result<Arc<Pool>, StartError> {
-    registry.pool(&model.name).ok_or_else(|| StartError::NoPool(model.name.clone()))
-}
-
-/// Everything about engines of ours.
-async fn own(
-    config: &Config,
-    registry: &EngineRegistry,
     home: &Home,
-    lock: Lock,
-    monitor: Monitor,
-    client: &Arc<EngineClient>,
-    (stopper, stopping): (&ShutdownSender, &ShutdownSignal),
-) -> Result<Own, StartError> {
-    if let Err(error) = reaper::become_subreaper() {
-        tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
+    ports: &Mutex<Ports>,
+    lock: Option<Lock>,
+    mut running: Running,
+) -> Result<Prepared, StartError> {
+    let specs = LaunchSpec::of_all(config, &home.own_exe);
+    let models = config.models.iter().map(|model| model.name.clone());
+    let reserved = models.chain(config.aliases.iter().map(|alias| alias.name.clone())).collect();
+    let (mut claimed, mut found) = (None, Found::default());
+    if let Some(lock) = lock {
+        if let Err(error) = reaper::become_subreaper() {
+            tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
+        }
+        let launcher = Launcher::new(&home.state_dir)?;
+        found = survey(&launcher, &specs, ports).await?;
+        running.orders = orders_file::read(&home.state_dir);
+        for engine in &found.fit {
+            *running.engines.entry(engine.record.model.as_str().into()).or_default() += 1;
+        }
+        let orders = running.orders.clone();
+        claimed = Some(Claimed { lock, state_dir: home.state_dir.clone(), launcher, orders });
     }
-    let records = Records::of(&home.state_dir)?;
-    let found = records.load()?;
-    let yard = Arc::new(Yard {
-        logs: home.state_dir.join("logs"),
-        records,
-        own_exe: home.own_exe.clone(),
-        drain: config.timeouts.drain,
-        rotation: Rotation {
-            size: config.engine_logs.size,
-            age: Some(config.engine_logs.age),
-            keep: config.engine_logs.keep,
-        },
-        client: client.clone(),
-        stopping: stopping.clone(),
-        ports: Mutex::new(Ports::within(config.ports.clone())),
-        monitor,
-        placed: Mutex::default(),
-        placing: Arc::default(),
-    });
-    let mut crews = Vec::new();
-    for model in &config.models {
-        if let Engines::Spawn(spawn) = &model.engines {
-            let pool = pool_of(registry, model)?;
-            pool.set_served_name(Some(model.served_name.as_ref().unwrap_or(&model.name).clone()));
-            crews.push(Arc::new(Crew::new(model.clone(), spawn.clone(), pool.clone())));
+    let mut held = Vec::new();
+    for spec in &specs {
+        let name = &spec.model.name;
+        let wanted = running.orders.replicas(name, spec.spawn.replicas);
+        for _ in running.engines.get(name).copied().unwrap_or(0)..wanted {
+            held.push(locked(ports).hold().map_err(|error| no_port(name, &error))?);
         }
     }
-    let left = sort(&yard, &crews, found).await;
-    let (groups, wanting) = match man(&yard, &crews, left.fit) {
-        Ok(made) => made,
-        Err(error) => {
-            // What runs is left as it is, for a start that does not fail.
-            stopper.say(ShutdownMode::Leave);
-            for member in crews.iter().flat_map(|crew| crew.disband()) {
-                let _ = member.task.await;
-            }
-            return Err(error);
-        }
-    };
-    let engines = crews.iter().flat_map(|crew| crew.lines()).map(|line| line.engine);
-    let adopted: Vec<_> = engines.filter(|engine| engine.process.pid().is_some()).collect();
-    let opening = tokio::spawn({
-        let (yard, mut stopping) = (yard.clone(), stopping.clone());
-        async move {
-            clear(&yard, left.unfit, &stopping).await;
-            // Before anybody starts, so that nobody who wants GPUs looks for them before; and beside the start of the
-            // others, as a driver may take long to tell.
-            let placing = yard.placing.clone().lock_owned().await;
-            let reserved = async {
-                tokio::select! {
-                    () = yard.reserve(wanting) => {}
-                    _ = stopping.asked() => {}
-                }
-                drop(placing);
-            };
-            tokio::join!(reserved, start(groups));
-        }
-    });
-    answered(&adopted).await;
-    let orphans = tokio::spawn(async {
-        if let Err(error) = reaper::run().await {
-            tracing::warn!(%error, "orphans of engines are reaped at the end only");
-        }
-    });
-    Ok(Own { control: Control::new(config, yard, crews.clone()), crews, opening, orphans, lock })
+    Ok(Prepared { specs, reserved, claimed, found, ports: held })
 }
 
-/// Returns when engines that were taken over have answered, or soon: callers who come at once need not hear that a model
-/// which serves is loading.
-async fn answered(adopted: &[Arc<Engine>]) {
-    let answered = adopted.iter().map(|engine| engine.reached(|state| !matches!(state, EngineState::Starting(_))));
-    let _ = timeout(ANSWERED_WITHIN, futures::future::join_all(answered)).await;
+fn locked(ports: &Mutex<Ports>) -> std::sync::MutexGuard<'_, Ports> {
+    ports.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells what fits the configuration from what does not.
-async fn sort(yard: &Yard, crews: &[Arc<Crew>], found: Vec<Record>) -> Left {
-    let mut left = Left::default();
-    for record in found {
-        let crew = crews.iter().find(|crew| *crew.model.name == *record.model && record.replica < crew.spawn.replicas);
-        let gpus = Some(record.gpus.clone()).filter(|gpus| !gpus.is_empty());
-        let wanted = crew.map(|crew| {
-            let spec = yard.recipe(crew, record.replica, gpus, record.port).fingerprint();
-            // Where any will do, those it has are wanted.
-            let gpus = match &crew.spawn.gpus {
-                Gpus::Any(count) if *count == record.gpus.len() => record.gpus.clone(),
-                Gpus::Any(_) | Gpus::AsVisible => vec![],
-                Gpus::Listed(gpus) => match placement::share(gpus, crew.spawn.replicas, record.replica) {
-                    same if same == record.listed => record.gpus.clone(),
-                    other => other.to_vec(),
-                },
-            };
-            (spec, gpus)
-        });
-        let looked = record.clone();
-        let judged = tokio::task::spawn_blocking(move || {
-            let wanted = wanted.as_ref().map(|(spec, gpus)| Wanted { spec, gpus: Some(gpus) });
-            adopt::judge(&looked, &adopt::facts(&looked), wanted.as_ref())
-        })
-        .await;
-        match judged {
-            Ok(Verdict::Adopt(leader)) => match Process::adopt(leader, &record.marker()) {
-                Ok(process) => {
-                    left.fit.insert((record.model.clone(), record.replica), (record, process));
-                }
-                // It ended just now.
-                Err(why) => left.unfit.push((record, why)),
-            },
-            Ok(Verdict::Misfit(why)) => left.unfit.push((record, why)),
-            Ok(Verdict::Dead { .. }) if record.process.is_none() => {
-                left.unfit.push((record, "its gateway was killed while it was being started".into()));
-            }
-            Ok(Verdict::Dead { .. }) => left.unfit.push((record, "its first process is gone".into())),
-            Err(error) => left.unfit.push((record, error.to_string())),
-        }
-    }
-    left
+fn no_port(model: &Name, error: &PortError) -> StartError {
+    StartError::Port { model: model.clone(), why: error.to_string() }
 }
 
-/// Engines that are started together, by start order; those without one come last.
-type Groups = BTreeMap<(bool, u32), Vec<Turn>>;
-
-/// An engine of a group.
-struct Turn {
-    line: Line,
-    /// Whether it was taken over: it runs, and the next group waits for it all the same.
-    adopted: bool,
-}
-
-/// The group of a crew's engines.
-fn group(crew: &Crew) -> (bool, u32) {
-    (crew.spawn.start_order.is_none(), crew.spawn.start_order.unwrap_or_default())
-}
-
-/// Engines that are to be given GPUs, and what each wants.
-type Wanting = Vec<(Arc<Engine>, Demand)>;
-
-/// Makes the engines of all crews: those that were left are taken over at once, the others wait for their group's turn.
-fn man(
-    yard: &Arc<Yard>,
-    crews: &[Arc<Crew>],
-    mut fit: HashMap<(String, usize), (Record, Process)>,
-) -> Result<(Groups, Wanting), StartError> {
-    // Everything that can fail comes first: nothing is taken over or started by a start that fails.
-    let mut adopted = Vec::new();
-    let mut fresh = Vec::new();
-    for crew in crews {
-        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
-        for replica in 0..crew.spawn.replicas {
-            if let Some((record, process)) = fit.remove(&(crew.model.name.to_string(), replica)) {
-                if let Some(port) = yard.port_of(&record).map_err(port_error)? {
-                    adopted.push((crew, record, port, process));
+/// Tells what can be taken over from what is to be ended. What serves is taken over also where it was started otherwise:
+/// it is replaced like after a change of the configuration, so that nobody misses it.
+async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>) -> Result<Found, StartError> {
+    let mut found = Found::default();
+    for record in launcher.list()? {
+        let spec = specs.iter().find(|spec| *spec.model.name == *record.model);
+        match (spec, Launcher::observe(&record).await) {
+            (Some(spec), Ok(Observation::Running(leader))) => {
+                let difference = spec.difference(record.replica, &StartedWith::from(&record));
+                if let Some(why) = difference.filter(|_| !record.served || record.asleep.is_some()) {
+                    found.unfit.push((record, why));
                     continue;
                 }
-                let why = format!("another gateway claims the port {} of {}", record.port, record.engine);
-                release_all(adopted.into_iter().map(|(.., process)| process).chain([process]));
-                return Err(StartError::Port { model: crew.model.name.clone(), why });
+                let port = locked(ports).adopt(record.port).map_err(|error| no_port(&spec.model.name, &error))?;
+                let Some(port) = port else {
+                    let why = format!("another gateway claims the port {} of {}", record.port, record.engine);
+                    return Err(StartError::Port { model: spec.model.name.clone(), why });
+                };
+                found.fit.push(FoundEngine { record, leader, port });
             }
-            fresh.push((crew, replica));
-        }
-    }
-    let mut made = Vec::new();
-    for (crew, replica) in fresh {
-        let port_error = |error: PortError| StartError::Port { model: crew.model.name.clone(), why: error.to_string() };
-        match yard.port().map_err(port_error) {
-            Ok(port) => made.push((crew, replica, port)),
-            Err(error) => {
-                release_all(adopted.into_iter().map(|(.., process)| process));
-                return Err(error);
+            (None, Ok(Observation::Running(_))) => {
+                found.unfit.push((record, "the configuration has no such model any more".into()));
             }
+            (_, Ok(Observation::Gone { .. })) if record.process.is_none() => {
+                found.unfit.push((record, "its gateway was killed while it was being started".into()));
+            }
+            (_, Ok(Observation::Gone { .. })) => found.unfit.push((record, "its first process is gone".into())),
+            (_, Err(why)) => found.unfit.push((record, why)),
         }
     }
-    // What runs keeps its GPUs; the others are placed around it.
-    let (mut groups, mut wanting) = (Groups::new(), Wanting::new());
-    for (crew, record, port, process) in adopted {
-        crew.learn_adapters(&record);
-        let member = yard.adopt(crew, record, port, process);
-        groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: true });
-        crew.add(member);
-    }
-    for (crew, replica, port) in made {
-        let member = yard.make(crew, replica, None, port);
-        if crew.spawn.gpus != Gpus::AsVisible {
-            wanting.push((member.engine.clone(), placement::demand(&crew.model, &crew.spawn, replica)));
-        }
-        groups.entry(group(crew)).or_default().push(Turn { line: member.line(), adopted: false });
-        crew.add(member);
-    }
-    for crew in crews {
-        crew.pool.set_adapters(crew.adapters.load().keys().cloned().collect());
-    }
-    Ok((groups, wanting))
+    Ok(found)
 }
 
-/// A start that fails leaves what runs as it is, for the next one.
-fn release_all(processes: impl Iterator<Item = Process>) {
-    for process in processes {
-        process.release();
-    }
-}
-
-/// Ends what an earlier supervisor left and nobody wants any more, before anything new needs its memory.
-async fn clear(yard: &Yard, unfit: Vec<(Record, String)>, stopping: &ShutdownSignal) {
+/// Ends what an earlier gateway left and is not wanted any more, and waits until its GPU memory is free.
+pub(super) async fn clear(launcher: &Launcher, monitor: &Monitor, unfit: Vec<Unfit>, shutdown: &ShutdownSignal) {
     let ended = unfit.into_iter().map(|(record, why)| async move {
         let engine = &record.engine;
         let pid = record.process.as_ref().map(|process| process.pid);
         tracing::info!(%engine, pid, why, "an engine that an earlier gateway left is ended");
-        let memory = Memory::new(yard.monitor.clone(), record.gpus.clone());
-        let kin = ProcessTree::new(record.marker(), None);
-        let pids =
-            tokio::task::spawn_blocking(move || kin.find().iter().map(|seen| seen.who.pid.cast_unsigned()).collect());
-        let watch = memory.watch_pids(pids.await.unwrap_or_default());
-        for survivor in adopt::end(&yard.records, &record, END_WITHIN).await {
-            tracing::error!(%engine, process = %survivor, "it survives SIGKILL; it may hold a GPU and a port");
-        }
-        let (id, mut stopping) = (EngineId::new(&record.model, record.replica), stopping.clone());
+        let memory = Memory::new(monitor.clone(), record.gpus.clone());
+        let tree = ProcessTree::new(record.marker(), None);
+        let pids = tokio::task::spawn_blocking(move || {
+            tree.find().iter().map(|info| info.who.pid.cast_unsigned()).collect::<Vec<_>>()
+        });
+        let pids = pids.await.unwrap_or_default();
+        launcher.end(&record, END_WITHIN).await;
+        let (id, mut shutdown) = (EngineId::new(&record.model, record.replica), shutdown.clone());
         tokio::select! {
-            () = watch.freed(&id) => {}
-            _ = stopping.asked() => {}
+            () = memory.freed(&id, &pids) => {}
+            _ = shutdown.asked() => {}
         }
     });
     futures::future::join_all(ended).await;
-}
-
-/// Starts one group after the other: the next one when all of the one before are ready or have failed.
-async fn start(groups: Groups) {
-    for (group, turns) in &groups {
-        let (_, order) = group;
-        for Turn { line, adopted } in groups.range((Excluded(group), Unbounded)).flat_map(|(_, turns)| turns) {
-            // Not those that an operator has started or stopped meanwhile.
-            if !adopted
-                && line.engine.process.pid().is_none()
-                && matches!(*line.engine.state(), EngineState::Starting(_))
-            {
-                let waiting = Starting { waits_for: Some(*order), ..Starting::at(StartPhase::Waiting) };
-                line.engine.publish(EngineState::Starting(waiting));
-            }
-        }
-        futures::future::join_all(turns.iter().map(|turn| turn.line.order(Goal::Start))).await;
-    }
-}
-
-/// Watches engines that somebody else runs.
-fn watch(
-    model: &Model,
-    pool: &Arc<Pool>,
-    urls: &[EngineUrl],
-    client: &Arc<EngineClient>,
-    stopping: &ShutdownSignal,
-) -> Vec<(EngineId, JoinHandle<()>)> {
-    let guest = |(replica, url): (usize, &EngineUrl)| {
-        let address = Address { url: url.clone(), api_key: model.api_key.clone() };
-        Arc::new(Engine::new(EngineId::new(&model.name, replica), address, None))
-    };
-    let engines: Vec<_> = urls.iter().enumerate().map(guest).collect();
-    pool.set_engines(engines.clone());
-    let watched = engines.into_iter().map(|engine| {
-        let prober = Prober::new(model, engine.clone(), pool.clone(), client.clone(), Owner::SomebodyElse);
-        let watch = watcher::watch(engine.clone(), prober, Prober::thresholds(model), stopping.clone());
-        (engine.id.clone(), tokio::spawn(watch))
-    });
-    watched.collect()
 }

@@ -166,11 +166,6 @@ impl Loading {
         });
         if self.reached == before { None } else { self.reached }
     }
-
-    /// Where the engine is, as far as was read.
-    pub(crate) fn reached(&self) -> Option<Reached> {
-        self.reached
-    }
 }
 
 /// Reads what is appended to a file.

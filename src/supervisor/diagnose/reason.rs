@@ -1,10 +1,8 @@
 //! Why an engine failed: from how its process ended and what it said last.
 
-use std::time::Duration;
-
 use super::known;
-use crate::api::{Diagnosis, FailureCause, Starting};
-use crate::supervisor::lifecycle::machine::{Cause, SpawnError};
+use crate::api::{Diagnosis, FailureCause};
+use crate::supervisor::lifecycle::terms::Cause;
 use crate::supervisor::process::group::Exit;
 
 /// Lines of the log that are shown with a failure.
@@ -23,13 +21,8 @@ const DYING: [&str; 3] =
 /// What a worker of vLLM says before that, and tells why; also of what it lives through, such as an adapter that is not there.
 const WORKER_FAILED: &str = "WorkerProc hit an exception";
 
-/// What `cause` is in the end. `lines` are the end of the engine's log, `reached` how far it had come.
-pub(crate) fn failure_cause(
-    cause: &Cause,
-    reached: Option<Starting>,
-    start_timeout: Duration,
-    lines: &[String],
-) -> FailureCause {
+/// What `cause` is in the end. `lines` are the end of the engine's log.
+pub(crate) fn failure_cause(cause: &Cause, lines: &[String]) -> FailureCause {
     let diagnosis = || {
         let about = about(cause, lines);
         usual(about).or_else(|| own_words(about).map(|said| Diagnosis { advice: None, said: Some(said) }))
@@ -38,14 +31,14 @@ pub(crate) fn failure_cause(
         Cause::Stalled(stall) => FailureCause::Stalled(*stall),
         Cause::Unhealthy => FailureCause::Unhealthy,
         Cause::NotWoken(why) => FailureCause::NotWoken { why: why.clone() },
-        Cause::Spawn(SpawnError::System(why)) => FailureCause::NotStarted { why: why.clone() },
-        Cause::Spawn(SpawnError::NoGpus(why)) => FailureCause::NoGpus { why: why.clone() },
+        Cause::Spawn(why) => FailureCause::NotStarted { why: why.clone() },
+        Cause::NoGpus(why) => FailureCause::NoGpus { why: why.clone() },
         Cause::Exited { exit, loading } => {
             FailureCause::Exited { code: exit.code, signal: exit.signal, loading: *loading, diagnosis: diagnosis() }
         }
-        Cause::NeverReady => FailureCause::StartTimeout {
-            seconds: start_timeout.as_secs_f64(),
-            reached: reached.map(Box::new),
+        Cause::NeverReady { within, reached } => FailureCause::StartTimeout {
+            seconds: within.as_secs_f64(),
+            reached: Some(Box::new(reached.clone())),
             diagnosis: diagnosis(),
         },
     }
@@ -136,14 +129,20 @@ fn without_prefix(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::api::{HealthProblem, StartPhase};
+    use crate::api::{HealthProblem, StartPhase, Starting};
 
     fn reason(cause: Cause, lines: &[&str]) -> String {
         let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        failure_cause(&cause, &lines).to_string()
+    }
+
+    fn never_ready() -> Cause {
         let refused = HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() };
         let reached = Starting { problem: Some(refused), ..Starting::at(StartPhase::Launched) };
-        failure_cause(&cause, Some(reached), Duration::from_secs(600), &lines).to_string()
+        Cause::NeverReady { within: Duration::from_secs(600), reached }
     }
 
     fn exited(code: i32) -> Cause {
@@ -289,7 +288,7 @@ mod tests {
         lines.extend(worker("torch.OutOfMemoryError: CUDA out of memory."));
         lines.push("(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1] EngineCore encountered a fatal error.".into());
         let died = Cause::Exited { exit: Exit { code: Some(0), signal: None }, loading: false };
-        let told = failure_cause(&died, None, Duration::ZERO, &lines).to_string();
+        let told = failure_cause(&died, &lines).to_string();
         assert!(told.contains("GPU's memory"), "{told}");
     }
 
@@ -339,7 +338,7 @@ mod tests {
             reason(killed, &[]).starts_with("the process died while serving (signal 9, SIGKILL): somebody killed it")
         );
         assert_eq!(
-            reason(Cause::NeverReady, &[]),
+            reason(never_ready(), &[]),
             "not ready within 10m (the process runs; not ready yet: GET /health: connection refused): raise `start_timeout` if \
              it was still loading"
         );

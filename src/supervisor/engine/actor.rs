@@ -20,6 +20,7 @@ use crate::supervisor::launch::spec::LaunchSpec;
 use crate::supervisor::lifecycle::machine::Lifecycle;
 use crate::supervisor::lifecycle::orders::{Goal, Order};
 use crate::supervisor::lifecycle::terms::{Effect, Event, Level, Moment, Phase, Stage};
+use crate::telemetry::EventBus;
 
 /// One engine that runs here.
 pub(super) struct Actor {
@@ -36,7 +37,7 @@ pub(super) struct Actor {
     /// What takes long and belongs to the phase.
     pub(super) operation: Option<Operation>,
     pub(super) inbox: Inbox,
-    pub(super) fleet: Fleet,
+    pub(super) listeners: Listeners,
 }
 
 /// What an engine has of GPUs.
@@ -49,17 +50,20 @@ pub(super) struct GpuShare {
 
 /// Who tells an actor what to do.
 pub(super) struct Inbox {
-    pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) messages: mpsc::UnboundedReceiver<Message>,
     pub(super) shutdown: ShutdownSignal,
     /// Orders that are not done yet.
     pub(super) waiting: Vec<Order>,
 }
 
 /// Who hears of the engine.
-pub(super) struct Fleet {
+pub(super) struct Listeners {
+    /// The fleet.
     pub(super) notices: mpsc::Sender<Notice>,
-    /// What it heard last.
+    /// What the fleet heard last.
     pub(super) told: Stage,
+    /// Everybody else.
+    pub(super) events: EventBus,
 }
 
 /// Something that takes long, and what it comes to.
@@ -149,8 +153,8 @@ impl Actor {
                 (self.spec, self.prober) = (spec, *prober);
             }
             Message::NoteAdapters => {
-                let record = self.spec.note_adapters();
-                self.job.note(record).await;
+                let (added, removed) = self.spec.adapter_changes();
+                self.job.note(|record| (record.lora_added, record.lora_removed) = (added, removed)).await;
             }
         }
     }
@@ -207,9 +211,9 @@ impl Actor {
     /// Tells the fleet where the engine is, where that is news.
     pub(super) async fn tell_fleet(&mut self) {
         let stage = self.lifecycle.stage();
-        if std::mem::replace(&mut self.fleet.told, stage) != stage {
+        if std::mem::replace(&mut self.listeners.told, stage) != stage {
             // A fleet that is gone needs to know nothing.
-            let _ = self.fleet.notices.send(Notice { engine: self.engine.id.clone(), stage }).await;
+            let _ = self.listeners.notices.send(Notice { engine: self.engine.id.clone(), stage }).await;
         }
     }
 

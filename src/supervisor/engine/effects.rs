@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::actor::{Actor, Completed, Operation};
 use super::sleep;
-use crate::api::{Failure, NextStep};
+use crate::api::{self, Failure, NextStep};
 use crate::engines::EngineState;
 use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::diagnose::progress::Loading;
@@ -15,11 +15,7 @@ impl Actor {
     /// Does it; what follows from it at once.
     pub(super) async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Publish(state) => {
-                self.engine.publish(state);
-                // After requests can see it: the fleet may end another engine because this one is ready.
-                self.tell_fleet().await;
-            }
+            Effect::Publish(state) => self.publish(state).await,
             Effect::Place => self.operation = Some(self.place()),
             Effect::Spawn => return Some(self.spawn().await),
             Effect::Fail { cause, next } => return Some(self.fail(&cause, next).await),
@@ -56,6 +52,18 @@ impl Actor {
             }
         }
         None
+    }
+
+    /// Tells everybody what the engine does. Requests first: the fleet may end another engine because this one is ready.
+    async fn publish(&mut self, state: EngineState) {
+        if self.engine.publish(state) {
+            self.listeners.events.publish(|| api::Event::Engine {
+                engine: self.engine.id.to_string(),
+                model: self.spec.model.name.to_string(),
+                state: EngineState::clone(&self.engine.state()),
+            });
+        }
+        self.tell_fleet().await;
     }
 
     fn place(&mut self) -> Operation {
@@ -95,7 +103,7 @@ impl Actor {
         self.show_gpus();
     }
 
-    fn show_gpus(&self) {
+    pub(super) fn show_gpus(&self) {
         let gpus = match &self.gpus.grant {
             Some(grant) => grant.gpus().map(<[String]>::to_vec),
             None => self.spec.wants_gpus().then(Vec::new),
@@ -130,8 +138,7 @@ impl Actor {
             _ => logtail::tail(self.job.log(), self.engine.address.api_key.as_ref()),
         };
         let cause = reason::failure_cause(cause, &lines);
-        self.engine.publish(EngineState::Failed(Failure { cause: cause.clone(), log: reason::shown(lines), next }));
-        self.tell_fleet().await;
+        self.publish(EngineState::Failed(Failure { cause: cause.clone(), log: reason::shown(lines), next })).await;
         Event::Diagnosed(cause)
     }
 

@@ -1,14 +1,14 @@
 //! Makes engines that run here: the engine as requests see it, its port, and the actor who lives its life.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::actor::{Actor, Fleet, GpuShare, Inbox};
-use super::handle::{EngineHandle, Message, Notice};
+use super::actor::{Actor, GpuShare, Inbox, Listeners};
+use super::handle::{EngineHandle, Notice};
 use super::memory::Memory;
 use super::shutdown_signal::ShutdownSignal;
 use crate::config::EngineUrl;
@@ -17,19 +17,14 @@ use crate::engines::{Address, Engine, EngineClient, Local, Pool};
 use crate::inventory::Monitor;
 use crate::supervisor::allocator::{GpuAllocator, GpuGrant};
 use crate::supervisor::launch::command;
-use crate::supervisor::launch::launcher::{Job, Launcher};
+use crate::supervisor::launch::launcher::Job;
 use crate::supervisor::launch::spec::LaunchSpec;
 use crate::supervisor::lifecycle::machine::Lifecycle;
 use crate::supervisor::lifecycle::terms::{Level, Stage};
-use crate::supervisor::process::port::{HeldPort, PortError, Ports};
+use crate::telemetry::EventBus;
 
-/// Messages that may wait for one actor.
-const MESSAGES: usize = 64;
-
-/// What all engines that run here are made with.
+/// What all engines are made with.
 pub(crate) struct EngineFactory {
-    /// Runs their processes.
-    pub(crate) launcher: Launcher,
     /// Gives them GPUs.
     pub(crate) allocator: GpuAllocator,
     /// The GPUs of this machine.
@@ -40,8 +35,8 @@ pub(crate) struct EngineFactory {
     pub(crate) shutdown: ShutdownSignal,
     /// Where actors tell of their engines.
     pub(crate) notices: mpsc::Sender<Notice>,
-    /// Ports, in the order in which they are given.
-    pub(crate) ports: Mutex<Ports>,
+    /// Where everybody hears what engines do.
+    pub(crate) events: EventBus,
 }
 
 /// One engine to be made.
@@ -54,59 +49,29 @@ pub(crate) struct Blueprint {
     pub(crate) grant: Option<GpuGrant>,
     /// The engines of its model.
     pub(crate) pool: Arc<Pool>,
+    /// `Some` where it runs already: at which level it sleeps, if it does.
+    pub(crate) found: Option<Option<Level>>,
+}
+
+/// An engine that was just made.
+pub(crate) struct NewEngine {
+    /// The way to its actor.
+    pub(crate) handle: EngineHandle,
+    /// What its actor does, until the engine has ended for good.
+    pub(crate) life: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl EngineFactory {
-    /// A port for an engine, held for it.
-    ///
-    /// # Errors
-    /// When there is none, with the remedy.
-    pub(crate) fn hold_port(&self) -> Result<HeldPort, PortError> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner).hold()
-    }
-
-    /// The port of an engine that listens on it already; `None` when another gateway claims it.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn adopt_port(&self, port: u16) -> Result<Option<HeldPort>, PortError> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner).adopt(port)
-    }
-
-    /// An engine that is not started yet; its actor waits among `tasks` for what it is told.
-    pub(crate) fn make(&self, blueprint: Blueprint, port: HeldPort, tasks: &mut JoinSet<()>) -> EngineHandle {
-        let address = port.port();
-        let job = self.launcher.job(&blueprint.spec, blueprint.replica, port);
-        self.assemble(blueprint, job, address, None, tasks)
-    }
-
-    /// An engine that runs already in `job`, listening on `port`; `asleep`: at which level, if it sleeps.
-    pub(crate) fn adopt(
-        &self,
-        blueprint: Blueprint,
-        job: Job,
-        port: u16,
-        asleep: Option<Level>,
-        tasks: &mut JoinSet<()>,
-    ) -> EngineHandle {
-        self.assemble(blueprint, job, port, Some(asleep), tasks)
-    }
-
     /// A prober for `engine`, as `spec` has it.
     pub(crate) fn prober(&self, spec: &LaunchSpec, engine: Arc<Engine>, pool: Arc<Pool>) -> Prober {
         let prober = Prober::new(&spec.model, engine, pool, self.client.clone(), Owner::Us);
         prober.with_stall_timeout(spec.spawn.stall_timeout)
     }
 
-    fn assemble(
-        &self,
-        blueprint: Blueprint,
-        job: Job,
-        port: u16,
-        found: Option<Option<Level>>,
-        tasks: &mut JoinSet<()>,
-    ) -> EngineHandle {
-        let Blueprint { spec, replica, grant, pool } = blueprint;
+    /// An engine that runs in `job`, or will once it is told to start.
+    pub(crate) fn make(&self, blueprint: Blueprint, job: Job) -> NewEngine {
+        let Blueprint { spec, replica, grant, pool, found } = blueprint;
+        let port = job.port();
         let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port };
         let address = Address { url, api_key: spec.model.api_key.clone() };
         let socket = SocketAddr::from(([127, 0, 0, 1], port));
@@ -117,7 +82,7 @@ impl EngineFactory {
             None => engine,
         });
         let gpus = grant.as_ref().and_then(GpuGrant::gpus).unwrap_or_default().to_vec();
-        let (messages, received) = mpsc::channel::<Message>(MESSAGES);
+        let (messages, received) = mpsc::unbounded_channel();
         let mut actor = Actor {
             lifecycle: Lifecycle::new(spec.settings(), Instant::now()),
             prober: self.prober(&spec, engine.clone(), pool),
@@ -131,7 +96,7 @@ impl EngineFactory {
             loading: None,
             operation: None,
             inbox: Inbox { messages: received, shutdown: self.shutdown.clone(), waiting: vec![] },
-            fleet: Fleet { notices: self.notices.clone(), told: Stage::Idle },
+            listeners: Listeners { notices: self.notices.clone(), told: Stage::Idle, events: self.events.clone() },
             engine: engine.clone(),
             replica,
             spec,
@@ -140,7 +105,6 @@ impl EngineFactory {
         if found.is_some() {
             actor.show_found();
         }
-        tasks.spawn(actor.run(found));
-        EngineHandle::new(engine, messages)
+        NewEngine { handle: EngineHandle::new(engine, messages), life: Box::pin(actor.run(found)) }
     }
 }

@@ -9,7 +9,7 @@ use crate::engines::health::Prober;
 use crate::ids::EngineId;
 use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::launch::spec::LaunchSpec;
-use crate::supervisor::lifecycle::orders::{Done, Goal, NotDone, Order};
+use crate::supervisor::lifecycle::orders::{Done, Goal, Order};
 use crate::supervisor::lifecycle::terms::Stage;
 
 /// What an engine's actor can be told.
@@ -40,38 +40,25 @@ pub(crate) struct Notice {
 pub(crate) struct EngineHandle {
     /// The engine.
     pub(crate) engine: Arc<Engine>,
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::UnboundedSender<Message>,
 }
 
 impl EngineHandle {
     /// The way to the actor of `engine`, which receives `messages`.
-    pub(super) fn new(engine: Arc<Engine>, messages: mpsc::Sender<Message>) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, messages: mpsc::UnboundedSender<Message>) -> Self {
         Self { engine, messages }
     }
 
     /// Has the engine reach `goal`. What is returned tells when it has, or why it does not.
     pub(crate) fn order(&self, goal: Goal) -> oneshot::Receiver<Done> {
         let (reply, done) = oneshot::channel();
-        if let Err(error) = self.messages.try_send(Message::Order(Order { goal, reply }))
-            && let (why, Message::Order(order)) = refused(error)
-        {
-            let _ = order.reply.send(Err(NotDone::Refused(why.into())));
-        }
+        // An actor that has ended drops it, which says as much.
+        let _ = self.messages.send(Message::Order(Order { goal, reply }));
         done
     }
 
-    /// Tells the actor; not heard by one that has ended.
+    /// Tells the actor. One that has ended does not hear it.
     pub(crate) fn tell(&self, message: Message) {
-        if let Err(error) = self.messages.try_send(message) {
-            let (why, _) = refused(error);
-            tracing::debug!(engine = %self.engine.id, why, "an engine was not told something");
-        }
-    }
-}
-
-fn refused(error: mpsc::error::TrySendError<Message>) -> (&'static str, Message) {
-    match error {
-        mpsc::error::TrySendError::Full(message) => ("it has too many orders already; try again in a moment", message),
-        mpsc::error::TrySendError::Closed(message) => ("the gateway is shutting down", message),
+        let _ = self.messages.send(message);
     }
 }

@@ -1,4 +1,4 @@
-//! The one signal that ends all actors: what becomes of their engines, and until when attempts under way may go on.
+//! The one signal that ends the fleet and all actors: what becomes of engines, and until when attempts may go on.
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 pub(crate) enum ShutdownMode {
     /// Engines are stopped; attempts under way may go on until then.
     Stop(Instant),
-    /// Engines run on; nobody looks after them until another supervisor does.
+    /// Engines run on; the next gateway takes them over.
     Leave,
 }
 
-/// Tells everybody to end.
+/// Tells all of them to end.
 #[derive(Debug)]
 pub(crate) struct ShutdownSender(watch::Sender<Option<ShutdownMode>>);
 
-/// Learns of it.
+/// Hears of it.
 #[derive(Clone, Debug)]
 pub(crate) struct ShutdownSignal(watch::Receiver<Option<ShutdownMode>>);
 
@@ -27,7 +27,7 @@ pub(crate) fn channel() -> (ShutdownSender, ShutdownSignal) {
 }
 
 impl ShutdownSender {
-    /// Asks everybody to end.
+    /// Asks all of them to end.
     pub(crate) fn say(&self, farewell: ShutdownMode) {
         self.0.send_replace(Some(farewell));
     }
@@ -39,14 +39,6 @@ impl ShutdownSignal {
         match self.0.wait_for(Option::is_some).await.map(|said| *said) {
             Ok(Some(farewell)) => farewell,
             _ => std::future::pending().await,
-        }
-    }
-
-    /// Until when attempts under way may go on, when a stop was asked for.
-    pub(crate) fn drain_until(&self) -> Option<Instant> {
-        match *self.0.borrow() {
-            Some(ShutdownMode::Stop(until)) => Some(until),
-            _ => None,
         }
     }
 }

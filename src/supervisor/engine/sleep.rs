@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::Sleep;
 use crate::engines::{Answer, Engine, EngineClient, ExchangeError, Reply};
-use crate::supervisor::lifecycle::machine::Level;
+use crate::supervisor::lifecycle::terms::Level;
 use crate::supervisor::process::spawn::Log;
 
 /// Time that falling asleep may take: tens of gigabytes are copied to host memory.

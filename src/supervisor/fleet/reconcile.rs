@@ -113,8 +113,7 @@ fn sizes(model: &DesiredModel, replicas: &[ActualReplica], room: &dyn Fn(&Name) 
 
 /// A number for a further engine: one of those that were stopped and have to be there again, or the lowest that is free.
 fn free_number(model: &DesiredModel, replicas: &[ActualReplica], others: &[usize]) -> usize {
-    let is_free =
-        |number: &usize| !others.contains(number) && replicas.iter().all(|replica| replica.number != *number);
+    let is_free = |number: &usize| !others.contains(number) && replicas.iter().all(|replica| replica.number != *number);
     let stopped = model.stopped.iter().copied().find(is_free);
     stopped.or_else(|| (0..).find(is_free)).unwrap_or(replicas.len())
 }

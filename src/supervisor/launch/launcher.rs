@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use super::spec::LaunchSpec;
 use crate::ids::EngineId;
+use crate::supervisor::folder::FolderError;
 use crate::supervisor::process::group::Exit;
 use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::port::HeldPort;
 use crate::supervisor::process::procfs::{Identity, ProcessInfo};
 use crate::supervisor::process::spawn::{Log, Process};
 use crate::supervisor::store::adopt::{self, Observation};
-use crate::supervisor::store::folder::FolderError;
 use crate::supervisor::store::record::{Record, RecordKeeper, Recorded, Records};
 use crate::supervisor::store::rotate::{Rotation, Rotator};
 
@@ -93,14 +93,7 @@ impl Launcher {
         }
     }
 
-    fn job_of(
-        &self,
-        record: Record,
-        log: Log,
-        port: HeldPort,
-        rotation: Rotation,
-        process: Option<Process>,
-    ) -> Job {
+    fn job_of(&self, record: Record, log: Log, port: HeldPort, rotation: Rotation, process: Option<Process>) -> Job {
         Job {
             engine: EngineId::new(&record.model, record.replica),
             process,
@@ -144,7 +137,7 @@ impl Job {
         let record = spec.record(self.record.record().replica, &marker, gpus, port);
         let log = self.log.path.clone();
         self.record.update(|before| *before = Record { log, ..record }).await;
-        match Process::spawn(&launch, self.engine.as_str(), &mut self.log, &marker) {
+        match Process::spawn(&launch.program, self.engine.as_str(), &mut self.log, &marker) {
             Ok(process) => {
                 let (who, from) = (Recorded::now(process.identity()), self.log.from);
                 let (pid, log) = (process.pid(), self.log.path.display());
@@ -168,6 +161,11 @@ impl Job {
     /// The numbers of all its processes; see [`Process::pids`].
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.process.as_ref().map(Process::pids).unwrap_or_default()
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.port()
     }
 
     /// What it writes to.

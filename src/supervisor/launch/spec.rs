@@ -149,18 +149,40 @@ impl LaunchSpec {
 
     /// What is written down of a start of replica number `replica` with `marker`.
     pub(crate) fn record(&self, replica: usize, marker: &Marker, gpus: Option<&[String]>, port: u16) -> Record {
-        let (now, configured) = (self.adapters.load(), &self.spawn.lora);
-        let added = now.iter().filter(|(name, path)| configured.get(*name) != Some(path));
-        let removed = configured.keys().filter(|name| !now.contains_key(*name));
+        let (lora_added, lora_removed) = self.adapter_changes();
         Record {
             port,
             spec: self.fingerprint.clone(),
             gpus: gpus.unwrap_or_default().to_vec(),
             listed: self.listed(replica),
-            lora_added: added.map(|(name, path)| (name.to_string(), path.clone())).collect(),
-            lora_removed: removed.map(ToString::to_string).collect(),
+            lora_added,
+            lora_removed,
             ..Record::about_to_start(&self.model.name, replica, marker)
         }
+    }
+
+    /// The adapters that were added at run time, with their paths, and those of the configuration that were removed.
+    pub(crate) fn adapter_changes(&self) -> (BTreeMap<String, String>, Vec<String>) {
+        let (now, configured) = (self.adapters.load(), &self.spawn.lora);
+        let added = now.iter().filter(|(name, path)| configured.get(*name) != Some(path));
+        let removed = configured.keys().filter(|name| !now.contains_key(*name));
+        (
+            added.map(|(name, path)| (name.to_string(), path.clone())).collect(),
+            removed.map(ToString::to_string).collect(),
+        )
+    }
+
+    /// Takes over the adapters that were added and removed at run time, as a record tells them.
+    pub(crate) fn learn_adapters(&self, record: &Record) {
+        let mut adapters = self.adapters.load().as_ref().clone();
+        adapters.extend(record.lora_added.iter().map(|(name, path)| (name.as_str().into(), path.clone())));
+        record.lora_removed.iter().for_each(|name| _ = adapters.remove(name.as_str()));
+        self.adapters.store(Arc::new(adapters));
+    }
+
+    /// Whether its engines are given GPUs.
+    pub(crate) fn wants_gpus(&self) -> bool {
+        self.spawn.gpus != Gpus::AsVisible
     }
 
     /// The id of replica number `replica`.

@@ -112,8 +112,12 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const POLICY: Restart =
-        Restart { initial_backoff: SECOND, max_backoff: Duration::from_secs(60), crashes: 5, within: Duration::from_secs(600) };
+    const POLICY: Restart = Restart {
+        initial_backoff: SECOND,
+        max_backoff: Duration::from_secs(60),
+        crashes: 5,
+        within: Duration::from_secs(600),
+    };
     const FOR_EVER: Restart = Restart { crashes: 0, ..POLICY };
 
     fn after(verdict: Verdict) -> Duration {

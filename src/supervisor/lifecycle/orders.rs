@@ -62,9 +62,7 @@ pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
             no("it is stopping; try again when it has stopped")
         }
         Goal::Start => match phase {
-            Phase::Asleep(_) | Phase::FallingAsleep(_) | Phase::DrainingToSleep(_) => {
-                no("it sleeps; wake it instead")
-            }
+            Phase::Asleep(_) | Phase::FallingAsleep(_) | Phase::DrainingToSleep(_) => no("it sleeps; wake it instead"),
             Phase::Idle | Phase::Failed | Phase::BackingOff | Phase::Stopped => Answer::Go(Some(Event::Start)),
             _ => Answer::Go(None),
         },

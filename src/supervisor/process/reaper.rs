@@ -222,24 +222,15 @@ mod tests {
     use tokio::time::timeout;
 
     use super::super::spawn::tests::told;
-    use super::super::spawn::{Log, Process};
+    use super::super::spawn::{Log, Process, Program};
     use super::*;
-    use crate::supervisor::launch::command::LaunchCommand;
 
     /// More than anything here takes on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn start(folder: &Path, script: &str) -> Process {
         let args = ["-c".to_owned(), format!("cd {}; {script}", folder.display())].into();
-        let launch = LaunchCommand {
-            program: "bash".into(),
-            args,
-            env: BTreeMap::new(),
-            secrets: vec![],
-            unset: vec![],
-            lasting: vec![],
-            placed: None,
-        };
+        let launch = Program { path: "bash".into(), args, env: BTreeMap::new(), secrets: vec![], unset: vec![] };
         Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }, &Marker::fresh("m/0"))
             .expect("bash is there")
     }

@@ -1,5 +1,7 @@
 //! Makes an engine's process: its own group, nothing to read, everything it says in its own log file.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
@@ -20,10 +22,25 @@ use super::marker::{self, Marker};
 use super::process_tree::ProcessTree;
 use super::procfs::{self, Identity, ProcessInfo};
 use super::reaper;
-use crate::supervisor::launch::command::LaunchCommand;
+use crate::secret::Secret;
 
 /// How long processes that were killed may take to be gone: a driver takes its time to give back a GPU's memory.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// A path, or a name to look for on `PATH`.
+    pub(crate) path: OsString,
+    /// Its arguments. No secrets: they show in logs and in the process list.
+    pub(crate) args: Vec<String>,
+    /// Environment beyond what we were given ourselves.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The same, for values that are never printed.
+    pub(crate) secrets: Vec<(&'static str, Secret)>,
+    /// Variables of our own environment that it must not see.
+    pub(crate) unset: Vec<&'static str>,
+}
 
 /// What one start of an engine wrote: a part of its log file.
 #[derive(Clone, Debug)]
@@ -56,13 +73,13 @@ enum Kind {
 }
 
 impl Process {
-    /// Starts `launch`, marked with `marker`. What it writes goes to `log`, after a line that tells what was started, and
+    /// Starts `program`, marked with `marker`. What it writes goes to `log`, after a line that tells what was started, and
     /// which is not part of what [`Log::from`] points at.
     ///
     /// # Errors
     /// Why not, for the engine's state.
-    pub(crate) fn spawn(launch: &LaunchCommand, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
-        let file = match open(log, launch, title) {
+    pub(crate) fn spawn(program: &Program, title: &str, log: &mut Log, marker: &Marker) -> Result<Self, String> {
+        let file = match open(log, program, title) {
             Ok(file) => file,
             Err(error) => without_log(log, title, &error).map_err(|_| {
                 format!("its log file `{}` cannot be written: {error}; correct its permissions", log.path.display())
@@ -70,20 +87,20 @@ impl Process {
         };
         let output = file.try_clone().and_then(|second| Ok((signal(SignalKind::child())?, second)));
         let (ends, second) = output.map_err(|error| format!("its process cannot be prepared: {error}"))?;
-        let mut command = Command::new(&launch.program);
+        let mut command = Command::new(&program.path);
         // vLLM's processes give themselves titles, which writes over the environment that `/proc` shows, and so over
         // our marker, unless this is set (setproctitle's documentation).
         command.env("SPT_NOENV", "1");
-        command.args(&launch.args).envs(&launch.env).process_group(0);
+        command.args(&program.args).envs(&program.env).process_group(0);
         command.stdin(Stdio::null()).stdout(file).stderr(second);
-        for name in &launch.unset {
+        for name in &program.unset {
             command.env_remove(name);
         }
-        for (name, secret) in &launch.secrets {
+        for (name, secret) in &program.secrets {
             command.env(name, secret.expose());
         }
         command.env(marker::VARIABLE, marker.value());
-        let mut child = reaper::spawn(&mut command, marker).map_err(|error| cannot(launch, &error))?;
+        let mut child = reaper::spawn(&mut command, marker).map_err(|error| cannot(program, &error))?;
         // Not reaped yet, so it is there, as a zombie at least.
         let Some(info) = procfs::look(child.id().cast_signed()) else {
             let _ = child.kill();
@@ -280,24 +297,25 @@ fn without_log(log: &mut Log, title: &str, error: &io::Error) -> io::Result<File
     Ok(nowhere)
 }
 
-fn open(log: &mut Log, launch: &LaunchCommand, title: &str) -> io::Result<File> {
+fn open(log: &mut Log, program: &Program, title: &str) -> io::Result<File> {
     if let Some(folder) = log.path.parent() {
         // It was there at the start of the gateway; a clean-up may have removed it since.
-        crate::supervisor::store::folder::make(folder).map_err(|error| error.source)?;
+        crate::supervisor::folder::make(folder).map_err(|error| error.source)?;
     }
     let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log.path)?;
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
-    let program = launch.program.to_string_lossy();
-    writeln!(file, "=== {now} enginehouse starts {title}: {program} {}", launch.args.join(" "))?;
+    let path = program.path.to_string_lossy();
+    writeln!(file, "=== {now} enginehouse starts {title}: {path} {}", program.args.join(" "))?;
     log.from = file.metadata()?.len();
     Ok(file)
 }
 
-fn cannot(launch: &LaunchCommand, error: &io::Error) -> String {
-    let program = launch.program.to_string_lossy();
+fn cannot(program: &Program, error: &io::Error) -> String {
+    let path = &program.path;
+    let program = path.to_string_lossy();
     let is_path = program.contains('/');
     match error.kind() {
-        ErrorKind::NotFound if is_path && Path::new(&launch.program).exists() => format!(
+        ErrorKind::NotFound if is_path && Path::new(path).exists() => format!(
             "`{program}` exists but the interpreter that its first line names does not; reinstall it, or set `command:`"
         ),
         ErrorKind::NotFound if is_path => format!("`{program}` does not exist; correct the path in `command:`"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::folder::{self, FolderError};
+use crate::supervisor::folder::{self, FolderError};
 
 /// Why this gateway may not use a state directory.
 #[derive(Debug, thiserror::Error)]

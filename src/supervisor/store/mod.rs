@@ -1,9 +1,9 @@
-//! The state directory: `folder`, `lock` (one supervisor at a time), `record` (what is written down of each engine), `adopt`
-//! (what becomes of engines that were left), `rotate` (their logs), `orders` (what operators ordered).
+//! What is kept in the state directory: `lock` (one gateway at a time), `record` (what is written down of each engine),
+//! `adopt` (what there is of a recorded engine), `rotate` (engine logs), `orders` and `orders_file` (what operators ordered).
 
 pub(super) mod adopt;
-pub(super) mod folder;
 pub(super) mod lock;
 pub(super) mod orders;
+pub(super) mod orders_file;
 pub(super) mod record;
 pub(super) mod rotate;

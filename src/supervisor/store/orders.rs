@@ -1,105 +1,75 @@
-//! The file of what operators ordered, so that the next gateway does as they wanted.
+//! What operators ordered at run time and what outlasts the gateway: numbers of engines, and engines that stay stopped.
+//!
+//! A number of engines counts until the configuration says another one than when it was ordered; a stop until somebody
+//! starts the engine, or its model leaves the configuration.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::folder;
-use crate::supervisor::fleet::Orders;
+/// Orders by model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Orders(BTreeMap<String, ModelOrders>);
 
-/// The shape of the file. A higher one is not understood.
-const VERSION: u32 = 1;
-
-/// What is in it.
-#[derive(Serialize, Deserialize)]
-struct Document {
-    version: u32,
-    models: Orders,
+/// What was ordered of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ModelOrders {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replicas: Option<Replicas>,
+    /// Replicas that are to stay stopped.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    stopped: BTreeSet<usize>,
 }
 
-/// Reads what was ordered on `state_dir`. What is not understood is set aside as `….bad`, and told: nothing was ordered
-/// then.
-pub(crate) fn read(state_dir: &Path) -> Orders {
-    let path = path(state_dir);
-    let why = match fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
-        Err(error) => error.to_string(),
-        Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
-            Ok(document) if document.version == VERSION => return document.models,
-            Ok(document) => format!("its version is {}, not {VERSION}", document.version),
-            Err(error) => error.to_string(),
-        },
-    };
-    let aside = path.with_extension("json.bad");
-    let set_aside = fs::rename(&path, &aside);
-    tracing::warn!(
-        path = %aside.display(), why, ?set_aside,
-        "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read and were set aside: what the \
-         configuration says counts"
-    );
-    Orders::default()
+/// A number of engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Replicas {
+    ordered: usize,
+    /// What the configuration said then.
+    file_value: usize,
 }
 
-fn path(state_dir: &Path) -> PathBuf {
-    state_dir.join("orders.json")
-}
-
-/// Writes `orders` in place of those before, so that at any moment one of both is there in whole. Blocks.
-fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
-    let path = path(state_dir);
-    let new = path.with_extension("json.new");
-    let document = Document { version: VERSION, models: orders.clone() };
-    let written = folder::private(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
-        file.write_all(&serde_json::to_vec_pretty(&document)?)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
-}
-
-/// Keeps the file of a state directory as the fleet has it, off the async workers.
-pub(crate) struct OrdersWriter {
-    orders: watch::Sender<Orders>,
-    writing: JoinHandle<()>,
-}
-
-impl OrdersWriter {
-    /// For the file of `state_dir`, which holds `orders`.
-    pub(crate) fn start(state_dir: PathBuf, orders: Orders) -> Self {
-        let (orders, mut changes) = watch::channel(orders);
-        let writing = tokio::spawn(async move {
-            while changes.changed().await.is_ok() {
-                let (state_dir, now) = (state_dir.clone(), changes.borrow_and_update().clone());
-                let written = tokio::task::spawn_blocking(move || write(&state_dir, &now)).await;
-                if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                    tracing::warn!(%error, "what was ordered cannot be written down: it counts until this gateway ends; make room or correct the permissions");
-                }
-            }
-        });
-        Self { orders, writing }
+impl Orders {
+    /// How many engines `model` is to have, of which the configuration says `file_value`.
+    pub(crate) fn replicas(&self, model: &str, file_value: usize) -> usize {
+        let ordered = self.0.get(model).and_then(|orders| orders.replicas);
+        ordered.filter(|replicas| replicas.file_value == file_value).map_or(file_value, |replicas| replicas.ordered)
     }
 
-    /// Writes `orders` soon, if they are others than before.
-    pub(crate) fn keep(&self, orders: &Orders) {
-        self.orders.send_if_modified(|before| {
-            let is_new = before != orders;
-            before.clone_from(orders);
-            is_new
+    /// The replicas of `model` that are to stay stopped.
+    pub(crate) fn stopped(&self, model: &str) -> BTreeSet<usize> {
+        self.0.get(model).map(|orders| orders.stopped.clone()).unwrap_or_default()
+    }
+
+    /// `model` is to have `ordered` engines, for as long as the configuration says `file_value`.
+    pub(crate) fn scale(&mut self, model: &str, ordered: usize, file_value: usize) {
+        let replicas = (ordered != file_value).then_some(Replicas { ordered, file_value });
+        self.change(model, |orders| orders.replicas = replicas);
+    }
+
+    /// Replica `number` of `model` is to stay stopped.
+    pub(crate) fn stop(&mut self, model: &str, number: usize) {
+        self.change(model, |orders| _ = orders.stopped.insert(number));
+    }
+
+    /// Replica `number` of `model` may run, or is no more.
+    pub(crate) fn start(&mut self, model: &str, number: usize) {
+        self.change(model, |orders| _ = orders.stopped.remove(&number));
+    }
+
+    /// Forgets what the configuration has overtaken, which has these models with these numbers of engines.
+    pub(crate) fn settle(&mut self, configured: &BTreeMap<&str, usize>) {
+        self.0.retain(|model, orders| {
+            let file_value = configured.get(model.as_str());
+            orders.replicas = orders.replicas.filter(|replicas| Some(&replicas.file_value) == file_value);
+            file_value.is_some() && *orders != ModelOrders::default()
         });
     }
 
-    /// Returns when all is written.
-    pub(crate) async fn finish(self) {
-        drop(self.orders);
-        let _ = self.writing.await;
+    fn change(&mut self, model: &str, change: impl FnOnce(&mut ModelOrders)) {
+        change(self.0.entry(model.to_owned()).or_default());
+        self.0.retain(|_, orders| *orders != ModelOrders::default());
     }
 }
 
@@ -107,19 +77,39 @@ impl OrdersWriter {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn orders_come_back_and_what_is_not_understood_is_set_aside() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(read(folder.path()), Orders::default());
-        let some: Orders = serde_json::from_str(r#"{"m":{"stopped":[1]}}"#).expect("orders");
-        let writer = OrdersWriter::start(folder.path().into(), Orders::default());
-        writer.keep(&some);
-        writer.finish().await;
-        assert_eq!(read(folder.path()), some);
-        for bad in ["{", "[]", r#"{"version":2,"models":{}}"#] {
-            fs::write(path(folder.path()), bad).expect("written");
-            assert_eq!(read(folder.path()), Orders::default(), "{bad}");
-            assert_eq!(fs::read_to_string(folder.path().join("orders.json.bad")).expect("set aside"), bad);
-        }
+    #[test]
+    fn a_number_counts_until_the_file_says_another() {
+        let mut orders = Orders::default();
+        orders.scale("m", 3, 1);
+        assert_eq!((orders.replicas("m", 1), orders.replicas("m", 2), orders.replicas("n", 2)), (3, 2, 2));
+        orders.settle(&[("m", 1)].into());
+        assert_eq!(orders.replicas("m", 1), 3);
+        orders.settle(&[("m", 2)].into());
+        assert_eq!(orders.replicas("m", 1), 1, "it does not come back with the old number");
+        orders.scale("m", 3, 1);
+        orders.scale("m", 1, 1);
+        assert_eq!(orders, Orders::default(), "what the file says is no order");
+    }
+
+    #[test]
+    fn a_stop_counts_until_a_start_or_the_end_of_its_model() {
+        let mut orders = Orders::default();
+        orders.stop("m", 1);
+        orders.stop("m", 0);
+        orders.start("m", 1);
+        orders.settle(&[("m", 5)].into());
+        assert_eq!(orders.stopped("m"), [0].into());
+        orders.settle(&[("n", 5)].into());
+        assert_eq!(orders, Orders::default());
+    }
+
+    #[test]
+    fn orders_are_written_as_documented() {
+        let mut orders = Orders::default();
+        orders.scale("m", 3, 1);
+        orders.stop("m", 0);
+        let text = serde_json::to_string(&orders).expect("JSON");
+        assert_eq!(text, r#"{"m":{"replicas":{"ordered":3,"file_value":1},"stopped":[0]}}"#);
+        assert_eq!(serde_json::from_str::<Orders>(&text).expect("read"), orders);
     }
 }

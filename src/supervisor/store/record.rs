@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{self, FolderError};
 use crate::ids::EngineId;
+use crate::supervisor::folder::{self, FolderError};
 use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::procfs::Identity;
 

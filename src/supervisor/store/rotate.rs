@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use super::folder;
+use crate::supervisor::folder;
 use crate::supervisor::process::spawn::Log;
 
 /// How often new lines are copied before a truncation; an engine that writes faster than we copy must not keep us here.

@@ -182,7 +182,7 @@ fn a_late_worker_takes_nothing_back() {
         b"Loading weights took 2.00 seconds\nLoading x: 75% Completed | 3/4 [\nLoading weights took 9.00 seconds\n",
     );
     assert_eq!(look(&mut loading).as_deref(), Some("weights loaded in 2.0 s"));
-    assert_eq!(loading.reached().map(|progress| progress.phase), Some(StartPhase::WeightsLoaded));
+    assert_eq!(loading.reached.map(|progress| progress.phase), Some(StartPhase::WeightsLoaded));
 }
 
 #[test]

@@ -131,7 +131,8 @@ impl Lifecycle {
             | Phase::FallingAsleep(_)
             | Phase::Asleep(_)
             | Phase::Waking(_) => {
-                let reason = if end == End::Restart { StopReason::Restart } else { self.dismissed.unwrap_or(StopReason::Stop) };
+                let reason =
+                    if end == End::Restart { StopReason::Restart } else { self.dismissed.unwrap_or(StopReason::Stop) };
                 self.enter(Phase::Draining { end }, at);
                 vec![Effect::Publish(EngineState::Stopping { reason })]
             }

@@ -231,7 +231,10 @@ fn a_stop_ends_in_a_kill_whatever_the_engine_does() {
 fn never_ready_fails_first_is_ended_then_and_started_again_after_a_pause() {
     let mut life = at(Phase::Loading, Some(POLICY));
     let effects = life.step(Event::Deadline, Moment::now());
-    assert!(matches!(&effects[..], [Effect::Fail { cause: Cause::NeverReady { .. }, .. }, Effect::Term]), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Fail { cause: Cause::NeverReady { .. }, .. }, Effect::Term]),
+        "{effects:?}"
+    );
     assert_eq!(life.step(Event::Exited(EXIT), Moment::now()), [Effect::CleanUp]);
     let now = Instant::now();
     life.step(Event::CleanedUp, moment(now));
@@ -333,10 +336,13 @@ fn a_failure_is_told_until_the_engine_is_ready_again() {
     let mut life = at(Phase::Loading, Some(POLICY));
     run(&mut life, vec![Event::Exited(EXIT), Event::Diagnosed(FailureCause::Unhealthy), Event::CleanedUp]);
     let effects = run(&mut life, vec![Event::Deadline]);
-    let told = |effect: &Effect| matches!(effect, Effect::Publish(EngineState::Starting(Starting { previous_failure: Some(_), .. })));
+    let told = |effect: &Effect| {
+        matches!(effect, Effect::Publish(EngineState::Starting(Starting { previous_failure: Some(_), .. })))
+    };
     assert!(has(&effects, told), "{effects:?}");
     assert!(matches!(life.outcome(Goal::Start), None));
-    let effects = run(&mut life, vec![Event::Placed(Ok(())), Event::Spawned, Event::Probed(Probe::Up), Event::Exited(EXIT)]);
+    let effects =
+        run(&mut life, vec![Event::Placed(Ok(())), Event::Spawned, Event::Probed(Probe::Up), Event::Exited(EXIT)]);
     assert!(words(&effects).contains(&"ready"));
     run(&mut life, vec![Event::CleanedUp]);
     let effects = run(&mut life, vec![Event::Deadline]);

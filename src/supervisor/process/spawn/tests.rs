@@ -18,14 +18,12 @@ struct Rig {
 impl Rig {
     fn of(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let launch = LaunchCommand {
-            program: "bash".into(),
+        let launch = Program {
+            path: "bash".into(),
             args: ["-c".to_owned(), format!("cd {}; {script}", folder.path().display())].into(),
             env: BTreeMap::new(),
             secrets: vec![],
             unset: vec![],
-            lasting: vec![],
-            placed: None,
         };
         let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
         let process = Process::spawn(&launch, "m/0", &mut log, &Marker::fresh("m/0")).expect("bash is there");
