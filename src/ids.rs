@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// A name callers may put in `model`: of a model, an alias or a LoRA adapter.
 pub type Name = Arc<str>;
 
-/// One engine of one model: `{model}/{replica}`, stable over restarts.
+/// One engine of one model: `{model}/{replica}` for one that is run here, `{model}/{host}:{port}` for one that somebody else
+/// runs; stable over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EngineId(Arc<str>);
 
@@ -15,6 +16,13 @@ impl EngineId {
     #[must_use]
     pub fn new(model: &str, replica: usize) -> Self {
         Self(format!("{model}/{replica}").into())
+    }
+
+    /// The id of an engine of `model` that somebody else runs at `host`, which may be an IPv6 address, and `port`.
+    #[must_use]
+    pub fn remote(model: &str, host: &str, port: u16) -> Self {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Self(format!("{model}/{host}:{port}").into())
     }
 
     /// The id as text.
@@ -74,6 +82,13 @@ mod tests {
         let stems: std::collections::BTreeSet<_> =
             ids.iter().map(|(model, replica)| EngineId::new(model, *replica).file_stem()).collect();
         assert_eq!(stems.len(), ids.len(), "{stems:?}");
+    }
+
+    #[test]
+    fn remote_engines_are_named_by_where_they_are() {
+        let id = |host| EngineId::remote("org/embed", host, 8000);
+        assert_eq!(id("10.0.0.7").as_str(), "org/embed/10.0.0.7:8000");
+        assert_eq!(id("::1").as_str(), "org/embed/[::1]:8000");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod dialects;
+pub mod discovery;
 pub mod dispatch;
 pub mod engines;
 pub mod estimate;

@@ -15,7 +15,7 @@ use crate::supervisor::Control;
 
 /// Answers `ask`.
 pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
-    let control = admin.control.as_ref();
+    let control = &admin.control;
     let pools = admin.registry.pools();
     Ok(match ask {
         Ask::Engines => {
@@ -79,14 +79,14 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
         | Order::Add(name, _)
         | Order::Remove(name, _) => (pool(admin, name)?, None),
     };
-    let ours = admin.control.clone().filter(|control| control.adapters(&pool.model).is_some());
-    let Some(control) = ours else {
+    let control = admin.control.clone();
+    if control.status(&pool.model).is_none() {
         let model = &pool.model;
         let message = format!(
             "The engines of `{model}` are run by somebody else (`urls:`): start, stop or change them where they are run."
         );
         return Err(Fault::refused(message));
-    };
+    }
     let task = tokio::spawn(async move {
         tracing::info!(order = %order, "an operator's order");
         let result = perform(&control, &order).await;

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{ConfigError, ErrorMessage, ErrorView};
-use crate::supervisor::{ControlError, CrewError};
+use crate::supervisor::ControlError;
 
 /// Why something was not done, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +64,8 @@ impl From<ControlError> for Fault {
     fn from(error: ControlError) -> Self {
         let status = match &error {
             ControlError::Unknown(_) => StatusCode::NOT_FOUND,
-            ControlError::Refused(_) | ControlError::Crew(CrewError::Busy(_) | CrewError::Refused(_)) => {
-                StatusCode::CONFLICT
-            }
-            ControlError::Engine(_) | ControlError::Crew(CrewError::Failed(_)) => StatusCode::BAD_GATEWAY,
+            ControlError::Refused(_) => StatusCode::CONFLICT,
+            ControlError::Failed(_) => StatusCode::BAD_GATEWAY,
         };
         Self::new(status, error.to_string())
     }

@@ -63,8 +63,8 @@ const MOST_BODY: usize = 8 << 20;
 pub struct Admin {
     /// Engines and their states.
     pub registry: Arc<EngineRegistry>,
-    /// What can be done with them; `None`: none is run here.
-    pub control: Option<Control>,
+    /// What can be done with those that run here.
+    pub control: Control,
     /// Metrics of this process.
     pub metrics: Arc<Metrics>,
     /// The GPUs of this machine.

@@ -38,24 +38,28 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
 }
 
 /// One model.
-pub(super) fn model(pool: &Pool, control: Option<&Control>) -> ModelView {
+pub(super) fn model(pool: &Pool, control: &Control) -> ModelView {
     let engines = pool.engines();
+    let status = control.status(&pool.model);
     ModelView {
         model: pool.model.to_string(),
-        ours: control.is_some_and(|control| control.adapters(&pool.model).is_some()),
+        ours: status.is_some(),
         ready: pool.is_ready(),
         replicas: engines.len(),
+        wanted_replicas: status.as_ref().map(|status| status.wanted_replicas),
         ready_replicas: engines.iter().filter(|engine| engine.is_ready()).count(),
         in_flight: engines.iter().map(|engine| engine.in_flight()).sum(),
         unserved: pool.unserved(),
+        last_unserved_seconds: status.as_ref().and_then(|status| Some(status.last_demand?.elapsed().as_secs_f64())),
+        roll: status.and_then(|status| status.roll),
         engines: engines.iter().map(|engine| engine.id.to_string()).collect(),
         adapters: adapters(pool, control),
     }
 }
 
 /// The adapters of a model.
-pub(super) fn adapters(pool: &Pool, control: Option<&Control>) -> Vec<AdapterView> {
-    let known = control.and_then(|control| control.adapters(&pool.model)).unwrap_or_default();
+pub(super) fn adapters(pool: &Pool, control: &Control) -> Vec<AdapterView> {
+    let known = control.adapters(&pool.model).unwrap_or_default();
     known.iter().map(|(name, path)| AdapterView { name: name.to_string(), path: path.clone() }).collect()
 }
 

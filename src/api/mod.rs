@@ -1,12 +1,12 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
 //! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models, `gpus`: of
-//! GPUs. `schema`: the JSON Schema of all. `events`:
-//! what happens. `reload`: what a configuration changes.
-//! `client`: asks a running gateway.
+//! GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines. `schema`: the JSON Schema
+//! of all. `client`: asks a running gateway.
 
 mod client;
 mod events;
+mod fleet;
 mod gpus;
 mod reload;
 mod schema;
@@ -16,6 +16,7 @@ mod views;
 
 pub use client::{Client, ClientError};
 pub use events::{Event, RequestSummary};
+pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::{GpuMemory, GpuProcessView, GpuView, GpusView, MigView};
 pub use reload::{
     ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EngineChange;
+
 /// What a configuration changes, compared with the one that is served.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigChange {
@@ -12,6 +14,8 @@ pub struct ConfigChange {
     pub aliases: Vec<NameChange>,
     /// Callers that are added, removed or changed.
     pub callers: Vec<NameChange>,
+    /// What is done to the engines that run here, for each model where something is.
+    pub engines: Vec<EngineChange>,
     /// Addresses that are opened or closed, with the key that they are configured by.
     pub listeners: Vec<ListenerChange>,
     /// Other keys with other values.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, EngineState};
+use super::{ConfigError, EngineState, RollStatus};
 
 /// One engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,12 +56,18 @@ pub struct ModelView {
     pub ready: bool,
     /// Engines.
     pub replicas: usize,
+    /// Engines that it is to have; `null` where somebody else runs them.
+    pub wanted_replicas: Option<usize>,
     /// Engines that take requests.
     pub ready_replicas: usize,
     /// Attempts under way on all of them.
     pub in_flight: usize,
     /// Requests that found no engine.
     pub unserved: u64,
+    /// Seconds since a request last found no engine; `null`: none ever did, or somebody else runs its engines.
+    pub last_unserved_seconds: Option<f64>,
+    /// The last replacement of its engines, one by one; `null`: there was none.
+    pub roll: Option<RollStatus>,
     /// Ids of its engines.
     pub engines: Vec<String>,
     /// Its LoRA adapters.

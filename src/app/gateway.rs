@@ -19,13 +19,14 @@ use super::{AppError, Request, limits, state_dir};
 use crate::admin::{Admin, Token};
 use crate::api::ReloadCause;
 use crate::config::{Config, OnExit};
+use crate::discovery::Discovery;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::flags;
 use crate::inventory::{self, Monitor};
 use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
-use crate::supervisor::{Home, Supervisor};
+use crate::supervisor::{Dependencies, Home, Supervisor};
 use crate::telemetry::{EventBus, Logs, Metrics};
 
 /// How long the operator's server may take to end: a scraper that does not hang up must not keep us.
@@ -38,6 +39,7 @@ pub(super) struct Gateway {
     publisher: Arc<Publisher>,
     reloader: Arc<Reloader>,
     supervisor: Supervisor,
+    discovery: Arc<Discovery>,
     admin: JoinHandle<std::io::Result<()>>,
     stop_admin: oneshot::Sender<()>,
 }
@@ -73,36 +75,45 @@ impl Gateway {
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
         let bound = Bound::new(&config).await?;
-        let (registry, _demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
-        for (pool, model) in registry.pools().iter().zip(&config.models) {
-            pool.set_served_name(model.served_name.clone());
-        }
+        let (registry, demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
         // A driver that hangs must keep nobody waiting: a thread of its own asks it.
         let monitor = Monitor::start(inventory::named_library().as_deref());
         tell_flags(&config);
-        let supervisor = Supervisor::start(&config, &registry, claim, monitor.clone()).await?;
-        let control = supervisor.control();
-
-        let (config, events, token) = (Arc::new(config), EventBus::default(), Token::default());
+        let (client, events, token) = (Arc::new(EngineClient::default()), EventBus::default(), Token::default());
         token.set(config.admin.token.clone());
+        let dependencies = Dependencies {
+            registry: registry.clone(),
+            demand,
+            client: client.clone(),
+            monitor: monitor.clone(),
+            events: events.clone(),
+        };
+        let supervisor = Supervisor::start(&config, claim, dependencies).await?;
+        let control = supervisor.control();
+        let discovery = Arc::new(Discovery::start(&config, registry.clone(), client.clone(), events.clone()));
+
+        let config = Arc::new(config);
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
             registry.clone(),
-            Arc::new(EngineClient::default()),
+            client,
             metrics.clone(),
             (logs.access(), events.clone()),
         ));
         let publisher = Arc::new(Publisher::new(state.clone(), registry.clone(), metrics.clone(), config.clone()));
-        if let Some(control) = &control {
+        control.on_names({
+            // Adapters come and go: so do names.
             let publisher = publisher.clone();
-            control.on_names(move || publisher.refresh());
-        }
+            move || publisher.refresh()
+        });
         let listeners = Arc::new(Listeners::default());
         bound.addresses.apply(&listeners, &state).await;
         let parts = Parts {
             listeners: listeners.clone(),
             state: state.clone(),
             publisher: publisher.clone(),
+            control: control.clone(),
+            discovery: discovery.clone(),
             logs,
             token: token.clone(),
             metrics: metrics.clone(),
@@ -124,7 +135,7 @@ impl Gateway {
             "serving http://{address}/v1, admin on http://{}",
             bound.admin_address
         );
-        Ok(Self { listeners, state, publisher, reloader, supervisor, admin, stop_admin })
+        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, admin, stop_admin })
     }
 
     /// Serves until it is asked to stop. A reload that takes its time keeps nobody from stopping.
@@ -172,6 +183,7 @@ impl Gateway {
         };
         self.listeners.drain(patience, || self.state.abort()).await;
         // Whoever had leases is gone or was cut.
+        self.discovery.stop(Duration::ZERO).await;
         match config.on_exit {
             OnExit::Stop => self.supervisor.stop(Duration::ZERO).await,
             OnExit::Keep => self.supervisor.leave().await,

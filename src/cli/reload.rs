@@ -89,6 +89,7 @@ fn described(change: &ConfigChange, some: &str, none: &str) -> String {
     for (what, changes) in [("model", &change.models), ("alias", &change.aliases), ("caller", &change.callers)] {
         lines.extend(changes.iter().map(|one| format!("{what} {}", named(one))));
     }
+    lines.extend(change.engines.iter().map(|one| format!("engines of {}", one.to_string().replace('\n', "\n  "))));
     let opened = |one: &ListenerChange| format!("{} {} ({})", one.address, word(one.kind, "opened", "closed"), one.key);
     lines.extend(change.listeners.iter().map(opened));
     lines.extend(change.settings.iter().map(|one| format!("{}: {} -> {}", one.key, one.from, one.to)));

@@ -76,7 +76,7 @@ fn stop_timeout(config: &Config) -> Duration {
 
 async fn end(houses: Vec<House>) -> ExitCode {
     let ended = houses.iter().map(|House { state_dir, drain, stop_timeout }| async move {
-        (state_dir, supervisor::close(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
+        (state_dir, supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
     });
     let mut code = ExitCode::SUCCESS;
     let mut found = false;

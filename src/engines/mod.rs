@@ -14,6 +14,8 @@ mod pool;
 mod process;
 mod registry;
 mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use self::budget::RetryBudget;
 pub use self::client::{Answer, CallLimits, EngineClient, Reply, avoid_kept_connections};

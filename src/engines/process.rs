@@ -122,6 +122,11 @@ impl Process {
         Some(self.start_took.load(Ordering::Relaxed)).filter(|took| *took != 0).map(Duration::from_millis)
     }
 
+    /// Notes how long its last start took, where an earlier gateway saw it.
+    pub fn set_start_took(&self, took: Duration) {
+        self.start_took.store(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Milliseconds since `born`.
     fn age(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)

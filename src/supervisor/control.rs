@@ -1,25 +1,49 @@
-//! What operators can have engines do.
+//! The handle that operators, the API and a reload use: asks the fleet, and reads what it shows.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use super::crew::{Crew, CrewError};
-use super::life::orders::{Goal, NotDone};
-use super::yard::Yard;
+use arc_swap::ArcSwap;
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+
+use super::allocator::GpuAllocator;
+use super::fleet::{self, FleetView, OnNames, Pending, Reply, Request};
+use super::launch::spec::LaunchSpec;
+use super::lifecycle::orders::NotDone;
+use super::process::port::Ports;
+use super::startup::{self, Home, Prepared, Running, StartError};
+use super::store::lock::Lock;
+use super::terms::{Command, ControlError};
+use crate::api::{EngineChange, RollStatus};
 use crate::config::Config;
+use crate::engines::Engine;
 use crate::ids::Name;
 
-/// The operators' side of the supervisor.
+/// The way to the fleet. A cheap handle.
 #[derive(Clone)]
 pub struct Control(Arc<Inner>);
 
-struct Inner {
-    yard: Arc<Yard>,
-    crews: Vec<Arc<Crew>>,
-    /// Names that mean something else than an adapter.
-    reserved: Vec<Name>,
-    /// Called after the names that can be served changed.
-    on_names: OnceLock<Box<dyn Fn() + Send + Sync>>,
+/// What a control is made with.
+pub(super) struct Inner {
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) view: Arc<ArcSwap<FleetView>>,
+    pub(super) home: Home,
+    pub(super) ports: Arc<Mutex<Ports>>,
+    pub(super) allocator: GpuAllocator,
+    pub(super) on_names: Arc<OnNames>,
+}
+
+/// What is known of a model whose engines run here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelStatus {
+    /// How many engines it is to have.
+    pub wanted_replicas: usize,
+    /// The last replacement of its engines; `None`: there was none.
+    pub roll: Option<RollStatus>,
+    /// When a request last found no engine.
+    pub last_demand: Option<Instant>,
 }
 
 impl std::fmt::Debug for Control {
@@ -28,43 +52,9 @@ impl std::fmt::Debug for Control {
     }
 }
 
-/// What one engine is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Run; earlier crashes are forgotten.
-    Start,
-    /// Finish what it has and end; it stays so.
-    Stop,
-    /// Finish what it has, end, and start again; earlier crashes are forgotten.
-    Restart,
-    /// Finish what it has and give its GPU memory back, at level 1 (weights stay in host memory) or 2 (they are dropped).
-    Sleep(u8),
-    /// Take its GPU memory again.
-    Wake,
-}
-
-/// Why something was not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ControlError {
-    /// There is no such thing.
-    #[error("{0}")]
-    Unknown(String),
-    /// Several engines could not be changed.
-    #[error(transparent)]
-    Crew(#[from] CrewError),
-    /// An engine refuses as things are; says why and what to do.
-    #[error("{0}")]
-    Refused(String),
-    /// The engine did not do it; says why.
-    #[error("{0}")]
-    Engine(String),
-}
-
 impl Control {
-    pub(super) fn new(config: &Config, yard: Arc<Yard>, crews: Vec<Arc<Crew>>) -> Self {
-        let models = config.models.iter().map(|model| model.name.clone());
-        let reserved = models.chain(config.aliases.iter().map(|alias| alias.name.clone())).collect();
-        Self(Arc::new(Inner { yard, crews, reserved, on_names: OnceLock::new() }))
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
     }
 
     /// Has `call` called after the names that can be served changed. Only the first caller is heard.
@@ -75,117 +65,125 @@ impl Control {
     /// Has the engine called `id` (`model/0`) do `command`, and waits until it is done.
     ///
     /// # Errors
-    /// When there is no such engine of ours, or it does not do it.
+    /// When there is no such engine here, or it does not do it.
     pub async fn engine(&self, id: &str, command: Command) -> Result<(), ControlError> {
-        let lines = self.0.crews.iter().flat_map(|crew| crew.lines());
-        let Some(line) = lines.into_iter().find(|line| line.engine.id.as_str() == id) else {
-            return Err(ControlError::Unknown(format!("There is no engine `{id}` that is run here.")));
-        };
-        line.order(goal(command)?).await.map_err(|why| match why {
-            NotDone::Refused(_) => ControlError::Refused(format!("{id}: {why}")),
-            NotDone::Failed(_) => ControlError::Engine(format!("{id}: {why}")),
-        })
+        self.carry_out(|reply| Request::Engine(id.to_owned(), command, reply)).await
     }
 
     /// Has all engines of `model` do `command`, and waits until all have.
     ///
     /// # Errors
-    /// When there is no such model of ours, or an engine does not do it.
+    /// When there is no such model here, or an engine does not do it.
     pub async fn model(&self, model: &str, command: Command) -> Result<(), ControlError> {
-        let (lines, goal) = (self.crew(model)?.lines(), goal(command)?);
-        let done = futures::future::join_all(lines.iter().map(|line| line.order(goal))).await;
-        let tried = done.iter().any(|result| !matches!(result, Err(NotDone::Refused(_))));
-        let wrong: Vec<String> = lines
-            .iter()
-            .zip(done)
-            .filter_map(|(line, result)| Some(format!("{}: {}", line.engine.id, result.err()?)))
-            .collect();
-        match wrong.as_slice() {
-            [] => Ok(()),
-            wrong if tried => Err(ControlError::Engine(wrong.join("; "))),
-            wrong => Err(ControlError::Refused(wrong.join("; "))),
-        }
+        self.carry_out(|reply| Request::Model(model.to_owned(), command, reply)).await
     }
 
-    /// Makes it `count` engines of `model`, and waits until they are ready or gone. Lasts until this process ends.
+    /// Makes it `count` engines of `model`, and waits until the further ones are ready and the others gone. Lasts, also
+    /// over restarts, until the configuration says another number than now.
     ///
     /// # Errors
-    /// When there is no such model of ours, no room, or an engine does not start.
+    /// When there is no such model here, no room, or an engine does not start.
     pub async fn scale(&self, model: &str, count: usize) -> Result<(), ControlError> {
-        Ok(self.crew(model)?.scale(&self.0.yard, count).await?)
+        self.carry_out(|reply| Request::Scale(model.to_owned(), count, reply)).await
     }
 
-    /// Replaces the engines of `model` one by one while the others serve.
+    /// Replaces the engines of `model` one by one while the others serve, and waits until all are.
     ///
     /// # Errors
-    /// When there is no such model of ours, or an engine does not come back; the rest is left as it was then.
+    /// When there is no such model here, or a new engine fails; the rest is left as it was then.
     pub async fn roll(&self, model: &str) -> Result<(), ControlError> {
-        Ok(self.crew(model)?.roll(&self.0.yard).await?)
+        self.carry_out(|reply| Request::Roll(model.to_owned(), reply)).await
     }
 
     /// Has all engines of `model` serve the LoRA adapter at `path` as `name`, now and whenever they start.
     ///
     /// # Errors
-    /// When there is no such model of ours, the name is taken, or an engine cannot load it; then none serves it.
+    /// When there is no such model here, the name is taken, or an engine cannot load it; then none serves it.
     pub async fn add_adapter(&self, model: &str, name: &str, path: &str) -> Result<(), ControlError> {
-        let crew = self.crew(model)?;
-        let fit = !name.trim().is_empty() && name.len() <= 256 && !name.chars().any(char::is_control);
-        if !fit || path.trim().is_empty() || path.contains('\0') {
-            return Err(CrewError::Refused("an adapter needs a short visible name and a path".into()).into());
-        }
-        let adapter = |crew: &Arc<Crew>| crew.adapters.load().contains_key(name);
-        if self.0.reserved.iter().any(|taken| &**taken == name) || self.0.crews.iter().any(adapter) {
-            return Err(CrewError::Refused(format!("the name `{name}` is taken; choose another")).into());
-        }
-        let mut others = self.0.crews.iter().filter(|other| other.model.name != crew.model.name);
-        if let Some(other) = others.find(|other| other.configures_adapter(name)) {
-            let model = &other.model.name;
-            return Err(CrewError::Refused(format!("`{name}` is an adapter of `{model}`; add it there")).into());
-        }
-        crew.add_adapter(&self.0.yard, &name.into(), path).await?;
-        self.names_changed();
-        Ok(())
+        let (model, name, path) = (model.to_owned(), name.to_owned(), path.to_owned());
+        self.ask(|reply| Request::AddAdapter(model, name, path, reply)).await
     }
 
     /// Has all engines of `model` forget the LoRA adapter `name`.
     ///
     /// # Errors
-    /// When there is no such model of ours or adapter, or an engine does not forget it; then all serve it as before.
+    /// When there is no such model here or adapter, or an engine does not forget it; then all serve it as before.
     pub async fn remove_adapter(&self, model: &str, name: &str) -> Result<(), ControlError> {
-        let crew = self.crew(model)?;
-        if !crew.adapters.load().contains_key(name) {
-            return Err(ControlError::Unknown(format!("`{model}` has no adapter `{name}`.")));
-        }
-        Ok(crew.remove_adapter(&self.0.yard, &name.into(), || self.names_changed()).await?)
+        self.ask(|reply| Request::RemoveAdapter(model.to_owned(), name.to_owned(), reply)).await
     }
 
     /// The LoRA adapters of `model`: where each is loaded from; `None` when its engines are not run here.
     #[must_use]
     pub fn adapters(&self, model: &str) -> Option<Arc<BTreeMap<Name, String>>> {
-        self.crew(model).ok().map(|crew| crew.adapters.load_full())
+        self.0.view.load().models.get(model).map(|model| model.spec.adapters.load_full())
     }
 
-    fn crew(&self, model: &str) -> Result<&Arc<Crew>, ControlError> {
-        let unknown = || ControlError::Unknown(format!("There is no model `{model}` whose engines are run here."));
-        self.0.crews.iter().find(|crew| &*crew.model.name == model).ok_or_else(unknown)
+    /// What is known of `model`; `None` when its engines are not run here.
+    #[must_use]
+    pub fn status(&self, model: &str) -> Option<ModelStatus> {
+        self.0.view.load().models.get(model).map(|model| ModelStatus {
+            wanted_replicas: model.wanted_replicas,
+            roll: model.roll.clone(),
+            last_demand: model.last_demand,
+        })
     }
 
-    fn names_changed(&self) {
-        if let Some(call) = self.0.on_names.get() {
-            call();
-        }
+    /// What `config` would change about the engines that run here. Reads the configurations of adapters on this disk.
+    #[must_use]
+    pub fn plan(&self, config: &Config) -> Vec<EngineChange> {
+        let specs = LaunchSpec::of_all(config, &self.0.home.own_exe);
+        let allocator = &self.0.allocator;
+        fleet::plan(&self.0.view.load(), &specs, &|spec, number| {
+            allocator.has_room(&spec.demand(number), spec.uses_gpus())
+        })
     }
-}
 
-fn goal(command: Command) -> Result<Goal, ControlError> {
-    match command {
-        Command::Start => Ok(Goal::Start),
-        Command::Stop => Ok(Goal::Stop),
-        Command::Restart => Ok(Goal::Restart),
-        Command::Sleep(level @ 1..=2) => Ok(Goal::Sleep(level)),
-        Command::Sleep(level) => {
-            Err(CrewError::Refused(format!("there is no sleep level {level}; take 1 or 2")).into())
-        }
-        Command::Wake => Ok(Goal::Wake),
+    /// Does everything about `config` that can fail, and changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    pub async fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
+        let view = self.0.view.load_full();
+        let needs_home = !view.is_claimed && !LaunchSpec::of_all(config, &self.0.home.own_exe).is_empty();
+        let lock = if needs_home { Some(self.0.home.lock()?) } else { None };
+        self.prepare_with(config, lock).await
+    }
+
+    /// The same, with the state directory.
+    pub(super) async fn prepare_with(&self, config: &Config, lock: Option<Lock>) -> Result<Prepared, StartError> {
+        let view = self.0.view.load_full();
+        let engines = view.models.iter().map(|(name, model)| (name.clone(), model.present.len())).collect();
+        let running = Running { orders: view.orders.clone(), engines };
+        startup::prepare(config, &self.0.home, &self.0.ports, lock, running).await
+    }
+
+    /// Has what was prepared run from now on: returns at once, engines are started, replaced and ended in the background.
+    /// The registry must have the models by now.
+    pub fn apply(&self, prepared: Prepared) {
+        drop(self.send_prepared(prepared));
+    }
+
+    /// The same; what is returned tells which engines were taken over, once they are.
+    pub(super) fn send_prepared(&self, prepared: Prepared) -> oneshot::Receiver<Vec<Arc<Engine>>> {
+        let (done, known) = oneshot::channel();
+        // A fleet that has ended has nothing to run.
+        let _ = self.0.requests.send(Request::Apply(Box::new(prepared), done));
+        known
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.requests.send(request(reply)).map_err(|_| ControlError::shutting_down())?;
+        answer.await.map_err(|_| ControlError::shutting_down())?
+    }
+
+    /// Has something begun, and waits until all engines have done it.
+    async fn carry_out(&self, request: impl FnOnce(Reply<Pending>) -> Request) -> Result<(), ControlError> {
+        let (engines, waiting): (Vec<String>, Vec<_>) = self.ask(request).await?.into_iter().unzip();
+        let done = join_all(waiting).await.into_iter();
+        let refused = |_| Err(NotDone::Refused("the gateway is shutting down".into()));
+        let done = done.map(|done| done.unwrap_or_else(refused));
+        let wrong = engines.into_iter().zip(done).filter_map(|(engine, done)| Some((engine, done.err()?))).collect();
+        ControlError::of_all(wrong).map_or(Ok(()), Err)
     }
 }

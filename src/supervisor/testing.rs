@@ -1,18 +1,8 @@
-//! What the supervisor's tests share: small configurations and an HTTP server to look at.
+//! What the supervisor's tests share: small configurations.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
-use serde_json::json;
-use tokio::task::JoinHandle;
-
-use crate::config::{EngineUrl, Engines, Health, Model, Spawn};
+use crate::config::{Engines, Health, Model, Spawn};
 
 /// How to start engines with `command`; they have a minute to start and to stop.
 pub(super) fn spawn(command: &[&str]) -> Spawn {
@@ -29,86 +19,4 @@ pub(super) fn model(name: &str) -> Model {
 /// Checks every `interval`.
 pub(super) fn health(interval: Duration) -> Health {
     Health { path: "/health".into(), interval, timeout: Duration::from_secs(10), failures: 2, successes: 1 }
-}
-
-/// An engine that somebody else runs, on a port of its own; ends when dropped.
-pub(super) struct Stranger {
-    /// Where it is.
-    pub(super) address: SocketAddr,
-    shared: Arc<Shared>,
-    task: JoinHandle<()>,
-}
-
-struct Shared {
-    health: AtomicU16,
-    checks: AtomicUsize,
-    served: Mutex<Vec<String>>,
-    key: Mutex<Option<String>>,
-}
-
-impl Stranger {
-    /// A healthy one that serves `names`.
-    pub(super) async fn serving(names: &[&str]) -> Self {
-        let shared = Arc::new(Shared {
-            health: AtomicU16::new(200),
-            checks: AtomicUsize::new(0),
-            served: Mutex::new(names.iter().map(ToString::to_string).collect()),
-            key: Mutex::new(None),
-        });
-        let routes = Router::new()
-            .route("/health", get(health_route))
-            .route("/v1/models", get(models_route))
-            .with_state(shared.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let task = tokio::spawn(async move {
-            axum::serve(listener, routes).await.expect("serving");
-        });
-        Self { address, shared, task }
-    }
-
-    /// Its URL.
-    pub(super) fn url(&self) -> EngineUrl {
-        EngineUrl { tls: false, host: "127.0.0.1".into(), port: self.address.port() }
-    }
-
-    /// What `/health` answers from now on.
-    pub(super) fn set_health(&self, status: u16) {
-        self.shared.health.store(status, Ordering::SeqCst);
-    }
-
-    /// How often `/health` was asked.
-    pub(super) fn checks(&self) -> usize {
-        self.shared.checks.load(Ordering::SeqCst)
-    }
-
-    /// The key `/v1/models` asks for from now on.
-    pub(super) fn set_key(&self, key: &str) {
-        *self.shared.key.lock().expect("the key") = Some(format!("Bearer {key}"));
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn health_route(State(shared): State<Arc<Shared>>) -> StatusCode {
-    shared.checks.fetch_add(1, Ordering::SeqCst);
-    StatusCode::from_u16(shared.health.load(Ordering::SeqCst)).expect("a status")
-}
-
-async fn models_route(
-    State(shared): State<Arc<Shared>>,
-    headers: axum::http::HeaderMap,
-) -> Result<axum::Json<serde_json::Value>, StatusCode> {
-    let key = shared.key.lock().expect("the key").clone();
-    let given = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    if key.is_some() && key != given {
-        return Err(StatusCode::UNAUTHORIZED);
-    }
-    let names = shared.served.lock().expect("the names").clone();
-    let cards: Vec<_> = names.iter().map(|id| json!({ "id": id, "object": "model", "max_model_len": 512 })).collect();
-    Ok(axum::Json(json!({ "object": "list", "data": cards })))
 }

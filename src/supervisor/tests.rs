@@ -1,25 +1,28 @@
-//! Engines of ours as real processes, and engines of others as real servers.
+//! Engines as real processes, with shells for engines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
-use super::crew::Crew;
-use super::life::orders::Goal;
-use super::life::stopping::{self, Farewell, Stopper};
+use super::engine::factory::{Blueprint, EngineFactory};
+use super::engine::shutdown_signal::{self, ShutdownMode, ShutdownSender};
+use super::launch::launcher::Launcher;
+use super::launch::spec::LaunchSpec;
+use super::lifecycle::orders::Goal;
 use super::process::port::Ports;
-use super::state::record::Records;
-use super::state::rotate::Rotation;
-use super::testing::{Stranger, health, model, spawn};
-use super::yard::Yard;
+use super::testing::{health, model, spawn};
 use super::*;
 use crate::api::StartPhase;
-use crate::config::{EngineUrl, Engines, Gpus, Model, Spawn};
+use crate::config::{Config, Engines, Gpus, Model, Spawn};
+use crate::engines::testing::StubServer;
 use crate::engines::{Engine, EngineRegistry, EngineState, Lease, Pool};
 use crate::inventory::Monitor;
+use crate::telemetry::EventBus;
 
 /// More than anything here takes on a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,13 +41,8 @@ struct Rig {
 impl Rig {
     async fn of(model: Model) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (registry, _) = EngineRegistry::new([model.name.clone()]);
-        let pool = registry.pool(&model.name).expect("the model");
-        pool.set_served_name(model.served_name.clone());
         let home = Home { state_dir: folder.path().into(), own_exe: "/nonexistent".into() };
-        let config = config(vec![model]);
-        let claim = home.claim(&config).expect("a folder of its own");
-        let supervisor = Supervisor::start(&config, &registry, claim, Monitor::start(None)).await.expect("started");
+        let (pool, supervisor) = started(home, &config(vec![model])).await;
         Self { folder, pool, supervisor }
     }
 
@@ -58,6 +56,16 @@ impl Rig {
     }
 }
 
+/// A supervisor of the first model of `config`, which is run in `home`.
+async fn started(home: Home, config: &Config) -> (Arc<Pool>, Supervisor) {
+    let (registry, demand) = EngineRegistry::new([config.models[0].name.clone()]);
+    let pool = registry.pool(&config.models[0].name).expect("the model");
+    let claim = home.claim(config).expect("a folder of its own");
+    let (client, monitor, events) = (Arc::default(), Monitor::start(None), EventBus::default());
+    let dependencies = Dependencies { registry, demand, client, monitor, events };
+    (pool, Supervisor::start(config, claim, dependencies).await.expect("started"))
+}
+
 /// A model whose engine is a shell that runs `script`.
 fn shell(script: &str) -> Model {
     let spawn = spawn(&["sh", "-c", script, "sh"]);
@@ -69,12 +77,6 @@ fn spawn_of(model: &mut Model) -> &mut Spawn {
         Engines::Spawn(spawn) => spawn,
         Engines::Urls(_) => unreachable!("made with `shell`"),
     }
-}
-
-/// A model whose engines are `strangers`, looked at every `interval`.
-fn guests(strangers: &[&Stranger], interval: Duration) -> Model {
-    let urls = strangers.iter().map(|stranger| stranger.url()).collect();
-    Model { engines: Engines::Urls(urls), health: Some(health(interval)), ..model("m") }
 }
 
 async fn reached(engine: &Engine, word: &str) -> Arc<EngineState> {
@@ -249,169 +251,85 @@ async fn a_dropped_runtime_leaves_no_process() {
 #[tokio::test]
 async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let (registry, _) = EngineRegistry::new(["m".into()]);
     let home = Home { state_dir: file.path().join("x"), own_exe: "/nonexistent".into() };
     let error = home.claim(&config(vec![shell("")])).expect_err("a file is no folder");
     let told = error.to_string();
     assert!(told.contains("cannot write to") && told.contains("`state_dir`"), "{told}");
 
     let nowhere = Home { state_dir: Path::new("/proc/nowhere").into(), own_exe: "/nonexistent".into() };
-    let guest = Model { name: "m".into(), ..guests(&[], PATIENCE) };
-    let config = config(vec![guest]);
-    let claim = nowhere.claim(&config).expect("nothing to claim");
-    let supervisor = Supervisor::start(&config, &registry, claim, Monitor::start(None)).await;
-    supervisor.expect("without engines of ours nothing is written").stop(Duration::ZERO).await;
+    let (_, supervisor) = started(nowhere, &config(vec![model("m")])).await;
+    let control = supervisor.control();
+    let refused = control.prepare(&config(vec![shell("")])).await.expect_err("it is needed now").to_string();
+    assert!(refused.contains("/proc/nowhere"), "{refused}");
+    supervisor.stop(Duration::ZERO).await;
 }
 
-/// An actor whose engine's port is answered by somebody else, so that a shell can stand for a server.
-async fn posed(script: &str, stranger: &Stranger) -> (Arc<Engine>, Stopper, JoinHandle<()>, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut model = shell(script);
-    model.health = Some(health(Duration::from_millis(50)));
-    let spawn = spawn_of(&mut model).clone();
-    let (stopper, stopping) = stopping::channel();
-    let yard = Arc::new(Yard {
-        logs: folder.path().into(),
-        records: Records::of(folder.path()).expect("a folder"),
-        own_exe: "/nonexistent".into(),
-        drain: PATIENCE,
-        rotation: Rotation { size: 1 << 20, age: None, keep: 1 },
-        client: Arc::default(),
-        stopping,
-        ports: std::sync::Mutex::new(Ports::within(1024..=65535)),
-        monitor: Monitor::start(None),
-        placing: Arc::default(),
-        placed: std::sync::Mutex::default(),
-    });
-    let pool = EngineRegistry::new(["m".into()]).0.pool("m").expect("the model");
-    pool.set_served_name(Some("m".into()));
-    let crew = Crew::new(model, spawn, pool);
-    let port = yard.ports.lock().expect("alone").adopt(stranger.address.port()).expect("a claim").expect("not claimed");
-    let member = yard.make(&crew, 0, None, port);
-    let line = member.line();
-    tokio::spawn(async move { line.order(Goal::Start).await });
-    (member.engine.clone(), stopper, member.task, folder)
+/// An engine whose port is answered by somebody else, so that a shell can stand for a server.
+struct Posed {
+    engine: Arc<Engine>,
+    shutdown: ShutdownSender,
+    task: JoinHandle<()>,
+    folder: tempfile::TempDir,
+}
+
+impl Posed {
+    /// One that is told to start.
+    fn start(script: &str, stub: &StubServer) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut model = shell(script);
+        model.health = Some(health(Duration::from_millis(50)));
+        let spec = Arc::new(LaunchSpec::of_all(&config(vec![model]), Path::new("/nonexistent")).remove(0));
+        let (shutdown, signal) = shutdown_signal::channel();
+        let monitor = Monitor::start(None);
+        let factory = EngineFactory {
+            allocator: allocator::GpuAllocator::new(monitor.clone()),
+            monitor,
+            client: Arc::default(),
+            shutdown: signal,
+            notices: tokio::sync::mpsc::channel(1000).0,
+            events: EventBus::default(),
+        };
+        let pool = EngineRegistry::new(["m".into()]).0.pool("m").expect("the model");
+        pool.set_served_name(Some("m".into()));
+        let port = Ports::within(1024..=65535).adopt(stub.address.port()).expect("a claim").expect("not claimed");
+        let job = Launcher::new(folder.path()).expect("a folder").job(&spec, 0, port);
+        let made = factory.make(Blueprint { spec, replica: 0, grant: None, pool, found: None }, job);
+        drop(made.handle.order(Goal::Start));
+        Self { engine: made.handle.engine.clone(), shutdown, task: tokio::spawn(made.life), folder }
+    }
+
+    async fn stop(self) {
+        self.shutdown.say(ShutdownMode::Stop(Instant::now()));
+        timeout(PATIENCE, self.task).await.expect("it stops").expect("no panic");
+        assert_eq!(self.engine.state().word(), "stopped");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ready_engine_that_dies_is_failed_whatever_its_port_answers() {
-    let stranger = Stranger::serving(&["m"]).await;
-    let (engine, stopper, task, folder) = posed("echo $$; exec sleep 300", &stranger).await;
+    let stub = StubServer::serving(&["m"]).await;
+    let posed = Posed::start("echo $$; exec sleep 300", &stub);
+    let engine = posed.engine.clone();
     reached(&engine, "ready").await;
     assert_eq!(engine.cards()[0].get("max_model_len"), Some(&Value::from(512)));
-    let pid = pids(&folder.path().join("m_0.log"), 1).await[0];
+    let pid = pids(&posed.folder.path().join("logs/m_0.log"), 1).await[0];
     kill_process(pid, Signal::KILL).expect("our own child");
     let reason = failed(&engine).await.cause.to_string();
     assert!(reason.starts_with("the process died while serving (signal 9, SIGKILL)"), "{reason}");
     assert!(!engine.is_ready());
-    stopper.say(Farewell::Stop(Instant::now()));
-    timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
+    posed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_of_ours_goes_down_and_up_with_its_health() {
-    let stranger = Stranger::serving(&["m"]).await;
-    let (engine, stopper, task, _folder) = posed("exec sleep 300", &stranger).await;
+    let stub = StubServer::serving(&["m"]).await;
+    let posed = Posed::start("exec sleep 300", &stub);
+    let engine = posed.engine.clone();
     reached(&engine, "ready").await;
-    stranger.set_health(503);
+    stub.set_health(503);
     let state = reached(&engine, "unhealthy").await;
     assert_eq!(state.detail().as_deref(), Some("GET /health: it answered 503"));
-    stranger.set_health(200);
+    stub.set_health(200);
     reached(&engine, "ready").await;
-    stopper.say(Farewell::Stop(Instant::now()));
-    timeout(PATIENCE, task).await.expect("it stops").expect("no panic");
-    assert_eq!(engine.state().word(), "stopped");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_is_ready_with_what_it_serves_and_teaches_its_name() {
-    let stranger = Stranger::serving(&["org/name", "lora"]).await;
-    let rig = Rig::of(guests(&[&stranger], Duration::from_millis(50))).await;
-    let engine = rig.engine(0);
-    reached(&engine, "ready").await;
-    assert_eq!(rig.pool.served_name().as_deref(), Some("org/name"));
-    assert_eq!(engine.cards().len(), 2);
-    assert_eq!(engine.socket(), Some(stranger.address));
-    stranger.set_health(500);
-    reached(&engine, "unhealthy").await;
-    stranger.set_health(200);
-    reached(&engine, "ready").await;
-    stopped(rig, Duration::ZERO).await;
-    assert_eq!(engine.state().word(), "stopped");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_suspected_engine_is_looked_at_now_and_readmitted_when_it_is_well() {
-    let stranger = Stranger::serving(&["m"]).await;
-    let rig = Rig::of(guests(&[&stranger], Duration::from_secs(3600))).await;
-    let engine = rig.engine(0);
-    reached(&engine, "ready").await;
-    assert_eq!(stranger.checks(), 1);
-    engine.eject(Duration::from_secs(3600));
-    timeout(PATIENCE, engine.reached(|_| !engine.is_ejected())).await.expect("readmitted");
-    assert_eq!(stranger.checks(), 2);
-
-    stranger.set_health(503);
-    let down = async {
-        while engine.is_ready() {
-            engine.eject(Duration::from_secs(3600));
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, down).await.expect("suspicions are as good as intervals");
-    // As many looks as failures are configured, and perhaps one for the last suspicion: not one for each.
-    assert!((4..=5).contains(&stranger.checks()), "{}", stranger.checks());
-    stopped(rig, Duration::ZERO).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_that_serves_something_else_says_what_to_set() {
-    let stranger = Stranger::serving(&["a"]).await;
-    let wanted = Model { served_name: Some("x".into()), ..guests(&[&stranger], Duration::from_secs(3600)) };
-    let rig = Rig::of(wanted).await;
-    let state = reached(&rig.engine(0), "unhealthy").await;
-    assert_eq!(state.detail().as_deref(), Some("it serves `a`, not `x`; set `served_name: a`"));
-    stopped(rig, Duration::ZERO).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_is_asked_with_the_models_key() {
-    let stranger = Stranger::serving(&["a"]).await;
-    stranger.set_key("sk-1");
-    let key = Some(crate::secret::Secret::new("sk-1"));
-    let rig = Rig::of(Model { api_key: key, ..guests(&[&stranger], Duration::from_secs(3600)) }).await;
-    reached(&rig.engine(0), "ready").await;
-    stopped(rig, Duration::ZERO).await;
-
-    let rig = Rig::of(guests(&[&stranger], Duration::from_secs(3600))).await;
-    let state = reached(&rig.engine(0), "unhealthy").await;
-    assert!(state.detail().is_some_and(|text| text.contains("refuses our key")), "{state:?}");
-    stopped(rig, Duration::ZERO).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_health_checks_a_guest_is_ready_and_its_name_is_asked_for() {
-    let stranger = Stranger::serving(&["a"]).await;
-    let rig = Rig::of(Model { health: None, ..guests(&[&stranger], PATIENCE) }).await;
-    reached(&rig.engine(0), "ready").await;
-    let named = async {
-        while rig.pool.served_name().is_none() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, named).await.expect("a name");
-    assert_eq!((rig.pool.served_name().as_deref(), stranger.checks()), (Some("a"), 0));
-    stopped(rig, Duration::ZERO).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_that_is_not_there_is_unhealthy_with_the_reason() {
-    // Nobody listens on port 1.
-    let nobody = EngineUrl { tls: false, host: "localhost".into(), port: 1 };
-    let health = Some(health(Duration::from_millis(20)));
-    let model = Model { engines: Engines::Urls(vec![nobody]), health, ..model("m") };
-    let rig = Rig::of(model).await;
-    let state = reached(&rig.engine(0), "unhealthy").await;
-    assert!(state.detail().as_deref() == Some("GET /health: connection refused"), "{state:?}");
-    stopped(rig, Duration::ZERO).await;
+    posed.stop().await;
 }

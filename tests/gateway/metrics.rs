@@ -110,7 +110,7 @@ async fn the_access_log_has_one_line_per_request_and_no_bodies() {
     let line: Value = serde_json::from_str(&line).expect("JSON");
     let wanted = json!({
         "id": "log-1", "client": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions", "model": "tiny",
-        "alias": "cold", "engine": "tiny/0", "status": 200, "stream": false, "retries": 0, "error": null,
+        "alias": "cold", "engine": format!("tiny/{}", sim.address), "status": 200, "stream": false, "retries": 0, "error": null,
     });
     for (key, value) in wanted.as_object().expect("object") {
         assert_eq!(&line[key], value, "{key}");

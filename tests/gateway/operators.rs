@@ -403,7 +403,7 @@ async fn what_cannot_be_done_is_refused_with_what_to_do() {
         (POST, "models/own/explode", None, 404, "explode"),
         (POST, "models/own/sleep", None, 409, "sleep_mode"),
         (POST, "models/guest/restart", None, 409, "urls"),
-        (POST, "engines/guest/0/stop", None, 409, "urls"),
+        (POST, &format!("engines/guest/127.0.0.1:{}/stop", sim.address.port()), None, 409, "urls"),
         (POST, "models/own/lora", Some(json!({ "name": "a", "path": "/a" })), 409, "lora: {}"),
         (POST, "models/own/lora", Some(json!({ "name": "a" })), 400, "path"),
         (Method::PUT, "models/own/replicas", Some(json!({ "replicas": 0 })), 400, "at least one"),

@@ -135,6 +135,8 @@ async fn what_fits_is_taken_over_and_the_rest_is_mended() {
     assert!(took < SOON, "{took:?}");
     assert_eq!(pid(&gateway, "same").await, same);
     assert_eq!(pid(&gateway, "loading").await, loading, "it goes on loading");
+    // What serves with other arguments is taken over, too, until another one is ready.
+    eventually("what is changed to be replaced", async || (!processes::lives(gone[2])).then_some(())).await;
     let pids = gateway.all_ready().await;
     assert_eq!(pids.len(), 5);
     assert_eq!((pids[0], pids[1]), (same, loading));

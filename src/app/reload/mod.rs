@@ -23,8 +23,10 @@ use super::source::Source;
 use crate::admin::{Configuration, Token};
 use crate::api::{ConfigChange, ConfigError, Event, ReloadCause, ReloadOutcome, ReloadReport, SettingChange};
 use crate::config::{Config, Diagnostics};
+use crate::discovery::Discovery;
 use crate::net::Listeners;
 use crate::proxy::ProxyState;
+use crate::supervisor::Control;
 use crate::telemetry::{EventBus, Logs, Metrics};
 
 /// What a reload changes, besides the snapshot.
@@ -33,6 +35,8 @@ pub(super) struct Parts {
     pub(super) listeners: Arc<Listeners>,
     pub(super) state: Arc<ProxyState>,
     pub(super) publisher: Arc<Publisher>,
+    pub(super) control: Control,
+    pub(super) discovery: Arc<Discovery>,
     pub(super) logs: Logs,
     pub(super) token: Token,
     pub(super) metrics: Arc<Metrics>,
@@ -120,17 +124,21 @@ impl Reloader {
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
-        let change = change(&running, &config, &addresses, restart_required);
+        let change = self.change(&running, &config, &addresses, restart_required);
         if change.changes_nothing() {
             parts.metrics.config.loaded(change.restart_required.len());
             return Ok(change);
         }
         let addresses = addresses.bind().await.map_err(listen_error)?;
+        let engines = parts.control.prepare(&config).await.map_err(|why| vec![report::error(why.to_string())])?;
         parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
 
         // From here on nothing can fail.
         let config = Arc::new(config);
         parts.publisher.publish(config.clone(), addresses.entries());
+        // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
+        parts.control.apply(engines);
+        parts.discovery.apply(&config).await;
         addresses.apply(&parts.listeners, &parts.state).await;
         parts.token.set(config.admin.token.clone());
         self.watch.send_replace(config.watch);
@@ -141,6 +149,26 @@ impl Reloader {
         }
         parts.metrics.config.loaded(change.restart_required.len());
         Ok(change)
+    }
+
+    /// What `config` changes, compared with what is `running`.
+    fn change(
+        &self,
+        running: &Config,
+        config: &Config,
+        addresses: &AddressPlan,
+        restart_required: Vec<SettingChange>,
+    ) -> ConfigChange {
+        let difference = difference::difference(running, config);
+        ConfigChange {
+            models: difference.models,
+            aliases: difference.aliases,
+            callers: difference.callers,
+            engines: self.parts.control.plan(config),
+            listeners: addresses.changes(),
+            settings: difference.settings,
+            restart_required,
+        }
     }
 
     fn addresses(&self, config: &Config) -> AddressPlan {
@@ -157,23 +185,6 @@ impl Reloader {
     }
 }
 
-fn change(
-    running: &Config,
-    config: &Config,
-    addresses: &AddressPlan,
-    restart_required: Vec<SettingChange>,
-) -> ConfigChange {
-    let difference = difference::difference(running, config);
-    ConfigChange {
-        models: difference.models,
-        aliases: difference.aliases,
-        callers: difference.callers,
-        listeners: addresses.changes(),
-        settings: difference.settings,
-        restart_required,
-    }
-}
-
 #[async_trait]
 impl Configuration for Reloader {
     async fn reload(&self) -> ReloadReport {
@@ -185,7 +196,7 @@ impl Configuration for Reloader {
         let mut config = self.source.parse(text).map_err(|found: Diagnostics| errors(&found))?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
-        Ok(change(&running, &config, &self.addresses(&config), restart_required))
+        Ok(self.change(&running, &config, &self.addresses(&config), restart_required))
     }
 
     fn last(&self) -> Option<Arc<ReloadReport>> {

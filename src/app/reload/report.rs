@@ -60,6 +60,7 @@ fn summary(change: &ConfigChange) -> String {
     for (what, changes) in [("models", &change.models), ("aliases", &change.aliases), ("callers", &change.callers)] {
         parts.extend(names(what, changes));
     }
+    parts.extend(change.engines.iter().map(|one| format!("engines of {}", one.summary())));
     for one in &change.listeners {
         let verb = if one.kind == ChangeKind::Added { "opened" } else { "closed" };
         parts.push(format!("{} {verb} ({})", one.address, one.key));

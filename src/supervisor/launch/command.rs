@@ -1,7 +1,6 @@
 //! What is run for one engine: program, arguments and environment, from its model, replica and port.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
 use crate::placement;
-use crate::secret::Secret;
+use crate::supervisor::process::spawn::Program;
 
 /// The program name that means this very binary.
 const OURSELVES: &str = "enginehouse";
@@ -34,23 +33,15 @@ const RUNTIME_LORA_VARIABLE: &str = "VLLM_ALLOW_RUNTIME_LORA_UPDATING";
 /// Which GPUs a CUDA program sees, in which order.
 const GPUS_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// What to run.
+/// What to run for an engine, and what of it makes the engine the one that is wanted.
 #[derive(Clone, Debug)]
-pub(crate) struct Launch {
-    /// The program: a path, or a name to look for on `PATH`.
-    pub(crate) program: OsString,
-    /// Its arguments. No secrets: they show in logs and in the process list.
-    pub(crate) args: Vec<String>,
-    /// Environment beyond what we were given ourselves.
-    pub(crate) env: BTreeMap<String, String>,
-    /// The same, for values that are never printed.
-    pub(crate) secrets: Vec<(&'static str, Secret)>,
-    /// Variables of our own environment that the engine must not see.
-    pub(crate) unset: Vec<&'static str>,
+pub(crate) struct LaunchCommand {
+    /// What to run.
+    pub(crate) program: Program,
     /// The arguments without what differs from engine to engine of one model.
     pub(crate) lasting: Vec<String>,
-    /// Whether we chose the GPUs in the environment.
-    pub(crate) placed: bool,
+    /// How many GPUs we gave it; `None`: those that we see.
+    pub(crate) placed: Option<usize>,
 }
 
 /// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.
@@ -63,8 +54,8 @@ pub(crate) fn launch(
     port: u16,
     drain: Duration,
     own_exe: &Path,
-) -> Launch {
-    let program = match spawn.command.first().map(String::as_str) {
+) -> LaunchCommand {
+    let path = match spawn.command.first().map(String::as_str) {
         None => "vllm".into(),
         Some(OURSELVES) => own_exe.as_os_str().to_owned(),
         Some(program) => program.into(),
@@ -74,27 +65,26 @@ pub(crate) fn launch(
     let anywhere = Place { port: "{port}".into(), gpus: "{gpus}".into(), count };
     let mut sorted = Value::Object(spawn.args.clone());
     sorted.sort_all_objects();
-    Launch {
-        program,
+    // A key that is meant for another program would lock us out of our own engine.
+    let has_key = model.api_key.is_some() || spawn.env.contains_key(KEY_VARIABLE);
+    let program = Program {
+        path,
         args: arguments(model, spawn, &spawn.args, &here, drain),
-        lasting: arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, drain),
-        placed: gpus.is_some(),
         env: environment(spawn, gpus),
         secrets: model.api_key.iter().map(|key| (KEY_VARIABLE, key.clone())).collect(),
-        // A key that is meant for somebody else would lock us out of our own engine.
-        unset: if model.api_key.is_none() && !spawn.env.contains_key(KEY_VARIABLE) {
-            vec![KEY_VARIABLE]
-        } else {
-            vec![]
-        },
-    }
+        unset: if has_key { vec![] } else { vec![KEY_VARIABLE] },
+    };
+    // Without the drain: it may change while the engine runs.
+    let lasting = arguments(model, spawn, sorted.as_object().unwrap_or(&spawn.args), &anywhere, Duration::ZERO);
+    LaunchCommand { program, lasting, placed: gpus.map(<[String]>::len) }
 }
 
-impl Launch {
+impl LaunchCommand {
     /// SHA-256 of what makes an engine the one that is wanted: program, arguments, environment with its secrets. Not of
-    /// where it runs (port, GPUs that we chose) nor of variables that mark one start (`ENGINEHOUSE_…`). The same for one
-    /// configuration over restarts, however its flags are ordered.
+    /// where it runs (port, which GPUs), nor of how long it may take to end, nor of variables that mark one start
+    /// (`ENGINEHOUSE_…`). The same for one configuration over restarts, however its flags are ordered.
     pub(crate) fn fingerprint(&self) -> String {
+        let Program { path, env, secrets, unset, .. } = &self.program;
         let mut hash = Sha256::new();
         // Lengths keep neighbours apart; kinds keep a variable from being taken for an argument.
         let mut add = |kind: &str, parts: &[&[u8]]| {
@@ -105,18 +95,18 @@ impl Launch {
             }
         };
         add("1", &[]);
-        add("program", &[self.program.as_encoded_bytes()]);
+        add("program", &[path.as_encoded_bytes()]);
         self.lasting.iter().for_each(|word| add("word", &[word.as_bytes()]));
-        for (name, value) in &self.env {
-            if self.placed && name == GPUS_VARIABLE {
-                add("gpus", &[]);
+        for (name, value) in env {
+            if let Some(count) = self.placed.filter(|_| name == GPUS_VARIABLE) {
+                add("gpus", &[&count.to_le_bytes()]);
             } else if !name.starts_with("ENGINEHOUSE_") {
                 add("env", &[name.as_bytes(), value.as_bytes()]);
             }
         }
-        let secrets: BTreeMap<&str, &str> = self.secrets.iter().map(|(name, key)| (*name, key.expose())).collect();
+        let secrets: BTreeMap<&str, &str> = secrets.iter().map(|(name, key)| (*name, key.expose())).collect();
         secrets.iter().for_each(|(name, value)| add("env", &[name.as_bytes(), value.as_bytes()]));
-        let unset: BTreeSet<&str> = self.unset.iter().copied().collect();
+        let unset: BTreeSet<&str> = unset.iter().copied().collect();
         unset.iter().for_each(|name| add("unset", &[name.as_bytes()]));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -124,9 +114,9 @@ impl Launch {
     /// Makes room for adapters of these ranks, unless the command says itself how much there is.
     pub(crate) fn make_room_for_ranks(&mut self, ranks: &[u64]) {
         const FLAG: &str = "--max-lora-rank";
-        let said = self.args.iter().any(|word| word == FLAG || word.starts_with("--max-lora-rank="));
+        let said = self.program.args.iter().any(|word| word == FLAG || word.starts_with("--max-lora-rank="));
         if let Some(rank) = max_lora_rank(ranks).filter(|_| !said) {
-            for args in [&mut self.args, &mut self.lasting] {
+            for args in [&mut self.program.args, &mut self.lasting] {
                 args.extend([FLAG.to_owned(), rank.to_string()]);
             }
         }
@@ -190,7 +180,7 @@ fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &P
     args
 }
 
-/// Where engines listen: nobody else can reach them there.
+/// Where engines listen: no other machine can reach them there.
 const HOST: &str = "127.0.0.1";
 
 /// Flags that are set here, whatever `args` says; the configuration refuses them there.

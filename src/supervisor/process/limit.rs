@@ -2,7 +2,7 @@
 //! environment, their parent, their group or their session.
 //!
 //! `RLIMIT_LOCKS` limited the number of file locks until Linux 2.4.24, and nothing since (getrlimit(2)). Every process
-//! still has it, `fork` and `exec` hand it on, and `/proc/PID/limits` shows it to everybody. Where it cannot be set, the
+//! still has it, `fork` and `exec` hand it on, and `/proc/PID/limits` shows it to processes. Where it cannot be set, the
 //! environment, the group and descent have to do.
 
 use std::fs::File;
@@ -17,7 +17,7 @@ const LIMITS: usize = 4096;
 /// Hexadecimal digits of a nonce that fit.
 const DIGITS: usize = 15;
 
-/// What every number of ours begins with: none is a limit that somebody would choose, or the highest one, which means
+/// What every number of ours begins with: none is a limit that anyone would choose, or the highest one, which means
 /// that there is none.
 const OURS: u64 = 0x4000_0000_0000_0000;
 

@@ -3,7 +3,7 @@
 use rustix::process::getpgrp;
 
 use super::limit;
-use super::seen::{Seen, environ};
+use super::procfs::{ProcessInfo, environ};
 
 /// The variable that tells which start of which engine a process came from: `{engine}:{nonce}`.
 pub(crate) const VARIABLE: &str = "ENGINEHOUSE_ENGINE";
@@ -43,9 +43,9 @@ impl Marker {
 
     /// Whether a process carries this marker. What is in our own group is not an engine's: commands that we start for
     /// ourselves while an engine is started get its limit, too.
-    pub(crate) fn is_on(&self, seen: &Seen) -> bool {
-        let limit = self.limit().filter(|_| seen.group != getpgrp().as_raw_nonzero().get());
-        limit.is_some_and(|limit| limit::of(seen.who.pid) == Some(limit)) || self.is_in(&environ(seen.who.pid))
+    pub(crate) fn is_on(&self, info: &ProcessInfo) -> bool {
+        let limit = self.limit().filter(|_| info.group != getpgrp().as_raw_nonzero().get());
+        limit.is_some_and(|limit| limit::of(info.who.pid) == Some(limit)) || self.is_in(&environ(info.who.pid))
     }
 
     /// Whether an environment, as `/proc/PID/environ` shows it, holds this marker. The nonce decides: it is unique, and
@@ -82,7 +82,7 @@ pub(crate) fn is_marked(environ: &[u8]) -> bool {
 mod tests {
     use rustix::process::Signal;
 
-    use super::super::seen::{Identity, look};
+    use super::super::procfs::{Identity, look};
     use super::*;
 
     #[test]
@@ -107,14 +107,14 @@ mod tests {
         let mut child = shell.args(["-c", script, script]).env(VARIABLE, marker.value()).spawn().expect("bash");
         let who = Identity::of(child.id().cast_signed()).expect("it lives");
         let (mut looks, mut in_a_row, mut worst) = (0, 0, 0);
-        while look(who.pid).is_some_and(|seen| seen.name != "sleep") {
+        while look(who.pid).is_some_and(|info| info.name != "sleep") {
             looks += 1;
             in_a_row = if marker.is_in(&environ(who.pid)) { 0 } else { in_a_row + 1 };
             worst = worst.max(in_a_row);
         }
         who.signal(Signal::KILL);
         child.wait().expect("our child");
-        // Before nothing is said to be left, it is looked for at least twice in a row (`Kin::end_now`).
+        // Before nothing is said to be left, it is looked for at least twice in a row (`ProcessTree::end_now`).
         assert!(looks > 10 && worst < 2, "missed {worst} times in a row of {looks}");
     }
 }

@@ -1,12 +1,11 @@
-//! The processes of one engine: `spawn` (its leader), `group` and `kin` (all that came from it, `marker` and
-//! `limit`: what that carries), `seen` (processes as `/proc` shows them), `reaper` (what lost its parent), `port` (where it
-//! listens).
+//! The processes of one engine: `spawn` (its leader), `group` and `process_tree` (all that came from it; `marker` and
+//! `limit`: what that carries), `procfs` (processes as `/proc` shows them), `reaper` (orphans), `port` (where it listens).
 
 pub(super) mod group;
-pub(super) mod kin;
 mod limit;
 pub(super) mod marker;
 pub(super) mod port;
+pub(super) mod process_tree;
+pub(super) mod procfs;
 pub(super) mod reaper;
-pub(super) mod seen;
 pub(super) mod spawn;

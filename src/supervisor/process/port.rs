@@ -1,8 +1,8 @@
-//! Ports for engines of ours: from a range, none given twice, and held so that nobody else gets them.
+//! Ports for engines of ours: from a range, none given twice, and held so that no other process gets them.
 //!
 //! A port is held in two ways, for as long as its engine may run. A name in the abstract socket namespace, which is one
 //! per network namespace as ports are, tells other gateways of any user that it is taken, and vanishes with us. A TCP
-//! socket that is bound but never listens keeps the system from giving the port to anybody else. Both that socket and
+//! socket that is bound but never listens keeps the system from giving the port away. Both that socket and
 //! the engine's have `SO_REUSEADDR` (Python's asyncio, tokio, Go and Node set it) or `SO_REUSEPORT` (vLLM sets both), so
 //! the engine can bind and listen. A server that sets neither cannot; none is known that does without.
 
@@ -59,15 +59,15 @@ impl Ports {
         Self { next: *range.start(), range: Some(range), ..Self::default() }
     }
 
-    /// A port that nobody listens on, held until the returned value is dropped.
+    /// A port that no process listens on, held until the returned value is dropped.
     ///
     /// # Errors
     /// When there is none, with the remedy.
-    pub(crate) fn hold(&mut self) -> Result<Held, PortError> {
+    pub(crate) fn hold(&mut self) -> Result<HeldPort, PortError> {
         let Some(range) = self.range.clone() else {
             for _ in 0..TRIES {
                 let port = bind(0)?.local_addr()?.port();
-                if let Some(held) = Held::new(port, &self.held)? {
+                if let Some(held) = HeldPort::new(port, &self.held)? {
                     return Ok(held);
                 }
             }
@@ -79,7 +79,7 @@ impl Ports {
         }
         let from = self.next.clamp(first, last);
         for port in (from..=last).chain(first..from) {
-            if let Some(held) = Held::new(port, &self.held)? {
+            if let Some(held) = HeldPort::new(port, &self.held)? {
                 self.next = if port == last { first } else { port + 1 };
                 return Ok(held);
             }
@@ -87,14 +87,14 @@ impl Ports {
         Err(PortError::Exhausted { first, last, ours: Arc::strong_count(&self.held) - 1 })
     }
 
-    /// The port of an engine that was adopted, and that listens on it already: [`Held::renew`] completes the hold when
+    /// The port of an engine that was adopted, and that listens on it already: [`HeldPort::renew`] completes the hold when
     /// the engine died. `None` when another gateway holds it.
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn adopt(&self, port: u16) -> Result<Option<Held>, PortError> {
+    pub(crate) fn adopt(&self, port: u16) -> Result<Option<HeldPort>, PortError> {
         let Some(claim) = claim(port)? else { return Ok(None) };
-        let mut held = Held { port, _claim: claim, socket: None, _count: self.held.clone() };
+        let mut held = HeldPort { port, _claim: claim, socket: None, _count: self.held.clone() };
         held.renew();
         Ok(Some(held))
     }
@@ -102,15 +102,15 @@ impl Ports {
 
 /// A port that is ours.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldPort {
     port: u16,
     _claim: UnixDatagram,
     socket: Option<TcpSocket>,
     _count: Arc<()>,
 }
 
-impl Held {
-    /// `None` when somebody else has it.
+impl HeldPort {
+    /// `None` when another process has it.
     fn new(port: u16, count: &Arc<()>) -> Result<Option<Self>, PortError> {
         let Some(claim) = claim(port)? else { return Ok(None) };
         let socket = match bind(port) {
@@ -130,7 +130,7 @@ impl Held {
     }
 
     /// Binds the port if it is not bound by us; to be called before an adopted engine is started again. Returns whether
-    /// it is held now: if not, somebody listens on it.
+    /// it is held now: if not, another process listens on it.
     pub(crate) fn renew(&mut self) -> bool {
         if self.socket.is_none() {
             self.socket = bind(self.port).ok();
@@ -142,7 +142,7 @@ impl Held {
 /// A TCP socket on `port` (0: any) that does not listen.
 ///
 /// `SO_REUSEADDR` is set before, or a port whose last engine was killed would be refused for a minute (TIME_WAIT); the
-/// bind still fails when somebody listens. `SO_REUSEPORT` is set after, or it would not.
+/// bind still fails when another process listens. `SO_REUSEPORT` is set after, or it would not.
 fn bind(port: u16) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -179,7 +179,7 @@ mod tests {
         start..=start + count - 1
     }
 
-    /// Ends a server for everybody: children that other tests just start have all our descriptors until they `exec`, and
+    /// Ends a server for processes: children that other tests just start have all our descriptors until they `exec`, and
     /// one that still listens keeps the port.
     fn end(server: TcpListener) {
         // For the system a socket is a socket.
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn no_port_is_given_twice() {
         let mut ports = Ports::default();
-        let held: Vec<Held> = (0..200).map(|_| ports.hold().expect("a free port")).collect();
-        let given: BTreeSet<u16> = held.iter().map(Held::port).collect();
+        let held: Vec<HeldPort> = (0..200).map(|_| ports.hold().expect("a free port")).collect();
+        let given: BTreeSet<u16> = held.iter().map(HeldPort::port).collect();
         assert_eq!(given.len(), 200);
     }
 
@@ -206,7 +206,7 @@ mod tests {
                 Err(error) => break error.to_string(),
             }
         };
-        let given: BTreeSet<u16> = held.iter().map(Held::port).collect();
+        let given: BTreeSet<u16> = held.iter().map(HeldPort::port).collect();
         assert!(given.len() == held.len() && !held.is_empty(), "{given:?}");
         let (first, last) = (range.start(), range.end());
         assert!(
@@ -240,7 +240,7 @@ mod tests {
             end(engine);
         }
         drop(held);
-        let again = Held::new(address.port(), &ports.held).expect("no error");
+        let again = HeldPort::new(address.port(), &ports.held).expect("no error");
         assert!(again.is_some(), "TIME_WAIT does not make the port unusable for a minute");
     }
 

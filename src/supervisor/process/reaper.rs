@@ -17,9 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::limit::Set;
 use super::marker::{self, Marker};
-use super::seen::{self, Identity, Seen};
+use super::procfs::{self, Identity, ProcessInfo};
 
-/// Leaders whose end somebody waits for, or that were released to live on, by number.
+/// Leaders whose end is waited for, or that were released to live on, by number.
 static LEADERS: Mutex<Leaders> =
     Mutex::new(Leaders { of: BTreeMap::new(), before: BTreeSet::new(), limits_are_refused: false });
 
@@ -57,15 +57,15 @@ fn own() -> i32 {
 /// # Errors
 /// When the system does not know of it; orphans then go to process 1 and are found by their marker only.
 pub(crate) fn become_subreaper() -> io::Result<()> {
-    let before = children().into_iter().map(|seen| seen.who).collect();
+    let before = children().into_iter().map(|info| info.who).collect();
     set_child_subreaper(Some(getpid()))?;
     leaders().before = before;
     ADOPTS.store(true, Ordering::Release);
     Ok(())
 }
 
-/// Starts `command`, whose process is to lead a group of its own, with the marker's limit, and registers it before anybody
-/// could take it for an orphan.
+/// Starts `command`, whose process is to lead a group of its own, with the marker's limit, and registers it before it could
+/// be taken for an orphan.
 pub(crate) fn spawn(command: &mut Command, marker: &Marker) -> io::Result<Child> {
     let mut leaders = leaders();
     // Nothing of ours but commands in our own group is started at the same time: the leaders are locked.
@@ -98,35 +98,35 @@ pub(crate) fn register(pid: i32, marker: &Marker) {
     leaders().of.insert(pid, Leader { marker: marker.clone(), kept: false });
 }
 
-/// Nobody waits for this leader any more.
+/// This leader is not waited for any more.
 pub(crate) fn forget(pid: i32) {
     leaders().of.remove(&pid);
 }
 
-/// Nobody waits for this leader any more, and [`sweep_all`] leaves it and its kin alone.
+/// This leader is not waited for any more, and [`sweep_all`] leaves it and all that came from it alone.
 pub(crate) fn keep(pid: i32) {
     if let Some(leader) = leaders().of.get_mut(&pid) {
         leader.kept = true;
     }
 }
 
-fn children() -> Vec<Seen> {
+fn children() -> Vec<ProcessInfo> {
     let own = own();
-    seen::everybody().into_iter().filter(|seen| seen.parent == own).collect()
+    procfs::all_processes().into_iter().filter(|info| info.parent == own).collect()
 }
 
-/// Whether a child of ours is an orphan that came to us, or a leader that was released: nobody else waits for it.
-/// Other children of ours, such as short commands, are in our own group, and whoever started them waits.
-fn is_stray(leaders: &Leaders, seen: &Seen) -> bool {
+/// Whether a child of ours is an orphan that came to us, or a leader that was released: nothing else waits for it.
+/// Other children of ours, such as short commands, are in our own group and waited for where they are started.
+fn is_orphan(leaders: &Leaders, info: &ProcessInfo) -> bool {
     let group = getpgrp().as_raw_nonzero().get();
-    seen.parent == own()
-        && seen.group != group
-        && leaders.of.get(&seen.who.pid).is_none_or(|leader| leader.kept)
-        && !leaders.before.contains(&seen.who)
+    info.parent == own()
+        && info.group != group
+        && leaders.of.get(&info.who.pid).is_none_or(|leader| leader.kept)
+        && !leaders.before.contains(&info.who)
 }
 
 /// Reaps orphans that ended; returns how many. Walks `/proc`, but only when a child of ours ended at all.
-pub(crate) fn reap_strays() -> usize {
+pub(crate) fn reap_orphans() -> usize {
     if !ADOPTS.load(Ordering::Acquire) && own() != 1 {
         return 0;
     }
@@ -134,12 +134,12 @@ pub(crate) fn reap_strays() -> usize {
     if !matches!(any, Ok(Some(_))) {
         return 0;
     }
-    let ended: Vec<_> = children().into_iter().filter(|seen| !seen.lives).collect();
+    let ended: Vec<_> = children().into_iter().filter(|info| !info.lives).collect();
     let mut leaders = leaders();
     let mut reaped = 0;
-    for pid in ended.into_iter().map(|seen| seen.who.pid) {
+    for pid in ended.into_iter().map(|info| info.who.pid) {
         // Again, now that nothing can be started: the number may have become a leader's since.
-        if !seen::look(pid).is_some_and(|seen| !seen.lives && is_stray(&leaders, &seen)) {
+        if !procfs::look(pid).is_some_and(|info| !info.lives && is_orphan(&leaders, &info)) {
             continue;
         }
         if let Some(pid) = Pid::from_raw(pid)
@@ -159,7 +159,7 @@ pub(crate) fn reap_strays() -> usize {
 pub(crate) async fn run() -> io::Result<()> {
     let mut ends = signal(SignalKind::child())?;
     loop {
-        let _ = tokio::task::spawn_blocking(reap_strays).await;
+        let _ = tokio::task::spawn_blocking(reap_orphans).await;
         if ends.recv().await.is_none() {
             return Ok(());
         }
@@ -168,50 +168,50 @@ pub(crate) async fn run() -> io::Result<()> {
 
 /// Ends what is left of everything we started: to be called when every engine was swept or released, and nothing else is
 /// started. Returns who survived `within`.
-pub(crate) async fn sweep_all(within: Duration) -> Vec<Seen> {
+pub(crate) async fn sweep_all(within: Duration) -> Vec<ProcessInfo> {
     tokio::task::spawn_blocking(move || sweep_all_now(within)).await.unwrap_or_default()
 }
 
-fn sweep_all_now(within: Duration) -> Vec<Seen> {
+fn sweep_all_now(within: Duration) -> Vec<ProcessInfo> {
     let deadline = Instant::now() + within;
     let mut held = BTreeSet::new();
     loop {
-        let strays: Vec<_> = strays().into_iter().filter(|seen| seen.lives).collect();
-        let new: Vec<_> = strays.iter().filter(|seen| held.insert(seen.who)).collect();
+        let orphans: Vec<_> = orphans().into_iter().filter(|info| info.lives).collect();
+        let new: Vec<_> = orphans.iter().filter(|info| held.insert(info.who)).collect();
         if new.is_empty() {
             // All are held still: none can fork any more.
-            for seen in &strays {
-                seen.who.signal(Signal::KILL);
+            for info in &orphans {
+                info.who.signal(Signal::KILL);
             }
         }
-        for seen in new {
-            tracing::warn!(process = %seen, "a process that an engine left behind is ended");
-            seen.who.signal(Signal::STOP);
+        for info in new {
+            tracing::warn!(process = %info, "a process that an engine left behind is ended");
+            info.who.signal(Signal::STOP);
         }
-        reap_strays();
-        if strays.is_empty() || Instant::now() >= deadline {
-            return strays;
+        reap_orphans();
+        if orphans.is_empty() || Instant::now() >= deadline {
+            return orphans;
         }
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
-/// Children of ours that nobody waits for and nobody asked to keep, and their descendants.
-fn strays() -> Vec<Seen> {
-    let everybody = seen::everybody();
+/// Children of ours that are neither waited for nor to be kept, and their descendants.
+fn orphans() -> Vec<ProcessInfo> {
+    let processes = procfs::all_processes();
     let leaders = leaders();
     let kept: Vec<_> = leaders.of.iter().filter(|(_, leader)| leader.kept).collect();
-    // What carries no marker can be told from a stranger only when all that comes to us are descendants of engines, and
-    // from kin of an engine that is to live on only when there is none.
+    // What carries no marker can be told from a foreign process only when all that comes to us are descendants of engines,
+    // and from processes of an engine that is to live on only when there is none.
     let sure = own() != 1 && leaders.before.is_empty() && kept.is_empty();
-    let is_seed = |seen: &Seen| {
-        if !is_stray(&leaders, seen) || leaders.of.contains_key(&seen.who.pid) {
+    let is_seed = |info: &ProcessInfo| {
+        if !is_orphan(&leaders, info) || leaders.of.contains_key(&info.who.pid) {
             return false;
         }
-        let is_kept = kept.iter().any(|(pid, leader)| seen.group == **pid || leader.marker.is_on(seen));
-        !is_kept && (sure || marker::comes_from_some_engine(seen.who.pid))
+        let is_kept = kept.iter().any(|(pid, leader)| info.group == **pid || leader.marker.is_on(info));
+        !is_kept && (sure || marker::comes_from_some_engine(info.who.pid))
     };
-    super::kin::related(&everybody, own(), is_seed, Identity::lives)
+    super::process_tree::related(&processes, own(), is_seed, Identity::lives)
 }
 
 #[cfg(test)]
@@ -222,24 +222,15 @@ mod tests {
     use tokio::time::timeout;
 
     use super::super::spawn::tests::told;
-    use super::super::spawn::{Log, Process};
+    use super::super::spawn::{Log, Process, Program};
     use super::*;
-    use crate::supervisor::launch::command::Launch;
 
     /// More than anything here takes on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn start(folder: &Path, script: &str) -> Process {
         let args = ["-c".to_owned(), format!("cd {}; {script}", folder.display())].into();
-        let launch = Launch {
-            program: "bash".into(),
-            args,
-            env: BTreeMap::new(),
-            secrets: vec![],
-            unset: vec![],
-            lasting: vec![],
-            placed: false,
-        };
+        let launch = Program { path: "bash".into(), args, env: BTreeMap::new(), secrets: vec![], unset: vec![] };
         Process::spawn(&launch, "m/0", &mut Log { path: folder.join("m_0.log"), from: 0 }, &Marker::fresh("m/0"))
             .expect("bash is there")
     }
@@ -282,7 +273,7 @@ mod tests {
             assert_eq!(timeout(PATIENCE, engine.exited()).await.expect("it ends").code, Some(7), "round {round}");
             assert_eq!(engine.sweep().await, []);
         }
-        until(|| children().iter().all(|seen| seen.lives).then_some(())).await;
+        until(|| children().iter().all(|info| info.lives).then_some(())).await;
 
         // What an engine left without any trace is ended with the gateway.
         let mut engine = start(
@@ -306,15 +297,17 @@ mod tests {
         let (daemon, orphan) = (told(folder, "daemon").await, told(folder, "orphan").await);
         let marker = kept.marker();
         let leader = kept.release();
-        let stray =
+        let other =
             Command::new("setsid").args(["-f", "sleep", "300"]).env(marker::VARIABLE, "m/1:0").status().expect("runs");
-        assert!(stray.success());
-        let stray = until(|| {
-            children().into_iter().find(|seen| is_stray(&leaders(), seen) && seen.name == "sleep" && seen.who != orphan)
+        assert!(other.success());
+        let other = until(|| {
+            children()
+                .into_iter()
+                .find(|info| is_orphan(&leaders(), info) && info.name == "sleep" && info.who != orphan)
         })
         .await;
         assert_eq!(sweep_all(PATIENCE).await, []);
-        assert!(leader.lives() && daemon.lives() && orphan.lives() && !stray.who.lives());
+        assert!(leader.lives() && daemon.lives() && orphan.lives() && !other.who.lives());
 
         let adopted = Process::adopt(leader, &marker).expect("it lives");
         leader.signal(Signal::KILL);

@@ -5,9 +5,10 @@ use serde_json::json;
 use super::*;
 use crate::config::Gpus;
 use crate::placement::share;
+use crate::secret::Secret;
 use crate::supervisor::testing::{model, spawn};
 
-fn run(model: &Model, spawn: &Spawn, replica: usize) -> Launch {
+fn run(model: &Model, spawn: &Spawn, replica: usize) -> LaunchCommand {
     launch(
         model,
         spawn,
@@ -36,16 +37,16 @@ fn args(of: Value) -> Map<String, Value> {
 #[test]
 fn the_least_is_vllm_serve() {
     let launch = run(&model("m"), &spawn(&["vllm", "serve"]), 0);
-    assert_eq!(launch.program, "vllm");
+    assert_eq!(launch.program.path, "vllm");
     assert_eq!(
-        launch.args,
+        launch.program.args,
         words("serve org/model --host 127.0.0.1 --port 9001 --served-model-name m --shutdown-timeout 30")
     );
     assert_eq!(
-        launch.env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
+        launch.program.env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
         ["PYTHONUNBUFFERED=1", "VLLM_HTTP_TIMEOUT_KEEP_ALIVE=75"]
     );
-    assert_eq!((launch.secrets.len(), launch.unset), (0, vec!["VLLM_API_KEY"]));
+    assert_eq!((launch.program.secrets.len(), launch.program.unset), (0, vec!["VLLM_API_KEY"]));
 }
 
 #[test]
@@ -71,9 +72,9 @@ fn everything_at_once() {
         "quantization": null,
     }));
     let launch = run(&model, &spawn, 1);
-    assert_eq!(launch.program, "/opt/vllm/bin/vllm");
+    assert_eq!(launch.program.path, "/opt/vllm/bin/vllm");
     assert_eq!(
-        launch.args,
+        launch.program.args,
         words(
             r#"serve org/model --host 127.0.0.1 --port 9001 --served-model-name org/name
                 --gpu-memory-utilization 0.9 --tensor-parallel-size 2 --shutdown-timeout 30
@@ -83,11 +84,11 @@ fn everything_at_once() {
                 --compilation-config.pass_config x"#
         )
     );
-    assert_eq!(launch.env["CUDA_VISIBLE_DEVICES"], "2,3");
-    assert_eq!(launch.env["CUDA_DEVICE_ORDER"], "FASTEST_FIRST", "the user's environment wins");
-    assert_eq!(launch.env["A"], "b");
-    assert_eq!(launch.secrets[0].0, "VLLM_API_KEY");
-    assert!(launch.unset.is_empty());
+    assert_eq!(launch.program.env["CUDA_VISIBLE_DEVICES"], "2,3");
+    assert_eq!(launch.program.env["CUDA_DEVICE_ORDER"], "FASTEST_FIRST", "the user's environment wins");
+    assert_eq!(launch.program.env["A"], "b");
+    assert_eq!(launch.program.secrets[0].0, "VLLM_API_KEY");
+    assert!(launch.program.unset.is_empty());
     assert!(!format!("{launch:?}").contains("sk-1"), "a key shows nowhere");
 }
 
@@ -101,7 +102,7 @@ fn what_the_user_sets_is_not_set_again() {
         "host": "0.0.0.0", "api_key": "sk-1",
     }));
     assert_eq!(
-        run(&model("m"), &spawn, 0).args,
+        run(&model("m"), &spawn, 0).program.args,
         words(
             "serve org/model --host 127.0.0.1 --port 9001 --served-model-name m
                 --pipeline-parallel-size 2 --gpu-memory-utilization 0.8 --shutdown-timeout 5"
@@ -112,9 +113,9 @@ fn what_the_user_sets_is_not_set_again() {
 #[test]
 fn another_server_gets_no_flags_that_only_vllm_has() {
     let launch = run(&model("m"), &spawn(&["enginehouse", "sim"]), 0);
-    assert_eq!(launch.program, "/usr/bin/enginehouse");
-    assert_eq!(launch.args, words("sim org/model --host 127.0.0.1 --port 9001 --served-model-name m"));
-    assert_eq!(launch.env.len(), 1);
+    assert_eq!(launch.program.path, "/usr/bin/enginehouse");
+    assert_eq!(launch.program.args, words("sim org/model --host 127.0.0.1 --port 9001 --served-model-name m"));
+    assert_eq!(launch.program.env.len(), 1);
 }
 
 #[test]
@@ -136,9 +137,12 @@ fn what_sleeps_or_takes_adapters_is_told_so() {
         let mut spawn = spawn(command);
         (spawn.sleep_mode, spawn.takes_lora) = (true, true);
         let launch = run(&model("m"), &spawn, 0);
-        let text = launch.args.join(" ");
+        let text = launch.program.args.join(" ");
         assert!(text.ends_with("--enable-sleep-mode --enable-lora"), "{text}");
-        assert_eq!((&*launch.env[DEV_MODE_VARIABLE], &*launch.env[RUNTIME_LORA_VARIABLE]), ("1", "True"));
+        assert_eq!(
+            (&*launch.program.env[DEV_MODE_VARIABLE], &*launch.program.env[RUNTIME_LORA_VARIABLE]),
+            ("1", "True")
+        );
     }
 }
 
@@ -147,17 +151,21 @@ fn adapters_have_room() {
     let mut spawn = spawn(&["enginehouse", "sim"]);
     spawn.takes_lora = true;
     spawn.lora = (0..6).map(|n| (n.to_string().into(), format!("/a/{n}"))).collect();
-    let text = run(&model("m"), &spawn, 0).args.join(" ");
+    let text = run(&model("m"), &spawn, 0).program.args.join(" ");
     assert!(text.ends_with("5=/a/5 --max-loras 4 --max-cpu-loras 6"), "{text}");
     spawn.args = args(json!({ "max_loras": 2, "max-lora-rank": 8 }));
     let mut launch = run(&model("m"), &spawn, 0);
     launch.make_room_for_ranks(&[64]);
-    assert!(launch.args.join(" ").ends_with("5=/a/5 --max-loras 2 --max-lora-rank 8"), "{:?}", launch.args);
+    assert!(
+        launch.program.args.join(" ").ends_with("5=/a/5 --max-loras 2 --max-lora-rank 8"),
+        "{:?}",
+        launch.program.args
+    );
     spawn.args.clear();
     let mut launch = run(&model("m"), &spawn, 0);
     let before = launch.fingerprint();
     launch.make_room_for_ranks(&[8, 33]);
-    assert_eq!(launch.args[launch.args.len() - 2..], ["--max-lora-rank", "64"]);
+    assert_eq!(launch.program.args[launch.program.args.len() - 2..], ["--max-lora-rank", "64"]);
     assert_ne!(before, launch.fingerprint());
     for (ranks, room) in [(&[][..], None), (&[16], None), (&[17], Some(32)), (&[512], Some(512)), (&[513], None)] {
         assert_eq!(max_lora_rank(ranks), room, "{ranks:?}");
@@ -172,7 +180,7 @@ fn other_programs_are_told_by_placeholders_and_get_nothing_else() {
         spawn.gpus = Gpus::Listed(["2", "3"].map(String::from).into());
         spawn.gpu_memory = Some(0.8);
         spawn.args = args(json!({ "ctx_size": 8192, "jinja": true }));
-        run(&model("m"), &spawn, 0).args.join(" ")
+        run(&model("m"), &spawn, 0).program.args.join(" ")
     };
     assert_eq!(
         of("llama-server -m {source} --host {host} --port {port} --alias {name}"),
@@ -192,7 +200,7 @@ fn other_programs_are_told_by_placeholders_and_get_nothing_else() {
 fn vllm_in_a_container_gets_vllms_flags() {
     let command = "docker run --rm --network=host -e VLLM_API_KEY vllm/vllm-openai:v0.32.0";
     let launch = run(&model("m"), &spawn(&command.split(' ').collect::<Vec<_>>()), 0);
-    let text = launch.args.join(" ");
+    let text = launch.program.args.join(" ");
     assert!(
         text.ends_with("v0.32.0 org/model --host 127.0.0.1 --port 9001 --served-model-name m --shutdown-timeout 30")
     );
@@ -215,14 +223,14 @@ fn a_fingerprint_is_of_what_is_wanted_and_not_of_where_it_runs() {
     assert_eq!(print, "5f20cba3768061aa109e37be5031c7dc31b9e98b8d3e47c328642b2e7e6cbd6a");
 
     let mut moved = of(&model, &spawn, &["GPU-7"], 2);
-    moved.env.insert("ENGINEHOUSE_SPAWN".into(), "x".into());
+    moved.program.env.insert("ENGINEHOUSE_SPAWN".into(), "x".into());
     assert_eq!(print, moved.fingerprint());
     let mut reordered = spawn.clone();
     reordered.args = args(json!({ "b": { "d": 2, "c": 1 }, "a": 1 }));
     assert_eq!(print, of(&model, &reordered, &["0"], 1).fingerprint());
 
     let mut seen = vec![print];
-    let mut differs = |what: &str, launch: Launch| {
+    let mut differs = |what: &str, launch: LaunchCommand| {
         let print = launch.fingerprint();
         assert!(!seen.contains(&print), "{what}");
         seen.push(print);
@@ -249,7 +257,7 @@ fn a_fingerprint_is_of_what_is_wanted_and_not_of_where_it_runs() {
     own.env.insert(GPUS_VARIABLE.into(), "3".into());
     differs("GPUs of the user's", launch(&model, &own, None, 1, Duration::from_secs(30), Path::new("/e")));
     let mut unset = base.clone();
-    unset.unset = vec!["X"];
+    unset.program.unset = vec!["X"];
     differs("unset", unset);
 }
 

@@ -18,14 +18,12 @@ struct Rig {
 impl Rig {
     fn of(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let launch = Launch {
-            program: "bash".into(),
+        let launch = Program {
+            path: "bash".into(),
             args: ["-c".to_owned(), format!("cd {}; {script}", folder.path().display())].into(),
             env: BTreeMap::new(),
             secrets: vec![],
             unset: vec![],
-            lasting: vec![],
-            placed: false,
         };
         let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
         let process = Process::spawn(&launch, "m/0", &mut log, &Marker::fresh("m/0")).expect("bash is there");
@@ -66,7 +64,7 @@ async fn gone(who: Identity) {
 async fn a_daemon_that_left_group_and_session_is_ended_with_its_engine() {
     let mut rig = Rig::of("setsid bash -c 'echo $$ > daemon; exec sleep 300' & wait $!; exit 7");
     let daemon = rig.told("daemon").await;
-    assert_ne!(seen::look(daemon.pid).expect("lives").group, rig.process.pid());
+    assert_ne!(procfs::look(daemon.pid).expect("lives").group, rig.process.pid());
     rig.process.identity().signal(Signal::KILL);
     let exit = timeout(PATIENCE, rig.process.exited()).await.expect("killed");
     assert_eq!(exit.signal, Some(9));
@@ -79,8 +77,8 @@ async fn a_daemon_that_left_group_and_session_is_ended_with_its_engine() {
 async fn one_that_cleared_its_environment_too_is_found_by_descent() {
     let mut rig = Rig::of("setsid env -i bash -c 'echo $$ > daemon; sleep 300 & wait' & wait");
     let daemon = rig.told("daemon").await;
-    assert!(!marker::is_marked(&seen::environ(daemon.pid)));
-    // TERM goes to the group only; but whoever is seen then is remembered.
+    assert!(!marker::is_marked(&procfs::environ(daemon.pid)));
+    // TERM goes to the group only; but what is found then is remembered.
     rig.process.signal(Signal::TERM);
     timeout(PATIENCE, rig.process.exited()).await.expect("TERM ends a shell");
     assert!(daemon.lives());
@@ -96,7 +94,7 @@ async fn one_that_left_nothing_but_its_limit_is_ended_with_its_engine_and_with_n
     let mut rig = Rig::of(&format!("{daemon}; exit 7"));
     let other = Rig::of(&format!("{daemon}; exec sleep 300"));
     let (daemon, others) = (rig.told("daemon").await, other.told("daemon").await);
-    assert!(!marker::is_marked(&seen::environ(daemon.pid)));
+    assert!(!marker::is_marked(&procfs::environ(daemon.pid)));
     assert_eq!(timeout(PATIENCE, rig.process.exited()).await.expect("it ends").code, Some(7));
     assert!(daemon.lives());
     assert_eq!(rig.process.sweep().await, []);
@@ -160,22 +158,22 @@ async fn the_end_of_an_adopted_process_that_is_nobodys_child_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_is_never_signalled_whatever_its_name_and_number() {
-    let mut stranger = Command::new("bash").args(["-c", "exec -a 'vllm serve' sleep 300"]).spawn().expect("bash");
-    let who = Identity::of(stranger.id().cast_signed()).expect("it lives");
+async fn a_foreign_process_is_never_signalled_whatever_its_name_and_number() {
+    let mut foreign = Command::new("bash").args(["-c", "exec -a 'vllm serve' sleep 300"]).spawn().expect("bash");
+    let who = Identity::of(foreign.id().cast_signed()).expect("it lives");
     let before = Identity { started: who.started.saturating_sub(1), ..who };
     assert!(Process::adopt(before, &Marker::fresh("m/0")).is_err(), "the number of an engine that is gone");
     assert!(!before.signal(Signal::KILL));
-    let mut kin = Kin::new(Marker::fresh("m/0"), Some(before));
-    kin.disown_group();
-    assert_eq!(kin.end_now(PATIENCE), []);
+    let mut tree = ProcessTree::new(Marker::fresh("m/0"), Some(before));
+    tree.disown_group();
+    assert_eq!(tree.end_now(PATIENCE), []);
 
     let rig = Rig::of("echo $$ > leader; exec sleep 300");
     rig.told("leader").await;
     assert_eq!(rig.process.sweep().await, []);
-    assert!(stranger.try_wait().expect("our child").is_none(), "the stranger lives");
-    stranger.kill().expect("our child");
-    stranger.wait().expect("our child");
+    assert!(foreign.try_wait().expect("our child").is_none(), "it still runs");
+    foreign.kill().expect("our child");
+    foreign.wait().expect("our child");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,6 +181,6 @@ async fn an_engine_keeps_its_marker_when_it_sets_its_title() {
     let rig = Rig::of("echo $SPT_NOENV > noenv; echo $$ > leader; exec sleep 300");
     let leader = rig.told("leader").await;
     assert_eq!(std::fs::read_to_string(rig.folder.path().join("noenv")).expect("told"), "1\n");
-    assert!(rig.process.marker().is_in(&seen::environ(leader.pid)));
+    assert!(rig.process.marker().is_in(&procfs::environ(leader.pid)));
     rig.process.sweep().await;
 }

@@ -1,0 +1,36 @@
+//! Where engines are known from that somebody else runs: the `urls:` of the configuration.
+
+use crate::config::{Config, EngineUrl, Engines, Model};
+use crate::ids::EngineId;
+
+/// A model whose engines somebody else runs.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteModel {
+    /// The model.
+    pub(super) model: Model,
+    /// Where its engines are, each once.
+    pub(super) urls: Vec<EngineUrl>,
+}
+
+/// Those that `config` lists.
+pub(super) fn listed(config: &Config) -> Vec<RemoteModel> {
+    let remote = config.models.iter().filter_map(|model| match &model.engines {
+        Engines::Urls(urls) => Some((model, urls)),
+        Engines::Spawn(_) => None,
+    });
+    let each_once = remote.map(|(model, listed)| {
+        let mut urls: Vec<EngineUrl> = Vec::new();
+        for url in listed {
+            if !urls.iter().any(|known| id(model, known) == id(model, url)) {
+                urls.push(url.clone());
+            }
+        }
+        RemoteModel { model: model.clone(), urls }
+    });
+    each_once.collect()
+}
+
+/// The id of an engine: the same wherever in a list it stands.
+pub(super) fn id(model: &Model, url: &EngineUrl) -> EngineId {
+    EngineId::remote(&model.name, &url.host, url.port)
+}

@@ -1,0 +1,175 @@
+//! What operators order: one engine or all of a model, how many there are, a replacement of all.
+
+use tokio::sync::oneshot;
+
+use super::actor::Fleet;
+use super::request::{Pending, Reply, Request, answer};
+use super::work::{Finished, ScaleRoom};
+use crate::ids::Name;
+use crate::supervisor::lifecycle::orders::{Done, Goal};
+use crate::supervisor::lifecycle::terms::Stage;
+use crate::supervisor::terms::{Command, ControlError};
+
+impl Fleet {
+    /// Does what is asked for, or begins to.
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::Engine(id, command, reply) => answer(reply, self.command_engine(&id, command)),
+            Request::Model(model, command, reply) => answer(reply, self.command_model(&model, command)),
+            Request::Scale(model, count, reply) => self.scale(&model, count, reply),
+            Request::Roll(model, reply) => answer(reply, self.roll(&model)),
+            Request::AddAdapter(model, name, path, reply) => self.add_adapter(&model, &name, path, reply),
+            Request::RemoveAdapter(model, name, reply) => self.remove_adapter(&model, &name, reply),
+            Request::Apply(prepared, done) => {
+                let _ = done.send(self.apply(*prepared));
+            }
+        }
+    }
+
+    /// The model of that name, by its place.
+    pub(super) fn model_at(&self, name: &str) -> Result<usize, ControlError> {
+        let at = self.models.iter().position(|model| model.is_wanted && **model.name() == *name);
+        at.ok_or_else(|| ControlError::Unknown(format!("There is no model `{name}` whose engines are run here.")))
+    }
+
+    fn command_engine(&mut self, id: &str, command: Command) -> Result<Pending, ControlError> {
+        let goal = command.goal()?;
+        let found = self.models.iter().enumerate().find_map(|(at, model)| {
+            let mut replicas = model.replicas.iter().filter(|replica| !replica.is_leaving);
+            Some((at, replicas.find(|replica| replica.handle.engine.id.as_str() == id)?.number))
+        });
+        let unknown = || ControlError::Unknown(format!("There is no engine `{id}` that is run here."));
+        let (at, number) = found.ok_or_else(unknown)?;
+        Ok(self.command(at, number, goal).into_iter().collect())
+    }
+
+    fn command_model(&mut self, model: &str, command: Command) -> Result<Pending, ControlError> {
+        let (at, goal) = (self.model_at(model)?, command.goal()?);
+        let replicas = self.models[at].replicas.iter().filter(|replica| !replica.is_leaving);
+        let numbers: Vec<usize> = replicas.map(|replica| replica.number).collect();
+        Ok(numbers.into_iter().filter_map(|number| self.command(at, number, goal)).collect())
+    }
+
+    /// Has one engine reach `goal`, and remembers what that means for later.
+    fn command(&mut self, at: usize, number: usize, goal: Goal) -> Option<(String, oneshot::Receiver<Done>)> {
+        let model = &mut self.models[at];
+        let name = model.name().clone();
+        let is_outdated = model.is_outdated(model.replicas.iter().find(|replica| replica.number == number)?);
+        let wants_start = matches!(goal, Goal::Start | Goal::Restart);
+        if wants_start {
+            model.roll.resume();
+        }
+        let replica = model.replica(number)?;
+        let id = replica.handle.engine.id.to_string();
+        match goal {
+            Goal::Stop => self.orders.stop(&name, number),
+            // One that is stopping refuses; then it is to stay stopped.
+            _ if wants_start && replica.stage != Stage::Stopping => self.orders.start(&name, number),
+            _ => {}
+        }
+        if goal == Goal::Restart && is_outdated {
+            // What is started anew is started as the configuration says now: that is the roll that goes on.
+            let (done, waiting) = oneshot::channel();
+            model.roll.waiting.push(done);
+            return Some((id, waiting));
+        }
+        let replica = model.replica(number)?;
+        let done = replica.handle.order(goal);
+        match (goal, replica.stage) {
+            (Goal::Stop, stage) if stage != Stage::Stopped => replica.set_stage(Stage::Stopping),
+            (Goal::Start | Goal::Restart, Stage::Idle | Stage::Failed | Stage::Stopped) => {
+                replica.set_stage(Stage::Starting);
+            }
+            _ => {}
+        }
+        Some((id, done))
+    }
+
+    fn roll(&mut self, model: &str) -> Result<Pending, ControlError> {
+        let at = self.model_at(model)?;
+        let model = &mut self.models[at];
+        if let Some(change) = model.change {
+            return Err(busy(model.name(), change));
+        }
+        model.roll.resume();
+        model.roll.generation += 1;
+        let (done, waiting) = oneshot::channel();
+        model.roll.waiting.push(done);
+        Ok(vec![(model.name().to_string(), waiting)])
+    }
+
+    fn scale(&mut self, model: &str, count: usize, reply: Reply<Pending>) {
+        let at = match self.model_at(model) {
+            Ok(at) => at,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let model = &self.models[at];
+        let name = model.name().clone();
+        if let Some(change) = model.change {
+            return answer(reply, Err(busy(&name, change)));
+        }
+        let taken: Vec<usize> = model.replicas.iter().map(|replica| replica.number).collect();
+        let present = model.replicas.iter().filter(|replica| !replica.is_leaving).count();
+        if count <= present {
+            self.orders.scale(&name, count, model.spec.spawn.replicas);
+            self.settle();
+            return answer(reply, Ok(self.leaving(&name)));
+        }
+        let numbers: Vec<usize> = (0..).filter(|number| !taken.contains(number)).take(count - present).collect();
+        let spec = model.spec.clone();
+        let ports = match numbers.iter().map(|_| self.hold_port()).collect::<Result<Vec<_>, _>>() {
+            Ok(ports) => ports,
+            Err(error) => return answer(reply, Err(ControlError::Refused(error.to_string()))),
+        };
+        self.models[at].change = Some("it is being scaled");
+        let allocator = self.parts.factory.allocator.clone();
+        self.work.spawn(async move {
+            let demands: Vec<_> = numbers.iter().map(|number| spec.demand(*number)).collect();
+            let grants = allocator.allocate(&demands).await;
+            Finished::Scaled(ScaleRoom { model: name, count, numbers, ports, grants, reply })
+        });
+    }
+
+    /// Room for further engines was looked for: they are made, or nothing comes of it.
+    pub(super) fn scale_up(&mut self, room: ScaleRoom) {
+        let ScaleRoom { model, count, numbers, ports, grants, reply } = room;
+        let at = match self.model_at(&model) {
+            Ok(at) => at,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        self.models[at].change = None;
+        let grants = match grants {
+            Ok(grants) => grants,
+            Err(why) => return answer(reply, Err(ControlError::Refused(why))),
+        };
+        self.orders.scale(&model, count, self.models[at].spec.spawn.replicas);
+        self.spare_ports.extend(ports);
+        self.retry_at = None;
+        let mut pending = Vec::new();
+        for (number, grant) in numbers.into_iter().zip(grants) {
+            if self.create(&model, number, Some(grant)) {
+                pending.extend(self.command(at, number, Goal::Start));
+            }
+        }
+        answer(reply, Ok(pending));
+    }
+
+    /// The engines of a model that are about to end, and when they have.
+    fn leaving(&mut self, name: &Name) -> Pending {
+        let models = self.models.iter_mut().filter(|model| model.name() == name);
+        let leaving = models.flat_map(|model| &mut model.replicas).filter(|replica| replica.is_leaving);
+        let pending = leaving.map(|replica| {
+            let (gone, waiting) = oneshot::channel();
+            replica.gone.push(gone);
+            (replica.handle.engine.id.to_string(), waiting)
+        });
+        pending.collect()
+    }
+}
+
+/// Something else changes several engines of a model.
+pub(super) fn busy(model: &Name, change: &str) -> ControlError {
+    ControlError::Refused(format!(
+        "`{model}` is being changed by another request ({change}); try again when that is done"
+    ))
+}

@@ -1,0 +1,27 @@
+//! The fleet: all engines that run here, as one actor keeps them.
+//!
+//! `actor` hears of everything (requests, engines, demand) and is the only writer. `desired` and `actual` are plain data of
+//! what should run and what does, which `model` makes from what the actor keeps; `reconcile` says what is to be done, with
+//! `roll` for the replacement of engines, and `perform` does it. `request` and `commands` are what operators want,
+//! `adapters` is LoRA, `apply` a new configuration, `diff` what one would change, `work` what takes long, `view` what is
+//! shown.
+
+mod actor;
+mod actual;
+mod adapters;
+mod apply;
+mod commands;
+mod desired;
+mod diff;
+mod model;
+mod perform;
+mod reconcile;
+mod request;
+mod roll;
+mod view;
+mod work;
+
+pub(super) use self::actor::{Fleet, FleetParts, OnNames};
+pub(super) use self::diff::plan;
+pub(super) use self::request::{Pending, Reply, Request};
+pub(super) use self::view::FleetView;

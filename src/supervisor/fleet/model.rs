@@ -1,0 +1,306 @@
+//! One model as the fleet keeps it: what is wanted of it, its engines, and the replacement of these.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::actual::{ActualReplica, Placement};
+use super::desired::{DesiredModel, RollPhase};
+use crate::api::{EngineState, RollFailure, RollState, RollStatus};
+use crate::engines::{Engine, Pool};
+use crate::ids::Name;
+use crate::supervisor::engine::factory::NewEngine;
+use crate::supervisor::engine::handle::EngineHandle;
+use crate::supervisor::launch::spec::{LaunchSpec, StartedWith};
+use crate::supervisor::lifecycle::orders::{Done, Goal, NotDone};
+use crate::supervisor::lifecycle::terms::Stage;
+use crate::supervisor::store::orders::Orders;
+
+/// One model.
+pub(super) struct ManagedModel {
+    /// How its engines are to be run.
+    pub(super) spec: Arc<LaunchSpec>,
+    /// Whether the configuration has it; its engines end otherwise.
+    pub(super) is_wanted: bool,
+    /// Where requests find its engines.
+    pub(super) pool: Arc<Pool>,
+    /// Its engines, in the order of their numbers.
+    pub(super) replicas: Vec<Replica>,
+    /// The replacement of its engines.
+    pub(super) roll: Roll,
+    /// What changes several of its engines, so that nothing else may.
+    pub(super) change: Option<&'static str>,
+    /// When a request last found no engine.
+    pub(super) last_demand: Option<Instant>,
+}
+
+/// One engine.
+pub(super) struct Replica {
+    /// Which of its model, from 0.
+    pub(super) number: usize,
+    /// The engine, and the way to its actor.
+    pub(super) handle: EngineHandle,
+    /// Its actor's task.
+    pub(super) task: tokio::task::Id,
+    /// How it goes on.
+    pub(super) spec: Arc<LaunchSpec>,
+    /// What it was started with; the GPUs it has are the engine's to tell.
+    pub(super) started_with: StartedWith,
+    /// Of which roll it is; see [`Roll::generation`].
+    pub(super) generation: u64,
+    /// Where it is.
+    pub(super) stage: Stage,
+    /// See [`ActualReplica::is_settled`].
+    pub(super) is_settled: bool,
+    /// Whether it was told to end for good.
+    pub(super) is_leaving: bool,
+    /// Whether GPUs were found for it.
+    pub(super) placement: Placement,
+    /// The start order that it was told it waits for.
+    pub(super) waits_for: Option<u32>,
+    /// Who waits for its end.
+    pub(super) gone: Vec<oneshot::Sender<Done>>,
+}
+
+/// The replacement of a model's engines, one after the other.
+#[derive(Default)]
+pub(super) struct Roll {
+    /// Engines of an earlier one are to be replaced although they were started as the configuration says.
+    pub(super) generation: u64,
+    /// The last one, and what is told of it.
+    pub(super) status: Option<RollStatus>,
+    /// Who waits for its end.
+    pub(super) waiting: Vec<oneshot::Sender<Done>>,
+}
+
+impl Roll {
+    /// Where it is.
+    pub(super) fn phase(&self) -> RollPhase {
+        match self.status.as_ref().map(|status| status.state) {
+            Some(RollState::Rolling) => RollPhase::Rolling,
+            Some(RollState::Failed) => RollPhase::Failed,
+            Some(RollState::Done) | None => RollPhase::None,
+        }
+    }
+
+    /// Lets a roll that failed go on.
+    pub(super) fn resume(&mut self) {
+        self.status = self.status.take().filter(|status| status.state != RollState::Failed);
+    }
+
+    /// Notes that `count` engines are to be replaced.
+    pub(super) fn begin(&mut self, model: &Name, count: usize) {
+        tracing::info!(%model, count, "the engines of a model are being replaced");
+        self.status = Some(RollStatus { state: RollState::Rolling, done: 0, total: count, cause: None });
+    }
+
+    /// Notes how many are still to be replaced.
+    pub(super) fn progress(&mut self, outdated: usize) {
+        if let Some(status) = self.status.as_mut().filter(|status| status.state == RollState::Rolling) {
+            status.total = status.total.max(outdated);
+            status.done = status.total - outdated;
+        }
+    }
+
+    /// Notes its end, and tells those who waited for it.
+    pub(super) fn end(&mut self, model: &Name, failure: Option<RollFailure>) {
+        let done = match &failure {
+            None => {
+                tracing::info!(%model, "the engines of a model are replaced");
+                Ok(())
+            }
+            Some(why) => {
+                tracing::error!(%model, %why, "the replacement of a model's engines has stopped; the others are left as they were");
+                Err(NotDone::Failed(format!("{why}. The others were left as they were.")))
+            }
+        };
+        if let Some(status) = &mut self.status {
+            status.state = if failure.is_some() { RollState::Failed } else { RollState::Done };
+            status.cause = failure;
+        }
+        self.waiting.drain(..).for_each(|waiting| _ = waiting.send(done.clone()));
+    }
+}
+
+impl Replica {
+    /// What it was started with, and the GPUs it has.
+    fn started_with(&self) -> StartedWith {
+        let gpus = self.handle.engine.process.gpus().map(|gpus| gpus.to_vec()).unwrap_or_default();
+        StartedWith { gpus, ..self.started_with.clone() }
+    }
+
+    /// Has it start, without anybody waiting for it.
+    pub(super) fn start(&mut self) {
+        self.stage = Stage::Starting;
+        drop(self.handle.order(Goal::Start));
+    }
+
+    /// Notes where it is.
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.is_settled |= !matches!(stage, Stage::Idle | Stage::Starting | Stage::Stopping);
+    }
+}
+
+impl ManagedModel {
+    /// A model that has no engines yet.
+    pub(super) fn new(spec: LaunchSpec, pool: Arc<Pool>) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            is_wanted: true,
+            pool,
+            replicas: vec![],
+            roll: Roll::default(),
+            change: None,
+            last_demand: None,
+        }
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &Name {
+        &self.spec.model.name
+    }
+
+    /// How many engines it is to have.
+    pub(super) fn wanted_replicas(&self, orders: &Orders) -> usize {
+        orders.replicas(self.name(), self.spec.spawn.replicas)
+    }
+
+    /// The replica of that number.
+    pub(super) fn replica(&mut self, number: usize) -> Option<&mut Replica> {
+        self.replicas.iter_mut().find(|replica| replica.number == number)
+    }
+
+    /// Takes in engine number `number`, which was just made, and has its actor run among `tasks`.
+    pub(super) fn add(
+        &mut self,
+        number: usize,
+        made: NewEngine,
+        (started_with, placement): (StartedWith, Placement),
+        tasks: &mut JoinSet<()>,
+    ) {
+        self.replicas.push(Replica {
+            number,
+            handle: made.handle,
+            task: tasks.spawn(made.life).id(),
+            spec: self.spec.clone(),
+            started_with,
+            generation: self.roll.generation,
+            stage: Stage::Idle,
+            is_settled: false,
+            is_leaving: false,
+            placement,
+            waits_for: None,
+            gone: vec![],
+        });
+        self.replicas.sort_by_key(|replica| replica.number);
+    }
+
+    /// What should run of it.
+    pub(super) fn desired(&self, orders: &Orders) -> DesiredModel {
+        DesiredModel {
+            name: self.name().clone(),
+            replicas: self.wanted_replicas(orders),
+            start_order: self.spec.spawn.start_order,
+            stopped: orders.stopped(self.name()),
+            roll: self.roll.phase(),
+            is_held: self.change.is_some(),
+        }
+    }
+
+    /// What runs of it.
+    pub(super) fn actual(&self) -> Vec<ActualReplica> {
+        self.replicas.iter().map(|replica| self.actual_replica(replica)).collect()
+    }
+
+    fn actual_replica(&self, replica: &Replica) -> ActualReplica {
+        let is_misnamed = replica.spec.served_name() != self.spec.served_name();
+        let is_outdated = self.is_outdated(replica);
+        ActualReplica {
+            number: replica.number,
+            stage: replica.stage,
+            is_settled: replica.is_settled,
+            is_outdated,
+            is_misnamed,
+            is_untuned: !is_outdated && !replica.spec.is_tuned_like(&self.spec),
+            is_leaving: replica.is_leaving,
+            placement: replica.placement,
+            waits_for: replica.waits_for,
+        }
+    }
+
+    /// Whether `replica` is to be replaced.
+    pub(super) fn is_outdated(&self, replica: &Replica) -> bool {
+        replica.generation != self.roll.generation
+            || replica.spec.served_name() != self.spec.served_name()
+            || self.spec.difference(replica.number, &replica.started_with()).is_some()
+    }
+
+    /// How many of its engines are to be replaced.
+    pub(super) fn outdated(&self) -> usize {
+        self.replicas.iter().filter(|replica| !replica.is_leaving && self.is_outdated(replica)).count()
+    }
+
+    /// Takes another way to run its engines, which may be the same.
+    pub(super) fn take(&mut self, mut spec: LaunchSpec, pool: Arc<Pool>) {
+        if spec.spawn.lora == self.spec.spawn.lora {
+            spec.adapters = self.spec.adapters.clone();
+        }
+        let starts_alike = spec.fingerprint() == self.spec.fingerprint() && spec.spawn.gpus == self.spec.spawn.gpus;
+        if !starts_alike || spec.served_name() != self.spec.served_name() {
+            self.roll.resume();
+        }
+        (self.spec, self.pool, self.is_wanted) = (Arc::new(spec), pool, true);
+    }
+
+    /// Has requests say the name that its engines know it by.
+    pub(super) fn name_pool(&self) {
+        let name = self.replicas.first().map_or(&self.spec, |replica| &replica.spec).served_name();
+        if self.pool.served_name().as_ref() != Some(name) {
+            self.pool.set_served_name(Some(name.clone()));
+        }
+    }
+
+    /// Shows its engines to requests, with what all of them serve.
+    ///
+    /// Returns whether the names that can be asked for have changed.
+    pub(super) fn show(&self) -> bool {
+        self.name_pool();
+        let engines: Vec<Arc<Engine>> = self.replicas.iter().map(|replica| replica.handle.engine.clone()).collect();
+        let is_shown = |shown: &[Arc<Engine>]| {
+            shown.len() == engines.len() && shown.iter().zip(&engines).all(|(shown, engine)| Arc::ptr_eq(shown, engine))
+        };
+        if !is_shown(&self.pool.engines()) {
+            self.pool.set_engines(engines);
+        }
+        let mut names: BTreeMap<Name, String> = self.spec.adapters.load().as_ref().clone();
+        for replica in self.replicas.iter().filter(|replica| !replica.is_leaving) {
+            let known = replica.spec.adapters.load();
+            names.retain(|name, _| known.contains_key(name));
+        }
+        let names: Vec<Name> = names.into_keys().collect();
+        let is_new = *self.pool.adapters() != names;
+        if is_new {
+            self.pool.set_adapters(names);
+        }
+        is_new
+    }
+
+    /// Why its engine `number` failed.
+    pub(super) fn failure(&mut self, number: usize) -> Option<RollFailure> {
+        let engine = &self.replica(number)?.handle.engine;
+        let cause = match &*engine.state() {
+            EngineState::Failed(failure) => Some(failure.cause.clone()),
+            _ => None,
+        };
+        Some(RollFailure { engine: engine.id.to_string(), cause })
+    }
+
+    /// How long its last start took that is known of.
+    pub(super) fn start_took(&self) -> Option<Duration> {
+        self.replicas.iter().filter_map(|replica| replica.handle.engine.process.start_took()).max()
+    }
+}

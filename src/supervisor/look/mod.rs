@@ -1,7 +1,0 @@
-//! Looking at one engine: `progress` (how far it has
-//! loaded), `logtail`, `known` and `reason` (why it failed).
-
-pub(super) mod known;
-pub(super) mod logtail;
-pub(super) mod progress;
-pub(super) mod reason;

@@ -1,0 +1,260 @@
+//! Prepares what a configuration wants run: claims the state directory, finds what an earlier gateway left there, holds
+//! ports. Everything that can fail is here, and nothing is changed by it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::engine::memory::Memory;
+use super::engine::shutdown_signal::ShutdownSignal;
+use super::folder::{self, FolderError};
+use super::launch::launcher::Launcher;
+use super::launch::spec::{LaunchSpec, StartedWith};
+use super::process::port::{HeldPort, PortError, Ports};
+use super::process::process_tree::ProcessTree;
+use super::process::procfs::Identity;
+use super::process::reaper;
+use super::store::adopt::Observation;
+use super::store::lock::{Lock, LockError};
+use super::store::orders::Orders;
+use super::store::orders_file;
+use super::store::record::Record;
+use crate::config::{Config, Engines};
+use crate::ids::{EngineId, Name};
+use crate::inventory::Monitor;
+
+/// How long an engine that is not wanted any more may take to end. Its requests went with the gateway that had them.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why no engine was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be used.
+    #[error("{0}; engine logs and records are kept there")]
+    StateDir(String),
+    /// Another gateway uses the state directory.
+    #[error("{0}")]
+    Locked(String),
+    /// There is no port for an engine.
+    #[error("an engine of `{model}` has no port: {why}")]
+    Port {
+        /// The model.
+        model: Name,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// The gateway is about to end.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
+}
+
+impl From<FolderError> for StartError {
+    fn from(error: FolderError) -> Self {
+        Self::StateDir(error.to_string())
+    }
+}
+
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Folder(error) => error.into(),
+            other => Self::Locked(other.to_string()),
+        }
+    }
+}
+
+/// What the supervisor is given by whoever starts it.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Where engine logs and records are kept. One gateway at a time.
+    pub state_dir: PathBuf,
+    /// This binary, which `command: [enginehouse, …]` means.
+    pub own_exe: PathBuf,
+}
+
+impl Home {
+    /// Makes sure that the state directory can be written and that no other gateway uses it. It is given back on drop.
+    /// Where no engine is run here, now or by an earlier gateway, nothing is claimed.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy; when another gateway has it, its pid.
+    pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
+        let runs = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+        let is_used = runs || self.state_dir.join("engines").is_dir();
+        let lock = if is_used { Some(self.lock()?) } else { None };
+        Ok(Claim { home: self, lock })
+    }
+
+    /// Makes the state directory ours alone.
+    pub(super) fn lock(&self) -> Result<Lock, StartError> {
+        folder::writable(&self.state_dir.join("logs"))?;
+        Ok(Lock::take(&self.state_dir)?)
+    }
+}
+
+/// A state directory that is ours alone, or that is not needed yet.
+#[derive(Debug)]
+pub struct Claim {
+    pub(super) home: Home,
+    /// `None`: nothing is kept there.
+    pub(super) lock: Option<Lock>,
+}
+
+/// All that is needed to run what a configuration wants; dropped, it changes nothing.
+pub struct Prepared {
+    /// How the engines of each model are run.
+    pub(super) specs: Vec<LaunchSpec>,
+    /// Names that mean something else than an adapter.
+    pub(super) reserved: Vec<Name>,
+    /// The state directory, where it was not ours before.
+    pub(super) claimed: Option<Claimed>,
+    /// What an earlier gateway left there.
+    pub(super) found: Found,
+    /// Ports of engines that are to be started.
+    pub(super) ports: Vec<HeldPort>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("models", &self.specs.len()).finish_non_exhaustive()
+    }
+}
+
+/// A state directory that is ours from now on.
+pub(super) struct Claimed {
+    pub(super) lock: Lock,
+    pub(super) state_dir: PathBuf,
+    pub(super) launcher: Launcher,
+    /// What operators ordered of the gateway before us.
+    pub(super) orders: Orders,
+}
+
+/// What an earlier gateway left.
+#[derive(Default)]
+pub(super) struct Found {
+    /// To be taken over.
+    pub(super) fit: Vec<FoundEngine>,
+    /// To be ended.
+    pub(super) unfit: Vec<Unfit>,
+}
+
+/// An engine that is to be taken over.
+pub(super) struct FoundEngine {
+    pub(super) record: Record,
+    pub(super) leader: Identity,
+    pub(super) port: HeldPort,
+}
+
+/// An engine that is to be ended, and why.
+pub(super) type Unfit = (Record, String);
+
+/// What runs already.
+pub(super) struct Running {
+    /// What operators ordered.
+    pub(super) orders: Orders,
+    /// The engines of each model that are not about to end.
+    pub(super) engines: BTreeMap<Name, usize>,
+}
+
+/// Prepares what `config` wants, beside what is `running`. `lock`: of the state directory, where it was not ours before.
+///
+/// # Errors
+/// What is wrong, with the remedy.
+pub(super) async fn prepare(
+    config: &Config,
+    home: &Home,
+    ports: &Mutex<Ports>,
+    lock: Option<Lock>,
+    mut running: Running,
+) -> Result<Prepared, StartError> {
+    let specs = LaunchSpec::of_all(config, &home.own_exe);
+    let models = config.models.iter().map(|model| model.name.clone());
+    let reserved = models.chain(config.aliases.iter().map(|alias| alias.name.clone())).collect();
+    let (mut claimed, mut found) = (None, Found::default());
+    if let Some(lock) = lock {
+        if let Err(error) = reaper::become_subreaper() {
+            tracing::warn!(%error, "orphans of engines go to process 1, and are found by their environment only");
+        }
+        let launcher = Launcher::new(&home.state_dir)?;
+        found = survey(&launcher, &specs, ports).await?;
+        running.orders = orders_file::read(&home.state_dir);
+        for engine in &found.fit {
+            *running.engines.entry(engine.record.model.as_str().into()).or_default() += 1;
+        }
+        let orders = running.orders.clone();
+        claimed = Some(Claimed { lock, state_dir: home.state_dir.clone(), launcher, orders });
+    }
+    let mut held = Vec::new();
+    for spec in &specs {
+        let name = &spec.model.name;
+        let wanted = running.orders.replicas(name, spec.spawn.replicas);
+        for _ in running.engines.get(name).copied().unwrap_or(0)..wanted {
+            held.push(locked(ports).hold().map_err(|error| no_port(name, &error))?);
+        }
+    }
+    Ok(Prepared { specs, reserved, claimed, found, ports: held })
+}
+
+fn locked(ports: &Mutex<Ports>) -> std::sync::MutexGuard<'_, Ports> {
+    ports.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn no_port(model: &Name, error: &PortError) -> StartError {
+    StartError::Port { model: model.clone(), why: error.to_string() }
+}
+
+/// Tells what can be taken over from what is to be ended. What serves is taken over also where it was started otherwise:
+/// it is replaced like after a change of the configuration, so that nobody misses it.
+async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>) -> Result<Found, StartError> {
+    let mut found = Found::default();
+    for record in launcher.list()? {
+        let spec = specs.iter().find(|spec| *spec.model.name == *record.model);
+        match (spec, Launcher::observe(&record).await) {
+            (Some(spec), Ok(Observation::Running(leader))) => {
+                let difference = spec.difference(record.replica, &StartedWith::from(&record));
+                if let Some(why) = difference.filter(|_| !record.served || record.asleep.is_some()) {
+                    found.unfit.push((record, why));
+                    continue;
+                }
+                let port = locked(ports).adopt(record.port).map_err(|error| no_port(&spec.model.name, &error))?;
+                let Some(port) = port else {
+                    let why = format!("another gateway claims the port {} of {}", record.port, record.engine);
+                    return Err(StartError::Port { model: spec.model.name.clone(), why });
+                };
+                found.fit.push(FoundEngine { record, leader, port });
+            }
+            (None, Ok(Observation::Running(_))) => {
+                found.unfit.push((record, "the configuration has no such model any more".into()));
+            }
+            (_, Ok(Observation::Gone { .. })) if record.process.is_none() => {
+                found.unfit.push((record, "its gateway was killed while it was being started".into()));
+            }
+            (_, Ok(Observation::Gone { .. })) => found.unfit.push((record, "its first process is gone".into())),
+            (_, Err(why)) => found.unfit.push((record, why)),
+        }
+    }
+    Ok(found)
+}
+
+/// Ends what an earlier gateway left and is not wanted any more, and waits until its GPU memory is free.
+pub(super) async fn clear(launcher: &Launcher, monitor: &Monitor, unfit: Vec<Unfit>, shutdown: &ShutdownSignal) {
+    let ended = unfit.into_iter().map(|(record, why)| async move {
+        let engine = &record.engine;
+        let pid = record.process.as_ref().map(|process| process.pid);
+        tracing::info!(%engine, pid, why, "an engine that an earlier gateway left is ended");
+        let memory = Memory::new(monitor.clone(), record.gpus.clone());
+        let tree = ProcessTree::new(record.marker(), None);
+        let pids = tokio::task::spawn_blocking(move || {
+            tree.find().iter().map(|info| info.who.pid.cast_unsigned()).collect::<Vec<_>>()
+        });
+        let pids = pids.await.unwrap_or_default();
+        launcher.end(&record, END_WITHIN).await;
+        let (id, mut shutdown) = (EngineId::new(&record.model, record.replica), shutdown.clone());
+        tokio::select! {
+            () = memory.freed(&id, &pids) => {}
+            _ = shutdown.asked() => {}
+        }
+    });
+    futures::future::join_all(ended).await;
+}

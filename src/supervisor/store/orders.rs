@@ -1,0 +1,115 @@
+//! What operators ordered at run time and what outlasts the gateway: numbers of engines, and engines that stay stopped.
+//!
+//! A number of engines counts until the configuration says another one than when it was ordered; a stop until somebody
+//! starts the engine, or its model leaves the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// Orders by model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Orders(BTreeMap<String, ModelOrders>);
+
+/// What was ordered of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ModelOrders {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replicas: Option<Replicas>,
+    /// Replicas that are to stay stopped.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    stopped: BTreeSet<usize>,
+}
+
+/// A number of engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Replicas {
+    ordered: usize,
+    /// What the configuration said then.
+    file_value: usize,
+}
+
+impl Orders {
+    /// How many engines `model` is to have, of which the configuration says `file_value`.
+    pub(crate) fn replicas(&self, model: &str, file_value: usize) -> usize {
+        let ordered = self.0.get(model).and_then(|orders| orders.replicas);
+        ordered.filter(|replicas| replicas.file_value == file_value).map_or(file_value, |replicas| replicas.ordered)
+    }
+
+    /// The replicas of `model` that are to stay stopped.
+    pub(crate) fn stopped(&self, model: &str) -> BTreeSet<usize> {
+        self.0.get(model).map(|orders| orders.stopped.clone()).unwrap_or_default()
+    }
+
+    /// `model` is to have `ordered` engines, for as long as the configuration says `file_value`.
+    pub(crate) fn scale(&mut self, model: &str, ordered: usize, file_value: usize) {
+        let replicas = (ordered != file_value).then_some(Replicas { ordered, file_value });
+        self.change(model, |orders| orders.replicas = replicas);
+    }
+
+    /// Replica `number` of `model` is to stay stopped.
+    pub(crate) fn stop(&mut self, model: &str, number: usize) {
+        self.change(model, |orders| _ = orders.stopped.insert(number));
+    }
+
+    /// Replica `number` of `model` may run, or is no more.
+    pub(crate) fn start(&mut self, model: &str, number: usize) {
+        self.change(model, |orders| _ = orders.stopped.remove(&number));
+    }
+
+    /// Forgets what the configuration has overtaken, which has these models with these numbers of engines.
+    pub(crate) fn settle(&mut self, configured: &BTreeMap<&str, usize>) {
+        self.0.retain(|model, orders| {
+            let file_value = configured.get(model.as_str());
+            orders.replicas = orders.replicas.filter(|replicas| Some(&replicas.file_value) == file_value);
+            file_value.is_some() && *orders != ModelOrders::default()
+        });
+    }
+
+    fn change(&mut self, model: &str, change: impl FnOnce(&mut ModelOrders)) {
+        change(self.0.entry(model.to_owned()).or_default());
+        self.0.retain(|_, orders| *orders != ModelOrders::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_counts_until_the_file_says_another() {
+        let mut orders = Orders::default();
+        orders.scale("m", 3, 1);
+        assert_eq!((orders.replicas("m", 1), orders.replicas("m", 2), orders.replicas("n", 2)), (3, 2, 2));
+        orders.settle(&[("m", 1)].into());
+        assert_eq!(orders.replicas("m", 1), 3);
+        orders.settle(&[("m", 2)].into());
+        assert_eq!(orders.replicas("m", 1), 1, "it does not come back with the old number");
+        orders.scale("m", 3, 1);
+        orders.scale("m", 1, 1);
+        assert_eq!(orders, Orders::default(), "what the file says is no order");
+    }
+
+    #[test]
+    fn a_stop_counts_until_a_start_or_the_end_of_its_model() {
+        let mut orders = Orders::default();
+        orders.stop("m", 1);
+        orders.stop("m", 0);
+        orders.start("m", 1);
+        orders.settle(&[("m", 5)].into());
+        assert_eq!(orders.stopped("m"), [0].into());
+        orders.settle(&[("n", 5)].into());
+        assert_eq!(orders, Orders::default());
+    }
+
+    #[test]
+    fn orders_are_written_as_documented() {
+        let mut orders = Orders::default();
+        orders.scale("m", 3, 1);
+        orders.stop("m", 0);
+        let text = serde_json::to_string(&orders).expect("JSON");
+        assert_eq!(text, r#"{"m":{"replicas":{"ordered":3,"file_value":1},"stopped":[0]}}"#);
+        assert_eq!(serde_json::from_str::<Orders>(&text).expect("read"), orders);
+    }
+}

@@ -1,0 +1,125 @@
+//! The file of what operators ordered, so that the next gateway does as they wanted.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::orders::Orders;
+use crate::supervisor::folder;
+
+/// The shape of the file. A higher one is not understood.
+const VERSION: u32 = 1;
+
+/// What is in it.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    models: Orders,
+}
+
+/// Reads what was ordered on `state_dir`. What is not understood is set aside as `….bad`, and told: nothing was ordered
+/// then.
+pub(crate) fn read(state_dir: &Path) -> Orders {
+    let path = path(state_dir);
+    let why = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
+        Err(error) => error.to_string(),
+        Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
+            Ok(document) if document.version == VERSION => return document.models,
+            Ok(document) => format!("its version is {}, not {VERSION}", document.version),
+            Err(error) => error.to_string(),
+        },
+    };
+    let aside = path.with_extension("json.bad");
+    let set_aside = fs::rename(&path, &aside);
+    tracing::warn!(
+        path = %aside.display(), why, ?set_aside,
+        "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read and were set aside: what the \
+         configuration says counts"
+    );
+    Orders::default()
+}
+
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("orders.json")
+}
+
+/// Writes `orders` in place of those before, so that at any moment one of both is there in whole. Blocks.
+fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
+    let path = path(state_dir);
+    let new = path.with_extension("json.new");
+    let document = Document { version: VERSION, models: orders.clone() };
+    let written = folder::private(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
+        file.write_all(&serde_json::to_vec_pretty(&document)?)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, &path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// Keeps the file of a state directory as the fleet has it, off the async workers.
+pub(crate) struct OrdersWriter {
+    orders: watch::Sender<Orders>,
+    writing: JoinHandle<()>,
+}
+
+impl OrdersWriter {
+    /// For the file of `state_dir`, which holds `orders`.
+    pub(crate) fn start(state_dir: PathBuf, orders: Orders) -> Self {
+        let (orders, mut changes) = watch::channel(orders);
+        let writing = tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let (state_dir, now) = (state_dir.clone(), changes.borrow_and_update().clone());
+                let written = tokio::task::spawn_blocking(move || write(&state_dir, &now)).await;
+                if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                    tracing::warn!(%error, "what was ordered cannot be written down: it counts until this gateway ends; make room or correct the permissions");
+                }
+            }
+        });
+        Self { orders, writing }
+    }
+
+    /// Writes `orders` soon, if they are others than before.
+    pub(crate) fn keep(&self, orders: &Orders) {
+        self.orders.send_if_modified(|before| {
+            let is_new = before != orders;
+            before.clone_from(orders);
+            is_new
+        });
+    }
+
+    /// Returns when all is written.
+    pub(crate) async fn finish(self) {
+        drop(self.orders);
+        let _ = self.writing.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn orders_come_back_and_what_is_not_understood_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(read(folder.path()), Orders::default());
+        let some: Orders = serde_json::from_str(r#"{"m":{"stopped":[1]}}"#).expect("orders");
+        let writer = OrdersWriter::start(folder.path().into(), Orders::default());
+        writer.keep(&some);
+        writer.finish().await;
+        assert_eq!(read(folder.path()), some);
+        for bad in ["{", "[]", r#"{"version":2,"models":{}}"#] {
+            fs::write(path(folder.path()), bad).expect("written");
+            assert_eq!(read(folder.path()), Orders::default(), "{bad}");
+            assert_eq!(fs::read_to_string(folder.path().join("orders.json.bad")).expect("set aside"), bad);
+        }
+    }
+}
