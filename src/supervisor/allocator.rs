@@ -72,7 +72,8 @@ impl GpuGrant {
         let gpus = self.gpus.as_deref().unwrap_or_default();
         let is_lost = |gpu: &String| find(&units, gpu).is_ok_and(|unit| unit.gpu.lost);
         let by_index = gpus.iter().any(|gpu| gpu.trim().parse::<u32>().is_ok());
-        !now.known || !gpus.iter().any(is_lost) && !(by_index && now.gpus.iter().any(|gpu| gpu.lost))
+        let in_doubt = by_index && now.gpus.iter().any(|gpu| gpu.lost);
+        !now.known || !(in_doubt || gpus.iter().any(is_lost))
     }
 }
 

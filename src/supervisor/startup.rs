@@ -141,13 +141,13 @@ pub(super) struct Found {
 
 /// An engine that is to be taken over.
 pub(super) struct FoundEngine {
-    pub(super) record: Record,
+    pub(super) record: Box<Record>,
     pub(super) leader: Identity,
     pub(super) port: HeldPort,
 }
 
 /// An engine that is to be ended, and why.
-pub(super) type Unfit = (Record, String);
+pub(super) type Unfit = (Box<Record>, String);
 
 /// What runs already.
 pub(super) struct Running {
@@ -208,11 +208,11 @@ fn no_port(model: &Name, error: &PortError) -> StartError {
 /// it is replaced like after a change of the configuration, so that nobody misses it.
 async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>) -> Result<Found, StartError> {
     let mut found = Found::default();
-    for record in launcher.list()? {
+    for record in launcher.list()?.into_iter().map(Box::new) {
         let spec = specs.iter().find(|spec| *spec.model.name == *record.model);
         match (spec, Launcher::observe(&record).await) {
             (Some(spec), Ok(Observation::Running(leader))) => {
-                let difference = spec.difference(record.replica, &StartedWith::from(&record));
+                let difference = spec.difference(record.replica, &StartedWith::from(&*record));
                 if let Some(why) = difference.filter(|_| !record.served || record.asleep.is_some()) {
                     found.unfit.push((record, why));
                     continue;

@@ -87,7 +87,7 @@ async fn load(gateway: &Gateway, stop: &AtomicBool, sent: &AtomicUsize) -> Vec<S
     let mut failures = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
-        let name = if sent.fetch_add(1, Ordering::Relaxed) % 2 == 0 { "own" } else { "stable" };
+        let name = if sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { "own" } else { "stable" };
         let request = client.post(&url).json(&chat(name)).send();
         requests.spawn(async move {
             match request.await {

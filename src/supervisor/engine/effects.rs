@@ -144,7 +144,7 @@ impl Actor {
 
     /// Ends what the process left, and waits until its GPU memory is free.
     async fn clean_up(&mut self) -> Event {
-        let pids = self.gpus.memory.is_known().then(|| self.job.pids()).unwrap_or_default();
+        let pids = if self.gpus.memory.is_known() { self.job.pids() } else { Vec::new() };
         self.is_without_process();
         self.job.clean_up().await;
         self.gpus.memory.freed(&self.engine.id, &pids).await;

@@ -149,8 +149,8 @@ async fn load(client: &EngineClient, engines: &[Arc<Engine>], name: &str, path: 
 async fn unload(client: &EngineClient, engines: &[Arc<Engine>], name: &str, path: &str) -> Result<(), String> {
     let results = join_all(engines.iter().map(|engine| lora::unload(client, engine, name))).await;
     let Err(wrong) = all_of(engines, &results) else { return Ok(()) };
-    let lost = engines.iter().zip(&results).filter_map(|(engine, result)| result.is_ok().then(|| engine.clone()));
-    let lost: Vec<Arc<Engine>> = lost.collect();
+    let lost = engines.iter().zip(&results).filter(|(_, result)| result.is_ok());
+    let lost: Vec<Arc<Engine>> = lost.map(|(engine, _)| engine.clone()).collect();
     let back = join_all(lost.iter().map(|engine| lora::load(client, engine, name, path))).await;
     let kept = match all_of(&lost, &back) {
         Ok(()) => format!("`{name}` is served as before; remove it again when that is corrected"),

@@ -90,7 +90,7 @@ impl Fleet {
             return Err((record, "the configuration has no such model any more".into()));
         };
         let (spec, number) = (model.spec.clone(), record.replica);
-        let (started_with, asleep) = (StartedWith::from(&record), record.asleep);
+        let (started_with, asleep) = (StartedWith::from(&*record), record.asleep);
         if started_with.fingerprint == spec.fingerprint() {
             spec.learn_adapters(&record);
         }

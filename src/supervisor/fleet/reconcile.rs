@@ -163,9 +163,8 @@ fn starts(desired: &Desired, actual: &Actual, removed: &BTreeSet<Which>) -> Vec<
             }
             match first {
                 Some((false, order)) if model.rank() > (false, order) && !replica.is_settled => {
-                    if replica.waits_for != Some(order) {
-                        actions.push(Action::Wait(which, order));
-                    }
+                    let is_told = replica.waits_for == Some(order);
+                    actions.extend((!is_told).then_some(Action::Wait(which, order)));
                 }
                 _ if replica.placement == Placement::Settled => actions.push(Action::Start(which)),
                 _ => {}

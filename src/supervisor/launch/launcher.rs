@@ -79,15 +79,15 @@ impl Launcher {
     /// In words: it ended just now, or cannot be watched. Nothing is changed then.
     pub(crate) fn attach(
         &self,
-        record: Record,
+        record: Box<Record>,
         leader: Identity,
         port: HeldPort,
         rotation: Rotation,
-    ) -> Result<Job, (Record, String)> {
+    ) -> Result<Job, (Box<Record>, String)> {
         match Process::adopt(leader, &record.marker()) {
             Ok(process) => {
                 let log = Log { path: record.log.clone(), from: record.log_from };
-                Ok(self.job_of(record, log, port, rotation, Some(process)))
+                Ok(self.job_of(*record, log, port, rotation, Some(process)))
             }
             Err(why) => Err((record, why)),
         }

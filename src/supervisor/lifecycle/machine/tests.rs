@@ -340,7 +340,7 @@ fn a_failure_is_told_until_the_engine_is_ready_again() {
         matches!(effect, Effect::Publish(EngineState::Starting(Starting { previous_failure: Some(_), .. })))
     };
     assert!(has(&effects, told), "{effects:?}");
-    assert!(matches!(life.outcome(Goal::Start), None));
+    assert!(life.outcome(Goal::Start).is_none());
     let effects =
         run(&mut life, vec![Event::Placed(Ok(())), Event::Spawned, Event::Probed(Probe::Up), Event::Exited(EXIT)]);
     assert!(words(&effects).contains(&"ready"));
