@@ -26,7 +26,7 @@ use crate::inventory::{self, Monitor};
 use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
-use crate::supervisor::{Dependencies, Home, Supervisor};
+use crate::supervisor::{Claim, Dependencies, Home, Supervisor};
 use crate::telemetry::{EventBus, Logs, Metrics};
 
 /// How long the operator's server may take to end: a scraper that does not hang up must not keep us.
@@ -42,6 +42,36 @@ pub(super) struct Gateway {
     discovery: Arc<Discovery>,
     admin: JoinHandle<std::io::Result<()>>,
     stop_admin: oneshot::Sender<()>,
+}
+
+/// All engines, and those who look after them.
+struct Engines {
+    registry: Arc<EngineRegistry>,
+    supervisor: Supervisor,
+    discovery: Arc<Discovery>,
+    client: Arc<EngineClient>,
+    monitor: Monitor,
+    events: EventBus,
+}
+
+impl Engines {
+    async fn start(config: &Config, claim: Claim) -> Result<Self, AppError> {
+        let (registry, demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+        // A driver that hangs must keep nobody waiting: a thread of its own asks it.
+        let monitor = Monitor::start(inventory::named_library().as_deref());
+        tell_flags(config);
+        let (client, events) = (Arc::new(EngineClient::default()), EventBus::default());
+        let dependencies = Dependencies {
+            registry: registry.clone(),
+            demand,
+            client: client.clone(),
+            monitor: monitor.clone(),
+            events: events.clone(),
+        };
+        let supervisor = Supervisor::start(config, claim, dependencies).await?;
+        let discovery = Arc::new(Discovery::start(config, registry.clone(), client.clone(), events.clone()));
+        Ok(Self { registry, supervisor, discovery, client, monitor, events })
+    }
 }
 
 /// Addresses that are ours, before anything serves there.
@@ -75,23 +105,10 @@ impl Gateway {
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
         let bound = Bound::new(&config).await?;
-        let (registry, demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
-        // A driver that hangs must keep nobody waiting: a thread of its own asks it.
-        let monitor = Monitor::start(inventory::named_library().as_deref());
-        tell_flags(&config);
-        let (client, events, token) = (Arc::new(EngineClient::default()), EventBus::default(), Token::default());
+        let parts = Engines::start(&config, claim).await?;
+        let Engines { registry, supervisor, discovery, client, monitor, events } = parts;
+        let (control, token) = (supervisor.control(), Token::default());
         token.set(config.admin.token.clone());
-        let dependencies = Dependencies {
-            registry: registry.clone(),
-            demand,
-            client: client.clone(),
-            monitor: monitor.clone(),
-            events: events.clone(),
-        };
-        let supervisor = Supervisor::start(&config, claim, dependencies).await?;
-        let control = supervisor.control();
-        let discovery = Arc::new(Discovery::start(&config, registry.clone(), client.clone(), events.clone()));
-
         let config = Arc::new(config);
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),

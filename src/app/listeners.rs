@@ -25,6 +25,14 @@ impl Address {
         self.alias.as_ref().map_or_else(|| "listen".to_owned(), |alias| format!("aliases.{alias}.listen"))
     }
 
+    /// Whether one of the two keeps the other from being bound.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (self.address, other.address);
+        a.port() != 0
+            && a.port() == b.port()
+            && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+    }
+
     fn change(&self, kind: ChangeKind) -> ListenerChange {
         ListenerChange { key: self.key(), address: self.address.to_string(), kind }
     }
@@ -51,26 +59,27 @@ impl AddressPlan {
     /// What `config` asks for, compared with what serves. `entries`: the aliases of those that serve.
     pub(super) fn new(config: &Config, listeners: &Listeners, entries: &HashMap<ListenerId, Name>) -> Self {
         let serving = listeners.all();
-        Self::compare(wanted(config), serving.into_iter().map(|(id, address, _)| (id, address)).collect(), entries)
+        Self::compare(wanted(config), serving, entries)
     }
 
     fn compare(
         wanted: Vec<Address>,
-        mut serving: Vec<(ListenerId, SocketAddr)>,
+        mut serving: Vec<(ListenerId, SocketAddr, SocketAddr)>,
         entries: &HashMap<ListenerId, Name>,
     ) -> Self {
         let mut plan = Self { new: Vec::new(), kept: Vec::new(), gone: Vec::new() };
         for wanted in wanted {
             // A port that the OS chose belongs to its alias; any other one may pass to another alias.
-            let fits = |(id, address): &(ListenerId, SocketAddr)| {
-                *address == wanted.address && (address.port() != 0 || entries.get(id) == wanted.alias.as_ref())
+            let fits = |(id, address, bound): &(ListenerId, SocketAddr, SocketAddr)| {
+                let is_same = *address == wanted.address || *bound == wanted.address;
+                is_same && (wanted.address.port() != 0 || entries.get(id) == wanted.alias.as_ref())
             };
             match serving.iter().position(fits) {
                 Some(at) => plan.kept.push((wanted, serving.swap_remove(at).0)),
                 None => plan.new.push(wanted),
             }
         }
-        let gone = |(id, address)| (Address { address, alias: entries.get(&id).cloned() }, id);
+        let gone = |(id, address, _)| (Address { address, alias: entries.get(&id).cloned() }, id);
         plan.gone = serving.into_iter().map(gone).collect();
         plan
     }
@@ -86,21 +95,28 @@ impl AddressPlan {
     /// # Errors
     /// When an address is not to be had; then nothing is bound.
     pub(super) async fn bind(self) -> Result<BoundPlan, AppError> {
-        let mut new = Vec::new();
+        let (mut new, mut late) = (Vec::new(), Vec::new());
         for address in self.new {
+            if self.gone.iter().any(|(gone, _)| gone.overlaps(&address)) {
+                late.push((address, ListenerId::fresh()));
+                continue;
+            }
             let listen = |source| AppError::Listen { address: address.address, key: address.key(), source };
             let listener = Listener::bind(address.address).await.map_err(listen)?;
             new.push((address, listener));
         }
-        Ok(BoundPlan { new, kept: self.kept, gone: self.gone })
+        Ok(BoundPlan { new, late, kept: self.kept, gone: self.gone })
     }
 }
 
-/// A change of addresses, prepared: nothing of it can fail any more.
+/// A change of addresses, prepared: nothing of it can fail any more, unless another process takes an address meanwhile that
+/// is ours in another form.
 #[derive(Debug)]
 pub(super) struct BoundPlan {
     /// Bound, and not serving yet.
     new: Vec<(Address, Listener)>,
+    /// They cannot be bound before others have gone: `127.0.0.1:8000` after `0.0.0.0:8000`.
+    late: Vec<(Address, ListenerId)>,
     kept: Vec<(Address, ListenerId)>,
     gone: Vec<(Address, ListenerId)>,
 }
@@ -109,7 +125,7 @@ impl BoundPlan {
     /// The aliases of all listeners that there are after the change, and of those that go: their last requests are for
     /// those aliases, too.
     pub(super) fn entries(&self) -> HashMap<ListenerId, Name> {
-        let known = self.kept.iter().chain(&self.gone).map(|(address, id)| (*id, address));
+        let known = self.kept.iter().chain(&self.gone).chain(&self.late).map(|(address, id)| (*id, address));
         let new = self.new.iter().map(|(address, listener)| (listener.id, address));
         known.chain(new).filter_map(|(id, address)| Some((id, address.alias.clone()?))).collect()
     }
@@ -117,19 +133,31 @@ impl BoundPlan {
     /// Has the new ones serve and the others end.
     pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) {
         for (wanted, listener) in self.new {
-            let (id, bound) = (listener.id, listener.address());
-            let handler = Arc::new(HttpListener::new(state.clone(), id));
-            match listeners.add(listener, handler).and(bound) {
-                Ok(bound) => match &wanted.alias {
-                    Some(alias) => tracing::info!("alias {alias} listens on http://{bound}/v1"),
-                    None => tracing::info!("listening on http://{bound}/v1"),
-                },
-                Err(error) => tracing::error!(%error, address = %wanted.address, "an address cannot serve"),
-            }
+            serve(&wanted, listener, listeners, state);
         }
         for (_, id) in self.gone {
             listeners.remove(id).await;
         }
+        for (wanted, id) in self.late {
+            match Listener::bind_as(id, wanted.address).await {
+                Ok(listener) => serve(&wanted, listener, listeners, state),
+                Err(error) => {
+                    tracing::error!(%error, key = wanted.key(), "cannot listen on {}; restart the gateway when the address is free", wanted.address)
+                }
+            }
+        }
+    }
+}
+
+fn serve(wanted: &Address, listener: Listener, listeners: &Listeners, state: &Arc<ProxyState>) {
+    let (id, bound) = (listener.id, listener.address());
+    let handler = Arc::new(HttpListener::new(state.clone(), id));
+    match listeners.add(listener, handler).and(bound) {
+        Ok(bound) => match &wanted.alias {
+            Some(alias) => tracing::info!("alias {alias} listens on http://{bound}/v1"),
+            None => tracing::info!("listening on http://{bound}/v1"),
+        },
+        Err(error) => tracing::error!(%error, address = %wanted.address, "an address cannot serve"),
     }
 }
 
@@ -144,7 +172,9 @@ mod tests {
     #[test]
     fn addresses_that_serve_stay_and_the_others_come_and_go() {
         let ids: Vec<ListenerId> = (0..4).map(|_| ListenerId::fresh()).collect();
-        let serving = [8000, 8100, 0, 0].into_iter().zip(&ids).map(|(port, id)| (*id, address(port, None).address));
+        let at = |port| address(port, None).address;
+        let ports = [(8000, 8000), (8100, 8100), (0, 4001), (0, 4002)];
+        let serving = ports.iter().zip(&ids).map(|((port, bound), id)| (*id, at(*port), at(*bound)));
         let entries = [(ids[1], "a"), (ids[2], "b"), (ids[3], "c")].map(|(id, name)| (id, Name::from(name)));
         let wanted = vec![
             address(8000, None),
@@ -161,5 +191,17 @@ mod tests {
         let told: Vec<_> = plan.changes().into_iter().map(|change| (change.key, change.kind)).collect();
         let expected = [("aliases.e.listen", ChangeKind::Added), ("aliases.b.listen", ChangeKind::Removed)];
         assert_eq!(told, expected.map(|(key, kind)| (key.to_owned(), kind)));
+    }
+
+    #[test]
+    fn an_address_that_an_old_one_covers_is_bound_after_it_and_a_port_of_the_system_may_be_written_down() {
+        let id = ListenerId::fresh();
+        let all: SocketAddr = ([0, 0, 0, 0], 8000).into();
+        let one = address(8000, None);
+        let plan = AddressPlan::compare(vec![one.clone()], vec![(id, all, all)], &HashMap::new());
+        assert!(plan.gone[0].0.overlaps(&plan.new[0]) && !plan.gone[0].0.overlaps(&address(8001, None)));
+        let zero = address(0, None).address;
+        let plan = AddressPlan::compare(vec![one.clone()], vec![(id, zero, one.address)], &HashMap::new());
+        assert_eq!((plan.kept, plan.new.len(), plan.gone.len()), (vec![(one, id)], 0, 0));
     }
 }

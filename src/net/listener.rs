@@ -35,7 +35,15 @@ impl Listener {
     /// # Errors
     /// What the OS says: taken, not ours, not allowed.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { id: ListenerId::fresh(), wanted: address, socket: TcpListener::bind(address).await? })
+        Self::bind_as(ListenerId::fresh(), address).await
+    }
+
+    /// The same, with an id that was made for it.
+    ///
+    /// # Errors
+    /// What the OS says.
+    pub async fn bind_as(id: ListenerId, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { id, wanted: address, socket: TcpListener::bind(address).await? })
     }
 
     /// The address as bound.

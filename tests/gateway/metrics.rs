@@ -35,6 +35,7 @@ async fn requests_tokens_and_times_are_counted_by_model_and_alias() {
     for name in 0..20 {
         assert_eq!(post(&gateway, &chat(&format!("made-up-{name}"))).await, 404);
     }
+    let up = format!("enginehouse_engine_up{{engine=\"tiny/{}\",model=\"tiny\"}}", sim.address);
     let wanted = [
         ("enginehouse_requests_total{alias=\"\",endpoint=\"/v1/chat/completions\",model=\"tiny\",status=\"200\"}", 1.0),
         (
@@ -49,7 +50,7 @@ async fn requests_tokens_and_times_are_counted_by_model_and_alias() {
         ("enginehouse_completion_tokens_total{alias=\"cold\",model=\"tiny\"}", 12.0),
         ("enginehouse_time_to_first_token_seconds_count{model=\"tiny\"}", 1.0),
         ("enginehouse_requests_in_flight{alias=\"cold\",model=\"tiny\"}", 0.0),
-        ("enginehouse_engine_up{engine=\"tiny/0\",model=\"tiny\"}", 1.0),
+        (&up, 1.0),
         ("enginehouse_overhead_seconds_count", 2.0),
     ];
     for (name, value) in wanted {

@@ -102,11 +102,12 @@ impl Gateway {
         pid_of(&self.engine(id).await).expect("a process")
     }
 
-    /// Waits until every engine is ready; their processes in order.
+    /// Waits until every engine that runs here is ready; their processes in order.
     pub async fn all_ready(&self) -> Vec<u32> {
         eventually("every engine to be ready", async || {
             let engines = self.engines().await;
-            engines.iter().map(|engine| pid_of(engine).filter(|_| engine["state"] == "ready")).collect()
+            let ours = engines.iter().filter(|engine| !engine["replica"].is_null());
+            ours.map(|engine| pid_of(engine).filter(|_| engine["state"] == "ready")).collect()
         })
         .await
     }

@@ -226,7 +226,7 @@ mod tests {
         let old = config("models: {m: {source: s}}\nlimits: {body: 1MiB}\nadmin: {token: abcdefghijklmnop}");
         let new = config(
             "models: {m: {source: s}}\nlimits: {body: 2MiB}\nadmin: {token: ponmlkjihgfedcba, listen: '127.0.0.1:9'}\n\
-             threads: 3\ntimeouts: {read: 5s}\nports: 21000-21999",
+             threads: 3\ntimeouts: {read: 5s}\nports: 22000-22999",
         );
         let told = difference(&old, &new);
         let expected = [

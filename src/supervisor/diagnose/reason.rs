@@ -149,65 +149,62 @@ mod tests {
         Cause::Exited { exit: Exit { code: Some(code), signal: None }, loading: true }
     }
 
+    /// Lines of logs, and a part of what they tell.
+    const LINES: &[(&str, &str)] = &[
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "lower `gpu_memory`"),
+        ("ValueError: No available memory for the cache blocks. Try increasing", "raise `gpu_memory`"),
+        (
+            "ValueError: Free memory on device cuda:0 (10.1/79.1 GiB) on startup is less than desired GPU memory utilization (0.9, 71.2 GiB).",
+            "enginehouse gpus",
+        ),
+        (
+            "ValueError: The model's max seq len (40960) is larger than the maximum number of tokens that can be stored in KV cache (100).",
+            "lower `max-model-len` or",
+        ),
+        ("OSError: [Errno 98] Address already in use", "port was taken"),
+        (
+            "[Errno 98] error while attempting to bind on address ('127.0.0.1', 8101): address already in use",
+            "port was taken",
+        ),
+        ("huggingface_hub.errors.GatedRepoError: 403 Client Error", "HF_TOKEN"),
+        ("You are trying to access a gated repo.", "HF_TOKEN"),
+        ("HFValidationError: Repo id must be in the form 'repo_name' or", "`source`"),
+        ("OSError: nope/x is not a local folder and is not a valid model identifier listed on", "`source`"),
+        ("ValueError: Invalid repository ID or local directory specified: 'x'.", "`source`"),
+        ("vllm: error: unrecognized arguments: --max-modell-len 3", "`args`"),
+        ("error: unexpected argument '--bad' found", "`args`"),
+        ("ModuleNotFoundError: No module named 'torch'", "reinstall"),
+        ("ImportError: libcudart.so.12: cannot open shared object file: No such file or directory", "shared library"),
+        ("ImportError: libcuda.so.1: cannot open shared object file: No such file or directory", "nvidia-smi"),
+        ("torch.distributed.DistBackendError: NCCL error in: x.cpp:1", "NCCL"),
+        ("RuntimeError: NCCL error: unhandled system error", "NCCL_DEBUG"),
+        ("RuntimeError: The NVIDIA driver on your system is too old (found version 12020).", "upgrade the driver"),
+        ("RuntimeError: CUDA error: no CUDA-capable device is detected", "nvidia-smi"),
+        ("RuntimeError: Found no NVIDIA driver on your system.", "nvidia-smi"),
+        ("OSError: [Errno 28] No space left on device", "make room"),
+        (
+            "ValueError: Model architectures ['FooForCausalLM'] are not supported for now. Supported architectures:",
+            "upgrade vLLM",
+        ),
+        (
+            "ValueError: The checkpoint you are trying to load has model type `foo` but Transformers does not recognize this architecture.",
+            "upgrade vLLM",
+        ),
+        (
+            "  Value error, Quantization method specified in the model config (fp8) does not match the quantization method specified in the `quantization` argument (awq).",
+            "`quantization`",
+        ),
+        ("ValueError: Total number of attention heads (14) must be divisible by tensor parallel size (4).", "divisor"),
+        ("ValueError: LoRA rank 64 is greater than max_lora_rank 16.", "`max-lora-rank`"),
+        (
+            "(EngineCore pid=9) ERROR 11-21 21:10:06 [multiproc_executor.py:316] Worker proc VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor.",
+            "dmesg",
+        ),
+    ];
+
     #[test]
     fn the_usual_failures_are_told_with_their_remedy() {
-        for (line, tells) in [
-            ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "lower `gpu_memory`"),
-            ("ValueError: No available memory for the cache blocks. Try increasing", "raise `gpu_memory`"),
-            (
-                "ValueError: Free memory on device cuda:0 (10.1/79.1 GiB) on startup is less than desired GPU memory utilization (0.9, 71.2 GiB).",
-                "enginehouse gpus",
-            ),
-            (
-                "ValueError: The model's max seq len (40960) is larger than the maximum number of tokens that can be stored in KV cache (100).",
-                "lower `max-model-len` or",
-            ),
-            ("OSError: [Errno 98] Address already in use", "port was taken"),
-            (
-                "[Errno 98] error while attempting to bind on address ('127.0.0.1', 8101): address already in use",
-                "port was taken",
-            ),
-            ("huggingface_hub.errors.GatedRepoError: 403 Client Error", "HF_TOKEN"),
-            ("You are trying to access a gated repo.", "HF_TOKEN"),
-            ("HFValidationError: Repo id must be in the form 'repo_name' or", "`source`"),
-            ("OSError: nope/x is not a local folder and is not a valid model identifier listed on", "`source`"),
-            ("ValueError: Invalid repository ID or local directory specified: 'x'.", "`source`"),
-            ("vllm: error: unrecognized arguments: --max-modell-len 3", "`args`"),
-            ("error: unexpected argument '--bad' found", "`args`"),
-            ("ModuleNotFoundError: No module named 'torch'", "reinstall"),
-            (
-                "ImportError: libcudart.so.12: cannot open shared object file: No such file or directory",
-                "shared library",
-            ),
-            ("ImportError: libcuda.so.1: cannot open shared object file: No such file or directory", "nvidia-smi"),
-            ("torch.distributed.DistBackendError: NCCL error in: x.cpp:1", "NCCL"),
-            ("RuntimeError: NCCL error: unhandled system error", "NCCL_DEBUG"),
-            ("RuntimeError: The NVIDIA driver on your system is too old (found version 12020).", "upgrade the driver"),
-            ("RuntimeError: CUDA error: no CUDA-capable device is detected", "nvidia-smi"),
-            ("RuntimeError: Found no NVIDIA driver on your system.", "nvidia-smi"),
-            ("OSError: [Errno 28] No space left on device", "make room"),
-            (
-                "ValueError: Model architectures ['FooForCausalLM'] are not supported for now. Supported architectures:",
-                "upgrade vLLM",
-            ),
-            (
-                "ValueError: The checkpoint you are trying to load has model type `foo` but Transformers does not recognize this architecture.",
-                "upgrade vLLM",
-            ),
-            (
-                "  Value error, Quantization method specified in the model config (fp8) does not match the quantization method specified in the `quantization` argument (awq).",
-                "`quantization`",
-            ),
-            (
-                "ValueError: Total number of attention heads (14) must be divisible by tensor parallel size (4).",
-                "divisor",
-            ),
-            ("ValueError: LoRA rank 64 is greater than max_lora_rank 16.", "`max-lora-rank`"),
-            (
-                "(EngineCore pid=9) ERROR 11-21 21:10:06 [multiproc_executor.py:316] Worker proc VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor.",
-                "dmesg",
-            ),
-        ] {
+        for (line, tells) in LINES {
             let told = reason(exited(1), &["INFO loading", line, "RuntimeError: Engine core initialization failed."]);
             assert!(told.starts_with("the process ended while loading (exit code 1): "), "{told}");
             assert!(told.contains(tells), "{line} -> {told}");

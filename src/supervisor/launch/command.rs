@@ -94,7 +94,7 @@ impl LaunchCommand {
                 hash.update(part);
             }
         };
-        add("1", &[]);
+        add("2", &[]);
         add("program", &[path.as_encoded_bytes()]);
         self.lasting.iter().for_each(|word| add("word", &[word.as_bytes()]));
         for (name, value) in env {

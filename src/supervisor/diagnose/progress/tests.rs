@@ -25,95 +25,92 @@ fn look(loading: &mut Loading) -> Option<String> {
     loading.look().map(|reached| reached.starting().to_string())
 }
 
+/// Lines of vLLM's log, and what they tell.
+const LINES: &[(&str, &str)] = &[
+    ("(APIServer pid=1) INFO 11-21 21:12:03 [model.py:733] Resolved architecture: Q", "model configuration read"),
+    (
+        "(EngineCore pid=2) INFO 11-21 21:12:35 [core.py:133] Initializing a V1 LLM engine (v0.32.0) with",
+        "starting the engine core",
+    ),
+    (
+        "(Worker_TP1 pid=3) INFO 11-21 21:13:03 [gpu_model_runner.py:5040] Starting to load model /m...",
+        "building the model",
+    ),
+    (
+        "model-00001-of-00002.safetensors:  12%|#2        | 1.20G/9.90G [00:12<01:30, 96MB/s]",
+        "downloading weights: 12 %",
+    ),
+    ("Fetching 5 files:  40%|####      | 2/5 [00:12<00:18,  6.1s/it]", "downloading weights: 40 % (2 of 5 files)"),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:03 [weight_utils.py:533] Time spent downloading weights for Qwen/Qwen3-32B: 93.123456 seconds",
+        "weights downloaded in 93 s",
+    ),
+    (
+        "Loading safetensors checkpoint shards:   0% Completed | 0/4 [00:00<?, ?it/s]",
+        "loading weights: 0 % (0 of 4 shards)",
+    ),
+    (
+        "Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.50it/s]",
+        "loading weights: 50 % (2 of 4 shards)",
+    ),
+    (
+        "Loading pt checkpoint shards: 100% Completed | 1/1 [00:00<00:00,  1.50it/s]",
+        "loading weights: 100 % (1 of 1 shards)",
+    ),
+    (
+        "Multi-thread loading shards:  25% Completed | 1/4 [00:00<00:00,  1.50it/s]",
+        "loading weights: 25 % (1 of 4 shards)",
+    ),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:03 [weight_utils.py:1043] Prefetching checkpoint files: 10% (3/30)",
+        "loading weights: 10 % (3 of 30 shards)",
+    ),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:04 [default_loader.py:501] Loading weights took 0.01 seconds",
+        "weights loaded in 0.0 s",
+    ),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:04 [gpu_model_runner.py:5150] Model loading took 15.27 GiB memory and 41.900000 seconds",
+        "weights loaded in 42 s",
+    ),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:04 [backends.py:1105] Using cache directory: /c for vLLM's torch.compile",
+        "compiling",
+    ),
+    (
+        "(Worker pid=3) INFO 11-21 21:13:04 [backends.py:399] Compiling a graph for compile range (1, 8192) takes 5.00 s",
+        "compiling",
+    ),
+    ("(Worker pid=3) INFO 11-21 21:13:04 [monitor.py:90] Initial profiling/warmup run took 1.00 s", "measuring memory"),
+    ("(Worker pid=3) INFO 11-21 21:13:04 [gpu_worker.py:760] Available KV cache memory: 50.1 GiB", "measuring memory"),
+    (
+        "(EngineCore pid=2) INFO 11-21 21:13:05 [kv_cache_utils.py:2327] GPU KV cache size: 1,234 tokens, Maximum concurrency for 512 tokens per request: 4.00x",
+        "KV cache of 1234 tokens made",
+    ),
+    ("(Worker pid=3) INFO 11-21 21:13:05 [kernel_warmup.py:176] JIT kernel warmup starting.", "warming up"),
+    ("DeepGEMM warmup:  10%|#         | 12/120 [00:03<00:06,  3.5it/s]", "warming up: 10 % (12 of 120)"),
+    (
+        "Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  34%|###4      | 12/35 [00:03<00:06,  3.5it/s]",
+        "capturing CUDA graphs: 34 % (12 of 35)",
+    ),
+    (
+        "Capturing decode CUDA graphs (FULL): 100%|\u{2588}\u{2588}| 35/35 [00:03<00:00]",
+        "capturing CUDA graphs: 100 % (35 of 35)",
+    ),
+    (
+        "(EngineCore pid=2) INFO 11-21 21:13:05 [core.py:402] init engine (profile, create kv cache, warmup model) took 9.01 s",
+        "engine core ready",
+    ),
+    (
+        "(APIServer pid=1) INFO 11-21 21:13:07 [entry.py:140] Starting vLLM server on http://127.0.0.1:8101",
+        "starting its HTTP server",
+    ),
+];
+
 #[test]
 fn vllms_lines_are_understood() {
-    for (line, tells) in [
-        ("(APIServer pid=1) INFO 11-21 21:12:03 [model.py:733] Resolved architecture: Q", "model configuration read"),
-        (
-            "(EngineCore pid=2) INFO 11-21 21:12:35 [core.py:133] Initializing a V1 LLM engine (v0.32.0) with",
-            "starting the engine core",
-        ),
-        (
-            "(Worker_TP1 pid=3) INFO 11-21 21:13:03 [gpu_model_runner.py:5040] Starting to load model /m...",
-            "building the model",
-        ),
-        (
-            "model-00001-of-00002.safetensors:  12%|#2        | 1.20G/9.90G [00:12<01:30, 96MB/s]",
-            "downloading weights: 12 %",
-        ),
-        ("Fetching 5 files:  40%|####      | 2/5 [00:12<00:18,  6.1s/it]", "downloading weights: 40 % (2 of 5 files)"),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:03 [weight_utils.py:533] Time spent downloading weights for Qwen/Qwen3-32B: 93.123456 seconds",
-            "weights downloaded in 93 s",
-        ),
-        (
-            "Loading safetensors checkpoint shards:   0% Completed | 0/4 [00:00<?, ?it/s]",
-            "loading weights: 0 % (0 of 4 shards)",
-        ),
-        (
-            "Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.50it/s]",
-            "loading weights: 50 % (2 of 4 shards)",
-        ),
-        (
-            "Loading pt checkpoint shards: 100% Completed | 1/1 [00:00<00:00,  1.50it/s]",
-            "loading weights: 100 % (1 of 1 shards)",
-        ),
-        (
-            "Multi-thread loading shards:  25% Completed | 1/4 [00:00<00:00,  1.50it/s]",
-            "loading weights: 25 % (1 of 4 shards)",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:03 [weight_utils.py:1043] Prefetching checkpoint files: 10% (3/30)",
-            "loading weights: 10 % (3 of 30 shards)",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [default_loader.py:501] Loading weights took 0.01 seconds",
-            "weights loaded in 0.0 s",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [gpu_model_runner.py:5150] Model loading took 15.27 GiB memory and 41.900000 seconds",
-            "weights loaded in 42 s",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [backends.py:1105] Using cache directory: /c for vLLM's torch.compile",
-            "compiling",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [backends.py:399] Compiling a graph for compile range (1, 8192) takes 5.00 s",
-            "compiling",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [monitor.py:90] Initial profiling/warmup run took 1.00 s",
-            "measuring memory",
-        ),
-        (
-            "(Worker pid=3) INFO 11-21 21:13:04 [gpu_worker.py:760] Available KV cache memory: 50.1 GiB",
-            "measuring memory",
-        ),
-        (
-            "(EngineCore pid=2) INFO 11-21 21:13:05 [kv_cache_utils.py:2327] GPU KV cache size: 1,234 tokens, Maximum concurrency for 512 tokens per request: 4.00x",
-            "KV cache of 1234 tokens made",
-        ),
-        ("(Worker pid=3) INFO 11-21 21:13:05 [kernel_warmup.py:176] JIT kernel warmup starting.", "warming up"),
-        ("DeepGEMM warmup:  10%|#         | 12/120 [00:03<00:06,  3.5it/s]", "warming up: 10 % (12 of 120)"),
-        (
-            "Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  34%|###4      | 12/35 [00:03<00:06,  3.5it/s]",
-            "capturing CUDA graphs: 34 % (12 of 35)",
-        ),
-        (
-            "Capturing decode CUDA graphs (FULL): 100%|\u{2588}\u{2588}| 35/35 [00:03<00:00]",
-            "capturing CUDA graphs: 100 % (35 of 35)",
-        ),
-        (
-            "(EngineCore pid=2) INFO 11-21 21:13:05 [core.py:402] init engine (profile, create kv cache, warmup model) took 9.01 s",
-            "engine core ready",
-        ),
-        (
-            "(APIServer pid=1) INFO 11-21 21:13:07 [entry.py:140] Starting vLLM server on http://127.0.0.1:8101",
-            "starting its HTTP server",
-        ),
-    ] {
-        assert_eq!(phrase(line).as_deref(), Some(tells), "{line}");
+    for (line, tells) in LINES {
+        assert_eq!(phrase(line).as_deref(), Some(*tells), "{line}");
     }
 }
 

@@ -334,6 +334,8 @@ impl World {
                 let name = name(model);
                 let wanted = self.models[model].wanted.get_or_insert_with(|| wanted(&name, replicas));
                 (wanted.replicas, wanted.stopped) = (replicas, stopped.into_iter().collect());
+                // One that was taken away need not come back where fewer are wanted.
+                self.models[model].taken = 0;
             }
             Change::Forget(model) => self.models[model].wanted = None,
             Change::Version { model, is_broken, is_renamed } => {

@@ -147,7 +147,9 @@ fn has(effects: &[Effect], wanted: fn(&Effect) -> bool) -> bool {
 
 #[test]
 fn every_event_in_every_phase_keeps_the_rules() {
-    for (phase, restart) in all_phases().into_iter().flat_map(|phase| [(phase.clone(), None), (phase, Some(POLICY))]) {
+    let all = all_phases().into_iter().flat_map(|phase| [(phase.clone(), None), (phase, Some(POLICY))]);
+    // Without a policy there is no pause to wait for.
+    for (phase, restart) in all.filter(|(phase, restart)| restart.is_some() || *phase != Phase::BackingOff) {
         for event in all_events() {
             let mut life = at(phase.clone(), restart);
             let effects = life.step(event.clone(), Moment::now());
@@ -230,7 +232,7 @@ fn a_stop_ends_in_a_kill_whatever_the_engine_does() {
 #[test]
 fn never_ready_fails_first_is_ended_then_and_started_again_after_a_pause() {
     let mut life = at(Phase::Loading, Some(POLICY));
-    let effects = life.step(Event::Deadline, Moment::now());
+    let effects = life.step(Event::Deadline, moment(Instant::now()));
     assert!(
         matches!(&effects[..], [Effect::Fail { cause: Cause::NeverReady { .. }, .. }, Effect::Term]),
         "{effects:?}"
