@@ -34,7 +34,8 @@ pub enum ClientError {
     },
     /// It wants another token.
     #[error(
-        "the gateway does not accept the token: `admin.token` of the given configuration is another one than it runs with."
+        "the gateway does not accept the token: `admin.token` of this file is not the one that it runs with. If the file \
+         changes the token, reload it with a signal: kill -HUP PID."
     )]
     Unauthorized,
     /// It refused.

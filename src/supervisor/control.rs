@@ -157,10 +157,10 @@ impl Control {
         startup::prepare(config, &self.0.home, &self.0.ports, lock, running).await
     }
 
-    /// Has what was prepared run from now on: returns at once, engines are started, replaced and ended in the background.
-    /// The registry must have the models by now.
-    pub fn apply(&self, prepared: Prepared) {
-        drop(self.send_prepared(prepared));
+    /// Has what was prepared run from now on: engines are started, replaced and ended in the background. The registry must
+    /// have the models by now.
+    pub async fn apply(&self, prepared: Prepared) {
+        let _ = self.send_prepared(prepared).await;
     }
 
     /// The same; what is returned tells which engines were taken over, once they are.

@@ -21,6 +21,7 @@ mod models;
 mod openai_client;
 mod operators;
 mod refusals;
+mod reloading;
 mod rewriting;
 mod streaming;
 mod transport;

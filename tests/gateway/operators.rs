@@ -239,6 +239,20 @@ async fn scaling_up_and_down_fails_no_request() {
     assert!(!gateway.metrics().await.contains("own/2"), "yesterday's engines are not measured");
 }
 
+/// Adapters that cannot be had are refused, and no engine knows them.
+async fn adapters_are_refused(gateway: &Gateway) {
+    for (name, path) in [("bad", "/adapters/missing"), ("own", "/adapters/x"), ("quiet", "/adapters/x"), ("tone", "/x")]
+    {
+        let (status, error) = api(gateway, POST, "models/own/lora", Some(json!({ "name": name, "path": path }))).await;
+        assert_eq!(status, if name == "bad" { 502 } else { 409 }, "{error}");
+        assert!(error["error"]["message"].as_str().is_some_and(|text| !text.is_empty()));
+    }
+    for engine in gateway.engines().await {
+        let cards = engine_says(&engine, "/v1/models").await;
+        assert!(!cards.to_string().contains("bad"), "{cards}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
     let yaml = format!(
@@ -269,16 +283,7 @@ async fn an_adapter_comes_to_all_engines_stays_over_a_crash_and_goes() {
     };
     on_both().await;
 
-    for (name, path) in [("bad", "/adapters/missing"), ("own", "/adapters/x"), ("quiet", "/adapters/x"), ("tone", "/x")]
-    {
-        let (status, error) = api(&gateway, POST, "models/own/lora", Some(json!({ "name": name, "path": path }))).await;
-        assert_eq!(status, if name == "bad" { 502 } else { 409 }, "{error}");
-        assert!(error["error"]["message"].as_str().is_some_and(|text| !text.is_empty()));
-    }
-    for engine in gateway.engines().await {
-        let cards = engine_says(&engine, "/v1/models").await;
-        assert!(!cards.to_string().contains("bad"), "{cards}");
-    }
+    adapters_are_refused(&gateway).await;
     assert_eq!(api(&gateway, Method::GET, "models/own/lora", None).await, (200, all));
 
     let killed = gateway.engines().await[0]["pid"].as_i64().expect("a pid");

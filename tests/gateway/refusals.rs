@@ -29,16 +29,14 @@ fn with_headers(headers: &str, body: &[u8]) -> Vec<u8> {
 
 const CHAT: &str = "/v1/chat/completions";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
-    let (sim, gateway) = house().await;
-    let json = "content-type: application/json\r\n";
+/// What is wrong, the bytes, and the status and code that are expected.
+type Case = (&'static str, Vec<u8>, u16, &'static str);
+
+/// Requests whose path, method or JSON is wrong.
+#[rustfmt::skip]
+fn malformed() -> Vec<Case> {
     let deep = [b"{\"model\":\"tiny\",\"x\":".as_slice(), &b"[".repeat(5000), &b"]".repeat(5000), b"}"].concat();
-    let long_header = format!("{json}x-long: {}\r\ncontent-length: 2\r\n", "x".repeat(9000));
-    let huge_header = format!("{json}x-long: {}\r\ncontent-length: 2\r\n", "x".repeat(1_200_000));
-    let many_headers = format!("{json}{}content-length: 2\r\n", "x-h: 1\r\n".repeat(300));
-    #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
+    vec![
         ("empty body", post(CHAT, b""), 400, "missing_body"),
         ("not JSON", post(CHAT, b"model=tiny"), 400, "invalid_json"),
         ("torn JSON", post(CHAT, b"{\"model\":\"tiny\""), 400, "invalid_json"),
@@ -61,6 +59,17 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
         ("POST on models", post("/v1/models", b"{}"), 405, "method_not_allowed"),
         ("TRACE", b"TRACE /v1/models HTTP/1.1\r\nhost: t\r\n\r\n".to_vec(), 405, "method_not_allowed"),
         ("CONNECT", b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n".to_vec(), 405, "method_not_allowed"),
+    ]
+}
+
+/// Requests whose head, framing or form is wrong.
+#[rustfmt::skip]
+fn unframed() -> Vec<Case> {
+    let json = "content-type: application/json\r\n";
+    let long_header = format!("{json}x-long: {}\r\ncontent-length: 2\r\n", "x".repeat(9000));
+    let huge_header = format!("{json}x-long: {}\r\ncontent-length: 2\r\n", "x".repeat(1_200_000));
+    let many_headers = format!("{json}{}content-length: 2\r\n", "x-h: 1\r\n".repeat(300));
+    vec![
         ("too large, declared", with_headers(&format!("{json}content-length: 200000\r\n"), b""), 413, "request_too_large"),
         ("too large, chunked", with_headers(&format!("{json}transfer-encoding: chunked\r\n"), &[b"19000\r\n".as_slice(), &[b' '; 0x19000], b"\r\n19000\r\n", &[b' '; 0x19000]].concat()), 413, "request_too_large"),
         ("no content type", with_headers("content-length: 16\r\n", b"{\"model\":\"tiny\"}"), 415, "unsupported_media_type"),
@@ -79,8 +88,13 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
         ("a form without boundary", b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: t\r\ncontent-type: multipart/form-data\r\ncontent-length: 2\r\n\r\n--".to_vec(), 400, "missing_boundary"),
         ("a form that is none", b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: t\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 2\r\n\r\n--".to_vec(), 400, "*"),
         ("JSON where a form belongs", post("/v1/audio/transcriptions", b"{\"model\":\"tiny\"}"), 415, "unsupported_media_type"),
-    ];
-    for (name, bytes, status, code) in cases {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
+    let (sim, gateway) = house().await;
+    for (name, bytes, status, code) in malformed().into_iter().chain(unframed()) {
         let mut wire = Wire::to(gateway.address).await;
         wire.send(bytes).await;
         let reply = wire.reply().await;

@@ -25,6 +25,17 @@ async fn status(gateway: &Gateway) -> Value {
     model["roll"].clone()
 }
 
+/// Waits until the records of `count` engines say that they serve: what is written down is a moment behind.
+async fn recorded(house: &House, count: usize) {
+    eventually("the records to say so", async || {
+        let records = std::fs::read_dir(house.state().join("engines")).expect("a folder").flatten();
+        let texts = records.filter_map(|entry| std::fs::read(entry.path()).ok());
+        let served = texts.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
+        (served.filter(|record| record["served"] == true).count() == count).then_some(())
+    })
+    .await;
+}
+
 async fn rolled(gateway: &Gateway) {
     eventually("the roll to end", async || (status(gateway).await["state"] == "done").then_some(())).await;
 }
@@ -64,6 +75,7 @@ async fn the_only_replica_is_replaced_by_one_that_is_ready_before_it_goes() {
     let after = gateway.all_ready().await;
     assert!(after.len() == 1 && after != before, "{after:?}");
     // What is left is known by another number, and found again by it.
+    recorded(&house, 1).await;
     gateway.kill();
     let mut gateway = house.gateway();
     assert_eq!(gateway.all_ready().await, after);
@@ -77,6 +89,7 @@ async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
     let bad = model("own", &format!("replicas: 2, args: {{ {QUICK}, no-such-flag: 1 }}, restart: off"));
     let (house, mut gateway) = House::open(&format!("models:\n{good}"));
     let pids = gateway.all_ready().await;
+    recorded(&house, 2).await;
     gateway.kill();
     // What serves is taken over although its arguments are others now, and replaced like after a reload.
     house.write(&format!("models:\n{bad}"), None);
@@ -106,11 +119,115 @@ async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
     house.assert_empty();
 }
 
+/// Writes the models and reloads: the answer.
+async fn reload(house: &House, gateway: &Gateway, models: &str) -> Value {
+    house.write(&format!("models:\n{models}"), None);
+    let url = format!("http://{}/api/v1/reload", gateway.admin);
+    http().post(url).send().await.expect("answered").json().await.expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_argument_is_rolled_by_a_reload_under_load_without_a_failed_request() {
+    let own =
+        |tokens: usize, more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}{more}"));
+    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5, "")));
+    let before = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 8);
+    load.answered(50).await;
+    // Settings that engines do not know of restart none.
+    let report = reload(&house, &gateway, &own(5, ", stop_timeout: 3s")).await;
+    assert_eq!(report["change"]["engines"][0]["action"], "updated", "{report}");
+    let report = reload(&house, &gateway, &own(7, ", stop_timeout: 3s")).await;
+    let change = json!([{
+        "model": "own", "action": "rolled", "replicas": 2, "away": null, "reasons": ["args.tokens: 5 -> 7"],
+    }]);
+    assert_eq!((&report["outcome"], &report["change"]["engines"]), (&json!("applied"), &change), "{report}");
+    rolled(&gateway).await;
+    load.answered(50).await;
+    load.stop_unharmed().await;
+    let after = gateway.all_ready().await;
+    assert!(after.len() == 2 && before.iter().all(|pid| !after.contains(pid)), "{before:?} {after:?}");
+    for _ in 0..4 {
+        assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7, "the new argument counts");
+    }
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_whose_new_engine_fails_stops_with_the_reason_and_the_next_one_mends_it() {
+    let own = |more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}{more} }}, restart: off"));
+    let (house, mut gateway) = House::open(&format!("models:\n{}", own("")));
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(20).await;
+    reload(&house, &gateway, &own(", no-such-flag: 1")).await;
+    eventually("the roll to fail", async || (status(&gateway).await["state"] == "failed").then_some(())).await;
+    load.answered(50).await;
+    let told = status(&gateway).await.to_string();
+    assert!(told.contains("no-such-flag"), "{told}");
+    let log = gateway.log();
+    assert!(log.lines().any(|line| line.contains("has stopped") && line.contains("no-such-flag")), "{log}");
+    assert_eq!(gateway.engine_pid("own/1").await, pids[1], "the other one is left as it was");
+    reload(&house, &gateway, &own("")).await;
+    let mended = gateway.all_ready().await;
+    load.answered(20).await;
+    load.stop_unharmed().await;
+    assert!(mended.len() == 2 && mended[1] == pids[1], "{mended:?}");
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
+    let engines = |name: &str| model(name, &format!("args: {{ {QUICK} }}"));
+    let aliases = |model: &str| format!("aliases: {{ name: {{ model: {model} }} }}\n");
+    let (house, mut gateway) = House::open(&format!("models:\n{}{}", engines("a"), aliases("a")));
+    gateway.all_ready().await;
+    let load = Load::start(gateway.address, "name", 4);
+    load.answered(20).await;
+    reload(&house, &gateway, &format!("{}{}{}", engines("a"), engines("b"), aliases("a"))).await;
+    gateway.all_ready().await;
+    let report = reload(&house, &gateway, &format!("{}{}", engines("b"), aliases("b"))).await;
+    let actions: Vec<_> = report["change"]["engines"].as_array().into_iter().flatten().collect();
+    assert!(actions.len() == 1 && actions[0]["model"] == "a" && actions[0]["action"] == "removed", "{report}");
+    load.answered(50).await;
+    load.stop_unharmed().await;
+    assert_eq!((gateway.ask("a").await.0, gateway.ask("b").await.0), (404, 200));
+    eventually("the engine of a to end", async || (house.engine_processes().len() == 1).then_some(())).await;
+    gateway.stop().await;
+    house.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_killed_in_the_middle_of_a_reload_is_replaced_by_one_that_ends_it() {
+    let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }";
+    let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}, {slow}"));
+    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    gateway.all_ready().await;
+    for round in 0..3 {
+        reload(&house, &gateway, &own(7 + usize::from(round % 2 == 1))).await;
+        eventually("the roll to begin", async || status(&gateway).await["total"].as_u64()).await;
+        tokio::time::sleep(Duration::from_millis(200 * round)).await;
+        gateway.kill();
+        gateway = house.gateway();
+    }
+    rolled_or_done(&gateway).await;
+    let pids = gateway.all_ready().await;
+    assert_eq!((pids.len(), house.engine_processes().len()), (2, 2), "{:?}", house.engine_processes());
+    for _ in 0..6 {
+        assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7);
+    }
+    gateway.stop().await;
+    house.assert_empty();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_serves_with_old_arguments_is_taken_over_and_replaced_without_a_failed_request() {
     let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}"));
     let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
     let before = gateway.all_ready().await;
+    recorded(&house, 2).await;
     gateway.kill();
     house.write(&format!("models:\n{}", own(7)), None);
     let mut gateway = house.gateway();
@@ -133,11 +250,18 @@ async fn a_gateway_killed_in_the_middle_of_a_roll_is_replaced_by_one_that_ends_i
     };
     let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
     gateway.all_ready().await;
+    recorded(&house, 3).await;
     gateway.kill();
     house.write(&format!("models:\n{}", own(7)), None);
     for round in 0..4 {
         let mut gateway = house.gateway();
-        eventually("the roll to go on", async || status(&gateway).await["total"].as_u64()).await;
+        // What is left of it may be engines that never served: those are ended and made anew, which is no roll.
+        eventually("the roll to go on, or to be over", async || {
+            let goes_on = status(&gateway).await["total"].is_u64();
+            let is_over = gateway.engines().await.iter().all(|engine| engine["state"] == "ready");
+            (goes_on || is_over).then_some(())
+        })
+        .await;
         tokio::time::sleep(Duration::from_millis(150 * round)).await;
         gateway.kill();
     }

@@ -37,6 +37,8 @@ fn on_a_terminal(house: &House, ready: &Ready, before: &str) -> std::process::Ch
     let line = format!("exec {before} {} --ready-file '{}'", quoted.join(" "), ready.path().display());
     let mut script = Command::new("script");
     house.prepare(&mut script);
+    // nohup writes its file where it is.
+    script.current_dir(house.path());
     script.args(["--quiet", "--command", &line, "/dev/null"]);
     script.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("script, of util-linux, is installed")
 }

@@ -137,7 +137,7 @@ impl Reloader {
         let config = Arc::new(config);
         parts.publisher.publish(config.clone(), addresses.entries());
         // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
-        parts.control.apply(engines);
+        parts.control.apply(engines).await;
         parts.discovery.apply(&config).await;
         addresses.apply(&parts.listeners, &parts.state).await;
         parts.token.set(config.admin.token.clone());
