@@ -1,17 +1,17 @@
 //! The first look at a request: its head, who sent it, what it asks, and its body.
 
 use http::{HeaderMap, Method, Version, header};
-use pingora::Error;
 use pingora::proxy::Session;
 
 use super::body::{self, ReceivedBody};
 use super::context::RequestContext;
 use super::entry::Entry;
+use super::refusal::Refusal;
 use super::{ProxyState, local};
 use crate::dialects::gym;
 use crate::ids;
 use crate::openai::{ApiError, BodyKind, Code, Endpoint, boundary_of};
-use crate::routing::{RequestHead, Target};
+use crate::routing::RequestHead;
 
 /// A request that was let in, with its whole body.
 pub(super) struct Accepted {
@@ -27,18 +27,12 @@ pub(super) enum Arrival {
     Local(local::Answer),
 }
 
-/// Why there is no answer of the usual kind.
-pub(super) enum Refusal {
-    /// The caller is told.
-    Say(ApiError),
-    /// The caller is gone.
-    Gone(Box<Error>),
-}
-
-impl From<ApiError> for Refusal {
-    fn from(error: ApiError) -> Self {
-        Self::Say(error)
-    }
+/// What became of a request that was let in.
+pub(super) enum Admitted {
+    /// It goes to an engine, through Pingora.
+    Forward,
+    /// It was answered.
+    Answered,
 }
 
 /// The connection's time-outs. Pingora's defaults wait for ever.
@@ -73,7 +67,7 @@ pub(super) async fn accept(
     ctx.account.endpoint = Endpoint::find(path);
     check_head(session, ctx.snapshot.limits.head)?;
     ctx.account.caller = ctx.snapshot.callers.identify(path, &session.req_header().headers)?;
-    let gym = own_target(ctx).ok().flatten().and_then(|target| target.route.gym.clone());
+    let gym = ctx.own_target().ok().flatten().and_then(|target| target.route.gym.clone());
     let path = if gym.is_some() { gym::without_rollout(path) } else { path };
     let hidden = gym.is_some_and(|rules| rules.strict) && gym::route(path).is_none();
     ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
@@ -88,15 +82,6 @@ pub(super) async fn accept(
     check_content_type(&session.req_header().headers, endpoint.body())?;
     let body = body::receive(state, session, ctx).await?;
     Ok(Arrival::Request(Accepted { endpoint, body }))
-}
-
-/// The target whose own address or path it was that the request came to; `None`: it was no one's own.
-///
-/// # Errors
-/// 404: the alias is not there any more.
-pub(super) fn own_target(ctx: &RequestContext) -> Result<Option<&Target>, ApiError> {
-    let find = |alias: &crate::ids::Name| ctx.snapshot.find(alias).map(|at| ctx.snapshot.target(at));
-    Ok(ctx.entry.alias.as_ref().map(find).transpose()?.flatten())
 }
 
 /// What the request asks, apart from its body. `boundary`: that of a form.

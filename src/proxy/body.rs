@@ -9,9 +9,9 @@ use pingora::ErrorType;
 use pingora::proxy::Session;
 
 use super::ProxyState;
-use super::accept::Refusal;
 use super::context::RequestContext;
 use super::memory::BodyReservation;
+use super::refusal::Refusal;
 use crate::openai::{ApiError, Code};
 
 /// Room behind a body, so that the usual rules are applied without copying it.

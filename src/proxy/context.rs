@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
+use super::buffered_downstream::Slot;
 use super::entry::Entry;
-use super::forward::Forward;
+use super::response::Response;
+use super::upstream_request::UpstreamRequest;
+use crate::admission::Permit;
 use crate::engines::Engine;
+use crate::ids::Name;
 use crate::net::ListenerId;
-use crate::openai::{Dialect, Endpoint, Usage};
+use crate::openai::{ApiError, Dialect, Endpoint, Usage};
 use crate::routing::{CallerIdentity, Snapshot, Target};
 use crate::telemetry::InFlight;
 
@@ -35,6 +40,26 @@ impl RequestContext {
     pub(super) fn target(&self) -> Option<&Target> {
         self.account.target.and_then(|at| self.snapshot.target(at))
     }
+
+    /// The target whose own address or path it was that the request came to; `None`: it was no one's own.
+    ///
+    /// # Errors
+    /// 404: the alias is not there any more.
+    pub(super) fn own_target(&self) -> Result<Option<&Target>, ApiError> {
+        let find = |alias: &Name| self.snapshot.find(alias).map(|at| self.snapshot.target(at));
+        Ok(self.entry.alias.as_ref().map(find).transpose()?.flatten())
+    }
+}
+
+/// A request on its way through Pingora.
+pub(super) struct Forward {
+    pub(super) attempts: Attempts,
+    pub(super) request: UpstreamRequest,
+    pub(super) response: Response,
+    /// Where the caller's session is left.
+    pub(super) downstream: Option<Slot>,
+    /// Given back with it.
+    pub(super) _permit: Permit,
 }
 
 /// What will be said of a request at its end.

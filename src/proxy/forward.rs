@@ -2,66 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue};
+use bytes::BytesMut;
 use pingora::proxy::Session;
 
-use super::accept::{self, Accepted, Refusal};
+use super::accept::{self, Accepted, Admitted};
 use super::attempts::{Advance, Attempts};
 use super::body::ReceivedBody;
-use super::buffered_downstream::{self, Slot};
-use super::context::RequestContext;
-use super::memory::BodyReservation;
-use super::respond::Response;
-use super::{ProxyState, gym, mirror};
-use crate::admission::Permit;
-use crate::openai::{ApiError, Code, Endpoint};
-use crate::routing::{
-    self, Chance, OwnedHead, Prepared, PreparedRequest, Protocol, RequestHead, ResponseTranslator, Snapshot,
-};
-
-/// From this size on, looking through a body could hold up a worker for more than a millisecond.
-pub(super) const OFFLOAD: usize = 1 << 20;
-
-/// A request on its way through Pingora.
-pub(super) struct Forward {
-    pub(super) attempts: Attempts,
-    pub(super) request: UpstreamRequest,
-    pub(super) response: Response,
-    /// Where the caller's session is left.
-    pub(super) downstream: Option<Slot>,
-    _permit: Permit,
-}
-
-/// What the engines of the current leg are sent.
-pub(super) struct UpstreamRequest {
-    pub(super) body: Bytes,
-    pub(super) endpoint: Endpoint,
-    /// In place of the caller's.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The caller's body was compressed.
-    pub(super) decoded: bool,
-    pub(super) translator: Option<ResponseTranslator>,
-    /// The leg that it is for.
-    leg: usize,
-    original: Option<Arc<OriginalRequest>>,
-    reservation: BodyReservation,
-}
-
-/// A request as its caller sent it, for another leg or a mirror.
-pub(super) struct OriginalRequest {
-    pub(super) head: OwnedHead,
-    pub(super) body: Bytes,
-    pub(super) reservation: BodyReservation,
-}
-
-/// What became of a request that was let in.
-pub(super) enum Admitted {
-    /// It goes to an engine, through Pingora.
-    Forward,
-    /// It was answered.
-    Answered,
-}
+use super::context::{Forward, RequestContext};
+use super::refusal::Refusal;
+use super::response::Response;
+use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
+use super::{ProxyState, buffered_downstream, gym, mirror};
+use crate::openai::ApiError;
+use crate::routing::{self, Chance, Prepared, Protocol, RequestHead, Snapshot};
 
 /// Takes an accepted request as far as it goes without an engine.
 pub(super) async fn admit(
@@ -113,62 +66,4 @@ async fn prepare(snapshot: &Arc<Snapshot>, head: &RequestHead<'_>, body: BytesMu
     }
     let (snapshot, head) = (snapshot.clone(), head.to_owned());
     elsewhere(move || routing::prepare(&snapshot, &head.head(), body, chance)).await?
-}
-
-/// Does `work` where it holds nobody up.
-///
-/// # Errors
-/// It panicked.
-pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
-    tokio::task::spawn_blocking(work).await.map_err(broken)
-}
-
-impl OriginalRequest {
-    /// Made ready for the target at `at`.
-    pub(super) async fn prepare_for(
-        self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        at: usize,
-    ) -> Result<PreparedRequest, ApiError> {
-        let work = {
-            let (snapshot, original) = (snapshot.clone(), self.clone());
-            move || {
-                let body = BytesMut::from(&original.body[..]);
-                routing::prepare_for(&snapshot, at, &original.head.head(), body, None)
-            }
-        };
-        if self.body.len() < OFFLOAD { work() } else { elsewhere(work).await? }
-    }
-}
-
-impl UpstreamRequest {
-    fn new(
-        request: PreparedRequest,
-        leg: usize,
-        decoded: bool,
-        (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
-    ) -> Self {
-        let PreparedRequest { body, endpoint, translator, headers } = request;
-        Self { body: body.freeze(), endpoint, headers, decoded, translator, leg, original, reservation }
-    }
-
-    /// Makes it the request for another leg's engines; whether that changed anything.
-    ///
-    /// # Errors
-    /// What the caller is told.
-    pub(super) async fn switch_to(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        leg: usize,
-        at: usize,
-    ) -> Result<bool, ApiError> {
-        let Some(original) = self.original.as_ref().filter(|_| leg != self.leg) else { return Ok(false) };
-        let request = original.prepare_for(snapshot, at).await?;
-        self.reservation.grow_to(request.body.len())?;
-        let PreparedRequest { body, endpoint, translator, headers } = request;
-        (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
-        self.leg = leg;
-        Ok(true)
-    }
 }

@@ -3,7 +3,6 @@
 //! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; `listener` looks first, and then hands the
 //! connection to the application that fits.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +13,8 @@ use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
-use super::Gateway;
-
-tokio::task_local! {
-    /// Where a request leaves its session for its connection to go on, although Pingora counts it as failed.
-    static KEPT: RefCell<Option<Box<ServerSession>>>;
-}
-
-/// Keeps a session whose answer was ended by us after its engine had died. The caller was promised that the connection
-/// stays open, and may have sent its next request already; Pingora would drop it.
-pub(super) fn keep(session: Box<ServerSession>) {
-    // Outside of an application there is no connection to go on with.
-    let _ = KEPT.try_with(|kept| kept.replace(Some(session)));
-}
+use super::callbacks::Gateway;
+use super::kept_session;
 
 /// The connection of a kept session, ready for its next request.
 async fn reuse(session: Box<ServerSession>) -> Option<ReusedHttpStream> {
@@ -57,14 +45,11 @@ impl HttpServerApp for HttpApp {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let request = async {
-            let next = self.proxy.process_new_http(session, shutdown).await;
-            match (next, KEPT.with(RefCell::take)) {
-                (None, Some(session)) => reuse(session).await,
-                (next, _) => next,
-            }
-        };
-        KEPT.scope(RefCell::new(None), request).await
+        let (next, kept) = kept_session::catch(self.proxy.process_new_http(session, shutdown)).await;
+        match (next, kept) {
+            (None, Some(session)) => reuse(session).await,
+            (next, _) => next,
+        }
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -15,9 +15,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::ProxyState;
+use super::callbacks::Gateway;
 use super::client_socket::ClientSocket;
 use super::http_app::HttpApp;
-use super::{Gateway, ProxyState};
 use crate::net::{Handler, ListenerId, begins_like_http2};
 use crate::openai::{ApiError, Code, Dialect};
 

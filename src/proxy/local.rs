@@ -7,7 +7,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::ProxyState;
-use super::accept::own_target;
 use super::context::RequestContext;
 use crate::dialects::gym;
 use crate::dispatch;
@@ -32,7 +31,7 @@ pub(super) fn answer(
     method: &Method,
     path: &str,
 ) -> Result<Answer, ApiError> {
-    let own = own_target(ctx)?;
+    let own = ctx.own_target()?;
     if let Some(rules) = own.and_then(|target| target.route.gym.as_ref()) {
         match path {
             "/" | "/openapi.json" if is_read(method) => {

@@ -10,14 +10,11 @@ use super::ProxyState;
 use super::attempts::Attempts;
 use super::context::RequestContext;
 use super::exchange::{Message, Messages, exchange};
-use super::forward::OriginalRequest;
 use super::memory::BodyReservation;
+use super::upstream_request::OriginalRequest;
 use crate::engines::CallLimits;
 use crate::openai::{ApiError, Code};
 use crate::routing::{Plan, Protocol, Snapshot};
-
-/// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
-pub(super) const MOST: usize = 256;
 
 /// Most of an answer that is read before it is given up.
 const ANSWER: usize = 16 << 20;

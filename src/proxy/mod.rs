@@ -1,4 +1,4 @@
-//! The data path: one request from its client to an engine and back. This file only hands Pingora's callbacks to the steps.
+//! The data path: one request from its client to an engine and back. `callbacks` hands Pingora's callbacks to the steps.
 //!
 //! | step | file | what it gives |
 //! |---|---|---|
@@ -17,6 +17,7 @@ mod accept;
 mod attempts;
 mod body;
 mod buffered_downstream;
+mod callbacks;
 mod client_socket;
 mod context;
 mod entry;
@@ -24,190 +25,22 @@ mod exchange;
 mod forward;
 mod gym;
 mod http_app;
+mod kept_session;
 mod listener;
 mod local;
 mod memory;
 mod mirror;
 mod peer;
 mod record;
+mod refusal;
 mod reply;
 mod respond;
+mod response;
 mod retry;
 mod state;
 mod transform;
 mod upstream_head;
+mod upstream_request;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::Digest;
-use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
-
-use accept::{Arrival, Refusal};
-use context::RequestContext;
-use forward::Admitted;
-pub use listener::HttpListener;
-pub use state::ProxyState;
-
-use crate::net::ListenerId;
-
-/// The proxy application that Pingora drives.
-pub(crate) struct Gateway {
-    state: Arc<ProxyState>,
-    listener: ListenerId,
-}
-
-impl Gateway {
-    /// For the requests of one listener.
-    pub(crate) fn new(state: Arc<ProxyState>, listener: ListenerId) -> Self {
-        Self { state, listener }
-    }
-
-    async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
-        match accept::accept(&self.state, session, ctx).await? {
-            Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
-            Arrival::Local(local::Answer { body, gym: true }) => gym::answer_local(session, ctx, body).await,
-            Arrival::Local(local::Answer { body, gym: false }) => {
-                reply::ok(session, &ctx.account, body).await.map_err(Refusal::Gone)?;
-                Ok(Admitted::Answered)
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl ProxyHttp for Gateway {
-    type CTX = RequestContext;
-
-    fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.state.snapshot(), self.listener)
-    }
-
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
-        accept::tune(session, ctx);
-        Ok(())
-    }
-
-    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
-        match self.take_in(session, ctx).await {
-            Ok(Admitted::Forward) => Ok(false),
-            Ok(Admitted::Answered) => Ok(true),
-            Err(Refusal::Gone(error)) => Err(error),
-            Err(Refusal::Say(error)) => {
-                reply::refuse(session, &mut ctx.account, error).await?;
-                Ok(true)
-            }
-        }
-    }
-
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
-        peer::next(&self.state, session, ctx).await
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _: &mut Session,
-        reused: bool,
-        _: &HttpPeer,
-        _: std::os::unix::io::RawFd,
-        _: Option<&Digest>,
-        ctx: &mut RequestContext,
-    ) -> Result<()> {
-        if let Some(current) = ctx.forward.as_mut().and_then(|forward| forward.attempts.current.as_mut()) {
-            current.reused = reused;
-        }
-        Ok(())
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        _: &mut Session,
-        request: &mut RequestHeader,
-        ctx: &mut RequestContext,
-    ) -> Result<()> {
-        upstream_head::write(request, ctx)
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        ctx: &mut RequestContext,
-    ) -> Result<()> {
-        retry::head(session, response, ctx)
-    }
-
-    fn upstream_response_body_filter(
-        &self,
-        session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        ctx: &mut RequestContext,
-    ) -> Result<Option<Duration>> {
-        retry::body(session, body.as_deref(), end, ctx)?;
-        Ok(None)
-    }
-
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        ctx: &mut RequestContext,
-    ) -> Result<()> {
-        respond::head(session, response, ctx)
-    }
-
-    fn response_body_filter(
-        &self,
-        _: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        ctx: &mut RequestContext,
-    ) -> Result<Option<Duration>> {
-        respond::body(body, end, ctx)?;
-        Ok(None)
-    }
-
-    fn fail_to_connect(
-        &self,
-        session: &mut Session,
-        _: &HttpPeer,
-        ctx: &mut RequestContext,
-        error: Box<Error>,
-    ) -> Box<Error> {
-        retry::connect_failed(session, ctx, error)
-    }
-
-    fn error_while_proxy(
-        &self,
-        _: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        ctx: &mut RequestContext,
-        _: bool,
-    ) -> Box<Error> {
-        retry::attempt_failed(session, ctx, error)
-    }
-
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
-        respond::fail(&self.state, session, error, ctx).await
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
-        record::finish(&self.state, session, error, ctx);
-    }
-
-    // `record` tells of every request once; Pingora's own lines would tell of some of them twice.
-    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
-        true
-    }
-
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestContext, _: &Error, _: ProxyWarnLogContext) -> bool {
-        true
-    }
-}
+pub use self::listener::HttpListener;
+pub use self::state::ProxyState;

@@ -9,8 +9,7 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 
 use super::attempts::Advance;
-use super::context::RequestContext;
-use super::forward::Forward;
+use super::context::{Forward, RequestContext};
 use super::{ProxyState, buffered_downstream};
 use crate::config::Timeouts;
 use crate::engines::{Engine, avoid_kept_connections};

@@ -4,7 +4,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
 use super::context::RequestContext;
-use super::{ProxyState, buffered_downstream, http_app};
+use super::{ProxyState, buffered_downstream, kept_session};
 use crate::outcome::Outcome;
 use crate::telemetry::Record;
 
@@ -32,7 +32,7 @@ pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&E
     ctx.account.close();
     let ended = ctx.forward.take().is_some_and(|forward| forward.response.ended);
     if ended {
-        http_app::keep(buffered_downstream::take(session));
+        kept_session::keep(buffered_downstream::take(session));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Version, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
@@ -10,72 +10,10 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::buffered_downstream::ABORTED;
 use super::context::RequestContext;
-use super::retry::{HeldError, is_clean};
+use super::retry::is_clean;
 use super::transform::ResponseTransform;
 use super::{ProxyState, reply};
-use crate::openai::{ApiError, Code, ResponseScanner, Scanned, Usage};
-use crate::routing::ResponseTranslator;
-
-/// The answer of the attempt under way.
-#[derive(Debug, Default)]
-pub(super) struct Response {
-    /// Its head has come.
-    pub(super) began: bool,
-    /// It is an error whose body has to be seen.
-    pub(super) held_error: Option<HeldError>,
-    /// Follows it, if it can be read.
-    scanner: Option<ResponseScanner>,
-    /// What is done to its pieces.
-    transform: ResponseTransform,
-    pub(super) first_event: Option<Instant>,
-    last_event: Option<Instant>,
-    /// It was ended by us, properly, after its engine had died.
-    pub(super) ended: bool,
-    /// What we say instead of an engine.
-    pub(super) refusal: Option<ApiError>,
-}
-
-impl Response {
-    /// Nothing has come of the attempt that begins.
-    pub(super) fn begin_attempt(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether it is a stream of events.
-    pub(super) fn is_stream(&self) -> bool {
-        self.scanner.as_ref().is_some_and(ResponseScanner::is_stream)
-    }
-
-    /// What it says of tokens.
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.scanner.as_ref().and_then(ResponseScanner::usage)
-    }
-
-    /// The stream that is not over by its own word.
-    fn open_stream(&self) -> Option<&ResponseScanner> {
-        self.scanner.as_ref().filter(|scanner| scanner.is_stream() && !scanner.done())
-    }
-
-    /// Decides how an answer with this `status` and content type is followed, and what is done to it. `name`: of the model
-    /// that it has to name; returns whether its name will be replaced.
-    fn follow(&mut self, status: u16, kind: &[u8], translator: Option<ResponseTranslator>, name: Option<&str>) -> bool {
-        let success = (200..300).contains(&status);
-        let scanner = ResponseScanner::for_content_type(kind).filter(|_| success);
-        let name = name.filter(|_| translator.is_none() && scanner.is_some());
-        self.transform = match translator {
-            Some(translator) if scanner.as_ref().is_some_and(ResponseScanner::is_stream) => {
-                ResponseTransform::Events(translator.by)
-            }
-            Some(by) => ResponseTransform::Whole { by, status, kept: BytesMut::new() },
-            None => ResponseTransform::None,
-        };
-        self.scanner = match name {
-            Some(name) => scanner.map(|scanner| scanner.renaming(name)),
-            None => scanner,
-        };
-        name.is_some()
-    }
-}
+use crate::openai::{ApiError, Code, ResponseScanner, Scanned};
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {

@@ -7,19 +7,13 @@ use pingora::{Error, ErrorType, Result};
 use super::attempts::Advance;
 use super::buffered_downstream::ABORTED;
 use super::context::RequestContext;
+use super::response::HeldError;
 use crate::dispatch::{Judgement, judge_body, judge_head};
 use crate::engines;
 use crate::outcome::Outcome;
 
 /// Most of an engine's error answer that is looked into.
 const JUDGED_BODY: usize = 256 * 1024;
-
-/// An engine's error answer that is held back until its body tells what it means.
-#[derive(Debug)]
-pub(super) struct HeldError {
-    status: u16,
-    body: Vec<u8>,
-}
 
 /// Whether nothing of an answer has reached the caller yet, so that another engine may still give it.
 pub(super) fn is_clean(session: &Session) -> bool {

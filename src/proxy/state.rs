@@ -7,11 +7,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
 use super::memory::BodyMemory;
-use super::mirror;
 use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::routing::Snapshot;
 use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE};
+
+/// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
+const MIRRORS: usize = 256;
 
 /// State of the data path.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl ProxyState {
             events,
             client,
             admission: Admission::default(),
-            mirrors: Arc::new(Semaphore::new(mirror::MOST)),
+            mirrors: Arc::new(Semaphore::new(MIRRORS)),
             connections: AtomicUsize::new(0),
             stage: watch::Sender::new(Stage::Serving),
         }

@@ -16,8 +16,8 @@ use crate::openai::{self, ApiError, Code, Endpoint, ResponseScanner};
 use crate::proxy::ProxyState;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::exchange::{Message, Messages, exchange};
-use crate::proxy::forward::{OFFLOAD, elsewhere};
 use crate::proxy::memory::BodyReservation;
+use crate::proxy::upstream_request::{OFFLOAD, elsewhere};
 use crate::routing::{OwnedHead, Plan, Snapshot, Target};
 
 /// Most of an engine's answer that is read. Token ids and log-probabilities of a long rollout are some 10 MiB.

@@ -11,10 +11,10 @@ use super::driver::{Calls, Driver};
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
 use crate::dispatch::{self, Patience};
 use crate::openai::{ApiError, Endpoint};
-use crate::proxy::accept::{self, Refusal};
+use crate::proxy::accept::{self, Admitted};
 use crate::proxy::context::{Account, RequestContext};
-use crate::proxy::forward::Admitted;
 use crate::proxy::memory::BodyReservation;
+use crate::proxy::refusal::Refusal;
 use crate::proxy::{ProxyState, reply};
 use crate::routing::Plan;
 

@@ -1,0 +1,68 @@
+//! The routes of the operators' server, and those that need no more than a line.
+
+use std::future::Future;
+use std::io;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router, middleware};
+use tokio::net::TcpListener;
+
+use super::fault::Fault;
+use super::state::Admin;
+use super::{act, gpus, guard, path, show};
+use crate::api::NotReadyView;
+use crate::telemetry::EngineSample;
+
+/// Largest body of a request: a configuration may have it.
+const MOST_BODY: usize = 8 << 20;
+
+impl Admin {
+    /// Serves on `listener` until `stop` is ready.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(stop).await
+    }
+
+    fn router(self) -> Router {
+        let guarded = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/api/v1/{*rest}", any(api))
+            .fallback(|| async { Fault::unknown("There is nothing at this path.") })
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard));
+        Router::new().route("/livez", get(|| async {})).route("/readyz", get(ready)).merge(guarded).with_state(self)
+    }
+}
+
+async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, Fault> {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MOST_BODY)
+        .await
+        .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 8 MiB."))?;
+    let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
+    act::answer(&admin, ask).await
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let samples: Vec<EngineSample> = admin.registry.engines().iter().map(show::sample).collect();
+    match admin.metrics.render(&samples, &gpus::sample(&admin.monitor)) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
+        }
+        Err(error) => Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}")).into_response(),
+    }
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let waiting: Vec<String> =
+        admin.registry.pools().iter().filter(|pool| !pool.is_ready()).map(|pool| pool.model.to_string()).collect();
+    if waiting.is_empty() {
+        return StatusCode::OK.into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready: waiting })).into_response()
+}

@@ -1,0 +1,19 @@
+//! Why a request gets no answer of the usual kind.
+
+use pingora::Error;
+
+use crate::openai::ApiError;
+
+/// Why there is no answer of the usual kind.
+pub(super) enum Refusal {
+    /// The caller is told.
+    Say(ApiError),
+    /// The caller is gone.
+    Gone(Box<Error>),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Say(error)
+    }
+}

@@ -1,0 +1,83 @@
+//! What is known of the answer of the attempt under way.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::transform::ResponseTransform;
+use crate::openai::{ApiError, ResponseScanner, Usage};
+use crate::routing::ResponseTranslator;
+
+/// An engine's error answer that is held back until its body tells what it means.
+#[derive(Debug)]
+pub(super) struct HeldError {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// The answer of the attempt under way.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    /// Its head has come.
+    pub(super) began: bool,
+    /// It is an error whose body has to be seen.
+    pub(super) held_error: Option<HeldError>,
+    /// Follows it, if it can be read.
+    pub(super) scanner: Option<ResponseScanner>,
+    /// What is done to its pieces.
+    pub(super) transform: ResponseTransform,
+    pub(super) first_event: Option<Instant>,
+    pub(super) last_event: Option<Instant>,
+    /// It was ended by us, properly, after its engine had died.
+    pub(super) ended: bool,
+    /// What we say instead of an engine.
+    pub(super) refusal: Option<ApiError>,
+}
+
+impl Response {
+    /// Nothing has come of the attempt that begins.
+    pub(super) fn begin_attempt(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether it is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        self.scanner.as_ref().is_some_and(ResponseScanner::is_stream)
+    }
+
+    /// What it says of tokens.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.scanner.as_ref().and_then(ResponseScanner::usage)
+    }
+
+    /// The stream that is not over by its own word.
+    pub(super) fn open_stream(&self) -> Option<&ResponseScanner> {
+        self.scanner.as_ref().filter(|scanner| scanner.is_stream() && !scanner.done())
+    }
+
+    /// Decides how an answer with this `status` and content type is followed, and what is done to it. `name`: of the model
+    /// that it has to name; returns whether its name will be replaced.
+    pub(super) fn follow(
+        &mut self,
+        status: u16,
+        kind: &[u8],
+        translator: Option<ResponseTranslator>,
+        name: Option<&str>,
+    ) -> bool {
+        let success = (200..300).contains(&status);
+        let scanner = ResponseScanner::for_content_type(kind).filter(|_| success);
+        let name = name.filter(|_| translator.is_none() && scanner.is_some());
+        self.transform = match translator {
+            Some(translator) if scanner.as_ref().is_some_and(ResponseScanner::is_stream) => {
+                ResponseTransform::Events(translator.by)
+            }
+            Some(by) => ResponseTransform::Whole { by, status, kept: BytesMut::new() },
+            None => ResponseTransform::None,
+        };
+        self.scanner = match name {
+            Some(name) => scanner.map(|scanner| scanner.renaming(name)),
+            None => scanner,
+        };
+        name.is_some()
+    }
+}

@@ -1,0 +1,93 @@
+//! What engines are sent: made for the first leg, and made anew from the caller's request for another one or a mirror.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
+
+use super::memory::BodyReservation;
+use crate::openai::{ApiError, Code, Endpoint};
+use crate::routing::{self, OwnedHead, PreparedRequest, ResponseTranslator, Snapshot};
+
+/// From this size on, looking through a body could hold up a worker for more than a millisecond.
+pub(super) const OFFLOAD: usize = 1 << 20;
+
+/// What the engines of the current leg are sent.
+pub(super) struct UpstreamRequest {
+    pub(super) body: Bytes,
+    pub(super) endpoint: Endpoint,
+    /// In place of the caller's.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The caller's body was compressed.
+    pub(super) decoded: bool,
+    pub(super) translator: Option<ResponseTranslator>,
+    /// The leg that it is for.
+    leg: usize,
+    original: Option<Arc<OriginalRequest>>,
+    reservation: BodyReservation,
+}
+
+/// A request as its caller sent it, for another leg or a mirror.
+pub(super) struct OriginalRequest {
+    pub(super) head: OwnedHead,
+    pub(super) body: Bytes,
+    pub(super) reservation: BodyReservation,
+}
+
+/// Does `work` where it holds nobody up.
+///
+/// # Errors
+/// It panicked.
+pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
+    tokio::task::spawn_blocking(work).await.map_err(broken)
+}
+
+impl OriginalRequest {
+    /// Made ready for the target at `at`.
+    pub(super) async fn prepare_for(
+        self: &Arc<Self>,
+        snapshot: &Arc<Snapshot>,
+        at: usize,
+    ) -> Result<PreparedRequest, ApiError> {
+        let work = {
+            let (snapshot, original) = (snapshot.clone(), self.clone());
+            move || {
+                let body = BytesMut::from(&original.body[..]);
+                routing::prepare_for(&snapshot, at, &original.head.head(), body, None)
+            }
+        };
+        if self.body.len() < OFFLOAD { work() } else { elsewhere(work).await? }
+    }
+}
+
+impl UpstreamRequest {
+    pub(super) fn new(
+        request: PreparedRequest,
+        leg: usize,
+        decoded: bool,
+        (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
+    ) -> Self {
+        let PreparedRequest { body, endpoint, translator, headers } = request;
+        Self { body: body.freeze(), endpoint, headers, decoded, translator, leg, original, reservation }
+    }
+
+    /// Makes it the request for another leg's engines; whether that changed anything.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    pub(super) async fn switch_to(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        leg: usize,
+        at: usize,
+    ) -> Result<bool, ApiError> {
+        let Some(original) = self.original.as_ref().filter(|_| leg != self.leg) else { return Ok(false) };
+        let request = original.prepare_for(snapshot, at).await?;
+        self.reservation.grow_to(request.body.len())?;
+        let PreparedRequest { body, endpoint, translator, headers } = request;
+        (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
+        self.leg = leg;
+        Ok(true)
+    }
+}
