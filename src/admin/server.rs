@@ -59,8 +59,9 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
+    let pools = admin.registry.pools();
     let waiting: Vec<String> =
-        admin.registry.pools().iter().filter(|pool| !pool.is_ready()).map(|pool| pool.model.to_string()).collect();
+        pools.iter().filter(|pool| pool.is_missed()).map(|pool| pool.model.to_string()).collect();
     if waiting.is_empty() {
         return StatusCode::OK.into_response();
     }

@@ -163,7 +163,7 @@ impl Gateway {
             let _ = tokio::spawn(async move { reloader.reload(cause).await }).await;
         };
         let watching =
-            watch_file(self.reloader.file(), self.reloader.watched(), async || reload(ReloadCause::Watch).await);
+            watch_file(self.reloader.source(), self.reloader.watched(), async || reload(ReloadCause::Watch).await);
         let (ask, mut asked) = mpsc::channel(1);
         let reloading = async {
             while asked.recv().await.is_some() {

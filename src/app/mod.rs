@@ -8,6 +8,7 @@ mod ready_file;
 mod reload;
 mod request;
 mod source;
+mod stamp;
 mod state_dir;
 mod watch;
 

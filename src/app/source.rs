@@ -1,6 +1,9 @@
 //! Where the configuration comes from: a file, and what the command line says instead of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::stamp::Stamp;
 
 use crate::config::{self, Config, Diagnostics};
 
@@ -9,6 +12,8 @@ use crate::config::{self, Config, Diagnostics};
 pub struct Source {
     file: PathBuf,
     state_dir: Option<PathBuf>,
+    /// What the file was when it was read last.
+    read: Arc<Mutex<Option<Stamp>>>,
 }
 
 impl Source {
@@ -16,7 +21,7 @@ impl Source {
     #[must_use]
     pub fn new(file: &Path, state_dir: Option<PathBuf>) -> Self {
         // Absolute: messages are read by people who are elsewhere.
-        Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), state_dir }
+        Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), state_dir, read: Arc::default() }
     }
 
     /// The file.
@@ -30,7 +35,14 @@ impl Source {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self) -> Result<Config, Diagnostics> {
+        // Before it is read: a change meanwhile is a change.
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Stamp::of(&self.file);
         config::load(&self.file, &|name| std::env::var(name).ok()).map(|config| self.complete(config))
+    }
+
+    /// What the file was when it was read last; `None`: it was not there, or was not read.
+    pub(super) fn read_last(&self) -> Option<Stamp> {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the file would say if `text` was in it.

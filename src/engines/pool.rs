@@ -1,7 +1,7 @@
 //! The engines of one model, as requests see them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, mpsc};
@@ -27,11 +27,13 @@ pub struct Pool {
     /// Requests that found no engine.
     unserved: AtomicU64,
     demand: mpsc::Sender<Name>,
+    /// Whether the gateway is not ready without it.
+    is_expected: AtomicBool,
 }
 
 impl Pool {
-    /// A model without engines. `demand` is told of requests that find none.
-    pub(super) fn new(model: Name, demand: mpsc::Sender<Name>) -> Self {
+    /// A model without engines. `demand` is told of requests that find none. `is_expected`: it was there from the start.
+    pub(super) fn new(model: Name, demand: mpsc::Sender<Name>, is_expected: bool) -> Self {
         Self {
             model,
             budget: RetryBudget::default(),
@@ -42,6 +44,7 @@ impl Pool {
             changed: Arc::default(),
             unserved: AtomicU64::new(0),
             demand,
+            is_expected: AtomicBool::new(is_expected),
         }
     }
 
@@ -86,6 +89,14 @@ impl Pool {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.engines().iter().any(|engine| engine.is_ready())
+    }
+
+    /// Whether the gateway is not ready because of it: it cannot be served, and it was there from the start or could be
+    /// served before. One that a reload added may load for minutes, while the others are served.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        let is_ready = self.is_ready();
+        self.is_expected.fetch_or(is_ready, Ordering::Relaxed) && !is_ready
     }
 
     /// The next round-robin position.

@@ -37,16 +37,20 @@ impl EngineRegistry {
     pub fn new(models: impl IntoIterator<Item = Name>) -> (Arc<Self>, DemandReceiver) {
         let (demand, heard) = mpsc::channel(DEMANDS);
         let registry = Self { pools: ArcSwap::default(), changing: Mutex::new(()), demand };
-        registry.set_models(models);
+        registry.replace(models, true);
         (Arc::new(registry), DemandReceiver(heard))
     }
 
     /// Makes `models` the ones there are, in this order. Those that stay keep their pools, with all that is in them.
     pub fn set_models(&self, models: impl IntoIterator<Item = Name>) {
+        self.replace(models, false);
+    }
+
+    fn replace(&self, models: impl IntoIterator<Item = Name>, are_expected: bool) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = |model: Name| {
             let known = self.pools.load().iter().find(|pool| pool.model == model).cloned();
-            known.unwrap_or_else(|| Arc::new(Pool::new(model, self.demand.clone())))
+            known.unwrap_or_else(|| Arc::new(Pool::new(model, self.demand.clone(), are_expected)))
         };
         let pools = models.into_iter().map(pool).collect();
         self.pools.store(Arc::new(pools));
@@ -90,6 +94,8 @@ mod tests {
         registry.set_models(["b", "c"].map(Name::from));
         assert!(registry.pool("a").is_none());
         assert!(Arc::ptr_eq(&b, &registry.pool("b").expect("b")));
+        let c = registry.pool("c").expect("c");
+        assert!(b.is_missed() && !c.is_missed(), "one that came later is not waited for");
         for _ in 0..1000 {
             a.ask_for_engine();
         }

@@ -113,15 +113,16 @@ fn health(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> 
     Err(ApiError::new(Code::NotReady, "No model has an engine that is ready."))
 }
 
-/// 200 when every model can be served and we are not about to stop.
+/// 200 when every model can be served and the gateway is not about to stop.
 fn ready(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> {
     if state.is_draining() {
         return Err(dispatch::shutting_down());
     }
     let pools = pools(state, own);
+    let is_missing = |pool: &Arc<Pool>| if own.is_some() { !pool.is_ready() } else { pool.is_missed() };
     let missing: Vec<String> = pools
         .iter()
-        .filter(|pool| !pool.is_ready())
+        .filter(|pool| is_missing(pool))
         .map(|pool| format!("{} is {}", pool.model, pool.best_state().word()))
         .collect();
     if missing.is_empty() {

@@ -186,9 +186,16 @@ async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
     gateway.all_ready().await;
     let load = Load::start(gateway.address, "name", 4);
     load.answered(20).await;
-    reload(&house, &gateway, &format!("{}{}{}", engines("a"), engines("b"), aliases("a"))).await;
+    // A model that a reload adds may load for long: the gateway is ready meanwhile.
+    let slow = model("b", &format!("args: {{ {QUICK} }}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"ready-after=500ms\" }}"));
+    reload(&house, &gateway, &format!("{}{slow}{}", engines("a"), aliases("a"))).await;
+    for address in [gateway.address, gateway.admin] {
+        let reply = http().get(format!("http://{address}/readyz")).send().await.expect("answered");
+        assert_eq!(reply.status(), 200);
+    }
+    assert_eq!(gateway.ask("b").await.0, 503);
     gateway.all_ready().await;
-    let report = reload(&house, &gateway, &format!("{}{}", engines("b"), aliases("b"))).await;
+    let report = reload(&house, &gateway, &format!("{slow}{}", aliases("b"))).await;
     let actions: Vec<_> = report["change"]["engines"].as_array().into_iter().flatten().collect();
     assert!(actions.len() == 1 && actions[0]["model"] == "a" && actions[0]["action"] == "removed", "{report}");
     load.answered(50).await;

@@ -5,7 +5,6 @@ mod difference;
 mod publisher;
 mod report;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -70,9 +69,9 @@ impl Reloader {
         Ok(Self { source, parts, open: Mutex::new(true), last: ArcSwapOption::empty(), watch })
     }
 
-    /// The file.
-    pub(super) fn file(&self) -> PathBuf {
-        self.source.file().to_owned()
+    /// Where the configuration comes from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Nothing is reloaded any more once this returns; but one reload that hangs is not waited for.
