@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_told_what_is_wrong() {
+    fn unknown_callers_are_refused_with_a_reason() {
         let closed = callers(TWO_CALLERS);
         let open = callers(&format!("{TWO_CALLERS}anonymous: true\n"));
         for nothing in [&[][..], &[("authorization", "Bearer ")], &[("authorization", "Bearer")], &[("x-api-key", "")]]

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
 use crate::support::{Gateway, eventually, http};
 
@@ -35,7 +35,7 @@ async fn are(gateway: &Gateway, wanted: &[(&str, &str)]) {
     .await;
 }
 
-fn orders(house: &House) -> Value {
+fn orders(house: &Deployment) -> Value {
     let text = std::fs::read_to_string(house.state().join("orders.json")).expect("a file of orders");
     serde_json::from_str(&text).expect("JSON")
 }
@@ -43,7 +43,7 @@ fn orders(house: &House) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_of_replicas_outlasts_gateways_until_the_file_says_another() {
     let yaml = |replicas: usize| format!("models:\n{}", model("own", &format!("replicas: {replicas}")));
-    let (house, mut gateway) = House::open(&yaml(1));
+    let (house, mut gateway) = Deployment::open(&yaml(1));
     gateway.all_ready().await;
     scale(&gateway, 3).await;
     let pids = gateway.all_ready().await;
@@ -72,7 +72,7 @@ async fn a_number_of_replicas_outlasts_gateways_until_the_file_says_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_engine_stays_stopped_until_somebody_starts_it() {
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", "replicas: 2")));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "replicas: 2")));
     let pids = gateway.all_ready().await;
     api(&gateway, Method::POST, "engines/own/0/stop", &Value::Null).await;
     gateway.kill();
@@ -94,7 +94,7 @@ async fn a_stopped_engine_stays_stopped_until_somebody_starts_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_whose_gateway_was_killed_while_it_was_told_to_stop_is_stopped_by_the_next() {
     let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"slow-term=3s\" }, stop_timeout: 20s";
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", slow)));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", slow)));
     let pid = gateway.all_ready().await[0];
     let url = format!("http://{}/api/v1/engines/own/0/stop?wait=false", gateway.admin);
     assert_eq!(http().post(url).send().await.expect("answered").status(), 202);
@@ -110,7 +110,7 @@ async fn an_engine_whose_gateway_was_killed_while_it_was_told_to_stop_is_stopped
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_that_cannot_be_read_are_set_aside_and_told() {
-    let house = House::new();
+    let house = Deployment::new();
     house.write(&format!("models:\n{}", model("own", "")), None);
     std::fs::create_dir_all(house.state()).expect("made");
     for garbage in ["{", r#"{"version": 99, "models": {"own": {"stopped": [0]}}}"#] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
 use crate::support::{Gateway, eventually, http};
@@ -43,7 +43,7 @@ async fn rolled(gateway: &Gateway) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_are_rolled_under_load_without_a_failed_request() {
     let own = model("own", &format!("replicas: 2, args: {{ {QUICK} }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 8);
     load.answered(50).await;
@@ -64,7 +64,7 @@ async fn two_replicas_are_rolled_under_load_without_a_failed_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_replica_is_replaced_by_one_that_is_ready_before_it_goes() {
     let own = model("own", &format!("args: {{ {QUICK} }}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"ready-after=500ms\" }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
@@ -87,7 +87,7 @@ async fn the_only_replica_is_replaced_by_one_that_is_ready_before_it_goes() {
 async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
     let good = model("own", &format!("replicas: 2, args: {{ {QUICK} }}, restart: off"));
     let bad = model("own", &format!("replicas: 2, args: {{ {QUICK}, no-such-flag: 1 }}, restart: off"));
-    let (house, mut gateway) = House::open(&format!("models:\n{good}"));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{good}"));
     let pids = gateway.all_ready().await;
     recorded(&house, 2).await;
     gateway.kill();
@@ -225,7 +225,7 @@ async fn a_gateway_killed_in_the_middle_of_a_reload_is_replaced_by_one_that_ends
 #[tokio::test(flavor = "multi_thread")]
 async fn what_serves_with_old_arguments_is_taken_over_and_replaced_without_a_failed_request() {
     let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     let before = gateway.all_ready().await;
     recorded(&house, 2).await;
     gateway.kill();
@@ -248,7 +248,7 @@ async fn a_gateway_killed_in_the_middle_of_a_roll_is_replaced_by_one_that_ends_i
         let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }";
         model("own", &format!("replicas: 3, args: {{ {QUICK}, tokens: {tokens} }}, {slow}"))
     };
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     gateway.all_ready().await;
     recorded(&house, 3).await;
     gateway.kill();

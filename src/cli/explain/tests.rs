@@ -1,10 +1,10 @@
-//! What is told of requests to a small house.
+//! What `explain` prints for the requests of a small configuration.
 
 use super::*;
 
 fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, yaml).expect("a file");
     let mut ask =
         Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![], caller: None };
@@ -104,7 +104,7 @@ model: (nothing) -> \"big\"
 }
 
 #[test]
-fn strangers_and_mistakes() {
+fn unknown_names_and_mistakes() {
     let far = explained(CONFIG, &["far"], "{}").expect("explained");
     assert!(far.contains("what the engine calls it") && far.ends_with("--- after\n{}\n"), "{far}");
     for (words, body, part) in [
