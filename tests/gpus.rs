@@ -188,7 +188,7 @@ fn fields_that_a_card_does_not_support_are_unknown_with_one_sentence() {
     assert_eq!(inventory["gpus"][1]["utilisation"], 91);
     assert_eq!(
         fault(&inventory),
-        "GPU 0: unknown, as the card or its driver does not support it: memory, utilisation, power, processes"
+        "GPU 0: unknown, because the card or its driver does not support it: memory, utilisation, power, processes"
     );
     assert!(machine.table().contains("Old"));
 }

@@ -36,7 +36,10 @@ async fn engines_that_are_kept_are_taken_over_or_ended_from_outside() {
     let (good, said) = stop(&deployment, &["--state-dir", state], None);
     assert!(good && said.contains("own/0 has ended") && said.contains("own/1 has ended"), "{said}");
     deployment.assert_empty();
-    assert_eq!(stop(&deployment, &["--state-dir", state], None), (true, "Nothing runs.\n".to_owned()));
+    assert_eq!(
+        stop(&deployment, &["--state-dir", state], None),
+        (true, "There was nothing to stop: no gateway and no engine runs.\n".to_owned())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,7 +68,7 @@ fn gpus(fields: &mut Fields<'_>, kwargs: &Map<String, Value>, model: &mut Sectio
         Some(count) => model.put("gpus", count),
         None => {
             let text =
-                "`gpus` could not be worked out, as a parallel size is no number: write how many the engine needs.";
+                "`gpus` could not be computed, because a parallel size is not a number: write how many the engine needs.";
             fields.say(model, text);
         }
     }

@@ -226,11 +226,11 @@ local:
     assert_eq!(model["env"], json!({"HF_TOKEN": "${LOCAL_HF_TOKEN}"}));
     for (name, part) in [
         ("a", "another path than /v1"),
-        ("b", "`lokal` is not there, or has no vLLM engine. Servers with one: `local`"),
+        ("b", "`lokal` does not exist, or has no vLLM engine. Servers with one: `local`"),
         ("c", "`c.responses_api_models.vllm_model.base_url` has no value yet"),
         ("d", "`vllm_model` and `local_vllm_model` at once"),
         ("e", "`a` could not be carried over"),
-        ("f", "`f` is not there, or has no vLLM engine"),
+        ("f", "`f` does not exist, or has no vLLM engine"),
         ("local", "`use_reasoning_parser` was left out"),
         ("local", "'++no.where=…'"),
         ("local", "`ray_worker_py_executable` was left out"),
@@ -250,7 +250,7 @@ fn nothing_at_all_is_a_failure_that_says_so() {
         (vec![("a.yaml", "x: 1")], vec!["a.yaml"], "there is no server of type"),
         (vec![], vec!["a.yaml"], "a.yaml: there is no such file"),
         (vec![("a.yaml", "[")], vec!["a.yaml"], "a.yaml: not usable YAML"),
-        (vec![("a.yaml", "a: {_copy: b}")], vec!["a.yaml"], "`a` takes over `b`, which is not there"),
+        (vec![("a.yaml", "a: {_copy: b}")], vec!["a.yaml"], "`a` copies `b`, which does not exist"),
         (vec![], vec!["++a=[sk-secret"], "The value of `a`"),
     ] {
         let (code, out, err) = import(&files, &words);
