@@ -172,7 +172,7 @@ fn change(
             Replicas { replicas: count @ 1..=MOST_REPLICAS } => Order::Scale(model, count),
             Replicas { replicas: 0 } => {
                 return Err(ApiError::malformed(
-                    "`replicas` is at least 1. To run no engine, stop the model: POST /api/v1/models/{model}/stop.",
+                    "`replicas` is at least 1. To stop all engines of the model, use its action `stop`.",
                 ));
             }
             Replicas { .. } => return Err(ApiError::malformed(format!("`replicas` is at most {MOST_REPLICAS}."))),

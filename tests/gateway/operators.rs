@@ -393,13 +393,13 @@ async fn stats(engines: &[Value]) -> Vec<u64> {
 async fn what_cannot_be_done_is_refused_with_what_to_do() {
     let sim = crate::support::Sim::start(&[]);
     let yaml = format!(
-        "models:\n{}{}  guest: {{ urls: [\"{}\"] }}\n",
+        "models:\n{}{}  external: {{ urls: [\"{}\"] }}\n",
         model("own", ""),
         model("bad", "restart: off, args: { no-such-flag: 1 }"),
         sim.url()
     );
     let gateway = Gateway::start(&yaml);
-    for name in ["own", "guest"] {
+    for name in ["own", "external"] {
         eventually(name, || async { (ask(&gateway, name).await.0 == 200).then_some(()) }).await;
     }
     for (method, path, body, wanted, word) in [
@@ -407,11 +407,11 @@ async fn what_cannot_be_done_is_refused_with_what_to_do() {
         (POST, "models/none/stop?wait=false", None, 404, "none"),
         (POST, "models/own/explode", None, 404, "explode"),
         (POST, "models/own/sleep", None, 409, "sleep_mode"),
-        (POST, "models/guest/restart", None, 409, "urls"),
-        (POST, &format!("engines/guest/127.0.0.1:{}/stop", sim.address.port()), None, 409, "urls"),
+        (POST, "models/external/restart", None, 409, "urls"),
+        (POST, &format!("engines/external/127.0.0.1:{}/stop", sim.address.port()), None, 409, "urls"),
         (POST, "models/own/lora", Some(json!({ "name": "a", "path": "/a" })), 409, "lora: {}"),
         (POST, "models/own/lora", Some(json!({ "name": "a" })), 400, "path"),
-        (Method::PUT, "models/own/replicas", Some(json!({ "replicas": 0 })), 400, "at least one"),
+        (Method::PUT, "models/own/replicas", Some(json!({ "replicas": 0 })), 400, "at least 1"),
         (Method::DELETE, "models/own/lora/none", None, 404, "none"),
         (Method::DELETE, "engines/own/0", None, 405, "GET, POST"),
         (POST, "models/bad/start", None, 502, "no-such-flag"),

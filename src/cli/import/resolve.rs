@@ -304,7 +304,7 @@ mod tests {
             ("???", "`s.a` has no value yet"),
             (
                 "${no.where}",
-                "`s.a` is `${no.where}`, which is not there. Give the file that has it (env.yaml?), or '++no.where=…'",
+                "`s.a` is `${no.where}`, which does not exist. Give the file that has it (env.yaml?), or '++no.where=…'",
             ),
             ("${s.a}", "circle"),
             ("${missing}", "`missing` has no value yet"),
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_over_is_an_error() {
         let circle = resolved(json!({"a": {"_copy": "b"}, "b": {"_copy": "a"}})).errors;
-        assert!(circle.iter().any(|error| error.contains("takes over this again")), "{circle:?}");
+        assert!(circle.iter().any(|error| error.contains("copies from it again")), "{circle:?}");
         let stray = resolved(json!({"a": {"_copy": "no.where"}, "b": {"_copy": "n"}, "n": 1})).errors;
         assert_eq!(
             stray,

@@ -109,7 +109,7 @@ fn a_server_in_front_of_engines_becomes_an_alias_over_their_urls() {
     assert_eq!(config, expected, "{out}");
     assert!(!out.contains("very-secret") && !err.contains("very-secret"), "{out}{err}");
     assert!(out.contains("# Set the environment variable POLICY_MODEL_API_KEY"), "{out}");
-    assert!(out.contains("No `listen`, as no port") && out.contains("/a/policy_model/v1"), "{out}");
+    assert!(out.contains("No `listen`, because no port") && out.contains("/a/policy_model/v1"), "{out}");
     assert!(err.starts_with("1 alias over 1 model, from 2 files.\n"), "{err}");
 }
 
@@ -234,7 +234,7 @@ local:
         ("local", "`use_reasoning_parser` was left out"),
         ("local", "'++no.where=…'"),
         ("local", "`ray_worker_py_executable` was left out"),
-        ("local", "`gpus` could not be worked out"),
+        ("local", "`gpus` could not be computed"),
         ("local", "variable LOCAL_HF_TOKEN"),
     ] {
         let said = err.lines().any(|line| line.trim_start().starts_with(name) && line.contains(part));
