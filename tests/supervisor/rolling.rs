@@ -26,7 +26,7 @@ async fn status(gateway: &Gateway) -> Value {
 }
 
 /// Waits until the records of `count` engines say that they serve: what is written down is a moment behind.
-async fn recorded(house: &House, count: usize) {
+async fn recorded(house: &Deployment, count: usize) {
     eventually("the records to say so", async || {
         let records = std::fs::read_dir(house.state().join("engines")).expect("a folder").flatten();
         let texts = records.filter_map(|entry| std::fs::read(entry.path()).ok());
@@ -120,7 +120,7 @@ async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
 }
 
 /// Writes the models and reloads: the answer.
-async fn reload(house: &House, gateway: &Gateway, models: &str) -> Value {
+async fn reload(house: &Deployment, gateway: &Gateway, models: &str) -> Value {
     house.write(&format!("models:\n{models}"), None);
     let url = format!("http://{}/api/v1/reload", gateway.admin);
     http().post(url).send().await.expect("answered").json().await.expect("JSON")
@@ -130,7 +130,7 @@ async fn reload(house: &House, gateway: &Gateway, models: &str) -> Value {
 async fn a_changed_argument_is_rolled_by_a_reload_under_load_without_a_failed_request() {
     let own =
         |tokens: usize, more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}{more}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5, "")));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", own(5, "")));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 8);
     load.answered(50).await;
@@ -157,7 +157,7 @@ async fn a_changed_argument_is_rolled_by_a_reload_under_load_without_a_failed_re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_whose_new_engine_fails_stops_with_the_reason_and_the_next_one_mends_it() {
     let own = |more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}{more} }}, restart: off"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own("")));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", own("")));
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
@@ -182,7 +182,7 @@ async fn a_reload_whose_new_engine_fails_stops_with_the_reason_and_the_next_one_
 async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
     let engines = |name: &str| model(name, &format!("args: {{ {QUICK} }}"));
     let aliases = |model: &str| format!("aliases: {{ name: {{ model: {model} }} }}\n");
-    let (house, mut gateway) = House::open(&format!("models:\n{}{}", engines("a"), aliases("a")));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}{}", engines("a"), aliases("a")));
     gateway.all_ready().await;
     let load = Load::start(gateway.address, "name", 4);
     load.answered(20).await;
@@ -203,7 +203,7 @@ async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
 async fn a_gateway_killed_in_the_middle_of_a_reload_is_replaced_by_one_that_ends_it() {
     let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }";
     let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}, {slow}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (house, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     gateway.all_ready().await;
     for round in 0..3 {
         reload(&house, &gateway, &own(7 + usize::from(round % 2 == 1))).await;

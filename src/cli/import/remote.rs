@@ -50,7 +50,9 @@ pub(super) fn remote(fields: &mut Fields<'_>) -> Result<Section, String> {
     }
     match fields.take(&mut model, "model") {
         Some(Value::String(name)) if !fields.is_secret("model", &name) => model.put("served_name", name),
-        _ => fields.say(&mut model, "Gym's `model` is not a name: the gateway asks the engines for the name they serve."),
+        _ => {
+            fields.say(&mut model, "Gym's `model` is not a name: the gateway asks the engines for the name they serve.")
+        }
     }
     Ok(model)
 }

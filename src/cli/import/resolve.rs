@@ -363,10 +363,7 @@ mod tests {
         let circle = resolved(json!({"a": {"_copy": "b"}, "b": {"_copy": "a"}})).errors;
         assert!(circle.iter().any(|error| error.contains("copies from it again")), "{circle:?}");
         let stray = resolved(json!({"a": {"_copy": "no.where"}, "b": {"_copy": "n"}, "n": 1})).errors;
-        assert_eq!(
-            stray,
-            ["`a` copies `no.where`, which does not exist.", "`b` copies `n`, which is not a mapping."]
-        );
+        assert_eq!(stray, ["`a` copies `no.where`, which does not exist.", "`b` copies `n`, which is not a mapping."]);
         let mut wide = json!({"l0": {"x": [1, 2, 3]}});
         for level in 1..40 {
             let below = format!("l{}", level - 1);
