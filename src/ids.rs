@@ -1,4 +1,4 @@
-//! Names of things, cheap to clone and impossible to mix up.
+//! Names of models and aliases, ids of engines: cheap to clone, and types that cannot be confused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 /// A name callers may put in `model`: of a model, an alias or a LoRA adapter.
 pub type Name = Arc<str>;
 
-/// One engine of one model: `{model}/{replica}` for one that is run here, `{model}/{host}:{port}` for one that somebody else
-/// runs; stable over restarts.
+/// One engine of one model: `{model}/{replica}` for one that is run here, `{model}/{host}:{port}` for one that others
+/// run; stable over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EngineId(Arc<str>);
 
@@ -18,7 +18,7 @@ impl EngineId {
         Self(format!("{model}/{replica}").into())
     }
 
-    /// The id of an engine of `model` that somebody else runs at `host`, which may be an IPv6 address, and `port`.
+    /// The id of an engine of `model` that others run at `host`, which may be an IPv6 address, and `port`.
     #[must_use]
     pub fn remote(model: &str, host: &str, port: u16) -> Self {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };

@@ -1,33 +1,62 @@
-//! One OpenAI-compatible endpoint in front of a house full of vLLM engines, and the supervisor that runs them.
+//! One OpenAI-compatible endpoint in front of many vLLM engines, and the supervisor that runs them.
 //!
-//! A request's life is told by the files of [`proxy`]: accept, auth, body, resolve, rewrite, pick, forward, stream, account.
-//! An engine's life is told by the files of [`supervisor`]: command, spawn, readiness, health, stop.
-//! The two never import each other; they meet in [`engines`], which the supervisor writes and the proxy reads.
+//! # Where to begin
+//!
+//! - **A request.** [`net`] accepts its connection. [`proxy`] has one file for each step: `accept` (head, caller, body),
+//!   `forward` (calls [`routing`], which turns the request into one for the engines and into a plan of where it may go, and
+//!   [`admission`], which lets it in), `attempts` (asks [`dispatch`] which engine is next, takes a lease on it from
+//!   [`engines`] and sends the request), `retry` (what became of the attempt), `respond` (the answer, translated by
+//!   [`dialects`] if the alias says so), `record` (log, metrics and event, by [`telemetry`]).
+//! - **An engine that runs here.** In [`supervisor`]: `startup` (what is needed, and what an earlier gateway left), `fleet`
+//!   (compares the engines that should run with those that run), `allocator` (its GPUs, chosen by [`placement`]), `engine` (the
+//!   actor that owns its process), `lifecycle` (what that actor decides: start, ready, failed, stop), `launch` (its command
+//!   line), `process` (its processes), `diagnose` (why it failed), `store` (what the next gateway must know).
+//! - **An engine that others run.** In [`discovery`]: `sources` (the `urls:` of the configuration), `owner`, `watcher`.
+//! - **A configuration.** [`config`] reads and checks the file; `load` is its entry. [`app`] builds the gateway from it
+//!   (`gateway`) and replaces it while requests are served (`reload`).
+//! - **An operator's request.** [`admin`] serves it (`path` reads it, `act` carries it out, `show` answers questions), with
+//!   the types of [`api`].
+//!
+//! `proxy` and `supervisor` never import each other: both use [`engines`], which the supervisor writes and the proxy reads.
 //!
 //! # Layers
 //!
-//! A module may use only modules of lower layers; modules of one layer are strangers (`tests/architecture.rs` checks it).
+//! A module uses only modules of lower layers, and none of its own layer (`tests/architecture.rs` checks it).
 //!
-//! | layer | modules | what |
+//! | layer | module | job |
 //! |---|---|---|
-//! | 6 | [`cli`] | subcommands; the only caller of `app` |
-//! | 5 | [`app`] | composition root: the only place that knows everybody |
-//! | 4 | [`admin`] | HTTP server for operators: metrics, states |
-//! | 3 | [`proxy`], [`supervisor`] | the data path; the life of processes |
-//! | 2 | [`routing`], [`engines`], [`telemetry`] | names to models; engine states and leases; metrics and logs |
-//! | 2 | [`placement`], [`flags`] | which engine gets which GPUs; the flags of the installed vLLM |
-//! | 2 | [`dialects`] | translation between APIs: Responses and Messages over Chat Completions, NeMo Gym's rules |
-//! | 1 | [`config`], [`openai`], [`inventory`], [`estimate`] | what a user writes; what goes over the wire; the GPUs there are; what a model needs of them |
-//! | 0 | [`ids`], [`secret`] | names of things; keys, which are never printed |
-//! | 0 | [`settings`] | what is changed in requests: configurations say it, `openai` does it |
-//! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses `openai` and `ids` only |
+//! | 8 | [`cli`] | the subcommands, one file each |
+//! | 7 | [`app`] | composition root: builds all parts from a configuration, reloads and stops them |
+//! | 6 | [`admin`] | the operators' HTTP server: metrics, states, actions, reload, events |
+//! | 5 | [`proxy`] | the data path: a request from its client to an engine and back |
+//! | 5 | [`supervisor`] | starts, watches, replaces and stops engines on this machine |
+//! | 5 | [`discovery`] | finds and watches engines that others run |
+//! | 4 | [`dispatch`] | decides which engine gets an attempt, and about retries and fallbacks; pure |
+//! | 3 | [`routing`] | from the name in a request to a plan; the snapshot of all that a reload changes |
+//! | 2 | [`engines`] | the registry of engines: states, leases, health checks |
+//! | 2 | [`admission`] | whether and when a request may go to an engine |
+//! | 2 | [`telemetry`] | metrics, logs, access log, events |
+//! | 2 | [`placement`] | which engine gets which GPUs; pure |
+//! | 2 | [`flags`] | checks flags against the installed vLLM |
+//! | 2 | [`dialects`] | translates Responses and Messages to Chat Completions and back; NeMo Gym's rules; pure |
+//! | 1 | [`config`] | the configuration file: a valid [`config::Config`], or all its errors |
+//! | 1 | [`openai`] | bodies, forms, streams and errors of the OpenAI API; pure |
+//! | 1 | [`inventory`] | the GPUs of this machine, from NVIDIA's driver |
+//! | 1 | [`estimate`] | how much GPU memory a model needs, from its files on disk |
+//! | 1 | [`api`] | the types and the client of the operators' API |
+//! | 1 | [`net`] | listeners and the accept loop |
+//! | 0 | [`ids`] | names of models and aliases, ids of engines |
+//! | 0 | [`secret`] | keys and tokens, which are never printed |
+//! | 0 | [`outcome`] | how an attempt on an engine ended |
+//! | 0 | [`settings`] | which changes an alias makes to requests: `config` reads them, `openai` applies them |
+//! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses only `openai` and `ids`, and only `cli` uses it |
 //!
 //! # Words
 //!
-//! *Caller*: who sent a request, known by a key or anonymous. *Model*: an entry under `models:`. *Engine*: one running
-//! server of a model, a process of ours or a URL. *Alias*: a name that points at a model and carries request settings.
-//! *Attempt*: one try of a request on one engine. *Lease*: the guard that counts an attempt in and, on drop, out.
-//! *Snapshot*: the immutable routing table a request keeps.
+//! *Caller*: the client of a request, known by a key or anonymous. *Model*: an entry under `models:`. *Engine*: one running
+//! server of a model, a process that the gateway started or a URL. *Alias*: a name that points at a model and carries request
+//! settings. *Attempt*: one try of a request on one engine. *Lease*: the guard that counts an attempt on its engine until it
+//! is dropped. *Snapshot*: the immutable routing table that a request keeps from its beginning to its end.
 
 pub mod admin;
 pub mod admission;

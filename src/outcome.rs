@@ -1,4 +1,4 @@
-//! How an attempt on an engine ended: the words that decisions, budgets, metrics and logs share.
+//! How an attempt on an engine ended: the outcomes that decisions, budgets, metrics and logs share.
 
 /// What became of one attempt of a request on one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +81,7 @@ impl Outcome {
         matches!(self, Self::EngineBroken { .. } | Self::Unreachable | Self::Died { .. } | Self::TimedOut { .. })
     }
 
-    /// Whether the engine may have begun to work on the request: trying again costs somebody something.
+    /// Whether the engine may have begun to work on the request: trying again costs work.
     #[must_use]
     pub fn was_sent(self) -> bool {
         !matches!(self, Self::Unreachable | Self::TimedOut { phase: Phase::Connect })

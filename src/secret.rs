@@ -58,8 +58,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The SHA-256 of a key: enough to know the key again, too little to use it. Looking one up tells a stranger nothing by the
-/// time it takes: what is compared are hashes, which nobody can steer.
+/// The SHA-256 of a key: enough to know the key again, too little to use it. The time of a
+/// look-up reveals nothing about the keys: hashes are compared, and a client cannot choose their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 

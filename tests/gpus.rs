@@ -188,7 +188,7 @@ fn fields_that_a_card_does_not_support_are_unknown_with_one_sentence() {
     assert_eq!(inventory["gpus"][1]["utilisation"], 91);
     assert_eq!(
         fault(&inventory),
-        "GPU 0: unknown, as the card or its driver does not support it: memory, utilisation, power, processes"
+        "GPU 0: unknown, because the card or its driver does not support it: memory, utilisation, power, processes"
     );
     assert!(machine.table().contains("Old"));
 }
@@ -336,7 +336,7 @@ async fn memory_that_outlives_its_process_is_held_until_it_is_free() {
 
 /// Runs `enginehouse check` on the machine.
 fn check(machine: &Machine, models: &str) -> (bool, String, String) {
-    let file = machine.folder.path().join("house.yaml");
+    let file = machine.folder.path().join("gateway.yaml");
     std::fs::write(&file, format!("models:\n{models}")).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_enginehouse"));
     command.arg("check").arg(&file).env("ENGINEHOUSE_NVML", &machine.library).env_remove("NVML_SCENARIO");
@@ -345,11 +345,11 @@ fn check(machine: &Machine, models: &str) -> (bool, String, String) {
     let output = command.output().expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     let name = file.display().to_string();
-    (output.status.success(), text(output.stdout), text(output.stderr).replace(&name, "house.yaml"))
+    (output.status.success(), text(output.stdout), text(output.stderr).replace(&name, "gateway.yaml"))
 }
 
-/// A machine of four: an idle card, one with a stranger, one in two parts, one that is lost.
-fn mixed(stranger: &Idler) -> Machine {
+/// A machine of four: an idle card, one with a foreign process, one in two parts, one that is lost.
+fn mixed(foreign: &Idler) -> Machine {
     let idle = |index: u64| format!("gpu uuid=GPU-{index}a2b3c4d-5e6f name=NVIDIA_H100 total={} mig=0\n", 80 * GIB);
     let part = |slot: u64| {
         format!("mig slot={slot} uuid=MIG-{slot}f00-ba42 name=NVIDIA_H100_MIG_3g.40gb total={}\n", 40 * GIB)
@@ -358,7 +358,7 @@ fn mixed(stranger: &Idler) -> Machine {
         "{DRIVER}{}{}process pid={} memory={} lingers=1\n{}{}{}gpu uuid=GPU-3a2b error=15\n",
         idle(0),
         idle(1),
-        stranger.0.id(),
+        foreign.0.id(),
         35 * GIB,
         idle(2).replace("mig=0", "mig=1"),
         part(0),
@@ -368,8 +368,8 @@ fn mixed(stranger: &Idler) -> Machine {
 
 #[test]
 fn check_prints_which_engine_gets_which_gpus() {
-    let stranger = Idler::new();
-    let machine = mixed(&stranger);
+    let foreign = Idler::new();
+    let machine = mixed(&foreign);
     let models = "  big: {source: org/big, gpus: 1, gpu_memory: 0.9}\n  small: {source: org/small, gpus: [1], gpu_memory: 0.25, args: {max-model-len: 4096}}\n  tiny: {source: org/tiny, replicas: 2, gpus: [MIG-0f00-ba42, MIG-1f00-ba42]}\n  sim: {source: x, command: [enginehouse, sim], gpus: [1]}\n  cpu: {source: org/cpu}\n";
     let (good, out, err) = check(&machine, models);
     assert!(good, "{err}");
@@ -390,14 +390,14 @@ cpu/0    as visible
 
 #[test]
 fn check_tells_every_conflict_and_fails() {
-    let stranger = Idler::new();
-    let machine = mixed(&stranger);
+    let foreign = Idler::new();
+    let machine = mixed(&foreign);
     let models = "  a: {source: org/a, gpus: [0], gpu_memory: 0.9}\n  b: {source: org/b, gpus: [GPU-0a2b], gpu_memory: 0.45}\n  c: {source: org/c, gpus: [1]}\n  d: {source: org/d, gpus: [7]}\n";
     let (good, out, err) = check(&machine, models);
     assert!(!good && out.contains("MODEL"), "the plan is printed all the same: {out}");
     let expected = format!(
         "\
-house.yaml: 3 errors
+gateway.yaml: 3 errors
 
 model d: GPU 7 does not exist: this machine has 0-3
     -> List a GPU that exists; `enginehouse gpus` shows them.
@@ -408,7 +408,7 @@ GPU 0: model a takes 0.90, model b asks 0.45; together 1.35, 0.95 is the most
 GPU 1: model c takes 0.92, cat (pid {}) holds 35.0 GiB; together 1.36, 0.98 is the most
     -> Lower `gpu_memory`, give other `gpus`, or end what holds the memory.
 ",
-        stranger.0.id()
+        foreign.0.id()
     );
     assert_eq!(err, expected);
     // On a laptop the same configuration passes, and says what was not looked at.

@@ -147,7 +147,7 @@ fn rounds(sides: &[Side], request: &[u8], options: &Options) -> Vec<Vec<f64>> {
     costs
 }
 
-/// The same request for whoever knows no aliases.
+/// The same request for a server without aliases.
 fn by_model_name(request: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(request);
     ["a", "e"]

@@ -23,7 +23,7 @@ impl ProxyHttp for Passthrough {
     }
 }
 
-/// Serves until it is told to end.
+/// Serves until it is asked to end.
 pub(crate) fn serve(address: &str, engine: &str) -> ! {
     let conf = ServerConf {
         threads: 1,

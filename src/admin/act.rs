@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::fault::Fault;
+use super::error::ApiError;
 use super::path::{Ask, Order};
 use super::{Admin, events, gpus, show};
 use crate::api::{AdaptersView, EnginesView, ModelsView, ReloadOutcome};
@@ -14,7 +14,7 @@ use crate::engines::Pool;
 use crate::supervisor::Control;
 
 /// Answers `ask`.
-pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
+pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError> {
     let control = &admin.control;
     let pools = admin.registry.pools();
     Ok(match ask {
@@ -35,19 +35,23 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, Fault> {
         }
         Ask::Events => events::answer(&admin.events),
         Ask::LastReload => {
-            let none = || Fault::unknown("The configuration was not reloaded since the gateway started.");
+            let none = || ApiError::unknown("The configuration was not reloaded since the gateway started.");
             Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
         }
         Ask::Reload => reload(admin).await?,
-        Ask::Plan(text) => Json(admin.configuration.plan(&text).await.map_err(Fault::configuration)?).into_response(),
+        Ask::Plan(text) => {
+            Json(admin.configuration.plan(&text).await.map_err(ApiError::configuration)?).into_response()
+        }
         Ask::Do(order, wait) => act(admin, order, wait).await?,
     })
 }
 
 /// Reloads in a task of its own: an operator who goes away does not leave it half done.
-async fn reload(admin: &Admin) -> Result<Response, Fault> {
+async fn reload(admin: &Admin) -> Result<Response, ApiError> {
     let configuration = admin.configuration.clone();
-    let lost = |error| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the reload was lost: {error}"));
+    let lost = |error| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the reload ended with an internal error: {error}"))
+    };
     let report = tokio::spawn(async move { configuration.reload().await }).await.map_err(lost)?;
     let status = match report.outcome {
         ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
@@ -56,17 +60,17 @@ async fn reload(admin: &Admin) -> Result<Response, Fault> {
     Ok((status, Json(report)).into_response())
 }
 
-fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, Fault> {
-    let unknown = || Fault::unknown(format!("There is no model `{name}`; GET /api/v1/models lists what there is."));
+fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, ApiError> {
+    let unknown = || ApiError::unknown(format!("There is no model `{name}`; GET /api/v1/models lists all models."));
     admin.registry.pool(name).ok_or_else(unknown)
 }
 
-fn no_engine(id: &str) -> Fault {
-    Fault::unknown(format!("There is no engine `{id}`; GET /api/v1/engines lists what there is."))
+fn no_engine(id: &str) -> ApiError {
+    ApiError::unknown(format!("There is no engine `{id}`; GET /api/v1/engines lists all engines."))
 }
 
 /// Does `order`, in a task of its own: an operator who goes away does not leave it half done.
-async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault> {
+async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiError> {
     // Only for a better answer: the supervisor knows best, and looks again.
     let (pool, one) = match &order {
         Order::Engine(id, _) => {
@@ -83,9 +87,9 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
     if control.status(&pool.model).is_none() {
         let model = &pool.model;
         let message = format!(
-            "The engines of `{model}` are run by somebody else (`urls:`): start, stop or change them where they are run."
+            "This gateway does not run the engines of `{model}` (`urls:`): start, stop or change them with the program that runs them."
         );
-        return Err(Fault::refused(message));
+        return Err(ApiError::refused(message));
     }
     let task = tokio::spawn(async move {
         tracing::info!(order = %order, "an operator's order");
@@ -106,12 +110,14 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, Fault>
     if !wait {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
-    let broken = |error| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the order was lost: {error}"));
+    let broken = |error| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the action ended with an internal error: {error}"))
+    };
     task.await.map_err(broken)??;
     Ok(engines().into_response())
 }
 
-async fn perform(control: &Control, order: &Order) -> Result<(), Fault> {
+async fn perform(control: &Control, order: &Order) -> Result<(), ApiError> {
     let done = match order {
         Order::Engine(id, command) => control.engine(id, *command).await,
         Order::Model(model, command) => control.model(model, *command).await,
@@ -120,5 +126,5 @@ async fn perform(control: &Control, order: &Order) -> Result<(), Fault> {
         Order::Add(model, adapter) => control.add_adapter(model, &adapter.name, &adapter.path).await,
         Order::Remove(model, name) => control.remove_adapter(model, name).await,
     };
-    done.map_err(Fault::from)
+    done.map_err(ApiError::from)
 }

@@ -30,7 +30,7 @@ pub trait Configuration: fmt::Debug + Send + Sync {
 pub struct Token(Arc<ArcSwapOption<Secret>>);
 
 impl Token {
-    /// The token that is asked for first; `None`: none is.
+    /// The token that requests must have; `None`: no token is needed.
     #[must_use]
     pub fn new(token: Option<Secret>) -> Self {
         Self(Arc::new(ArcSwapOption::from_pointee(token)))

@@ -1,4 +1,4 @@
-//! Who may come in: those who know the token, and no web page of somebody else's.
+//! Who may use the operators' API: clients with the token, and no web pages of other origins.
 //!
 //! A browser on an operator's machine reaches 127.0.0.1 for any page it shows. Without a token there are two ways in:
 //! a page sends a form or a `fetch` across origins (the answer stays hidden from it, what was done is done), or its own
@@ -11,38 +11,38 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
-use super::fault::Fault;
+use super::error::ApiError;
 use crate::secret::Secret;
 
-/// Set by browsers, and by nobody on a page (W3C, Fetch Metadata Request Headers).
+/// Set by browsers; scripts of a page cannot set it (W3C, Fetch Metadata Request Headers).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request through or answers it.
 pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     match admit(admin.token.get().as_deref(), request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(fault) => fault.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result<(), Fault> {
+fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
     match token {
         Some(token) => {
             let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
             if !token.matches(given.strip_prefix(b"Bearer ").unwrap_or_default()) {
-                return Err(Fault::unauthorised());
+                return Err(ApiError::unauthorised());
             }
         }
         None if !is_plain(host(headers).as_ref()) => {
             let message = "Without `admin.token` this server answers to IP addresses and `localhost` only: use one of \
                            them in the URL, or set a token.";
-            return Err(Fault::new(StatusCode::FORBIDDEN, message));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         None => {}
     }
     if method != Method::GET && method != Method::HEAD && is_foreign(headers) {
         let message = "A web page of another origin may not change anything here.";
-        return Err(Fault::new(StatusCode::FORBIDDEN, message));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message));
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ fn is_plain(host: Option<&Authority>) -> bool {
     })
 }
 
-/// Whether a browser says that a page from elsewhere sent this. Whoever is no browser says nothing.
+/// Whether a browser sent this for a page of another origin. Other clients do not send the headers that tell it.
 fn is_foreign(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(FETCH_SITE) {
         // `none`: the user typed it.
@@ -68,7 +68,7 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     }
     // Older browsers.
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    // Whoever ends TLS before us changes the scheme, never the name.
+    // A proxy that terminates TLS in front of us changes the scheme, never the name.
     let from = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, from)| from);
     let to = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     !matches!((from, to), (Some(from), Some(to)) if from.eq_ignore_ascii_case(to))
@@ -83,7 +83,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
             .collect::<HeaderMap>();
-        admit(token.map(Secret::new).as_ref(), &method, &headers).map_or_else(|fault| fault.status.as_u16(), |()| 200)
+        admit(token.map(Secret::new).as_ref(), &method, &headers).map_or_else(|error| error.status.as_u16(), |()| 200)
     }
 
     #[test]

@@ -22,14 +22,14 @@
 //! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
 //!
 //! A change is answered when it is done: 200 with `{"engines": […]}`, the engines as they are then. `?wait=false` is
-//! answered at once, with 202. It is done even if nobody waits for the answer. Otherwise: 400 not understood, 401 and 403
+//! answered at once, with 202. It is carried out even if the client disconnects. Otherwise: 400 not understood, 401 and 403
 //! see `guard`, 404 no such thing, 409 refused as things are (the message says what to do), 502 an engine did not do it;
 //! all with `{"error": {"message": "…"}}`.
 
 mod act;
 mod configuration;
+mod error;
 mod events;
-mod fault;
 mod gpus;
 mod guard;
 mod path;

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::fault::Fault;
+use super::error::ApiError;
 use crate::supervisor::Command;
 
 /// The path that all others begin with.
@@ -15,7 +15,7 @@ pub(super) const ROOT: &str = "/api/v1/";
 /// Most engines of one model; more is a slip of the finger.
 const MOST_REPLICAS: usize = 256;
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// All engines.
@@ -77,7 +77,7 @@ impl std::fmt::Display for Order {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Adapter {
-    /// What callers say.
+    /// The name that callers use.
     pub(super) name: String,
     /// Where it is loaded from.
     pub(super) path: String,
@@ -98,10 +98,10 @@ struct Options {
 
 /// Understands a request. Names may hold slashes, as they are or as `%2F`: the last segments tell what is wanted, the
 /// others are the name. Where that leaves a choice, `is_model` decides.
-pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&str) -> bool) -> Result<Ask, Fault> {
+pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&str) -> bool) -> Result<Ask, ApiError> {
     let read = method == Method::GET || method == Method::HEAD;
     let nothing =
-        || Fault::unknown("There is nothing at this path. See /api/v1/engines, /api/v1/models and /api/v1/gpus.");
+        || ApiError::unknown("There is nothing at this path. See /api/v1/engines, /api/v1/models and /api/v1/gpus.");
     let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
     match path.split_once('/') {
         None => match (path, method.as_str()) {
@@ -109,12 +109,12 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             ("gpus", _) if read => Ok(Ask::Gpus),
             ("models", _) if read => Ok(Ask::Models),
             ("events", _) if read => Ok(Ask::Events),
-            ("engines" | "gpus" | "models" | "events", _) => Err(Fault::method("GET")),
+            ("engines" | "gpus" | "models" | "events", _) => Err(ApiError::method("GET")),
             ("reload", _) if read => Ok(Ask::LastReload),
             ("reload", "POST") => Ok(Ask::Reload),
-            ("reload", _) => Err(Fault::method("GET, POST")),
+            ("reload", _) => Err(ApiError::method("GET, POST")),
             ("plan", "POST") => Ok(Ask::Plan(text(body)?)),
-            ("plan", _) => Err(Fault::method("POST")),
+            ("plan", _) => Err(ApiError::method("POST")),
             _ => Err(nothing()),
         },
         Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
@@ -124,7 +124,7 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             let command = command(verb, options.level)?.ok_or_else(|| no_verb(verb, ""))?;
             Ok(Ask::Do(Order::Engine(name(id)?, command), options.wait.unwrap_or(true)))
         }
-        Some(("engines", _)) => Err(Fault::method("GET, POST")),
+        Some(("engines", _)) => Err(ApiError::method("GET, POST")),
         Some(("models", rest)) if read => {
             let whole = name(rest)?;
             match rest.strip_suffix("/lora") {
@@ -141,11 +141,11 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
 }
 
 /// A configuration.
-fn text(body: &[u8]) -> Result<String, Fault> {
+fn text(body: &[u8]) -> Result<String, ApiError> {
     match std::str::from_utf8(body) {
-        Ok("") => Err(Fault::malformed("The body is empty: send the text of a configuration file.")),
+        Ok("") => Err(ApiError::malformed("The body is empty: send the text of a configuration file.")),
         Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(Fault::malformed("The body is not UTF-8 text: send the text of a configuration file.")),
+        Err(_) => Err(ApiError::malformed("The body is not UTF-8 text: send the text of a configuration file.")),
     }
 }
 
@@ -156,14 +156,14 @@ fn change(
     rest: &str,
     body: &[u8],
     is_model: impl Fn(&str) -> bool,
-) -> Result<(Order, bool), Fault> {
+) -> Result<(Order, bool), ApiError> {
     let (head, last) = rest.rsplit_once('/').unwrap_or((rest, ""));
     let options = options(uri, last == "sleep" && method == Method::POST)?;
     let model = name(head)?;
     let order = match (method.as_str(), last) {
         ("POST", "lora") => Order::Add(model, json(body, r#"{"name": "sql", "path": "/srv/adapters/sql"}"#)?),
         ("POST", "roll") => Order::Roll(model),
-        ("POST", "replicas") => return Err(Fault::method("PUT")),
+        ("POST", "replicas") => return Err(ApiError::method("PUT")),
         ("POST", verb) => match command(verb, options.level)? {
             Some(command) => Order::Model(model, command),
             None => return Err(no_verb(verb, ", roll, lora")),
@@ -171,19 +171,21 @@ fn change(
         ("PUT", "replicas") => match json(body, r#"{"replicas": 2}"#)? {
             Replicas { replicas: count @ 1..=MOST_REPLICAS } => Order::Scale(model, count),
             Replicas { replicas: 0 } => {
-                return Err(Fault::malformed("A model keeps at least one engine; `stop` it to have none run."));
+                return Err(ApiError::malformed(
+                    "`replicas` is at least 1. To stop all engines of the model, use its action `stop`.",
+                ));
             }
-            Replicas { .. } => return Err(Fault::malformed(format!("`replicas` is at most {MOST_REPLICAS}."))),
+            Replicas { .. } => return Err(ApiError::malformed(format!("`replicas` is at most {MOST_REPLICAS}."))),
         },
-        ("PUT", _) => return Err(Fault::unknown("Only /api/v1/models/{model}/replicas takes PUT.")),
+        ("PUT", _) => return Err(ApiError::unknown("Only /api/v1/models/{model}/replicas accepts PUT.")),
         ("DELETE", _) => adapter_path(rest, is_model)?,
-        _ => return Err(Fault::method("GET, POST, PUT, DELETE")),
+        _ => return Err(ApiError::method("GET, POST, PUT, DELETE")),
     };
     Ok((order, options.wait.unwrap_or(true)))
 }
 
 /// `{model}/lora/{name}`, where both may hold slashes and even `lora`.
-fn adapter_path(rest: &str, is_model: impl Fn(&str) -> bool) -> Result<Order, Fault> {
+fn adapter_path(rest: &str, is_model: impl Fn(&str) -> bool) -> Result<Order, ApiError> {
     const MARK: &str = "/lora/";
     let mut first = None;
     for (at, _) in rest.match_indices(MARK) {
@@ -195,19 +197,19 @@ fn adapter_path(rest: &str, is_model: impl Fn(&str) -> bool) -> Result<Order, Fa
         }
         first = first.or(Some(order));
     }
-    first.ok_or_else(|| Fault::unknown("Only /api/v1/models/{model}/lora/{name} takes DELETE."))
+    first.ok_or_else(|| ApiError::unknown("Only /api/v1/models/{model}/lora/{name} accepts DELETE."))
 }
 
 /// Decodes what was between slashes.
-fn name(raw: &str) -> Result<String, Fault> {
+fn name(raw: &str) -> Result<String, ApiError> {
     match percent_decode_str(raw).decode_utf8() {
         Ok(name) if !name.is_empty() => Ok(name.into_owned()),
-        Ok(_) => Err(Fault::unknown("The path names nothing.")),
-        Err(_) => Err(Fault::malformed("The path is not UTF-8 once its percent signs are decoded.")),
+        Ok(_) => Err(ApiError::unknown("The path contains no name.")),
+        Err(_) => Err(ApiError::malformed("The path is not UTF-8 once its percent signs are decoded.")),
     }
 }
 
-fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, Fault> {
+fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, ApiError> {
     Ok(Some(match verb {
         "start" => Command::Start,
         "stop" => Command::Stop,
@@ -217,30 +219,30 @@ fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, Fault> {
             level @ 1..=2 => Command::Sleep(level),
             _ => {
                 let text = "`level` is 1 (weights stay in host memory) or 2 (they are dropped and loaded again).";
-                return Err(Fault::malformed(text));
+                return Err(ApiError::malformed(text));
             }
         },
         _ => return Ok(None),
     }))
 }
 
-fn no_verb(verb: &str, more: &str) -> Fault {
-    Fault::unknown(format!("There is no `{verb}` to do: POST takes start, stop, restart, sleep, wake{more}."))
+fn no_verb(verb: &str, more: &str) -> ApiError {
+    ApiError::unknown(format!("There is no action `{verb}`. POST accepts start, stop, restart, sleep, wake{more}."))
 }
 
-fn options(uri: &Uri, sleep: bool) -> Result<Options, Fault> {
+fn options(uri: &Uri, sleep: bool) -> Result<Options, ApiError> {
     let Query(options) = Query::<Options>::try_from_uri(uri)
-        .map_err(|error| Fault::malformed(format!("The query is not understood: {}.", error.body_text())))?;
+        .map_err(|error| ApiError::malformed(format!("The query is not understood: {}.", error.body_text())))?;
     if options.level.is_some() && !sleep {
-        return Err(Fault::malformed("Only `sleep` takes `level`."));
+        return Err(ApiError::malformed("Only `sleep` accepts `level`."));
     }
     Ok(options)
 }
 
-fn json<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Fault> {
+fn json<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let message = format!("The body is not understood: {error}. Send one like {example}.");
-        Fault::new(StatusCode::BAD_REQUEST, message)
+        ApiError::new(StatusCode::BAD_REQUEST, message)
     })
 }
 
@@ -251,7 +253,7 @@ mod tests {
     fn ask_with(method: Method, path: &str, body: &str) -> Result<Ask, u16> {
         let uri: Uri = path.parse().expect("a path");
         let known = ["m", "org/m", "x/lora", "a/lora/b"];
-        parse(&method, &uri, body.as_bytes(), |name| known.contains(&name)).map_err(|fault| fault.status.as_u16())
+        parse(&method, &uri, body.as_bytes(), |name| known.contains(&name)).map_err(|error| error.status.as_u16())
     }
 
     fn ask(method: Method, path: &str) -> Result<Ask, u16> {

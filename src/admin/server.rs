@@ -11,7 +11,7 @@ use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 use tokio::net::TcpListener;
 
-use super::fault::Fault;
+use super::error::ApiError;
 use super::state::Admin;
 use super::{act, gpus, guard, path, show};
 use crate::api::NotReadyView;
@@ -33,17 +33,17 @@ impl Admin {
         let guarded = Router::new()
             .route("/metrics", get(metrics))
             .route("/api/v1/{*rest}", any(api))
-            .fallback(|| async { Fault::unknown("There is nothing at this path.") })
+            .fallback(|| async { ApiError::unknown("There is nothing at this path.") })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard));
         Router::new().route("/livez", get(|| async {})).route("/readyz", get(ready)).merge(guarded).with_state(self)
     }
 }
 
-async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, Fault> {
+async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MOST_BODY)
         .await
-        .map_err(|_| Fault::malformed("The body did not come whole, or is larger than 8 MiB."))?;
+        .map_err(|_| ApiError::malformed("The body is incomplete or larger than 8 MiB."))?;
     let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
     act::answer(&admin, ask).await
 }
@@ -54,7 +54,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
         }
-        Err(error) => Fault::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}")).into_response(),
+        Err(error) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}")).into_response(),
     }
 }
 

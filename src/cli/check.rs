@@ -1,4 +1,4 @@
-//! `enginehouse check FILE`: what a configuration would run where, or everything that is wrong with it.
+//! `enginehouse check FILE`: which engine a configuration would run where, or all its errors.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::inventory::Inventory;
 use crate::placement::{self, Assignment, Demand};
 use crate::{app, supervisor};
 
-/// Prints what would run where and succeeds, or prints everything that is wrong to standard error and fails.
+/// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
@@ -68,7 +68,7 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
     inventory.forget(&supervisor::processes(&app::state_dir(config)));
     let mut text = String::new();
     if !inventory.known {
-        let why = inventory.faults.first().map_or("the driver told of none", String::as_str);
+        let why = inventory.faults.first().map_or("the driver reported none", String::as_str);
         text = format!("GPUs were not checked on this machine: {why}\n");
         demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
     }

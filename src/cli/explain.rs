@@ -17,29 +17,29 @@ use crate::openai::{ApiError, BodyKind, Change, Endpoint};
 use crate::routing::{Place, RequestHead, Snapshot, Target, When, prepare_for};
 use crate::telemetry::Metrics;
 
-/// What is to be explained.
+/// The request that is explained.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
     /// The configuration (YAML)
     file: PathBuf,
-    /// The name that callers say: an alias, a model or an adapter
+    /// The `model` of the request: an alias, a model or an adapter
     #[arg(long, value_name = "NAME")]
     alias: String,
-    /// Of an alias with `split` or `fallback`, only this place of those where its requests may go
+    /// For an alias with `split` or `fallback`: show only this part or fallback
     #[arg(long, value_name = "NAME")]
     part: Option<String>,
-    /// What is asked: chat, completions, responses, messages, embeddings, … as in `when`
+    /// The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)
     #[arg(long, default_value = "chat", value_name = "WORD")]
     endpoint: String,
-    /// A header of the request, for conditions; may be given several times
+    /// A header of the request, for conditions; can be given several times
     #[arg(long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
-    /// Who asks, of the configuration's `callers`, for conditions; nobody named: who has no key
+    /// The caller (one of the configuration's `callers`), for conditions; default: a request without a key
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
 }
 
-/// Reads a body from standard input and prints what becomes of it.
+/// Reads a body from standard input and prints how the configuration changes it.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
@@ -119,7 +119,7 @@ fn snapshot(config: &Config) -> Result<Snapshot, String> {
     Ok(Snapshot::new(config, &registry, &Arc::new(metrics), HashMap::new()))
 }
 
-/// What becomes of `body` on its way to the engines of the target at `at`.
+/// How `body` is changed on its way to the engines of the target at `at`.
 fn becomes(
     out: &mut Vec<u8>,
     snapshot: &Snapshot,
@@ -128,11 +128,11 @@ fn becomes(
     body: &[u8],
 ) -> Result<(), String> {
     let mut noted = Vec::new();
-    let told = |error: ApiError| format!("Callers would be told: {}", error.message);
+    let told = |error: ApiError| format!("Callers would get this error: {}", error.message);
     let request = prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut noted)).map_err(told)?;
     if request.endpoint != head.endpoint {
         let path = request.endpoint.path();
-        out.extend_from_slice(format!("\n(translated for POST {path} before anything else)\n").as_bytes());
+        out.extend_from_slice(format!("\n(translated for POST {path} before all other changes)\n").as_bytes());
     }
     let renamed_later = snapshot.target(at).is_some_and(|target| target.known_served_name().is_none());
     section(out, "changes", changes(&noted, renamed_later).as_bytes());
@@ -173,7 +173,7 @@ fn changes(noted: &[Change], renamed_later: bool) -> String {
     };
     let mut text: String = noted.iter().map(line).collect();
     if renamed_later {
-        text += "model: becomes what the engine calls it\n    its /v1/models is asked for that name\n";
+        text += "model: becomes the name that the engine uses\n    the gateway reads that name from the engine's /v1/models\n";
     }
     if text.is_empty() { "none".into() } else { text }
 }

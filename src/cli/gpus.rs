@@ -1,4 +1,4 @@
-//! `enginehouse gpus`: what this machine's GPUs are and do.
+//! `enginehouse gpus`: prints the GPUs of this machine and their use.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ pub(super) fn run(json: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What the driver tells now.
+/// What the driver reports now.
 #[must_use]
 pub(super) fn read() -> Inventory {
     inventory::read(inventory::named_library().as_deref())

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::sim::Args as SimArgs;
 
-/// One OpenAI-compatible endpoint in front of a house full of vLLM engines.
+/// One OpenAI-compatible endpoint in front of many vLLM engines, which it starts, watches and stops
 #[derive(Debug, Parser)]
 #[command(name = "enginehouse", version, about, arg_required_else_help = true)]
 struct Cli {
@@ -35,61 +35,61 @@ enum Command {
     Serve {
         /// The configuration (YAML; conf/reference.yaml explains every key)
         file: PathBuf,
-        /// Where records and engine logs are kept (instead of the configuration's state_dir)
+        /// Directory for records and engine logs (instead of `state_dir` of the configuration)
         #[arg(long, value_name = "DIR")]
         state_dir: Option<PathBuf>,
-        /// Write the addresses that are served to this file (JSON) as soon as they are
+        /// Write process id and addresses to this file (JSON) as soon as the gateway accepts requests
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
-    /// Stop a house: its gateway, and every engine that a gateway left running, dead or alive
+    /// Stop a gateway and its engines; also stops the engines of a gateway that is dead
     Stop {
-        /// The configuration (YAML) of the house
+        /// The configuration (YAML) of the gateway
         file: Option<PathBuf>,
-        /// Its state directory (instead of the configuration's)
+        /// The state directory of the gateway (instead of `state_dir` of the configuration)
         #[arg(long, value_name = "DIR")]
         state_dir: Option<PathBuf>,
-        /// Every house of this user with its state directory in the usual place
+        /// Stop all gateways of this user whose state directory is in the default place
         #[arg(long, conflicts_with_all = ["file", "state_dir"])]
         all: bool,
     },
-    /// Have a running gateway read its configuration again; requests go on
+    /// Make a running gateway read its configuration file again; requests are not interrupted
     Reload(reload::Gateway),
-    /// Show what a reload would change; nothing is changed
+    /// Show what a reload of this file would change in the running gateway, without changing it
     Plan(reload::Gateway),
-    /// Check a configuration: print what would run where, or everything that is wrong
+    /// Check a configuration: print which engine would run where, or all errors
     Check {
         /// The configuration (YAML)
         file: PathBuf,
     },
-    /// Show what becomes of a request: its body (standard input) before and after, and what made each change
+    /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
     Explain(explain::Ask),
-    /// Convert another program's configuration into one for Enginehouse
+    /// Convert the configuration of another program into one for Enginehouse
     Import {
-        /// Whose
+        /// The program whose configuration is converted
         #[command(subcommand)]
         program: import::Program,
     },
     /// Print the JSON Schema of the configuration
     Schema {
-        /// Print that of the operators' API instead
+        /// Print the JSON Schema of the operators' API instead
         #[arg(long)]
         api: bool,
     },
-    /// Show the built-in profiles: what `profile:` of a model sets, to be read or pasted into a configuration
+    /// Print the built-in profiles (flags and environment that `profile:` of a model sets) as a part of a configuration
     Profiles {
-        /// Only this one
+        /// Print only the profile with this name
         name: Option<String>,
     },
     /// Show the GPUs of this machine: memory, load, processes, MIG instances
     ///
-    /// Needs NVIDIA's driver; ENGINEHOUSE_NVML names its libnvidia-ml.so where it is not found by itself.
+    /// Needs the NVIDIA driver. If its library libnvidia-ml.so is not found, set ENGINEHOUSE_NVML to the path of that file.
     Gpus {
-        /// Print JSON (memory in bytes, utilisation in percent, temperature in °C, power in watts; null is unknown)
+        /// Print JSON (memory in bytes, utilisation in percent, temperature in °C, power in watts; null: unknown)
         #[arg(long)]
         json: bool,
     },
-    /// Run a simulated engine: answers like `vllm serve`, needs no GPU
+    /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
 }
 

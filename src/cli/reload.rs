@@ -1,4 +1,4 @@
-//! `enginehouse reload` and `enginehouse plan`: ask a running gateway to read its configuration again, or what that would
+//! `enginehouse reload` and `enginehouse plan`: make a running gateway read its configuration again, or show what that would
 //! change.
 
 use std::io::{self, Write as _};
@@ -12,12 +12,12 @@ use crate::api::{
 };
 use crate::app::Source;
 
-/// Which gateway is meant.
+/// The gateway to ask.
 #[derive(Debug, clap::Args)]
 pub(super) struct Gateway {
     /// The configuration (YAML) of the gateway
     file: PathBuf,
-    /// Where its operators' server listens (instead of the configuration's admin.listen)
+    /// Address of the operators' API (instead of `admin.listen` of the configuration)
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }

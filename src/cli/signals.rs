@@ -58,7 +58,7 @@ impl Signals {
         })
     }
 
-    /// Passes on what signals ask for, until nobody listens.
+    /// Passes on what signals ask for, until the receiver is gone.
     pub(super) async fn forward(mut self, requests: mpsc::Sender<Request>) {
         let mut check = interval(TERMINAL_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);

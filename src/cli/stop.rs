@@ -1,4 +1,4 @@
-//! `enginehouse stop`: ends a house, also the engines of a gateway that is dead.
+//! `enginehouse stop`: stops gateways and their engines, also engines whose gateway is dead.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,23 +8,26 @@ use std::time::Duration;
 use crate::config::{self, Config, Engines};
 use crate::{app, supervisor};
 
-/// How long a gateway may take to end beyond what its configuration gives requests and engines.
+/// How much longer a gateway may take to exit than its configuration allows for requests and engines.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// What `drain` and `stop_timeout` are taken for where no configuration says.
-const USUAL: Duration = Duration::from_secs(30);
+/// `drain` and `stop_timeout` of a gateway whose configuration is not known.
+const UNKNOWN: Duration = Duration::from_secs(30);
 
-/// One house to end.
-struct House {
+/// One gateway to stop, dead or alive, known by its state directory.
+struct Target {
     state_dir: PathBuf,
+    /// How long its requests may go on.
     drain: Duration,
+    /// How long each of its engines may take to exit after SIGTERM.
     stop_timeout: Duration,
 }
 
-/// Ends the house of `file`, or on `state_dir`, or with `all` every house of this user that is where houses usually are.
+/// Stops the gateway of `file`, or the one on `state_dir`, or with `all` every gateway of this user whose state directory is in
+/// the usual place; each with all its engines.
 pub(super) fn run(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> ExitCode {
-    match houses(file, state_dir, all).and_then(|houses| Ok((houses, runtime()?))) {
-        Ok((houses, runtime)) => runtime.block_on(end(houses)),
+    match targets(file, state_dir, all).and_then(|targets| Ok((targets, runtime()?))) {
+        Ok((targets, runtime)) => runtime.block_on(stop(targets)),
         Err(text) => {
             let _ = writeln!(io::stderr(), "{}", text.trim_end());
             ExitCode::FAILURE
@@ -40,19 +43,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("cannot start worker threads: {error}"))
 }
 
-fn houses(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<Vec<House>, String> {
-    let plain = |state_dir| House { state_dir, drain: USUAL, stop_timeout: USUAL };
+fn targets(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<Vec<Target>, String> {
+    let plain = |state_dir| Target { state_dir, drain: UNKNOWN, stop_timeout: UNKNOWN };
     if all {
         let folder = app::state_dirs();
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => return Err(format!("cannot look for houses in {}: {error}", folder.display())),
+            Err(error) => return Err(format!("cannot look for state directories in {}: {error}", folder.display())),
         };
         return Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).map(plain).collect());
     }
     let Some(file) = file else {
-        let none = "Say which house: its configuration FILE, its --state-dir, or --all.".to_owned();
+        let none = "Say what to stop: give the configuration FILE of a gateway, its state directory (--state-dir DIR), or --all.".to_owned();
         return state_dir.map(|folder| vec![plain(folder)]).ok_or(none);
     };
     let config = config::load(file, &|name| std::env::var(name).ok()).map_err(|found| {
@@ -62,20 +65,20 @@ fn houses(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<
         )
     })?;
     let state_dir = state_dir.unwrap_or_else(|| app::state_dir(&config));
-    Ok(vec![House { state_dir, drain: config.timeouts.drain, stop_timeout: stop_timeout(&config) }])
+    Ok(vec![Target { state_dir, drain: config.timeouts.drain, stop_timeout: stop_timeout(&config) }])
 }
 
-/// The longest of all engines.
+/// The longest `stop_timeout` of all models.
 fn stop_timeout(config: &Config) -> Duration {
     let times = config.models.iter().filter_map(|model| match &model.engines {
         Engines::Spawn(spawn) => Some(spawn.stop_timeout),
         Engines::Urls(_) => None,
     });
-    times.max().unwrap_or(USUAL)
+    times.max().unwrap_or(UNKNOWN)
 }
 
-async fn end(houses: Vec<House>) -> ExitCode {
-    let ended = houses.iter().map(|House { state_dir, drain, stop_timeout }| async move {
+async fn stop(targets: Vec<Target>) -> ExitCode {
+    let ended = targets.iter().map(|Target { state_dir, drain, stop_timeout }| async move {
         (state_dir, supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
     });
     let mut code = ExitCode::SUCCESS;
@@ -91,7 +94,9 @@ async fn end(houses: Vec<House>) -> ExitCode {
                 if !closed.survivors.is_empty() {
                     code = ExitCode::FAILURE;
                     let who = closed.survivors.join(", ");
-                    said.push(format!("{place}: SIGKILL did not end {who}; a driver may hold it: see dmesg"));
+                    said.push(format!(
+                        "{place}: {who} still runs after SIGKILL; it may be blocked in a driver: see `dmesg`"
+                    ));
                 }
                 said
             }
@@ -106,7 +111,7 @@ async fn end(houses: Vec<House>) -> ExitCode {
         }
     }
     if !found {
-        let _ = writeln!(io::stdout(), "Nothing runs.");
+        let _ = writeln!(io::stdout(), "There was nothing to stop: no gateway and no engine runs.");
     }
     code
 }

@@ -1,4 +1,4 @@
-//! What a user writes: YAML in, a validated [`Config`] or everything that is wrong with it out.
+//! The configuration file: YAML in, a valid [`Config`] or all errors out.
 //!
 //! [`load`] tells the story: text to a tree, and to a value with variables expanded (`document`) → checked against the JSON
 //! Schema of the raw types (`schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`convert`, `types`).

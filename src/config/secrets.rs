@@ -62,7 +62,7 @@ pub(super) fn caller_key(text: &str) -> Result<KeyHash, Draft> {
     }
     if text.is_empty() {
         return Err(Draft::of_text(
-            "The key is empty: everybody would know it.",
+            "The key is empty, so every client could use it.",
             "Write a key, such as ${CHATBOT_KEY}.",
         ));
     }

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typos_find_their_word_and_strangers_find_none() {
+    fn typos_find_their_word_and_unknown_words_find_none() {
         let known = ["listen", "models", "aliases", "gpu_memory"];
         assert_eq!(nearest("modles", known), Some("models"));
         assert_eq!(nearest("Alias", known), Some("aliases"));

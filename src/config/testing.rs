@@ -3,7 +3,7 @@
 use super::load::parse;
 use super::types::{Config, Engines, Model, Spawn};
 
-/// One model whose engine nobody runs, small limits, short time-outs; listens on ports that the system chooses.
+/// One model whose engine does not run, small limits, short time-outs; listens on ports that the system chooses.
 const MINIMAL: &str = "
 listen: 127.0.0.1:0
 admin: { listen: 127.0.0.1:0 }

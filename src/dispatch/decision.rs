@@ -5,7 +5,7 @@ use std::time::Instant;
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
-    /// Try this engine. Whoever carries it out takes a lease and pays; where either fails, the question is put again.
+    /// Try this engine. The caller takes a lease and pays the budget; if either fails, it asks again.
     Send(Send),
     /// Wait, then put the question again, with a new round of attempts.
     Wait {

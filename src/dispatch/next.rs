@@ -46,7 +46,7 @@ fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> 
     }
     let Some(scope) = Scope::after(last, history, view) else { return over };
     if scope == Scope::SameEngine {
-        // It costs nobody anything: an engine that did die is found dead, and no other one is asked for more work.
+        // It costs nothing: an engine that did die is found dead, and no other one is asked for more work.
         return Decision::Send(Send { leg: last.leg, key: last.key, fresh: true, payer: None });
     }
     if history.sent() >= retry.attempts {

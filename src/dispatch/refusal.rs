@@ -1,4 +1,4 @@
-//! What callers are told when there is no answer: by what became of the last attempt, or by what the model does.
+//! The error that callers get when there is no answer: by the outcome of the last attempt, or by the state of the model.
 
 use crate::api::EngineState;
 use crate::engines::Pool;

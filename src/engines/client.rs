@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, Phase};
 /// Largest answer to a small question; a list of models is a few kilobytes.
 const SMALL_ANSWER: usize = 1024 * 1024;
 
-/// How far an answer is waited for, and how much of it is read.
+/// How long to wait for an answer, and how much of it to read.
 #[derive(Clone, Copy, Debug)]
 pub struct CallLimits {
     /// Until the whole answer is there; `None`: as long as something comes.
@@ -187,7 +187,7 @@ impl EngineClient {
     ) -> Result<Reply, ExchangeError> {
         let connected = self.connector.get_http_session(&peer).await;
         let (mut session, reused) = connected.map_err(|error| ExchangeError {
-            // Whatever it is: nobody has seen the request.
+            // In any case the engine has not seen the request.
             outcome: Outcome::Unreachable,
             why: words(&error),
             reused: false,

@@ -1,4 +1,4 @@
-//! One running server of a model: where it is, how it does, what it has to do.
+//! One running server of a model: its address, its state, its requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,12 +60,12 @@ struct Load {
     unanswered: AtomicUsize,
     /// Attempts so far.
     attempts: AtomicU64,
-    /// Wakes whoever waits for the last lease to end.
+    /// Wakes tasks that wait for the last lease to end.
     idle: Notify,
 }
 
 impl Engine {
-    /// An engine that nobody has looked at yet. `socket` is known at once for processes of ours.
+    /// An engine that was not checked yet. `socket` is known at once for processes of ours.
     #[must_use]
     pub fn new(id: EngineId, address: Address, socket: Option<SocketAddr>) -> Self {
         let url = &address.url;
@@ -100,7 +100,7 @@ impl Engine {
         Self { process: Process::of(local), ..self }
     }
 
-    /// Tells it from every other engine that ever was in this process, also from one of the same name before it.
+    /// Identifies it among all engines that this process ever had, also among those of the same name.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.key
@@ -129,13 +129,13 @@ impl Engine {
         &self.authority
     }
 
-    /// What it is doing.
+    /// Its state.
     #[must_use]
     pub fn state(&self) -> Arc<EngineState> {
         self.status.state()
     }
 
-    /// Says what it is doing now, in its state and in the log; whether that is news. A ready engine is no longer ejected.
+    /// Sets its state and logs the change; returns whether the state is new. A ready engine is no longer ejected.
     pub fn publish(&self, state: EngineState) -> bool {
         let before = self.state();
         if *before == state && !(self.is_ejected() && state == EngineState::Ready) {
@@ -177,7 +177,7 @@ impl Engine {
         self.status.eject(Instant::now(), pause);
     }
 
-    /// Returns when somebody saw it fail.
+    /// Returns when the engine was seen to fail.
     pub async fn suspected(&self) {
         self.status.suspected().await;
     }
@@ -249,7 +249,7 @@ impl Engine {
     }
 }
 
-/// One line for a change of the kind of state; smaller changes are for those who debug.
+/// One line for a change of the kind of state; smaller changes are logged at debug level.
 fn log(engine: &EngineId, before: &EngineState, now: &EngineState) {
     let (state, detail) = (now.word(), now.detail());
     let detail = detail.as_deref();

@@ -1,4 +1,4 @@
-//! How an exchange with an engine failed: from what Pingora says to an [`Outcome`], and to words for people.
+//! How an exchange with an engine failed: from Pingora's error to an [`Outcome`], and to a text for people.
 
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -52,7 +52,7 @@ fn upstream_outcome(error: &Error, began: bool) -> Outcome {
     }
 }
 
-/// What went wrong, for people. (Pingora's own text is for those who know Pingora.)
+/// What went wrong, for people. (Pingora's own text is of use only to people who know Pingora.)
 pub(super) fn words(error: &Error) -> String {
     match &error.etype {
         ErrorType::ConnectRefused => "connection refused".into(),

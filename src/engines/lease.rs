@@ -16,7 +16,7 @@ pub struct Lease {
 impl Lease {
     /// Counts an attempt on `engine` if that takes requests; `None` when it does not, any more.
     ///
-    /// Here: count, then look. Whoever stops an engine: says so, then looks at the count. Both are SeqCst on both atomics,
+    /// Here: count, then look. The task that stops an engine: set its state, then look at the count. Both are SeqCst on both atomics,
     /// which puts all four in one order: either we see that it stops, or the count is seen and waited for. With
     /// acquire and release each could miss the other, and a request would go to an engine that is about to be ended.
     #[must_use]

@@ -1,8 +1,8 @@
 //! Engines: which there are, what each does, and the leases that count requests on them.
 //!
-//! Here those who run engines (`supervisor`), those who find engines that somebody else runs (`discovery`) and those who
-//! send requests (`proxy`) meet. The first two write ([`Engine::publish`], [`Pool::set_engines`]), the last one reads and
-//! holds [`Lease`]s. `health` looks at an engine for whoever owns it; `client` is for requests of our own.
+//! The modules that run engines (`supervisor`), that find engines that others run (`discovery`) and that send requests
+//! (`proxy`) meet here. The first two write ([`Engine::publish`], [`Pool::set_engines`]), the last one reads and
+//! holds [`Lease`]s. `health` checks an engine for its owner; `client` sends requests of the gateway itself.
 
 mod budget;
 mod client;

@@ -32,7 +32,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A model without engines. `demand` is told of requests that find none. `is_expected`: it was there from the start.
+    /// A model without engines. `demand` gets the name of the model when a request finds no engine. `is_expected`: the
+    /// model was there from the start.
     pub(super) fn new(model: Name, demand: mpsc::Sender<Name>, is_expected: bool) -> Self {
         Self {
             model,
@@ -110,7 +111,7 @@ impl Pool {
         self.changed.notified()
     }
 
-    /// Says that a request found no engine: whoever runs engines may start one.
+    /// Reports that a request found no engine, so that the supervisor may start one.
     pub fn ask_for_engine(&self) {
         self.unserved.fetch_add(1, Ordering::Relaxed);
         // A full queue means that it was told often enough.
@@ -123,7 +124,7 @@ impl Pool {
         self.unserved.load(Ordering::Relaxed)
     }
 
-    /// The state that tells best when the model will be served again: starting before unhealthy before failed.
+    /// The state that says most about when the model will be served again: starting before unhealthy before failed.
     #[must_use]
     pub fn best_state(&self) -> Arc<EngineState> {
         let rank = |state: &EngineState| match state {

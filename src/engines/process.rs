@@ -14,7 +14,7 @@ pub struct Local {
     pub log: PathBuf,
 }
 
-/// The process of an engine, and what it was before. All empty where somebody else runs it.
+/// The process of an engine, and what it was before. All empty where others run it.
 #[derive(Debug)]
 pub struct Process {
     local: Option<Local>,
@@ -51,14 +51,14 @@ impl Process {
         Self { local: Some(local), ..Self::default() }
     }
 
-    /// More about it where we run it; `None`: somebody else does.
+    /// More about it where we run it; `None`: others run it.
     #[must_use]
     pub fn local(&self) -> Option<&Local> {
         self.local.as_ref()
     }
 
     /// The GPUs it was given, as `CUDA_VISIBLE_DEVICES` names them, none while there is no room for it; `None`: it sees
-    /// those that we see, or somebody else runs it.
+    /// those that we see, or others run it.
     #[must_use]
     pub fn gpus(&self) -> Option<Arc<Vec<String>>> {
         self.gpus.load_full()

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Engine, Pool};
 use crate::ids::Name;
 
-/// Models whose demand may wait to be heard; one told twice is no news.
+/// How many models may wait in the queue of demand; a second report of the same model adds nothing.
 const DEMANDS: usize = 64;
 
 /// All models of this process.
@@ -25,7 +25,7 @@ pub struct EngineRegistry {
 pub struct DemandReceiver(mpsc::Receiver<Name>);
 
 impl DemandReceiver {
-    /// The next model that is asked for; `None` once the registry is gone.
+    /// The next model that a request needs; `None` once the registry was dropped.
     pub async fn next(&mut self) -> Option<Name> {
         self.0.recv().await
     }

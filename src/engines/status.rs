@@ -20,9 +20,9 @@ pub(super) struct Status {
     ejected_until: AtomicU64,
     /// Wakes the health check of this engine before its interval is over.
     suspected: Notify,
-    /// Wakes whoever waits for another state.
+    /// Wakes tasks that wait for another state.
     changed: Notify,
-    /// Wakes whoever waits for any engine of the model.
+    /// Wakes tasks that wait for any engine of the model.
     pool_changed: ArcSwapOption<Notify>,
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::EngineUrl;
 
-/// An engine that somebody else runs, on a port of its own; ends when dropped.
+/// An engine that others run, on a port of its own; ends when dropped.
 pub(crate) struct StubServer {
     /// Where it is.
     pub(crate) address: SocketAddr,

@@ -16,7 +16,7 @@ const LARGEST_JSON: u64 = 100_000_000;
 /// Reads what the files in `folder` tell; a single `.gguf` file is a model too.
 ///
 /// # Errors
-/// When `folder` cannot be listed. A file in it that is missing or broken is told in [`Facts`] instead.
+/// When `folder` cannot be listed. A file in it that is missing or broken is reported in [`Facts`] instead.
 pub fn read(folder: &Path) -> Result<Facts, String> {
     let mut notes = Vec::new();
     if folder.is_file() {
@@ -64,7 +64,7 @@ fn weights(folder: &Path, files: &[PathBuf], notes: &mut Vec<String>) -> Result<
     }
     let gguf = ends(".gguf");
     if gguf.len() > 1 && !gguf.iter().all(|file| name(file).contains("-of-")) {
-        return Err(format!("{} .gguf files lie there, and which one is loaded is not known", gguf.len()));
+        return Err(format!("{} .gguf files are there, and it is not known which one is loaded", gguf.len()));
     }
     let mut others = gguf;
     if others.is_empty() {
@@ -74,7 +74,7 @@ fn weights(folder: &Path, files: &[PathBuf], notes: &mut Vec<String>) -> Result<
         return Err("no weights (*.safetensors, *.gguf, *.bin) are on disk".to_owned());
     }
     let unnamed = others.iter().map(|file| size(file)).sum::<Result<u64, String>>()?;
-    notes.push("the weights are known by the size of their files only".to_owned());
+    notes.push("only the sizes of the weight files are known".to_owned());
     Ok(Weights { unnamed, ..Weights::default() })
 }
 
@@ -116,7 +116,7 @@ fn safetensors(files: &[PathBuf], index: Option<&Value>, notes: &mut Vec<String>
         };
         unnamed = total.saturating_sub(tensors.iter().fold(0, |sum, tensor| tensor.bytes.saturating_add(sum)));
         notes.push(format!(
-            "{missing} of {} weight files are not on disk: vLLM will fetch them, and they count as the index says",
+            "{missing} of {} weight files are not on disk: vLLM will download them; their sizes are those of the index",
             files.len()
         ));
     }

@@ -77,7 +77,7 @@ pub fn estimate(facts: &Facts, flags: &EngineFlags) -> Estimate {
         if max_len.is_none() {
             max_len = Some(shape.max_len);
             if shape.max_len_guessed {
-                notes.push("config.json names no longest request: vLLM takes 2048 tokens".to_owned());
+                notes.push("config.json has no maximum length: vLLM uses 2048 tokens".to_owned());
             }
         }
         if let Some(heads) = shape.heads.filter(|heads| heads % flags.tensor_parallel.max(1) != 0) {
@@ -158,7 +158,7 @@ pub fn fits(estimate: &Estimate, total: u64, share: f64) -> Verdict {
         return Verdict::Cannot { short: weights - budget, weights: true, longest: 0, gpus: gpus() };
     }
     let Some(cache) = cache else {
-        return Verdict::Unknown("the weights fit, what the KV cache takes is unknown".to_owned());
+        return Verdict::Unknown("the weights fit; the size of the KV cache is unknown".to_owned());
     };
     let request = cache.request(max_len);
     let need = weights.saturating_add(request);

@@ -1,8 +1,8 @@
-//! What a model needs of GPU memory, told from the files on disk before an engine is started.
+//! How much GPU memory a model needs: estimated from the files on disk before an engine is started.
 //!
 //! [`find`] and [`read`] touch the disk (never the network, never a tensor); [`estimate`], [`fits`] and the texts are
-//! pure. What is not known is `None` with a note that says why: a wrong figure at three in the morning is worse than
-//! none. Formulas are those of vLLM 0.32 and name the file they were checked against.
+//! pure. What is not known is `None` with a note that says why: a wrong figure is worse
+//! than none. Formulas are those of vLLM 0.32 and name the file they were checked against.
 
 mod cache;
 mod disk;

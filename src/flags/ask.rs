@@ -60,7 +60,7 @@ pub(super) fn ask(command: &[String], env: &BTreeMap<String, String>, limit: Dur
 /// Reads up to `most` bytes in a thread of its own, which drains the rest and ends when the pipe is closed.
 fn read(mut pipe: impl Read + Send + 'static, most: u64) -> Receiver<Vec<u8>> {
     let (send, receive) = channel();
-    // Without a thread the receiver learns at once that nobody will send.
+    // Without a thread the channel closes at once.
     let _ = thread::Builder::new().name("flags".into()).spawn(move || {
         let mut bytes = Vec::new();
         // What cannot be read counts as not said.
@@ -110,7 +110,7 @@ mod tests {
         ask(&[venv.program().display().to_string(), "serve".into()], &BTreeMap::new(), limit)
     }
 
-    /// The process that wrote its number to `child` was killed; whoever inherits it may not have reaped it yet.
+    /// The process that wrote its number to `child` was killed; its new parent may not have reaped it yet.
     #[track_caller]
     fn assert_gone(venv: &Venv) {
         let child = fs::read_to_string(venv.path("child")).expect("the child's number");

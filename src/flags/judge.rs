@@ -7,18 +7,18 @@ use crate::config::{Spawn, flag_name};
 
 /// Flags that vLLM had once, and what to do instead.
 const DROPPED: &[(&str, &str)] = &[
-    ("calculate-kv-scales", "Take it out; scales come from the checkpoint."),
+    ("calculate-kv-scales", "Remove it; scales come from the checkpoint."),
     ("cpu-offload-space", "Write `cpu-offload-gb`."),
-    ("disable-async-output-proc", "Take it out, or write `async-scheduling: false`."),
-    ("disable-frontend-multiprocessing", "Take it out."),
+    ("disable-async-output-proc", "Remove it, or write `async-scheduling: false`."),
+    ("disable-frontend-multiprocessing", "Remove it."),
     ("generation-config-override", "Write `override-generation-config`."),
     ("guided-decoding-backend", "Write `structured-outputs-config: { backend: … }`."),
-    ("max-num-partial-prefills", "Take it out."),
-    ("num-lookahead-slots", "Take it out; `speculative-config` says what it needs."),
+    ("max-num-partial-prefills", "Remove it."),
+    ("num-lookahead-slots", "Remove it; `speculative-config` says what it needs."),
     ("rope-scaling", "Write `hf-overrides: { rope_parameters: { … } }`."),
     ("rope-theta", "Write `hf-overrides: { rope_parameters: { … } }`."),
     ("speculative-model", "Write `speculative-config: { model: … }`."),
-    ("swap-space", "Take it out; requests that lose their memory are computed again."),
+    ("swap-space", "Remove it; requests that lose their memory are computed again."),
     ("task", "Write `runner: pooling`, and `convert: embed` (or `classify`) for a generative model."),
 ];
 
@@ -44,7 +44,7 @@ fn flaw(written: &str, value: &Value, help: &Help) -> Option<String> {
         (Takes::Nothing, Value::Bool(true)) => None,
         (Takes::Nothing, Value::Bool(false)) if flag.has_opposite() && !base.starts_with("no-") => None,
         (Takes::Nothing, Value::Bool(false)) => {
-            Some(format!("`{written}: false`: there is no `--no-{base}`. Take it out."))
+            Some(format!("`{written}: false`: there is no `--no-{base}`. Remove it."))
         }
         (Takes::Nothing, _) => {
             let words = if flag.has_opposite() { "`true` or `false`" } else { "`true`" };
@@ -90,12 +90,12 @@ fn unknown(written: &str, base: &str, help: &Help) -> String {
         return format!("`{written}` is known with one dash only. Write `{}`.", flag.name());
     }
     if help.exact(positive).is_some() {
-        return format!("`{written}`: there is no `--{base}`; `--{positive}` has no opposite. Take it out.");
+        return format!("`{written}`: there is no `--{base}`; `--{positive}` has no opposite. Remove it.");
     }
     let names = help.flags().iter().flat_map(|flag| &flag.long).map(String::as_str);
     let near = near(positive, names.filter(|name| !name.starts_with("no-")), NEAR);
     let near = near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
-    let remedy = if near.is_empty() { "Take it out.".to_owned() } else { format!("Did you mean {near}?") };
+    let remedy = if near.is_empty() { "Remove it.".to_owned() } else { format!("Did you mean {near}?") };
     format!("`{written}`: there is no such flag. {remedy}")
 }
 
@@ -170,7 +170,7 @@ mod tests {
         for (flag, value, part) in [
             ("max-modle-len", json!(1), "no such flag. Did you mean `max-model-len`?"),
             ("model-len", json!(1), "`max-model-len`"),
-            ("zzz", json!(1), "no such flag. Take it out."),
+            ("zzz", json!(1), "no such flag. Remove it."),
             ("swap_space", json!(4), "vLLM dropped this flag."),
             ("dtype", json!("bf16"), "cannot be `bf16`: it is one of auto, bfloat16, "),
             ("dtype", json!(true), "needs a value: it is one of"),

@@ -1,4 +1,4 @@
-//! The flags of the installed vLLM: what a configuration gives its engines is held against them before anything starts.
+//! The flags of the installed vLLM: the arguments of a configuration are checked against them before an engine starts.
 //!
 //! [`check`] tells the story: where the program is (`locate`) → what it said the last time (`cache`) or says now (`ask`)
 //! → its flags (`help`) → what does not fit (`judge`). It blocks for as long as Python takes to import vLLM.

@@ -1,4 +1,4 @@
-//! What the tests of flags share: the real help, configurations, and a program that prints what it is told.
+//! What the tests of flags share: the real help, configurations, and a program that prints a given text.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

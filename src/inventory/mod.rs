@@ -1,7 +1,7 @@
-//! The GPUs of this machine, as the NVIDIA driver tells them.
+//! The GPUs of this machine, as the NVIDIA driver reports them.
 //!
-//! Nothing here fails: whatever the driver, a card or a missing library does not tell is `None` ("unknown"), and one
-//! sentence in [`Inventory::faults`] says why. Readings are of one moment; whoever wants fresh ones keeps a [`Monitor`],
+//! Nothing here fails: a value that the driver or a card does not report is `None` ("unknown"), and one sentence in
+//! [`Inventory::faults`] says why. Readings are of one moment; for fresh ones keep a [`Monitor`],
 //! which asks in the background: a driver in trouble can take seconds to answer, or for ever.
 
 mod freed;

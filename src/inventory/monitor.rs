@@ -1,4 +1,4 @@
-//! Keeps the inventory fresh in the background: nobody who reads it ever waits for the driver.
+//! Keeps the inventory fresh in the background: reading it never waits for the driver.
 //!
 //! Two threads: one asks the driver and may hang in it for ever; the other, which never asks, keeps time, publishes and
 //! notices when the first one hangs.
@@ -108,7 +108,7 @@ impl Monitor {
             .spawn(move || reader.run(&asked, &answers))
             .and_then(|_| thread::Builder::new().name("gpus".into()).spawn(move || clock.run(&heard)));
         if let Err(error) = started {
-            let fault = format!("no GPU is known, as no thread can be started to ask: {error}");
+            let fault = format!("no GPU is known, because no thread can be started to ask the driver: {error}");
             tracing::warn!("{fault}");
             newest.store(Arc::new(Reading { inventory: Arc::new(Inventory::fault(fault)), taken: None }));
         }
@@ -142,7 +142,7 @@ impl Monitor {
     fn want(&self) -> oneshot::Receiver<()> {
         let (done, waiting) = oneshot::channel();
         let clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without the thread `done` is dropped, and nobody waits.
+        // Without the thread `done` is dropped, and the wait ends.
         let _ = clock.send(Event::Wanted(done));
         waiting
     }
@@ -152,7 +152,7 @@ impl Monitor {
 struct Clock {
     pace: Pace,
     newest: Arc<ArcSwap<Reading>>,
-    /// Asks the other thread for a reading; `true` when somebody waits for it.
+    /// Asks the other thread for a reading; `true` when a task waits for it.
     ask: Sender<bool>,
     /// When the reading began that is under way.
     since: Option<Instant>,
@@ -201,7 +201,7 @@ impl Clock {
     }
 
     fn begin(&mut self) {
-        // Without the other thread nothing answers, which is told like any silence.
+        // Without the other thread nothing answers, which is reported like a driver that does not answer.
         let _ = self.ask.send(!self.waiting.is_empty());
         self.since = Some(Instant::now());
     }
@@ -254,7 +254,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Ends when nobody asks any more: a call that hangs for ever keeps a thread, but nobody waiting.
+    /// Ends when no monitor is left: a call that hangs for ever keeps a thread, but no task waits for it.
     fn run(mut self, asked: &Receiver<bool>, answers: &Sender<Event>) {
         while let Ok(wanted) = asked.recv() {
             if answers.send(Event::Read(self.read(wanted))).is_err() {

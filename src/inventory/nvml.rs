@@ -68,7 +68,7 @@ fn no_driver(error: &NvmlError) -> String {
         NvmlError::NoPermission | NvmlError::OperatingSystem => "let this user open /dev/nvidiactl and /dev/nvidia*",
         _ => "see what `nvidia-smi` says",
     };
-    format!("no GPU is known, as NVIDIA's driver cannot be asked: {error}; {remedy}")
+    format!("no GPU is known, because NVIDIA's driver does not answer: {error}; {remedy}")
 }
 
 /// `13000` means 13.0.
@@ -155,7 +155,7 @@ fn processes(device: &Device<'_>, gaps: &mut Gaps) -> Option<Vec<GpuProcess>> {
     Some(merge(computing.into_iter().chain(drawing).chain(shared)))
 }
 
-/// One entry for each pid; a process that computes and draws is told twice, with the same memory.
+/// One entry for each pid; a process that computes and draws is listed twice, with the same memory.
 fn merge(found: impl Iterator<Item = ProcessInfo>) -> Vec<GpuProcess> {
     let mut processes: Vec<(u32, Option<u64>)> = found
         .map(|process| match process.used_gpu_memory {
@@ -216,7 +216,7 @@ impl Gaps {
             .collect();
         if !self.unsupported.is_empty() {
             let fields = self.unsupported.join(", ");
-            told.push(format!("{gpu}: unknown, as the card or its driver does not support it: {fields}"));
+            told.push(format!("{gpu}: unknown, because the card or its driver does not support it: {fields}"));
         }
         told
     }
@@ -259,7 +259,7 @@ mod tests {
             assert_eq!(gaps.fill::<()>(field, Err(NvmlError::NotSupported)), None);
         }
         let told = gaps.sentences("GPU 0");
-        assert_eq!(told, ["GPU 0: unknown, as the card or its driver does not support it: power, utilisation"]);
+        assert_eq!(told, ["GPU 0: unknown, because the card or its driver does not support it: power, utilisation"]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn read(library: Option<&OsStr>) -> Inventory {
     let library = library.map(OsStr::to_owned);
     let (told, answer) = mpsc::channel();
     let reader = thread::Builder::new().name("nvml".into()).spawn(move || {
-        // Nobody listens any more: too late.
+        // The receiver is gone: too late.
         let _ = told.send(match Driver::load(library.as_deref()) {
             Ok(driver) => driver.read(),
             Err(fault) => Inventory::fault(fault),
@@ -33,11 +33,13 @@ pub fn read(library: Option<&OsStr>) -> Inventory {
     });
     match reader {
         Ok(_) => answer.recv_timeout(LIMIT).unwrap_or_else(|_| Inventory::fault(hangs(LIMIT))),
-        Err(error) => Inventory::fault(format!("no GPU is known, as no thread can be started to ask: {error}")),
+        Err(error) => {
+            Inventory::fault(format!("no GPU is known, because no thread can be started to ask the driver: {error}"))
+        }
     }
 }
 
-/// What is told of a driver that does not answer.
+/// The fault that is reported when the driver does not answer.
 pub(super) fn hangs(limit: Duration) -> String {
     format!(
         "NVIDIA's driver has not answered for more than {}: what is known of the GPUs is old; see whether `nvidia-smi` \

@@ -25,7 +25,7 @@ pub fn table(inventory: &Inventory) -> String {
     }
     if inventory.gpus.is_empty() {
         if inventory.faults.is_empty() {
-            out.push_str("NVIDIA's driver sees no GPU; a container must be given them (`--gpus all`)\n");
+            out.push_str("NVIDIA's driver sees no GPU; a container needs access to them (`--gpus all`)\n");
         }
     } else {
         out.push_str(&aligned(&cards(&inventory.gpus)));

@@ -123,7 +123,7 @@ codes! {
     ModelBusy = 503 "model_busy", after 1;
     /// No engine passes its health checks.
     ModelUnhealthy = 503 "model_unhealthy", after 5;
-    /// The model failed and waits for somebody to act, or for its next start.
+    /// The model failed and waits for an operator, or for its next start.
     ModelFailed = 503 "model_failed", after 30;
     /// The model sleeps.
     ModelAsleep = 503 "model_asleep", after 30;

@@ -1,4 +1,5 @@
-//! Pure knowledge of the wire: bytes in, bytes out. No sockets, no state, no configuration.
+//! The OpenAI API on the wire: reads and changes bodies, forms, streams and errors. Bytes in, bytes out: no sockets, no state,
+//! no configuration.
 
 mod apply;
 mod changes;

@@ -175,7 +175,7 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
             form.close = Span::new(at, at).start;
             return Ok(form);
         }
-        // Padding is allowed by RFC 2046, and sent by nobody.
+        // RFC 2046 allows padding, but no client sends it.
         let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         if rest.len() < padding + 2 {
             return Err(BadForm::NotClosed);

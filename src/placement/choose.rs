@@ -192,7 +192,7 @@ fn no_room(slots: &[Slot<'_>], demand: &Demand, count: usize) -> Conflict {
         0 => "none has".to_owned(),
         1 => "only 1 has".to_owned(),
         // As many as wanted, but not alike.
-        free if free >= count => "those that have it differ in kind".to_owned(),
+        free if free >= count => "those with enough are of different types".to_owned(),
         free => format!("only {free} have"),
     };
     let one_kind = if count > 1 { " of one kind" } else { "" };
@@ -219,9 +219,9 @@ fn why_not(slot: &Slot<'_>, share: f64, kinds: bool) -> Option<String> {
         return Some(format!("{} is in MIG mode (its instances must be listed)", slot.label));
     }
     if slot.fits(share) {
-        return kinds.then(|| format!("{} is a {}", slot.label, unit.name.unwrap_or("card of unknown kind")));
+        return kinds.then(|| format!("{} is a {}", slot.label, unit.name.unwrap_or("card of unknown type")));
     }
     let who = slot.who();
-    let who = if who.is_empty() { "it may not be filled that far".to_owned() } else { who.join(", ") };
+    let who = if who.is_empty() { "the share would be above the limit".to_owned() } else { who.join(", ") };
     Some(format!("{}: {who}", slot.label))
 }

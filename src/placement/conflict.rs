@@ -7,7 +7,7 @@ use crate::config::Gpus;
 use crate::ids::EngineId;
 use crate::inventory::Inventory;
 
-/// One reason why not everybody can run.
+/// One reason why not all engines can run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// Engines that have no place because of it; those that run already are not among them.

@@ -16,7 +16,7 @@ const LARGEST_WITH_FOREIGN: f64 = 0.98;
 /// Sums of shares such as 0.45 + 0.5 are a little off.
 const ROUNDING: f64 = 1e-9;
 
-/// Memory in use that nobody is known to hold is only counted beyond this: contexts and the driver waver.
+/// Memory in use without a known holder counts only beyond this: the figures of contexts and the driver vary.
 const UNACCOUNTED: u64 = 1 << 30;
 
 /// A share up to which other processes leave a GPU empty for our purposes (a desktop, a monitor).
@@ -51,7 +51,7 @@ pub(super) struct Claim<'a> {
     pub(super) held: bool,
 }
 
-/// Memory that somebody else holds.
+/// Memory that foreign processes hold.
 pub(super) struct Foreign {
     /// `python3 train.py (pid 4711)`.
     pub(super) who: String,
@@ -157,7 +157,7 @@ impl Slot<'_> {
         ours <= LARGEST_SHARE + ROUNDING && ours + self.theirs() <= LARGEST_WITH_FOREIGN + ROUNDING
     }
 
-    /// Whether nobody is there.
+    /// Whether it is empty.
     pub(super) fn empty(&self) -> bool {
         self.claims.is_empty() && self.theirs() <= EMPTY
     }
@@ -167,7 +167,7 @@ impl Slot<'_> {
         self.unit.is_some_and(|unit| unit.mig.is_none() && !unit.gpu.lost && unit.gpu.mig.is_none())
     }
 
-    /// GiB that nobody was promised and nobody holds.
+    /// GiB that are neither reserved nor in use.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "whole GiB are compared")]
     #[expect(clippy::cast_sign_loss, reason = "at least 0")]
     pub(super) fn left(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! GPUs that a user lists: which are meant, whether they can be given, and how CUDA is told.
+//! GPUs that a user lists: which are meant, whether they can be assigned, and what CUDA gets.
 
 use super::conflict::Conflict;
 use super::ledger::Ledger;
@@ -85,7 +85,7 @@ impl Ledger<'_> {
         };
         if text.trim().parse::<u32>().is_ok() {
             let remedy = if cards.is_empty() {
-                "See what `nvidia-smi` says; a container must be given its GPUs (`--gpus all`)."
+                "See what `nvidia-smi` says; a container needs access to its GPUs (`--gpus all`)."
             } else {
                 "List a GPU that exists; `enginehouse gpus` shows them."
             };

@@ -1,8 +1,8 @@
 //! Which engine runs on which GPUs: a pure function of what there is, what is wanted and what runs already.
 //!
 //! [`place`] tells the story: what runs is put down first and never moves (`ledger`), then engines whose GPUs are listed
-//! (`listed`), then those that want so many of any (`choose`), the largest first. Either everybody has a place, or every
-//! reason why not is told at once (`conflict`).
+//! (`listed`), then those that want so many of any (`choose`), the largest first. Either every engine has a place, or
+//! all reasons why not are returned at once (`conflict`).
 
 mod choose;
 mod conflict;

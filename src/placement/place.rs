@@ -10,7 +10,7 @@ use crate::inventory::Inventory;
 /// Gives every demand its GPUs, in the order of the demands; engines in `held` are not moved.
 ///
 /// Indices, UUIDs and beginnings of UUIDs are the same GPU. MIG instances are given by UUID only, one for each engine,
-/// and a card in MIG mode is never given as a whole; how any GPUs are chosen is told in `choose`. Where no driver tells
+/// and a card in MIG mode is never given as a whole; `choose` says how any GPUs are chosen. Where no driver tells
 /// which GPUs there are, listed ones are taken as they are written.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ fn machine(count: u32) -> Inventory {
     Inventory { driver: Some("580".into()), gpus: (0..count).map(card).collect(), known: true, ..Inventory::default() }
 }
 
-/// A process of somebody else that holds `gib` of a card.
+/// A foreign process that holds `gib` of a card.
 fn foreign(gpu: &mut Gpu, pid: u32, gib: u64) {
     let process = GpuProcess { pid, name: Some("python3 train.py".into()), memory: Some(gib * GIB) };
     gpu.processes.get_or_insert_default().push(process);
@@ -219,7 +219,7 @@ fn cards_of_one_engine_are_of_one_kind() {
     assert_eq!(given(&mixed, &[any("a", 2, 0.9)], &[]), ["1,2"], "most memory");
     assert_eq!(given(&mixed, &[any("a", 2, 0.9), any("b", 2, 0.9)], &[]), ["1,2", "0,3"]);
     let told = refused(&mixed, &[any("a", 3, 0.9)], &[]);
-    assert!(told[0].contains("those that have it differ in kind: GPU 0 is a A100; GPU 1 is a H100"), "{told:?}");
+    assert!(told[0].contains("those with enough are of different types: GPU 0 is a A100; GPU 1 is a H100"), "{told:?}");
 }
 
 #[test]

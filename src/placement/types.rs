@@ -13,7 +13,7 @@ pub struct Demand {
     pub model: Name,
     /// Its GPUs: as many as it needs of any, or its own part of those that are listed.
     pub gpus: Gpus,
-    /// Share of each GPU's memory that it will take; 0 when nobody knows.
+    /// Share of each GPU's memory that it will take; 0 when it is unknown.
     pub share: f64,
     /// How it spreads over its GPUs; `None` when that is not known here.
     pub ranks: Option<Ranks>,

@@ -27,7 +27,7 @@ pub(super) enum Arrival {
     Local(local::Answer),
 }
 
-/// What became of a request that was let in.
+/// What became of a request that was admitted.
 pub(super) enum Admitted {
     /// It goes to an engine, through Pingora.
     Forward,

@@ -154,7 +154,7 @@ impl Attempts {
         self.last.as_ref().map(|(engine, _)| engine)
     }
 
-    /// What the caller is told when there is no answer.
+    /// The error that the caller gets when there is no answer.
     pub(super) fn refusal(&self, snapshot: &Snapshot, draining: bool) -> ApiError {
         if let (Some(last), Some((engine, why))) = (self.history.last(), &self.last) {
             return dispatch::after(last.outcome, engine.id.as_str(), why);

@@ -90,7 +90,7 @@ async fn collect(
                     | ErrorType::ReadError
                     | ErrorType::H2Error
                     | ErrorType::ReadTimedout => Refusal::Gone(error.into_down()),
-                    _ => ApiError::new(Code::InvalidFraming, "The request body is not framed as HTTP says.").into(),
+                    _ => ApiError::new(Code::InvalidFraming, "The request body breaks HTTP's framing rules.").into(),
                 });
             }
         }
@@ -109,7 +109,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
     let length = value.to_str().ok().filter(|_| digits && values.next().is_none());
     match length.map(str::parse) {
         Some(Ok(length)) => Ok(Some(length)),
-        Some(Err(_)) => Err(ApiError::new(Code::RequestTooLarge, "Content-Length is out of all bounds.")),
+        Some(Err(_)) => Err(ApiError::new(Code::RequestTooLarge, "Content-Length is too large.")),
         None => Err(ApiError::new(Code::InvalidContentLength, "Content-Length must be one decimal number.")),
     }
 }

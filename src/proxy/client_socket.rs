@@ -31,7 +31,7 @@ fn is_pingoras_own(head: &[u8]) -> bool {
 
 /// Pingora's bounds of a head: lines (protocols/http/v1/common.rs `MAX_HEADERS`, and the request line).
 const MAX_LINES: usize = 256;
-/// A head this large that did not parse is told that it is too large.
+/// A head of this size that did not parse is answered with "too large".
 const LARGE: usize = 64 * 1024;
 
 /// Pingora writes the size, the bytes and the end of a chunk one by one and then flushes: gathered here, an event is one
@@ -127,7 +127,7 @@ impl AsyncWrite for ClientSocket {
 #[async_trait]
 impl Shutdown for ClientSocket {
     async fn shutdown(&mut self) {
-        // What cannot be flushed has nobody to read it.
+        // If it cannot be flushed, the client is gone.
         let _ = self.inner.flush().await;
         Shutdown::shutdown(self.inner.get_mut()).await;
     }

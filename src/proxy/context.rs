@@ -1,4 +1,4 @@
-//! What is remembered of one request from its head to its record. Each step keeps its own part.
+//! The state of one request from its head to its record. Each step keeps its own part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,9 +24,9 @@ pub(crate) struct RequestContext {
     pub(super) listener: ListenerId,
     /// How it came in.
     pub(super) entry: Entry,
-    /// What will be said of it.
+    /// What its record will contain.
     pub(super) account: Account,
-    /// Its way to the engines, once it is on it.
+    /// Its attempts on engines, once it was admitted.
     pub(super) forward: Option<Box<Forward>>,
 }
 
@@ -62,15 +62,15 @@ pub(super) struct Forward {
     pub(super) _permit: Permit,
 }
 
-/// What will be said of a request at its end.
+/// What the record of a request will contain.
 pub(super) struct Account {
     pub(super) started: Instant,
-    /// Runs while the request is in our hands, stands while it is in an engine's or its caller's.
+    /// Runs while the gateway works on the request, and is stopped while an engine or the client does.
     pub(super) ours: Stopwatch,
     /// `x-request-id`.
     pub(super) id: String,
     pub(super) endpoint: Option<Endpoint>,
-    /// Who sent it; `None`: who has no key.
+    /// The caller; `None`: without a key.
     pub(super) caller: Option<Arc<CallerIdentity>>,
     /// Size of its body as received.
     pub(super) received: usize,

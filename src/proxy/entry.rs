@@ -1,4 +1,4 @@
-//! The way by which a request came in: at an alias's own address or path, what its body names does not matter.
+//! How a request came in: at an alias's own address or path, the `model` of its body does not matter.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ const PREFIX: &str = "/a/";
 /// How a request came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The alias whose own address or path it is; `None`: all names can be asked for.
+    /// The alias whose own address or path it is; `None`: requests can name any model.
     pub(super) alias: Option<Name>,
-    /// It is the alias' path that leads to it, and not its address.
+    /// It came in by the path of the alias, not by its address.
     pub(super) by_path: bool,
 }
 
@@ -27,7 +27,7 @@ impl Entry {
         }
     }
 
-    /// The part of `path` that is meant, without what leads to an alias.
+    /// `path` without the prefix of an alias.
     pub(super) fn inside<'p>(&self, path: &'p str) -> &'p str {
         match split(path) {
             Some((_, inside)) if self.by_path => inside,
@@ -36,7 +36,7 @@ impl Entry {
     }
 }
 
-/// The alias that `path` names, and the path behind it: `/a/{alias}/v1/...`. `None`: it is nobody's own.
+/// The alias that `path` names, and the path behind it: `/a/{alias}/v1/...`. `None`: the path belongs to no alias.
 fn split(path: &str) -> Option<(Cow<'_, str>, &str)> {
     let rest = path.strip_prefix(PREFIX)?;
     let (alias, inside) = rest.split_at(rest.find('/')?);

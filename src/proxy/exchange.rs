@@ -29,7 +29,7 @@ pub(super) trait Messages: Send {
     /// The message for the engines of `leg`.
     ///
     /// # Errors
-    /// What the caller is told.
+    /// The error that the caller gets.
     async fn message(&mut self, leg: usize) -> Result<Message, ApiError>;
 }
 

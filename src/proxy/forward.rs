@@ -1,4 +1,4 @@
-//! A request on its way through Pingora: made ready, mirrored, let in, and given its first engine.
+//! A request on its way through Pingora: prepared, mirrored, admitted, and given its first engine.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub(super) async fn admit(
     Ok(Admitted::Forward)
 }
 
-/// [`routing::prepare`], where it holds nobody up.
+/// [`routing::prepare`], where it delays no other request.
 async fn prepare(snapshot: &Arc<Snapshot>, head: &RequestHead<'_>, body: BytesMut) -> Result<Prepared, ApiError> {
     let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
     if body.len() < OFFLOAD {

@@ -1,4 +1,4 @@
-//! The connections of one address: counted, told apart by protocol, and handed to Pingora.
+//! The connections of one address: counted, sorted by protocol, and handed to Pingora.
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -83,9 +83,12 @@ impl Handler for HttpListener {
     }
 }
 
-/// Tells one client too many, without reading what it has to say.
+/// Answers a client above the limit of connections, without reading its request.
 async fn turn_away(mut stream: TcpStream) {
-    let error = ApiError::new(Code::TooManyConnections, "limits.connections is reached. Try again shortly.");
+    let error = ApiError::new(
+        Code::TooManyConnections,
+        "The gateway has too many connections (limits.connections). Try again shortly.",
+    );
     let body = error.body(Dialect::OpenAi);
     let reply = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\n\

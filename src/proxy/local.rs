@@ -88,7 +88,7 @@ fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, Ap
     let target = match own {
         Some(own) if *own.route.name == *name => own,
         Some(own) => {
-            let message = format!("There is only `{}` at this address.", own.route.name);
+            let message = format!("This address serves only `{}`.", own.route.name);
             return Err(ApiError::new(Code::ModelNotFound, message));
         }
         None => {

@@ -52,7 +52,7 @@ impl BodyReservation {
         let memory = &self.memory;
         if memory.held.fetch_add(more, Ordering::AcqRel).saturating_add(more) > self.limit {
             memory.held.fetch_sub(more, Ordering::AcqRel);
-            let message = "The gateway holds as many request bodies as it may (limits.body_memory). Try again shortly.";
+            let message = "The memory for request bodies is full (limits.body_memory). Try again shortly.";
             return Err(ApiError::new(Code::Overloaded, message));
         }
         self.bytes += more;
@@ -68,7 +68,7 @@ impl BodyReservation {
         self.memory.reserve(bytes, self.limit)
     }
 
-    /// A reservation of its own for a copy that nobody waits for. Such copies get memory only while half of it is free:
+    /// A separate reservation for a copy whose answer no client waits for. Such copies get memory only while half of it is free:
     /// a slow mirror must not cost a request its place.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Shadow traffic: copies of some requests for another target, whose answers are dropped and whose failures nobody feels.
+//! Shadow traffic: copies of some requests for another target, whose answers are dropped and whose failures affect no client.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! | accept | `accept` (with `entry`, `body`, `memory`) | `Accepted`: who asks what, with the whole body |
 //! | prepare, admit | `forward` | a plan, a request for its first leg's engines, a permit |
 //! | next, send | `attempts`, `peer`, `upstream_head` | a lease, and the attempt on it |
-//! | outcome | `retry` | what became of the attempt, and whether it goes round again |
+//! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
 //! | respond | `respond` (with `transform`, `buffered_downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
 //!

@@ -11,7 +11,7 @@ use crate::telemetry::Record;
 /// The client closed the connection first (nginx's convention).
 const CLIENT_GONE: u16 = 499;
 
-/// Tells of the request, and gives back what it held.
+/// Publishes the record of the request, and gives back what it held.
 pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
     let took = ctx.account.started.elapsed();
     if let Some(forward) = &mut ctx.forward

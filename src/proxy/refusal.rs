@@ -6,7 +6,7 @@ use crate::openai::ApiError;
 
 /// Why there is no answer of the usual kind.
 pub(super) enum Refusal {
-    /// The caller is told.
+    /// The caller gets this error.
     Say(ApiError),
     /// The caller is gone.
     Gone(Box<Error>),

@@ -1,4 +1,4 @@
-//! The answer on its way to the caller: every piece at once, read in passing, ended well.
+//! The answer on its way to the caller: each piece is read, translated if needed, and passed on at once.
 
 use std::time::Instant;
 
@@ -90,7 +90,7 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     bytes
 }
 
-/// The request failed for good: says so, in whatever way is still open.
+/// The request failed finally: sends an error in the form that is still possible.
 pub(super) async fn fail(
     state: &ProxyState,
     session: &mut Session,

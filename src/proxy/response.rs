@@ -8,7 +8,7 @@ use super::transform::ResponseTransform;
 use crate::openai::{ApiError, ResponseScanner, Usage};
 use crate::routing::ResponseTranslator;
 
-/// An engine's error answer that is held back until its body tells what it means.
+/// An engine's error answer that is held back until its body shows what it means.
 #[derive(Debug)]
 pub(super) struct HeldError {
     pub(super) status: u16,
@@ -20,7 +20,7 @@ pub(super) struct HeldError {
 pub(super) struct Response {
     /// Its head has come.
     pub(super) began: bool,
-    /// It is an error whose body has to be seen.
+    /// It is an error whose body decides what follows.
     pub(super) held_error: Option<HeldError>,
     /// Follows it, if it can be read.
     pub(super) scanner: Option<ResponseScanner>,
@@ -50,7 +50,7 @@ impl Response {
         self.scanner.as_ref().and_then(ResponseScanner::usage)
     }
 
-    /// The stream that is not over by its own word.
+    /// The stream that has not sent its final event.
     pub(super) fn open_stream(&self) -> Option<&ResponseScanner> {
         self.scanner.as_ref().filter(|scanner| scanner.is_stream() && !scanner.done())
     }

@@ -1,4 +1,4 @@
-//! The ends of attempts that Pingora tells of: what each was, and whether it goes round again.
+//! The ends of attempts that Pingora reports: the outcome of each, and whether the request is tried again.
 
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -58,7 +58,7 @@ pub(super) fn body(session: &Session, piece: Option<&[u8]>, end: bool, ctx: &mut
     Ok(())
 }
 
-/// An answer is at hand that another engine may better.
+/// There is an answer, but another engine may give a better one.
 fn judged(session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.attempts.settle(&ctx.snapshot, outcome, String::new);
@@ -71,7 +71,7 @@ fn judged(session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Resu
     Err(error)
 }
 
-/// The engine could not be reached: nobody has seen the request.
+/// The engine could not be reached: it has not seen the request.
 pub(super) fn connect_failed(session: &Session, ctx: &mut RequestContext, error: Box<Error>) -> Box<Error> {
     let outcome = match engines::outcome(&error, false) {
         timed_out @ Outcome::TimedOut { .. } => timed_out,

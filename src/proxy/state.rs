@@ -1,4 +1,4 @@
-//! What all requests share: the snapshot, the engines, what is counted, and whether the gateway is about to end.
+//! What all requests share: the snapshot, the engines, what is counted, and whether the gateway shuts down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ pub struct ProxyState {
     pub(super) metrics: Arc<Metrics>,
     pub(super) access_log: AccessLog,
     pub(super) events: EventBus,
-    /// What is counted of requests that named nothing that is served.
+    /// Metrics of requests that named no model that is served.
     pub(super) no_route: Meters,
     pub(super) memory: Arc<BodyMemory>,
     /// For requests of our own.
@@ -35,7 +35,7 @@ pub struct ProxyState {
     stage: watch::Sender<Stage>,
 }
 
-/// How far the gateway is on its way to its end.
+/// How far the shutdown of the gateway has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Serving,
@@ -95,17 +95,17 @@ impl ProxyState {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// `/readyz` fails from now on, so that whoever balances over us looks elsewhere.
+    /// `/readyz` fails from now on, so that a load balancer stops sending requests here.
     pub fn drain(&self) {
         self.stage.send_replace(Stage::Draining);
     }
 
-    /// Gives up all answers under way; their callers are told so.
+    /// Gives up all answers under way; their callers get an error.
     pub fn abort(&self) {
         self.stage.send_replace(Stage::Aborting);
     }
 
-    /// Whether we were told to stop.
+    /// Whether the shutdown has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.stage.borrow() != Stage::Serving

@@ -1,4 +1,4 @@
-//! What is done to an answer on its way: it is translated.
+//! The translation of an answer on its way to the caller.
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,9 +15,9 @@ pub(super) enum ResponseTransform {
     /// Nothing.
     #[default]
     None,
-    /// Its events are told in the caller's API.
+    /// Its events are translated to the caller's API.
     Events(Box<Translator>),
-    /// All of it is kept until its end, and told in the caller's API.
+    /// It is kept until its end, and then translated to the caller's API.
     Whole { by: ResponseTranslator, status: u16, kept: BytesMut },
 }
 
@@ -29,7 +29,7 @@ impl ResponseTransform {
     /// A piece as the caller gets it; `end`: it is the last one.
     ///
     /// # Errors
-    /// The engine's answer is none that could be told; nothing of it was.
+    /// The engine's answer cannot be translated; nothing of it was sent.
     pub(super) fn feed(&mut self, piece: &mut Option<Bytes>, end: bool) -> Result<(), ApiError> {
         match self {
             Self::None => {}

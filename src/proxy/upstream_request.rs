@@ -34,7 +34,7 @@ pub(super) struct OriginalRequest {
     pub(super) reservation: BodyReservation,
 }
 
-/// Does `work` where it holds nobody up.
+/// Does `work` where it delays no other request.
 ///
 /// # Errors
 /// It panicked.
@@ -75,7 +75,7 @@ impl UpstreamRequest {
     /// Makes it the request for another leg's engines; whether that changed anything.
     ///
     /// # Errors
-    /// What the caller is told.
+    /// The error that the caller gets.
     pub(super) async fn switch_to(
         &mut self,
         snapshot: &Arc<Snapshot>,

@@ -1,4 +1,4 @@
-//! Who a request comes from, by the key it shows.
+//! Finds the caller of a request by its key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Headers in which callers show who they are.
 pub const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
 
-/// Paths for whoever watches the gateway, who has no key: they tell nothing but whether it is well.
+/// Paths for health checks, which have no key: their answers only say whether the gateway is healthy.
 const OPEN: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/openapi.json"];
 
 /// A caller that has shown its key.
@@ -29,11 +29,11 @@ pub struct CallerIdentity {
     pub meters: CallerMeters,
 }
 
-/// Everybody who may send requests.
+/// All who may send requests.
 #[derive(Debug)]
 pub struct Callers {
     by_key: HashMap<KeyHash, Arc<CallerIdentity>>,
-    /// Whether who shows no key may come in.
+    /// Whether requests without a key are accepted.
     anonymous: bool,
 }
 
@@ -48,15 +48,15 @@ impl Callers {
         Self { by_key: config.callers.iter().flat_map(keys).collect(), anonymous: config.anonymous }
     }
 
-    /// Whether keys are for us: then engines do not get to see them.
+    /// Whether the gateway checks keys: then they are not sent to engines.
     pub fn are_configured(&self) -> bool {
         !self.by_key.is_empty()
     }
 
-    /// Who asks for `path` with these `headers`; `None`: who shows no key, or none that we know of.
+    /// Who asks for `path` with these `headers`; `None`: without a key, or with one that is not for the gateway.
     ///
     /// # Errors
-    /// 401: it is nobody we know.
+    /// 401: the key belongs to no caller.
     pub fn identify(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<CallerIdentity>>, ApiError> {
         if !self.are_configured() {
             return Ok(None);
@@ -77,7 +77,7 @@ impl Callers {
                 Code::MissingApiKey,
                 "This gateway needs a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
             ),
-            (true, false) => (Code::InvalidApiKey, "This key is unknown. Look for a blank or a line break too many."),
+            (true, false) => (Code::InvalidApiKey, "This key is unknown. Check it for an extra space or line break."),
             (true, true) => (Code::InvalidApiKey, "This key is unknown. Send the right one, or none at all."),
         };
         Err(ApiError::new(code, message))
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_told_what_is_wrong() {
+    fn unknown_callers_are_refused_with_a_reason() {
         let closed = callers(TWO_CALLERS);
         let open = callers(&format!("{TWO_CALLERS}anonymous: true\n"));
         for nothing in [&[][..], &[("authorization", "Bearer ")], &[("authorization", "Bearer")], &[("x-api-key", "")]]

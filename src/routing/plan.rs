@@ -26,7 +26,7 @@ pub enum Protocol {
     Gym(GymRoute),
 }
 
-/// One of the places where requests of a name may go, told to a person.
+/// One of the places where requests of a name may go, described for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The name of the place: what `split` or `fallback` says, or the name itself.
@@ -42,9 +42,9 @@ pub struct Place {
 pub enum When {
     /// Whenever it can take them.
     Always,
-    /// So many of a hundred.
+    /// This percentage of them.
     Share(f64),
-    /// When they can go nowhere before it: first to fallback 1, then to 2.
+    /// When no place before it can take them: first fallback 1, then 2.
     Fallback(usize),
 }
 

@@ -14,13 +14,13 @@ use crate::openai::{self, ApiError, BodyKind, Change, Code, Endpoint, FormPeek, 
 /// What a request asks, apart from its body: all that its settings may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
-    /// What is asked for.
+    /// What a request asks for.
     pub endpoint: Endpoint,
     /// The boundary of a form.
     pub boundary: Option<&'a str>,
     /// The request's headers.
     pub headers: &'a HeaderMap,
-    /// Who sent it; `None`: who has no key.
+    /// The caller; `None`: without a key.
     pub caller: Option<&'a str>,
     /// The alias whose own address or path it came to: what its body names does not matter then.
     pub entry: Option<&'a str>,
@@ -97,7 +97,7 @@ pub struct PreparedRequest {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Tells an engine's answer in the caller's API.
+/// Translates an engine's answer to the caller's API.
 #[derive(Clone, Debug)]
 pub struct ResponseTranslator {
     /// Knows both APIs.
@@ -150,7 +150,7 @@ impl Peeked {
 /// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places.
 ///
 /// # Errors
-/// What the caller has to mend.
+/// The request is wrong: the error says what the caller has to correct.
 pub fn prepare(
     snapshot: &Snapshot,
     head: &RequestHead<'_>,
@@ -188,10 +188,10 @@ pub fn prepare(
 }
 
 /// Makes a request ready for the engines of the target at `at`; every change is added to `changes`,
-/// if anybody wants to know them.
+/// if there is such a list.
 ///
 /// # Errors
-/// What the caller has to mend.
+/// The request is wrong: the error says what the caller has to correct.
 pub fn prepare_for(
     snapshot: &Snapshot,
     at: usize,

@@ -11,7 +11,7 @@ use crate::ids::Name;
 /// What one servable name means.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// What callers say.
+    /// The name that callers use.
     pub name: Name,
     /// The model behind it; of a split: that of the heaviest part.
     pub model: Name,
@@ -33,7 +33,7 @@ pub struct Route {
     pub sticky: HeaderName,
     /// Where else it can go, in order.
     pub fallback: Vec<Destination>,
-    /// Who gets copies of how many of a hundred requests.
+    /// The target that gets copies, and the percentage of requests that are copied.
     pub mirror: Option<(f64, Destination)>,
     /// It behaves as NeMo Gym's model server does.
     pub gym: Option<Arc<Gym>>,

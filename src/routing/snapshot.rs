@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub callers: Callers,
     /// Sizes and counts beyond which requests are refused.
     pub limits: Limits,
-    /// How long to wait for what.
+    /// How long the gateway waits.
     pub timeouts: Timeouts,
     /// Further attempts.
     pub retry: Retry,
@@ -109,7 +109,7 @@ impl Snapshot {
             return ApiError::new(Code::ModelNotFound, message);
         }
         let hint = match self.near(name).as_slice() {
-            [] => "GET /v1/models lists what there is.".to_owned(),
+            [] => "GET /v1/models lists all models.".to_owned(),
             [one] => format!("Did you mean `{one}`?"),
             many => {
                 let names: Vec<_> = many.iter().map(|name| format!("`{name}`")).collect();

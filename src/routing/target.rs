@@ -28,7 +28,7 @@ pub struct Target {
     pub(super) split: Option<Split>,
     /// Positions of the targets to try next.
     pub(super) fallback: Vec<usize>,
-    /// Of a hundred requests so many are copied to the target at this position.
+    /// The percentage of requests that are copied, and the position of the target that gets the copies.
     pub(super) mirror: Option<(f64, usize)>,
 }
 

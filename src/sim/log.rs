@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::SystemTime;
 
-/// Writes `text` and a line end; a closed pipe is nobody's concern.
+/// Writes `text` and a line end; a closed pipe is ignored.
 pub(super) fn raw(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::faults::{Escape, Orphan, ProcessFaults};
 use super::log;
 
-/// Seconds an orphan lives if nobody ends it.
+/// Seconds an orphan lives if it is not ended.
 const SECONDS: &str = "600";
 
 /// Starts the orphans that were asked for. Each says its own number: `orphan started, pid N`, `escaped, pid N`.

@@ -1,4 +1,5 @@
-//! Events of this process for whoever listens. Nobody waits for a listener: one that is too slow misses some, and is told.
+//! Events of this process, sent to all listeners. Publishing never waits: a listener that is too slow misses events and gets
+//! a notice of it.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::api::Event;
 /// Events that a listener may be behind before it misses some.
 const MOST_BEHIND: usize = 1024;
 
-/// Where events are told.
+/// Where events are published.
 #[derive(Clone, Debug)]
 pub struct EventBus(broadcast::Sender<Arc<Event>>);
 
@@ -25,7 +26,7 @@ impl Default for EventBus {
 pub struct EventStream(broadcast::Receiver<Arc<Event>>);
 
 impl EventBus {
-    /// Tells everybody who listens; where nobody does, the event is not even made.
+    /// Sends an event to all listeners; without a listener the event is not even built.
     pub fn publish(&self, event: impl FnOnce() -> Event) {
         if self.0.receiver_count() > 0 {
             // The last listener may just have left.

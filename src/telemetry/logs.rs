@@ -53,7 +53,7 @@ impl Logs {
         self.access.clone()
     }
 
-    /// Goes on as `log` says.
+    /// Applies the settings of `log`.
     ///
     /// # Errors
     /// When `log.level` is not a filter; nothing is changed then.

@@ -1,4 +1,4 @@
-//! What is measured, written down and told of this process.
+//! What this process measures and publishes: metrics, logs, access log, events.
 
 mod access_log;
 mod events;

@@ -1,4 +1,4 @@
-//! Everything that is told of a request at its end.
+//! Publishes the end of a request: access log, metrics, events.
 
 use super::access_log::AccessLog;
 use super::events::EventBus;
@@ -7,7 +7,7 @@ use super::record::Record;
 use crate::api::{Event, RequestSummary};
 
 impl Record<'_> {
-    /// Counts it, writes it down and tells of it.
+    /// Counts it in the metrics, writes the access log and publishes the event.
     pub fn publish(&self, meters: &Meters, caller: Option<&CallerMeters>, access_log: &AccessLog, events: &EventBus) {
         meters.answered(self.endpoint, self.status, self.took);
         if let Some(usage) = self.usage {

@@ -1,4 +1,4 @@
-//! What is known of a request at its end: the access log, metrics and events are views of it.
+//! The record of a request at its end, from which access log, metrics and events are made.
 
 use std::net::IpAddr;
 use std::time::Duration;

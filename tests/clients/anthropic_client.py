@@ -2,14 +2,14 @@
 
 import anthropic
 
-import house as shared
+import shared
 
 HELLO = [{"role": "user", "content": "How are you today?"}]
 
 
-def client(house):
+def client(args):
     return anthropic.Anthropic(
-        base_url=house.gateway,
+        base_url=args.gateway,
         api_key="sk-caller",
         max_retries=0,
         timeout=60,
@@ -17,18 +17,18 @@ def client(house):
     )
 
 
-def a_message_is_answered(house):
+def a_message_is_answered(args):
     """a plain message, with usage"""
-    answer = client(house).messages.create(model=house.model, max_tokens=12, messages=HELLO)
+    answer = client(args).messages.create(model=args.model, max_tokens=12, messages=HELLO)
     assert answer.type == "message" and answer.role == "assistant", answer
     assert answer.usage.input_tokens > 0 and 0 < answer.usage.output_tokens <= 12, answer.usage
     assert answer.stop_reason in ("end_turn", "max_tokens"), answer
     return f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens"
 
 
-def a_message_streams(house):
+def a_message_streams(args):
     """a streamed message: the package puts the events together to a whole"""
-    with client(house).messages.stream(model=house.model, max_tokens=12, messages=HELLO) as stream:
+    with client(args).messages.stream(model=args.model, max_tokens=12, messages=HELLO) as stream:
         kinds = [event.type for event in stream]
         whole = stream.get_final_message()
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop", kinds
@@ -36,15 +36,15 @@ def a_message_streams(house):
     return f"{len(kinds)} events"
 
 
-def an_alias_applies_its_settings(house):
+def an_alias_applies_its_settings(args):
     """the alias caps max_tokens"""
-    answer = client(house).messages.create(model=house.short, max_tokens=64, messages=HELLO)
+    answer = client(args).messages.create(model=args.short, max_tokens=64, messages=HELLO)
     assert answer.usage.output_tokens <= 8, answer.usage
 
 
-def tokens_are_counted(house):
+def tokens_are_counted(args):
     """count_tokens"""
-    count = client(house).messages.count_tokens(model=house.model, messages=HELLO)
+    count = client(args).messages.count_tokens(model=args.model, messages=HELLO)
     assert count.input_tokens > 0, count
     return f"{count.input_tokens} tokens"
 
@@ -52,11 +52,11 @@ def tokens_are_counted(house):
 WEATHER = {"name": "get_weather", "description": "The weather somewhere.", "input_schema": shared.PLACE}
 
 
-def tools_are_called(house):
+def tools_are_called(args):
     """a tool call, by name and as any, whole and streamed, and the conversation that goes on from it"""
-    api = client(house)
+    api = client(args)
     asked = {
-        "model": house.model,
+        "model": args.model,
         "max_tokens": 64,
         "system": [{"type": "text", "text": "Be brief."}],
         "tools": [WEATHER],
@@ -95,47 +95,47 @@ def tools_are_called(house):
     return f"{counts[0]} and {counts[1]} deltas, {shared.reaches_the_model(further)}"
 
 
-def thinking_and_text_stream(house):
+def thinking_and_text_stream(args):
     """what is streamed is what the whole message says: thinking first, then text"""
     messages = [{"role": "user", "content": shared.PONDER}]
-    asked = {"model": house.model, "max_tokens": 60, "messages": messages, "extra_body": shared.BUDGET}
-    with client(house).messages.stream(**asked) as stream:
+    asked = {"model": args.model, "max_tokens": 60, "messages": messages, "extra_body": shared.BUDGET}
+    with client(args).messages.stream(**asked) as stream:
         events = list(stream)
         whole = stream.get_final_message()
     text = "".join(event.text for event in events if event.type == "text")
     thought = "".join(event.thinking for event in events if event.type == "thinking")
     kinds = [block.type for block in whole.content]
-    assert kinds == (["thinking", "text"] if house.reasoning else ["text"]), whole
+    assert kinds == (["thinking", "text"] if args.reasoning else ["text"]), whole
     assert text == whole.content[-1].text and text, whole
-    if house.reasoning:
+    if args.reasoning:
         assert thought == whole.content[0].thinking and thought, whole
     order = [event.type for event in events if event.type in ("text", "thinking")]
     assert order == sorted(order, reverse=True), order
     return f"{len(text)} characters, {len(thought)} of thinking"
 
 
-def an_unknown_model_is_not_found(house):
+def an_unknown_model_is_not_found(args):
     """NotFoundError in Anthropic's shape"""
     error = shared.refused(
         anthropic.NotFoundError,
-        lambda: client(house).messages.create(model="no-such-model", max_tokens=5, messages=HELLO),
+        lambda: client(args).messages.create(model="no-such-model", max_tokens=5, messages=HELLO),
     )
     assert error.status_code == 404 and error.body["type"] == "error", error.body
     assert error.body["error"]["type"] == "not_found_error", error.body
     return error.body["error"]["message"]
 
 
-def a_model_without_an_engine_is_overloaded(house):
+def a_model_without_an_engine_is_overloaded(args):
     """503 in Anthropic's shape, for a model that exists and cannot answer now"""
     error = shared.refused(
         anthropic.InternalServerError,
-        lambda: client(house).messages.create(model=house.down, max_tokens=5, messages=HELLO),
+        lambda: client(args).messages.create(model=args.down, max_tokens=5, messages=HELLO),
     )
     assert error.status_code == 503 and error.body["error"]["type"] == "overloaded_error", error.body
 
 
 if __name__ == "__main__":
-    house = shared.arguments(__doc__)
+    args = shared.arguments(__doc__)
     checks = [
         a_message_is_answered,
         a_message_streams,
@@ -143,11 +143,11 @@ if __name__ == "__main__":
         tokens_are_counted,
         an_unknown_model_is_not_found,
     ]
-    if house.translated:
+    if args.translated:
         checks.append(thinking_and_text_stream)
-    if house.tools:
+    if args.tools:
         checks.append(tools_are_called)
-    if house.down:
+    if args.down:
         checks.append(a_model_without_an_engine_is_overloaded)
     print(f"anthropic {anthropic.__version__}")
-    shared.run(checks, house)
+    shared.run(checks, args)

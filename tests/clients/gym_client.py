@@ -3,24 +3,24 @@
 import anthropic
 import openai
 
-import house as shared
+import shared
 
 HELLO = [{"role": "user", "content": "How are you today?"}]
 
 
-def openai_client(house):
+def openai_client(args):
     http = openai.DefaultHttpxClient(trust_env=False)
-    return openai.OpenAI(base_url=house.gateway + "/v1", api_key="x", max_retries=0, timeout=60, http_client=http)
+    return openai.OpenAI(base_url=args.gateway + "/v1", api_key="x", max_retries=0, timeout=60, http_client=http)
 
 
-def anthropic_client(house):
+def anthropic_client(args):
     http = anthropic.DefaultHttpxClient(trust_env=False)
-    return anthropic.Anthropic(base_url=house.gateway, api_key="x", max_retries=0, timeout=60, http_client=http)
+    return anthropic.Anthropic(base_url=args.gateway, api_key="x", max_retries=0, timeout=60, http_client=http)
 
 
-def chat_answers_and_streams(house):
+def chat_answers_and_streams(args):
     """chat: what is streamed is what is answered, with the thinking wrapped"""
-    api = openai_client(house)
+    api = openai_client(args)
     answer = api.chat.completions.create(model="whatever", messages=HELLO, max_tokens=24)
     text = answer.choices[0].message.content
     assert text, answer
@@ -30,9 +30,9 @@ def chat_answers_and_streams(house):
     return f"{len(text)} characters"
 
 
-def responses_answer_and_stream(house):
+def responses_answer_and_stream(args):
     """responses: whole and streamed"""
-    api = openai_client(house)
+    api = openai_client(args)
     answer = api.responses.create(model="whatever", input="How are you?", max_output_tokens=24)
     assert answer.output and answer.status in ("completed", "incomplete"), answer
     events = list(api.responses.create(model="whatever", input="How are you?", max_output_tokens=24, stream=True))
@@ -41,9 +41,9 @@ def responses_answer_and_stream(house):
     assert [item.type for item in events[-1].response.output] == [item.type for item in answer.output], kinds
 
 
-def messages_answer_and_stream(house):
+def messages_answer_and_stream(args):
     """messages: whole and streamed"""
-    api = anthropic_client(house)
+    api = anthropic_client(args)
     answer = api.messages.create(model="whatever", max_tokens=24, messages=HELLO)
     assert answer.content and answer.stop_reason, answer
     with api.messages.stream(model="whatever", max_tokens=24, messages=HELLO) as stream:
@@ -51,11 +51,11 @@ def messages_answer_and_stream(house):
     assert [block.type for block in whole.content] == [block.type for block in answer.content], whole
 
 
-def chat_wraps_its_reasoning(house):
+def chat_wraps_its_reasoning(args):
     """chat: what the engine tells as reasoning is wrapped, whole and streamed"""
     asked = {"messages": [{"role": "user", "content": shared.PONDER}], "max_tokens": 40}
     asked |= {"model": "whatever", "extra_body": shared.BUDGET}
-    api = openai_client(house)
+    api = openai_client(args)
     text = api.chat.completions.create(**asked).choices[0].message.content
     chunks = list(api.chat.completions.create(**asked, stream=True))
     streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -65,9 +65,9 @@ def chat_wraps_its_reasoning(house):
     return f"{len(said)} characters, {len(thought)} of thinking"
 
 
-def chat_calls_tools(house):
+def chat_calls_tools(args):
     """chat: a function call, whole and streamed, and the conversation that goes on from it"""
-    api = openai_client(house)
+    api = openai_client(args)
     question = {"role": "user", "content": "What is the weather in Paris?"}
     function = {"name": "get_weather", "parameters": shared.PLACE, "strict": True}
     asked = {"model": "whatever", "messages": [question], "tools": [{"type": "function", "function": function}]}
@@ -90,9 +90,9 @@ def chat_calls_tools(house):
     return shared.reaches_the_model(further)
 
 
-def responses_call_tools(house):
+def responses_call_tools(args):
     """responses: a function call, whole and streamed, and the conversation that goes on from it"""
-    api = openai_client(house)
+    api = openai_client(args)
     question = {"role": "user", "content": "What is the weather in Paris?"}
     function = {"type": "function", "name": "get_weather", "parameters": shared.PLACE, "strict": True}
     asked = {"model": "whatever", "input": [question], "tools": [function], "max_output_tokens": 64}
@@ -116,9 +116,9 @@ def responses_call_tools(house):
     return shared.reaches_the_model(further)
 
 
-def messages_call_tools(house):
+def messages_call_tools(args):
     """messages: a tool call, whole and streamed, and the conversation that goes on from it"""
-    api = anthropic_client(house)
+    api = anthropic_client(args)
     question = {"role": "user", "content": "What is the weather in Paris?"}
     asked = {"model": "whatever", "max_tokens": 64, "messages": [question]}
     asked["tools"] = [{"name": "get_weather", "description": "The weather.", "input_schema": shared.PLACE}]
@@ -144,11 +144,11 @@ def messages_call_tools(house):
 
 
 if __name__ == "__main__":
-    house = shared.arguments(__doc__)
+    args = shared.arguments(__doc__)
     print(f"openai {openai.__version__}, anthropic {anthropic.__version__}")
     checks = [chat_answers_and_streams, responses_answer_and_stream, messages_answer_and_stream]
-    if house.reasoning:
+    if args.reasoning:
         checks.append(chat_wraps_its_reasoning)
-    if house.tools:
+    if args.tools:
         checks += [chat_calls_tools, responses_call_tools, messages_call_tools]
-    shared.run(checks, house)
+    shared.run(checks, args)

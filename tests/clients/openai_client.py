@@ -4,14 +4,14 @@ import time
 
 import openai
 
-import house as shared
+import shared
 
 HELLO = [{"role": "user", "content": "How are you today?"}]
 
 
-def client(house, **options):
+def client(args, **options):
     return openai.OpenAI(
-        base_url=house.gateway + "/v1",
+        base_url=args.gateway + "/v1",
         api_key="sk-caller",
         max_retries=0,
         timeout=60,
@@ -20,29 +20,29 @@ def client(house, **options):
     )
 
 
-def models_are_listed(house):
+def models_are_listed(args):
     """models.list has the model and its alias, with the engine's context length"""
-    cards = {card.id: card for card in client(house).models.list()}
-    assert {house.model, house.short} <= set(cards), cards
-    for name in (house.model, house.short):
+    cards = {card.id: card for card in client(args).models.list()}
+    assert {args.model, args.short} <= set(cards), cards
+    for name in (args.model, args.short):
         assert cards[name].max_model_len == 512, cards[name]
         assert cards[name].object == "model" and cards[name].created > 0, cards[name]
     return ", ".join(cards)
 
 
-def a_model_is_retrieved(house):
+def a_model_is_retrieved(args):
     """models.retrieve finds a model and an alias, and no other"""
-    api = client(house)
-    for name in (house.model, house.short):
+    api = client(args)
+    for name in (args.model, args.short):
         assert api.models.retrieve(name).id == name
     error = shared.refused(openai.NotFoundError, lambda: api.models.retrieve("no-such-model"))
     assert error.code == "model_not_found", error.body
 
 
-def chat_answers(house):
+def chat_answers(args):
     """a plain chat answer, with usage"""
-    answer = client(house).chat.completions.create(
-        model=house.model, messages=HELLO, max_tokens=12, extra_body={"ignore_eos": True}
+    answer = client(args).chat.completions.create(
+        model=args.model, messages=HELLO, max_tokens=12, extra_body={"ignore_eos": True}
     )
     assert answer.object == "chat.completion" and answer.choices[0].message.role == "assistant", answer
     assert answer.choices[0].message.content and answer.choices[0].finish_reason == "length", answer
@@ -51,12 +51,12 @@ def chat_answers(house):
     return f"{answer.usage.prompt_tokens} + {answer.usage.completion_tokens} tokens"
 
 
-def chat_streams(house):
+def chat_streams(args):
     """a streamed chat answer: one chunk after another, and usage only when asked for"""
     for include in (True, False):
         options = {"stream_options": {"include_usage": True}} if include else {}
-        stream = client(house).chat.completions.create(
-            model=house.model, messages=HELLO, max_tokens=24, stream=True, extra_body={"ignore_eos": True}, **options
+        stream = client(args).chat.completions.create(
+            model=args.model, messages=HELLO, max_tokens=24, stream=True, extra_body={"ignore_eos": True}, **options
         )
         text, finish, usage, arrivals = "", None, None, []
         for chunk in stream:
@@ -76,61 +76,61 @@ def chat_streams(house):
     return f"{len(arrivals)} chunks over {spread * 1000:.0f} ms"
 
 
-def several_choices_and_token_ids(house):
+def several_choices_and_token_ids(args):
     """fields that are vLLM's or rarely used arrive there"""
-    answer = client(house).chat.completions.create(
-        model=house.model, messages=HELLO, max_tokens=4, n=2, seed=1, extra_body={"return_token_ids": True, "ignore_eos": True}
+    answer = client(args).chat.completions.create(
+        model=args.model, messages=HELLO, max_tokens=4, n=2, seed=1, extra_body={"return_token_ids": True, "ignore_eos": True}
     )
     assert [choice.index for choice in answer.choices] == [0, 1], answer
     assert len(answer.choices[0].token_ids) == 4, answer
     assert answer.prompt_token_ids, answer
 
 
-def an_alias_applies_its_settings(house):
+def an_alias_applies_its_settings(args):
     """the alias forbids thinking, whatever the caller says, and caps max_tokens"""
-    api, wish = client(house), {"chat_template_kwargs": {"enable_thinking": True}, "ignore_eos": True}
-    plain = api.chat.completions.create(model=house.model, messages=HELLO, max_tokens=20, extra_body=wish)
-    short = api.chat.completions.create(model=house.short, messages=HELLO, max_tokens=20, extra_body=wish)
+    api, wish = client(args), {"chat_template_kwargs": {"enable_thinking": True}, "ignore_eos": True}
+    plain = api.chat.completions.create(model=args.model, messages=HELLO, max_tokens=20, extra_body=wish)
+    short = api.chat.completions.create(model=args.short, messages=HELLO, max_tokens=20, extra_body=wish)
     assert (plain.usage.completion_tokens, short.usage.completion_tokens) == (20, 8), (plain.usage, short.usage)
     added = short.usage.prompt_tokens - plain.usage.prompt_tokens
     assert added == 6, f"the empty thought of a prompt without thinking has 6 tokens; {added} were added"
     return f"{plain.usage.prompt_tokens} -> {short.usage.prompt_tokens} prompt tokens, 20 -> 8 completion tokens"
 
 
-def completions_answer(house):
+def completions_answer(args):
     """completions, plain and streamed"""
-    api = client(house)
-    answer = api.completions.create(model=house.model, prompt="One two", max_tokens=6, extra_body={"ignore_eos": True})
+    api = client(args)
+    answer = api.completions.create(model=args.model, prompt="One two", max_tokens=6, extra_body={"ignore_eos": True})
     assert answer.object == "text_completion" and answer.usage.completion_tokens == 6, answer
     stream = api.completions.create(
-        model=house.model, prompt="One two", max_tokens=6, stream=True, extra_body={"ignore_eos": True}
+        model=args.model, prompt="One two", max_tokens=6, stream=True, extra_body={"ignore_eos": True}
     )
     assert "".join(chunk.choices[0].text for chunk in stream if chunk.choices)
 
 
-def embeddings_answer(house):
+def embeddings_answer(args):
     """embeddings, as floats and as the package's own base64"""
-    api = client(house)
-    answer = api.embeddings.create(model=house.embed, input=["one", "two"])
+    api = client(args)
+    answer = api.embeddings.create(model=args.embed, input=["one", "two"])
     assert [item.index for item in answer.data] == [0, 1] and answer.usage.prompt_tokens > 0, answer
-    floats = api.embeddings.create(model=house.embed, input="one", encoding_format="float")
+    floats = api.embeddings.create(model=args.embed, input="one", encoding_format="float")
     assert len(floats.data[0].embedding) == len(answer.data[0].embedding) > 1
     assert all(abs(a - b) < 1e-5 for a, b in zip(floats.data[0].embedding, answer.data[0].embedding))
     return f"{len(floats.data[0].embedding)} dimensions"
 
 
-def responses_answer(house):
+def responses_answer(args):
     """the Responses API"""
-    answer = client(house).responses.create(model=house.model, input="How are you today?", max_output_tokens=16)
+    answer = client(args).responses.create(model=args.model, input="How are you today?", max_output_tokens=16)
     assert answer.object == "response" and answer.status in ("completed", "incomplete"), answer
     assert answer.usage.input_tokens > 0 and 0 < answer.usage.output_tokens <= 16, answer.usage
     return f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens"
 
 
-def responses_stream(house):
+def responses_stream(args):
     """the Responses API, streamed: the events come in their order and the last one carries all"""
     events = list(
-        client(house).responses.create(model=house.model, input="How are you?", max_output_tokens=16, stream=True)
+        client(args).responses.create(model=args.model, input="How are you?", max_output_tokens=16, stream=True)
     )
     kinds = [event.type for event in events]
     assert kinds[0] == "response.created" and kinds[-1] in ("response.completed", "response.incomplete"), kinds
@@ -150,12 +150,12 @@ WEATHER = {
 QUESTION = {"role": "user", "content": "What is the weather in Paris?"}
 
 
-def chat_calls_tools(house):
+def chat_calls_tools(args):
     """a function call, by name and required, whole and streamed, and the conversation that goes on from it"""
-    api = client(house)
+    api = client(args)
     function = {key: value for key, value in WEATHER.items() if key != "type"}
     asked = {
-        "model": house.model,
+        "model": args.model,
         "messages": [QUESTION],
         "tools": [{"type": "function", "function": function}],
         "parallel_tool_calls": False,
@@ -197,11 +197,11 @@ def chat_calls_tools(house):
     return f"{deltas[0]} and {deltas[1]} deltas, {shared.reaches_the_model(further)}"
 
 
-def responses_call_tools(house):
+def responses_call_tools(args):
     """a function call, by name and required, whole and streamed, and the conversation that goes on from it"""
-    api = client(house)
+    api = client(args)
     asked = {
-        "model": house.model,
+        "model": args.model,
         "input": QUESTION["content"],
         "instructions": "Be brief.",
         "tools": [WEATHER],
@@ -239,10 +239,10 @@ def responses_call_tools(house):
     return f"{counts[0]} and {counts[1]} deltas, {shared.reaches_the_model(further)}"
 
 
-def chat_streams_reasoning(house):
+def chat_streams_reasoning(args):
     """chat: reasoning is told apart from text, whole and streamed"""
-    api = client(house)
-    asked = {"model": house.model, "messages": [{"role": "user", "content": shared.PONDER}], "max_tokens": 40}
+    api = client(args)
+    asked = {"model": args.model, "messages": [{"role": "user", "content": shared.PONDER}], "max_tokens": 40}
     message = api.chat.completions.create(**asked, extra_body=shared.BUDGET).choices[0].message
     assert message.reasoning and message.content, message
     deltas = [
@@ -258,10 +258,10 @@ def chat_streams_reasoning(house):
     return f"{len(text)} characters, {len(thought)} of reasoning"
 
 
-def responses_stream_text_and_reasoning(house):
+def responses_stream_text_and_reasoning(args):
     """what is streamed is what the whole answer says: reasoning first, then text"""
     asked = {"max_output_tokens": 60, "stream": True, "extra_body": shared.BUDGET}
-    events = list(client(house).responses.create(model=house.model, input=shared.PONDER, **asked))
+    events = list(client(args).responses.create(model=args.model, input=shared.PONDER, **asked))
     # A model that does not know when to stop ends at its limit: incomplete.
     whole = events[-1].response
     assert events[-1].type in ("response.completed", "response.incomplete"), events[-1]
@@ -269,31 +269,31 @@ def responses_stream_text_and_reasoning(house):
     thought = "".join(event.delta for event in events if event.type == "response.reasoning_text.delta")
     assert text == whole.output_text and text, whole
     kinds = [item.type for item in whole.output]
-    assert kinds == (["reasoning", "message"] if house.reasoning else ["message"]), whole
-    if house.reasoning:
+    assert kinds == (["reasoning", "message"] if args.reasoning else ["message"]), whole
+    if args.reasoning:
         assert thought == "".join(part.text for part in whole.output[0].content) and thought, whole
     order = [event.output_index for event in events if event.type.endswith("_text.delta")]
     assert order == sorted(order), order
     return f"{len(text)} characters, {len(thought)} of reasoning"
 
 
-def what_no_engine_can_do_is_refused(house):
+def what_no_engine_can_do_is_refused(args):
     """hosted tools and stored conversations are refused by name"""
-    api = client(house)
+    api = client(args)
     for wrong in ({"tools": [{"type": "web_search"}]}, {"previous_response_id": "resp_1"}):
         error = shared.refused(
-            openai.BadRequestError, lambda: api.responses.create(model=house.model, input="Hi", **wrong)
+            openai.BadRequestError, lambda: api.responses.create(model=args.model, input="Hi", **wrong)
         )
         assert error.body["message"], error.body
 
 
-def an_unknown_model_is_not_found(house):
+def an_unknown_model_is_not_found(args):
     """NotFoundError with code, param, a message that helps, and a request id; streamed or not"""
-    wrong = house.model[:-1] + "zz"
+    wrong = args.model[:-1] + "zz"
     for stream in (False, True):
         error = shared.refused(
             openai.NotFoundError,
-            lambda: client(house).chat.completions.create(model=wrong, messages=HELLO, stream=stream),
+            lambda: client(args).chat.completions.create(model=wrong, messages=HELLO, stream=stream),
         )
         assert (error.status_code, error.code, error.param) == (404, "model_not_found", "model"), error.body
         assert error.type == "not_found_error" and f"`{wrong}` does not exist" in error.body["message"], error.body
@@ -301,12 +301,12 @@ def an_unknown_model_is_not_found(house):
     return error.body["message"]
 
 
-def bad_json_is_a_bad_request(house):
+def bad_json_is_a_bad_request(args):
     """BadRequestError of the gateway for a body that is no JSON"""
-    for body in (b'{"model": "' + house.model.encode() + b'", "messages": [', b"hello", b"[]"):
+    for body in (b'{"model": "' + args.model.encode() + b'", "messages": [', b"hello", b"[]"):
         error = shared.refused(
             openai.BadRequestError,
-            lambda: client(house).post(
+            lambda: client(args).post(
                 "/chat/completions",
                 cast_to=object,
                 content=body,
@@ -317,55 +317,55 @@ def bad_json_is_a_bad_request(house):
     return error.code
 
 
-def too_long_a_prompt_is_the_engines_refusal(house):
+def too_long_a_prompt_is_the_engines_refusal(args):
     """BadRequestError in the engine's own words; streamed or not"""
     long = [{"role": "user", "content": "word " * 3000}]
     for stream in (False, True):
         error = shared.refused(
             openai.BadRequestError,
-            lambda: client(house).chat.completions.create(model=house.model, messages=long, stream=stream),
+            lambda: client(args).chat.completions.create(model=args.model, messages=long, stream=stream),
         )
         assert "maximum context length is 512 tokens" in error.body["message"], error.body
         assert (error.body["type"], error.body["code"]) == ("BadRequestError", 400), error.body
     return error.body["message"]
 
 
-def a_model_without_an_engine_is_unavailable(house):
+def a_model_without_an_engine_is_unavailable(args):
     """503 with Retry-After for a model that exists and cannot answer now; streamed or not"""
     for stream in (False, True):
         error = shared.refused(
             openai.InternalServerError,
-            lambda: client(house).chat.completions.create(model=house.down, messages=HELLO, stream=stream),
+            lambda: client(args).chat.completions.create(model=args.down, messages=HELLO, stream=stream),
         )
         assert isinstance(error, openai.APIStatusError) and error.status_code == 503, error
-        assert error.type == "service_unavailable_error" and house.down in error.body["message"], error.body
+        assert error.type == "service_unavailable_error" and args.down in error.body["message"], error.body
         assert int(error.response.headers["retry-after"]) > 0, error.response.headers
     return error.body["message"]
 
 
-def leaving_a_stream_ends_the_work(house):
+def leaving_a_stream_ends_the_work(args):
     """the engine stops when the caller closes a stream that has hundreds of tokens to go"""
-    made = shared.gauge(house.engine, "vllm:generation_tokens_total")
-    stream = client(house).chat.completions.create(
-        model=house.model, messages=HELLO, max_tokens=450, stream=True, extra_body={"ignore_eos": True}
+    made = shared.gauge(args.engine, "vllm:generation_tokens_total")
+    stream = client(args).chat.completions.create(
+        model=args.model, messages=HELLO, max_tokens=450, stream=True, extra_body={"ignore_eos": True}
     )
     for _, _chunk in zip(range(3), stream):
         pass
-    assert shared.gauge(house.engine, "vllm:num_requests_running") == 1, "the engine is not working on it"
+    assert shared.gauge(args.engine, "vllm:num_requests_running") == 1, "the engine is not working on it"
     stream.close()
-    took = shared.idle_within(house.engine, 1)
-    made = shared.gauge(house.engine, "vllm:generation_tokens_total") - made
+    took = shared.idle_within(args.engine, 1)
+    made = shared.gauge(args.engine, "vllm:generation_tokens_total") - made
     assert made < 440, f"{made:.0f} tokens of 450 were made: it was not stopped"
     return f"idle after {took * 1000:.0f} ms and {made:.0f} of 450 tokens"
 
 
-def the_async_client_talks_in_parallel(house):
+def the_async_client_talks_in_parallel(args):
     """twenty streams of one asynchronous client at once, each whole"""
     import asyncio
 
     async def one(api):
         stream = await api.chat.completions.create(
-            model=house.model, messages=HELLO, max_tokens=8, stream=True, extra_body={"ignore_eos": True},
+            model=args.model, messages=HELLO, max_tokens=8, stream=True, extra_body={"ignore_eos": True},
             stream_options={"include_usage": True},
         )
         chunks = [chunk async for chunk in stream]
@@ -373,7 +373,7 @@ def the_async_client_talks_in_parallel(house):
 
     async def all_of_them():
         async with openai.AsyncOpenAI(
-            base_url=house.gateway + "/v1", api_key="sk-caller", max_retries=0, timeout=60,
+            base_url=args.gateway + "/v1", api_key="sk-caller", max_retries=0, timeout=60,
             http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
         ) as api:
             await asyncio.gather(*(one(api) for _ in range(20)))
@@ -400,17 +400,17 @@ CHECKS = [
 ]
 
 if __name__ == "__main__":
-    house = shared.arguments(__doc__)
+    args = shared.arguments(__doc__)
     checks = list(CHECKS)
-    if house.translated:
+    if args.translated:
         checks += [responses_stream_text_and_reasoning, what_no_engine_can_do_is_refused]
-    if house.reasoning:
+    if args.reasoning:
         checks.append(chat_streams_reasoning)
-    if house.tools:
+    if args.tools:
         checks.append(responses_call_tools)
-    if house.embed:
+    if args.embed:
         checks.append(embeddings_answer)
-    if house.down:
+    if args.down:
         checks.append(a_model_without_an_engine_is_unavailable)
     print(f"openai {openai.__version__}")
-    shared.run(checks, house)
+    shared.run(checks, args)

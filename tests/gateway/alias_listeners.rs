@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, Sim, http};
 
-async fn house(sim: &Sim) -> Gateway {
+async fn start(sim: &Sim) -> Gateway {
     let yaml = format!(
         "models:\n  small: {{ urls: [\"{}\"] }}\naliases:\n  org/cool: {{ model: small, overrides: {{ temperature: 0.5 }} }}\n  \
          plain: {{ model: small }}\n",
@@ -21,7 +21,7 @@ async fn get(gateway: &Gateway, path: &str) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_is_reached_by_its_path_whatever_model_the_request_names() {
     let sim = Sim::start(&[]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     for model in [json!({}), json!({ "model": "plain" }), json!({ "model": "nobody" }), json!({ "model": null })] {
         let mut body = json!({ "messages": [{ "role": "user", "content": "hi" }] });
         body.as_object_mut().expect("object").extend(model.as_object().expect("object").clone());
@@ -38,7 +38,7 @@ async fn an_alias_is_reached_by_its_path_whatever_model_the_request_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_its_own_path_an_alias_is_all_there_is() {
     let sim = Sim::start(&[]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let (status, list) = get(&gateway, "/a/plain/v1/models").await;
     assert_eq!(
         (status, list["data"].as_array().map(Vec::len), &list["data"][0]["id"]),
@@ -105,7 +105,7 @@ async fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     let yaml = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nmodels: {{ small: {{ urls: [\"http://127.0.0.1:9\"] }} }}\n\
          aliases: {{ cool: {{ model: small, listen: \"{address}\" }} }}\n"

@@ -27,7 +27,7 @@ const ALIASES: &str = r#"
   strict: { model: small, gym: { strict: true } }
 "#;
 
-async fn house(args: &[&str]) -> (Sim, Gateway) {
+async fn start(args: &[&str]) -> (Sim, Gateway) {
     let sim = Sim::start(args);
     let yaml = format!("models: {{ small: {{ urls: [\"{}\"] }} }}\naliases:{ALIASES}", sim.url());
     let gateway = Gateway::ready(&yaml).await;
@@ -40,7 +40,7 @@ fn arrived(seen: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_of_every_kind_reach_the_engine() {
-    let (sim, gateway) = house(&[]).await;
+    let (sim, gateway) = start(&[]).await;
     let mut body = json!({
         "model": "nice", "messages": [{ "role": "user", "content": "hi" }], "reasoning_effort": "medium",
         "chat_template_kwargs": { "thinking_budget": 5, "other": 1 },
@@ -77,7 +77,7 @@ async fn settings_of_every_kind_reach_the_engine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_name_the_alias_unless_the_engine_is_to_be_seen() {
-    let (_sim, gateway) = house(&[]).await;
+    let (_sim, gateway) = start(&[]).await;
     for (alias, named) in [
         ("nice", "nice"),
         ("v:slow:cold", "v:slow:cold"),
@@ -120,7 +120,7 @@ async fn answers_name_the_alias_unless_the_engine_is_to_be_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gym_client_that_leaves_ends_the_engines_work() {
-    let (sim, gateway) = house(&["--ttft", "60s"]).await;
+    let (sim, gateway) = start(&["--ttft", "60s"]).await;
     let body = json!({ "model": "gymnast", "messages": [{ "role": "user", "content": "hi" }] });
     let call = http().post(gateway.url("/v1/chat/completions")).json(&body).send();
     let call = tokio::spawn(call);
@@ -191,7 +191,7 @@ fn explain_shows_every_place_where_a_request_may_go() {
 fn explain(words: &[&str], body: &Value) -> Result<String, String> {
     use std::io::Write;
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     let canary = "  canary: { split: { plain: 90, nice: 10 }, fallback: [base] }";
     let models = "models: { small: { urls: [\"http://127.0.0.1:9\"], served_name: tiny } }";
     std::fs::write(&file, format!("{models}\naliases:{ALIASES}{canary}\n")).expect("written");

@@ -8,9 +8,9 @@ use crate::support::{Gateway, Sim, eventually, http};
 const CALLERS: &str = "callers: { bot: { keys: [k-bot, k-bot-2] }, batch: { keys: \
     ['sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'] } }\n";
 
-async fn house(more: &str) -> (Sim, Gateway) {
+async fn start(more: &str) -> (Sim, Gateway) {
     let sim = Sim::start(&[]);
-    let aliases = "aliases:\n  face:\n    model: small\n    when:\n      - if: { caller: [batch] }\n        overrides: { priority: 7 }\n      \
+    let aliases = "aliases:\n  polite:\n    model: small\n    when:\n      - if: { caller: [batch] }\n        overrides: { priority: 7 }\n      \
         - if: { caller: [bot] }\n        limits: { max_tokens: 5 }\n  own: { model: small, listen: \"127.0.0.1:0\" }\n  \
         gymnast: { model: small, gym: {}, when: [{ if: { caller: [bot], header: { x-tier: gold }, endpoint: [responses] }, overrides: { seed: 11 } }] }\n";
     let yaml = format!("models: {{ small: {{ urls: [\"{}\"] }} }}\n{aliases}{CALLERS}{more}", sim.url());
@@ -34,7 +34,7 @@ fn chat(model: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_depend_on_who_asks_and_engines_see_no_keys() {
-    let (sim, gateway) = house("anonymous: true\n").await;
+    let (sim, gateway) = start("anonymous: true\n").await;
     let url = gateway.url("/v1/chat/completions");
     for (headers, priority, most) in [
         (&[("authorization", "Bearer abc")][..], json!(7), json!(50)),
@@ -43,7 +43,7 @@ async fn settings_depend_on_who_asks_and_engines_see_no_keys() {
         (&[("authorization", "Bearer ")], Value::Null, json!(50)),
         (&[], Value::Null, json!(50)),
     ] {
-        assert_eq!(ask(&url, &chat("face"), headers).await.0, 200, "{headers:?}");
+        assert_eq!(ask(&url, &chat("polite"), headers).await.0, 200, "{headers:?}");
         let seen = sim.last_request().await;
         let got: Value = serde_json::from_str(seen["body"].as_str().expect("text")).expect("JSON");
         assert_eq!((&got["priority"], &got["max_tokens"]), (&priority, &most), "{headers:?}");
@@ -64,11 +64,11 @@ async fn settings_depend_on_who_asks_and_engines_see_no_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_turned_away_everywhere_in_their_own_words() {
-    let (sim, gateway) = house("").await;
+async fn unknown_callers_are_refused_everywhere_in_the_shape_of_each_api() {
+    let (sim, gateway) = start("").await;
     let own = format!("http://{}", gateway.alias_address("own"));
     let before = sim.stat("started").await;
-    let messages = json!({ "model": "face", "messages": [], "max_tokens": 5 });
+    let messages = json!({ "model": "polite", "messages": [], "max_tokens": 5 });
     for (headers, code) in [
         (&[][..], "missing_api_key"),
         (&[("authorization", "Bearer k-bo")], "invalid_api_key"),
@@ -77,13 +77,13 @@ async fn strangers_are_turned_away_everywhere_in_their_own_words() {
         for url in [
             gateway.url("/v1/chat/completions"),
             gateway.url("/v1/embeddings"),
-            gateway.url("/a/face/v1/chat/completions"),
+            gateway.url("/a/polite/v1/chat/completions"),
             gateway.url("/a/gymnast/v1/chat/completions"),
             gateway.url("/a/gymnast/ng-rollout/r1/v1/responses"),
             gateway.url("/nowhere"),
             format!("{own}/v1/chat/completions"),
         ] {
-            let (status, error) = ask(&url, &chat("face"), headers).await;
+            let (status, error) = ask(&url, &chat("polite"), headers).await;
             assert_eq!((status, &error["error"]["code"]), (401, &json!(code)), "{url} {error}");
             assert_eq!(error["error"]["type"], "invalid_request_error");
         }
@@ -111,10 +111,10 @@ async fn strangers_are_turned_away_everywhere_in_their_own_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_are_counted_and_logged_by_name_never_by_key() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     let url = gateway.url("/v1/chat/completions");
     for key in ["Bearer k-bot", "Bearer k-bot-2", "Bearer abc", "Bearer stolen-guess"] {
-        let _ = ask(&url, &chat("face"), &[("authorization", key)]).await;
+        let _ = ask(&url, &chat("polite"), &[("authorization", key)]).await;
     }
     let counted = |caller: &'static str| {
         let gateway = &gateway;

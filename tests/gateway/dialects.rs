@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, Sim, http, python};
 
-async fn house(args: &[&str]) -> (Sim, Gateway) {
+async fn start(args: &[&str]) -> (Sim, Gateway) {
     let sim = Sim::start(args);
     let yaml = format!(
         r#"
@@ -26,7 +26,7 @@ async fn post(gateway: &Gateway, path: &str, body: &Value) -> reqwest::Response 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_is_asked_for_chat_and_the_caller_answered_in_its_own_api() {
-    let (sim, gateway) = house(&[]).await;
+    let (sim, gateway) = start(&[]).await;
     let body = json!({ "model": "small-short", "input": "hi", "max_output_tokens": 100, "top_k": 5 });
     let reply = post(&gateway, "/v1/responses", &body).await;
     assert_eq!(reply.status(), 200);
@@ -49,7 +49,7 @@ async fn the_engine_is_asked_for_chat_and_the_caller_answered_in_its_own_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_in_the_callers_api_with_the_engines_status() {
-    let (_sim, gateway) = house(&["--max-model-len", "64"]).await;
+    let (_sim, gateway) = start(&["--max-model-len", "64"]).await;
     let long = "word ".repeat(500);
     let body = json!({ "model": "small", "max_tokens": 4, "messages": [{ "role": "user", "content": long }] });
     let reply = post(&gateway, "/v1/messages", &body).await;
@@ -82,7 +82,7 @@ async fn a_stream_whose_engine_dies_ends_as_the_callers_api_says() {
             "event: error",
         ),
     ] {
-        let (mut sim, gateway) = house(&["--gap", "20ms", "--tokens", "400"]).await;
+        let (mut sim, gateway) = start(&["--gap", "20ms", "--tokens", "400"]).await;
         let mut body = body;
         (body["model"], body["stream"], body["ignore_eos"]) = (json!("small"), json!(true), json!(true));
         let mut reply = post(&gateway, path, &body).await;
@@ -101,12 +101,12 @@ async fn a_stream_whose_engine_dies_ends_as_the_callers_api_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_packages_see_no_difference() {
     let args = ["--max-model-len", "512", "--gap", "5ms", "--tokens", "40", "--reasoning-parser", "qwen3"];
-    let (sim, gateway) = house(&args).await;
+    let (sim, gateway) = start(&args).await;
     for package in ["openai", "anthropic"] {
         let Some(python) = python::with(package) else { continue };
         let (gateway, sim) = (gateway.url(""), sim.url());
-        let house = ["--gateway", &gateway, "--engine", &sim, "--model", "small", "--short", "small-short"];
-        let args = [house.as_slice(), &["--translated", "--tools", "--reasoning"]].concat();
+        let arguments = ["--gateway", &gateway, "--engine", &sim, "--model", "small", "--short", "small-short"];
+        let args = [arguments.as_slice(), &["--translated", "--tools", "--reasoning"]].concat();
         python.run(&format!("{package}_client.py"), &args).await;
     }
     let of_the_engine = sim.get("/sim/last_request?path=/v1/responses").await;

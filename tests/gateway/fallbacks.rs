@@ -21,7 +21,7 @@ fn arrived(seen: &Value) -> Value {
 }
 
 /// Two models, and an alias of the first that falls back to an alias of the second.
-async fn house(first: &Sim, second: &Sim) -> Gateway {
+async fn start(first: &Sim, second: &Sim) -> Gateway {
     let yaml = format!(
         r#"
 models:
@@ -40,7 +40,7 @@ aliases:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_down_is_replaced_by_the_fallback_with_its_own_settings() {
     let (mut first, second) = (Sim::start_model("one", &[]), Sim::start_model("two", &[]));
-    let gateway = house(&first, &second).await;
+    let gateway = start(&first, &second).await;
     assert_eq!(ask(&gateway, &chat("sure")).await.0, 200);
     assert_eq!((first.stat("started").await, second.stat("started").await), (1, 0));
     first.kill();
@@ -65,7 +65,7 @@ async fn a_model_that_is_down_is_replaced_by_the_fallback_with_its_own_settings(
 async fn a_full_model_and_one_that_is_too_small_are_replaced_too() {
     let full = ["--max-model-len", "64", "--max-num-seqs", "1", "--max-num-queued-reqs", "0"];
     let (first, second) = (Sim::start_model("one", &full), Sim::start_model("two", &["--max-model-len", "4096"]));
-    let gateway = house(&first, &second).await;
+    let gateway = start(&first, &second).await;
     // Too long for the first.
     let mut long = chat("sure");
     long["messages"][0]["content"] = json!("word ".repeat(200));

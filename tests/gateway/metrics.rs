@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, Sim, chat, eventually, http};
 
-async fn house(sim: &Sim) -> Gateway {
+async fn start(sim: &Sim) -> Gateway {
     let yaml = format!(
         "models: {{ tiny: {{ urls: [\"{}\"] }} }}\naliases: {{ cold: {{ model: tiny, overrides: {{ temperature: 0 }} }} }}\n\
          log: {{ format: json }}\n",
@@ -26,7 +26,7 @@ async fn post(gateway: &Gateway, body: &Value) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_tokens_and_times_are_counted_by_model_and_alias() {
     let sim = Sim::start(&["--tokens", "12", "--ttft", "20ms", "--gap", "5ms"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     assert_eq!(post(&gateway, &chat("tiny")).await, 200);
     let mut stream = chat("cold");
     stream["stream"] = json!(true);
@@ -77,7 +77,7 @@ async fn requests_tokens_and_times_are_counted_by_model_and_alias() {
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_to_complain_about() {
     let sim = Sim::start(&[]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     post(&gateway, &chat("cold")).await;
     let text = gateway.metrics().await;
     let started = Command::new("promtool")
@@ -99,7 +99,7 @@ async fn promtool_finds_nothing_to_complain_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_access_log_has_one_line_per_request_and_no_bodies() {
     let sim = Sim::start(&[]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let mut body = chat("cold");
     body["messages"][0]["content"] = json!("a very private question");
     let request = http().post(gateway.url("/v1/chat/completions?key=in-the-query")).header("x-request-id", "log-1");
@@ -127,7 +127,7 @@ async fn the_access_log_has_one_line_per_request_and_no_bodies() {
 async fn the_admin_port_asks_for_its_token() {
     let sim = Sim::start(&[]);
     let folder = tempfile::tempdir().expect("folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     let yaml = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0, token: tok-1 }}\nmodels: {{ tiny: {{ urls: [\"{}\"] }} }}\n",
         sim.url()

@@ -1,10 +1,10 @@
-//! What a house offers, and how it says that it is well.
+//! What a gateway offers (`/v1/models`), and how it reports its health.
 
 use serde_json::Value;
 
 use crate::support::{Gateway, Sim, Wire, http};
 
-async fn house() -> (Sim, Gateway) {
+async fn start() -> (Sim, Gateway) {
     let sim = Sim::start(&["--max-model-len", "4096"]);
     let yaml = format!(
         "models:\n  small: {{ urls: [\"{}\"] }}\naliases:\n  org/think: {{ model: small }}\n  secret: {{ model: small, hidden: true }}\n",
@@ -21,7 +21,7 @@ async fn get(gateway: &Gateway, path: &str) -> (u16, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_merges_models_and_aliases_with_what_the_engine_said() {
-    let (_sim, gateway) = house().await;
+    let (_sim, gateway) = start().await;
     let (status, list) = get(&gateway, "/v1/models").await;
     assert_eq!((status, &list["object"]), (200, &Value::from("list")));
     let ids: Vec<_> = list["data"].as_array().expect("list").iter().map(|card| card["id"].clone()).collect();
@@ -36,7 +36,7 @@ async fn the_list_merges_models_and_aliases_with_what_the_engine_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_model_is_found_by_any_spelling_of_its_path_and_hidden_ones_too() {
-    let (_sim, gateway) = house().await;
+    let (_sim, gateway) = start().await;
     for path in ["/v1/models/small", "/v1/models/org/think", "/v1/models/org%2Fthink", "/v1/models/secret"] {
         let (status, card) = get(&gateway, path).await;
         assert_eq!(status, 200, "{path}: {card}");
@@ -48,7 +48,7 @@ async fn one_model_is_found_by_any_spelling_of_its_path_and_hidden_ones_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_tell_alive_from_ready() {
-    let (mut sim, gateway) = house().await;
+    let (mut sim, gateway) = start().await;
     for path in ["/livez", "/readyz", "/health"] {
         assert_eq!(get(&gateway, path).await.0, 200, "{path}");
         let mut wire = Wire::to(gateway.address).await;
@@ -57,7 +57,7 @@ async fn probes_tell_alive_from_ready() {
         assert!(all.starts_with(b"HTTP/1.1 200"), "{path}: {}", String::from_utf8_lossy(&all));
     }
     sim.kill();
-    crate::support::eventually("the house to be not ready", || async {
+    crate::support::eventually("the gateway to be not ready", || async {
         (get(&gateway, "/readyz").await.0 == 503).then_some(())
     })
     .await;

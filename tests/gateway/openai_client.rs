@@ -2,8 +2,8 @@
 
 use crate::support::{Gateway, Sim, eventually, python};
 
-/// A house with a model that chats and embeds, an alias of it, and a model whose engine nobody started.
-async fn house() -> (Sim, tokio::net::TcpSocket, Gateway) {
+/// A gateway with a model that chats and embeds, an alias of it, and a model whose engine was not started.
+async fn start() -> (Sim, tokio::net::TcpSocket, Gateway) {
     let sim = Sim::start(&["--max-model-len", "512", "--gap", "10ms", "--tokens", "40"]);
     // Bound, so that the port stays ours, and not listening: connections are refused.
     let nobody = tokio::net::TcpSocket::new_v4().expect("socket");
@@ -34,8 +34,8 @@ aliases:
 
 async fn drive(package: &str) {
     let Some(python) = python::with(package) else { return };
-    let (sim, _nobody, gateway) = house().await;
-    let house = [
+    let (sim, _nobody, gateway) = start().await;
+    let arguments = [
         ["--gateway", &gateway.url("")],
         ["--engine", &sim.url()],
         ["--model", "small"],
@@ -43,7 +43,7 @@ async fn drive(package: &str) {
         ["--embed", "small"],
         ["--down", "down"],
     ];
-    python.run(&format!("{package}_client.py"), house.as_flattened()).await;
+    python.run(&format!("{package}_client.py"), arguments.as_flattened()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,8 @@ fn model(name: &str, more: &str) -> String {
     format!("  {name}: {{ source: {name}, command: [enginehouse, sim], {more} }}\n")
 }
 
-/// A house of one model whose engines are all ready.
-async fn house(name: &str, more: &str) -> Gateway {
+/// A gateway with one model whose engines are all ready.
+async fn start(name: &str, more: &str) -> Gateway {
     let gateway = Gateway::ready(&format!("models:\n{}", model(name, more))).await;
     all_ready(&gateway).await;
     gateway
@@ -123,7 +123,7 @@ impl Load {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_model_says_so_until_it_is_started() {
-    let gateway = house("org/own", "").await;
+    let gateway = start("org/own", "").await;
     // Slashes as they are and encoded.
     assert_eq!(states(&order(&gateway, "engines/org/own/0/stop").await), ["stopped"]);
     let (status, error) = ask(&gateway, "org/own").await;
@@ -150,7 +150,7 @@ async fn a_stopped_model_says_so_until_it_is_started() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_nobody_waits_for_is_carried_out() {
-    let gateway = house("own", "").await;
+    let gateway = start("own", "").await;
     let (status, answer) = api(&gateway, POST, "models/own/stop?wait=false", None).await;
     assert_eq!(status, 202, "{answer}");
     eventually("the stop", || async { (gateway.engines().await[0]["state"] == "stopped").then_some(()) }).await;
@@ -165,7 +165,7 @@ async fn an_order_that_nobody_waits_for_is_carried_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_one_of_two_and_a_roll_fail_no_request() {
-    let gateway = house("own", "replicas: 2").await;
+    let gateway = start("own", "replicas: 2").await;
     let pids = |engines: &[Value]| engines.iter().map(|engine| engine["pid"].as_u64()).collect::<Vec<_>>();
     let before = pids(&gateway.engines().await);
     let load = Load::on(&gateway, "own");
@@ -186,7 +186,7 @@ async fn a_restart_of_one_of_two_and_a_roll_fail_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_sleeps_gets_no_request_and_answers_well_once_it_woke() {
-    let gateway = house("own", "sleep_mode: true").await;
+    let gateway = start("own", "sleep_mode: true").await;
     let text = |answer: &Value| answer["choices"][0]["message"]["content"].clone();
     let (status, first) = ask(&gateway, "own").await;
     assert_eq!(status, 200);
@@ -218,7 +218,7 @@ async fn an_engine_that_sleeps_gets_no_request_and_answers_well_once_it_woke() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scaling_up_and_down_fails_no_request() {
-    let gateway = house("own", "").await;
+    let gateway = start("own", "").await;
     let load = Load::on(&gateway, "own");
     load.goes_on().await;
     let mut gone = Vec::new();
@@ -393,13 +393,13 @@ async fn stats(engines: &[Value]) -> Vec<u64> {
 async fn what_cannot_be_done_is_refused_with_what_to_do() {
     let sim = crate::support::Sim::start(&[]);
     let yaml = format!(
-        "models:\n{}{}  guest: {{ urls: [\"{}\"] }}\n",
+        "models:\n{}{}  external: {{ urls: [\"{}\"] }}\n",
         model("own", ""),
         model("bad", "restart: off, args: { no-such-flag: 1 }"),
         sim.url()
     );
     let gateway = Gateway::start(&yaml);
-    for name in ["own", "guest"] {
+    for name in ["own", "external"] {
         eventually(name, || async { (ask(&gateway, name).await.0 == 200).then_some(()) }).await;
     }
     for (method, path, body, wanted, word) in [
@@ -407,11 +407,11 @@ async fn what_cannot_be_done_is_refused_with_what_to_do() {
         (POST, "models/none/stop?wait=false", None, 404, "none"),
         (POST, "models/own/explode", None, 404, "explode"),
         (POST, "models/own/sleep", None, 409, "sleep_mode"),
-        (POST, "models/guest/restart", None, 409, "urls"),
-        (POST, &format!("engines/guest/127.0.0.1:{}/stop", sim.address.port()), None, 409, "urls"),
+        (POST, "models/external/restart", None, 409, "urls"),
+        (POST, &format!("engines/external/127.0.0.1:{}/stop", sim.address.port()), None, 409, "urls"),
         (POST, "models/own/lora", Some(json!({ "name": "a", "path": "/a" })), 409, "lora: {}"),
         (POST, "models/own/lora", Some(json!({ "name": "a" })), 400, "path"),
-        (Method::PUT, "models/own/replicas", Some(json!({ "replicas": 0 })), 400, "at least one"),
+        (Method::PUT, "models/own/replicas", Some(json!({ "replicas": 0 })), 400, "at least 1"),
         (Method::DELETE, "models/own/lora/none", None, 404, "none"),
         (Method::DELETE, "engines/own/0", None, 405, "GET, POST"),
         (POST, "models/bad/start", None, 502, "no-such-flag"),
@@ -426,15 +426,15 @@ async fn what_cannot_be_done_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_strangers_nor_web_pages_give_orders() {
+async fn neither_unknown_clients_nor_web_pages_give_orders() {
     let folder = tempfile::tempdir().expect("folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     let yaml =
         format!("listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0, token: tok-1 }}\nmodels:\n{}", model("own", ""));
     std::fs::write(&file, yaml).expect("written");
     let closed = Gateway::serve(&file, folder);
     closed.wait_ready().await;
-    let open = house("own", "").await;
+    let open = start("own", "").await;
     let send = |gateway: &Gateway, method: Method, path: &str, headers: &[(&'static str, &str)]| {
         let mut request = http().request(method, format!("http://{}/api/v1/{path}", gateway.admin));
         for (name, value) in headers {

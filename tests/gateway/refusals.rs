@@ -2,7 +2,7 @@
 
 use crate::support::{Gateway, Sim, Wire};
 
-async fn house() -> (Sim, Gateway) {
+async fn start() -> (Sim, Gateway) {
     let sim = Sim::start(&[]);
     let yaml = format!(
         "models:\n  tiny: {{ urls: [\"{}\"] }}\naliases:\n  tiny-hot: {{ model: tiny, defaults: {{ temperature: 2 }} }}\n\
@@ -93,7 +93,7 @@ fn unframed() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
-    let (sim, gateway) = house().await;
+    let (sim, gateway) = start().await;
     for (name, bytes, status, code) in malformed().into_iter().chain(unframed()) {
         let mut wire = Wire::to(gateway.address).await;
         wire.send(bytes).await;
@@ -116,7 +116,7 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_model_is_told_the_near_names() {
-    let (_sim, gateway) = house().await;
+    let (_sim, gateway) = start().await;
     let mut wire = Wire::to(gateway.address).await;
     wire.post(CHAT, b"{\"model\":\"tiny-hott\"}").await;
     let reply = wire.reply().await;
@@ -131,7 +131,7 @@ async fn an_unknown_model_is_told_the_near_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn defined_answers_for_odd_but_valid_json() {
-    let (sim, gateway) = house().await;
+    let (sim, gateway) = start().await;
     let messages = "\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"model\":\"decoy\"}]";
     // The simulated engine's own parser knows neither infinity nor 200 levels; what counts is that both get there whole.
     let odd = [

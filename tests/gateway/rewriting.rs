@@ -1,11 +1,11 @@
-//! One engine, many faces: what arrives at the engine is what the alias says.
+//! One engine, many aliases: what arrives at the engine is what the alias says.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 use crate::support::{Gateway, Sim, http};
 
-async fn house(sim: &Sim) -> Gateway {
+async fn start(sim: &Sim) -> Gateway {
     let yaml = format!(
         r#"
 models:
@@ -35,7 +35,7 @@ fn arrived(seen: &Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_apply_in_their_order() {
     let sim = Sim::start(&["--api-key", "sk-engine"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let body = json!({
         "model": "instant", "messages": [{ "role": "user", "content": "hi" }], "logit_bias": { "1": 5 },
         "temperature": 1.5, "max_tokens": 100, "chat_template_kwargs": { "enable_thinking": true, "other": 1 },
@@ -58,7 +58,7 @@ async fn rules_apply_in_their_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_gets_its_own_key_and_never_the_callers() {
     let sim = Sim::start(&["--api-key", "sk-engine"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let request = http().post(gateway.url("/v1/chat/completions")).bearer_auth("sk-caller");
     let request = request.header("x-api-key", "sk-caller").header("x-request-id", "mine-1").header("te", "trailers");
     let request = request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -85,7 +85,7 @@ async fn the_engine_gets_its_own_key_and_never_the_callers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_gets_the_same_rules_and_its_file_stays_as_it_is() {
     let sim = Sim::start(&["--api-key", "sk-engine"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let audio: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let form = Form::new()
         .part("file", Part::bytes(audio.clone()).file_name("a.wav").mime_str("audio/wav").expect("type"))
@@ -139,7 +139,7 @@ async fn a_form_whose_boundary_is_in_what_an_alias_writes_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_inference_route_reaches_the_engine_under_its_own_path() {
     let sim = Sim::start(&["--api-key", "sk-engine"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     let chat = json!([{ "role": "user", "content": "hi" }]);
     let cases = [
         ("/v1/chat/completions", json!({ "messages": chat })),
@@ -178,7 +178,7 @@ async fn every_inference_route_reaches_the_engine_under_its_own_path() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engines_own_error_passes_whole_also_for_a_stream() {
     let sim = Sim::start(&["--max-model-len", "64", "--api-key", "sk-engine"]);
-    let gateway = house(&sim).await;
+    let gateway = start(&sim).await;
     for stream in [false, true] {
         let body = json!({ "model": "backing", "stream": stream, "messages": [{ "role": "user", "content": "x ".repeat(4000) }] });
         let ours = post(&gateway, "/v1/chat/completions", &body).await;

@@ -15,7 +15,7 @@ fn streaming(path: &str, model: &str) -> Value {
     }
 }
 
-async fn house(sim: &Sim, more: &str) -> Gateway {
+async fn start(sim: &Sim, more: &str) -> Gateway {
     Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}\n{more}", sim.url())).await
 }
 
@@ -23,7 +23,7 @@ async fn house(sim: &Sim, more: &str) -> Gateway {
 async fn every_event_is_forwarded_when_it_comes() {
     let gap = Duration::from_millis(40);
     let sim = Sim::start(&["--gap", "40ms", "--ttft", "5ms", "--tokens", "20"]);
-    let gateway = house(&sim, "").await;
+    let gateway = start(&sim, "").await;
     let body = streaming("/v1/chat/completions", "tiny");
     let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
     assert_eq!(reply.headers()["content-type"], "text/event-stream; charset=utf-8");
@@ -43,7 +43,7 @@ async fn every_event_is_forwarded_when_it_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_mid_stream_ends_it_with_an_error_event_in_the_callers_dialect() {
     let sim = Sim::start(&["--gap", "5ms"]);
-    let gateway = house(&sim, "").await;
+    let gateway = start(&sim, "").await;
     let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
     for (client, path, head, tail) in [
         (http(), "/v1/chat/completions", "data: {\"error\":", "data: [DONE]\n\n"),
@@ -69,7 +69,7 @@ async fn an_engine_that_dies_mid_stream_ends_it_with_an_error_event_in_the_calle
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_goes_on_after_a_stream_that_we_had_to_end() {
     let sim = Sim::start(&["--gap", "1ms"]);
-    let gateway = house(&sim, "").await;
+    let gateway = start(&sim, "").await;
     let (fatal, fine) = (streaming("", "tiny").to_string(), crate::support::chat("tiny").to_string());
     let mut wire = Wire::to(gateway.address).await;
     for round in 0..20 {
@@ -86,7 +86,7 @@ async fn a_connection_goes_on_after_a_stream_that_we_had_to_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_falls_silent_is_given_up() {
     let sim = Sim::start(&["--gap", "1ms"]);
-    let gateway = house(&sim, "timeouts: { read: 300ms }").await;
+    let gateway = start(&sim, "timeouts: { read: 300ms }").await;
     let url = gateway.url("/v1/chat/completions");
     let request = http().post(&url).header("x-sim-fault", "hang-after:3");
     let text = request.json(&streaming("", "tiny")).send().await.expect("answered").text().await.expect("whole");
@@ -100,7 +100,7 @@ async fn an_engine_that_falls_silent_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_answer_that_is_cut_stays_visibly_short() {
     let sim = Sim::start(&[]);
-    let gateway = house(&sim, "").await;
+    let gateway = start(&sim, "").await;
     let mut body = streaming("", "tiny");
     body["stream"] = json!(false);
     let request = http().post(gateway.url("/v1/chat/completions")).header("x-sim-fault", "die-after:1");
@@ -114,7 +114,7 @@ async fn a_plain_answer_that_is_cut_stays_visibly_short() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_lets_the_engine_go() {
     let sim = Sim::start(&["--gap", "0ms", "--ttft", "0ms", "--tokens", "5000000", "--max-model-len", "100000000"]);
-    let gateway = house(&sim, "timeouts: { client_write: 300ms }").await;
+    let gateway = start(&sim, "timeouts: { client_write: 300ms }").await;
     let mut wire = Wire::to(gateway.address).await;
     let body = json!({ "model": "tiny", "prompt": "x", "max_tokens": 5_000_000, "stream": true }).to_string();
     wire.post("/v1/completions", body.as_bytes()).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Gateway, Sim, Wire, chat, http};
 
-async fn house(more: &str) -> (Sim, Gateway) {
+async fn start(more: &str) -> (Sim, Gateway) {
     let sim = Sim::start(&["--ttft", "1ms", "--gap", "1ms", "--tokens", "5"]);
     let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}\n{more}", sim.url())).await;
     (sim, gateway)
@@ -18,7 +18,7 @@ fn body() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_serves_one_request_after_another_refusals_included() {
-    let (sim, gateway) = house("").await;
+    let (sim, gateway) = start("").await;
     let mut wire = Wire::to(gateway.address).await;
     for round in 0..5 {
         wire.post("/v1/chat/completions", &body()).await;
@@ -35,7 +35,7 @@ async fn a_connection_serves_one_request_after_another_refusals_included() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_order() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     let mut wire = Wire::to(gateway.address).await;
     wire.post("/v1/chat/completions", &body()).await;
     wire.send(
@@ -51,7 +51,7 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_in_single_bytes_is_a_head() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     // The first one begins like HTTP/2's preface.
     for head in ["PRI HTTP/1.1\r\nhost: t\r\n\r\n", "GET /livez HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"] {
         let mut wire = Wire::to(gateway.address).await;
@@ -66,7 +66,7 @@ async fn a_head_in_single_bytes_is_a_head() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_gets_answers_that_end_with_the_connection() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     for stream in [false, true] {
         let mut body = chat("tiny");
         body["stream"] = json!(stream);
@@ -88,7 +88,7 @@ async fn http_1_0_gets_answers_that_end_with_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_in_clear_text_carries_many_requests_on_one_connection() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
     let sends = (0..50).map(|_| client.post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send());
     for reply in futures::future::join_all(sends).await {
@@ -101,7 +101,7 @@ async fn http_2_in_clear_text_carries_many_requests_on_one_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_and_silent_connections_are_closed() {
-    let (_sim, gateway) = house("timeouts: { keepalive: 1s }").await;
+    let (_sim, gateway) = start("timeouts: { keepalive: 1s }").await;
     let silent = Wire::to(gateway.address).await;
     let mut idle = Wire::to(gateway.address).await;
     idle.send("GET /livez HTTP/1.1\r\nhost: t\r\n\r\n").await;
@@ -130,7 +130,7 @@ async fn an_upstream_connection_that_the_engine_closed_meanwhile_costs_no_reques
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_id_is_the_callers_or_ours() {
-    let (_sim, gateway) = house("").await;
+    let (_sim, gateway) = start("").await;
     let send = |id: Option<&str>| {
         let request = http().get(gateway.url("/v1/models"));
         match id {

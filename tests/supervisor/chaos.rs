@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
 use crate::support::{Gateway, eventually, port_of};
@@ -23,10 +23,10 @@ async fn chaos(faults: &str, cycles: usize, each: usize) {
         if faults.is_empty() { String::new() } else { format!("env: {{ ENGINEHOUSE_SIM_FAULTS: \"{faults}\" }}") };
     let speed = "args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
     let yaml = format!("models:\n{}", model("own", &format!("replicas: 2, {speed}, {RESTART}, {env}")));
-    let (house, mut gateway) = House::open(&yaml);
+    let (deployment, mut gateway) = Deployment::open(&yaml);
     let mut pids = gateway.all_ready().await;
     let ports = ports(&gateway).await;
-    assert_eq!(steady(&house, &gateway, &pids, each).await, 2 * each, "before");
+    assert_eq!(steady(&deployment, &gateway, &pids, each).await, 2 * each, "before");
 
     let load = Load::start(gateway.address, "own", 8);
     load.answered(20).await;
@@ -46,15 +46,15 @@ async fn chaos(faults: &str, cycles: usize, each: usize) {
     );
 
     assert_eq!(self::ports(&gateway).await, ports, "a restart keeps the port");
-    assert_eq!(steady(&house, &gateway, &pids, each).await, 2 * each, "afterwards");
-    let mut listened: Vec<u16> = processes::listened(&everybody(&house));
+    assert_eq!(steady(&deployment, &gateway, &pids, each).await, 2 * each, "afterwards");
+    let mut listened: Vec<u16> = processes::listened(&everybody(&deployment));
     listened.retain(|port| ![gateway.address.port(), gateway.admin.port()].contains(port));
     let mut expected = ports.clone();
     expected.sort_unstable();
     assert_eq!(listened, expected, "who listens");
 
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
     for port in ports {
         assert!(processes::is_free(port), "{port} is still taken");
     }
@@ -64,20 +64,20 @@ async fn ports(gateway: &Gateway) -> Vec<u16> {
     gateway.engines().await.iter().map(port_of).collect()
 }
 
-fn everybody(house: &House) -> Vec<u32> {
-    house.processes().iter().map(|stat| stat.pid).collect()
+fn everybody(deployment: &Deployment) -> Vec<u32> {
+    deployment.processes().iter().map(|stat| stat.pid).collect()
 }
 
 /// Waits until the engines' processes are `pids` and `each` - 1 further ones for each, and no child of the gateway is a
 /// zombie; how many that is.
-async fn steady(house: &House, gateway: &Gateway, pids: &[u32], each: usize) -> usize {
+async fn steady(deployment: &Deployment, gateway: &Gateway, pids: &[u32], each: usize) -> usize {
     eventually("exactly the expected processes", async || {
         let children: Vec<_> = processes::everybody().into_iter().filter(|stat| stat.parent == gateway.pid()).collect();
         if children.iter().any(|stat| stat.state == 'Z') {
             return None;
         }
-        let mut all: Vec<u32> = house.engine_processes().iter().map(|stat| stat.pid).collect();
-        all.extend(house.strays());
+        let mut all: Vec<u32> = deployment.engine_processes().iter().map(|stat| stat.pid).collect();
+        all.extend(deployment.strays());
         all.extend(children.iter().map(|stat| stat.pid));
         all.sort_unstable();
         all.dedup();

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::house::{House, model, refused};
+use crate::support::deployment::{Deployment, model, refused};
 use crate::support::load::Load;
 use crate::support::mount::{fill, filler, on_a_disk_of_its_own};
 use crate::support::processes;
@@ -24,30 +24,30 @@ const QUICK: &str = "replicas: 2, restart: { initial_backoff: 10ms }, args: { tt
 
 #[test]
 fn a_state_directory_that_cannot_be_used_is_refused_at_the_start() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", "")), None);
-    std::fs::write(house.state(), "a file").expect("written");
-    assert_refused(house.command(), &["state", "is a file", "state_dir"]);
-    std::fs::remove_file(house.state()).expect("removed");
-    if let Some(command) = on_a_disk_of_its_own(&house, "ro", "") {
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", "")), None);
+    std::fs::write(deployment.state(), "a file").expect("written");
+    assert_refused(deployment.command(), &["state", "is a file", "state_dir"]);
+    std::fs::remove_file(deployment.state()).expect("removed");
+    if let Some(command) = on_a_disk_of_its_own(&deployment, "ro", "") {
         assert_refused(command, &["Read-only", "state_dir"]);
     }
-    if let Some(command) = on_a_disk_of_its_own(&house, "rw", "cat /dev/zero > \"$STATE/filler\" 2>/dev/null;") {
+    if let Some(command) = on_a_disk_of_its_own(&deployment, "rw", "cat /dev/zero > \"$STATE/filler\" 2>/dev/null;") {
         assert_refused(command, &["No space left", "make room"]);
     }
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_takes_no_engine_down() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", QUICK)), None);
-    let Some(command) = on_a_disk_of_its_own(&house, "rw", "") else { return };
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", QUICK)), None);
+    let Some(command) = on_a_disk_of_its_own(&deployment, "rw", "") else { return };
     let mut gateway = Gateway::of(command);
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
-    fill(&house, &gateway);
+    fill(&deployment, &gateway);
     load.answered(100).await;
     assert_eq!(gateway.all_ready().await, pids, "both run on");
     for replica in [0, 1, 0] {
@@ -55,7 +55,7 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
         let before = gateway.engine_pid(&id).await;
         processes::kill(before);
         gateway.ready_again(&id, before).await;
-        fill(&house, &gateway);
+        fill(&deployment, &gateway);
         load.answered(20).await;
     }
     load.stop_unharmed().await;
@@ -64,22 +64,22 @@ async fn a_disk_that_fills_up_takes_no_engine_down() {
     // Once for an engine, unless what its end freed was enough for a record in between.
     assert!((1..=4).contains(&told), "told {told} times, for two engines and three restarts");
     assert!(log.contains("it is started without one"), "the engine's log is missed as well");
-    std::fs::remove_file(filler(&house, &gateway)).expect("removed");
+    std::fs::remove_file(filler(&deployment, &gateway)).expect("removed");
     let before = gateway.engine_pid("own/0").await;
     processes::kill(before);
     gateway.ready_again("own/0", before).await;
     eventually("it to say so", async || gateway.log().contains("record is written again").then_some(())).await;
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_directory_that_vanishes_takes_no_engine_down() {
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", QUICK)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", QUICK)));
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
-    std::fs::remove_dir_all(house.state()).expect("removed");
+    std::fs::remove_dir_all(deployment.state()).expect("removed");
     load.answered(50).await;
     assert_eq!(gateway.all_ready().await, pids, "both run on");
     for _ in 0..2 {
@@ -90,5 +90,5 @@ async fn a_state_directory_that_vanishes_takes_no_engine_down() {
     load.answered(20).await;
     load.stop_unharmed().await;
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
 use crate::support::{Gateway, eventually};
@@ -41,7 +41,7 @@ async fn callers_hear_why_at_once_and_others_are_not_disturbed() {
         "  missing: { source: x, command: [/nowhere/vllm, serve], restart: off }\n".to_owned(),
     ]
     .concat();
-    let (house, mut gateway) = House::open(&yaml);
+    let (deployment, mut gateway) = Deployment::open(&yaml);
     eventually("the good one", async || (gateway.ask("good").await.0 == 200).then_some(())).await;
     let load = Load::start(gateway.address, "good", 4);
     let serving = Instant::now();
@@ -68,14 +68,14 @@ async fn callers_hear_why_at_once_and_others_are_not_disturbed() {
     load.stop_unharmed().await;
     assert!(gateway.log().contains("OutOfMemoryError"), "the last lines of the engine's log are in ours");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
     let restart = "restart: { initial_backoff: 200ms, max_backoff: 200ms, crashes: 3, within: 1m }";
     let own = model("own", &format!("{restart}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"oom=300ms\" }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     told(&gateway, "own", "out of memory").await;
     // From now on, whether it rests, starts or loads: the reason is in every answer.
     let text = eventually("it to stay down", async || {
@@ -89,16 +89,16 @@ async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
     let engine = gateway.engine("own/0").await;
     assert_eq!(engine["state"], "failed");
     assert_eq!(gateway.log().matches("engine process started").count(), 3);
-    assert_eq!(house.engine_processes(), vec![]);
+    assert_eq!(deployment.engine_processes(), vec![]);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_died_while_serving_is_told_and_started_again() {
     let own =
         model("own", "restart: { initial_backoff: 300ms }, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }");
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let pid = gateway.all_ready().await[0];
     processes::kill(pid);
     let since = Instant::now();
@@ -118,5 +118,5 @@ async fn an_engine_that_died_while_serving_is_told_and_started_again() {
     })
     .await;
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }

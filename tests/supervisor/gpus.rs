@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::machine::{DRIVER, GIB, Idler, Machine};
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
 use crate::support::{BINARY, Gateway, eventually, http};
 
@@ -34,19 +34,19 @@ fn process(pid: u32, gib: u64, lingers: u64) -> String {
     format!("process pid={pid} memory={} lingers={lingers}\n", gib * GIB)
 }
 
-/// The next gateway of `house` on `machine`.
-fn gateway(house: &House, machine: &Machine) -> Gateway {
-    let mut command = house.command();
+/// The next gateway of `deployment` on `machine`.
+fn gateway(deployment: &Deployment, machine: &Machine) -> Gateway {
+    let mut command = deployment.command();
     command.env("ENGINEHOUSE_NVML", &machine.library).env_remove("NVML_SCENARIO").env_remove("CUDA_VISIBLE_DEVICES");
     Gateway::of(command)
 }
 
-/// A house of `models` on a machine that is as `scenario` says.
-fn open(scenario: &str, models: &[String]) -> (Machine, House, Gateway) {
-    let (machine, house) = (Machine::new(scenario), House::new());
-    house.write(&format!("models:\n{}", models.concat()), None);
-    let gateway = gateway(&house, &machine);
-    (machine, house, gateway)
+/// A deployment of `models` on a machine that is as `scenario` says.
+fn open(scenario: &str, models: &[String]) -> (Machine, Deployment, Gateway) {
+    let (machine, deployment) = (Machine::new(scenario), Deployment::new());
+    deployment.write(&format!("models:\n{}", models.concat()), None);
+    let gateway = gateway(&deployment, &machine);
+    (machine, deployment, gateway)
 }
 
 /// A variable of a process.
@@ -132,15 +132,15 @@ fn lint(text: &str) {
 }
 
 /// Fails unless the gateway stops in time and leaves nothing.
-async fn close(house: &House, mut gateway: Gateway) {
+async fn close(deployment: &Deployment, mut gateway: Gateway) {
     let took = gateway.stop().await;
     assert!(took < Duration::from_secs(8), "{took:?}");
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_get_gpus_of_their_own_and_the_api_tells_which() {
-    let (_machine, house, gateway) = open(&cards(2), &[model("two", "gpus: 1, replicas: 2")]);
+    let (_machine, deployment, gateway) = open(&cards(2), &[model("two", "gpus: 1, replicas: 2")]);
     let mut given = seen(&gateway, &["two/0", "two/1"]).await;
     let inventory = gpus(&gateway).await;
     for (engine, gpu) in ["two/0", "two/1"].iter().zip(&given) {
@@ -167,13 +167,13 @@ async fn replicas_get_gpus_of_their_own_and_the_api_tells_which() {
         assert!(text.contains(&line), "{line}{text}");
     }
     lint(&text);
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gpus_are_chosen_by_room_and_listed_ones_are_taken_as_written() {
-    let stranger = Idler::new();
-    let holds = |gib| process(stranger.0.id(), gib, 0);
+    let foreign = Idler::new();
+    let holds = |gib| process(foreign.0.id(), gib, 0);
     let scenario =
         format!("{DRIVER}{}{}{}{}{}{}", idle(0, ""), holds(60), idle(1, ""), idle(2, ""), holds(30), idle(3, ""));
     let models = [
@@ -183,7 +183,7 @@ async fn gpus_are_chosen_by_room_and_listed_ones_are_taken_as_written() {
         model("share", "gpus: [1, 3], gpu_memory: 0.45"),
         model("visible", ""),
     ];
-    let (_machine, house, gateway) = open(&scenario, &models);
+    let (_machine, deployment, gateway) = open(&scenario, &models);
     let given = seen(&gateway, &["pair/0", "index/0", "uuid/0", "share/0"]).await;
     // Two shares of 0.5 and 0.45 on 1 and 3.
     assert_eq!(given, ["1,3", "2", "GPU-0a2b3c4d", "1,3"]);
@@ -195,13 +195,13 @@ async fn gpus_are_chosen_by_room_and_listed_ones_are_taken_as_written() {
     let inventory = gpus(&gateway).await;
     assert_eq!(inventory["gpus"][3]["engines"], json!(["pair/0", "share/0"]));
     assert_eq!(inventory["gpus"][0]["engines"], json!(["uuid/0"]));
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_avoided_or_named_until_it_leaves() {
-    let stranger = Idler::new();
-    let pid = stranger.0.id();
+async fn a_foreign_process_is_avoided_or_named_until_it_ends() {
+    let foreign = Idler::new();
+    let pid = foreign.0.id();
     let there = format!("{DRIVER}{}{}{}", idle(0, ""), process(pid, 56, 0), idle(1, ""));
     let restart = "restart: { initial_backoff: 50ms, max_backoff: 200ms, crashes: 1000, within: 1m }";
     let models = [
@@ -209,7 +209,7 @@ async fn a_stranger_is_avoided_or_named_until_it_leaves() {
         model("must", &format!("gpus: [0], gpu_memory: 0.9, {restart}")),
         model("none", &format!("gpus: 1, gpu_memory: 0.9, {restart}")),
     ];
-    let (machine, house, gateway) = open(&there, &models);
+    let (machine, deployment, gateway) = open(&there, &models);
     assert_eq!(seen(&gateway, &["free/0"]).await, ["1"]);
     let who = format!("cat (pid {pid})");
     for name in ["must", "none"] {
@@ -235,13 +235,13 @@ async fn a_stranger_is_avoided_or_named_until_it_leaves() {
         states.iter().any(takes).then_some(())
     })
     .await;
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_waits_for_memory_that_is_freed_late_but_not_for_ever() {
     let restart = "gpu_memory: 0.5, restart: { initial_backoff: 50ms }";
-    let (machine, house, gateway) = open(
+    let (machine, deployment, gateway) = open(
         &cards(2),
         &[model("late", &format!("gpus: [0], {restart}")), model("never", &format!("gpus: [1], {restart}"))],
     );
@@ -267,7 +267,7 @@ async fn a_restart_waits_for_memory_that_is_freed_late_but_not_for_ever() {
     let log = gateway.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("GPU memory is not free yet")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("never/0"), "{warnings:?}");
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,7 +278,7 @@ async fn an_engine_whose_gpu_is_lost_gets_another_unless_that_one_was_listed() {
         model("any", &format!("gpus: 1, {restart}")),
         model("other", "gpus: [0], gpu_memory: 0.5"),
     ];
-    let (machine, house, gateway) = open(&cards(2), &models);
+    let (machine, deployment, gateway) = open(&cards(2), &models);
     // There is more room beside `listed` than beside `other`.
     assert_eq!(seen(&gateway, &["listed/0", "any/0", "other/0"]).await, ["1", "1", "0"]);
     let (listed, any) = (gateway.engine_pid("listed/0").await, gateway.engine_pid("any/0").await);
@@ -299,7 +299,7 @@ async fn an_engine_whose_gpu_is_lost_gets_another_unless_that_one_was_listed() {
     // A reset brings it back.
     machine.becomes(&cards(2));
     assert_eq!(seen(&gateway, &["listed/0"]).await, ["1"]);
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 /// Lines of the log with `words` by whoever reads the driver.
@@ -318,7 +318,7 @@ async fn a_driver_that_hangs_keeps_nobody_waiting() {
         model("any", "gpus: 1, restart: { initial_backoff: 50ms, max_backoff: 200ms, crashes: 1000, within: 1m }"),
     ];
     let since = Instant::now();
-    let (machine, house, gateway) = open(&hangs, &models);
+    let (machine, deployment, gateway) = open(&hangs, &models);
     let built = gateway.started.duration_since(since);
     assert!(since.elapsed() - built < Duration::from_secs(2), "{:?}", since.elapsed() - built);
     ready(&gateway, "plain/0").await;
@@ -341,26 +341,26 @@ async fn a_driver_that_hangs_keeps_nobody_waiting() {
     let pid = gateway.engine_pid("plain/0").await;
     processes::kill(pid);
     gateway.ready_again("plain/0", pid).await;
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_house_that_is_stopped_while_it_waits_for_the_driver_stops() {
+async fn a_gateway_that_is_stopped_while_it_waits_for_the_driver_stops() {
     let hangs = cards(1).replacen('\n', " hang=1\n", 1);
-    let (_machine, house, gateway) = open(&hangs, &[model("any", "gpus: 1")]);
+    let (_machine, deployment, gateway) = open(&hangs, &[model("any", "gpus: 1")]);
     assert_eq!(gateway.engine("any/0").await["pid"], Value::Null);
     let mut gateway = gateway;
     let took = gateway.stop().await;
     assert!(took < Duration::from_secs(3), "{took:?}");
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_driver_listed_gpus_are_taken_as_they_are() {
-    let house = House::new();
+    let deployment = Deployment::new();
     let models = [model("listed", "gpus: [0]"), model("any", "gpus: 1, restart: off"), model("plain", "")];
-    house.write(&format!("models:\n{}", models.concat()), None);
-    let mut command = house.command();
+    deployment.write(&format!("models:\n{}", models.concat()), None);
+    let mut command = deployment.command();
     command.env("ENGINEHOUSE_NVML", "/no/such/libnvidia-ml.so.1");
     let gateway = Gateway::of(command);
     assert_eq!(seen(&gateway, &["listed/0"]).await, ["0"]);
@@ -371,7 +371,7 @@ async fn without_a_driver_listed_gpus_are_taken_as_they_are() {
     let inventory = gpus(&gateway).await;
     assert_eq!(inventory["gpus"], json!([]));
     assert!(inventory["faults"][0].as_str().is_some_and(|fault| fault.contains("/no/such/")), "{inventory}");
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,7 +381,7 @@ async fn scaling_goes_as_far_as_there_is_room_and_says_who_has_it() {
         model("other", "gpus: [2], gpu_memory: 0.9"),
         model("listed", "gpus: [3], gpu_memory: 0.4"),
     ];
-    let (_machine, house, gateway) = open(&cards(4), &models);
+    let (_machine, deployment, gateway) = open(&cards(4), &models);
     let before = seen(&gateway, &["own/0", "other/0", "listed/0"]).await;
     let pids = gateway.all_ready().await;
     let (status, answer) = scale(&gateway, "own", 2).await;
@@ -411,16 +411,16 @@ async fn scaling_goes_as_far_as_there_is_room_and_says_who_has_it() {
     );
     let now = gateway.all_ready().await;
     assert!(pids.iter().all(|pid| now.contains(pid)), "what ran still runs");
-    close(&house, gateway).await;
+    close(&deployment, gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_over_keeps_its_gpus_and_the_new_is_placed_around_it() {
     let old = [model("old", "gpus: 1, gpu_memory: 0.9"), model("pair", "gpus: [GPU-2a2b3c4d, 3], gpu_memory: 0.5")];
-    let (machine, house, mut first) = open(&cards(4), &old);
+    let (machine, deployment, mut first) = open(&cards(4), &old);
     let given = seen(&first, &["old/0", "pair/0"]).await;
     let pids = first.all_ready().await;
-    // Their memory is no stranger's, for the next gateway as for `check`.
+    // Their memory is no foreign process's, for the next gateway as for `check`.
     let mut scenario = DRIVER.to_owned();
     for index in 0..4 {
         scenario += &idle(index, "");
@@ -431,30 +431,30 @@ async fn what_is_taken_over_keeps_its_gpus_and_the_new_is_placed_around_it() {
         }
     }
     machine.becomes(&scenario);
-    let (good, out, err) = check(&house, &machine);
+    let (good, out, err) = check(&deployment, &machine);
     assert!(good && out.contains("old/0"), "{out}{err}");
-    assert!(!out.contains("70.0 GiB") && !out.contains("38.0 GiB"), "its own engines are no strangers: {out}");
+    assert!(!out.contains("70.0 GiB") && !out.contains("38.0 GiB"), "its own engines are no foreign processes: {out}");
     first.kill();
     let new = model("new", "gpus: 1, gpu_memory: 0.9");
-    house.write(&format!("models:\n{new}{}", old.concat()), None);
-    let second = gateway(&house, &machine);
+    deployment.write(&format!("models:\n{new}{}", old.concat()), None);
+    let second = gateway(&deployment, &machine);
     let mut all = seen(&second, &["old/0", "pair/0", "new/0"]).await;
     assert_eq!(&all[..2], &given, "as they were");
     assert_eq!([second.engine_pid("old/0").await, second.engine_pid("pair/0").await], [pids[0], pids[1]]);
     all.remove(1);
     all.sort();
     assert_eq!(all, ["0", "1"]);
-    close(&house, second).await;
+    close(&deployment, second).await;
 }
 
 /// Runs `enginehouse check`: whether it is content, and what it says.
-fn check(house: &House, machine: &Machine) -> (bool, String, String) {
+fn check(deployment: &Deployment, machine: &Machine) -> (bool, String, String) {
     let mut command = Command::new(BINARY);
-    let file = house.path().join("house.yaml");
+    let file = deployment.path().join("gateway.yaml");
     let text = std::fs::read_to_string(&file).expect("a configuration");
     if !text.contains("state_dir:") {
         let mut text = text;
-        let _ = writeln!(text, "state_dir: {}", house.state().display());
+        let _ = writeln!(text, "state_dir: {}", deployment.state().display());
         std::fs::write(&file, text).expect("written");
     }
     command.arg("check").arg(file).env("ENGINEHOUSE_NVML", &machine.library).env_remove("NVML_SCENARIO");
@@ -466,15 +466,15 @@ fn check(house: &House, machine: &Machine) -> (bool, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_configuration_no_longer_wants_gives_its_gpu_to_what_it_wants() {
     let own = |tokens: usize| model("own", &format!("gpus: 1, gpu_memory: 0.9, args: {{ tokens: {tokens} }}"));
-    let (machine, house, mut first) = open(&cards(1), &[own(3)]);
+    let (machine, deployment, mut first) = open(&cards(1), &[own(3)]);
     let pid = ready(&first, "own/0").await;
     // It holds its memory until a second after its end.
     machine.becomes(&format!("{DRIVER}{}{}", idle(0, ""), process(pid, 70, 1)));
     first.kill();
-    house.write(&format!("models:\n{}", own(4)), None);
-    let second = gateway(&house, &machine);
+    deployment.write(&format!("models:\n{}", own(4)), None);
+    let second = gateway(&deployment, &machine);
     assert_eq!(seen(&second, &["own/0"]).await, ["0"]);
     assert!(!processes::lives(pid));
     assert!(!second.log().contains("failed"), "placed once there is room: {}", second.log());
-    close(&house, second).await;
+    close(&deployment, second).await;
 }

@@ -1,4 +1,4 @@
-//! The house over real child processes: engines start, stay up, survive us and leave nothing behind.
+//! Supervision over real child processes: engines start, stay up, survive the gateway and leave nothing behind.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
@@ -14,6 +14,7 @@ mod closing;
 mod daemons;
 mod disk;
 mod failing;
+mod foreign;
 mod gpus;
 mod orders;
 mod priorities;
@@ -22,4 +23,3 @@ mod rolling;
 mod signals;
 mod stalls;
 mod stopping;
-mod strangers;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
 use crate::support::{Gateway, eventually, http};
 
@@ -35,15 +35,15 @@ async fn are(gateway: &Gateway, wanted: &[(&str, &str)]) {
     .await;
 }
 
-fn orders(house: &House) -> Value {
-    let text = std::fs::read_to_string(house.state().join("orders.json")).expect("a file of orders");
+fn orders(deployment: &Deployment) -> Value {
+    let text = std::fs::read_to_string(deployment.state().join("orders.json")).expect("a file of orders");
     serde_json::from_str(&text).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_of_replicas_outlasts_gateways_until_the_file_says_another() {
     let yaml = |replicas: usize| format!("models:\n{}", model("own", &format!("replicas: {replicas}")));
-    let (house, mut gateway) = House::open(&yaml(1));
+    let (deployment, mut gateway) = Deployment::open(&yaml(1));
     gateway.all_ready().await;
     scale(&gateway, 3).await;
     let pids = gateway.all_ready().await;
@@ -51,75 +51,76 @@ async fn a_number_of_replicas_outlasts_gateways_until_the_file_says_another() {
     let models = api(&gateway, Method::GET, "models/own", &Value::Null).await;
     assert_eq!((&models["replicas"], &models["wanted_replicas"]), (&json!(3), &json!(3)));
     gateway.kill();
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await, pids, "all are taken over");
     gateway.stop().await;
-    assert_eq!(orders(&house)["models"]["own"]["replicas"], json!({ "ordered": 3, "file_value": 1 }));
-    let mut gateway = house.gateway();
+    assert_eq!(orders(&deployment)["models"]["own"]["replicas"], json!({ "ordered": 3, "file_value": 1 }));
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await.len(), 3, "they are started again");
     gateway.stop().await;
 
-    house.write(&yaml(2), None);
-    let mut gateway = house.gateway();
+    deployment.write(&yaml(2), None);
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await.len(), 2, "the file says another number now");
     gateway.stop().await;
-    house.write(&yaml(1), None);
-    let mut gateway = house.gateway();
+    deployment.write(&yaml(1), None);
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await.len(), 1, "what was overtaken does not come back");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_engine_stays_stopped_until_somebody_starts_it() {
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", "replicas: 2")));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "replicas: 2")));
     let pids = gateway.all_ready().await;
     api(&gateway, Method::POST, "engines/own/0/stop", &Value::Null).await;
     gateway.kill();
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     are(&gateway, &[("own/0", "stopped"), ("own/1", "ready")]).await;
     assert_eq!(gateway.engine_pid("own/1").await, pids[1]);
     gateway.stop().await;
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     are(&gateway, &[("own/0", "stopped"), ("own/1", "ready")]).await;
     assert!(!gateway.log().contains("engine process started engine=own/0"), "{}", gateway.log());
     api(&gateway, Method::POST, "engines/own/0/start", &Value::Null).await;
     gateway.kill();
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     are(&gateway, &[("own/0", "ready"), ("own/1", "ready")]).await;
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_whose_gateway_was_killed_while_it_was_told_to_stop_is_stopped_by_the_next() {
     let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"slow-term=3s\" }, stop_timeout: 20s";
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", slow)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", slow)));
     let pid = gateway.all_ready().await[0];
     let url = format!("http://{}/api/v1/engines/own/0/stop?wait=false", gateway.admin);
     assert_eq!(http().post(url).send().await.expect("answered").status(), 202);
-    eventually("the order to be written down", async || house.state().join("orders.json").exists().then_some(())).await;
+    eventually("the order to be written down", async || deployment.state().join("orders.json").exists().then_some(()))
+        .await;
     gateway.kill();
     assert!(processes::lives(pid), "it takes its time");
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     are(&gateway, &[("own/0", "stopped")]).await;
     assert!(!processes::lives(pid));
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_that_cannot_be_read_are_set_aside_and_told() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", "")), None);
-    std::fs::create_dir_all(house.state()).expect("made");
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", "")), None);
+    std::fs::create_dir_all(deployment.state()).expect("made");
     for garbage in ["{", r#"{"version": 99, "models": {"own": {"stopped": [0]}}}"#] {
-        std::fs::write(house.state().join("orders.json"), garbage).expect("written");
-        let mut gateway = house.gateway();
+        std::fs::write(deployment.state().join("orders.json"), garbage).expect("written");
+        let mut gateway = deployment.gateway();
         are(&gateway, &[("own/0", "ready")]).await;
         assert!(gateway.log().contains("orders of an earlier gateway"), "{}", gateway.log());
-        assert!(house.state().join("orders.json.bad").exists());
+        assert!(deployment.state().join("orders.json.bad").exists());
         gateway.stop().await;
     }
-    house.assert_empty();
+    deployment.assert_empty();
 }

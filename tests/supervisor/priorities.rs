@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::{eventually, pid_of};
 
 /// Where in the log the line is that says `what` of `engine`.
@@ -24,7 +24,7 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
         model("first", "start_order: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=700ms\" }"),
         model("first-too", "start_order: 10, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }"),
     ];
-    let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", models.concat()));
     let (status, answer) = gateway.ask("last").await;
     let text = answer["error"]["message"].as_str().expect("a message");
     assert!(status == 503 && text.contains("waits"), "callers hear what it waits for: {text}");
@@ -44,7 +44,7 @@ async fn groups_start_in_order_and_failures_do_not_hold_them_up() {
         assert_eq!(gateway.ask(name).await.0, 200, "{name} still serves when all have started");
     }
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,20 +53,20 @@ async fn a_group_waits_for_engines_that_were_found_loading() {
         model("second", ""),
         model("first", "start_order: 1, env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1500ms\" }"),
     ];
-    let (house, mut gateway) = House::open(&format!("models:\n{}", models.concat()));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", models.concat()));
     let pid = eventually("the first one's process", async || pid_of(&gateway.engine("first/0").await)).await;
     // Before its process is written down it would be ended and started anew.
-    let record = house.state().join("engines/first_0.json");
+    let record = deployment.state().join("engines/first_0.json");
     eventually("its record to name the process", async || {
         std::fs::read_to_string(&record).ok()?.contains(&format!("\"pid\": {pid}")).then_some(())
     })
     .await;
     gateway.kill();
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     let pids = gateway.all_ready().await;
     assert_eq!(pids[1], pid, "it was taken over");
     let log = gateway.log();
     assert!(at(&log, "second/0", "engine process started") > at(&log, "first/0", "engine is ready"), "it did not wait");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }

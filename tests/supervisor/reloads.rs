@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::{Gateway, Sim, chat, eventually, http};
 
 /// Reloads in all; how many of them are a warm-up for the memory.
@@ -44,8 +44,8 @@ fn configuration(number: usize, external: &str) -> String {
 }
 
 /// Writes the configuration and reloads it.
-async fn reload(house: &House, gateway: &Gateway, number: usize, external: &str) -> Value {
-    house.write(&configuration(number, external), Some(gateway.address));
+async fn reload(deployment: &Deployment, gateway: &Gateway, number: usize, external: &str) -> Value {
+    deployment.write(&configuration(number, external), Some(gateway.address));
     let url = format!("http://{}/api/v1/reload", gateway.admin);
     let reply = http().post(url).send().await.expect("answered");
     let report: Value = reply.json().await.expect("JSON");
@@ -130,7 +130,7 @@ async fn stream(url: String, tokens: usize, read: Arc<AtomicUsize>) -> Option<St
 async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing_and_leave_no_memory() {
     let external = Sim::start_model("external", &["--ttft", "0"]);
     let url = external.url();
-    let (house, mut gateway) = House::open(&configuration(0, &url));
+    let (deployment, mut gateway) = Deployment::open(&configuration(0, &url));
     let pids = gateway.all_ready().await;
     let gateway_ref = &gateway;
     let (stop, sent, read) = (AtomicBool::new(false), AtomicUsize::new(0), Arc::<AtomicUsize>::default());
@@ -144,7 +144,7 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
         let since = Instant::now();
         let mut memory = Vec::new();
         for number in 1..=RELOADS {
-            reload(&house, gateway_ref, number, &url).await;
+            reload(&deployment, gateway_ref, number, &url).await;
             if number.is_multiple_of(20) || number == 1 {
                 check(gateway_ref, number).await;
             }
@@ -175,5 +175,5 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
     let most = (first + first / 20).max(first + (4 << 20));
     assert!(last <= most, "{} KiB after the first {WARM} reloads, {} KiB after all", first >> 10, last >> 10);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }

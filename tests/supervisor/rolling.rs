@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
 use crate::support::{Gateway, eventually, http};
@@ -26,9 +26,9 @@ async fn status(gateway: &Gateway) -> Value {
 }
 
 /// Waits until the records of `count` engines say that they serve: what is written down is a moment behind.
-async fn recorded(house: &House, count: usize) {
+async fn recorded(deployment: &Deployment, count: usize) {
     eventually("the records to say so", async || {
-        let records = std::fs::read_dir(house.state().join("engines")).expect("a folder").flatten();
+        let records = std::fs::read_dir(deployment.state().join("engines")).expect("a folder").flatten();
         let texts = records.filter_map(|entry| std::fs::read(entry.path()).ok());
         let served = texts.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
         (served.filter(|record| record["served"] == true).count() == count).then_some(())
@@ -43,7 +43,7 @@ async fn rolled(gateway: &Gateway) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_are_rolled_under_load_without_a_failed_request() {
     let own = model("own", &format!("replicas: 2, args: {{ {QUICK} }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 8);
     load.answered(50).await;
@@ -56,15 +56,15 @@ async fn two_replicas_are_rolled_under_load_without_a_failed_request() {
     let after = gateway.all_ready().await;
     assert!(after.len() == 2 && before.iter().all(|pid| !after.contains(pid)), "{before:?} {after:?}");
     assert_eq!(status(&gateway).await, json!({ "state": "done", "done": 2, "total": 2, "cause": null }));
-    assert_eq!(house.engine_processes().len(), 2);
+    assert_eq!(deployment.engine_processes().len(), 2);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_replica_is_replaced_by_one_that_is_ready_before_it_goes() {
     let own = model("own", &format!("args: {{ {QUICK} }}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"ready-after=500ms\" }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
@@ -75,25 +75,25 @@ async fn the_only_replica_is_replaced_by_one_that_is_ready_before_it_goes() {
     let after = gateway.all_ready().await;
     assert!(after.len() == 1 && after != before, "{after:?}");
     // What is left is known by another number, and found again by it.
-    recorded(&house, 1).await;
+    recorded(&deployment, 1).await;
     gateway.kill();
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await, after);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
     let good = model("own", &format!("replicas: 2, args: {{ {QUICK} }}, restart: off"));
     let bad = model("own", &format!("replicas: 2, args: {{ {QUICK}, no-such-flag: 1 }}, restart: off"));
-    let (house, mut gateway) = House::open(&format!("models:\n{good}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{good}"));
     let pids = gateway.all_ready().await;
-    recorded(&house, 2).await;
+    recorded(&deployment, 2).await;
     gateway.kill();
     // What serves is taken over although its arguments are others now, and replaced like after a reload.
-    house.write(&format!("models:\n{bad}"), None);
-    let mut gateway = house.gateway();
+    deployment.write(&format!("models:\n{bad}"), None);
+    let mut gateway = deployment.gateway();
     eventually("the roll to fail", async || (status(&gateway).await["state"] == "failed").then_some(())).await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(50).await;
@@ -112,16 +112,16 @@ async fn a_new_engine_that_fails_stops_the_roll_and_the_other_replica_serves() {
     assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("no-such-flag")), "{answer}");
     assert!(processes::lives(pids[1]));
     gateway.kill();
-    house.write(&format!("models:\n{good}"), None);
-    let mut gateway = house.gateway();
+    deployment.write(&format!("models:\n{good}"), None);
+    let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await[1], pids[1], "with its old arguments it is as wanted");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 /// Writes the models and reloads: the answer.
-async fn reload(house: &House, gateway: &Gateway, models: &str) -> Value {
-    house.write(&format!("models:\n{models}"), None);
+async fn reload(deployment: &Deployment, gateway: &Gateway, models: &str) -> Value {
+    deployment.write(&format!("models:\n{models}"), None);
     let url = format!("http://{}/api/v1/reload", gateway.admin);
     http().post(url).send().await.expect("answered").json().await.expect("JSON")
 }
@@ -130,14 +130,14 @@ async fn reload(house: &House, gateway: &Gateway, models: &str) -> Value {
 async fn a_changed_argument_is_rolled_by_a_reload_under_load_without_a_failed_request() {
     let own =
         |tokens: usize, more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}{more}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5, "")));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", own(5, "")));
     let before = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 8);
     load.answered(50).await;
     // Settings that engines do not know of restart none.
-    let report = reload(&house, &gateway, &own(5, ", stop_timeout: 3s")).await;
+    let report = reload(&deployment, &gateway, &own(5, ", stop_timeout: 3s")).await;
     assert_eq!(report["change"]["engines"][0]["action"], "updated", "{report}");
-    let report = reload(&house, &gateway, &own(7, ", stop_timeout: 3s")).await;
+    let report = reload(&deployment, &gateway, &own(7, ", stop_timeout: 3s")).await;
     let change = json!([{
         "model": "own", "action": "rolled", "replicas": 2, "away": null, "reasons": ["args.tokens: 5 -> 7"],
     }]);
@@ -151,17 +151,17 @@ async fn a_changed_argument_is_rolled_by_a_reload_under_load_without_a_failed_re
         assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7, "the new argument counts");
     }
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_whose_new_engine_fails_stops_with_the_reason_and_the_next_one_mends_it() {
     let own = |more: &str| model("own", &format!("replicas: 2, args: {{ {QUICK}{more} }}, restart: off"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own("")));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", own("")));
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
-    reload(&house, &gateway, &own(", no-such-flag: 1")).await;
+    reload(&deployment, &gateway, &own(", no-such-flag: 1")).await;
     eventually("the roll to fail", async || (status(&gateway).await["state"] == "failed").then_some(())).await;
     load.answered(50).await;
     let told = status(&gateway).await.to_string();
@@ -169,75 +169,75 @@ async fn a_reload_whose_new_engine_fails_stops_with_the_reason_and_the_next_one_
     let log = gateway.log();
     assert!(log.lines().any(|line| line.contains("has stopped") && line.contains("no-such-flag")), "{log}");
     assert_eq!(gateway.engine_pid("own/1").await, pids[1], "the other one is left as it was");
-    reload(&house, &gateway, &own("")).await;
+    reload(&deployment, &gateway, &own("")).await;
     let mended = gateway.all_ready().await;
     load.answered(20).await;
     load.stop_unharmed().await;
     assert!(mended.len() == 2 && mended[1] == pids[1], "{mended:?}");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
     let engines = |name: &str| model(name, &format!("args: {{ {QUICK} }}"));
     let aliases = |model: &str| format!("aliases: {{ name: {{ model: {model} }} }}\n");
-    let (house, mut gateway) = House::open(&format!("models:\n{}{}", engines("a"), aliases("a")));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}{}", engines("a"), aliases("a")));
     gateway.all_ready().await;
     let load = Load::start(gateway.address, "name", 4);
     load.answered(20).await;
     // A model that a reload adds may load for long: the gateway is ready meanwhile.
     let slow = model("b", &format!("args: {{ {QUICK} }}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"ready-after=500ms\" }}"));
-    reload(&house, &gateway, &format!("{}{slow}{}", engines("a"), aliases("a"))).await;
+    reload(&deployment, &gateway, &format!("{}{slow}{}", engines("a"), aliases("a"))).await;
     for address in [gateway.address, gateway.admin] {
         let reply = http().get(format!("http://{address}/readyz")).send().await.expect("answered");
         assert_eq!(reply.status(), 200);
     }
     assert_eq!(gateway.ask("b").await.0, 503);
     gateway.all_ready().await;
-    let report = reload(&house, &gateway, &format!("{slow}{}", aliases("b"))).await;
+    let report = reload(&deployment, &gateway, &format!("{slow}{}", aliases("b"))).await;
     let actions: Vec<_> = report["change"]["engines"].as_array().into_iter().flatten().collect();
     assert!(actions.len() == 1 && actions[0]["model"] == "a" && actions[0]["action"] == "removed", "{report}");
     load.answered(50).await;
     load.stop_unharmed().await;
     assert_eq!((gateway.ask("a").await.0, gateway.ask("b").await.0), (404, 200));
-    eventually("the engine of a to end", async || (house.engine_processes().len() == 1).then_some(())).await;
+    eventually("the engine of a to end", async || (deployment.engine_processes().len() == 1).then_some(())).await;
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_killed_in_the_middle_of_a_reload_is_replaced_by_one_that_ends_it() {
     let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }";
     let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}, {slow}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     gateway.all_ready().await;
     for round in 0..3 {
-        reload(&house, &gateway, &own(7 + usize::from(round % 2 == 1))).await;
+        reload(&deployment, &gateway, &own(7 + usize::from(round % 2 == 1))).await;
         eventually("the roll to begin", async || status(&gateway).await["total"].as_u64()).await;
         tokio::time::sleep(Duration::from_millis(200 * round)).await;
         gateway.kill();
-        gateway = house.gateway();
+        gateway = deployment.gateway();
     }
     rolled_or_done(&gateway).await;
     let pids = gateway.all_ready().await;
-    assert_eq!((pids.len(), house.engine_processes().len()), (2, 2), "{:?}", house.engine_processes());
+    assert_eq!((pids.len(), deployment.engine_processes().len()), (2, 2), "{:?}", deployment.engine_processes());
     for _ in 0..6 {
         assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7);
     }
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_serves_with_old_arguments_is_taken_over_and_replaced_without_a_failed_request() {
     let own = |tokens: usize| model("own", &format!("replicas: 2, args: {{ {QUICK}, tokens: {tokens} }}"));
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     let before = gateway.all_ready().await;
-    recorded(&house, 2).await;
+    recorded(&deployment, 2).await;
     gateway.kill();
-    house.write(&format!("models:\n{}", own(7)), None);
-    let mut gateway = house.gateway();
+    deployment.write(&format!("models:\n{}", own(7)), None);
+    let mut gateway = deployment.gateway();
     eventually("an answer", async || (gateway.ask("own").await.0 == 200).then_some(())).await;
     let load = Load::start(gateway.address, "own", 4);
     rolled(&gateway).await;
@@ -246,7 +246,7 @@ async fn what_serves_with_old_arguments_is_taken_over_and_replaced_without_a_fai
     assert!(before.iter().all(|pid| !processes::lives(*pid)));
     assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7, "the new arguments count");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,13 +255,13 @@ async fn a_gateway_killed_in_the_middle_of_a_roll_is_replaced_by_one_that_ends_i
         let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=300ms\" }";
         model("own", &format!("replicas: 3, args: {{ {QUICK}, tokens: {tokens} }}, {slow}"))
     };
-    let (house, mut gateway) = House::open(&format!("models:\n{}", own(5)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", own(5)));
     gateway.all_ready().await;
-    recorded(&house, 3).await;
+    recorded(&deployment, 3).await;
     gateway.kill();
-    house.write(&format!("models:\n{}", own(7)), None);
+    deployment.write(&format!("models:\n{}", own(7)), None);
     for round in 0..4 {
-        let mut gateway = house.gateway();
+        let mut gateway = deployment.gateway();
         // What is left of it may be engines that never served: those are ended and made anew, which is no roll.
         eventually("the roll to go on, or to be over", async || {
             let goes_on = status(&gateway).await["total"].is_u64();
@@ -272,15 +272,15 @@ async fn a_gateway_killed_in_the_middle_of_a_roll_is_replaced_by_one_that_ends_i
         tokio::time::sleep(Duration::from_millis(150 * round)).await;
         gateway.kill();
     }
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     rolled_or_done(&gateway).await;
     let pids = gateway.all_ready().await;
-    assert_eq!((pids.len(), house.engine_processes().len()), (3, 3), "{:?}", house.engine_processes());
+    assert_eq!((pids.len(), deployment.engine_processes().len()), (3, 3), "{:?}", deployment.engine_processes());
     for _ in 0..9 {
         assert_eq!(gateway.ask("own").await.1["usage"]["completion_tokens"], 7);
     }
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 /// Waits until nothing is left to be replaced; the roll may have ended before this gateway began.

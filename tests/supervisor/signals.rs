@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::{Gateway, Ready, eventually};
 
 fn send(gateway: &Gateway, signal: Signal) {
@@ -15,7 +15,7 @@ fn send(gateway: &Gateway, signal: Signal) {
 /// A bug: these signals ended the gateway at once and left its engines running.
 #[tokio::test(flavor = "multi_thread")]
 async fn hup_usr1_usr2_and_alrm_leave_the_gateway_and_its_engines_running_and_quit_ends_them_in_order() {
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", "")));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "")));
     let pids = gateway.all_ready().await;
     for signal in [Signal::USR1, Signal::USR2, Signal::ALARM] {
         send(&gateway, signal);
@@ -26,19 +26,19 @@ async fn hup_usr1_usr2_and_alrm_leave_the_gateway_and_its_engines_running_and_qu
     assert_eq!(gateway.all_ready().await, pids);
     send(&gateway, Signal::QUIT);
     assert_eq!(gateway.ended().await, Some(0));
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
-/// Starts a gateway of `house` on a terminal of its own, which ends when the returned `script` is killed.
-fn on_a_terminal(house: &House, ready: &Ready, before: &str) -> std::process::Child {
-    let serve = house.command();
+/// Starts a gateway of `deployment` on a terminal of its own, which ends when the returned `script` is killed.
+fn on_a_terminal(deployment: &Deployment, ready: &Ready, before: &str) -> std::process::Child {
+    let serve = deployment.command();
     let words = std::iter::once(serve.get_program()).chain(serve.get_args());
     let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
     let line = format!("exec {before} {} --ready-file '{}'", quoted.join(" "), ready.path().display());
     let mut script = Command::new("script");
-    house.prepare(&mut script);
+    deployment.prepare(&mut script);
     // nohup writes its file where it is.
-    script.current_dir(house.path());
+    script.current_dir(deployment.path());
     script.args(["--quiet", "--command", &line, "/dev/null"]);
     script.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("script, of util-linux, is installed")
 }
@@ -46,23 +46,23 @@ fn on_a_terminal(house: &House, ready: &Ready, before: &str) -> std::process::Ch
 /// A bug: a closed terminal ended the gateway at once and left its engines running.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_terminal_ends_the_gateway_and_its_engines_in_order() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", "")), None);
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", "")), None);
     let ready = Ready::new();
-    let mut script = on_a_terminal(&house, &ready, "");
+    let mut script = on_a_terminal(&deployment, &ready, "");
     eventually("the engine to be ready", async || crate::support::is_ready(&ready).await.then_some(())).await;
     script.kill().expect("killed");
     script.wait().expect("reaped");
-    eventually("everything to end", async || house.processes().is_empty().then_some(())).await;
-    house.assert_empty();
+    eventually("everything to end", async || deployment.processes().is_empty().then_some(())).await;
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_nohup_a_gateway_outlives_its_terminal() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", "")), None);
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", "")), None);
     let ready = Ready::new();
-    let mut script = on_a_terminal(&house, &ready, "nohup");
+    let mut script = on_a_terminal(&deployment, &ready, "nohup");
     eventually("the engine to be ready", async || crate::support::is_ready(&ready).await.then_some(())).await;
     let pid = ready.read().expect("serves").pid;
     script.kill().expect("killed");
@@ -78,6 +78,6 @@ async fn with_nohup_a_gateway_outlives_its_terminal() {
     .await;
     assert!(crate::support::is_ready(&ready).await, "it serves");
     kill_process(pid, Signal::TERM).expect("sent");
-    eventually("everything to end", async || house.processes().is_empty().then_some(())).await;
-    house.assert_empty();
+    eventually("everything to end", async || deployment.processes().is_empty().then_some(())).await;
+    deployment.assert_empty();
 }

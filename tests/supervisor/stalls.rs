@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::{chat, eventually, http, port_of};
 
@@ -14,8 +14,8 @@ const EAGER: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_makes_no_progress_is_ended_and_started_again() {
     let speed = "args: { ttft: 5ms, gap: 1ms, tokens: 10 }";
-    let (house, mut gateway) =
-        House::open(&format!("models:\n{}", model("own", &format!("replicas: 2, {EAGER}, {speed}"))));
+    let (deployment, mut gateway) =
+        Deployment::open(&format!("models:\n{}", model("own", &format!("replicas: 2, {EAGER}, {speed}"))));
     let pids = gateway.all_ready().await;
     let load = Load::start(gateway.address, "own", 4);
     load.answered(20).await;
@@ -34,13 +34,14 @@ async fn an_engine_that_makes_no_progress_is_ended_and_started_again() {
     let log = gateway.log();
     assert!(log.contains("own/0") && log.contains("progress"), "the log says why");
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_stream_is_no_hang() {
     let slow = "args: { ttft: 1s, gap: 700ms, tokens: 7 }";
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", &format!("{EAGER}, {slow}"))));
+    let (deployment, mut gateway) =
+        Deployment::open(&format!("models:\n{}", model("own", &format!("{EAGER}, {slow}"))));
     let pids = gateway.all_ready().await;
     let mut body = chat("own");
     body["stream"] = json!(true);
@@ -57,7 +58,7 @@ async fn a_slow_stream_is_no_hang() {
     .await;
     assert_eq!(gateway.all_ready().await, pids);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 /// A bug: an answer that waited for a slow client counted as one that its engine does not give, and a healthy engine was
@@ -65,7 +66,7 @@ async fn a_slow_stream_is_no_hang() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_gets_no_healthy_engine_killed() {
     let settings = "stall_timeout: 1s, stop_timeout: 1s, health: { interval: 200ms }, args: { ttft: 0ms, gap: 0ms }";
-    let (house, mut gateway) = House::open(&format!("models:\n{}", model("own", settings)));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", settings)));
     let pids = gateway.all_ready().await;
     // Some 20 MiB, more than all buffers on the way hold.
     let body = json!({ "model": "own", "input": vec!["x"; 20_000] });
@@ -85,5 +86,5 @@ async fn a_slow_client_gets_no_healthy_engine_killed() {
     assert_eq!(gateway.all_ready().await, pids, "the engine was not restarted");
     assert_eq!(gateway.engine("own/0").await["stalls"], 0);
     gateway.stop().await;
-    house.assert_empty();
+    deployment.assert_empty();
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
 use crate::support::{chat, eventually, http};
 
 /// What the machine may take on top of every deadline.
@@ -17,7 +17,7 @@ fn faulty(name: &str, faults: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_under_way_finish() {
     let yaml = format!("models:\n{}timeouts: {{ drain: 20s }}\n", model("own", "replicas: 2"));
-    let (house, mut gateway) = House::open(&yaml);
+    let (deployment, mut gateway) = Deployment::open(&yaml);
     gateway.all_ready().await;
     let url = gateway.url("/v1/chat/completions");
     let asked: Vec<_> = (0..8)
@@ -44,13 +44,13 @@ async fn requests_under_way_finish() {
     }
     assert!(since.elapsed() > Duration::from_millis(500), "they were long enough to be cut");
     assert_eq!(gateway.ended().await, Some(0));
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_finish_is_cut_with_an_honest_error() {
     let yaml = format!("models:\n{}timeouts: {{ drain: 1s }}\n", model("own", "stop_timeout: 2s"));
-    let (house, mut gateway) = House::open(&yaml);
+    let (deployment, mut gateway) = Deployment::open(&yaml);
     gateway.all_ready().await;
     let url = gateway.url("/v1/chat/completions");
     let mut body = chat("own");
@@ -69,7 +69,7 @@ async fn what_does_not_finish_is_cut_with_an_honest_error() {
     let took = since.elapsed();
     println!("cut after {took:.1?}: {status} {text}");
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(3) + SLACK, "{took:?}");
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,15 +83,16 @@ async fn nothing_is_left_whatever_engines_do_and_all_end_at_once() {
         faulty("loading", "never-ready,swallow-term"),
         faulty("loading-deaf", "never-ready,ignore-term,orphan,escape"),
     ];
-    let (house, mut gateway) = House::open(&format!("models:\n{}timeouts: {{ drain: 1s }}\n", models.concat()));
+    let (deployment, mut gateway) =
+        Deployment::open(&format!("models:\n{}timeouts: {{ drain: 1s }}\n", models.concat()));
     for name in ["good", "deaf", "deaf-too", "slow", "too-slow"] {
         eventually("the engine to be ready", async || (gateway.ask(name).await.0 == 200).then_some(())).await;
     }
-    assert!(house.engine_processes().len() >= 7 + 5, "{:?}", house.engine_processes());
+    assert!(deployment.engine_processes().len() >= 7 + 5, "{:?}", deployment.engine_processes());
     let took = gateway.stop().await;
     println!("seven engines, four of them deaf, ended after {took:.1?}");
     assert!(took < Duration::from_secs(1 + 2) + SLACK, "{took:?}: not at once");
-    house.assert_empty();
+    deployment.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,10 +102,10 @@ async fn a_stop_right_after_the_start_leaves_nothing() {
             "models:\n{}",
             faulty("own", "ready-after=50ms,orphan").replace("stop_timeout", "replicas: 3, stop_timeout")
         );
-        let (house, mut gateway) = House::open(&yaml);
+        let (deployment, mut gateway) = Deployment::open(&yaml);
         tokio::time::sleep(Duration::from_millis(10 * round)).await;
         let took = gateway.stop().await;
         assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
-        house.assert_empty();
+        deployment.assert_empty();
     }
 }

@@ -4,8 +4,9 @@
 #![allow(dead_code, unused_imports, reason = "each suite uses a part")]
 
 mod client;
+pub mod deployment;
+pub mod foreign;
 mod gateway;
-pub mod house;
 pub mod load;
 pub mod mount;
 mod process;
@@ -13,7 +14,6 @@ pub mod processes;
 pub mod python;
 mod ready;
 mod sim;
-pub mod stranger;
 
 pub use client::{Wire, chat, http};
 pub use gateway::{Gateway, pid_of, port_of};

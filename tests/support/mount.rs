@@ -5,37 +5,37 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::Gateway;
-use super::house::House;
+use super::deployment::Deployment;
 
-/// A gateway of `house`, run where `house.state()` is a file system of its own: a small one in memory, mounted with
+/// A gateway of `deployment`, run where `deployment.state()` is a file system of its own: a small one in memory, mounted with
 /// `options` and prepared by `script`. `None`, and a word of it, when the system does not let us mount.
-pub fn on_a_disk_of_its_own(house: &House, options: &str, script: &str) -> Option<Command> {
+pub fn on_a_disk_of_its_own(deployment: &Deployment, options: &str, script: &str) -> Option<Command> {
     let may =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|out| out.status.success());
     let Some(flags) = ["-m", "-rm"].into_iter().find(|flags| may(flags)) else {
         eprintln!("skipped: mounting is not permitted here");
         return None;
     };
-    std::fs::create_dir_all(house.state()).expect("made");
-    let gateway = house.command();
+    std::fs::create_dir_all(deployment.state()).expect("made");
+    let gateway = deployment.command();
     let whole = format!(
         "mount -t tmpfs -o size=256k tmpfs \"$STATE\" && {script} mount -o remount,{options} \"$STATE\" && exec \"$0\" \"$@\""
     );
     let mut command = Command::new("unshare");
     command.args([flags, "sh", "-c", &whole]).arg(gateway.get_program()).args(gateway.get_args());
-    command.env("STATE", house.state());
-    house.prepare(&mut command);
+    command.env("STATE", deployment.state());
+    deployment.prepare(&mut command);
     Some(command)
 }
 
 /// The file that fills the disk of such a gateway, as the gateway sees it.
-pub fn filler(house: &House, gateway: &Gateway) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), house.state().display())).join("filler")
+pub fn filler(deployment: &Deployment, gateway: &Gateway) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), deployment.state().display())).join("filler")
 }
 
 /// Fills the disk of such a gateway to its last byte.
-pub fn fill(house: &House, gateway: &Gateway) {
+pub fn fill(deployment: &Deployment, gateway: &Gateway) {
     let mut filler =
-        std::fs::OpenOptions::new().append(true).create(true).open(filler(house, gateway)).expect("opened");
+        std::fs::OpenOptions::new().append(true).create(true).open(filler(deployment, gateway)).expect("opened");
     while filler.write_all(&[0]).is_ok() {}
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::failing;
-use crate::house::{Group, START, Setup, assert_gone, chat, ms, yaml};
-use crate::support::house::House as Lodge;
+use crate::fixture::{Group, START, Setup, assert_gone, chat, ms, yaml};
+use crate::support::deployment::Deployment;
+use crate::support::foreign::ForeignProcess;
 use crate::support::load::Load;
 use crate::support::mount::{fill, on_a_disk_of_its_own};
 use crate::support::processes;
-use crate::support::stranger::Stranger;
 use crate::support::{Gateway, eventually, http, pid_of, port_of};
 
 /// How often an engine is killed unless somebody says.
@@ -27,17 +27,17 @@ const CALLERS: usize = 6;
 /// What becomes of a request whose gateway is killed.
 const TORN: [&str; 4] = ["torn", "no answer", "without an end", "model_loading"];
 
-/// Two engines of one model, and a stranger beside them.
+/// Two engines of one model, and a foreign process beside them.
 pub struct Two {
     gateway: Gateway,
     groups: [Group; 2],
     ports: Vec<u16>,
-    stranger: Stranger,
+    foreign: ForeignProcess,
     // Dropped last.
-    lodge: Lodge,
+    deployment: Deployment,
 }
 
-impl crate::house::Said for Two {
+impl crate::fixture::Said for Two {
     fn said(&self) -> String {
         format!("process groups {} and {}, ports {:?} ", self.groups[0].0, self.groups[1].0, self.ports)
     }
@@ -66,13 +66,13 @@ async fn ready(gateway: &Gateway, id: &str, before: i32) -> i32 {
     }
 }
 
-/// Opens a house of two, and of models beside it that cannot be loaded.
+/// Starts a gateway with two engines of one model, and with models beside it that cannot be loaded.
 pub async fn open(setup: &Setup) -> Two {
-    let (lodge, gateway) = Lodge::open(&config(setup, failing::hopeless(setup)));
-    let stranger = Stranger::named("vllm serve");
+    let (deployment, gateway) = Deployment::open(&config(setup, failing::hopeless(setup)));
+    let foreign = ForeignProcess::named("vllm serve");
     let groups = [Group(ready(&gateway, "tiny/0", 0).await), Group(ready(&gateway, "tiny/1", 0).await)];
     let ports = vec![port_of(&gateway.engine("tiny/0").await), port_of(&gateway.engine("tiny/1").await)];
-    Two { gateway, groups, ports, stranger, lodge }
+    Two { gateway, groups, ports, foreign, deployment }
 }
 
 impl Two {
@@ -93,7 +93,7 @@ impl Two {
     /// All processes of engines, by what they are called; none of them is a zombie of the gateway.
     fn processes(&self) -> Vec<String> {
         let ours = |stat: &&processes::Stat| stat.pid != self.gateway.pid();
-        let mut names: Vec<_> = self.lodge.processes().iter().filter(ours).map(|stat| stat.name.clone()).collect();
+        let mut names: Vec<_> = self.deployment.processes().iter().filter(ours).map(|stat| stat.name.clone()).collect();
         let mut children = processes::everybody().into_iter().filter(|stat| stat.parent == self.gateway.pid());
         assert!(children.all(|stat| stat.state != 'Z'), "a zombie");
         names.sort();
@@ -102,7 +102,7 @@ impl Two {
 
     /// How many sockets of theirs listen.
     fn listening(&self) -> usize {
-        let ids: Vec<u32> = self.lodge.processes().iter().map(|stat| stat.pid).collect();
+        let ids: Vec<u32> = self.deployment.processes().iter().map(|stat| stat.pid).collect();
         processes::listened(&ids).len()
     }
 }
@@ -144,7 +144,7 @@ pub async fn killed_again_and_again(two: &mut Two) -> String {
     assert_eq!(two.listening(), listening, "nor a port");
     let ports = [port_of(&two.gateway.engine("tiny/0").await), port_of(&two.gateway.engine("tiny/1").await)];
     assert_eq!(two.ports, ports);
-    two.stranger.assert_untouched();
+    two.foreign.assert_untouched();
     let (least, most) = (back.iter().copied().fold(f64::MAX, f64::min), back.iter().copied().fold(0.0, f64::max));
     format!("{cycles} kills, back after {least:.1} to {most:.1} s, {} processes; {tally:?}", processes.len())
 }
@@ -152,11 +152,11 @@ pub async fn killed_again_and_again(two: &mut Two) -> String {
 /// The gateway is killed under load: the next one serves at once, with both engines as they are.
 pub async fn gateway_is_killed(two: &mut Two, setup: &Setup) -> String {
     let processes = two.processes();
-    two.lodge.write(&config(setup, []), Some(two.gateway.address));
+    two.deployment.write(&config(setup, []), Some(two.gateway.address));
     let load = two.load();
     load.answered(20).await;
     two.gateway.kill();
-    two.gateway = two.lodge.gateway();
+    two.gateway = two.deployment.gateway();
     let listening = two.gateway.started.elapsed();
     let (url, client) = (two.gateway.url("/v1/chat/completions"), http());
     eventually("an answer", || async {
@@ -178,7 +178,7 @@ pub async fn gateway_is_killed(two: &mut Two, setup: &Setup) -> String {
         );
     }
     assert_eq!(two.processes(), processes);
-    two.stranger.assert_untouched();
+    two.foreign.assert_untouched();
     let torn = failures.len();
     format!("listened after {}, answered after {}, {torn} torn; {tally:?}", ms(listening), ms(served))
 }
@@ -187,7 +187,7 @@ pub async fn gateway_is_killed(two: &mut Two, setup: &Setup) -> String {
 pub async fn state_vanishes(two: &Two) -> String {
     let load = two.load();
     load.answered(20).await;
-    std::fs::remove_dir_all(two.lodge.state()).expect("removed");
+    std::fs::remove_dir_all(two.deployment.state()).expect("removed");
     load.answered(60).await;
     let tally = load.stop_unharmed().await;
     assert_eq!(two.leaders().await, two.expected(), "both run on");
@@ -196,7 +196,7 @@ pub async fn state_vanishes(two: &Two) -> String {
 
 /// SIGTERM under load: what was begun is finished, and nothing is left.
 pub async fn stops(two: Two) -> String {
-    let Two { mut gateway, groups, ports, mut stranger, lodge } = two;
+    let Two { mut gateway, groups, ports, mut foreign, deployment } = two;
     let memory: BTreeSet<_> = groups.iter().flat_map(Group::shared_memory).collect();
     assert!(!memory.is_empty(), "it would prove nothing");
     let load = Load::of(gateway.address, &chat("tiny", 16), CALLERS);
@@ -208,28 +208,28 @@ pub async fn stops(two: Two) -> String {
     for group in &groups {
         assert_eq!(group.members(), [""; 0], "left behind");
     }
-    lodge.assert_empty();
+    deployment.assert_empty();
     assert_gone(&memory);
     assert!(ports.iter().all(|port| processes::is_free(*port)), "a port is taken");
-    stranger.assert_untouched();
+    foreign.assert_untouched();
     format!("after {}, {} callers turned away; {tally:?}", ms(took), failures.len())
 }
 
 /// The disk of the state directory fills up under load: vLLM, whose log is there, and its callers do not notice.
 pub async fn disk_fills_up(setup: &Setup) -> String {
-    let lodge = Lodge::new();
-    lodge.write(&setup.with(&json!({ "lora": {} })), None);
-    let Some(command) = on_a_disk_of_its_own(&lodge, "rw", "") else { return "skipped: no mounts here".into() };
+    let deployment = Deployment::new();
+    deployment.write(&setup.with(&json!({ "lora": {} })), None);
+    let Some(command) = on_a_disk_of_its_own(&deployment, "rw", "") else { return "skipped: no mounts here".into() };
     let mut gateway = Gateway::of(command);
     let group = Group(ready(&gateway, "tiny/0", 0).await);
     let load = Load::of(gateway.address, &chat("tiny", 16), CALLERS);
     load.answered(20).await;
-    fill(&lodge, &gateway);
+    fill(&deployment, &gateway);
     load.answered(100).await;
     let tally = load.stop_unharmed().await;
     assert_eq!(ready(&gateway, "tiny/0", 0).await, group.0, "it runs on");
     gateway.stop().await;
     assert_eq!(group.members(), [""; 0], "left behind");
-    lodge.assert_empty();
+    deployment.assert_empty();
     format!("{tally:?}")
 }

@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::house::{START, Setup, ms, yaml};
-use crate::support::house::House as Lodge;
+use crate::fixture::{START, Setup, ms, yaml};
+use crate::support::deployment::Deployment;
 use crate::support::processes;
 use crate::support::{Gateway, eventually, pid_of};
 
 /// `enginehouse check` asks the real vLLM which flags there are, and reads what the model needs.
 pub async fn checked(setup: &Setup) -> String {
-    let lodge = Lodge::new();
+    let deployment = Deployment::new();
     let check = |model: &Value| {
-        lodge.write(&yaml(&json!({ "tiny": model })), None);
+        deployment.write(&yaml(&json!({ "tiny": model })), None);
         let mut command = std::process::Command::new(crate::support::BINARY);
-        lodge.prepare(&mut command);
+        deployment.prepare(&mut command);
         // Nothing that was asked before is known.
-        command.env("XDG_CACHE_HOME", lodge.path().join("cache")).stdout(std::process::Stdio::piped());
+        command.env("XDG_CACHE_HOME", deployment.path().join("cache")).stdout(std::process::Stdio::piped());
         let since = Instant::now();
-        let output = command.arg("check").arg(lodge.path().join("house.yaml")).output().expect("it runs");
+        let output = command.arg("check").arg(deployment.path().join("gateway.yaml")).output().expect("it runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr), since.elapsed())
     };

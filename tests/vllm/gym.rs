@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{Answer, House};
+use crate::fixture::{Answer, Fixture};
 use crate::support::http;
 
 /// Members of a message that carry its tokens.
@@ -55,10 +55,10 @@ fn asked(conversation: &Value, model: &str, most: u32) -> Value {
     body
 }
 
-async fn directly(house: &House, conversation: &Value, most: u32) -> Said {
+async fn directly(fixture: &Fixture, conversation: &Value, most: u32) -> Said {
     let mut body = asked(conversation, "tiny", most);
     (body["return_token_ids"], body["logprobs"]) = (true.into(), true.into());
-    let url = format!("{}/v1/chat/completions", house.engine);
+    let url = format!("{}/v1/chat/completions", fixture.engine);
     let reply = http().post(url).json(&body).send().await.expect("answered");
     let answer: Value = reply.json().await.expect("JSON");
     let choice = &answer["choices"][0];
@@ -86,15 +86,15 @@ fn assert_carries_none(message: &Value) {
 }
 
 /// Chat: ids and log-probabilities are the engine's own, from either back-end, and so are text and usage.
-pub async fn chat(house: &House) -> String {
+pub async fn chat(fixture: &Fixture) -> String {
     let mut counts = Vec::new();
     for conversation in conversations() {
-        let said = directly(house, &conversation, 12).await;
+        let said = directly(fixture, &conversation, 12).await;
         let [prompt, made, log_probs] = said.tokens.each_ref().map(Vec::len);
         assert_eq!((&said.usage["prompt_tokens"], &said.usage["completion_tokens"]), (&json!(prompt), &json!(made)));
         assert!(made > 0 && made == log_probs, "{made} tokens, {log_probs} log-probabilities");
         for alias in ["tiny-gym", "tiny-gym-rendered"].iter().chain(&CAPTURING) {
-            let answer = house.ok("/v1/chat/completions", &asked(&conversation, alias, 12)).await;
+            let answer = fixture.ok("/v1/chat/completions", &asked(&conversation, alias, 12)).await;
             let message = &answer["choices"][0]["message"];
             assert_eq!(message["content"], said.text, "{alias}: {answer}");
             for count in ["prompt_tokens", "completion_tokens", "total_tokens"] {
@@ -111,11 +111,11 @@ pub async fn chat(house: &House) -> String {
 }
 
 /// Responses: the last item carries them. Messages: nobody does, the text is the same.
-pub async fn others(house: &House) {
-    let said = directly(house, &conversations()[0], 9).await;
+pub async fn others(fixture: &Fixture) {
+    let said = directly(fixture, &conversations()[0], 9).await;
     for alias in ["tiny-gym", "tiny-gym-rendered"].iter().chain(&CAPTURING) {
         let body = json!({ "model": alias, "input": QUESTION, "max_output_tokens": 9, "temperature": 0 });
-        let answer = house.ok("/v1/responses", &body).await;
+        let answer = fixture.ok("/v1/responses", &body).await;
         let output = answer["output"].as_array().expect("items");
         assert_eq!(output.len(), 1, "{alias}: {answer}");
         assert_eq!(output[0]["content"][0]["text"], said.text, "{alias}: {answer}");
@@ -129,7 +129,7 @@ pub async fn others(house: &House) {
             assert_carries_none(&output[0])
         }
 
-        let answer = house.ok("/v1/messages", &asked(&conversations()[0], alias, 9)).await;
+        let answer = fixture.ok("/v1/messages", &asked(&conversations()[0], alias, 9)).await;
         assert_eq!(answer["content"], json!([{ "type": "text", "text": said.text }]), "{alias}");
         assert_eq!(answer["usage"]["input_tokens"], said.usage["prompt_tokens"], "{alias}: {answer}");
         assert_carries_none(&answer);
@@ -138,12 +138,12 @@ pub async fn others(house: &House) {
 
 /// A prompt that is too long ends a rollout, it does not break it: vLLM's words for it, by tokens and by characters, are
 /// known, whoever counts. Any other refusal stays one.
-pub async fn too_long(house: &House) {
+pub async fn too_long(fixture: &Fixture) {
     for words in [600, 3000] {
         for alias in ["tiny-gym", "tiny-gym-rendered"].iter().chain(&CAPTURING) {
             let messages = json!([{ "role": "user", "content": "word ".repeat(words) }]);
             let body = json!({ "model": alias, "messages": messages, "max_tokens": 5 });
-            let answer = house.ok("/v1/chat/completions", &body).await;
+            let answer = fixture.ok("/v1/chat/completions", &body).await;
             let choice = &answer["choices"][0];
             assert_eq!(
                 (&choice["finish_reason"], &choice["message"]["content"]),
@@ -155,7 +155,7 @@ pub async fn too_long(house: &House) {
     for alias in ["tiny-gym", "tiny-gym-rendered"] {
         let messages = json!([{ "role": "user", "content": QUESTION }]);
         let body = json!({ "model": alias, "messages": messages, "temperature": -1 });
-        let Answer { status, body } = house.post("/v1/chat/completions", &body).await;
+        let Answer { status, body } = fixture.post("/v1/chat/completions", &body).await;
         let told = body["error"]["message"].as_str().is_some_and(|message| message.contains("temperature"));
         assert!(status == 400 && told, "{alias}: {status} {body}");
     }

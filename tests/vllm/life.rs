@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::house::{Group, House, START, Setup, assert_gone, chat, ms};
-use crate::support::house::House as Lodge;
+use crate::fixture::{Fixture, Group, START, Setup, assert_gone, chat, ms};
+use crate::support::deployment::Deployment;
 use crate::support::{Gateway, eventually, http};
 
 /// What a start says of itself, in this order. A look every 50 ms does not see all of them.
@@ -22,14 +22,14 @@ const PHASES: [&str; 7] = [
 /// The process group of the engine, once it was started.
 async fn group(gateway: &Gateway) -> Group {
     eventually("the engine to be started", || async {
-        House::describe(gateway).await["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).map(Group)
+        Fixture::describe(gateway).await["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).map(Group)
     })
     .await
 }
 
 /// vLLM swallows a SIGTERM that comes while it builds its engine; the gateway gets rid of it all the same.
 pub async fn stopped_while_loading(setup: &Setup) -> String {
-    let (lodge, mut gateway) = Lodge::open(&format!("{}timeouts: {{ drain: 1s }}\n", setup.yaml()));
+    let (deployment, mut gateway) = Deployment::open(&format!("{}timeouts: {{ drain: 1s }}\n", setup.yaml()));
     let group = group(&gateway).await;
     let since = Instant::now();
     while !group.members().iter().any(|member| member.contains("VLLM::EngineCor")) {
@@ -39,34 +39,34 @@ pub async fn stopped_while_loading(setup: &Setup) -> String {
     let (loading, processes, memory) = (since.elapsed(), group.members().len(), group.shared_memory());
     let took = gateway.stop().await;
     assert_eq!(group.members(), [""; 0], "left behind");
-    lodge.assert_empty();
+    deployment.assert_empty();
     assert_gone(&memory);
     format!("told after {:.1} s, {processes} processes gone in {}", loading.as_secs_f64(), ms(took))
 }
 
 /// A gateway listens at once; while its engine loads, callers are told so.
-pub async fn loading(setup: &Setup, yaml: &str) -> House {
-    let (lodge, gateway) = Lodge::open(yaml);
+pub async fn loading(setup: &Setup, yaml: &str) -> Fixture {
+    let (deployment, gateway) = Deployment::open(yaml);
     let group = group(&gateway).await;
-    let engine = House::describe(&gateway).await["url"].as_str().expect("an address").to_owned();
-    let house = House { gateway, lora: setup.lora(), engine, group, lodge };
-    assert_eq!(house.get("/readyz").await.status, 503);
-    assert_eq!(house.get("/livez").await.status, 200);
-    let url = house.gateway.url("/v1/chat/completions");
+    let engine = Fixture::describe(&gateway).await["url"].as_str().expect("an address").to_owned();
+    let fixture = Fixture { gateway, lora: setup.lora(), engine, group, deployment };
+    assert_eq!(fixture.get("/readyz").await.status, 503);
+    assert_eq!(fixture.get("/livez").await.status, 200);
+    let url = fixture.gateway.url("/v1/chat/completions");
     let reply = http().post(url).json(&chat("tiny", 5)).send().await.expect("answered");
     assert_eq!(reply.status(), 503);
     assert!(reply.headers().contains_key("retry-after"), "{:?}", reply.headers());
     let body: Value = reply.json().await.expect("JSON");
     assert_eq!(body["error"]["code"], "model_loading", "{body}");
-    house
+    fixture
 }
 
 /// It tells how far it is, and becomes ready; a start that fails is told with its last log lines.
-pub async fn becomes_ready(house: &House) -> String {
+pub async fn becomes_ready(fixture: &Fixture) -> String {
     let since = Instant::now();
     let mut told: Vec<String> = Vec::new();
     let engine = loop {
-        let engine = house.itself().await;
+        let engine = fixture.itself().await;
         match engine["state"].as_str() {
             Some("ready") => break engine,
             Some("failed") => panic!("vLLM did not start: {engine:#}"),
@@ -78,22 +78,22 @@ pub async fn becomes_ready(house: &House) -> String {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    assert_eq!(house.get("/readyz").await.status, 200);
+    assert_eq!(fixture.get("/readyz").await.status, 200);
     let phase = |text: &String| PHASES.iter().position(|phase| text.starts_with(phase));
     let phases: Vec<usize> = told.iter().filter_map(phase).collect();
     assert!(phases.len() >= 2 && phases.is_sorted(), "it told {told:?}");
     let took = engine["start_seconds"].as_f64().expect("it was started by this gateway");
-    format!("a start of {took:.1} s, {} processes; it told {told:?}", house.group.members().len())
+    format!("a start of {took:.1} s, {} processes; it told {told:?}", fixture.group.members().len())
 }
 
 /// SIGTERM with a stream under way: it ends as it should, then the gateway does, and no process of vLLM is left.
-pub async fn stops(house: House) -> String {
-    let mut wire = house.stream().await;
-    let processes = house.group.members().len();
+pub async fn stops(fixture: Fixture) -> String {
+    let mut wire = fixture.stream().await;
+    let processes = fixture.group.members().len();
     assert!(processes > 1, "only {processes} processes in the group: it would prove nothing");
-    let memory = house.group.shared_memory();
+    let memory = fixture.group.shared_memory();
     assert!(!memory.is_empty(), "it would prove nothing");
-    let House { mut gateway, group, lodge, .. } = house;
+    let Fixture { mut gateway, group, deployment, .. } = fixture;
     gateway.terminate();
     let since = Instant::now();
     let rest = wire.read_until(b"data: [DONE]\n\n").await;
@@ -102,7 +102,7 @@ pub async fn stops(house: House) -> String {
     assert!(rest.contains(r#""finish_reason":"length""#) && !rest.contains("error"), "{rest}");
     assert_eq!(gateway.ended().await, Some(0));
     assert_eq!(group.members(), [""; 0], "left behind");
-    lodge.assert_empty();
+    deployment.assert_empty();
     assert_gone(&memory);
     format!("the stream went on for {}, {processes} processes gone in {}", ms(streamed), ms(since.elapsed()))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::house::{House, chat as request, ms};
+use crate::fixture::{Fixture, chat as request, ms};
 use crate::support::http;
 
 /// A stream as it arrived: its text, and when each piece came.
@@ -27,8 +27,8 @@ impl Arrived {
     }
 }
 
-async fn stream(house: &House, path: &str, body: &Value) -> Arrived {
-    let reply = http().post(house.gateway.url(path)).json(body).send().await.expect("answered");
+async fn stream(fixture: &Fixture, path: &str, body: &Value) -> Arrived {
+    let reply = http().post(fixture.gateway.url(path)).json(body).send().await.expect("answered");
     assert_eq!(reply.status(), 200);
     let kind = reply.headers()["content-type"].to_str().expect("text").to_owned();
     assert!(kind.starts_with("text/event-stream"), "{kind}");
@@ -41,16 +41,16 @@ async fn stream(house: &House, path: &str, body: &Value) -> Arrived {
 }
 
 /// Chunks arrive one by one with gaps, then usage, then `[DONE]`; tokens and first token are counted.
-pub async fn chat(house: &House) -> String {
+pub async fn chat(fixture: &Fixture) -> String {
     let of = [("model", "tiny")];
-    let first_tokens = house.metric("enginehouse_time_to_first_token_seconds_count", &of).await;
-    let seconds = house.metric("enginehouse_time_to_first_token_seconds_sum", &of).await;
-    let gaps = house.metric("enginehouse_inter_token_latency_seconds_count", &of).await;
-    let tokens = house.metric("enginehouse_completion_tokens_total", &of).await;
+    let first_tokens = fixture.metric("enginehouse_time_to_first_token_seconds_count", &of).await;
+    let seconds = fixture.metric("enginehouse_time_to_first_token_seconds_sum", &of).await;
+    let gaps = fixture.metric("enginehouse_inter_token_latency_seconds_count", &of).await;
+    let tokens = fixture.metric("enginehouse_completion_tokens_total", &of).await;
     let mut body = request("tiny", 100);
     body["stream"] = true.into();
     body["stream_options"] = json!({ "include_usage": true });
-    let arrived = stream(house, "/v1/chat/completions", &body).await;
+    let arrived = stream(fixture, "/v1/chat/completions", &body).await;
     assert!(arrived.text.ends_with("data: [DONE]\n\n"), "{}", arrived.text);
     let data = arrived.data();
     assert_eq!(data[0]["choices"][0]["delta"]["role"], "assistant");
@@ -59,22 +59,22 @@ pub async fn chat(house: &House) -> String {
     assert!(data.len() > 50, "{} chunks for 100 tokens", data.len());
     assert!(arrived.pieces.len() > data.len() / 2, "{} chunks came in {} pieces", data.len(), arrived.pieces.len());
     assert!(arrived.spread() > Duration::from_millis(50), "all came within {:?}", arrived.spread());
-    let added = house.metric("enginehouse_time_to_first_token_seconds_count", &of).await - first_tokens;
+    let added = fixture.metric("enginehouse_time_to_first_token_seconds_count", &of).await - first_tokens;
     assert!((added - 1.0).abs() < 0.5, "{added} first tokens were counted");
-    let first = house.metric("enginehouse_time_to_first_token_seconds_sum", &of).await - seconds;
+    let first = fixture.metric("enginehouse_time_to_first_token_seconds_sum", &of).await - seconds;
     assert!(first > 0.0 && first < 5.0, "{first} s to the first token");
-    assert!(house.metric("enginehouse_inter_token_latency_seconds_count", &of).await - gaps > 50.0);
-    let made = house.metric("enginehouse_completion_tokens_total", &of).await - tokens;
+    assert!(fixture.metric("enginehouse_inter_token_latency_seconds_count", &of).await - gaps > 50.0);
+    let made = fixture.metric("enginehouse_completion_tokens_total", &of).await - tokens;
     assert!((made - 100.0).abs() < 0.5, "{made} tokens were counted, not 100");
     let (pieces, spread) = (arrived.pieces.len(), ms(arrived.spread()));
     format!("{} chunks in {pieces} pieces over {spread}, first after {:.1} ms", data.len(), first * 1000.0)
 }
 
 /// The Responses API: named events, numbered, no `[DONE]`.
-pub async fn responses(house: &House) -> String {
-    let tokens = house.metric("enginehouse_completion_tokens_total", &[("model", "tiny")]).await;
+pub async fn responses(fixture: &Fixture) -> String {
+    let tokens = fixture.metric("enginehouse_completion_tokens_total", &[("model", "tiny")]).await;
     let body = json!({ "model": "tiny", "input": "How are you?", "max_output_tokens": 12, "stream": true });
-    let arrived = stream(house, "/v1/responses", &body).await;
+    let arrived = stream(fixture, "/v1/responses", &body).await;
     let data = arrived.data();
     assert_eq!(data[0]["type"], "response.created");
     let last = data.last().expect("events");
@@ -84,16 +84,16 @@ pub async fn responses(house: &House) -> String {
         let line = format!("event: {}\n", event["type"].as_str().expect("text"));
         assert!(arrived.text.contains(&line), "{line}");
     }
-    let counted = house.metric("enginehouse_completion_tokens_total", &[("model", "tiny")]).await - tokens;
+    let counted = fixture.metric("enginehouse_completion_tokens_total", &[("model", "tiny")]).await - tokens;
     assert!((counted - used).abs() < 0.5, "{counted} tokens were counted, {used} were used");
     format!("{} events, {used} tokens", data.len())
 }
 
 /// Anthropic's API: `message_start` to `message_stop`.
-pub async fn messages(house: &House) -> String {
+pub async fn messages(fixture: &Fixture) -> String {
     let messages = json!([{ "role": "user", "content": "How are you?" }]);
     let body = json!({ "model": "tiny", "messages": messages, "max_tokens": 12, "stream": true });
-    let arrived = stream(house, "/v1/messages", &body).await;
+    let arrived = stream(fixture, "/v1/messages", &body).await;
     let data = arrived.data();
     let kind = |event: Option<&Value>| event.map(|event| event["type"].clone());
     assert_eq!(kind(data.first()), Some(json!("message_start")), "{}", arrived.text);
@@ -102,14 +102,14 @@ pub async fn messages(house: &House) -> String {
 }
 
 /// More streams than vLLM runs at once: it queues, and every one is whole.
-pub async fn many(house: &House) -> String {
+pub async fn many(fixture: &Fixture) -> String {
     const STREAMS: usize = 12;
     let since = Instant::now();
     let one = |at: usize| async move {
         let mut body = request(if at.is_multiple_of(2) { "tiny" } else { "tiny-instant" }, 30);
         body["stream"] = true.into();
         body["stream_options"] = json!({ "include_usage": true });
-        let arrived = stream(house, "/v1/chat/completions", &body).await;
+        let arrived = stream(fixture, "/v1/chat/completions", &body).await;
         assert!(arrived.text.ends_with("data: [DONE]\n\n"), "{}", arrived.text);
         assert_eq!(arrived.data().last().expect("chunks")["usage"]["completion_tokens"], 30);
     };
@@ -118,32 +118,32 @@ pub async fn many(house: &House) -> String {
 }
 
 /// Waits until the engine, which was to make 450 tokens, is idle; it must not have made them all.
-async fn stopped(house: &House, before: f64, since: Instant) -> String {
-    house.idle().await;
+async fn stopped(fixture: &Fixture, before: f64, since: Instant) -> String {
+    fixture.idle().await;
     let took = since.elapsed();
-    let made = house.engines_metric("vllm:generation_tokens_total").await - before;
+    let made = fixture.engines_metric("vllm:generation_tokens_total").await - before;
     assert!(made < 440.0, "{made} of 450 tokens were made: nobody stopped it");
     assert!(took < Duration::from_secs(1), "the engine went on for {took:?}");
     format!("idle after {}, {made} of 450 tokens made", ms(took))
 }
 
 /// The caller closes its connection in the middle of a stream.
-pub async fn leaving(house: &House) -> String {
-    let before = house.engines_metric("vllm:generation_tokens_total").await;
+pub async fn leaving(fixture: &Fixture) -> String {
+    let before = fixture.engines_metric("vllm:generation_tokens_total").await;
     let mut body = request("tiny", 450);
     body["stream"] = true.into();
-    let mut wire = house.wire("/v1/chat/completions", &body).await;
+    let mut wire = fixture.wire("/v1/chat/completions", &body).await;
     wire.read_until(b"\n\n").await;
-    house.running(1.0).await;
+    fixture.running(1.0).await;
     drop(wire);
-    stopped(house, before, Instant::now()).await
+    stopped(fixture, before, Instant::now()).await
 }
 
 /// The caller closes its connection before there is an answer.
-pub async fn leaving_early(house: &House) -> String {
-    let before = house.engines_metric("vllm:generation_tokens_total").await;
-    let wire = house.wire("/v1/chat/completions", &request("tiny", 450)).await;
-    house.running(1.0).await;
+pub async fn leaving_early(fixture: &Fixture) -> String {
+    let before = fixture.engines_metric("vllm:generation_tokens_total").await;
+    let wire = fixture.wire("/v1/chat/completions", &request("tiny", 450)).await;
+    fixture.running(1.0).await;
     drop(wire);
-    stopped(house, before, Instant::now()).await
+    stopped(fixture, before, Instant::now()).await
 }

@@ -1,10 +1,10 @@
-//! What is told of requests to a small house.
+//! What `explain` prints for the requests of a small configuration.
 
 use super::*;
 
 fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("house.yaml");
+    let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, yaml).expect("a file");
     let mut ask =
         Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![], caller: None };
@@ -66,8 +66,8 @@ parts -> far or big, POST /v1/chat/completions
 === part far, 33.3 % of the requests -> far
 
 --- changes
-model: becomes what the engine calls it
-    its /v1/models is asked for that name
+model: becomes the name that the engine uses
+    the gateway reads that name from the engine's /v1/models
 
 --- after
 {}
@@ -104,15 +104,15 @@ model: (nothing) -> \"big\"
 }
 
 #[test]
-fn strangers_and_mistakes() {
+fn unknown_names_and_mistakes() {
     let far = explained(CONFIG, &["far"], "{}").expect("explained");
-    assert!(far.contains("what the engine calls it") && far.ends_with("--- after\n{}\n"), "{far}");
+    assert!(far.contains("the name that the engine uses") && far.ends_with("--- after\n{}\n"), "{far}");
     for (words, body, part) in [
         (&["quikc"][..], "{}", "Did you mean `quick`"),
         (&["quick", "chatt"], "{}", "There are: chat,"),
         (&["parts", "/spare"], "{}", "never go to `spare`. They go to: far, quick, big."),
         (&["quick", "/big"], "{}", "They go to: quick."),
-        (&["quick"], "{", "Callers would be told: invalid JSON"),
+        (&["quick"], "{", "Callers would get this error: invalid JSON"),
         (&["quick", "no name: x"], "{}", "NAME:VALUE"),
     ] {
         let why = explained(CONFIG, words, body).expect_err(body);
@@ -133,8 +133,8 @@ fn a_translated_request_is_shown_as_the_engine_gets_it_also_a_count_of_tokens() 
     let yaml = "models: {m: {source: s}}\naliases: {t: {model: m, dialect: {messages: chat}, defaults: {seed: 7}}}\n";
     let body = r#"{"model":"t","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
     let chat = explained(yaml, &["t", "messages"], body).expect("explained");
-    assert!(chat.contains("(translated for POST /v1/chat/completions before anything else)"), "{chat}");
+    assert!(chat.contains("(translated for POST /v1/chat/completions before all other changes)"), "{chat}");
     assert!(chat.contains("seed: (nothing) -> 7"), "{chat}");
     let count = explained(yaml, &["t", "count_tokens"], body).expect("explained");
-    assert!(count.contains("(translated for POST /tokenize before anything else)"), "{count}");
+    assert!(count.contains("(translated for POST /tokenize before all other changes)"), "{count}");
 }

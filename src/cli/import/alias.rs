@@ -47,7 +47,7 @@ fn listen(fields: &mut Fields<'_>, out: &mut Section) {
     let Some(port) = fields.take(out, "port").map(text) else {
         let name = &fields.server.name;
         return out.comment(format!(
-            "No `listen`, as no port was written: it is reached under /a/{name}/v1 and by its name."
+            "No `listen`, because no port was written: it is available under /a/{name}/v1 and by its name."
         ));
     };
     let host = fields.take(out, "host").map(text);

@@ -88,7 +88,7 @@ fn read_all(mut asked: Vec<(String, Option<PathBuf>)>, disk: &Disk<'_>, errors: 
         };
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let mut brings = Vec::new();
-        // The same name means the same file, as Gym has it: whoever asked first has brought it in.
+        // The same name means the same file, as Gym has it: it was read when it was first named.
         for name in more {
             if !asked.iter().any(|(other, _)| *other == name) {
                 brings.push(asked.len());

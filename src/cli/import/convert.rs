@@ -1,4 +1,4 @@
-//! A tree of Gym's servers to a configuration of ours, and what there is to be said about it.
+//! Converts a tree of Gym's servers to a configuration of ours, with notes about what could not be converted.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -108,7 +108,7 @@ fn free_name(server: &str, found: &Found, models: &HashMap<String, String>) -> S
 fn backing(proxy: &Server, context: &Context<'_>, engines: &Engines<'_>) -> Result<String, String> {
     let server = Fields::new(proxy, context).get("model_server")?;
     let Some(name) = server.as_ref().and_then(|server| server.get("name")).and_then(Value::as_str) else {
-        let text = "it does not say which server it stands for. Give it: `model_server: {type: responses_api_models, name: …}`.";
+        let text = "it does not say which server it uses. Write `model_server: {type: responses_api_models, name: …}`.";
         return Err(text.into());
     };
     match engines.get(name) {
@@ -117,7 +117,7 @@ fn backing(proxy: &Server, context: &Context<'_>, engines: &Engines<'_>) -> Resu
         None => {
             let known = engines.iter().filter(|(_, model)| model.is_ok()).map(|(name, _)| format!("`{name}`"));
             let known = known.collect::<Vec<_>>().join(", ");
-            Err(format!("its server `{name}` is not there, or has no vLLM engine. Servers with one: {known}."))
+            Err(format!("its server `{name}` does not exist, or has no vLLM engine. Servers with one: {known}."))
         }
     }
 }

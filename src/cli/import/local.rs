@@ -67,8 +67,7 @@ fn gpus(fields: &mut Fields<'_>, kwargs: &Map<String, Value>, model: &mut Sectio
     match PARALLEL.iter().map(size).try_fold(1_u64, |all, size| all.checked_mul(size?)) {
         Some(count) => model.put("gpus", count),
         None => {
-            let text =
-                "`gpus` could not be worked out, as a parallel size is no number: write how many the engine needs.";
+            let text = "`gpus` could not be computed, because a parallel size is not a number: write how many the engine needs.";
             fields.say(model, text);
         }
     }

@@ -52,7 +52,7 @@ pub(super) enum Program {
     },
 }
 
-/// Prints the configuration, and what is to be said about it.
+/// Prints the configuration and notes about it.
 #[must_use]
 pub(super) fn run(program: Program) -> ExitCode {
     let Program::Gym { words, root } = program;

@@ -1,4 +1,4 @@
-//! Engines that somebody else runs: `base_url`, `api_key` and `model` of a server to a model with `urls`.
+//! Engines that others run: `base_url`, `api_key` and `model` of a server to a model with `urls`.
 
 use serde_json::Value;
 
@@ -50,7 +50,9 @@ pub(super) fn remote(fields: &mut Fields<'_>) -> Result<Section, String> {
     }
     match fields.take(&mut model, "model") {
         Some(Value::String(name)) if !fields.is_secret("model", &name) => model.put("served_name", name),
-        _ => fields.say(&mut model, "Gym's `model` is no name: the engines are asked for the one they serve."),
+        _ => {
+            fields.say(&mut model, "Gym's `model` is not a name: the gateway asks the engines for the name they serve.")
+        }
     }
     Ok(model)
 }

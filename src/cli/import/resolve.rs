@@ -87,8 +87,8 @@ impl<'a> Resolver<'a> {
             _ if source.is_empty() => {}
             Some(Value::Object(source)) => base.clone_from(source),
             Some(Value::String(text)) if text == "???" => {}
-            Some(_) => self.error(format!("`{own_path}` takes over `{source}`, which is not a mapping.")),
-            None => self.error(format!("`{own_path}` takes over `{source}`, which is not there.")),
+            Some(_) => self.error(format!("`{own_path}` copies `{source}`, which is not a mapping.")),
+            None => self.error(format!("`{own_path}` copies `{source}`, which does not exist.")),
         }
         self.moved.extend(inherit.filter(|source| *source != own_path && !own_path.starts_with(&format!("{source}."))));
         // A key of its own goes first: only then is it looked for in what is taken over.
@@ -101,7 +101,7 @@ impl<'a> Resolver<'a> {
         layer(&mut base, Value::Object(own));
         self.enter(&format!("{COPY} {own_path} {source}"), |resolver| resolver.value(path, &base)).unwrap_or_else(
             || {
-                self.error(format!("`{own_path}` takes over something that takes over this again."));
+                self.error(format!("`{own_path}` copies from something that copies from it again."));
                 Value::Null
             },
         )
@@ -116,7 +116,7 @@ impl<'a> Resolver<'a> {
         while let Some((before, after)) = rest.split_once("${") {
             let end = end_of(after).ok_or_else(|| format!("`{key}` has a `${{` without its `}}`."))?;
             let word = after[..end].trim();
-            let circle = || Err(format!("`{key}` goes round in a circle."));
+            let circle = || Err(format!("`{key}` refers to itself in a circle."));
             let value = self.enter(word, |resolver| resolver.word(path, key, word)).unwrap_or_else(circle)?;
             rest = &after[end + 1..];
             if before.is_empty() && out.is_empty() && rest.is_empty() {
@@ -171,7 +171,7 @@ impl<'a> Resolver<'a> {
                 self.target(path, key, arguments)
             }
             "" | "copy" => self.target(path, key, arguments),
-            _ => Err(format!("`{key}` uses `{function}:`, which cannot be worked out here. Write what it stands for.")),
+            _ => Err(format!("`{key}` uses `{function}:`, which cannot be computed here. Write its value.")),
         }
     }
 
@@ -181,7 +181,7 @@ impl<'a> Resolver<'a> {
             Some(Value::String(text)) if text == "???" || text.contains("${") => self.text(path, source, text),
             Some(node) => Ok(self.value(path, node)),
             None => Err(format!(
-                "`{key}` is `${{{source}}}`, which is not there. Give the file that has it (env.yaml?), or '++{source}=…'."
+                "`{key}` is `${{{source}}}`, which does not exist. Give the file that has it (env.yaml?), or '++{source}=…'."
             )),
         }
     }
@@ -304,7 +304,7 @@ mod tests {
             ("???", "`s.a` has no value yet"),
             (
                 "${no.where}",
-                "`s.a` is `${no.where}`, which is not there. Give the file that has it (env.yaml?), or '++no.where=…'",
+                "`s.a` is `${no.where}`, which does not exist. Give the file that has it (env.yaml?), or '++no.where=…'",
             ),
             ("${s.a}", "circle"),
             ("${missing}", "`missing` has no value yet"),
@@ -361,12 +361,9 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_over_is_an_error() {
         let circle = resolved(json!({"a": {"_copy": "b"}, "b": {"_copy": "a"}})).errors;
-        assert!(circle.iter().any(|error| error.contains("takes over this again")), "{circle:?}");
+        assert!(circle.iter().any(|error| error.contains("copies from it again")), "{circle:?}");
         let stray = resolved(json!({"a": {"_copy": "no.where"}, "b": {"_copy": "n"}, "n": 1})).errors;
-        assert_eq!(
-            stray,
-            ["`a` takes over `no.where`, which is not there.", "`b` takes over `n`, which is not a mapping."]
-        );
+        assert_eq!(stray, ["`a` copies `no.where`, which does not exist.", "`b` copies `n`, which is not a mapping."]);
         let mut wide = json!({"l0": {"x": [1, 2, 3]}});
         for level in 1..40 {
             let below = format!("l{}", level - 1);

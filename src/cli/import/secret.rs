@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::config::is_secret;
 
-/// What people write where a key is asked for and none is needed.
+/// What people write where a key is required but not needed.
 const PLACEHOLDERS: &[&str] =
     &["", "dummy", "dummy_key", "dummy-key", "empty", "none", "null", "na", "n/a", "not-needed", "token"];
 

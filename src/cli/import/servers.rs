@@ -8,7 +8,7 @@ const MODELS: &str = "responses_api_models";
 /// What a model server of Gym is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// In front of engines that somebody else runs.
+    /// In front of engines that others run.
     Remote,
     /// Starts an engine.
     Local,

@@ -109,7 +109,7 @@ fn a_server_in_front_of_engines_becomes_an_alias_over_their_urls() {
     assert_eq!(config, expected, "{out}");
     assert!(!out.contains("very-secret") && !err.contains("very-secret"), "{out}{err}");
     assert!(out.contains("# Set the environment variable POLICY_MODEL_API_KEY"), "{out}");
-    assert!(out.contains("No `listen`, as no port") && out.contains("/a/policy_model/v1"), "{out}");
+    assert!(out.contains("No `listen`, because no port") && out.contains("/a/policy_model/v1"), "{out}");
     assert!(err.starts_with("1 alias over 1 model, from 2 files.\n"), "{err}");
 }
 
@@ -226,15 +226,15 @@ local:
     assert_eq!(model["env"], json!({"HF_TOKEN": "${LOCAL_HF_TOKEN}"}));
     for (name, part) in [
         ("a", "another path than /v1"),
-        ("b", "`lokal` is not there, or has no vLLM engine. Servers with one: `local`"),
+        ("b", "`lokal` does not exist, or has no vLLM engine. Servers with one: `local`"),
         ("c", "`c.responses_api_models.vllm_model.base_url` has no value yet"),
         ("d", "`vllm_model` and `local_vllm_model` at once"),
         ("e", "`a` could not be carried over"),
-        ("f", "`f` is not there, or has no vLLM engine"),
+        ("f", "`f` does not exist, or has no vLLM engine"),
         ("local", "`use_reasoning_parser` was left out"),
         ("local", "'++no.where=…'"),
         ("local", "`ray_worker_py_executable` was left out"),
-        ("local", "`gpus` could not be worked out"),
+        ("local", "`gpus` could not be computed"),
         ("local", "variable LOCAL_HF_TOKEN"),
     ] {
         let said = err.lines().any(|line| line.trim_start().starts_with(name) && line.contains(part));
@@ -250,7 +250,7 @@ fn nothing_at_all_is_a_failure_that_says_so() {
         (vec![("a.yaml", "x: 1")], vec!["a.yaml"], "there is no server of type"),
         (vec![], vec!["a.yaml"], "a.yaml: there is no such file"),
         (vec![("a.yaml", "[")], vec!["a.yaml"], "a.yaml: not usable YAML"),
-        (vec![("a.yaml", "a: {_copy: b}")], vec!["a.yaml"], "`a` takes over `b`, which is not there"),
+        (vec![("a.yaml", "a: {_copy: b}")], vec!["a.yaml"], "`a` copies `b`, which does not exist"),
         (vec![], vec!["++a=[sk-secret"], "The value of `a`"),
     ] {
         let (code, out, err) = import(&files, &words);

@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err("it is not a mapping of names to servers".into()),
-        // Advice for programmers does not help whoever wrote the file.
+        // Advice for programmers does not help the author of the file.
         Err(error) => {
             Err(error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
         }

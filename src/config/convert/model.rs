@@ -44,7 +44,7 @@ pub(super) fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -
 fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
     let merged = merged(profiles, &raw);
     let takes_lora = raw.lora.is_some();
-    // One that is `off` is only a name, for aliases, until somebody adds the adapter.
+    // One that is `off` is only a name, for aliases, until an operator adds the adapter.
     let (later, lora): (Vec<_>, Vec<_>) =
         raw.lora.unwrap_or_default().0.into_iter().partition(|(_, path)| path == "off");
     let restart = raw.restart.as_ref().map_or_else(|| Some(Restart::default()), |restart| restart.on().copied());

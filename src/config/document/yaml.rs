@@ -78,7 +78,7 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let message = message.trim().trim_end_matches(['.', ':']);
     let place = place.map_or_else(String::new, |place| format!(" (column {})", place.column()));
     let (reason, remedy) = if message.contains("Documents {") {
-        ("A second document begins here.".into(), "Keep one document; take the `---` out.")
+        ("A second YAML document begins here.".into(), "Keep one document; remove the `---`.")
     } else if message.contains("budget") || message.contains("limit") {
         (
             format!("This is larger or deeper than any configuration: {message}."),
@@ -95,13 +95,13 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
 /// What usually helps against a syntax error.
 fn likely_cure(message: &str, written: &str) -> &'static str {
     if message.contains("tab") || written.trim_start_matches(' ').starts_with('\t') {
-        "YAML is indented with blanks; replace the tabs."
+        "YAML is indented with spaces; replace the tabs."
     } else if message.contains("unsupported tag") {
-        "Take the tag (!…) out, or quote the text. Environment variables are written ${NAME}."
+        "Remove the tag (!…), or quote the text. Environment variables are written ${NAME}."
     } else if written.contains("${") && written.contains(['[', '{']) && !written.contains('"') {
         "Inside [ ] and { } a ${NAME} must be quoted: \"${NAME}\"."
     } else {
-        "Correct the YAML there; often a missing blank after a colon, a lost quote, or wrong indentation just above."
+        "Correct the YAML there; often a space after a colon or a quote is missing, or the indentation just above is wrong."
     }
 }
 

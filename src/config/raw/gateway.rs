@@ -23,7 +23,7 @@ pub(crate) struct Raw {
     /// Address and port of the API that clients use.
     #[schemars(example = "127.0.0.1:8000")]
     pub(crate) listen: String,
-    /// The operators' API: metrics, states of engines, orders to them.
+    /// The operators' API: metrics, states of engines, actions on engines.
     pub(crate) admin: RawAdmin,
     /// The name of this gateway, and of its state directory. Default: the file's name without its extension.
     #[schemars(regex(pattern = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$"))]
@@ -31,7 +31,7 @@ pub(crate) struct Raw {
     /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse/<name>`, or
     /// `~/.local/state/enginehouse/<name>`.
     pub(crate) state_dir: Option<PathBuf>,
-    /// What happens to the engines when Enginehouse is told to stop: `stop` them, or `keep` them running for the next
+    /// What happens to the engines when Enginehouse stops: `stop` them, or `keep` them running for the next
     /// Enginehouse, which takes them over.
     pub(crate) on_exit: OnExit,
     /// Reload this file when it changes (also when an editor or a Kubernetes ConfigMap replaces the file or its link).
@@ -51,14 +51,14 @@ pub(crate) struct Raw {
     pub(crate) models: Named<RawModel>,
     /// Further names that point at a model and carry request settings.
     pub(crate) aliases: Named<RawAlias>,
-    /// Who may send requests, by name. Without callers everybody may, and the keys of requests are passed on to the engines.
+    /// Who may send requests, by name. Without callers every client may, and the keys of requests are passed on to the engines.
     pub(crate) callers: Named<RawCaller>,
     /// Whether requests without a key are accepted where there are `callers`. A request with an unknown key is always refused.
     #[schemars(extend("default" = false))]
     pub(crate) anonymous: Option<bool>,
     /// Sizes and counts beyond which requests are refused.
     pub(crate) limits: Limits,
-    /// How long to wait for what.
+    /// How long the gateway waits.
     pub(crate) timeouts: Timeouts,
     /// Second tries on another engine, before the first byte of an answer.
     pub(crate) retry: Retry,

@@ -64,7 +64,11 @@ pub(super) fn texts_are_not_empty(raw: &Raw, out: &mut Vec<Draft>) {
         if text.trim().is_empty() {
             out.push(Draft::new(path, "The text is empty.", "Write a text, or remove the key."));
         } else if text.contains('\0') {
-            out.push(Draft::new(path, "The text has a zero byte, which cannot be passed to a program.", "Remove it."));
+            out.push(Draft::new(
+                path,
+                "The text contains a zero byte, which cannot be passed to a program.",
+                "Remove it.",
+            ));
         }
     };
     for (path, _, model) in models(raw) {

@@ -74,7 +74,7 @@ fn idle_null(raw: &Raw, model: Option<&RawModel>, flag: &str) -> Option<String> 
 fn unusable(value: &Value) -> Option<&'static str> {
     match value {
         Value::String(text) if text.contains('\0') => {
-            Some("The text has a zero byte, which cannot be passed to a program.")
+            Some("The text contains a zero byte, which cannot be passed to a program.")
         }
         Value::Array(items) if items.is_empty() => Some("The list is empty."),
         Value::Array(items) if items.iter().any(|item| item.is_null() || item.is_boolean()) => {
@@ -124,7 +124,7 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Draft>) {
     }
 }
 
-/// Everybody on a machine can read the arguments of its processes.
+/// Every user of a machine can read the arguments of its processes.
 pub(super) fn secrets_are_no_flags(raw: &Raw, out: &mut Vec<Draft>) {
     let reason = "A secret on a command line can be read in the process list and in logs.";
     for bundle in bundles(raw) {

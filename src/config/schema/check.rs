@@ -64,7 +64,7 @@ fn translate(root: &Value, whole: &Value, error: &ValidationError<'_>, out: &mut
             out.push(Draft::new(path, format!("It must be at most {limit}."), format!("Write {limit} or less.")));
         }
         ValidationErrorKind::MinItems { .. } => {
-            out.push(Draft::new(path, "The list is empty.", "Name at least one, or take the key out."));
+            out.push(Draft::new(path, "The list is empty.", "Name at least one, or remove the key."));
         }
         _ => {
             let reason = format!("It does not fit: {}.", error.masked());
@@ -144,7 +144,7 @@ fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Draft
         return Draft::new(
             path,
             format!("Nothing is written here; expected {expected}."),
-            "Write a value, or take the key out.",
+            "Write a value, or remove the key.",
         );
     }
     let example = || node.get("examples")?.get(0).or_else(|| node.get("default")).map(Value::to_string);

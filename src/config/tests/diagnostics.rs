@@ -9,10 +9,10 @@ fn what_is_no_configuration_at_all() {
         assert_found(text, &[("", "conf/demo.yaml")]);
     }
     assert_found("models: {m: {source: s}\nlisten: x\n", &[("", "column")]);
-    assert_found("a: 1\n---\nb: 2\n", &[("", "second document")]);
+    assert_found("a: 1\n---\nb: 2\n", &[("", "second YAML document")]);
     assert_found("a:\n\tb: 1\n", &[("", "tabs")]);
     assert_found("a: .inf\n", &[("", "Infinities")]);
-    assert_found("a: !secret x\n", &[("", "Take the tag")]);
+    assert_found("a: !secret x\n", &[("", "Remove the tag")]);
     assert_found("models:\n  m: {source: ${KEY}}\n", &[("", "must be quoted")]);
     assert_found("{}", &[("models", "nothing to serve")]);
 }

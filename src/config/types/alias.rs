@@ -16,7 +16,7 @@ pub const SESSION: &str = "x-session-id";
 /// an alias has from the one it points at, is in each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
-    /// What callers say.
+    /// The name that callers use.
     pub name: Name,
     /// The model (or LoRA adapter of a model) at the end of the way: never an alias. Of a split: that of its heaviest part.
     pub model: Name,

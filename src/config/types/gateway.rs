@@ -28,7 +28,7 @@ pub struct Config {
     pub name: String,
     /// Where records and engine logs are kept; `None`: `enginehouse/<name>` under `$XDG_STATE_HOME` or `~/.local/state`.
     pub state_dir: Option<PathBuf>,
-    /// What happens to the engines when Enginehouse is told to stop.
+    /// What happens to the engines when Enginehouse stops.
     pub on_exit: OnExit,
     /// Whether the file is reloaded when it changes.
     pub watch: bool,
@@ -42,7 +42,7 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Aliases in file order.
     pub aliases: Vec<Alias>,
-    /// Who may send requests, in file order; none: everybody.
+    /// Who may send requests, in file order; empty: every client may.
     pub callers: Vec<Caller>,
     /// Whether requests without a key are taken; always, where there are no callers.
     pub anonymous: bool,
@@ -74,7 +74,7 @@ pub struct Caller {
     pub keys: Vec<KeyHash>,
 }
 
-/// What happens to the engines when Enginehouse is told to stop.
+/// What happens to the engines when Enginehouse stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExit {
@@ -152,7 +152,7 @@ pub struct Timeouts {
     /// An idle client connection.
     #[serde(with = "Time")]
     pub keepalive: Duration,
-    /// Requests in flight when Enginehouse is told to stop.
+    /// Requests in flight when Enginehouse stops.
     #[serde(with = "Time")]
     pub drain: Duration,
 }

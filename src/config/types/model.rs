@@ -17,9 +17,9 @@ use crate::settings::Settings;
 /// One model: a name, how its engines come to be, and how one of them is picked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// What callers say.
+    /// The name that callers use.
     pub name: Name,
-    /// Processes of ours or URLs of somebody else.
+    /// Processes that the gateway starts, or URLs of engines that others run.
     pub engines: Engines,
     /// The name the engines know it by; `None`: spawned engines get `name`, URLs are asked.
     pub served_name: Option<Name>,
@@ -132,7 +132,7 @@ pub struct Restart {
     /// Longest pause.
     #[serde(with = "Time")]
     pub max_backoff: Duration,
-    /// An engine that ends this many times within `within` is in a crash loop: it stays down until somebody restarts it.
+    /// An engine that ends this many times within `within` is in a crash loop: it stays down until an operator restarts it.
     #[schemars(range(min = 1, max = 1000))]
     pub crashes: usize,
     /// See `crashes`. After an engine was ready for this long, the pauses begin anew.

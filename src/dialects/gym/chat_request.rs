@@ -93,7 +93,7 @@ fn from_metadata(body: &Map<String, Value>, key: &str) -> Result<Map<String, Val
     })
 }
 
-/// Checks that one answer is asked for, if token ids are wanted.
+/// Checks that a request that wants token ids asks for one answer only.
 ///
 /// # Errors
 /// More are.

@@ -70,7 +70,7 @@ fn add_assistant(blocks: Vec<(Members, String)>, conversation: &mut Conversation
         match peek(&block, "type") {
             Some("text") => text.push_str(&required(&mut block, "text", &param)?),
             Some("thinking") => conversation.add_reasoning(&required(&mut block, "thinking", &param)?),
-            // Nobody but Anthropic can read it.
+            // Only Anthropic can read it.
             Some("redacted_thinking") => {}
             Some("tool_use") => {
                 let (id, name) = (required(&mut block, "id", &param)?, required(&mut block, "name", &param)?);

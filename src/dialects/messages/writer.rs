@@ -180,7 +180,7 @@ impl Writer {
 
     fn block(&self, block: &Block, text: &str) -> Value {
         match &block.kind {
-            // A signature is opaque to everybody but its maker; readers want one there to send back.
+            // Only its maker can read a signature; clients expect one, to send it back.
             Kind::Thinking => json!({ "type": "thinking", "thinking": text, "signature": self.seed }),
             Kind::Text => json!({ "type": "text", "text": text }),
             Kind::ToolUse { number, id, name, .. } => {

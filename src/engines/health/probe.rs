@@ -37,7 +37,7 @@ const UNKNOWN_EVERY: Duration = Duration::from_secs(2);
 /// Least time between two looks, however many requests suspect the engine.
 const LEAST: Duration = Duration::from_millis(100);
 
-/// How the health of an engine is told.
+/// How the health of an engine is checked.
 enum Check {
     /// By asking it.
     Asked(Box<HttpHealthCheck>, Health),
@@ -52,7 +52,7 @@ enum Check {
 pub enum Owner {
     /// This gateway does, at an address that it chose.
     Us,
-    /// Somebody else does: its host name may move, and its name for the model is asked for.
+    /// Others run it: the address of its host name may change, and the engine is asked which name it has for the model.
     SomebodyElse,
 }
 
@@ -69,7 +69,7 @@ pub struct Prober {
     last: Option<Instant>,
     failing: bool,
     cards_at: Option<Instant>,
-    /// `None`: nobody asks whether it makes progress.
+    /// `None`: progress is not checked.
     pulse: Option<Pulse>,
 }
 

@@ -1,4 +1,4 @@
-//! Where an engine that somebody else runs is: its host name, looked up.
+//! Where an engine that others run is: its host name, looked up.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Forms as clients send them, and as nobody should.
+//! Forms as clients send them, and malformed ones.
 
 use proptest::prelude::*;
 

@@ -63,7 +63,7 @@ impl Driver {
             return Err(ApiError::new(Code::Internal, "The alias has no `gym:`."));
         };
         let model = target.served_name();
-        // Files are read, and large bodies looked through, where they hold nobody up.
+        // Files are read, and large bodies looked through, where they delay no other request.
         let aside = body.len() >= OFFLOAD || gym.audio_root.is_some();
         let begin = move || {
             let root = gym.audio_root.clone().unwrap_or_default();

@@ -13,7 +13,7 @@ pub(super) fn read(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     if !path.starts_with(&root) {
         return Err(io::Error::other("a link leads out of `gym.audio_root`"));
     }
-    // Opening a pipe waits until somebody writes into it.
+    // Opening a pipe waits for a writer.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -43,7 +43,7 @@ mod tests {
             fs::write(at(path), path).expect("written");
         }
         for (to, link) in [
-            // The root may be a link itself: whoever wrote the configuration wants what is behind it.
+            // The root may be a link itself: the configuration means the folder that it leads to.
             ("real", "root"),
             ("inside/a.wav", "real/file.wav"),
             ("inside", "real/folder"),

@@ -30,7 +30,7 @@ pub(in crate::proxy) struct Asked {
     pub(in crate::proxy) reservation: BodyReservation,
 }
 
-/// Takes the turn that is asked for.
+/// Carries out the next turn.
 pub(in crate::proxy) async fn serve(
     state: &Arc<ProxyState>,
     session: &mut Session,

@@ -86,7 +86,7 @@ impl Run {
         })
     }
 
-    /// Waits for the next step, or for as many as `at_most` allows when nobody watches them come.
+    /// Waits for the next step, or for as many as `at_most` allows when the answer is not streamed.
     /// Dropping the future loses nothing.
     pub(crate) async fn step(&mut self, at_most: usize) -> Step {
         loop {

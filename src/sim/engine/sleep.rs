@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub(crate) kv_cache: bool,
     /// Paused without sleeping.
     pub(crate) paused: bool,
-    /// Level 2 threw the weights away, and nobody loaded them since.
+    /// Level 2 threw the weights away, and they were not loaded since.
     pub(crate) discarded: bool,
 }
 

@@ -17,23 +17,23 @@ pub(crate) struct ProcessFaults {
     /// Load for ever.
     #[arg(long)]
     pub(crate) never_ready: bool,
-    /// Refuse to start, with this message and exit code 1, as vLLM does upon flags that do not go together.
+    /// Refuse to start, with this message and exit code 1, as vLLM does when flags contradict each other.
     #[arg(long, value_name = "MESSAGE")]
     pub(crate) fail_start: Option<String>,
-    /// End with this code while loading, after a while, with the last words of a vLLM that ran out of memory.
+    /// Exit with this code while loading, optionally after a time, and log what a vLLM logs when it runs out of memory.
     #[arg(long, value_name = "CODE[:AFTER]")]
     pub(crate) exit_while_loading: Option<ExitWhileLoading>,
-    /// Run out of GPU memory while loading, after a while, with vLLM's traceback; exit code 1.
+    /// Run out of GPU memory while loading, optionally after a time, with vLLM's traceback; exit code 1.
     #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "0", value_name = "AFTER")]
     pub(crate) oom: Option<Duration>,
     /// Die, with exit code 1, upon an inference request whose body contains this text: no answer, all connections cut.
     #[arg(long, value_name = "TEXT")]
     pub(crate) die_on: Option<String>,
-    /// Get stuck with the request that comes after so many: /health answers, requests are taken and run, no token comes
+    /// Hang from the request after this many on: /health answers and requests are accepted, but no token comes
     /// any more. Also POST /sim/fault {"kind": "wedge"}, and "unwedge" to go on.
     #[arg(long, num_args(0..=1), default_missing_value = "0", value_name = "REQUESTS")]
     pub(crate) wedge: Option<usize>,
-    /// Lose the first SIGTERM that comes while loading, as vLLM does.
+    /// Ignore the first SIGTERM while loading, as vLLM does.
     #[arg(long)]
     pub(crate) swallow_term: bool,
     /// Do nothing on SIGTERM and SIGINT.
@@ -42,16 +42,16 @@ pub(crate) struct ProcessFaults {
     /// Take this long to end after SIGTERM.
     #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "5s", value_name = "DURATION")]
     pub(crate) slow_term: Option<Duration>,
-    /// Start a child that outlives us: in our process group, or in its own.
+    /// Start a child that outlives this process: in the same process group, or in its own.
     #[arg(long, value_enum, num_args(0..=1), default_missing_value = "group", value_name = "WHERE")]
     pub(crate) orphan: Option<Orphan>,
-    /// Start a daemon that leaves our group and session and outlives us: with our environment, or without any.
+    /// Start a daemon that leaves the process group and session and outlives this process: with its environment, or with none.
     /// May be given twice.
     #[arg(long, value_enum, num_args(0..=1), default_missing_value = "session", value_name = "HOW")]
     pub(crate) escape: Vec<Escape>,
 }
 
-/// What a daemon that escapes keeps of us.
+/// What a daemon that escapes keeps of its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Escape {
     /// The environment.

@@ -26,7 +26,7 @@ use crate::sim::faults::ProcessFaults;
 // As with Python's argparse, the last one of a repeated flag counts.
 #[command(args_override_self = true)]
 pub struct Args {
-    /// What `vllm serve` would load: a hub id or path. Its text is the model's name unless --served-model-name is given.
+    /// What `vllm serve` would load: a hub id or path. It is also the model's name unless --served-model-name is given.
     #[arg(value_name = "MODEL", required_unless_present = "model")]
     pub(super) model_tag: Option<String>,
     /// The same as MODEL.
@@ -44,7 +44,7 @@ pub struct Args {
     /// Context length in tokens (a token is about 3 bytes).
     #[arg(long, default_value_t = 40_960, value_parser = parse_length, value_name = "TOKENS")]
     pub(crate) max_model_len: usize,
-    /// Key that /v1/* asks for; also VLLM_API_KEY.
+    /// Key that requests for /v1/* need; also VLLM_API_KEY.
     #[arg(long, num_args(1..), value_name = "KEY", overrides_with = "api_key")]
     pub(super) api_key: Vec<String>,
     /// Adapters: NAME=PATH or {"name": …, "path": …}; given twice, the last flag counts (as in vLLM).
@@ -74,13 +74,13 @@ pub struct Args {
     /// What is served: both by default; a real vLLM does `generate` or `pooling`.
     #[arg(long, value_parser = ["auto", "generate", "pooling", "draft"], default_value = "auto")]
     pub(super) runner: String,
-    /// Taken as vLLM takes it; `embed` and friends mean --runner pooling.
+    /// As in vLLM; `embed`, `classify` and the like mean --runner pooling.
     #[arg(long, value_parser = ["auto", "none", "embed", "classify", "reward"], default_value = "auto")]
     pub(super) convert: String,
     /// `prompt_tokens_details` in usage.
     #[arg(long)]
     pub(super) enable_prompt_tokens_details: bool,
-    /// Usage in every stream, in every chunk, asked for or not.
+    /// Send usage in every chunk of every stream, even if the request does not ask for it.
     #[arg(long)]
     pub(super) enable_force_include_usage: bool,
     /// Reply with `x-request-id`: the caller's or a new one.
@@ -105,10 +105,10 @@ pub struct Args {
     /// Time to first token.
     #[arg(long, default_value = "20ms", value_parser = parse_duration, value_name = "DURATION", help_heading = "Simulation")]
     pub(crate) ttft: Duration,
-    /// Time between tokens; 0ms streams as fast as it can.
+    /// Time between tokens; 0ms: as fast as possible.
     #[arg(long, default_value = "5ms", value_parser = parse_duration, value_name = "DURATION", help_heading = "Simulation")]
     pub(crate) gap: Duration,
-    /// Tokens (words) of an answer that nothing cuts short.
+    /// Tokens (words) of an answer, unless the request limits it.
     #[arg(long, default_value_t = 32, value_name = "N", help_heading = "Simulation")]
     pub(crate) tokens: usize,
     /// Requests that run at once; instead of --max-num-seqs.

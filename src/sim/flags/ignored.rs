@@ -123,7 +123,7 @@ const IGNORED_SWITCHES: &[(&str, &str)] = switches![
     "trust-remote-code",
 ];
 
-/// vLLM's flags that are taken and forgotten.
+/// vLLM's flags that are accepted and ignored.
 #[derive(Clone, Debug)]
 pub(super) struct Ignored;
 

@@ -19,15 +19,15 @@ impl ConfigMetrics {
         let metrics = Self {
             successful: to.int_gauge(
                 "config_last_reload_successful",
-                "1 when the last (re)load of the configuration succeeded; 0 when it was rejected and the earlier one is served.",
+                "1 when the last load or reload of the configuration succeeded; 0 when it was rejected and the earlier configuration stays in use.",
             )?,
             success_time: to.gauge(
                 "config_last_reload_success_timestamp_seconds",
-                "When the configuration was last (re)loaded with success, Unix time.",
+                "When the configuration was last loaded or reloaded successfully, Unix time.",
             )?,
             restart_required: to.int_gauge(
                 "config_restart_required",
-                "Keys of the configuration file whose new values need a new process; they are not in use.",
+                "Keys of the configuration file whose new values take effect only after a restart of the gateway.",
             )?,
         };
         metrics.loaded(0);

@@ -1,4 +1,4 @@
-//! The metrics of engines, sampled when somebody scrapes. Counts are kept by the engines themselves.
+//! The metrics of engines, sampled at each scrape. Counts are kept by the engines themselves.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use prometheus::{Error, GaugeVec, IntCounterVec};
 
 use super::register::Register;
 
-/// One engine, as sampled when somebody scrapes.
+/// One engine, as sampled at each scrape.
 #[derive(Clone, Debug)]
 pub struct EngineSample {
     /// Its model.
@@ -55,12 +55,12 @@ impl EngineMetrics {
             sleep_level: to.gauges(
                 "engine_sleep_level",
                 labels,
-                "How deep the engine sleeps, 1 or 2; 0: it does not.",
+                "Sleep level of the engine, 1 or 2; 0 when it is awake.",
             )?,
             start: to.gauges(
                 "engine_start_duration_seconds",
                 labels,
-                "From the last start of the engine's process to ready; absent until that was seen.",
+                "From the last start of the engine's process until it was ready; absent until it was ready once.",
             )?,
             restarts: to.counters(
                 "engine_restarts_total",

@@ -8,7 +8,7 @@ use prometheus::{Error, Gauge, GaugeVec};
 use super::register::Register;
 use crate::inventory::Inventory;
 
-/// All GPUs, as sampled when somebody scrapes.
+/// All GPUs, as sampled at each scrape.
 #[derive(Clone, Debug, Default)]
 pub struct GpuSample {
     /// What was read last.
@@ -37,20 +37,24 @@ impl GpuGauges {
             memory_used: to.gauges(
                 "gpu_memory_used_bytes",
                 &LABELS,
-                "Memory of the GPU that processes hold, whosever they are.",
+                "GPU memory that processes use, including processes that the gateway did not start.",
             )?,
             utilisation: to.gauges(
                 "gpu_utilisation_ratio",
                 &LABELS,
-                "Share of the last sample period in which something ran, 0 to 1.",
+                "Share of the last sample period in which the GPU was busy, 0 to 1.",
             )?,
             temperature: to.gauges("gpu_temperature_celsius", &LABELS, "Temperature of the chip.")?,
             power: to.gauges("gpu_power_watts", &LABELS, "Power that the GPU draws.")?,
-            lost: to.gauges("gpu_lost", &LABELS, "1 when the GPU fell off the bus or needs a reset, else 0.")?,
+            lost: to.gauges(
+                "gpu_lost",
+                &LABELS,
+                "1 when the GPU cannot be used (lost from the PCI bus, or needs a reset), else 0.",
+            )?,
             age: to.gauges(
                 "gpu_reading_age_seconds",
                 &[],
-                "How old the figures of all GPUs are: more than some seconds when the driver hangs.",
+                "Age of the GPU figures; it grows while the driver does not answer.",
             )?,
         })
     }

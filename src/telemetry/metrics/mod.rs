@@ -53,12 +53,8 @@ impl Metrics {
     /// Never in practice: only if two metrics had one name.
     pub fn new() -> Result<Self, Error> {
         let mut register = Register::default();
-        register.info(
-            "build_info",
-            "Always 1; the version is in the label.",
-            ("version", env!("CARGO_PKG_VERSION")),
-        )?;
-        register.gauge("start_time_seconds", "When this process started, Unix time.")?.set(unix_time());
+        register.info("build_info", "Always 1; the label has the version.", ("version", env!("CARGO_PKG_VERSION")))?;
+        register.gauge("start_time_seconds", "Start time of this process, Unix time.")?.set(unix_time());
         Ok(Self {
             gateway: GatewayMetrics::new(&register)?,
             config: ConfigMetrics::new(&register)?,

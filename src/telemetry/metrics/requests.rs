@@ -66,7 +66,7 @@ impl RequestMetrics {
             retries: to.counters(
                 "retries_total",
                 &["model", "reason"],
-                "Attempts that another one followed, by how they ended.",
+                "Attempts that were followed by another attempt, by how they ended.",
             )?,
             fallbacks: to.counters(
                 "fallbacks_total",
@@ -76,7 +76,7 @@ impl RequestMetrics {
             mirrored: to.counters(
                 "mirrored_total",
                 &["alias", "outcome"],
-                "Copies of requests sent to an alias's mirror, by what became of them: answered, failed or dropped.",
+                "Copies of requests sent to an alias's mirror, by result: answered, failed or dropped.",
             )?,
         })
     }
@@ -113,7 +113,7 @@ impl TokenMetrics {
             caller_requests: to.counters(
                 "caller_requests_total",
                 &["caller"],
-                "Requests that showed the key of a caller of the configuration, however they were answered.",
+                "Requests with the key of a configured caller, whatever the status of the answer.",
             )?,
             caller_tokens: to.counters(
                 "caller_tokens_total",

@@ -1,4 +1,4 @@
-//! What operators are told when something is not done: a status and `{"error": {"message"}}`.
+//! The error answers of the operators' API: an HTTP status and `{"error": {"message"}}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,52 +7,52 @@ use axum::response::{IntoResponse, Response};
 use crate::api::{ConfigError, ErrorMessage, ErrorView};
 use crate::supervisor::ControlError;
 
-/// Why something was not done, and what to do.
+/// Why a request of an operator was refused or failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ApiError {
     /// HTTP status.
     pub(super) status: StatusCode,
-    /// For people.
+    /// The reason and what to do, for people.
     pub(super) message: String,
-    /// What is wrong with a configuration.
+    /// Errors of a configuration; empty for other failures.
     errors: Vec<ConfigError>,
     /// A header that belongs to the status.
     header: Option<(header::HeaderName, &'static str)>,
 }
 
-impl Fault {
+impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), errors: Vec::new(), header: None }
     }
 
-    /// Not understood.
+    /// 400: the request cannot be understood.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// There is no such thing.
+    /// 404: the path or what it names does not exist.
     pub(super) fn unknown(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// It makes no sense as things are.
+    /// 409: not possible in the current state.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// A configuration with errors.
+    /// 422: a configuration with errors.
     pub(super) fn configuration(errors: Vec<ConfigError>) -> Self {
         let message = "The configuration has errors.";
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
     }
 
-    /// Another method is wanted there.
+    /// 405: the path exists, but not for this method; `allow` lists the methods it accepts.
     pub(super) fn method(allow: &'static str) -> Self {
-        let message = format!("This path takes {allow}.");
+        let message = format!("This path accepts only {allow}.");
         Self { header: Some((header::ALLOW, allow)), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
-    /// Without the token.
+    /// 401: the token is missing or wrong.
     pub(super) fn unauthorised() -> Self {
         let message = "Send the token of `admin.token` as `Authorization: Bearer …`.";
         let header = Some((header::WWW_AUTHENTICATE, "Bearer"));
@@ -60,7 +60,7 @@ impl Fault {
     }
 }
 
-impl From<ControlError> for Fault {
+impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let status = match &error {
             ControlError::Unknown(_) => StatusCode::NOT_FOUND,
@@ -71,7 +71,7 @@ impl From<ControlError> for Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorView { error: ErrorMessage { message: self.message }, errors: self.errors };
         let mut response = (self.status, Json(body)).into_response();

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use super::processes;
 
 /// A process that we have nothing to do with.
-pub struct Stranger(Child);
+pub struct ForeignProcess(Child);
 
-impl Stranger {
+impl ForeignProcess {
     /// One with this name, which leads a group of its own.
     pub fn named(name: &str) -> Self {
         let mut command = Command::new("sleep");
@@ -23,12 +23,12 @@ impl Stranger {
 
     /// Fails when a signal has reached it: it neither ends nor stops by itself.
     pub fn assert_untouched(&mut self) {
-        assert_eq!(self.0.try_wait().expect("wait"), None, "the stranger ended");
-        assert_eq!(processes::stat(self.pid()).expect("there").state, 'S', "the stranger was stopped");
+        assert_eq!(self.0.try_wait().expect("wait"), None, "the foreign process ended");
+        assert_eq!(processes::stat(self.pid()).expect("there").state, 'S', "the foreign process was stopped");
     }
 }
 
-impl Drop for Stranger {
+impl Drop for ForeignProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

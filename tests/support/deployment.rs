@@ -1,4 +1,5 @@
-//! A state directory with a configuration, the gateways that run on it one after the other, and all their processes.
+//! A deployment under test: a state directory, its configuration, the gateways that run on it one after the other, and all
+//! their processes.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -13,26 +14,26 @@ use tempfile::TempDir;
 use super::processes::{self, Stat};
 use super::{BINARY, Gateway};
 
-/// What the processes of a house have in their environment, besides what the gateway gives them.
-const MARK: &str = "ENGINEHOUSE_TEST_HOUSE";
+/// What the processes of a deployment have in their environment, besides what the gateway gives them.
+const MARK: &str = "ENGINEHOUSE_TEST_DEPLOYMENT";
 
-/// Ports of engines for each house.
+/// Ports of engines for each deployment.
 const PORTS: u16 = 40;
 
-/// A state directory, and all that comes of it. Everything ends with it.
-pub struct House {
+/// A state directory with a configuration, and all processes that were started from it. They are killed when it is dropped.
+pub struct Deployment {
     folder: TempDir,
     mark: String,
     ports: (u16, u16),
 }
 
-/// One model, for [`House::write`].
+/// One model, for [`Deployment::write`].
 pub fn model(name: &str, more: &str) -> String {
     format!("  {name}: {{ source: {name}, command: [enginehouse, sim], {more} }}\n")
 }
 
-impl House {
-    /// A house without anything.
+impl Deployment {
+    /// A deployment without a configuration.
     pub fn new() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(23_000);
         let first = NEXT.fetch_add(PORTS, Ordering::Relaxed);
@@ -41,19 +42,19 @@ impl House {
         Self { folder, mark, ports: (first, first + PORTS - 1) }
     }
 
-    /// A house with the configuration `yaml` (without addresses), and its first gateway.
+    /// A deployment with the configuration `yaml` (without addresses), and its first gateway.
     pub fn open(yaml: &str) -> (Self, Gateway) {
-        let house = Self::new();
-        house.write(yaml, None);
-        let gateway = house.gateway();
-        (house, gateway)
+        let deployment = Self::new();
+        deployment.write(yaml, None);
+        let gateway = deployment.gateway();
+        (deployment, gateway)
     }
 
     /// Writes the configuration `yaml`. `listen`: where an earlier gateway served.
     pub fn write(&self, yaml: &str, listen: Option<SocketAddr>) {
         let (listen, (first, last)) = (listen.unwrap_or(([127, 0, 0, 1], 0).into()), self.ports);
         let head = format!("listen: {listen}\nadmin: {{ listen: 127.0.0.1:0 }}\nports: {first}-{last}\n");
-        std::fs::write(self.path().join("house.yaml"), format!("{head}{yaml}")).expect("configuration written");
+        std::fs::write(self.path().join("gateway.yaml"), format!("{head}{yaml}")).expect("configuration written");
     }
 
     /// Its folder.
@@ -66,15 +67,15 @@ impl House {
         self.path().join("state")
     }
 
-    /// The command of a gateway of this house, in this house's environment.
+    /// The command of a gateway of this deployment, in this deployment's environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
-        command.arg("serve").arg(self.path().join("house.yaml")).arg("--state-dir").arg(self.state());
+        command.arg("serve").arg(self.path().join("gateway.yaml")).arg("--state-dir").arg(self.state());
         self.prepare(&mut command);
         command
     }
 
-    /// Makes `command` one of this house.
+    /// Gives `command` the environment of this deployment.
     pub fn prepare(&self, command: &mut Command) {
         let (name, value) = self.mark.split_once('=').expect("a pair");
         command.env(name, value).env_remove("RUST_LOG").env_remove("VLLM_API_KEY");
@@ -91,13 +92,13 @@ impl House {
         refused(self.command())
     }
 
-    /// Processes of this house that run: gateways, engines, and what came from them with their environment.
+    /// Processes of this deployment that run: gateways, engines, and what came from them with their environment.
     pub fn processes(&self) -> Vec<Stat> {
         let ours = |stat: &Stat| stat.state != 'Z' && processes::has_env(stat.pid, &self.mark);
         processes::everybody().into_iter().filter(ours).collect()
     }
 
-    /// Processes of engines: those of this house without the gateways.
+    /// Processes of engines: those of this deployment without the gateways.
     pub fn engine_processes(&self) -> Vec<Stat> {
         let is_gateway = |stat: &Stat| processes::command_line(stat.pid).contains(" serve ");
         self.processes().into_iter().filter(|stat| !is_gateway(stat)).collect()
@@ -116,7 +117,7 @@ impl House {
         strays
     }
 
-    /// Fails when a process of this house still runs.
+    /// Fails when a process of this deployment still runs.
     pub fn assert_empty(&self) {
         let left: Vec<_> = self.processes().into_iter().map(|stat| (processes::command_line(stat.pid), stat)).collect();
         assert!(left.is_empty(), "these are left: {left:#?}");
@@ -124,7 +125,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Deployment {
     fn drop(&mut self) {
         for stat in self.processes() {
             processes::kill(stat.pid);

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: the house that is tested, and the running of checks."""
+"""What the scripts of this folder share: the gateway that is tested, and the running of checks."""
 
 import argparse
 import json
@@ -89,12 +89,12 @@ def reaches_the_model(ask):
     return f"{short} and {long} prompt tokens"
 
 
-def run(checks, house):
+def run(checks, args):
     """Runs every check; says which failed and how, and ends the process accordingly."""
     failed = []
     for check in checks:
         try:
-            said = check(house)
+            said = check(args)
             print(f"ok     {check.__name__}" + (f": {said}" if said else ""), flush=True)
         except Exception:
             failed.append(check.__name__)

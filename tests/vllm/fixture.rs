@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::house::House as Lodge;
+use crate::support::deployment::Deployment;
 use crate::support::{Gateway, Wire, http, python};
 
 /// The longest that vLLM may take to be ready, on a machine that has something else to do as well.
@@ -109,12 +109,12 @@ impl Setup {
 /// The configuration with these models and the aliases of `tiny`, but for addresses.
 pub fn yaml(models: &Value) -> String {
     let thinking = |on: bool| json!({ "chat_template_kwargs": { "enable_thinking": on } });
-    let mut house = json!({ "models": models });
+    let mut configuration = json!({ "models": models });
     let rendered = json!({ "use_completions_api": true, "render_chat_template": true });
     let mut ids = rendered.clone();
     ids["return_token_id_information"] = true.into();
     if models.get("tiny").is_some() {
-        house["aliases"] = json!({
+        configuration["aliases"] = json!({
             "tiny-think": { "model": "tiny", "overrides": thinking(true) },
             "tiny-instant": { "model": "tiny", "overrides": thinking(false) },
             "tiny-short": { "model": "tiny", "limits": { "max_tokens": 8 }, "overrides": thinking(false) },
@@ -127,19 +127,19 @@ pub fn yaml(models: &Value) -> String {
         });
     }
     // YAML is a superset of JSON; the members go one by one, as the harness writes some before them.
-    let members = house.as_object().expect("an object").iter();
+    let members = configuration.as_object().expect("an object").iter();
     members.map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
-/// The gateway, and its engine once it is known.
-pub struct House {
+/// A gateway and its engine (vLLM), for the checks of this suite.
+pub struct Fixture {
     pub gateway: Gateway,
     pub lora: Option<PathBuf>,
     /// Where the engine listens.
     pub engine: String,
     // Dropped after the gateway.
     pub group: Group,
-    pub lodge: Lodge,
+    pub deployment: Deployment,
 }
 
 /// A process group that does not outlive a test that failed.
@@ -215,7 +215,7 @@ impl Said for () {
     }
 }
 
-impl Said for House {
+impl Said for Fixture {
     fn said(&self) -> String {
         format!("process group {} at {} ", self.group.0, self.engine)
     }
@@ -228,13 +228,13 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl House {
+impl Fixture {
     /// What the gateway says of the engine.
     pub async fn describe(gateway: &Gateway) -> Value {
         gateway.engines().await.into_iter().next().expect("one engine")
     }
 
-    /// What the gateway says of this house's engine.
+    /// What the gateway says of its engine.
     pub async fn itself(&self) -> Value {
         Self::describe(&self.gateway).await
     }
@@ -365,8 +365,8 @@ impl House {
         let Some(python) = python else { return "skipped".into() };
         let door = if script == "gym_client.py" { format!("/a/{}", names[0]) } else { String::new() };
         let gateway = self.gateway.url(&door);
-        let house = ["--gateway", &gateway, "--engine", &self.engine, "--model", names[0], "--short", names[1]];
-        python.run(script, &[house.as_slice(), more].concat()).await
+        let arguments = ["--gateway", &gateway, "--engine", &self.engine, "--model", names[0], "--short", names[1]];
+        python.run(script, &[arguments.as_slice(), more].concat()).await
     }
 }
 

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::house::{House, model};
+use crate::support::deployment::{Deployment, model};
+use crate::support::foreign::ForeignProcess;
 use crate::support::processes;
-use crate::support::stranger::Stranger;
 use crate::support::{Gateway, eventually};
 
 /// The number of a process in decimal, as a record has it, with the time of its start moved by `late`.
@@ -19,23 +19,23 @@ fn forge(record: &Value, pid: u32, late: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_left_alone() {
-    let mut named = Stranger::named("vllm serve");
-    let (mut wanted, mut unwanted) = (Stranger::named("vllm serve own"), Stranger::named("sleep"));
+async fn foreign_processes_are_left_alone() {
+    let mut named = ForeignProcess::named("vllm serve");
+    let (mut wanted, mut unwanted) = (ForeignProcess::named("vllm serve own"), ForeignProcess::named("sleep"));
     let own = model("own", "replicas: 2, restart: { initial_backoff: 10ms }, env: { ENGINEHOUSE_SIM_FAULTS: orphan }");
-    let (house, mut gateway) = House::open(&format!("models:\n{own}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
     let pids = gateway.all_ready().await;
     processes::kill(pids[0]);
     gateway.ready_again("own/0", pids[0]).await;
     let pids = gateway.all_ready().await;
     gateway.kill();
 
-    // Records whose processes are gone, and whose numbers are strangers' now: of an engine that is still configured, of
+    // Records whose processes are gone, and whose numbers are foreign processes' now: of an engine that is still configured, of
     // one that is not, and of one from another run of the machine.
     for pid in &pids {
         processes::kill(*pid);
     }
-    let folder = house.state().join("engines");
+    let folder = deployment.state().join("engines");
     let read = |name: &str| -> Value {
         serde_json::from_slice(&std::fs::read(folder.join(name)).expect("a record")).expect("JSON")
     };
@@ -50,40 +50,40 @@ async fn strangers_are_left_alone() {
     other_boot["process"]["boot"] = json!("11111111-2222-3333-4444-555555555555");
     write("own_1.json", &other_boot);
 
-    let mut gateway = house.gateway();
+    let mut gateway = deployment.gateway();
     let pids = gateway.all_ready().await;
     assert!(!pids.contains(&wanted.pid()) && !pids.contains(&named.pid()));
     eventually("what is unwanted to be forgotten", async || (!folder.join("gone_0.json").exists()).then_some(())).await;
-    eventually("orphans to end", async || (house.engine_processes().len() == 4).then_some(())).await;
-    for stranger in [&mut named, &mut wanted, &mut unwanted] {
-        stranger.assert_untouched();
+    eventually("orphans to end", async || (deployment.engine_processes().len() == 4).then_some(())).await;
+    for foreign in [&mut named, &mut wanted, &mut unwanted] {
+        foreign.assert_untouched();
     }
     gateway.stop().await;
-    house.assert_empty();
-    for stranger in [&mut named, &mut wanted, &mut unwanted] {
-        stranger.assert_untouched();
+    deployment.assert_empty();
+    for foreign in [&mut named, &mut wanted, &mut unwanted] {
+        foreign.assert_untouched();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_ours_before_we_began_is_no_engine() {
-    let house = House::new();
-    house.write(&format!("models:\n{}", model("own", "")), None);
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", "")), None);
     // A script that leaves something running and ends in `exec enginehouse`.
-    let gateway = house.command();
+    let gateway = deployment.command();
     let script = "env -i setsid sleep 601 & exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(gateway.get_program()).args(gateway.get_args());
-    house.prepare(&mut command);
+    deployment.prepare(&mut command);
     let mut gateway = Gateway::of(command);
     gateway.all_ready().await;
-    let stranger = processes::everybody()
+    let foreign = processes::everybody()
         .into_iter()
         .find(|stat| stat.parent == gateway.pid() && stat.name == "sleep")
         .expect("the script's child");
     gateway.stop().await;
-    let after = processes::stat(stranger.pid);
-    processes::kill(stranger.pid);
-    assert!(after.is_some_and(|after| after.state == 'S' && after.started == stranger.started), "it was ended");
-    house.assert_empty();
+    let after = processes::stat(foreign.pid);
+    processes::kill(foreign.pid);
+    assert!(after.is_some_and(|after| after.state == 'S' && after.started == foreign.started), "it was ended");
+    deployment.assert_empty();
 }
