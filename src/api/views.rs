@@ -8,11 +8,11 @@ use super::{ConfigError, EngineState, RollStatus};
 /// One engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EngineView {
-    /// Its id: `model/0` for one that is run here, `model/host:port` for one that somebody else runs.
+    /// Its id: `model/0` for one that is run here, `model/host:port` for an external one.
     pub engine: String,
     /// Its model.
     pub model: String,
-    /// Which engine of the model it is, from 0; `null` for one that somebody else runs.
+    /// Which engine of the model it is, from 0; `null` for an external one.
     pub replica: Option<usize>,
     /// Whether this gateway runs it.
     pub ours: bool,
@@ -20,7 +20,7 @@ pub struct EngineView {
     pub url: String,
     /// The port of that.
     pub port: u16,
-    /// The GPUs it was given, as `CUDA_VISIBLE_DEVICES` names them; `null`: it sees all, or somebody else runs it.
+    /// The GPUs it was given, as `CUDA_VISIBLE_DEVICES` names them; `null`: it sees all, or the engine is external.
     pub gpus: Option<Vec<String>>,
     /// Its process id while it is a running process of ours.
     pub pid: Option<u32>,
@@ -56,7 +56,7 @@ pub struct ModelView {
     pub ready: bool,
     /// Engines.
     pub replicas: usize,
-    /// Engines that it is to have; `null` where somebody else runs them.
+    /// Engines that it is to have; `null` where they are external.
     pub wanted_replicas: Option<usize>,
     /// Engines that take requests.
     pub ready_replicas: usize,
@@ -64,7 +64,7 @@ pub struct ModelView {
     pub in_flight: usize,
     /// Requests that found no engine.
     pub unserved: u64,
-    /// Seconds since a request last found no engine; `null`: none ever did, or somebody else runs its engines.
+    /// Seconds since a request last found no engine; `null`: none ever did, or its engines are external.
     pub last_unserved_seconds: Option<f64>,
     /// The last replacement of its engines, one by one; `null`: there was none.
     pub roll: Option<RollStatus>,

@@ -195,7 +195,7 @@ impl Gateway {
                 () = tokio::time::sleep(config.timeouts.drain) => {
                     tracing::warn!("some requests did not finish within timeouts.drain and are cut");
                 }
-                () = hurry => tracing::warn!("told twice to stop: requests under way are cut"),
+                () = hurry => tracing::warn!("a second signal to stop came: requests under way are cut"),
             }
         };
         self.listeners.drain(patience, || self.state.abort()).await;
@@ -208,7 +208,7 @@ impl Gateway {
         let _ = self.stop_admin.send(());
         let _ = tokio::time::timeout(ADMIN_ENDS, self.admin).await;
         match config.on_exit {
-            OnExit::Stop => tracing::info!("stopped: no engine of ours is left"),
+            OnExit::Stop => tracing::info!("stopped: all engines have ended"),
             OnExit::Keep => {
                 tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over");
             }

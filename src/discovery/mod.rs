@@ -1,4 +1,4 @@
-//! Engines that somebody else runs: `sources` say which there are, `owner` keeps them, `watcher` looks after each.
+//! External engines, which this gateway does not start: `sources` say which there are, `owner` keeps them, `watcher` looks after each.
 
 mod owner;
 mod sources;

@@ -1,4 +1,4 @@
-//! The one owner of engines that somebody else runs: takes them in, keeps those that stay, gives up the others.
+//! The one owner of external engines: takes them in, keeps those that stay, gives up the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::engines::{Address, Engine, EngineClient, EngineRegistry, Pool};
 use crate::ids::Name;
 use crate::telemetry::EventBus;
 
-/// Everything that looks after engines that somebody else runs. Dropped, it leaves them as they are.
+/// Everything that looks after external engines. Dropped, it leaves them as they are.
 #[derive(Debug)]
 pub struct Discovery {
     requests: mpsc::UnboundedSender<Request>,
@@ -60,7 +60,7 @@ impl Discovery {
     }
 }
 
-/// What is known of engines that somebody else runs.
+/// What is known of external engines.
 struct Owner {
     registry: Arc<EngineRegistry>,
     client: Arc<EngineClient>,

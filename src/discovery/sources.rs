@@ -1,9 +1,9 @@
-//! Where engines are known from that somebody else runs: the `urls:` of the configuration.
+//! The external engines that the configuration lists: `urls:`.
 
 use crate::config::{Config, EngineUrl, Engines, Model};
 use crate::ids::EngineId;
 
-/// A model whose engines somebody else runs.
+/// A model whose engines are external: this gateway does not start them.
 #[derive(Clone, Debug)]
 pub(super) struct RemoteModel {
     /// The model.

@@ -1,4 +1,4 @@
-//! Watches one engine that somebody else runs.
+//! Watches one external engine.
 
 use std::sync::Arc;
 

@@ -130,8 +130,8 @@ impl Control {
 
     /// What `config` would change about the engines that run here. Reads the configurations of adapters on this disk.
     #[must_use]
-    pub fn plan(&self, config: &Config) -> Vec<EngineChange> {
-        let specs = LaunchSpec::of_all(config, &self.0.home.own_exe);
+    pub async fn plan(&self, config: &Config) -> Vec<EngineChange> {
+        let specs = LaunchSpec::read_all(config, &self.0.home.own_exe).await;
         let allocator = &self.0.allocator;
         fleet::plan(&self.0.view.load(), &specs, &|spec, number| {
             allocator.has_room(&spec.demand(number), spec.uses_gpus())
@@ -144,7 +144,7 @@ impl Control {
     /// What is wrong, with the remedy.
     pub async fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let view = self.0.view.load_full();
-        let needs_home = !view.is_claimed && !LaunchSpec::of_all(config, &self.0.home.own_exe).is_empty();
+        let needs_home = !view.is_claimed && startup::runs_engines(config);
         let lock = if needs_home { Some(self.0.home.lock()?) } else { None };
         self.prepare_with(config, lock).await
     }

@@ -80,8 +80,7 @@ impl Home {
     /// # Errors
     /// What is wrong, with the remedy; when another gateway has it, its pid.
     pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
-        let runs = config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
-        let is_used = runs || self.state_dir.join("engines").is_dir();
+        let is_used = runs_engines(config) || self.state_dir.join("engines").is_dir();
         let lock = if is_used { Some(self.lock()?) } else { None };
         Ok(Claim { home: self, lock })
     }
@@ -91,6 +90,11 @@ impl Home {
         folder::writable(&self.state_dir.join("logs"))?;
         Ok(Lock::take(&self.state_dir)?)
     }
+}
+
+/// Whether `config` has engines run here.
+pub(super) fn runs_engines(config: &Config) -> bool {
+    config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)))
 }
 
 /// A state directory that is ours alone, or that is not needed yet.
@@ -168,7 +172,7 @@ pub(super) async fn prepare(
     lock: Option<Lock>,
     mut running: Running,
 ) -> Result<Prepared, StartError> {
-    let specs = LaunchSpec::of_all(config, &home.own_exe);
+    let specs = LaunchSpec::read_all(config, &home.own_exe).await;
     let models = config.models.iter().map(|model| model.name.clone());
     let reserved = models.chain(config.aliases.iter().map(|alias| alias.name.clone())).collect();
     let (mut claimed, mut found) = (None, Found::default());

@@ -28,8 +28,10 @@ async fn status(gateway: &Gateway) -> Value {
 /// Waits until the records of `count` engines say that they serve: what is written down is a moment behind.
 async fn recorded(deployment: &Deployment, count: usize) {
     eventually("the records to say so", async || {
-        let records = std::fs::read_dir(deployment.state().join("engines")).expect("a folder").flatten();
-        let texts = records.filter_map(|entry| std::fs::read(entry.path()).ok());
+        let entries = std::fs::read_dir(deployment.state().join("engines")).expect("a folder").flatten();
+        // Beside each there is a further file while it is written.
+        let records = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "json"));
+        let texts = records.filter_map(|path| std::fs::read(path).ok());
         let served = texts.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
         (served.filter(|record| record["served"] == true).count() == count).then_some(())
     })

@@ -123,7 +123,7 @@ impl Reloader {
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
-        let change = self.change(&running, &config, &addresses, restart_required);
+        let change = self.change(&running, &config, &addresses, restart_required).await;
         if change.changes_nothing() {
             parts.metrics.config.loaded(change.restart_required.len());
             return Ok(change);
@@ -151,7 +151,7 @@ impl Reloader {
     }
 
     /// What `config` changes, compared with what is `running`.
-    fn change(
+    async fn change(
         &self,
         running: &Config,
         config: &Config,
@@ -163,7 +163,7 @@ impl Reloader {
             models: difference.models,
             aliases: difference.aliases,
             callers: difference.callers,
-            engines: self.parts.control.plan(config),
+            engines: self.parts.control.plan(config).await,
             listeners: addresses.changes(),
             settings: difference.settings,
             restart_required,
@@ -195,7 +195,7 @@ impl Configuration for Reloader {
         let mut config = self.source.parse(text).map_err(|found: Diagnostics| errors(&found))?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
-        Ok(self.change(&running, &config, &self.addresses(&config), restart_required))
+        Ok(self.change(&running, &config, &self.addresses(&config), restart_required).await)
     }
 
     fn last(&self) -> Option<Arc<ReloadReport>> {

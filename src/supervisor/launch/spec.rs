@@ -59,6 +59,13 @@ impl LaunchSpec {
         spawned.collect()
     }
 
+    /// The same, where a file system that hangs keeps no worker.
+    pub(crate) async fn read_all(config: &Config, own_exe: &Path) -> Vec<Self> {
+        let (config, own_exe) = (config.clone(), own_exe.to_owned());
+        let work = tokio::task::spawn_blocking(move || Self::of_all(&config, &own_exe));
+        work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
     fn new(model: &Model, spawn: &Spawn, config: &Config, own_exe: &Path) -> Self {
         let logs = &config.engine_logs;
         let mut spec = Self {
