@@ -1,5 +1,7 @@
 //! Error replies, word for word as vLLM 0.32 gives them.
 
+use std::fmt::Display;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
@@ -24,6 +26,11 @@ impl Fail {
             message: message.into(),
             param: param.map(Into::into),
         }
+    }
+
+    /// Refused by vLLM's own checks because of the `value` of the parameter `name`: both end the message.
+    pub(crate) fn value(name: &str, value: impl Display, message: impl Display) -> Self {
+        Self::bad(format!("{message} (parameter={name}, value={value})"), Some(name))
     }
 
     /// Refused by FastAPI's validation of the body or query: `faults` are its lines.
@@ -70,14 +77,11 @@ impl Fail {
     /// The prompt is longer than the model's context.
     pub(crate) fn too_long(limit: usize) -> Self {
         let least = limit + 1;
-        Self::bad(
-            format!(
-                "This model's maximum context length is {limit} tokens. However, your prompt contains at least {least} \
-                 input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the \
-                 input prompt. (parameter=input_tokens, value={least})"
-            ),
-            Some("input_tokens"),
-        )
+        let message = format!(
+            "This model's maximum context length is {limit} tokens. However, your prompt contains at least {least} input \
+             tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
+        );
+        Self::value("input_tokens", least, message)
     }
 
     /// `--max-num-queued-reqs` reached. vLLM sends no `Retry-After` here.
