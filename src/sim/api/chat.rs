@@ -52,10 +52,8 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
         tool,
     };
     if params.stream {
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Chunks::new(&request.engine, head, params, answers, prompt, Some(extras))),
-        ));
+        let chunks = Chunks::new(&request.engine, head, params, answers, prompt, Some(extras));
+        return Ok(ApiReply::stream(run, chunks));
     }
     collect(run, &mut answers).await;
     let choices: Vec<Value> =
@@ -106,7 +104,7 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
     json!({
         "index": at, "message": message, "logprobs": logprobs, "finish_reason": extras.finish(answer.finish),
         "stop_reason": answer.stop_reason,
-        "token_ids": params.token_ids.then(|| (0..answer.count).map(|at| answer.id(at)).collect::<Vec<_>>()),
+        "token_ids": params.token_ids.then(|| answer.ids()),
         "routed_experts": null,
     })
 }

@@ -32,10 +32,8 @@ pub(crate) async fn completions(request: &ApiRequest) -> Result<ApiReply, Fail> 
     let prompt_tokens = prompts.iter().map(Prompt::tokens).sum();
     let run = request.enqueue(&params, prompt_tokens, &mut answers)?;
     if params.stream {
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Chunks::new(&request.engine, head, params, answers, prompt_tokens, None)),
-        ));
+        let chunks = Chunks::new(&request.engine, head, params, answers, prompt_tokens, None);
+        return Ok(ApiReply::stream(run, chunks));
     }
     collect(run, &mut answers).await;
     let extras = Extras {
@@ -125,7 +123,7 @@ fn choice(at: usize, answer: &Answer, prompt: &Prompt, params: &Params, extras: 
     json!({
         "index": at, "text": text, "logprobs": extras.top.map(|top| logprobs(answer, prompt, extras.echo, top)),
         "finish_reason": answer.finish.word(), "stop_reason": answer.stop_reason,
-        "token_ids": params.token_ids.then(|| (0..answer.count).map(|at| answer.id(at)).collect::<Vec<_>>()),
+        "token_ids": params.token_ids.then(|| answer.ids()),
         "prompt_logprobs": if of_prompt { prompt_logprobs(&prompt.ids()) } else { Value::Null },
         "prompt_token_ids": ids, "routed_experts": null,
     })
