@@ -69,15 +69,8 @@ async fn serve(
 }
 
 fn known_method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        _ => "OTHER",
-    }
+    let known = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"];
+    known.into_iter().find(|known| method.as_str() == *known).unwrap_or("OTHER")
 }
 
 /// Keys guard `/v1/*` only, as in vLLM.
