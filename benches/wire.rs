@@ -53,7 +53,7 @@ fn bodies(criterion: &mut Criterion) {
         let body = chat(size);
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new("peek", name), &body, |bencher, body| {
-            bencher.iter(|| peek(black_box(body)).map(|peek| peek.stream()));
+            bencher.iter(|| peek(black_box(body)).map(|peek| peek.start()));
         });
         // With room at the end, as bodies are read: the copy is made outside of what is measured.
         let fresh = || {

@@ -49,6 +49,7 @@
 //! | 0 | [`secret`] | keys and tokens, which are never printed |
 //! | 0 | [`outcome`] | how an attempt on an engine ended |
 //! | 0 | [`settings`] | which changes an alias makes to requests: `config` reads them, `openai` applies them |
+//! | 0 | [`text_table`] | text in aligned columns, for people |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses only `openai` and `ids`, and only `cli` uses it |
 //!
 //! # Words
@@ -83,3 +84,4 @@ pub mod settings;
 pub mod sim;
 pub mod supervisor;
 pub mod telemetry;
+pub mod text_table;

@@ -55,10 +55,6 @@ pub enum Phase {
 }
 
 impl Outcome {
-    /// All that [`Outcome::word`] can be.
-    pub const WORDS: [&'static str; 9] =
-        ["answered", "busy", "too_long", "engine_broken", "unreachable", "died", "timed_out", "client_gone", "aborted"];
-
     /// One word, for labels and logs.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -93,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_known_and_a_caller_is_never_an_engines_fault() {
+    fn every_outcome_has_a_word_of_its_own_and_a_caller_is_never_an_engines_fault() {
         let all = [
             Outcome::Answered { status: 200 },
             Outcome::Busy { status: 503 },
@@ -105,7 +101,8 @@ mod tests {
             Outcome::ClientGone,
             Outcome::Aborted,
         ];
-        assert_eq!(all.map(Outcome::word), Outcome::WORDS);
+        let words = all.map(Outcome::word).into_iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(words.len(), all.len());
         assert!(!Outcome::ClientGone.speaks_against_engine() && !Outcome::Aborted.speaks_against_engine());
         assert!(!Outcome::Unreachable.was_sent() && Outcome::Died { began: false }.was_sent());
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::config::{Config, Engines, Model, Spawn, flag_name, is_vllm};
+use crate::config::{Config, Engines, Model, Spawn, flag_value, is_vllm};
 use crate::estimate::{self, EngineFlags, Estimate, Verdict};
 use crate::placement::{Assignment, DEFAULT_SHARE};
 
@@ -44,7 +44,7 @@ fn estimate_of(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<(Estimate, f64)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    let given = |name: &str| spawn.args.iter().find(|(flag, _)| flag_name(flag) == name).map(|(_, value)| text(value));
+    let given = |name: &str| flag_value(&spawn.args, name).map(text);
     let hub = |name: &str| match (name, given("download-dir")) {
         ("HF_HUB_CACHE", Some(folder)) => Some(folder),
         _ => spawn.env.get(name).cloned().or_else(|| env(name)),

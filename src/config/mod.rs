@@ -30,7 +30,7 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::is_variable;
 pub use load::{load, parse, parse_as};
 pub use overview::overview;
-pub use profiles::{Profile, builtin_profiles, flag_name, profiles_yaml};
+pub use profiles::{Profile, builtin_profiles, flag_name, flag_value, profiles_yaml};
 pub use schema::schema;
 pub use secrets::is_secret;
 pub use types::*;

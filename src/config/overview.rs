@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::command::is_template;
 use super::types::{Alias, Config, Engines, FieldPath, Gpus, Model, Settings, Spawn};
+use crate::text_table::aligned;
 
 /// The overview: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
 #[must_use]
@@ -19,11 +20,11 @@ pub fn overview(config: &Config) -> String {
     }
     let mut models = vec![["MODEL", "ENGINES", "GPUS", "WHAT RUNS"].map(str::to_owned)];
     config.models.iter().for_each(|model| rows(model, &mut models));
-    let _ = write!(out, "\n{}", table(&models));
+    let _ = write!(out, "\n{}", aligned(&models));
     if !config.aliases.is_empty() {
         let mut aliases = vec![["ALIAS", "MODEL", "CHANGES"].map(str::to_owned)];
         aliases.extend(config.aliases.iter().map(alias_row));
-        let _ = write!(out, "\n{}", table(&aliases));
+        let _ = write!(out, "\n{}", aligned(&aliases));
     }
     out
 }
@@ -152,17 +153,4 @@ fn changes(settings: &Settings) -> Vec<String> {
         ("more for", when),
     ];
     parts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(word, text)| format!("{word} {text}")).collect()
-}
-
-/// Columns as wide as their widest cell, two blanks apart; the last one is ragged.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut out = String::new();
-    for row in rows {
-        let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
 }

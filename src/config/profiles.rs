@@ -126,6 +126,12 @@ pub fn flag_name(written: &str) -> String {
     }
 }
 
+/// The value of the flag called `name` in vLLM's help, however it is spelt in `args`.
+#[must_use]
+pub fn flag_value<'a>(args: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    args.iter().find(|(flag, _)| flag_name(flag) == name).map(|(_, value)| value)
+}
+
 /// What two spellings of one switch share: `no-enable-x: true` says what `enable-x: false` says.
 fn switch(written: &str) -> String {
     let name = flag_name(written);

@@ -99,7 +99,7 @@ impl EngineClient {
     }
 
     async fn ask(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Reply, ExchangeError> {
-        let head = request(engine, path).map_err(|error| ExchangeError::new(&error, false, false))?;
+        let head = request(engine, path).map_err(unsent)?;
         self.resend(engine, head, Bytes::new(), CallLimits::small(timeout)).await
     }
 
@@ -115,8 +115,7 @@ impl EngineClient {
         timeout: Duration,
     ) -> Result<Reply, ExchangeError> {
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let head = post(engine, path, &HeaderMap::new(), body.len())
-            .map_err(|error| ExchangeError::new(&error, false, false))?;
+        let head = post(engine, path, &HeaderMap::new(), body.len()).map_err(unsent)?;
         self.resend(engine, head, body, CallLimits::small(timeout)).await
     }
 
@@ -133,7 +132,7 @@ impl EngineClient {
         body: Bytes,
         (limits, fresh): (CallLimits, bool),
     ) -> Result<Reply, ExchangeError> {
-        let head = post(engine, path, headers, body.len()).map_err(|error| ExchangeError::new(&error, false, false))?;
+        let head = post(engine, path, headers, body.len()).map_err(unsent)?;
         self.send(engine, head, body, limits, fresh).await
     }
 
@@ -229,6 +228,11 @@ async fn converse(
         whole.extend_from_slice(&piece);
     }
     Ok(Reply { status, body: whole.freeze() })
+}
+
+/// Why a request could not even be written.
+fn unsent(error: Box<Error>) -> ExchangeError {
+    ExchangeError::new(&error, false, false)
 }
 
 /// A POST of a JSON body of `length` bytes with `headers`.

@@ -35,12 +35,6 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Bytes of KV cache that a token takes; 0 for a model that keeps nothing.
-    #[must_use]
-    pub fn per_token(&self) -> Option<u64> {
-        self.cache.as_ref().map(Cache::per_token)
-    }
-
     /// Bytes of KV cache that a request of [`Estimate::max_len`] tokens takes.
     #[must_use]
     pub fn per_request(&self) -> Option<u64> {

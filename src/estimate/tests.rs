@@ -10,6 +10,11 @@ use super::*;
 
 const GIB: u64 = 1 << 30;
 
+/// Bytes of KV cache that a token takes.
+fn per_token(estimate: &Estimate) -> Option<u64> {
+    estimate.cache.as_ref().map(Cache::per_token)
+}
+
 fn tensor_parallel(size: u64) -> EngineFlags {
     EngineFlags { tensor_parallel: size, ..EngineFlags::default() }
 }
@@ -41,7 +46,7 @@ fn sizes_are_those_that_the_makers_publish() {
 /// Figures of the model cards' arithmetic: 2 × layers × KV heads × head size × 2 bytes.
 #[test]
 fn the_cache_is_counted_per_token_and_request() {
-    for (name, config, parallel, per_token) in [
+    for (name, config, parallel, each) in [
         ("Qwen3-0.6B", qwen3(1024, 28, 16, 3072, true), 1, 112 << 10),
         ("Qwen3-8B", qwen3(4096, 36, 32, 12288, false), 1, 144 << 10),
         ("Qwen3-32B", qwen3(5120, 64, 64, 25600, false), 1, 256 << 10),
@@ -55,15 +60,15 @@ fn the_cache_is_counted_per_token_and_request() {
         let facts = Facts { shape: shape::read(&config, None), weights: Ok(Weights::default()), notes: vec![] };
         let got = estimate(&facts, &tensor_parallel(parallel));
         let length = config["max_position_embeddings"].as_u64().unwrap();
-        assert_eq!(got.per_token(), Some(per_token), "{name}");
+        assert_eq!(per_token(&got), Some(each), "{name}");
         assert_eq!(got.max_len, Some(length), "{name}");
-        assert_eq!(got.per_request(), Some(per_token * length), "{name}");
+        assert_eq!(got.per_request(), Some(each * length), "{name}");
         let half =
             EngineFlags { kv_cache_dtype: Some("fp8".into()), max_model_len: Some(1000), ..tensor_parallel(parallel) };
         let half = estimate(&facts, &half);
-        assert_eq!(half.per_token(), Some(per_token / 2), "{name}");
+        assert_eq!(per_token(&half), Some(each / 2), "{name}");
         // 63 blocks of 16.
-        assert_eq!(half.per_request(), Some(per_token / 2 * 1008), "{name}");
+        assert_eq!(half.per_request(), Some(each / 2 * 1008), "{name}");
     }
 }
 
@@ -99,7 +104,7 @@ fn pipeline_stages_share_the_layers() {
     let layer = 192_946_432 * 2;
     assert_eq!(got.weights, Some(9 * layer + 151_936 * 4096 * 2 + 4096 * 2));
     assert!(got.weights.unwrap() > bytes / 4);
-    assert_eq!(got.per_token(), Some(9 * 4096));
+    assert_eq!(per_token(&got), Some(9 * 4096));
     let far = estimate(&facts, &EngineFlags { pipeline_parallel: 40, ..EngineFlags::default() });
     assert_eq!(far.weights, None);
     assert!(far.notes[0].contains("40 pipeline stages for 36 layers"), "{:?}", far.notes);
@@ -117,14 +122,14 @@ fn quantization_at_load_halves_what_it_quantizes() {
     assert_eq!(with("awq").weights, None);
     assert!(with("awq").notes[0].contains("`--quantization awq`"));
     let wide = estimate(&facts, &EngineFlags { dtype: Some("float32".into()), ..EngineFlags::default() });
-    assert_eq!((wide.weights, wide.per_token()), (Some(whole * 2), Some(288 << 10)));
+    assert_eq!((wide.weights, per_token(&wide)), (Some(whole * 2), Some(288 << 10)));
     // A checkpoint that is quantized on disk is loaded as it is.
     let mut quantized = config;
     quantized["quantization_config"] = json!({"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8}});
     let tensors: Made = vec![("model.layers.0.mlp.up_proj.weight".into(), "F8_E4M3", vec![10, 10])];
     let (facts, _) = made(&quantized, &tensors);
     let got = estimate(&facts, &EngineFlags { quantization: Some("fp8".into()), ..EngineFlags::default() });
-    assert_eq!((got.weights, got.per_token()), (Some(100), Some(72 << 10)));
+    assert_eq!((got.weights, per_token(&got)), (Some(100), Some(72 << 10)));
 }
 
 /// DeepSeek-V3: 671 billion parameters in 8 bits, 70 KB of cache per token for all 61 layers (technical report, and
@@ -173,15 +178,15 @@ fn compressed_attention_is_counted_as_deepseek_publishes_it() {
     // The index on the hub says 688,586,727,753 bytes, with the layer for multi-token prediction.
     assert!((bytes as f64 / 688.59e9 - 1.0).abs() < 0.01, "{bytes}");
     let got = estimate(&facts, &tensor_parallel(8));
-    assert_eq!(got.per_token(), Some(61 * 576 * 2));
-    assert_eq!(got.per_token(), estimate(&facts, &EngineFlags::default()).per_token(), "every GPU holds all of it");
+    assert_eq!(per_token(&got), Some(61 * 576 * 2));
+    assert_eq!(per_token(&got), per_token(&estimate(&facts, &EngineFlags::default())), "every GPU holds all of it");
     assert_eq!(got.max_len, Some(163_840));
     assert!(got.notes.iter().any(|note| note.contains("MTP")));
     let gib = got.weights.unwrap() as f64 / GIB as f64;
     // 674 GB of the main model, an eighth of it, and what is repeated and unpacked.
     assert!((78.5..80.5).contains(&gib), "{gib}");
     let fp8 = EngineFlags { kv_cache_dtype: Some("fp8_ds_mla".into()), ..EngineFlags::default() };
-    assert_eq!(estimate(&facts, &fp8).per_token(), Some(61 * 656));
+    assert_eq!(per_token(&estimate(&facts, &fp8)), Some(61 * 656));
 }
 
 /// Gemma 3 27B: 27.0 billion parameters of text; 5 of 6 layers see 1024 tokens.
@@ -193,7 +198,7 @@ fn layers_with_a_window_take_no_more_than_it() {
     let got = estimate(&facts, &EngineFlags { gpu_memory: Some(80 * GIB), ..EngineFlags::default() });
     let width = 2 * 16 * 128 * 2;
     // 52 layers slide, in groups of 10 like the full ones.
-    assert_eq!(got.per_token(), Some(70 * width));
+    assert_eq!(per_token(&got), Some(70 * width));
     assert_eq!(got.max_len, Some(131_072), "the default of the family, which counts the scaling in");
     let window = (1023_u64 + 2 * 8192).div_ceil(16) + 1;
     assert_eq!(got.per_request(), Some(10 * width * 131_072 + 60 * width * window * 16));
@@ -319,7 +324,7 @@ fn a_real_model_is_read_where_one_is_named() {
     let Some(folder) = std::env::var_os("ENGINEHOUSE_TEST_MODEL") else { return };
     let facts = read(Path::new(&folder)).unwrap();
     let got = estimate(&facts, &EngineFlags::default());
-    assert!(got.weights.is_some_and(|bytes| bytes > 0) && got.per_token().is_some(), "{}", needs(&got));
+    assert!(got.weights.is_some_and(|bytes| bytes > 0) && per_token(&got).is_some(), "{}", needs(&got));
 }
 
 fn anything() -> impl Strategy<Value = Value> {

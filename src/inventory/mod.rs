@@ -18,5 +18,5 @@ pub use self::gpu::{Gpu, GpuProcess, Inventory, Memory, Mig};
 pub use self::monitor::{Monitor, Pace};
 pub use self::nvml::Driver;
 pub use self::read::{named_library, read};
-pub use self::table::{aligned, gib, json, table};
+pub use self::table::{gib, json, table};
 pub use self::unit::{NotFound, Unit, find, units};

@@ -127,11 +127,6 @@ impl Monitor {
         self.shared.newest.load().taken.map(|taken| taken.elapsed())
     }
 
-    /// Has a reading made soon, for instance because an engine ended; never waits.
-    pub fn refresh(&self) {
-        drop(self.want());
-    }
-
     /// A reading that began after this call; the latest one when the driver hangs, which its faults tell.
     pub async fn refreshed(&self) -> Arc<Inventory> {
         // A sender that is dropped says as much: there is nothing to wait for.

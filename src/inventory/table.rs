@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Gpu, GpuProcess, Inventory, Memory, Mig};
+use crate::text_table::aligned;
 
 const UNKNOWN: &str = "unknown";
 /// Where a question makes no sense.
@@ -119,23 +120,6 @@ fn shown(value: Option<String>) -> String {
 #[must_use]
 pub fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
-}
-
-/// Columns as wide as their widest cell; no blanks at line ends.
-#[must_use]
-pub fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
-    let mut out = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-    out
 }
 
 #[cfg(test)]

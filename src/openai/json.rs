@@ -95,61 +95,50 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut each: impl FnMut(Member) -> Result<(), E>,
     ) -> Result<Span, E> {
-        let open = self.at;
-        if self.byte() != Some(b'{') {
-            return Err(self.fault("expected `{`").into());
-        }
-        self.at += 1;
-        self.space();
-        if self.byte() == Some(b'}') {
-            self.at += 1;
-            return Ok(Span::new(open, self.at));
-        }
-        loop {
-            let key = self.key()?;
-            let start = self.at;
-            self.value(1)?;
-            each(Member { key, value: Span::new(start, self.at) })?;
-            self.space();
-            match self.byte() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(Span::new(open, self.at));
-                }
-                _ => return Err(self.fault("expected `,` or `}` after a member").into()),
-            }
-            self.space();
-        }
+        self.entries((b'{', b'}'), ["expected `{`", "expected `,` or `}` after a member"], |scanner| {
+            let key = scanner.key()?;
+            let start = scanner.at;
+            scanner.value(1)?;
+            each(Member { key, value: Span::new(start, scanner.at) })
+        })
     }
 
-    /// Reads the array that opens here; `each` reads one element, at which the scanner stands.
+    /// Reads the array that opens here; `each` reads one element, at which the scanner stands. Returns its span.
     pub(super) fn elements<E: From<SyntaxError>>(
         &mut self,
+        each: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<Span, E> {
+        self.entries((b'[', b']'), ["expected `[`", "expected `,` or `]` after an element"], each)
+    }
+
+    /// Reads what opens here, entry by entry; the two faults are for what is in place of `open`, and after an entry.
+    fn entries<E: From<SyntaxError>>(
+        &mut self,
+        (open, close): (u8, u8),
+        [not_open, not_over]: [&'static str; 2],
         mut each: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.byte() != Some(b'[') {
-            return Err(self.fault("expected `[`").into());
+    ) -> Result<Span, E> {
+        let start = self.at;
+        if self.byte() != Some(open) {
+            return Err(self.fault(not_open).into());
         }
         self.at += 1;
         self.space();
-        if self.byte() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
+        let mut over = self.byte() == Some(close);
+        while !over {
             each(self)?;
             self.space();
-            match self.byte() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(());
+            over = self.byte() == Some(close);
+            if !over {
+                if self.byte() != Some(b',') {
+                    return Err(self.fault(not_over).into());
                 }
-                _ => return Err(self.fault("expected `,` or `]` after an element").into()),
+                self.at += 1;
+                self.space();
             }
-            self.space();
         }
+        self.at += 1;
+        Ok(Span::new(start, self.at))
     }
 
     /// Checks one value inside of `outer` open objects and arrays.

@@ -31,7 +31,6 @@ pub struct FormPeek {
     /// Offset of the closing delimiter.
     pub(super) close: u32,
     model: Option<Box<str>>,
-    stream: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,12 +50,6 @@ impl FormPeek {
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
-
-    /// Whether it asks for a stream, in a spelling vLLM takes for true.
-    #[must_use]
-    pub fn stream(&self) -> bool {
-        self.stream
-    }
 }
 
 /// Why a form is refused. None of these reaches an engine.
@@ -68,9 +61,6 @@ pub enum BadForm {
     /// Offsets would not fit.
     #[error("the form is larger than 4 GiB; send less")]
     TooLarge,
-    /// The header does not say how parts are told apart.
-    #[error("the Content-Type names no usable boundary; send `multipart/form-data; boundary=…` (1 to 70 characters)")]
-    NoBoundary,
     /// The boundary does not occur.
     #[error("the form does not contain the boundary that its Content-Type names; send a form that begins with it")]
     NoDelimiter,
@@ -149,7 +139,7 @@ pub fn boundary_of(content_type: &str) -> Option<String> {
     usable.then(|| boundary.into())
 }
 
-/// Notes where the parts of the form `body` are. Of its contents, only `model` and `stream` are read.
+/// Notes where the parts of the form `body` are. Of its contents, only `model` is read.
 ///
 /// # Errors
 /// The form is refused; see [`BadForm`].
@@ -165,8 +155,7 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
     let finder = memmem::Finder::new(&line);
     let next = |from: usize| finder.find(body.get(from..)?).map(|at| from + at);
 
-    let mut form =
-        FormPeek { parts: SmallVec::new(), delimiter: delimiter.into(), close: 0, model: None, stream: false };
+    let mut form = FormPeek { parts: SmallVec::new(), delimiter: delimiter.into(), close: 0, model: None };
     let mut at =
         if body.starts_with(delimiter.as_bytes()) { 0 } else { next(0).ok_or(BadForm::NoDelimiter)? + b"\r\n".len() };
     loop {
@@ -191,11 +180,11 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
         let end = next(content).ok_or(BadForm::NotClosed)?;
         let value = Span::new(content, end);
         let whole = Span::new(at, end + b"\r\n".len());
-        match &*name {
-            "model" if form.model.is_some() => return Err(BadForm::ModelTwice),
-            "model" => form.model = Some(model(value.of(body), file)?),
-            "stream" => form.stream = !file && truthy(value.of(body)),
-            _ => {}
+        if &*name == "model" {
+            if form.model.is_some() {
+                return Err(BadForm::ModelTwice);
+            }
+            form.model = Some(model(value.of(body), file)?);
         }
         form.parts.push(Part { name, whole, value, file });
         at = end + b"\r\n".len();
@@ -207,11 +196,6 @@ fn model(value: &[u8], file: bool) -> Result<Box<str>, BadForm> {
         return Err(BadForm::ModelNotText);
     }
     std::str::from_utf8(value).map(Box::from).map_err(|_| BadForm::ModelNotText)
-}
-
-/// The spellings of true of Pydantic, which reads forms in vLLM.
-fn truthy(value: &[u8]) -> bool {
-    ["true", "1", "on", "t", "y", "yes"].iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Reads the headers at `at`: the field's name, whether it is a file, and where its content begins.

@@ -22,7 +22,6 @@ pub struct Peek {
     /// The object, braces included.
     pub(super) object: Span,
     model: Option<Box<str>>,
-    stream: bool,
     bom: bool,
 }
 
@@ -31,12 +30,6 @@ impl Peek {
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
-    }
-
-    /// Whether it asks for a stream: its last `stream` member is `true`.
-    #[must_use]
-    pub fn stream(&self) -> bool {
-        self.stream
     }
 
     /// Whether it begins with a byte order mark, which must not be sent on (RFC 8259 § 8.1).
@@ -137,25 +130,21 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
     }
     let mut members: SmallVec<[Member; 24]> = SmallVec::new();
     let (mut named, mut model) = (false, None);
-    let mut stream = false;
     let object = scanner.members(|member| {
         if members.len() == MAX_MEMBERS {
             return Err(BadBody::TooManyMembers);
         }
         members.push(member);
-        let key = member.key.of(body);
-        if equals(key, "model") {
+        if equals(member.key.of(body), "model") {
             if std::mem::replace(&mut named, true) {
                 return Err(BadBody::ModelTwice);
             }
             model = name(member.value.of(body))?;
-        } else if equals(key, "stream") {
-            stream = member.value.of(body) == b"true";
         }
         Ok(())
     })?;
     scanner.end()?;
-    Ok(Peek { members, object, model, stream, bom })
+    Ok(Peek { members, object, model, bom })
 }
 
 /// The text of the JSON value `raw`, which must be a string; `null` names nothing, as for vLLM.
@@ -205,23 +194,6 @@ mod tests {
         assert!(with.bom() && with.start() == 3);
         let without = peek(b" {}").expect("fine");
         assert!(!without.bom() && without.start() == 0);
-    }
-
-    #[test]
-    fn stream_is_the_last_one_and_only_true() {
-        for (body, stream) in [
-            (r#"{"stream":true}"#, true),
-            (r#"{"stream": true , "x":1}"#, true),
-            (r#"{"str\u0065am":true}"#, true),
-            (r#"{"stream":false,"stream":true}"#, true),
-            (r#"{"stream":true,"stream":false}"#, false),
-            (r#"{"stream":"true"}"#, false),
-            (r#"{"stream":null}"#, false),
-            (r#"{"x":{"stream":true}}"#, false),
-            ("{}", false),
-        ] {
-            assert_eq!(peek(body.as_bytes()).expect(body).stream(), stream, "{body}");
-        }
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use std::cmp::Reverse;
 
-use super::conflict::Conflict;
+use super::conflict::{Conflict, number_of_gpus};
 use super::ledger::{Ledger, Slot};
 use super::types::Demand;
 use crate::config::Gpus;
@@ -179,11 +179,11 @@ fn rank(slots: &[Slot<'_>], demand: &Demand, set: &[usize]) -> Rank {
 fn no_room(slots: &[Slot<'_>], demand: &Demand, count: usize) -> Conflict {
     let cards: Vec<&Slot<'_>> = slots.iter().filter(|slot| slot.unit.is_some_and(|unit| unit.mig.is_none())).collect();
     let (model, share) = (&demand.model, demand.share);
-    let plural = |count: usize| if count == 1 { "GPU" } else { "GPUs" };
+    let gpus = number_of_gpus(count);
     let engines = vec![demand.engine.clone()];
     if cards.len() < count {
         let has = if cards.is_empty() { "none".to_owned() } else { cards.len().to_string() };
-        let reason = format!("model {model} needs {count} {} for each engine; this machine has {has}", plural(count));
+        let reason = format!("model {model} needs {gpus} for each engine; this machine has {has}");
         let remedy = "Ask for fewer `gpus`, or see in `enginehouse gpus` whether all are there.".into();
         return Conflict { engines, reason, remedy };
     }
@@ -201,8 +201,7 @@ fn no_room(slots: &[Slot<'_>], demand: &Demand, count: usize) -> Conflict {
     Conflict {
         engines,
         reason: format!(
-            "model {model} needs {count} {}{one_kind} with a share of {share:.2} left, and {room}: {}",
-            plural(count),
+            "model {model} needs {gpus}{one_kind} with a share of {share:.2} left, and {room}: {}",
             details.join("; ")
         ),
         remedy: "Lower `gpu_memory`, `gpus` or `replicas` of a model, or end what holds the memory.".into(),

@@ -24,6 +24,11 @@ impl fmt::Display for Conflict {
     }
 }
 
+/// `1 GPU`, `2 GPUs`.
+pub(super) fn number_of_gpus(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "GPU" } else { "GPUs" })
+}
+
 /// Why no GPU can be chosen for `demand` where the driver does not tell which there are.
 pub(super) fn blind(inventory: &Inventory, demand: &Demand) -> Option<Conflict> {
     let Gpus::Any(count) = demand.gpus else { return None };
@@ -32,10 +37,10 @@ pub(super) fn blind(inventory: &Inventory, demand: &Demand) -> Option<Conflict> 
         Some(_) => "the NVIDIA driver does not tell which GPUs there are",
     };
     let details = inventory.faults.first().map_or_else(String::new, |fault| format!(" ({fault})"));
-    let plural = if count == 1 { "GPU" } else { "GPUs" };
+    let gpus = number_of_gpus(count);
     Some(Conflict {
         engines: vec![demand.engine.clone()],
-        reason: format!("model {} needs {count} {plural}, but {why}, so GPUs cannot be chosen{details}", demand.model),
+        reason: format!("model {} needs {gpus}, but {why}, so GPUs cannot be chosen{details}", demand.model),
         remedy: "List them, such as `gpus: [0]`.".into(),
     })
 }
@@ -43,11 +48,12 @@ pub(super) fn blind(inventory: &Inventory, demand: &Demand) -> Option<Conflict> 
 /// Why the engine cannot spread over the GPUs it is to have.
 pub(super) fn ranks(demand: &Demand) -> Option<Conflict> {
     let ranks = demand.ranks?;
-    let count = match &demand.gpus {
+    let gpus = match &demand.gpus {
         Gpus::AsVisible => return None,
         Gpus::Any(count) => *count,
         Gpus::Listed(gpus) => gpus.len(),
-    } as u64;
+    };
+    let count = gpus as u64;
     let used = ranks.used(count);
     if count == 0 || used == 0 || (used <= count && count.is_multiple_of(used)) {
         return None;
@@ -57,10 +63,9 @@ pub(super) fn ranks(demand: &Demand) -> Option<Conflict> {
         Some(tensor) => format!("tensor parallelism of {tensor} times {} (pipeline, data, context)", ranks.others),
         None => format!("pipeline, data and context parallelism of together {}", ranks.others),
     };
-    let plural = if count == 1 { "GPU" } else { "GPUs" };
     Some(Conflict {
         engines: vec![demand.engine.clone()],
-        reason: format!("model {}: {count} {plural} for each engine do not fit its {sizes}", demand.model),
+        reason: format!("model {}: {} for each engine do not fit its {sizes}", demand.model, number_of_gpus(gpus)),
         remedy: format!("Give each engine {used} GPUs (`gpus`), or change the parallel sizes in `args`."),
     })
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::ranks::{Ranks, argument};
+use super::ranks::Ranks;
 use super::types::Demand;
-use crate::config::{Config, Engines, Gpus, Model, Spawn, is_vllm};
+use crate::config::{Config, Engines, Gpus, Model, Spawn, flag_value, is_vllm};
 use crate::ids::EngineId;
 
 /// What vLLM takes unless told otherwise (`gpu_memory_utilization` of its `CacheConfig`; 0.9 until 2025).
@@ -28,7 +28,7 @@ pub fn demand(model: &Model, spawn: &Spawn, replica: usize) -> Demand {
         other => other.clone(),
     };
     let vllm = is_vllm(&spawn.command);
-    let said = spawn.gpu_memory.or_else(|| argument(&spawn.args, &["gpu-memory-utilization"]).and_then(number));
+    let said = spawn.gpu_memory.or_else(|| flag_value(&spawn.args, "gpu-memory-utilization").and_then(number));
     let share = said.unwrap_or(match gpus {
         // Another server's size is not known: who lists its GPUs has thought of that, who has them chosen wants room.
         Gpus::Listed(_) if !vllm => 0.0,

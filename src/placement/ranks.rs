@@ -2,12 +2,7 @@
 
 use serde_json::{Map, Value};
 
-const TENSOR: &[&str] = &["tensor-parallel-size", "tp"];
-const PIPELINE: &[&str] = &["pipeline-parallel-size", "pp"];
-/// Splits the prompt; its ranks have GPUs of their own (those of `decode-context-parallel-size` have not).
-const CONTEXT: &[&str] = &["prefill-context-parallel-size", "pcp"];
-const DATA: &[&str] = &["data-parallel-size", "dp"];
-const DATA_HERE: &[&str] = &["data-parallel-size-local", "dpl"];
+use crate::config::flag_value;
 
 /// Parallel sizes of one engine on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,23 +17,27 @@ impl Ranks {
     /// What `args` say; `None` when ranks run on other machines too, or sizes are no numbers.
     #[must_use]
     pub fn of(args: &Map<String, Value>) -> Option<Self> {
-        if argument(args, &["nnodes", "n"]).is_some_and(|nodes| size(nodes) != Some(1))
-            || argument(args, &["distributed-executor-backend"]).is_some_and(|backend| backend == "ray")
-            || argument(args, &["data-parallel-backend", "dpb"]).is_some_and(|backend| backend == "ray")
+        let given = |name| flag_value(args, name);
+        let ray = |name| given(name).is_some_and(|backend| backend == "ray");
+        if given("nnodes").or_else(|| given("n")).is_some_and(|nodes| size(nodes) != Some(1))
+            || ray("distributed-executor-backend")
+            || ray("data-parallel-backend")
         {
             return None;
         }
-        let get = |names| argument(args, names).map_or(Some(1), size);
-        let data = match argument(args, DATA_HERE) {
+        let get = |name| given(name).map_or(Some(1), size);
+        let data = match given("data-parallel-size-local") {
             Some(here) => size(here)?,
-            None => get(DATA)?,
+            None => get("data-parallel-size")?,
         };
-        let tensor = match argument(args, TENSOR) {
+        let tensor = match given("tensor-parallel-size") {
             Some(value) => Some(size(value)?),
             None => None,
         };
-        // None of our own ranks runs here (`data-parallel-size-local: 0`): they need no GPU.
-        let others = data.checked_mul(get(PIPELINE)?)?.checked_mul(get(CONTEXT)?)?;
+        // The ranks that split the prompt have GPUs of their own (those of `decode-context-parallel-size` have not). None
+        // of our own ranks runs here (`data-parallel-size-local: 0`): they need no GPU.
+        let others =
+            data.checked_mul(get("pipeline-parallel-size")?)?.checked_mul(get("prefill-context-parallel-size")?)?;
         (others > 0 && tensor != Some(0)).then_some(Self { tensor, others })
     }
 
@@ -49,12 +48,6 @@ impl Ranks {
             None => (count / self.others.max(1)).max(1).saturating_mul(self.others),
         }
     }
-}
-
-/// The value of a flag under one of its names, however its dashes are written.
-pub(super) fn argument<'a>(args: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    let plain = |flag: &str| flag.trim_start_matches('-').replace('_', "-");
-    args.iter().find(|(flag, _)| names.contains(&plain(flag).as_str())).map(|(_, value)| value)
 }
 
 fn size(value: &Value) -> Option<u64> {

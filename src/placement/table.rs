@@ -1,7 +1,8 @@
 //! Assignments as a table for people.
 
 use super::types::{Assignment, Place};
-use crate::inventory::{aligned, gib};
+use crate::inventory::gib;
+use crate::text_table::aligned;
 
 /// Enough of a UUID to tell cards of one machine apart: `GPU-8f6b2c1d`.
 const SHORT: usize = 12;

@@ -79,7 +79,8 @@ fn runs(model: &str, gpu: &str, share: f64, pid: u32) -> Held {
 fn given(inventory: &Inventory, demands: &[Demand], held: &[Held]) -> Vec<String> {
     let assigned = place(inventory, demands, held).unwrap_or_else(|conflicts| panic!("{}", said(&conflicts)));
     assert_eq!(assigned.len(), demands.len());
-    assigned.iter().map(|one| one.visible().unwrap_or_else(|| "as visible".into())).collect()
+    let visible = |places: &Vec<Place>| places.iter().map(|place| place.text.as_str()).collect::<Vec<_>>().join(",");
+    assigned.iter().map(|one| one.gpus.as_ref().map_or("as visible".into(), visible)).collect()
 }
 
 fn said(conflicts: &[Conflict]) -> String {
@@ -103,7 +104,8 @@ fn listed_gpus_keep_their_words() {
     );
     assert_eq!(given(&machine(0), &[wants("a", 0, Gpus::AsVisible, 0.92)], &[]), ["as visible"]);
     let assigned = place(&machine(2), &all, &[]).expect("places");
-    assert_eq!(assigned[0].ids(), ["GPU-1111", "GPU-0000"]);
+    let uuids = assigned[0].gpus.iter().flatten().map(|place| place.uuid.as_deref());
+    assert_eq!(uuids.collect::<Vec<_>>(), [Some("GPU-1111"), Some("GPU-0000")]);
 }
 
 #[test]
@@ -383,7 +385,8 @@ proptest! {
         let machine = machine(gpus);
         prop_assume!(count * number <= gpus as usize);
         let assigned = place(&machine, &replicas("a", number, count, 0.4), &[]).expect("room");
-        let mut all: Vec<String> = assigned.iter().flat_map(Assignment::ids).collect();
+        let places = assigned.iter().flat_map(|one| one.gpus.iter().flatten());
+        let mut all: Vec<String> = places.map(|place| place.uuid.clone().unwrap_or_else(|| place.text.clone())).collect();
         all.sort();
         all.dedup();
         prop_assert_eq!(all.len(), count * number);

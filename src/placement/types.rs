@@ -26,7 +26,7 @@ pub struct Held {
     pub engine: EngineId,
     /// Its model.
     pub model: Name,
-    /// Indices or UUIDs, as [`Assignment::ids`] gave them; empty when it uses what our own environment shows.
+    /// Indices or UUIDs of what it was given; empty when it uses what our own environment shows.
     pub gpus: Vec<String>,
     /// Share of each GPU's memory that it takes.
     pub share: f64,
@@ -62,20 +62,4 @@ pub struct Place {
     pub total: Option<u64>,
     /// Bytes that processes hold which are not engines of ours.
     pub foreign: u64,
-}
-
-impl Assignment {
-    /// What `CUDA_VISIBLE_DEVICES` is to be; `None`: it is left alone. Goes with `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
-    #[must_use]
-    pub fn visible(&self) -> Option<String> {
-        let words = self.gpus.as_ref()?.iter().map(|place| place.text.as_str());
-        Some(words.collect::<Vec<_>>().join(","))
-    }
-
-    /// What names its GPUs for good: their UUIDs, or what stands for them.
-    #[must_use]
-    pub fn ids(&self) -> Vec<String> {
-        let places = self.gpus.iter().flatten();
-        places.map(|place| place.uuid.clone().unwrap_or_else(|| place.text.clone())).collect()
-    }
 }

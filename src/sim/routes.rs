@@ -33,70 +33,62 @@ pub(super) enum Route {
     PlanFault,
 }
 
-/// The routes that an engine has, as vLLM logs them.
-pub(super) fn served(settings: &Settings) -> Vec<(String, &'static str)> {
-    let fixed = [
-        "/load",
-        "/version",
-        "/kv_event_sources",
-        "/health",
-        "/metrics",
-        "/v1/models",
-        "/ping",
-        "/invocations",
-        "/v1/load_lora_adapter",
-        "/v1/unload_lora_adapter",
-        "/reset_prefix_cache",
-        "/collective_rpc",
-        "/server_info",
-        "/sleep",
-        "/wake_up",
-        "/is_sleeping",
-        "/pause",
-        "/resume",
-        "/is_paused",
-    ];
-    let paths = fixed.into_iter().chain(Endpoint::ALL.into_iter().map(Endpoint::path));
-    paths
-        .filter_map(|path| Some((path, find(path, settings)?)))
-        .map(|(path, route)| (path.to_owned(), methods(route)))
-        .collect()
+/// What an engine was told that has a route.
+#[derive(Clone, Copy)]
+enum Needs {
+    Nothing,
+    RuntimeLora,
+    DevMode,
 }
 
-/// What `path` leads to; `None` when an engine with these settings does not have it.
-pub(super) fn find(path: &str, settings: &Settings) -> Option<Route> {
+/// The paths that are no inference endpoint's, in vLLM's order: what each leads to, and its methods, as in the header `Allow`.
+const PATHS: [(&str, Route, &str, Needs); 22] = [
+    ("/load", Route::Load, "GET", Needs::Nothing),
+    ("/version", Route::Version, "GET", Needs::Nothing),
+    ("/kv_event_sources", Route::KvEventSources, "GET", Needs::Nothing),
+    ("/health", Route::Health, "GET", Needs::Nothing),
+    ("/metrics", Route::Metrics, "GET", Needs::Nothing),
+    ("/v1/models", Route::Models, "GET", Needs::Nothing),
+    ("/ping", Route::Ping, "GET, POST", Needs::Nothing),
+    ("/invocations", Route::Invocations, "POST", Needs::Nothing),
+    ("/v1/load_lora_adapter", Route::LoadLora, "POST", Needs::RuntimeLora),
+    ("/v1/unload_lora_adapter", Route::UnloadLora, "POST", Needs::RuntimeLora),
+    ("/reset_prefix_cache", Route::ResetCache, "POST", Needs::DevMode),
+    ("/collective_rpc", Route::CollectiveRpc, "POST", Needs::DevMode),
+    ("/server_info", Route::ServerInfo, "GET", Needs::DevMode),
+    ("/sleep", Route::Sleep, "POST", Needs::DevMode),
+    ("/wake_up", Route::WakeUp, "POST", Needs::DevMode),
+    ("/is_sleeping", Route::IsSleeping, "GET", Needs::DevMode),
+    ("/pause", Route::Pause, "POST", Needs::DevMode),
+    ("/resume", Route::Resume, "POST", Needs::DevMode),
+    ("/is_paused", Route::IsPaused, "GET", Needs::DevMode),
+    ("/sim/last_request", Route::LastRequest, "GET", Needs::Nothing),
+    ("/sim/stats", Route::Stats, "GET", Needs::Nothing),
+    ("/sim/fault", Route::PlanFault, "POST", Needs::Nothing),
+];
+
+/// The routes of vLLM's that an engine has, as vLLM logs them: paths and methods.
+pub(super) fn served(settings: &Settings) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let paths = PATHS.iter().map(|(path, ..)| *path).filter(|path| !path.starts_with("/sim/"));
+    let paths = paths.chain(Endpoint::ALL.into_iter().map(Endpoint::path));
+    paths.filter_map(|path| Some((path, find(path, settings)?.1)))
+}
+
+/// What `path` leads to and its methods; `None` when an engine with these settings does not have it.
+pub(super) fn find(path: &str, settings: &Settings) -> Option<(Route, &'static str)> {
     if let Some(endpoint) = Endpoint::find(path) {
-        return is_served(endpoint, settings).then_some(Route::Infer(endpoint));
+        return is_served(endpoint, settings).then_some((Route::Infer(endpoint), "POST"));
     }
-    let route = match path {
-        "/invocations" => Route::Invocations,
-        "/health" => Route::Health,
-        "/ping" => Route::Ping,
-        "/version" => Route::Version,
-        "/load" => Route::Load,
-        "/metrics" => Route::Metrics,
-        "/v1/models" => Route::Models,
-        "/kv_event_sources" => Route::KvEventSources,
-        "/v1/load_lora_adapter" if settings.runtime_lora => Route::LoadLora,
-        "/v1/unload_lora_adapter" if settings.runtime_lora => Route::UnloadLora,
-        "/sleep" if settings.dev_mode => Route::Sleep,
-        "/wake_up" if settings.dev_mode => Route::WakeUp,
-        "/is_sleeping" if settings.dev_mode => Route::IsSleeping,
-        "/pause" if settings.dev_mode => Route::Pause,
-        "/resume" if settings.dev_mode => Route::Resume,
-        "/is_paused" if settings.dev_mode => Route::IsPaused,
-        "/reset_prefix_cache" if settings.dev_mode => Route::ResetCache,
-        "/collective_rpc" if settings.dev_mode => Route::CollectiveRpc,
-        "/server_info" if settings.dev_mode => Route::ServerInfo,
-        "/sim/last_request" => Route::LastRequest,
-        "/sim/stats" => Route::Stats,
-        "/sim/fault" => Route::PlanFault,
-        _ if settings.generates && path.strip_prefix("/v1/responses/").is_some_and(|id| !id.contains('/')) => {
-            Route::StoredResponse
-        }
-        _ => return None,
+    if settings.generates && path.strip_prefix("/v1/responses/").is_some_and(|id| !id.contains('/')) {
+        return Some((Route::StoredResponse, "GET"));
+    }
+    let (_, route, methods, needs) = PATHS.iter().find(|(known, ..)| *known == path)?;
+    let has = match needs {
+        Needs::Nothing => true,
+        Needs::RuntimeLora => settings.runtime_lora,
+        Needs::DevMode => settings.dev_mode,
     };
-    Some(route)
+    has.then_some((*route, *methods))
 }
 
 fn is_served(endpoint: Endpoint, settings: &Settings) -> bool {
@@ -109,25 +101,5 @@ fn is_served(endpoint: Endpoint, settings: &Settings) -> bool {
         E::Embeddings | E::Rerank | E::RerankV1 | E::RerankV2 | E::Score | E::ScoreV1 | E::Classify | E::Pooling => {
             settings.pools
         }
-    }
-}
-
-/// Methods that a route takes, as in the header `Allow`.
-pub(super) fn methods(route: Route) -> &'static str {
-    match route {
-        Route::Health
-        | Route::Version
-        | Route::Load
-        | Route::Metrics
-        | Route::Models
-        | Route::KvEventSources
-        | Route::StoredResponse
-        | Route::IsSleeping
-        | Route::IsPaused
-        | Route::ServerInfo
-        | Route::LastRequest
-        | Route::Stats => "GET",
-        Route::Ping => "GET, POST",
-        _ => "POST",
     }
 }

@@ -22,7 +22,7 @@ use super::engine::{Engine, InFlight, Tempo};
 use super::faults::Fault;
 use super::flags::parse_duration;
 use super::log;
-use super::routes::{Route, find, methods};
+use super::routes::{Route, find};
 use super::wire::errors::Fail;
 use super::wire::reply;
 use crate::openai::Endpoint;
@@ -46,7 +46,8 @@ async fn serve(
     let method = known_method(&parts.method);
     let request_id = engine
         .settings
-        .request_id_headers
+        .args
+        .enable_request_id_headers
         .then(|| parts.headers.get("x-request-id").cloned().or_else(|| crate::ids::new_request_id().parse().ok()));
     let length = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut response = if is_authorized(&engine, parts.uri.path(), &parts.headers) {
@@ -68,15 +69,8 @@ async fn serve(
 }
 
 fn known_method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        _ => "OTHER",
-    }
+    let known = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"];
+    known.into_iter().find(|known| method.as_str() == *known).unwrap_or("OTHER")
 }
 
 /// Keys guard `/v1/*` only, as in vLLM.
@@ -95,12 +89,11 @@ fn is_authorized(engine: &Engine, path: &str, headers: &HeaderMap) -> bool {
 async fn answer(
     engine: &Arc<Engine>,
     conn: &ConnHandle,
-    route: Option<Route>,
+    route: Option<(Route, &'static str)>,
     parts: &http::request::Parts,
     body: Body,
 ) -> Response {
-    let Some(route) = route else { return reply::detail(StatusCode::NOT_FOUND, "Not Found") };
-    let allowed = methods(route);
+    let Some((route, allowed)) = route else { return reply::detail(StatusCode::NOT_FOUND, "Not Found") };
     if !allowed.split(", ").any(|method| method == parts.method.as_str()) {
         let mut refused = reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

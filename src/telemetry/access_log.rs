@@ -15,7 +15,7 @@ use crate::config::{Log, LogFormat};
 /// Where the lines go. All clones do what the last [`AccessLog::set`] says.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    to: Option<NonBlocking>,
+    to: NonBlocking,
     mode: Arc<AtomicU8>,
 }
 
@@ -30,13 +30,7 @@ impl AccessLog {
     /// A log that writes to `to`, and nothing yet.
     #[must_use]
     pub fn new(to: NonBlocking) -> Self {
-        Self { to: Some(to), mode: Arc::new(AtomicU8::new(OFF)) }
-    }
-
-    /// No lines, ever.
-    #[must_use]
-    pub fn off() -> Self {
-        Self { to: None, mode: Arc::new(AtomicU8::new(OFF)) }
+        Self { to, mode: Arc::new(AtomicU8::new(OFF)) }
     }
 
     /// Writes lines as `log` says from now on.
@@ -49,22 +43,15 @@ impl AccessLog {
         self.mode.store(mode, Ordering::Relaxed);
     }
 
-    /// Whether lines are written at all.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.to.is_some() && self.mode.load(Ordering::Relaxed) != OFF
-    }
-
     /// Queues a line; drops it when the queue is full.
     pub fn write(&self, record: &Record<'_>) {
-        let Some(to) = &self.to else { return };
         let line = match self.mode.load(Ordering::Relaxed) {
             OFF => return,
             JSON => structured(record, SystemTime::now()).to_string() + "\n",
             _ => text(record, SystemTime::now()),
         };
         // The queue is the only thing that could refuse, and it is allowed to drop.
-        let _ = to.clone().write_all(line.as_bytes());
+        let _ = self.to.clone().write_all(line.as_bytes());
     }
 }
 

@@ -9,35 +9,27 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::metrics::{Label, Metrics};
 use crate::openai::Endpoint;
 
-/// Statuses that get a counter of their own; whatever else an engine invents is counted by its class.
-const STATUSES: [u16; 28] = [
-    200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504, 100,
-    202, 300, 418, 505, 520,
-];
+/// Statuses that get a counter of their own.
+const STATUSES: [u16; 22] =
+    [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504];
 
-/// Label of each of [`STATUSES`]; the last six stand for classes.
+/// Whatever else an engine invents is counted by its class.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+/// How many counters there are: one for each of [`STATUSES`], then one for each of [`CLASSES`].
+const SLOTS: usize = STATUSES.len() + CLASSES.len();
+
+/// Which of them counts `status`.
 fn status_slot(status: u16) -> usize {
-    let class = match status / 100 {
-        1 => 22,
-        2 => 23,
-        3 => 24,
-        4 => 25,
-        5 => 26,
-        _ => 27,
+    let class = match status {
+        100..600 => usize::from(status / 100 - 1),
+        _ => CLASSES.len() - 1,
     };
-    STATUSES[..22].iter().position(|known| *known == status).unwrap_or(class)
+    STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len() + class)
 }
 
 fn status_label(slot: usize) -> String {
-    match slot {
-        22 => "1xx".into(),
-        23 => "2xx".into(),
-        24 => "3xx".into(),
-        25 => "4xx".into(),
-        26 => "5xx".into(),
-        27 => "other".into(),
-        _ => STATUSES[slot].to_string(),
-    }
+    STATUSES.get(slot).map_or_else(|| CLASSES[slot - STATUSES.len()].into(), u16::to_string)
 }
 
 /// Counters and histograms of one route. When the last one of it is dropped, its series end.
@@ -53,7 +45,7 @@ pub struct Meters {
     completion_tokens: IntCounter,
     cached_tokens: IntCounter,
     duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
-    requests: [[OnceLock<IntCounter>; STATUSES.len()]; Endpoint::ALL.len() + 1],
+    requests: [[OnceLock<IntCounter>; SLOTS]; Endpoint::ALL.len() + 1],
 }
 
 impl Meters {
@@ -212,7 +204,7 @@ mod tests {
     #[test]
     fn label_sets_are_bounded_whatever_an_engine_answers() {
         let labels: std::collections::BTreeSet<String> = (0..=999).map(|s| status_label(status_slot(s))).collect();
-        assert_eq!(labels.len(), STATUSES.len());
+        assert_eq!(labels.len(), SLOTS);
         assert_eq!(status_label(status_slot(404)), "404");
         assert_eq!(status_label(status_slot(418)), "4xx");
         assert_eq!(status_label(status_slot(0)), "other");

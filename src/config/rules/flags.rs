@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::entries::{bundles, models};
 use crate::config::diagnostic::Draft;
-use crate::config::profiles::{flag_name, merged, profile_sets};
+use crate::config::profiles::{flag_name, flag_value, merged, profile_sets};
 use crate::config::raw::{Raw, RawGpus, RawModel};
 use crate::config::secrets::is_secret;
 
@@ -104,7 +104,7 @@ pub(super) fn parallel_ranks_have_gpus(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, _, model) in models(raw) {
         let Some(gpus) = &model.gpus else { continue };
         let args = merged(&raw.profiles, model).args;
-        let get = |wanted: &str| args.iter().find(|(flag, _)| flag_name(flag) == wanted).map(|(_, value)| value);
+        let get = |name: &str| flag_value(&args, name);
         let size = |flag: &str| get(flag).and_then(Value::as_u64).unwrap_or(1);
         // Ranks on other machines need no GPU here.
         if get("nnodes").is_some() || get("distributed-executor-backend").is_some_and(|backend| backend == "ray") {

@@ -38,7 +38,7 @@ fn boundaries_bare_and_quoted() {
 #[test]
 fn finds_fields_and_jumps_over_files() {
     let form = peek(FORM).expect("a form");
-    assert_eq!((form.model(), form.stream()), (Some("whisper"), true));
+    assert_eq!(form.model(), Some("whisper"));
     let names: Vec<_> = form.parts.iter().map(|part| (&*part.name, part.file)).collect();
     assert_eq!(names, [("file", true), ("model", false), ("stream", false)]);
     assert_eq!(form.parts[0].value.of(FORM.as_bytes()), b"RIFF\r\n--\r\nmodel");
@@ -105,14 +105,6 @@ fn refuses_with_a_reason() {
     let mut latin1: Vec<u8> = latin1.collect();
     latin1.extend_from_slice(b"--b--");
     assert!(peek_form(&latin1, "b").is_err());
-}
-
-#[test]
-fn stream_is_what_pydantic_takes_for_true() {
-    for (value, stream) in [("true", true), ("1", true), ("ON", true), ("false", false), ("0", false), ("", false)] {
-        let form = format!("--b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\n{value}\r\n--b--");
-        assert_eq!(peek(&form).expect("a form").stream(), stream, "{value}");
-    }
 }
 
 proptest! {

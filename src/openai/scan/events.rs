@@ -18,22 +18,9 @@ pub(super) struct Events {
     open: bool,
     /// The event under way has data.
     data: bool,
-    /// What the event under way means to the stream.
-    meaning: Meaning,
-    /// Of the first event with data, once it has ended.
-    first_is_error: Option<bool>,
+    /// The event under way is the last one.
+    last: bool,
     done: bool,
-}
-
-/// What an event means to its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Meaning {
-    /// More may come.
-    Plain,
-    /// It is the last one.
-    Last,
-    /// It is the last one, and reports an error.
-    Error,
 }
 
 /// What a piece of a line is.
@@ -46,8 +33,7 @@ pub(super) struct Line {
 
 impl Default for Events {
     fn default() -> Self {
-        let (open, data, meaning, first_is_error, done) = (false, false, Meaning::Plain, None, false);
-        Self { head: [0; HEAD], length: 0, open, data, meaning, first_is_error, done }
+        Self { head: [0; HEAD], length: 0, open: false, data: false, last: false, done: false }
     }
 }
 
@@ -62,10 +48,6 @@ impl Events {
 
     pub(super) fn done(&self) -> bool {
         self.done
-    }
-
-    pub(super) fn first_is_error(&self) -> bool {
-        self.first_is_error == Some(true)
     }
 
     /// A line, or the next piece of one; `ends`: up to its end.
@@ -107,9 +89,7 @@ impl Events {
             if matches!(data, b"[DONE]" | b"[DONE]\r") {
                 self.done = true;
             } else {
-                if !self.data && is_error(data) {
-                    self.meaning = Meaning::Error;
-                }
+                self.last |= !self.data && is_error(data);
                 self.data = true;
             }
             return Line { data: Some(DATA.len()), ends_event: false };
@@ -120,20 +100,16 @@ impl Events {
         }
         self.open = true;
         if let Some(name) = field(line, b"event:") {
-            self.meaning = self.meaning.max(meaning(name));
+            self.last |= is_last(name);
         }
         Line { data: None, ends_event: false }
     }
 
     /// An empty line; returns whether the event that it ends has data.
     pub(super) fn end_event(&mut self) -> bool {
-        let counts = self.data;
-        self.done |= self.meaning >= Meaning::Last;
-        if counts {
-            self.first_is_error.get_or_insert(self.meaning == Meaning::Error);
-        }
-        (self.open, self.data, self.meaning) = (false, false, Meaning::Plain);
-        counts
+        self.done |= self.last;
+        (self.open, self.last) = (false, false);
+        std::mem::take(&mut self.data)
     }
 }
 
@@ -143,13 +119,9 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-/// What an event of this name means in any of the three dialects.
-fn meaning(name: &[u8]) -> Meaning {
-    match name {
-        b"error" => Meaning::Error,
-        b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed" => Meaning::Last,
-        _ => Meaning::Plain,
-    }
+/// Whether an event of this name ends its stream, in any of the three dialects.
+fn is_last(name: &[u8]) -> bool {
+    matches!(name, b"error" | b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed")
 }
 
 /// Whether data begins like OpenAI's error object. A chunk may say `"error": null`.

@@ -116,13 +116,6 @@ impl ResponseScanner {
     pub fn at_boundary(&self) -> bool {
         self.events.as_ref().is_some_and(Events::at_boundary)
     }
-
-    /// Whether the first event with data has ended and reports an error: nothing of an answer has come, and a client that
-    /// was sent nothing yet can be given another engine's. Never for one JSON value, whose status says it.
-    #[must_use]
-    pub fn first_event_is_error(&self) -> bool {
-        self.events.as_ref().is_some_and(Events::first_is_error)
-    }
 }
 
 /// The walk over one chunk.

@@ -12,7 +12,6 @@ struct Seen {
     events: usize,
     at_boundary: bool,
     done: bool,
-    first_event_is_error: bool,
     usage: Option<Usage>,
 }
 
@@ -28,7 +27,6 @@ fn scan<'t>(mut scanner: ResponseScanner, chunks: impl IntoIterator<Item = &'t [
         events,
         at_boundary: scanner.at_boundary(),
         done: scanner.done(),
-        first_event_is_error: scanner.first_event_is_error(),
         usage: scanner.usage(),
     }
 }
@@ -106,25 +104,6 @@ fn knows_the_end_of_every_dialect() {
         assert!(!stream(text).done, "{text:?}");
     }
     assert_eq!(stream("data: [DONE]\n\n").events, 0);
-}
-
-#[test]
-fn tells_a_stream_that_begins_with_an_error_from_one_that_ends_with_it() {
-    for (text, expected) in [
-        ("data: {\"error\":{\"message\":\"x\"}}\n\n", true),
-        (": ping\n\nevent: ping\n\ndata: { \"error\": {}}\n\ndata: [DONE]\n\n", true),
-        ("event: error\ndata: {\"type\":\"error\",\"error\":{}}\n\n", true),
-        ("data: {}\nevent: error\n\n", true),
-        ("data: {\"error\":{}}\n", false),
-        ("data: {\"error\":null}\n\n", false),
-        ("data: {}\n\ndata: {\"error\":{}}\n\n", false),
-        ("event: error\n\ndata: {}\n\n", false),
-        ("event: response.failed\ndata: {}\n\n", false),
-        ("data: [DONE]\n\n", false),
-    ] {
-        assert_eq!(stream(text).first_event_is_error, expected, "{text:?}");
-    }
-    assert!(!both(&ResponseScanner::json(), "{\"error\":{}}").first_event_is_error);
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl Answer {
         tokens::id(self.token(at).as_bytes())
     }
 
+    /// The ids of all its tokens.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        (0..self.count).map(|at| self.id(at)).collect()
+    }
+
     /// Ends before the first of `stops` in what is said (not in what is thought).
     fn stopped(mut self, stops: &[String]) -> Self {
         let said = self.text(self.reasoning, self.count);

@@ -46,7 +46,7 @@ pub(crate) async fn transcribe(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let run = request.enqueue(&params, seconds * 50, &mut answers)?;
     if params.stream {
         let answer = answers.remove(0);
-        return Ok(ApiReply::Stream(Box::new(run), Box::new(Chunks { head, answer })));
+        return Ok(ApiReply::stream(run, Chunks { head, answer }));
     }
     collect(run, &mut answers).await;
     let text = answers[0].text(0, answers[0].count);

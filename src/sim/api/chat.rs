@@ -3,14 +3,13 @@
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::chat_stream::{Chunks, Extras, token_logprob};
+use super::chunks::{Chunks, Extras, token_logprob};
 use super::conversation::{last_user_text, prompt_tokens, render};
 use super::generate::{ApiReply, ApiRequest, collect, prompt_logprobs};
 use super::params::Params;
 use super::tokens;
 use super::tools::forced_tool;
 use crate::sim::engine::Engine;
-use crate::sim::metrics::Finish;
 use crate::sim::stamp::random_id;
 use crate::sim::wire::errors::Fail;
 use crate::sim::wire::fields::Fields;
@@ -53,10 +52,8 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
         tool,
     };
     if params.stream {
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Chunks::new(&request.engine, head, params, answers, prompt, extras)),
-        ));
+        let chunks = Chunks::new(&request.engine, head, params, answers, prompt, Some(extras));
+        return Ok(ApiReply::stream(run, chunks));
     }
     collect(run, &mut answers).await;
     let choices: Vec<Value> =
@@ -101,17 +98,13 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
         }]);
     }
     message["reasoning"] = thought.into();
-    let finish = match &extras.tool {
-        Some(tool) if answer.finish == Finish::Stop => tool.finish,
-        _ => answer.finish.word(),
-    };
     let logprobs = extras.top_logprobs.map(
         |top| json!({ "content": (0..answer.count).map(|at| token_logprob(answer, at, top)).collect::<Vec<_>>() }),
     );
     json!({
-        "index": at, "message": message, "logprobs": logprobs, "finish_reason": finish,
+        "index": at, "message": message, "logprobs": logprobs, "finish_reason": extras.finish(answer.finish),
         "stop_reason": answer.stop_reason,
-        "token_ids": params.token_ids.then(|| (0..answer.count).map(|at| answer.id(at)).collect::<Vec<_>>()),
+        "token_ids": params.token_ids.then(|| answer.ids()),
         "routed_experts": null,
     })
 }
@@ -119,7 +112,8 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
 fn usage(engine: &Engine, prompt: usize, completion: usize, reasoning: usize) -> Value {
     let details = engine
         .settings
-        .prompt_details
+        .args
+        .enable_prompt_tokens_details
         .then(|| json!({ "cached_tokens": 0, "created_cache_tokens": 0, "multimodal_tokens": null }));
     json!({
         "prompt_tokens": prompt, "total_tokens": prompt + completion, "completion_tokens": completion,

@@ -1,14 +1,12 @@
 //! `POST /v1/completions`.
 
-use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::generate::{ApiReply, ApiRequest, Head, collect, logprob, prompt_logprobs};
+use super::chunks::Chunks;
+use super::generate::{ApiReply, ApiRequest, collect, logprob, prompt_logprobs};
 use super::params::Params;
-use super::stream::{Events, Framing, push_number, push_str};
 use super::tokens;
-use crate::sim::metrics::Finish;
 use crate::sim::wire::errors::Fail;
 use crate::sim::wire::fields::Fields;
 
@@ -33,18 +31,16 @@ pub(crate) async fn completions(request: &ApiRequest) -> Result<ApiReply, Fail> 
     Params::check_sampling(&fields)?;
     let prompt_tokens = prompts.iter().map(Prompt::tokens).sum();
     let run = request.enqueue(&params, prompt_tokens, &mut answers)?;
-    let details = request.engine.settings.prompt_details;
     if params.stream {
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Chunks::new(head, params, answers, prompt_tokens, details)),
-        ));
+        let chunks = Chunks::new(&request.engine, head, params, answers, prompt_tokens, None);
+        return Ok(ApiReply::stream(run, chunks));
     }
     collect(run, &mut answers).await;
     let extras = Extras {
         echo: fields.flag("echo")?,
         top: fields.int("logprobs")?.map(|top| usize::try_from(top).unwrap_or(0)),
     };
+    let details = request.engine.settings.args.enable_prompt_tokens_details;
     let completion: usize = answers.iter().map(|answer| answer.count).sum();
     let choices: Vec<Value> = answers
         .iter()
@@ -127,7 +123,7 @@ fn choice(at: usize, answer: &Answer, prompt: &Prompt, params: &Params, extras: 
     json!({
         "index": at, "text": text, "logprobs": extras.top.map(|top| logprobs(answer, prompt, extras.echo, top)),
         "finish_reason": answer.finish.word(), "stop_reason": answer.stop_reason,
-        "token_ids": params.token_ids.then(|| (0..answer.count).map(|at| answer.id(at)).collect::<Vec<_>>()),
+        "token_ids": params.token_ids.then(|| answer.ids()),
         "prompt_logprobs": if of_prompt { prompt_logprobs(&prompt.ids()) } else { Value::Null },
         "prompt_token_ids": ids, "routed_experts": null,
     })
@@ -154,107 +150,4 @@ fn logprobs(answer: &Answer, prompt: &Prompt, echo: bool, top: usize) -> Value {
         .map(|(at, word)| if known(at) && top > 0 { json!({ word: logprob(at) }) } else { Value::Null })
         .collect();
     json!({ "text_offset": offsets, "token_logprobs": values, "tokens": words, "top_logprobs": tops })
-}
-
-/// `text_completion` events.
-struct Chunks {
-    prefix: Vec<u8>,
-    head: Head,
-    params: Params,
-    answers: Vec<Answer>,
-    prompt: usize,
-    details: bool,
-    generated: usize,
-}
-
-impl Chunks {
-    fn new(head: Head, params: Params, answers: Vec<Answer>, prompt: usize, details: bool) -> Self {
-        let (id, model) = (json!(format!("cmpl-{}", head.id)), json!(head.model));
-        let created = head.created;
-        let prefix =
-            format!(r#"data: {{"id":{id},"object":"text_completion","created":{created},"model":{model},"choices":["#);
-        Self { prefix: prefix.into_bytes(), head, params, answers, prompt, details, generated: 0 }
-    }
-
-    fn usage(&self, out: &mut BytesMut, completion: usize, last: bool) {
-        out.put_slice(br#","usage":{"prompt_tokens":"#);
-        push_number(out, self.prompt);
-        out.put_slice(br#","total_tokens":"#);
-        push_number(out, self.prompt + completion);
-        out.put_slice(br#","completion_tokens":"#);
-        push_number(out, completion);
-        if last && self.details {
-            out.put_slice(br#","prompt_tokens_details":{"cached_tokens":0}"#);
-        }
-        out.put_u8(b'}');
-    }
-}
-
-impl Framing for Chunks {
-    fn open(&mut self, _: &mut Events) {}
-
-    fn step(&mut self, at: usize, abort: bool, out: &mut Events) -> usize {
-        let going = self.answers.iter().filter(|answer| at < answer.count).count();
-        let all_end = abort || self.answers.iter().all(|answer| at + 1 >= answer.count);
-        let mut left = going;
-        for (index, answer) in self.answers.iter().enumerate().filter(|(_, answer)| at < answer.count) {
-            left -= 1;
-            let ends = abort || at + 1 == answer.count;
-            out.event(|out| {
-                out.put_slice(&self.prefix);
-                out.put_slice(br#"{"index":"#);
-                push_number(out, index);
-                out.put_slice(br#","text":"#);
-                push_str(out, answer.token(at));
-                out.put_slice(br#","logprobs":null,"finish_reason":"#);
-                if ends {
-                    push_str(out, if abort { Finish::Abort } else { answer.finish }.word());
-                } else {
-                    out.put_slice(b"null");
-                }
-                out.put_slice(br#","stop_reason":"#);
-                match &answer.stop_reason {
-                    Some(stop) if ends && !abort => push_str(out, stop),
-                    _ => out.put_slice(b"null"),
-                }
-                out.put_slice(br#","prompt_token_ids":null,"token_ids":"#);
-                if self.params.token_ids {
-                    out.put_u8(b'[');
-                    push_number(out, answer.id(at) as usize);
-                    out.put_u8(b']');
-                } else {
-                    out.put_slice(b"null");
-                }
-                out.put_slice(b"}]");
-                if self.params.continuous_usage {
-                    self.usage(out, at + 1, false);
-                }
-                if all_end && left == 0 && !self.params.include_usage {
-                    out.put_slice(br#","system_fingerprint":"#);
-                    push_str(out, &self.head.fingerprint);
-                }
-                out.put_u8(b'}');
-            });
-        }
-        self.generated += going;
-        going
-    }
-
-    fn close(&mut self, out: &mut Events) {
-        if self.params.include_usage {
-            out.event(|out| {
-                out.put_slice(&self.prefix);
-                out.put_u8(b']');
-                self.usage(out, self.generated, true);
-                out.put_slice(br#","system_fingerprint":"#);
-                push_str(out, &self.head.fingerprint);
-                out.put_u8(b'}');
-            });
-        }
-        out.done();
-    }
-
-    fn finish(&self) -> Finish {
-        self.answers.first().map_or(Finish::Stop, |answer| answer.finish)
-    }
 }

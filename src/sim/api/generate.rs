@@ -31,6 +31,13 @@ pub(crate) enum ApiReply {
     Stream(Box<Run>, Box<dyn Framing>),
 }
 
+impl ApiReply {
+    /// What `run` makes, as events in this framing.
+    pub(super) fn stream(run: Run, framing: impl Framing) -> Self {
+        Self::Stream(Box::new(run), Box::new(framing))
+    }
+}
+
 /// What every part of an answer says about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {

@@ -25,10 +25,7 @@ pub(crate) async fn messages(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let run = request.enqueue(&params, prompt, &mut answers)?;
     if params.stream {
         let answer = answers.remove(0);
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Named { head, answer, prompt, generated: 0, aborted: false }),
-        ));
+        return Ok(ApiReply::stream(run, Named { head, answer, prompt, generated: 0, aborted: false }));
     }
     collect(run, &mut answers).await;
     let answer = &answers[0];

@@ -3,7 +3,7 @@
 mod answer;
 pub(super) mod audio;
 pub(super) mod chat;
-mod chat_stream;
+mod chunks;
 pub(super) mod completions;
 mod conversation;
 pub(super) mod generate;

@@ -56,10 +56,7 @@ impl Params {
     /// Reads them. `max`: the members that may bound the answer, the first that is there counts.
     pub(crate) fn read(fields: &Fields, max: &[&'static str], settings: &Settings) -> Result<Self, Fail> {
         let stream = fields.flag("stream")?;
-        let mut limits = Vec::with_capacity(max.len());
-        for name in max {
-            limits.push((*name, fields.int(name)?));
-        }
+        let limits = max.iter().map(|name| fields.int(name)).collect::<Result<Vec<_>, _>>()?;
         let n = fields.int("n")?.unwrap_or(1);
         let options = fields.get("stream_options");
         if options.is_some() && !stream {
@@ -81,12 +78,13 @@ impl Params {
             Some(Value::Array(all)) => all.iter().filter_map(|one| one.as_str().map(Into::into)).collect(),
             _ => Vec::new(),
         };
-        let force = settings.force_usage;
+        let force = settings.args.enable_force_include_usage;
         Ok(Self {
-            n: usize::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| {
-                Fail::bad(format!("n must be at least 1, got {n}. (parameter=n, value={n})"), Some("n"))
-            })?,
-            max_tokens: check_limit(&limits, settings.args.max_model_len)?,
+            n: usize::try_from(n)
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| Fail::value("n", n, format_args!("n must be at least 1, got {n}.")))?,
+            max_tokens: check_limit(limits.into_iter().flatten().next(), settings.args.max_model_len)?,
             min_tokens: usize::try_from(fields.int("min_tokens")?.unwrap_or(0)).unwrap_or(0),
             ignore_eos: fields.flag("ignore_eos")?,
             stop,
@@ -106,18 +104,16 @@ impl Params {
     /// Sampling settings that vLLM refuses, in its words; it looks at them after the model's name.
     pub(crate) fn check_sampling(fields: &Fields) -> Result<(), Fail> {
         if let Some(temperature) = fields.float("temperature")?.filter(|value| *value < 0.0) {
-            return Err(Fail::bad(
-                format!(
-                    "temperature must be non-negative, got {temperature:?}. (parameter=temperature, value={temperature:?})"
-                ),
-                Some("temperature"),
+            let given = format!("{temperature:?}");
+            return Err(Fail::value(
+                "temperature",
+                &given,
+                format_args!("temperature must be non-negative, got {given}."),
             ));
         }
         if let Some(top_p) = fields.float("top_p")?.filter(|value| !(*value > 0.0 && *value <= 1.0)) {
-            return Err(Fail::bad(
-                format!("top_p must be in (0, 1], got {top_p:?}. (parameter=top_p, value={top_p:?})"),
-                Some("top_p"),
-            ));
+            let given = format!("{top_p:?}");
+            return Err(Fail::value("top_p", &given, format_args!("top_p must be in (0, 1], got {given}.")));
         }
         let logprobs = match fields.get("logprobs") {
             Some(Value::Bool(true)) => fields.int("top_logprobs")?,
@@ -126,13 +122,11 @@ impl Params {
         };
         match logprobs.filter(|wanted| *wanted > MAX_LOGPROBS) {
             None => Ok(()),
-            Some(wanted) => Err(Fail::bad(
-                format!(
-                    "Requested sample logprobs of {wanted}, which is greater than max allowed: {MAX_LOGPROBS} \
-                     (parameter=logprobs, value={wanted})"
-                ),
-                Some("logprobs"),
-            )),
+            Some(wanted) => {
+                let what = "Requested sample logprobs of";
+                let message = format_args!("{what} {wanted}, which is greater than max allowed: {MAX_LOGPROBS}");
+                Err(Fail::value("logprobs", wanted, message))
+            }
         }
     }
 
@@ -150,23 +144,14 @@ impl Params {
     }
 }
 
-fn check_limit(limits: &[(&'static str, Option<i64>)], longest: usize) -> Result<Option<usize>, Fail> {
-    let Some((name, value)) = limits.iter().find_map(|(name, value)| value.map(|value| (*name, value))) else {
-        return Ok(None);
-    };
-    // vLLM calls it max_tokens in its messages, whatever the member's name was.
-    let _ = name;
+/// The bound of an answer, which vLLM calls max_tokens in its messages, whatever the member's name was.
+fn check_limit(given: Option<i64>, longest: usize) -> Result<Option<usize>, Fail> {
+    let Some(value) = given else { return Ok(None) };
+    let refused = |message: String| Err(Fail::value("max_tokens", value, message));
     match usize::try_from(value) {
-        Ok(0) | Err(_) => Err(Fail::bad(
-            format!("max_tokens must be at least 1, got {value}. (parameter=max_tokens, value={value})"),
-            Some("max_tokens"),
-        )),
-        Ok(tokens) if tokens > longest => Err(Fail::bad(
-            format!(
-                "max_tokens={tokens} cannot be greater than max_model_len={longest}. Please request fewer output tokens. \
-                 (parameter=max_tokens, value={tokens})"
-            ),
-            Some("max_tokens"),
+        Ok(0) | Err(_) => refused(format!("max_tokens must be at least 1, got {value}.")),
+        Ok(tokens) if tokens > longest => refused(format!(
+            "max_tokens={tokens} cannot be greater than max_model_len={longest}. Please request fewer output tokens."
         )),
         Ok(tokens) => Ok(Some(tokens)),
     }

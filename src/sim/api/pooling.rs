@@ -1,5 +1,7 @@
 //! Embeddings, scores, ranks and classes: numbers made from the text alone.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::generate::{ApiReply, ApiRequest, Head};
@@ -16,49 +18,51 @@ pub(crate) async fn embeddings(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let (fields, head) = open(request, &[])?;
     let base64 = fields.text("encoding_format")? == Some("base64");
     let size = dimensions(request, &fields)?;
-    let inputs = inputs(&fields)?;
-    let prompt = work(request, &inputs).await?;
-    let data: Vec<Value> = inputs
-        .iter()
-        .enumerate()
-        .map(|(at, input)| {
-            let vector = embed(input, size);
-            let embedding = if base64 { to_base64(&vector).into() } else { json!(vector) };
-            json!({ "index": at, "object": "embedding", "embedding": embedding })
-        })
-        .collect();
-    Ok(ApiReply::Json(list(&head, "embd", data, prompt)))
+    each_input(request, &fields, &head, "embd", |at, input| {
+        let vector = embed(input, size);
+        let embedding = if base64 { to_base64(&vector).into() } else { json!(vector) };
+        json!({ "index": at, "object": "embedding", "embedding": embedding })
+    })
+    .await
 }
 
 /// `POST /pooling`
 pub(crate) async fn pooling(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let (fields, head) = open(request, &[])?;
     let size = dimensions(request, &fields)?;
-    let inputs = inputs(&fields)?;
-    let prompt = work(request, &inputs).await?;
-    let data = inputs
-        .iter()
-        .enumerate()
-        .map(|(at, input)| json!({ "index": at, "object": "pooling", "data": embed(input, size) }))
-        .collect();
-    Ok(ApiReply::Json(list(&head, "pooling", data, prompt)))
+    each_input(
+        request,
+        &fields,
+        &head,
+        "pooling",
+        |at, input| json!({ "index": at, "object": "pooling", "data": embed(input, size) }),
+    )
+    .await
 }
 
 /// `POST /classify`
 pub(crate) async fn classify(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let (fields, head) = open(request, &[])?;
-    let inputs = inputs(&fields)?;
+    each_input(request, &fields, &head, "classify", |at, input| {
+        let yes = (f64::from(unit(fnv1a64(input.as_bytes()))) + 1.0) / 2.0;
+        let label = if yes >= 0.5 { "LABEL_1" } else { "LABEL_0" };
+        json!({ "index": at, "label": label, "probs": [1.0 - yes, yes], "num_classes": 2 })
+    })
+    .await
+}
+
+/// A list with what `make` makes of the number and the text of each input.
+async fn each_input(
+    request: &ApiRequest,
+    fields: &Fields,
+    head: &Head,
+    prefix: &str,
+    make: impl Fn(usize, &str) -> Value,
+) -> Result<ApiReply, Fail> {
+    let inputs = inputs(fields)?;
     let prompt = work(request, &inputs).await?;
-    let data = inputs
-        .iter()
-        .enumerate()
-        .map(|(at, input)| {
-            let yes = (f64::from(unit(fnv1a64(input.as_bytes()))) + 1.0) / 2.0;
-            let label = if yes >= 0.5 { "LABEL_1" } else { "LABEL_0" };
-            json!({ "index": at, "label": label, "probs": [1.0 - yes, yes], "num_classes": 2 })
-        })
-        .collect();
-    Ok(ApiReply::Json(list(&head, "classify", data, prompt)))
+    let data = inputs.iter().enumerate().map(|(at, input)| make(at, input)).collect();
+    Ok(ApiReply::Json(list(head, prefix, data, prompt)))
 }
 
 /// `POST /score` and `/v1/score`
@@ -221,17 +225,7 @@ fn similarity(left: &str, right: &str) -> f32 {
 
 /// Little-endian floats as OpenAI's `encoding_format: base64` has them (RFC 4648).
 fn to_base64(vector: &[f32]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let symbol = ALPHABET[(bits >> (18 - 6 * at) & 63) as usize] as char;
-            out.push(if at <= chunk.len() { symbol } else { '=' });
-        }
-    }
-    out
+    STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 #[cfg(test)]

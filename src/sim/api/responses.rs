@@ -37,10 +37,7 @@ pub(crate) async fn responses(request: &ApiRequest) -> Result<ApiReply, Fail> {
     };
     if params.stream {
         let answer = answers.remove(0);
-        return Ok(ApiReply::Stream(
-            Box::new(run),
-            Box::new(Named { sheet, answer, number: 0, generated: 0, aborted: false }),
-        ));
+        return Ok(ApiReply::stream(run, Named { sheet, answer, number: 0, generated: 0, aborted: false }));
     }
     collect(run, &mut answers).await;
     let answer = &answers[0];

@@ -88,12 +88,6 @@ pub(crate) fn push_str(out: &mut BytesMut, text: &str) {
     }
 }
 
-/// A decimal number.
-pub(crate) fn push_number(out: &mut BytesMut, number: usize) {
-    use std::fmt::Write;
-    let _ = write!(out, "{number}");
-}
-
 /// What an inference request holds until its answer ended.
 pub(crate) struct Hold {
     pub(crate) in_flight: InFlight,

@@ -1,7 +1,6 @@
 //! Faults of single requests: how one fails, and those that wait for requests to come.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -66,12 +65,6 @@ impl FromStr for Fault {
             }
         };
         Ok(fault)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
     }
 }
 

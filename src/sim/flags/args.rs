@@ -79,19 +79,19 @@ pub struct Args {
     pub(super) convert: String,
     /// `prompt_tokens_details` in usage.
     #[arg(long)]
-    pub(super) enable_prompt_tokens_details: bool,
+    pub(crate) enable_prompt_tokens_details: bool,
     /// Send usage in every chunk of every stream, even if the request does not ask for it.
     #[arg(long)]
-    pub(super) enable_force_include_usage: bool,
+    pub(crate) enable_force_include_usage: bool,
     /// Reply with `x-request-id`: the caller's or a new one.
     #[arg(long)]
-    pub(super) enable_request_id_headers: bool,
+    pub(crate) enable_request_id_headers: bool,
     /// Let requests bring their own `chat_template` (it is ignored then).
     #[arg(long)]
     pub(crate) trust_request_chat_template: bool,
     /// Count requests for GET /load.
     #[arg(long)]
-    pub(super) enable_server_load_tracking: bool,
+    pub(crate) enable_server_load_tracking: bool,
     /// Seconds between `: keep-alive` comments while a stream is silent.
     #[arg(long, value_name = "SECONDS")]
     pub(super) sse_keep_alive_interval: Option<f64>,

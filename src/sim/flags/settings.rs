@@ -21,10 +21,6 @@ pub(crate) struct Settings {
     pub(crate) thinks: bool,
     pub(crate) generates: bool,
     pub(crate) pools: bool,
-    pub(crate) prompt_details: bool,
-    pub(crate) force_usage: bool,
-    pub(crate) request_id_headers: bool,
-    pub(crate) load_tracking: bool,
     pub(crate) sse_keep_alive: Option<Duration>,
     pub(crate) concurrency: usize,
     pub(crate) keep_alive: Duration,
@@ -62,10 +58,6 @@ impl Settings {
             thinks: args.reasoning_parser.is_some(),
             generates: !pools_only,
             pools: args.runner != "generate",
-            prompt_details: args.enable_prompt_tokens_details,
-            force_usage: args.enable_force_include_usage,
-            request_id_headers: args.enable_request_id_headers,
-            load_tracking: args.enable_server_load_tracking,
             sse_keep_alive: args
                 .sse_keep_alive_interval
                 .filter(|seconds| *seconds > 0.0)

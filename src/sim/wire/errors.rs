@@ -1,5 +1,7 @@
 //! Error replies, word for word as vLLM 0.32 gives them.
 
+use std::fmt::Display;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
@@ -16,26 +18,26 @@ pub(crate) struct Fail {
 }
 
 impl Fail {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>, param: Option<&str>) -> Self {
+        Self { status, kind, message: message.into(), param: param.map(Into::into) }
+    }
+
     /// Refused by vLLM's own checks; `param` is also named in the message.
     pub(crate) fn bad(message: impl Into<String>, param: Option<&str>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            kind: "BadRequestError",
-            message: message.into(),
-            param: param.map(Into::into),
-        }
+        Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message, param)
+    }
+
+    /// Refused by vLLM's own checks because of the `value` of the parameter `name`: both end the message.
+    pub(crate) fn value(name: &str, value: impl Display, message: impl Display) -> Self {
+        Self::bad(format!("{message} (parameter={name}, value={value})"), Some(name))
     }
 
     /// Refused by FastAPI's validation of the body or query: `faults` are its lines.
     pub(crate) fn validation(faults: &[String], param: Option<&str>) -> Self {
         let plural = if faults.len() == 1 { "" } else { "s" };
         let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            kind: "Bad Request",
-            message: format!("{} validation error{plural}:{lines}", faults.len()),
-            param: param.map(Into::into),
-        }
+        let message = format!("{} validation error{plural}:{lines}", faults.len());
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", message, param)
     }
 
     /// Members that must be there are not. `members`: how many the body has.
@@ -59,47 +61,29 @@ impl Fail {
 
     /// Nothing by that name.
     pub(crate) fn not_found(message: impl Into<String>, param: Option<&str>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            kind: "NotFoundError",
-            message: message.into(),
-            param: param.map(Into::into),
-        }
+        Self::new(StatusCode::NOT_FOUND, "NotFoundError", message, param)
     }
 
     /// The prompt is longer than the model's context.
     pub(crate) fn too_long(limit: usize) -> Self {
         let least = limit + 1;
-        Self::bad(
-            format!(
-                "This model's maximum context length is {limit} tokens. However, your prompt contains at least {least} \
-                 input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the \
-                 input prompt. (parameter=input_tokens, value={least})"
-            ),
-            Some("input_tokens"),
-        )
+        let message = format!(
+            "This model's maximum context length is {limit} tokens. However, your prompt contains at least {least} input \
+             tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
+        );
+        Self::value("input_tokens", least, message)
     }
 
     /// `--max-num-queued-reqs` reached. vLLM sends no `Retry-After` here.
     pub(crate) fn queue_full() -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            kind: "Service Unavailable",
-            message: "The engine is currently busy and cannot accept new requests. Please try again later or on a \
-                      different instance."
-                .into(),
-            param: None,
-        }
+        let message = "The engine is currently busy and cannot accept new requests. Please try again later or on a \
+                       different instance.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable", message, None)
     }
 
     /// Ours to blame, as FastAPI's handler of exceptions says it.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "InternalServerError",
-            message: message.into(),
-            param: None,
-        }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message, None)
     }
 
     /// The reply.

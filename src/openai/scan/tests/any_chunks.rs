@@ -130,9 +130,7 @@ fn written(events: &[(Value, usize)]) -> (String, Seen) {
             seen.done = true;
             continue;
         }
-        let error = is_error(value) || *kind == 3;
-        seen.first_event_is_error |= error && seen.events == 0;
-        seen.done |= error;
+        seen.done |= is_error(value) || *kind == 3;
         seen.events += 1;
         usages.extend(used(value));
     }
