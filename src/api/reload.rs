@@ -87,9 +87,12 @@ pub struct ReloadReport {
     pub cause: ReloadCause,
     /// When it ended (RFC 3339, UTC).
     pub at: String,
+    /// The configuration file of the gateway.
+    pub file: String,
     /// What it changed; of a rejected one, nothing.
     pub change: ConfigChange,
-    /// Why it was rejected: everything that is wrong.
+    /// Why it was rejected: everything that is wrong. Of one that was applied: addresses that could not be had, because
+    /// another process has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ConfigError>,
 }

@@ -124,7 +124,8 @@ impl Gateway {
             move || publisher.refresh()
         });
         let listeners = Arc::new(Listeners::default());
-        bound.addresses.apply(&listeners, &state).await;
+        // At a start nothing has to go first, so nothing can fail.
+        let _ = bound.addresses.apply(&listeners, &state).await;
         let parts = Parts {
             listeners: listeners.clone(),
             state: state.clone(),
@@ -185,6 +186,7 @@ impl Gateway {
 
     /// Lets requests finish, then ends the engines or leaves them, as the configuration says.
     pub(super) async fn stop(self, mut requests: mpsc::Receiver<Request>) {
+        self.supervisor.control().close();
         self.reloader.close().await;
         let config = self.publisher.config();
         tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");

@@ -109,8 +109,8 @@ impl AddressPlan {
     }
 }
 
-/// A change of addresses, prepared: nothing of it can fail any more, unless another process takes an address meanwhile that
-/// is ours in another form.
+/// A change of addresses, prepared: nothing of it can fail any more, but for addresses that cannot be bound before others are
+/// given up.
 #[derive(Debug)]
 pub(super) struct BoundPlan {
     /// Bound, and not serving yet.
@@ -130,22 +130,30 @@ impl BoundPlan {
         known.chain(new).filter_map(|(id, address)| Some((id, address.alias.clone()?))).collect()
     }
 
-    /// Has the new ones serve and the others end.
-    pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) {
+    /// Has the new ones serve and the others end. What it returns could not be bound because another process has it: the
+    /// addresses that they were to replace serve on.
+    pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) -> Vec<AppError> {
         for (wanted, listener) in self.new {
             serve(&wanted, listener, listeners, state);
         }
-        for (_, id) in self.gone {
-            listeners.remove(id).await;
+        for (_, id) in &self.gone {
+            listeners.remove(*id).await;
         }
+        let mut failed = Vec::new();
         for (wanted, id) in self.late {
             match Listener::bind_as(id, wanted.address).await {
                 Ok(listener) => serve(&wanted, listener, listeners, state),
-                Err(error) => {
-                    tracing::error!(%error, key = wanted.key(), "cannot listen on {}; restart the gateway when the address is free", wanted.address)
+                Err(source) => {
+                    failed.push(AppError::Listen { address: wanted.address, key: wanted.key(), source });
+                    for (old, id) in self.gone.iter().filter(|(old, _)| old.overlaps(&wanted)) {
+                        if let Ok(listener) = Listener::bind_as(*id, old.address).await {
+                            serve(old, listener, listeners, state);
+                        }
+                    }
                 }
             }
         }
+        failed
     }
 }
 

@@ -40,6 +40,11 @@ impl Source {
         config::load(&self.file, &|name| std::env::var(name).ok()).map(|config| self.complete(config))
     }
 
+    /// Whether a pipe or a device is there: it can be read once.
+    pub(super) fn is_pipe(&self) -> bool {
+        std::fs::metadata(&self.file).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    }
+
     /// What the file was when it was read last; `None`: it was not there, or was not read.
     pub(super) fn read_last(&self) -> Option<Stamp> {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner)

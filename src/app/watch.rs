@@ -16,16 +16,21 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long a file must have been left alone: what writes it may write in pieces.
 const SETTLED: Duration = Duration::from_millis(500);
 
+/// One that is written again and again is read after so long all the same.
+const AT_LAST: Duration = Duration::from_secs(5);
+
 /// When a file that changes has come to rest. Pure.
 #[derive(Clone, Copy, Debug)]
 struct Debounce {
     /// What was seen last, and since when.
     seen: (Option<Stamp>, Instant),
+    /// Since when it is another one than was read last.
+    changed: Option<Instant>,
 }
 
 impl Debounce {
     fn new(now: Instant) -> Self {
-        Self { seen: (None, now) }
+        Self { seen: (None, now), changed: None }
     }
 
     /// Whether a file, seen with `stamp` now, is to be reloaded. `read`: its stamp when it was read last. One that is
@@ -35,7 +40,12 @@ impl Debounce {
             self.seen = (stamp, now);
         }
         let settled = now.duration_since(self.seen.1) >= SETTLED;
-        stamp.is_some() && stamp != read && settled
+        if stamp.is_none() || stamp == read {
+            self.changed = None;
+            return false;
+        }
+        let waits = now.duration_since(*self.changed.get_or_insert(now));
+        settled || waits >= AT_LAST
     }
 }
 
@@ -85,6 +95,15 @@ mod tests {
         assert!(!look(3, 1, 2900));
         assert!(look(3, 1, 3000));
         assert!(!look(3, 3, 4000), "it was read");
+    }
+
+    #[test]
+    fn a_file_that_never_comes_to_rest_is_reloaded_in_the_end() {
+        let start = Instant::now();
+        let mut debounce = Debounce::new(start);
+        let mut look = |at: u64| debounce.look(stamp_of(at), stamp_of(0), start + Duration::from_millis(at));
+        assert!((1..25).all(|tick| !look(tick * 200)));
+        assert!(look(5200));
     }
 
     #[test]

@@ -25,13 +25,26 @@ pub(super) struct Gateway {
 /// `enginehouse reload`.
 pub(super) fn reload(gateway: &Gateway) -> ExitCode {
     let report = client(gateway).and_then(|client| client.reload().map_err(|error| told(&error, &gateway.file)));
-    match report {
-        Ok(report) if report.outcome == ReloadOutcome::Rejected => {
-            fail(&format!("{}\nNothing was changed.", errors(&report.errors, &gateway.file)))
-        }
-        Ok(report) => say(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed")),
-        Err(text) => fail(&text),
+    let report = match report {
+        Ok(report) => report,
+        Err(text) => return fail(&text),
+    };
+    let file = Path::new(&report.file);
+    if report.outcome == ReloadOutcome::Rejected {
+        return fail(&format!("{}\nNothing was changed.", errors(&report.errors, file)));
     }
+    let done = say(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed"));
+    if !report.errors.is_empty() {
+        return fail(&errors(&report.errors, file));
+    }
+    let is_other = |own: PathBuf| std::fs::canonicalize(file).is_ok_and(|file| file != own);
+    if std::fs::canonicalize(&gateway.file).is_ok_and(is_other) {
+        let (own, given) = (file.display(), gateway.file.display());
+        return fail(&format!(
+            "enginehouse: this gateway runs with {own} and reloaded that file; {given} was not used."
+        ));
+    }
+    done
 }
 
 /// `enginehouse plan`.
@@ -48,10 +61,12 @@ pub(super) fn plan(gateway: &Gateway) -> ExitCode {
 }
 
 fn client(gateway: &Gateway) -> Result<Client, String> {
-    let config = Source::new(&gateway.file, None)
-        .load()
-        .map_err(|found| format!("{found}\n\n{}: nothing was changed.", gateway.file.display()))?;
-    Ok(Client::new(gateway.admin.unwrap_or(config.admin.listen), config.admin.token.as_ref()))
+    match (Source::new(&gateway.file, None).load(), gateway.admin) {
+        (Ok(config), admin) => Ok(Client::new(admin.unwrap_or(config.admin.listen), config.admin.token.as_ref())),
+        // The gateway itself tells what is wrong with the file: it may have variables that this shell has not.
+        (Err(_), Some(admin)) => Ok(Client::new(admin, None)),
+        (Err(found), None) => Err(format!("{found}\n\n{}: nothing was changed.", gateway.file.display())),
+    }
 }
 
 fn told(error: &ClientError, file: &Path) -> String {

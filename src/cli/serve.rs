@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -11,6 +12,9 @@ use super::signals::Signals;
 use crate::app::{self, Source};
 use crate::config::Config;
 use crate::telemetry::Logs;
+
+/// How long threads that wait for a file system may take to end.
+const THREADS_END: Duration = Duration::from_secs(1);
 
 pub(super) fn run(file: &Path, state_dir: Option<PathBuf>, ready_file: Option<PathBuf>) -> ExitCode {
     let source = Source::new(file, state_dir);
@@ -36,12 +40,15 @@ fn open(source: Source, config: Config, ready_file: Option<PathBuf>) -> anyhow::
         builder.worker_threads(threads);
     }
     let runtime = builder.enable_all().build().context("cannot start worker threads")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let signals = Signals::new().context("cannot listen for signals")?;
         let (ask, requests) = mpsc::channel(16);
         let forwarding = tokio::spawn(signals.forward(ask));
         let served = app::serve(source, config, logs, requests, ready_file).await;
         forwarding.abort();
         served.map_err(anyhow::Error::from)
-    })
+    });
+    // A file system that hangs may hold a thread for ever.
+    runtime.shutdown_timeout(THREADS_END);
+    result
 }

@@ -25,14 +25,19 @@ const HANGUP_DELAY: Duration = Duration::from_secs(2);
 /// |---|---|
 /// | SIGTERM, SIGINT, SIGQUIT | stop; a second one cuts the drain short |
 /// | SIGHUP | reload; stop, when it comes because the controlling terminal went away and `nohup` was not used |
-/// | SIGUSR1, SIGUSR2, SIGALRM | nothing; without a handler they would end the process and leave the engines behind |
+/// | SIGUSR1, SIGUSR2, SIGALRM, SIGIO, SIGVTALRM, SIGPROF, SIGXCPU | nothing; without a handler they would end the process and leave the engines behind |
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
     terminal: Terminal,
-    _ignored: [Signal; 3],
+    _ignored: Vec<Signal>,
+}
+
+fn ignored() -> impl Iterator<Item = rustix::process::Signal> {
+    use rustix::process::Signal as Kind;
+    [Kind::USR1, Kind::USR2, Kind::ALARM, Kind::IO, Kind::VTALARM, Kind::PROF, Kind::XCPU].into_iter()
 }
 
 impl Signals {
@@ -50,11 +55,7 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
             terminal,
-            _ignored: [
-                signal(SignalKind::user_defined1())?,
-                signal(SignalKind::user_defined2())?,
-                signal(SignalKind::alarm())?,
-            ],
+            _ignored: ignored().map(|kind| signal(SignalKind::from_raw(kind.as_raw()))).collect::<io::Result<_>>()?,
         })
     }
 

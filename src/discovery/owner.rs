@@ -118,8 +118,11 @@ impl Owner {
             };
             let known = before.remove(&name);
             if known.as_ref().is_none_or(|known| known.model.served_name != remote.model.served_name) {
-                // Without a configured name, engines are asked for it.
-                pool.set_served_name(remote.model.served_name.clone());
+                // Without a configured name, engines are asked for it; they serve by the one before until they have answered.
+                let name = remote.model.served_name.clone();
+                if name.is_some() || known.is_none() {
+                    pool.set_served_name(name);
+                }
             }
             let endpoints = self.endpoints(&remote, known, &pool);
             pool.set_engines(endpoints.iter().map(|endpoint| endpoint.engine.clone()).collect());

@@ -1,6 +1,7 @@
 //! The handle that operators, the API and a reload use: asks the fleet, and reads what it shows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) ports: Arc<Mutex<Ports>>,
     pub(super) allocator: GpuAllocator,
     pub(super) on_names: Arc<OnNames>,
+    /// The gateway is about to end: nothing is begun any more.
+    pub(super) is_closed: AtomicBool,
 }
 
 /// What is known of a model whose engines run here.
@@ -55,6 +58,11 @@ impl std::fmt::Debug for Control {
 impl Control {
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    /// Has nothing begun any more, because the gateway is about to end: orders are refused.
+    pub fn close(&self) {
+        self.0.is_closed.store(true, Ordering::Relaxed);
     }
 
     /// Has `call` called after the names that can be served changed. Only the first caller is heard.
@@ -172,6 +180,9 @@ impl Control {
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ControlError> {
+        if self.0.is_closed.load(Ordering::Relaxed) {
+            return Err(ControlError::shutting_down());
+        }
         let (reply, answer) = oneshot::channel();
         self.0.requests.send(request(reply)).map_err(|_| ControlError::shutting_down())?;
         answer.await.map_err(|_| ControlError::shutting_down())?

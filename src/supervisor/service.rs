@@ -1,5 +1,6 @@
 //! Everything that looks after engines, from its start to its end.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ impl Supervisor {
             on_names: Arc::clone(&on_names),
         };
         let Claim { home, lock } = claim;
-        let control = Control::new(Inner { requests, view, home, ports, allocator, on_names });
+        let control =
+            Control::new(Inner { requests, view, home, ports, allocator, on_names, is_closed: AtomicBool::new(false) });
         let prepared = control.prepare_with(config, lock).await?;
         let fleet = tokio::spawn(Fleet::new(parts).run());
         let found = control.send_prepared(prepared).await.unwrap_or_default();

@@ -194,7 +194,16 @@ pub(super) async fn prepare(
         let name = &spec.model.name;
         let wanted = running.orders.replicas(name, spec.spawn.replicas);
         for _ in running.engines.get(name).copied().unwrap_or(0)..wanted {
-            held.push(locked(ports).hold().map_err(|error| no_port(name, &error))?);
+            let mut port = locked(ports).hold().map_err(|error| no_port(name, &error));
+            if let Err(StartError::Port { why, .. }) = &mut port
+                && wanted != spec.spawn.replicas
+            {
+                *why += &format!(
+                    " (it was given {wanted} replicas at run time: to have `replicas` of the configuration count again, stop \
+                     the gateway and remove orders.json from its state directory)"
+                );
+            }
+            held.push(port?);
         }
     }
     Ok(Prepared { specs, reserved, claimed, found, ports: held })

@@ -45,7 +45,11 @@ impl Place {
 
     /// Runs `enginehouse COMMAND FILE --admin ADDRESS`.
     async fn run(&self, command: &str) -> (bool, String) {
-        let (file, admin) = (self.file.clone(), self.gateway.admin.to_string());
+        self.run_with(command, &self.file).await
+    }
+
+    async fn run_with(&self, command: &str, file: &Path) -> (bool, String) {
+        let (file, admin) = (file.to_owned(), self.gateway.admin.to_string());
         let command = command.to_owned();
         let run = tokio::task::spawn_blocking(move || {
             std::process::Command::new(BINARY).arg(command).arg(file).args(["--admin", &admin]).output()
@@ -121,6 +125,28 @@ async fn a_bad_file_changes_nothing_and_the_message_names_line_key_and_remedy() 
     place.write(TWO, "");
     assert_eq!(place.reload().await.0, 200);
     assert_eq!(place.gateway.metric("enginehouse_config_last_reload_successful").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_file_is_not_taken_for_the_gateways_own() {
+    let place = Place::new(ONE, "").await;
+    let other = place.file.with_file_name("other.yaml");
+    std::fs::copy(&place.file, &other).expect("copied");
+    place.write(TWO, "");
+    let (ok, said) = place.run_with("reload", &other).await;
+    assert!(!ok && said.contains(place.file.to_str().expect("UTF-8")) && said.contains("was not used"), "{said}");
+    assert_eq!(place.ask("two").await, 200, "its own file was reloaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_in_place_of_the_file_is_refused_and_keeps_nobody_from_stopping() {
+    let mut place = Place::new(ONE, "").await;
+    std::fs::remove_file(&place.file).expect("removed");
+    rustix::fs::mknodat(rustix::fs::CWD, &place.file, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
+    let (status, report) = place.reload().await;
+    assert!(status == 422 && report.to_string().contains("a pipe"), "{report}");
+    assert_eq!(place.ask("one").await, 200);
+    place.gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

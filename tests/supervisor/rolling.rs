@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
-use crate::support::{Gateway, eventually, http};
+use crate::support::{Gateway, Sim, eventually, http};
 
 const QUICK: &str = "ttft: 10ms, gap: 1ms";
 
@@ -204,6 +204,32 @@ async fn models_come_and_go_by_a_reload_and_a_name_may_pass_to_another_model() {
     load.stop_unharmed().await;
     assert_eq!((gateway.ask("a").await.0, gateway.ask("b").await.0), (404, 200));
     eventually("the engine of a to end", async || (deployment.engine_processes().len() == 1).then_some(())).await;
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_passes_from_engines_that_run_here_to_external_ones_and_back() {
+    let external = Sim::start_model("own", &["--ttft", "0"]);
+    let urls = format!("  own: {{ urls: [\"{}\"] }}\n", external.url());
+    let here = model("own", &format!("args: {{ {QUICK} }}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{here}"));
+    let serves = async |gateway: &Gateway, id: &str| {
+        eventually(id, async || {
+            let engines = gateway.engines().await;
+            let is_there = engines.len() == 1 && engines[0]["engine"] == id && engines[0]["state"] == "ready";
+            (is_there && gateway.ask("own").await.0 == 200).then_some(())
+        })
+        .await;
+    };
+    serves(&gateway, "own/0").await;
+    for _ in 0..3 {
+        reload(&deployment, &gateway, &urls).await;
+        eventually("its own engine to end", async || deployment.engine_processes().is_empty().then_some(())).await;
+        serves(&gateway, &format!("own/{}", external.address)).await;
+        reload(&deployment, &gateway, &here).await;
+        serves(&gateway, "own/0").await;
+    }
     gateway.stop().await;
     deployment.assert_empty();
 }

@@ -17,7 +17,7 @@ fn send(gateway: &Gateway, signal: Signal) {
 async fn hup_usr1_usr2_and_alrm_leave_the_gateway_and_its_engines_running_and_quit_ends_them_in_order() {
     let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "")));
     let pids = gateway.all_ready().await;
-    for signal in [Signal::USR1, Signal::USR2, Signal::ALARM] {
+    for signal in [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::IO, Signal::PROF, Signal::XCPU] {
         send(&gateway, signal);
     }
     send(&gateway, Signal::HUP);

@@ -95,12 +95,13 @@ impl Reloader {
             Err(errors) => Err(errors),
         };
         let (outcome, change, errors) = match result {
-            Ok(change) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, Vec::new()),
-            Ok(change) => (ReloadOutcome::Applied, change, Vec::new()),
+            Ok((change, errors)) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, errors),
+            Ok((change, errors)) => (ReloadOutcome::Applied, change, errors),
             Err(errors) => (ReloadOutcome::Rejected, ConfigChange::default(), errors),
         };
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let report = ReloadReport { outcome, cause, at, change, errors };
+        let file = self.source.file().display().to_string();
+        let report = ReloadReport { outcome, cause, at, file, change, errors };
         self.tell(&report);
         report
     }
@@ -108,7 +109,13 @@ impl Reloader {
     /// A file system may hang: it must not keep a worker.
     async fn read(&self) -> Result<Config, Vec<ConfigError>> {
         let source = self.source.clone();
-        let read = tokio::task::spawn_blocking(move || source.load().map_err(|found| errors(&found)));
+        let read = tokio::task::spawn_blocking(move || {
+            if source.is_pipe() {
+                let text = "This is a pipe or a device, which can be read only once. Start the gateway with a file to reload it.";
+                return Err(vec![report::error(text.into())]);
+            }
+            source.load().map_err(|found| errors(&found))
+        });
         let failed = |why: String| Err(vec![report::error(format!("The file could not be read: {why}."))]);
         match timeout(READ, read).await {
             Ok(result) => result.unwrap_or_else(|error| failed(error.to_string())),
@@ -116,8 +123,8 @@ impl Reloader {
         }
     }
 
-    /// Puts `config` in use.
-    async fn apply(&self, mut config: Config) -> Result<ConfigChange, Vec<ConfigError>> {
+    /// Puts `config` in use: what changed, and addresses that could not be had after all.
+    async fn apply(&self, mut config: Config) -> Result<(ConfigChange, Vec<ConfigError>), Vec<ConfigError>> {
         let parts = &self.parts;
         let running = parts.publisher.config();
         let restart_required = difference::difference(&running, &config).restart_required;
@@ -126,19 +133,19 @@ impl Reloader {
         let change = self.change(&running, &config, &addresses, restart_required).await;
         if change.changes_nothing() {
             parts.metrics.config.loaded(change.restart_required.len());
-            return Ok(change);
+            return Ok((change, Vec::new()));
         }
         let addresses = addresses.bind().await.map_err(listen_error)?;
         let engines = parts.control.prepare(&config).await.map_err(|why| vec![report::error(why.to_string())])?;
         parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
 
-        // From here on nothing can fail.
+        // From here on nothing can fail, but for addresses that others have to be given up for.
         let config = Arc::new(config);
         parts.publisher.publish(config.clone(), addresses.entries());
         // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
         parts.control.apply(engines).await;
         parts.discovery.apply(&config).await;
-        addresses.apply(&parts.listeners, &parts.state).await;
+        let failed = addresses.apply(&parts.listeners, &parts.state).await;
         parts.token.set(config.admin.token.clone());
         self.watch.send_replace(config.watch);
         if let Some(Err(error)) =
@@ -147,7 +154,7 @@ impl Reloader {
             tracing::warn!(%error, "cannot write --ready-file");
         }
         parts.metrics.config.loaded(change.restart_required.len());
-        Ok(change)
+        Ok((change, failed.into_iter().flat_map(listen_error).collect()))
     }
 
     /// What `config` changes, compared with what is `running`.
@@ -176,7 +183,7 @@ impl Reloader {
 
     fn tell(&self, report: &ReloadReport) {
         report::log(report, self.source.file());
-        if report.outcome == ReloadOutcome::Rejected {
+        if !report.errors.is_empty() {
             self.parts.metrics.config.rejected();
         }
         self.last.store(Some(Arc::new(report.clone())));

@@ -36,13 +36,13 @@ pub(super) fn log(report: &ReloadReport, file: &Path) {
             tracing::info!(cause = ?report.cause, "{file} was reloaded: {}", summary(&report.change));
         }
         ReloadOutcome::Rejected => {
-            for error in &report.errors {
-                let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
-                let key = if error.key.is_empty() { "(the file)" } else { &error.key };
-                tracing::error!("{file}: {key}{line}: {}", error.message);
-            }
             tracing::error!(cause = ?report.cause, "{file} was not reloaded: the gateway serves the configuration that it had");
         }
+    }
+    for error in &report.errors {
+        let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let key = if error.key.is_empty() { "(the file)" } else { &error.key };
+        tracing::error!("{file}: {key}{line}: {}", error.message);
     }
     for change in &report.change.restart_required {
         tracing::warn!(

@@ -191,7 +191,8 @@ impl Fleet {
         for model in &mut self.models {
             let outdated = model.outdated();
             model.roll.progress(outdated);
-            names_changed |= model.show();
+            // The pool of a model that is wanted no more may have external engines by now.
+            names_changed |= model.is_wanted && model.show();
         }
         let shown = self.models.iter().filter(|model| model.is_wanted);
         let models = shown.map(|model| (model.name().clone(), self.model_view(model))).collect();

@@ -30,7 +30,19 @@ struct Replicas {
     file_value: usize,
 }
 
+/// Most engines that a model can have been given at run time: more is damage.
+const MOST_REPLICAS: usize = 4096;
+
 impl Orders {
+    /// Whether all of it can have been ordered.
+    pub(crate) fn are_plausible(&self) -> bool {
+        let numbers = |orders: &ModelOrders| {
+            let counts = orders.replicas.is_none_or(|replicas| (1..=MOST_REPLICAS).contains(&replicas.ordered));
+            counts && orders.stopped.last().is_none_or(|number| *number < MOST_REPLICAS)
+        };
+        self.0.values().all(numbers)
+    }
+
     /// How many engines `model` is to have, of which the configuration says `file_value`.
     pub(crate) fn replicas(&self, model: &str, file_value: usize) -> usize {
         let ordered = self.0.get(model).and_then(|orders| orders.replicas);

@@ -29,7 +29,8 @@ pub(crate) fn read(state_dir: &Path) -> Orders {
         Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
-            Ok(document) if document.version == VERSION => return document.models,
+            Ok(document) if document.version == VERSION && document.models.are_plausible() => return document.models,
+            Ok(document) if document.version == VERSION => "it has a number of engines that cannot be".into(),
             Ok(document) => format!("its version is {}, not {VERSION}", document.version),
             Err(error) => error.to_string(),
         },

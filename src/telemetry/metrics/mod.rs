@@ -19,7 +19,7 @@ pub use self::requests::GatewayMetrics;
 use self::config::unix_time;
 use self::engines::EngineMetrics;
 use self::gpus::GpuGauges;
-use self::register::Register;
+use self::register::{Ended, Labels, Register};
 use self::requests::{RequestMetrics, TokenMetrics};
 
 /// `model` of requests that named none we know.
@@ -39,12 +39,23 @@ pub struct Metrics {
     pub(super) tokens: TokenMetrics,
     engines: EngineMetrics,
     gpus: GpuGauges,
-    /// How many count in the series with each set of labels.
-    counting: Mutex<HashMap<Vec<(&'static str, String)>, usize>>,
+    counting: Mutex<Counting>,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
     register: Register,
 }
+
+/// Who counts where.
+#[derive(Debug, Default)]
+struct Counting {
+    /// How many count in the series with each set of labels.
+    users: HashMap<Labels, usize>,
+    /// Series that end before the next look at the metrics: all at once, because finding them means to look at all.
+    ended: Ended,
+}
+
+/// After so many, ended series go also if nobody looks at the metrics.
+const MOST_ENDED: usize = 4096;
 
 impl Metrics {
     /// Fresh metrics in a registry of their own.
@@ -70,18 +81,31 @@ impl Metrics {
 
     /// Somebody counts in series with these labels from now on.
     pub(super) fn begin_series(&self, labels: &[Label<'_>]) {
-        *lock(&self.counting).entry(owned(labels)).or_default() += 1;
+        let (mut counting, labels) = (lock(&self.counting), owned(labels));
+        counting.ended.remove(&labels);
+        *counting.users.entry(labels).or_default() += 1;
     }
 
     /// Somebody counts there no more. With the last one the series end, of all metrics that have these labels.
     pub(super) fn end_series(&self, labels: &[Label<'_>]) {
         let mut counting = lock(&self.counting);
         let key = owned(labels);
-        let Some(count) = counting.get_mut(&key) else { return };
+        let Some(count) = counting.users.get_mut(&key) else { return };
         *count -= 1;
         if *count == 0 {
-            counting.remove(&key);
-            self.register.series.iter().for_each(|series| series.forget(labels));
+            counting.users.remove(&key);
+            counting.ended.insert(key);
+        }
+        if counting.ended.len() > MOST_ENDED {
+            self.forget(&mut counting);
+        }
+    }
+
+    /// Removes the series that have ended.
+    fn forget(&self, counting: &mut Counting) {
+        let ended = std::mem::take(&mut counting.ended);
+        if ended.len() > 0 {
+            self.register.series.iter().for_each(|series| series.forget(&ended));
         }
     }
 
@@ -91,6 +115,7 @@ impl Metrics {
     /// Never in practice: only if a metric were inconsistent.
     pub fn render(&self, engines: &[EngineSample], gpus: &GpuSample) -> Result<Vec<u8>, Error> {
         let _sampling = lock(&self.sampling);
+        self.forget(&mut lock(&self.counting));
         self.engines.set(engines);
         self.gpus.set(gpus);
         let mut text = Vec::with_capacity(16 * 1024);
@@ -103,6 +128,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn owned(labels: &[Label<'_>]) -> Vec<(&'static str, String)> {
+fn owned(labels: &[Label<'_>]) -> Labels {
     labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
 }

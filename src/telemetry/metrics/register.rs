@@ -1,6 +1,6 @@
 //! Makes metrics and registers them, and forgets those series of them whose labels are not in use any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -16,20 +16,54 @@ pub(super) struct Register {
     pub(super) series: Vec<Box<dyn Series>>,
 }
 
+/// The values of some labels, by which series are known.
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+/// Sets of labels that nobody counts in any more.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Which labels these are: few different lists.
+    names: HashSet<Vec<&'static str>>,
+    sets: HashSet<Labels>,
+}
+
+impl Ended {
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    pub(super) fn insert(&mut self, labels: Labels) {
+        self.names.insert(labels.iter().map(|(name, _)| *name).collect());
+        self.sets.insert(labels);
+    }
+
+    pub(super) fn remove(&mut self, labels: &Labels) {
+        self.sets.remove(labels);
+    }
+
+    /// Whether one of the sets is a part of `own`.
+    fn has(&self, own: &HashMap<&str, &str>) -> bool {
+        let set = |names: &Vec<&'static str>| {
+            names.iter().map(|name| Some((*name, (*own.get(name)?).to_owned()))).collect::<Option<Labels>>()
+        };
+        self.names.iter().filter_map(set).any(|set| self.sets.contains(&set))
+    }
+}
+
 /// The series of one metric, which differ in their labels.
 pub(super) trait Series: fmt::Debug + Send + Sync {
-    /// Removes the series that have all these labels.
-    fn forget(&self, labels: &[(&str, &str)]);
+    /// Removes the series that have all labels of one of these sets.
+    fn forget(&self, ended: &Ended);
 }
 
 impl<B: MetricVecBuilder + Send + Sync> Series for MetricVec<B>
 where
     Self: fmt::Debug + Collector,
 {
-    fn forget(&self, labels: &[(&str, &str)]) {
+    fn forget(&self, ended: &Ended) {
         for metric in self.collect().iter().flat_map(|family| family.get_metric()) {
             let own: HashMap<&str, &str> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-            if labels.iter().all(|(name, value)| own.get(name) == Some(value)) {
+            if ended.has(&own) {
                 // Another thread may have removed it.
                 let _ = self.remove(&own);
             }
