@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     };
     assert!(done.changed || out == body, "it changed and did not say so");
     let again = peek_form(&out, &boundary).expect("the result is a form");
-    assert_eq!(again.model(), Some("served"), None);
+    assert_eq!(again.model(), Some("served"));
     let mut twice = out.clone();
     rewrite_form(&mut twice, &again, &rules, &request, Some("served"), None).expect("it was done before");
     assert_eq!(pieces(&twice, &boundary), pieces(&out, &boundary), "twice is once");

@@ -8,8 +8,8 @@ use enginehouse_fuzz::pieces;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-/// What comes out, how many events, whether they end whole, whether the stream is over or began with an error, the tokens.
-type Seen = (Vec<u8>, usize, bool, bool, bool, Option<Usage>);
+/// What comes out, how many events, whether they end whole, whether the stream is over, the tokens.
+type Seen = (Vec<u8>, usize, bool, bool, Option<Usage>);
 
 fn seen<'a>(mut scanner: ResponseScanner, chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
     let (mut bytes, mut events) = (Vec::new(), 0);
@@ -18,7 +18,7 @@ fn seen<'a>(mut scanner: ResponseScanner, chunks: impl IntoIterator<Item = &'a [
         bytes.extend_from_slice(&scanned.bytes);
         events += scanned.events;
     }
-    (bytes, events, scanner.at_boundary(), scanner.done(), scanner.first_event_is_error(), scanner.usage())
+    (bytes, events, scanner.at_boundary(), scanner.done(), scanner.usage())
 }
 
 fuzz_target!(|answer: &[u8]| {
