@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(done.changed || out == body, "it changed and did not say so");
 
     let again = peek(&out).expect("the result is a body");
-    assert_eq!(again.model(), Some("served"), None);
+    assert_eq!(again.model(), Some("served"));
     let mut twice = out.clone();
     rewrite(&mut twice, &again, &rules, &request, Some("served"), None).expect("it was done before");
     assert_eq!(twice, out, "twice is once");
