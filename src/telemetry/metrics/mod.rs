@@ -54,8 +54,8 @@ struct Counting {
     ended: Ended,
 }
 
-/// After so many, ended series go also if nobody looks at the metrics.
-const MOST_ENDED: usize = 4096;
+/// After so many sets of labels, or a quarter of those in use, ended series go also if nobody looks at the metrics.
+const MOST_ENDED: usize = 64;
 
 impl Metrics {
     /// Fresh metrics in a registry of their own.
@@ -96,7 +96,7 @@ impl Metrics {
             counting.users.remove(&key);
             counting.ended.insert(key);
         }
-        if counting.ended.len() > MOST_ENDED {
+        if counting.ended.len() > MOST_ENDED.max(counting.users.len() / 4) {
             self.forget(&mut counting);
         }
     }
