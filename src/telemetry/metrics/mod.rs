@@ -55,7 +55,7 @@ struct Counting {
 }
 
 /// After so many sets of labels, or a quarter of those in use, ended series go also if nobody looks at the metrics.
-const MOST_ENDED: usize = 64;
+const MOST_ENDED: usize = 8;
 
 impl Metrics {
     /// Fresh metrics in a registry of their own.
