@@ -31,13 +31,19 @@ impl EngineId {
         &self.0
     }
 
+    /// The model that it is an engine of.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(model, _)| model)
+    }
+
     /// The id as a file name: everything but letters, digits, `-`, `_` and `.` is replaced. Names of models that differ
     /// only in what is replaced are told apart by a hash.
     #[must_use]
     pub fn file_stem(&self) -> String {
         let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let stem: String = self.0.chars().map(|c| if fit(c) { c } else { '_' }).collect();
-        let (model, _) = self.0.rsplit_once('/').unwrap_or((&self.0, ""));
+        let model = self.model();
         if model.chars().all(fit) { stem } else { format!("{stem}-{:08x}", fnv1a(model.as_bytes())) }
     }
 }

@@ -49,6 +49,7 @@
 //! | 0 | [`secret`] | keys and tokens, which are never printed |
 //! | 0 | [`outcome`] | how an attempt on an engine ended |
 //! | 0 | [`settings`] | which changes an alias makes to requests: `config` reads them, `openai` applies them |
+//! | 0 | [`similar`] | which known word is most like an unknown one |
 //! | 0 | [`text_table`] | text in aligned columns, for people |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses only `openai` and `ids`, and only `cli` uses it |
 //!
@@ -82,6 +83,7 @@ pub mod routing;
 pub mod secret;
 pub mod settings;
 pub mod sim;
+pub mod similar;
 pub mod supervisor;
 pub mod telemetry;
 pub mod text_table;

@@ -36,6 +36,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("secret", 0),
     ("outcome", 0),
     ("settings", 0),
+    ("similar", 0),
     ("text_table", 0),
     ("sim", 0),
 ];

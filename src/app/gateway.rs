@@ -18,7 +18,7 @@ use super::watch::watch_file;
 use super::{AppError, Request, limits, state_dir};
 use crate::admin::{Admin, Token};
 use crate::api::ReloadCause;
-use crate::config::{Config, OnExit};
+use crate::config::{Config, OnExit, Severity};
 use crate::discovery::Discovery;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::flags;
@@ -223,9 +223,10 @@ impl Gateway {
 fn tell_flags(config: &Config) {
     let options = flags::Options { limit: None, ..flags::Options::from_env(&|name| std::env::var_os(name)) };
     for diagnostic in flags::check(config, &options) {
+        let (place, message) = (diagnostic.place(), diagnostic.message());
         match diagnostic.severity {
-            flags::Severity::Note => tracing::debug!("{diagnostic}"),
-            flags::Severity::Warning | flags::Severity::Error => tracing::warn!("{diagnostic}"),
+            Severity::Note => tracing::debug!("{place}: {message}"),
+            Severity::Warning | Severity::Error => tracing::warn!("{place}: {message}"),
         }
     }
 }

@@ -1,29 +1,21 @@
 //! `enginehouse check FILE`: which engine a configuration would run where, or all its errors.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{flag_report, gpus, needs};
-use crate::config::{self, Config, Gpus};
+use super::{gpus, needs};
+use crate::config::{self, Config, Diagnostic, Diagnostics, Gpus, Severity};
+use crate::ids::EngineId;
 use crate::inventory::Inventory;
-use crate::placement::{self, Assignment, Demand};
-use crate::{app, supervisor};
+use crate::placement::{self, Assignment, Conflict, Demand};
+use crate::{app, flags, supervisor};
 
 /// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     report(file, &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
-}
-
-/// What is printed below the overview about the GPUs.
-#[derive(Debug, Default)]
-struct Section {
-    /// For people; may be empty.
-    text: String,
-    /// What keeps it from running, a reason and a remedy each.
-    errors: Vec<String>,
 }
 
 fn report(
@@ -33,35 +25,47 @@ fn report(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    let mut flags_fit = true;
-    let errors = match config::load(file, env) {
+    let found = match config::load(file, env) {
         Ok(config) => {
+            let (text, assigned, mut found) = assignments(&config, read);
             // A reader that stopped reading (`| head`) is no failure of the check.
             let _ = write!(out, "{}", config::overview(&config));
-            let (section, assigned) = assignments(&config, read);
-            for text in [section.text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
+            for text in [text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
                 let _ = write!(out, "\n{text}");
             }
-            flags_fit = flag_report::print(&config, out, err);
-            section.errors
+            found.extend(flags(&config, err));
+            found
         }
-        Err(found) => found.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        Err(found) => found.0,
     };
+    let (errors, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.severity == Severity::Error);
+    for one in others {
+        let _ = if one.severity == Severity::Note { writeln!(out, "\n{one}") } else { writeln!(err, "{one}\n") };
+    }
     if errors.is_empty() {
-        return if flags_fit { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return ExitCode::SUCCESS;
     }
     let plural = if errors.len() == 1 { "error" } else { "errors" };
-    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), errors.len(), errors.join("\n\n"));
+    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), errors.len(), Diagnostics(errors));
     ExitCode::FAILURE
+}
+
+/// What the installed vLLM would refuse. It can take a minute, the first time after vLLM was installed: Python has to import
+/// it.
+fn flags(config: &Config, err: &mut dyn Write) -> Vec<Diagnostic> {
+    if io::stderr().is_terminal() {
+        let _ = writeln!(err, "Checking flags against the installed vLLM; the first time this takes a while ...");
+    }
+    flags::check(config, &flags::Options::from_env(&|name| std::env::var_os(name)))
 }
 
 /// Which engine gets which GPUs of this machine. Where no driver tells of GPUs (configurations are written on laptops
 /// too), only what is wrong on any machine is an error.
-fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<Assignment>) {
+fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (String, Vec<Assignment>, Vec<Diagnostic>) {
     let mut demands = placement::demands(config);
     let pinned = |demand: &Demand| demand.gpus != Gpus::AsVisible;
     if !demands.iter().any(pinned) {
-        return (Section::default(), Vec::new());
+        return (String::new(), Vec::new(), Vec::new());
     }
     let mut inventory = read();
     // The memory of this gateway's own engines, if they run now, is the memory that they are to have.
@@ -77,10 +81,17 @@ fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (Section, Vec<A
             if inventory.known {
                 text = placement::table(&assigned);
             }
-            (Section { text, errors: Vec::new() }, assigned)
+            (text, assigned, Vec::new())
         }
-        Err(conflicts) => (Section { text, errors: conflicts.iter().map(ToString::to_string).collect() }, Vec::new()),
+        Err(conflicts) => (text, Vec::new(), conflicts.into_iter().map(|one| misplaced(config, one)).collect()),
     }
+}
+
+/// Engines that cannot have their GPUs; told where the first of them has its `gpus`.
+fn misplaced(config: &Config, conflict: Conflict) -> Diagnostic {
+    let model = conflict.engines.first().map(EngineId::model).unwrap_or_default();
+    let settings: [&[&str]; 2] = [&["models", model, "gpus"], &["models", model]];
+    config.source_map.diagnostic(Severity::Error, &settings, conflict.reason, conflict.remedy)
 }
 
 #[cfg(test)]
@@ -146,8 +157,16 @@ mod tests {
         let model = format!("source: s, command: [{vllm:?}, serve]");
         let (code, out, err) = check(&format!("models: {{m: {{{model}, args: {{swap-space: 4}}}}}}"));
         assert_eq!(code, ExitCode::FAILURE);
-        assert!(err.contains("error: m: `swap-space`: vLLM dropped this flag."), "{err}");
-        assert!(out.contains("note: m: The version of vLLM cannot be told"), "{out}");
+        assert!(
+            err.contains(
+                "models.m.args.swap-space, line 1: 4\n    vLLM dropped the flag `--swap-space`.\n    -> Remove it"
+            ),
+            "{err}"
+        );
+        assert!(
+            out.contains("note: models.m.command, line 1: a list of 2\n    The version of vLLM cannot be told"),
+            "{out}"
+        );
         let (code, ..) = check(&format!("models: {{m: {{{model}, args: {{max-model-len: 4096}}}}}}"));
         assert_eq!(code, ExitCode::SUCCESS);
     }

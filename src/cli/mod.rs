@@ -2,7 +2,6 @@
 
 pub mod check;
 mod explain;
-mod flag_report;
 mod gpus;
 mod import;
 mod needs;

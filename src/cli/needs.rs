@@ -34,7 +34,7 @@ pub(super) fn told(config: &Config, assigned: &[Assignment], env: &dyn Fn(&str) 
 }
 
 fn is_of(assignment: &Assignment, model: &Model) -> bool {
-    assignment.engine.as_str().rsplit_once('/').is_some_and(|(name, _)| *name == *model.name)
+    *assignment.engine.model() == *model.name
 }
 
 fn estimate_of(

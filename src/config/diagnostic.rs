@@ -1,12 +1,26 @@
 //! What is wrong with a configuration and what to do about it; and the draft of it, before line and value are looked up.
+//! Everything that judges a configuration says so with a [`Diagnostic`].
 
 use std::fmt;
 
 use super::path::Path;
 
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something could not be checked.
+    Note,
+    /// It may not work as described.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// Where: `models.qwen.gpus[1]`; empty for the file as a whole.
     pub path: String,
     /// Line in the file, from 1; 0 where there is none.
@@ -19,12 +33,29 @@ pub struct Diagnostic {
     pub remedy: String,
 }
 
+impl Diagnostic {
+    /// Where it is: `models.qwen.gpus[1], line 7`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let path = if self.path.is_empty() { "(the file)" } else { &self.path };
+        if self.line > 0 { format!("{path}, line {}", self.line) } else { path.to_owned() }
+    }
+
+    /// Why it is wrong and what to do, in one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("{} {}", self.reason, self.remedy)
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.path.is_empty() { "(the file)" } else { &self.path })?;
-        if self.line > 0 {
-            write!(f, ", line {}", self.line)?;
-        }
+        f.write_str(match self.severity {
+            Severity::Note => "note: ",
+            Severity::Warning => "warning: ",
+            Severity::Error => "",
+        })?;
+        f.write_str(&self.place())?;
         if let Some(value) = &self.value {
             write!(f, ": {value}")?;
         }
@@ -40,7 +71,7 @@ impl Diagnostics {
     /// One of the file as a whole.
     pub(super) fn file(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (path, reason, remedy) = (String::new(), reason.into(), remedy.into());
-        Self(vec![Diagnostic { path, line: 0, value: None, reason, remedy }])
+        Self(vec![Diagnostic { severity: Severity::Error, path, line: 0, value: None, reason, remedy }])
     }
 }
 
@@ -111,6 +142,7 @@ mod tests {
     #[test]
     fn a_diagnostic_says_where_what_why_and_what_to_do() {
         let one = Diagnostic {
+            severity: Severity::Error,
             path: "timeouts.read".into(),
             line: 7,
             value: Some("600".into()),

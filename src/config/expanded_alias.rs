@@ -37,7 +37,7 @@ impl<'a> ExpandedAliases<'a> {
         let mut all: Vec<ExpandedAlias<'a>> = Vec::new();
         let mut room = MOST;
         for (name, alias) in raw.aliases.iter() {
-            let path = Path::of(["aliases", name]);
+            let path = Path::of(&["aliases", name]);
             let plain = ExpandedAlias { name: name.to_owned(), path, raw: alias, variants: Vec::new() };
             match name.strip_suffix(STAR) {
                 Some(stem) if alias.variants.is_some() && count(alias) <= room => {

@@ -119,7 +119,10 @@ fn assemble(root: &Node, env: Env<'_>, name: &str) -> Result<Config, Vec<Diagnos
             Err(())
         }
     };
-    result.map_err(|()| drafts.into_iter().map(|draft| source_map.locate(draft)).collect())
+    match result {
+        Ok(config) => Ok(Config { source_map: source_map.into(), ..config }),
+        Err(()) => Err(drafts.into_iter().map(|draft| source_map.locate(draft)).collect()),
+    }
 }
 
 /// Whether a draft only follows from something that is told already.

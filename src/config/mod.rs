@@ -26,8 +26,8 @@ mod types;
 mod units;
 
 pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
-pub use diagnostic::{Diagnostic, Diagnostics};
-pub use document::is_variable;
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use document::{SourceMap, is_variable};
 pub use load::{load, parse, parse_as};
 pub use overview::overview;
 pub use profiles::{Profile, builtin_profiles, flag_name, flag_value, profiles_yaml};

@@ -17,7 +17,7 @@ pub(super) struct Path(Vec<Step>);
 
 impl Path {
     /// The path of these keys.
-    pub(super) fn of<const N: usize>(keys: [&str; N]) -> Self {
+    pub(super) fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
     }
 
@@ -96,16 +96,16 @@ mod tests {
 
     #[test]
     fn paths_read_like_speech_and_quote_what_would_mislead() {
-        let path = Path::of(["models", "Qwen/Qwen3-0.6B", "gpus"]).index(1);
+        let path = Path::of(&["models", "Qwen/Qwen3-0.6B", "gpus"]).index(1);
         assert_eq!(path.to_string(), r#"models."Qwen/Qwen3-0.6B".gpus[1]"#);
-        assert_eq!(path.setting(), Path::of(["models", "Qwen/Qwen3-0.6B", "gpus"]));
+        assert_eq!(path.setting(), Path::of(&["models", "Qwen/Qwen3-0.6B", "gpus"]));
         assert_eq!((path.last_key(), path.parent()), (Some("gpus"), path.setting()));
     }
 
     #[test]
     fn a_path_leads_to_itself_and_what_is_below() {
-        let path = Path::of(["models", "a"]);
+        let path = Path::of(&["models", "a"]);
         assert!(path.leads_to(&path) && path.leads_to(&path.key("gpus")));
-        assert!(!path.leads_to(&Path::of(["models"])) && !path.leads_to(&Path::of(["models", "b"])));
+        assert!(!path.leads_to(&Path::of(&["models"])) && !path.leads_to(&Path::of(&["models", "b"])));
     }
 }

@@ -1,18 +1,13 @@
 //! "Did you mean": the nearest of the words that are known.
 
+use crate::similar::similar;
+
 /// So many known words are listed at most.
 const MOST: usize = 20;
 
 /// The known word that `word` was probably meant to be.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace('-', "_");
-    let word = plain(word);
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, &plain(candidate)), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
+    similar(word, known, 1).first().copied()
 }
 
 /// A remedy: the nearest known word, and what else there is.
@@ -31,18 +26,4 @@ pub(super) fn remedy<'a>(word: &str, known: &[&'a str], these: &str) -> (String,
         None => format!("{these}: {all}."),
     };
     (text, near)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn typos_find_their_word_and_unknown_words_find_none() {
-        let known = ["listen", "models", "aliases", "gpu_memory"];
-        assert_eq!(nearest("modles", known), Some("models"));
-        assert_eq!(nearest("Alias", known), Some("aliases"));
-        assert_eq!(nearest("gpu-memory", known), Some("gpu_memory"));
-        assert_eq!(nearest("zzz", known), None);
-    }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::help::{Flag, Help, Takes};
 use crate::config::{Spawn, flag_name};
+use crate::similar::similar;
 
 /// Flags that vLLM had once, and what to do instead.
 const DROPPED: &[(&str, &str)] = &[
@@ -25,99 +26,96 @@ const DROPPED: &[(&str, &str)] = &[
 /// So many near names are offered.
 const NEAR: usize = 3;
 
-/// Everything in the model's flags that its vLLM would refuse, each as what is wrong and what to do.
-pub(super) fn judge(spawn: &Spawn, help: &Help) -> Vec<String> {
-    spawn.args.iter().filter_map(|(written, value)| flaw(written, value, help)).collect()
+/// A flag that vLLM would refuse.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// The flag, as it is written in `args`.
+    pub(super) written: String,
+    /// What is wrong.
+    pub(super) reason: String,
+    /// What to do.
+    pub(super) remedy: String,
 }
 
-fn flaw(written: &str, value: &Value, help: &Help) -> Option<String> {
+/// Everything in the model's flags that its vLLM would refuse.
+pub(super) fn judge(spawn: &Spawn, help: &Help) -> Vec<Flaw> {
+    let flaw = |(written, value): (&String, &Value)| {
+        let (reason, remedy) = flaw(written, value, help)?;
+        Some(Flaw { written: written.clone(), reason, remedy })
+    };
+    spawn.args.iter().filter_map(flaw).collect()
+}
+
+/// What is wrong, and what to do.
+type Fault = (String, String);
+
+fn flaw(written: &str, value: &Value, help: &Help) -> Option<Fault> {
     let name = flag_name(written);
     // `compilation-config.use_x`: a member of a JSON value.
     let (base, member) = name.split_once('.').map_or((name.as_str(), None), |(base, member)| (base, Some(member)));
-    let Some(flag) = help.find(base.trim_end_matches('+')) else { return Some(unknown(written, base, help)) };
+    let Some(flag) = help.find(base.trim_end_matches('+')) else { return Some(unknown(base, help)) };
     let whole = flag.name();
     match (flag.takes, value) {
         (Takes::Nothing, _) if member.is_some() => {
-            Some(format!("`{written}`: `--{whole}` is a switch and has no members."))
+            Some((format!("`--{whole}` is a switch and has no members."), format!("Write `{whole}: true`.")))
         }
         (_, _) if member.is_some() => None,
         (Takes::Nothing, Value::Bool(true)) => None,
         (Takes::Nothing, Value::Bool(false)) if flag.has_opposite() && !base.starts_with("no-") => None,
         (Takes::Nothing, Value::Bool(false)) => {
-            Some(format!("`{written}: false`: there is no `--no-{base}`. Remove it."))
+            Some((format!("vLLM has no flag `--no-{base}`, which `false` stands for."), "Remove it.".into()))
         }
         (Takes::Nothing, _) => {
             let words = if flag.has_opposite() { "`true` or `false`" } else { "`true`" };
-            Some(format!("`{written}` takes no value. Write {words}."))
+            Some((format!("`--{whole}` takes no value."), format!("Write {words}.")))
         }
         (Takes::Maybe | Takes::Any, Value::Bool(true)) => None,
-        (_, Value::Bool(_)) => Some(format!("`{written}` needs a value{}.", one_of(flag))),
+        (_, Value::Bool(_)) => Some((format!("`--{whole}` needs a value."), choices(flag))),
         (Takes::One | Takes::Maybe, Value::Array(values)) if values.len() > 1 => {
-            Some(format!("`{written}` takes one value, and {} are given.", values.len()))
+            Some((format!("`--{whole}` takes one value, and {} are given.", values.len()), "Give one.".into()))
         }
-        (_, Value::Array(values)) => values.iter().find_map(|value| no_choice(written, value, flag)),
-        (_, value) => no_choice(written, value, flag),
+        (_, Value::Array(values)) => values.iter().find_map(|value| no_choice(value, flag)),
+        (_, value) => no_choice(value, flag),
     }
 }
 
-fn no_choice(written: &str, value: &Value, flag: &Flag) -> Option<String> {
+fn no_choice(value: &Value, flag: &Flag) -> Option<Fault> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if flag.choices.is_empty() || flag.choices.contains(&text) {
         return None;
     }
-    let guess = near(&text, flag.choices.iter().map(String::as_str), 1);
-    let guess = guess.first().map(|guess| format!(" Did you mean `{guess}`?")).unwrap_or_default();
-    Some(format!("`{written}` cannot be `{}`{}.{guess}", shorten(&text), one_of(flag)))
+    let guess = similar(&text, flag.choices.iter().map(String::as_str), 1);
+    let guess = guess.first().map(|guess| format!("Did you mean `{guess}`? ")).unwrap_or_default();
+    Some((format!("`--{}` cannot be `{}`.", flag.name(), shorten(&text)), format!("{guess}{}", choices(flag))))
 }
 
-/// ": one of a, b, c", as far as it is short enough to read.
-fn one_of(flag: &Flag) -> String {
+/// What to write, as far as it is short enough to read.
+fn choices(flag: &Flag) -> String {
     const MOST: usize = 12;
     if flag.choices.is_empty() {
-        return String::new();
+        return "Give one.".into();
     }
     let more = if flag.choices.len() > MOST { ", …" } else { "" };
     let list = flag.choices.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    format!(": it is one of {list}{more}")
+    format!("Write one of {list}{more}.")
 }
 
-fn unknown(written: &str, base: &str, help: &Help) -> String {
+fn unknown(base: &str, help: &Help) -> Fault {
     let positive = base.strip_prefix("no-").unwrap_or(base);
     if let Some((_, instead)) = DROPPED.iter().find(|(dropped, _)| *dropped == positive) {
-        return format!("`{written}`: vLLM dropped this flag. {instead}");
+        return (format!("vLLM dropped the flag `--{positive}`."), (*instead).into());
     }
     if let Some(flag) = help.short(base) {
-        return format!("`{written}` is known with one dash only. Write `{}`.", flag.name());
+        return (format!("vLLM knows `{base}` with one dash only."), format!("Write `{}`.", flag.name()));
     }
     if help.exact(positive).is_some() {
-        return format!("`{written}`: there is no `--{base}`; `--{positive}` has no opposite. Remove it.");
+        return (format!("vLLM has no flag `--{base}`; `--{positive}` has no opposite."), "Remove it.".into());
     }
     let names = help.flags().iter().flat_map(|flag| &flag.long).map(String::as_str);
-    let near = near(positive, names.filter(|name| !name.starts_with("no-")), NEAR);
+    let near = similar(positive, names.filter(|name| !name.starts_with("no-")), NEAR);
     let near = near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
     let remedy = if near.is_empty() { "Remove it.".to_owned() } else { format!("Did you mean {near}?") };
-    format!("`{written}`: there is no such flag. {remedy}")
-}
-
-/// The words most like `word`, best first.
-fn near<'a>(word: &str, known: impl Iterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
-    let word = word.to_lowercase();
-    let mut near: Vec<(f64, &str)> = known
-        .map(|known| {
-            // Words in another order (`len-max-model`) and parts (`model-len`) count too.
-            let parts = |text: &str| text.split(['-', '_']).map(str::to_owned).collect::<Vec<_>>();
-            let (ours, theirs) = (parts(&word), parts(known));
-            let shared = ours.iter().filter(|part| theirs.contains(part)).count() as f64;
-            let overlap = 2.0 * shared / (ours.len() + theirs.len()) as f64;
-            let part_of = ours.len() > 1 && shared as usize == ours.len();
-            let likeness = strsim::jaro_winkler(&word, &known.to_lowercase()).max(overlap);
-            (if part_of { likeness.max(0.97) } else { likeness }, known)
-        })
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .collect();
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let best = near.first().map_or(0.0, |(likeness, _)| *likeness);
-    near.into_iter().take_while(|(likeness, _)| *likeness >= best - 0.05).take(most).map(|(_, known)| known).collect()
+    (format!("vLLM has no flag `--{base}`."), remedy)
 }
 
 fn shorten(text: &str) -> String {
@@ -140,7 +138,7 @@ mod tests {
     }
 
     fn said(flag: &str, value: &Value) -> String {
-        flaw(flag, value, &help()).unwrap_or_default()
+        flaw(flag, value, &help()).map(|(reason, remedy)| format!("{reason} {remedy}")).unwrap_or_default()
     }
 
     #[test]
@@ -168,17 +166,21 @@ mod tests {
     #[test]
     fn what_it_does_not_take_is_told() {
         for (flag, value, part) in [
-            ("max-modle-len", json!(1), "no such flag. Did you mean `max-model-len`?"),
+            ("max-modle-len", json!(1), "vLLM has no flag `--max-modle-len`. Did you mean `max-model-len`?"),
             ("model-len", json!(1), "`max-model-len`"),
-            ("zzz", json!(1), "no such flag. Remove it."),
-            ("swap_space", json!(4), "vLLM dropped this flag."),
-            ("dtype", json!("bf16"), "cannot be `bf16`: it is one of auto, bfloat16, "),
-            ("dtype", json!(true), "needs a value: it is one of"),
-            ("max-model-len", json!(true), "`max-model-len` needs a value."),
-            ("max-model-len", json!([1, 2]), "takes one value, and 2"),
+            ("zzz", json!(1), "vLLM has no flag `--zzz`. Remove it."),
+            ("swap_space", json!(4), "vLLM dropped the flag `--swap-space`. Remove it"),
+            ("dtype", json!("bf16"), "`--dtype` cannot be `bf16`. Write one of auto, bfloat16, "),
+            ("dtype", json!(true), "needs a value. Write one of"),
+            ("max-model-len", json!(true), "`--max-model-len` needs a value. Give one."),
+            ("max-model-len", json!([1, 2]), "takes one value, and 2 are given. Give one."),
             ("enforce-eager", json!("yes"), "takes no value. Write `true` or `false`."),
             ("enforce-eager.x", json!(1), "has no members"),
-            ("disable-log-stats", json!(false), "there is no `--no-disable-log-stats`"),
+            (
+                "disable-log-stats",
+                json!(false),
+                "no flag `--no-disable-log-stats`, which `false` stands for. Remove it.",
+            ),
             ("no-disable-log-stats", json!(true), "`--disable-log-stats` has no opposite"),
             ("q", json!("fp8"), "Write `quantization`"),
         ] {
@@ -204,7 +206,7 @@ mod tests {
     fn the_builtin_profiles_hold_only_flags_of_today() {
         for profile in builtin_profiles() {
             let config = config(&format!("models: {{m: {{source: s, profile: {}}}}}", profile.name));
-            assert_eq!(judge(spawn_of(&config), &help()), Vec::<String>::new(), "{}", profile.name);
+            assert_eq!(judge(spawn_of(&config), &help()), [], "{}", profile.name);
         }
     }
 }

@@ -12,13 +12,13 @@ mod locate;
 mod testing;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::cache::Key;
 use self::help::Help;
-use crate::config::{Config, Engines, Spawn, is_template, is_vllm};
+use self::judge::Flaw;
+use crate::config::{Config, Diagnostic, Engines, Severity, Spawn, is_template, is_vllm};
 
 /// The vLLM whose flags and behaviour this was written for.
 const TESTED: locate::Version = (0, 32);
@@ -45,34 +45,6 @@ impl Options {
         let folder = |name: &str| env(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
         Self { cache: caches.map(|caches| caches.join("enginehouse")), path: env("PATH"), limit: Some(LIMIT) }
-    }
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Something could not be checked.
-    Note,
-    /// It may not work as described.
-    Warning,
-    /// The engines will not start.
-    Error,
-}
-
-/// Something worth telling about a model's flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The models it is about, in file order.
-    pub models: Vec<String>,
-    /// What is wrong, and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.models.join(", "), self.text)
     }
 }
 
@@ -106,29 +78,46 @@ fn programs(config: &Config) -> Vec<Program<'_>> {
 }
 
 fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> Vec<Diagnostic> {
-    let all: Vec<String> = program.models.iter().map(|(name, _)| (*name).to_owned()).collect();
     let (help, version) = match flags_of(program, options) {
         Ok(known) => known,
-        Err(why) => {
-            return vec![Diagnostic {
-                severity: Severity::Note,
-                models: all,
-                text: format!("Flags are not checked: {why}."),
-            }];
+        Err((reason, remedy)) => {
+            let reason = format!("Flags are not checked against vLLM: {reason}.");
+            return vec![of_all(program, config, Severity::Note, reason, remedy)];
         }
     };
-    let mut found: Vec<Diagnostic> = age(version.as_deref())
-        .map(|(severity, text)| Diagnostic { severity, models: all, text })
-        .into_iter()
-        .collect();
-    for (name, spawn) in &program.models {
-        let mut texts = judge::judge(spawn, &help);
-        if let Some(profile) = &spawn.profile {
-            texts.iter_mut().for_each(|text| text.insert_str(0, &format!("(with profile `{profile}`) ")));
-        }
-        texts.extend(missing(spawn, config, &help, version.as_deref()));
-        let error = |text| Diagnostic { severity: Severity::Error, models: vec![(*name).to_owned()], text };
-        found.extend(texts.into_iter().map(error));
+    let age = age(version.as_deref()).map(|(severity, reason)| {
+        let remedy = format!("Install vLLM {}.{} or later.", TESTED.0, TESTED.1);
+        of_all(program, config, severity, reason, remedy)
+    });
+    let of_each = program.models.iter().flat_map(|(name, spawn)| {
+        let flaws = judge::judge(spawn, &help).into_iter().map(|flaw| of_flag(config, name, spawn, flaw));
+        flaws.chain(missing(name, spawn, config, &help, version.as_deref())).collect::<Vec<_>>()
+    });
+    age.into_iter().chain(of_each).collect()
+}
+
+/// What is to be said about all models of a program.
+fn of_all(program: &Program<'_>, config: &Config, severity: Severity, reason: String, remedy: String) -> Diagnostic {
+    if let [(name, _)] = program.models[..] {
+        let settings: [&[&str]; 2] = [&["models", name, "command"], &["models", name]];
+        return config.source_map.diagnostic(severity, &settings, reason, remedy);
+    }
+    let names = program.models.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    config.source_map.diagnostic(severity, &[&["models"]], format!("Models {names}: {reason}"), remedy)
+}
+
+/// What is to be said about a flag, which stands in the model or in its profile.
+fn of_flag(config: &Config, model: &str, spawn: &Spawn, flaw: Flaw) -> Diagnostic {
+    let profile = spawn.profile.as_deref().unwrap_or_default();
+    let settings: [&[&str]; 3] = [
+        &["models", model, "args", &flaw.written],
+        &["profiles", profile, "args", &flaw.written],
+        &["models", model, "profile"],
+    ];
+    let found = config.source_map.diagnostic(Severity::Error, &settings, flaw.reason, flaw.remedy);
+    if found.path.ends_with(".profile") {
+        let reason = format!("Its flag `{}`: {}", flaw.written, found.reason);
+        return Diagnostic { reason, ..found };
     }
     found
 }
@@ -138,17 +127,23 @@ const ELSEWHERE: &[&str] =
     &["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "ssh", "srun", "sudo"];
 
 /// The flags of a program, and the version of vLLM.
-fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), String> {
+fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), (String, String)> {
     let command = of.command;
     // What the program is, its first model's environment says as well as any other's.
     let env = of.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default();
     let program = command.first().map_or("vllm", String::as_str);
     let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
     if ELSEWHERE.contains(&name) {
-        return Err(format!("`{name}` runs it somewhere else"));
+        let remedy = "Compare them with `vllm serve --help=all` there.";
+        return Err((format!("`{name}` runs it somewhere else"), remedy.into()));
     }
     let path = env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
-    let file = locate::locate(program, path.as_deref()).ok_or_else(|| format!("`{program}` is not installed here"))?;
+    let file = locate::locate(program, path.as_deref()).ok_or_else(|| {
+        (
+            format!("`{program}` is not installed here"),
+            "Install it, or check the file where the engines will run.".into(),
+        )
+    })?;
     let version = locate::version(&file);
     let words = command.get(1..).unwrap_or_default();
     let key = Key::of(&file, words, version.clone());
@@ -158,9 +153,12 @@ fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>
     }
     let mut asked = vec![file.to_string_lossy().into_owned()];
     asked.extend_from_slice(words);
-    let limit = options.limit.ok_or_else(|| format!("`{program}` was not asked yet (`enginehouse check` does)"))?;
-    let text = ask::ask(&asked, &env, limit)?;
-    let help = Help::parse(&text).ok_or_else(|| format!("`{program}` prints no help of `vllm serve`"))?;
+    let by_hand = || format!("See what `{} --help=all` says.", asked.join(" "));
+    let limit = options
+        .limit
+        .ok_or_else(|| (format!("`{program}` was not asked yet"), "`enginehouse check` asks it.".to_owned()))?;
+    let text = ask::ask(&asked, &env, limit).map_err(|why| (why, by_hand()))?;
+    let help = Help::parse(&text).ok_or_else(|| (format!("`{program}` prints no help of `vllm serve`"), by_hand()))?;
     if let Some((folder, key)) = options.cache.as_deref().zip(key.as_ref()) {
         cache::put(folder, key, &text);
     }
@@ -177,8 +175,7 @@ fn age(version: Option<&str>) -> Option<(Severity, String)> {
             Severity::Warning,
             format!(
                 "vLLM {} is older than {major}.{minor}, the oldest that Enginehouse is tested with: draining at a stop \
-                 (--shutdown-timeout), sleep and changing adapters may not work as described. Install {major}.{minor} or \
-                 later.",
+                 (--shutdown-timeout), sleep and changing adapters may not work as described.",
                 version.unwrap_or_default()
             ),
         )),
@@ -191,12 +188,13 @@ fn age(version: Option<&str>) -> Option<(Severity, String)> {
 }
 
 /// Flags that Enginehouse gives by itself and the installed vLLM does not have.
-fn missing(spawn: &Spawn, config: &Config, help: &Help, version: Option<&str>) -> Vec<String> {
+fn missing(model: &str, spawn: &Spawn, config: &Config, help: &Help, version: Option<&str>) -> Vec<Diagnostic> {
     let called = version.map_or_else(|| "vLLM".to_owned(), |version| format!("vLLM {version}"));
-    let (major, minor) = TESTED;
     let gone = relied_on(spawn, config).into_iter().filter(|(flag, _)| help.find(flag).is_none());
     gone.map(|(flag, why)| {
-        format!("The installed {called} has no `--{flag}`, which is given {why}. Install {major}.{minor} or later.")
+        let reason = format!("The installed {called} has no `--{flag}`, which is given {why}.");
+        let remedy = format!("Install vLLM {}.{} or later.", TESTED.0, TESTED.1);
+        config.source_map.diagnostic(Severity::Error, &[&["models", model]], reason, remedy)
     })
     .collect()
 }
@@ -238,7 +236,8 @@ mod tests {
 
         fn check(&self, config: &Config) -> Vec<(Severity, String)> {
             let options = Options { cache: Some(self.folder.path().join("c")), path: None, limit: self.limit };
-            check(config, &options).into_iter().map(|finding| (finding.severity, finding.to_string())).collect()
+            let text = |one: &Diagnostic| format!("{}: {}", one.place(), one.message());
+            check(config, &options).iter().map(|one| (one.severity, text(one))).collect()
         }
     }
 
@@ -253,7 +252,8 @@ mod tests {
         let good = venv.config("args: {max-model-len: 8192}, sleep_mode: true, lora: {}");
         let bad = venv.config("args: {max-modle-len: 8192}");
         assert_eq!(bench.check(&good), []);
-        let expected = "m: `max-modle-len`: there is no such flag. Did you mean `max-model-len`?";
+        let expected =
+            "models.m.args.max-modle-len, line 1: vLLM has no flag `--max-modle-len`. Did you mean `max-model-len`?";
         assert_eq!(bench.check(&bad), [(Severity::Error, expected.to_owned())]);
         assert_eq!(venv.calls(), ["serve --help=all"]);
         venv.installed("0.33.0");
@@ -270,16 +270,22 @@ mod tests {
         let (venv, bench) = (Venv::real(), Bench::new());
         let program = venv.program();
         let config = config(&format!(
-            "models:\n  a: {{source: s, command: [{program:?}, serve], profile: low_memory, args: {{dtype: int}}}}\n  \
+            "models:\n  a: {{source: s, command: [{program:?}, serve], profile: own}}\n  \
              b: {{source: s, command: [{program:?}, serve], args: {{swap-space: 4}}}}\n  \
              c: {{source: s, command: [enginehouse, sim], args: {{x: 1}}}}\n  d: {{urls: ['http://h:1']}}\n  \
-             e: {{source: s, command: [docker, run, vllm/vllm-openai], args: {{x: 1}}}}\n"
+             e: {{source: s, command: [docker, run, vllm/vllm-openai], args: {{x: 1}}}}\n\
+             profiles:\n  own:\n    args: {{dtype: int}}\n"
         ));
         let found = bench.check(&config);
         let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
-        assert!(texts[0].starts_with("a: (with profile `low_memory`) `dtype` cannot be `int`"), "{texts:?}");
-        assert!(texts[1].starts_with("b: `swap-space`: vLLM dropped this flag."), "{texts:?}");
-        assert_eq!(texts[2..], ["e: Flags are not checked: `docker` runs it somewhere else."]);
+        assert!(texts[0].starts_with("profiles.own.args.dtype, line 9: `--dtype` cannot be `int`."), "{texts:?}");
+        assert!(
+            texts[1].starts_with("models.b.args.swap-space, line 3: vLLM dropped the flag `--swap-space`."),
+            "{texts:?}"
+        );
+        let elsewhere = "models.e.command, line 6: Flags are not checked against vLLM: `docker` runs it \
+                         somewhere else. Compare them with `vllm serve --help=all` there.";
+        assert_eq!(texts[2..], [elsewhere]);
         assert_eq!(venv.calls().len(), 1);
     }
 
@@ -306,9 +312,9 @@ mod tests {
         let bench = Bench { limit: None, ..bench };
         assert_only(&bench.check(&bad), Severity::Note, "was not asked yet");
         let bench = Bench { limit: Some(Duration::from_secs(60)), ..bench };
-        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped this flag");
+        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped the flag");
         let bench = Bench { limit: None, ..bench };
-        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped this flag");
+        assert_only(&bench.check(&bad), Severity::Error, "vLLM dropped the flag");
         assert_eq!(venv.calls().len(), 1);
     }
 

@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use crate::config::{Alias, Config, Dialects, Gym, Model, ResponseModel, Settings};
 use crate::ids::Name;
+use crate::similar::similar;
 
 /// What one servable name means.
 #[derive(Clone, Debug)]
@@ -165,22 +166,8 @@ impl Routes {
 
     /// Up to three listed names that resemble `name`, best first.
     #[must_use]
-    pub fn near(&self, name: &str) -> Vec<Name> {
-        // Comparing is quadratic in length: a made-up name must not cost more than a real one.
-        let name: String = name.chars().take(128).flat_map(char::to_lowercase).collect();
-        let mut scored: Vec<(f64, &Name)> = self
-            .routes
-            .iter()
-            .filter(|route| !route.hidden)
-            .map(|route| {
-                let known = route.name.to_lowercase();
-                let within = known.contains(&name) || (!known.is_empty() && name.contains(&known));
-                (strsim::jaro_winkler(&known, &name) + if within { 0.5 } else { 0.0 }, &route.name)
-            })
-            .filter(|(score, _)| *score > 0.75)
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    pub fn near(&self, name: &str) -> Vec<&str> {
+        similar(name, self.routes.iter().filter(|route| !route.hidden).map(|route| &*route.name), 3)
     }
 }
 

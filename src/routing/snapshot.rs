@@ -98,7 +98,7 @@ impl Snapshot {
 
     /// Names that resemble `name`, best first.
     #[must_use]
-    pub fn near(&self, name: &str) -> Vec<Name> {
+    pub fn near(&self, name: &str) -> Vec<&str> {
         self.routes.near(name)
     }
 

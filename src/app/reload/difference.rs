@@ -156,6 +156,7 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         timeouts,
         retry,
         log,
+        source_map: _,
     } = config;
     let single = [
         ("listen", Setting::of(listen)),

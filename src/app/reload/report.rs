@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::api::{ChangeKind, ConfigChange, ConfigError, NameChange, ReloadOutcome, ReloadReport};
 use crate::app::AppError;
-use crate::config::Diagnostics;
+use crate::config::{Diagnostic, Diagnostics};
 
 /// One that concerns no key.
 pub(super) fn error(message: String) -> ConfigError {
@@ -19,10 +19,10 @@ pub(super) fn listen_error(error: AppError) -> Vec<ConfigError> {
 
 /// Everything that is wrong with a file.
 pub(super) fn errors(found: &Diagnostics) -> Vec<ConfigError> {
-    let one = |diagnostic: &crate::config::Diagnostic| ConfigError {
+    let one = |diagnostic: &Diagnostic| ConfigError {
         key: diagnostic.path.clone(),
         line: (diagnostic.line > 0).then_some(diagnostic.line),
-        message: format!("{} {}", diagnostic.reason, diagnostic.remedy),
+        message: diagnostic.message(),
     };
     found.0.iter().map(one).collect()
 }

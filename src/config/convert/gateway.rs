@@ -1,5 +1,7 @@
 //! The configuration as a whole.
 
+use std::sync::Arc;
+
 use super::alias::aliases;
 use super::model::{model, secret};
 use crate::config::address;
@@ -14,9 +16,9 @@ use crate::config::types::{Admin, Caller, Config};
 /// # Errors
 /// What no rule has found although it should have: the rules run first.
 pub(in crate::config) fn convert(raw: Raw, name: &str) -> Result<Config, Draft> {
-    let listen = address::listen(&raw.listen).map_err(|draft| draft.at(Path::of(["listen"])))?;
-    let admin = address::listen(&raw.admin.listen).map_err(|draft| draft.at(Path::of(["admin", "listen"])))?;
-    let ports = address::ports(&raw.ports).map_err(|draft| draft.at(Path::of(["ports"])))?;
+    let listen = address::listen(&raw.listen).map_err(|draft| draft.at(Path::of(&["listen"])))?;
+    let admin = address::listen(&raw.admin.listen).map_err(|draft| draft.at(Path::of(&["admin", "listen"])))?;
+    let ports = address::ports(&raw.ports).map_err(|draft| draft.at(Path::of(&["ports"])))?;
     let (aliases, callers) = (aliases(&raw)?, callers(&raw.callers)?);
     let profiles = raw.profiles;
     Ok(Config {
@@ -37,12 +39,13 @@ pub(in crate::config) fn convert(raw: Raw, name: &str) -> Result<Config, Draft> 
         timeouts: raw.timeouts,
         retry: raw.retry,
         log: raw.log,
+        source_map: Arc::default(),
     })
 }
 
 fn callers(raw: &Named<RawCaller>) -> Result<Vec<Caller>, Draft> {
     let caller = |(name, raw): (&str, &RawCaller)| {
-        let path = Path::of(["callers", name, "keys"]);
+        let path = Path::of(&["callers", name, "keys"]);
         let keys = raw.keys.iter().enumerate();
         let keys = keys.map(|(at, text)| caller_key(text).map_err(|draft| draft.at(path.index(at))));
         Ok(Caller { name: name.into(), keys: keys.collect::<Result<_, Draft>>()? })

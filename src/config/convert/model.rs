@@ -22,7 +22,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The model called `name`.
 pub(super) fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -> Result<Model, Draft> {
-    let path = Path::of(["models", &name]);
+    let path = Path::of(&["models", &name]);
     let settings = settings(&path, &format!("model {name}").into(), &raw.settings)?;
     let health = raw.health.as_ref().map_or_else(|| Some(Health::default()), |health| health.on().cloned());
     let (served_name, api_key) = (raw.served_name.as_deref().map(Into::into), secret(raw.api_key.clone()));

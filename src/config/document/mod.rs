@@ -5,7 +5,7 @@ mod value;
 mod variables;
 mod yaml;
 
-pub(super) use source_map::SourceMap;
+pub use source_map::SourceMap;
 pub(super) use value::Resolver;
 pub(super) use variables::Env;
 pub use variables::is_variable;

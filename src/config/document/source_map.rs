@@ -1,37 +1,68 @@
 //! Where every value of a file is, and how it is written there, secrets masked.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::variables::is_variable;
 use super::yaml::{Kind, Node};
-use crate::config::diagnostic::{Diagnostic, Draft};
+use crate::config::diagnostic::{Diagnostic, Draft, Severity};
 use crate::config::path::Path;
 use crate::config::secrets::{is_secret, mask_userinfo};
 
 /// Longest part of a value that a diagnostic shows, in characters.
 const SHOWN: usize = 80;
 
-/// Lines and spellings by path.
+/// Lines and spellings by path, as it is displayed. What is written where is no part of what a configuration means: all of
+/// them are equal and look alike in `Debug`.
 #[derive(Default)]
-pub(in crate::config) struct SourceMap(HashMap<Path, (u64, String)>);
+pub struct SourceMap(HashMap<Box<str>, (u64, Box<str>)>);
+
+impl fmt::Debug for SourceMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceMap")
+    }
+}
+
+impl PartialEq for SourceMap {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
 
 impl SourceMap {
     /// Notes a value that stands on `line`.
     pub(super) fn note(&mut self, path: &Path, line: u64, node: &Node) {
-        self.0.entry(path.clone()).or_insert_with(|| (line, written(path, node)));
+        self.0.entry(path.to_string().into()).or_insert_with(|| (line, written(path, node).into()));
     }
 
     /// The diagnostic that a draft becomes; where nothing is written, the line is that of the nearest thing around it.
     pub(in crate::config) fn locate(&self, draft: Draft) -> Diagnostic {
-        let value = self.0.get(&draft.path).filter(|_| draft.show).map(|(_, written)| written.clone());
         let (path, line) = (draft.path.to_string(), self.line(&draft.path));
-        Diagnostic { path, line, value, reason: draft.reason.into(), remedy: draft.remedy.into() }
+        let value = self.0.get(&*path).filter(|_| draft.show).map(|(_, written)| written.to_string());
+        let (reason, remedy) = (draft.reason.into(), draft.remedy.into());
+        Diagnostic { severity: Severity::Error, path, line, value, reason, remedy }
+    }
+
+    /// What is to be said about the first of these settings that is written in the file, or else about the last one; each
+    /// is given by the keys that lead to it. For what can be judged only with the machine at hand.
+    #[must_use]
+    pub fn diagnostic(
+        &self,
+        severity: Severity,
+        settings: &[&[&str]],
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Diagnostic {
+        let mut paths = settings.iter().map(|keys| Path::of(keys));
+        let path = paths.clone().find(|path| self.0.contains_key(&*path.to_string()));
+        let path = path.or_else(|| paths.next_back()).unwrap_or_default();
+        Diagnostic { severity, ..self.locate(Draft::new(path, reason, remedy)) }
     }
 
     fn line(&self, path: &Path) -> u64 {
         let mut path = path.clone();
         while !path.steps().is_empty() {
-            if let Some((line, _)) = self.0.get(&path) {
+            if let Some((line, _)) = self.0.get(&*path.to_string()) {
                 return *line;
             }
             path = path.parent();

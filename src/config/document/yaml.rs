@@ -8,7 +8,7 @@ use serde_json::Number;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
-use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::{Diagnostic, Severity};
 use crate::config::path::Path;
 
 /// Nested deeper than this, it is not a configuration (and would cost stack to walk).
@@ -89,7 +89,7 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     } else {
         (format!("Not YAML{place}: {message}."), likely_cure(message, written))
     };
-    Diagnostic { path: String::new(), line, value: None, reason, remedy: remedy.into() }
+    Diagnostic { severity: Severity::Error, path: String::new(), line, value: None, reason, remedy: remedy.into() }
 }
 
 /// What usually helps against a syntax error.
@@ -116,7 +116,8 @@ fn repeated(node: &Node, path: &Path, out: &mut Vec<Diagnostic>) {
                 if let Some(earlier) = first.get(key.as_str()) {
                     let reason = format!("The key `{key}` is written twice; the first one is on line {earlier}.");
                     let remedy = "Keep one of the two.".to_owned();
-                    out.push(Diagnostic { path: path.to_string(), line: *line, value: None, reason, remedy });
+                    let (severity, path, line) = (Severity::Error, path.to_string(), *line);
+                    out.push(Diagnostic { severity, path, line, value: None, reason, remedy });
                 } else {
                     first.insert(key.as_str(), *line);
                 }

@@ -129,8 +129,8 @@ pub(super) fn chains_end(raw: &Raw, out: &mut Vec<Draft>) {
 
 pub(super) fn addresses_are_not_shared(raw: &Raw, out: &mut Vec<Draft>) {
     let main = [
-        (Path::of(["listen"]), "the API", address::listen(&raw.listen).ok()),
-        (Path::of(["admin", "listen"]), "the operators' API", address::listen(&raw.admin.listen).ok()),
+        (Path::of(&["listen"]), "the API", address::listen(&raw.listen).ok()),
+        (Path::of(&["admin", "listen"]), "the operators' API", address::listen(&raw.admin.listen).ok()),
     ];
     let mut taken: Vec<_> =
         main.into_iter().filter_map(|(path, whose, at)| Some((path, whose.to_owned(), at?))).collect();

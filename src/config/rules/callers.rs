@@ -11,7 +11,7 @@ use crate::config::types::ANONYMOUS;
 
 /// Every caller, as written, with its path.
 fn callers(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawCaller)> {
-    raw.callers.iter().map(|(name, caller)| (Path::of(["callers", name]), name, caller))
+    raw.callers.iter().map(|(name, caller)| (Path::of(&["callers", name]), name, caller))
 }
 
 /// Every key with its path.
@@ -58,6 +58,6 @@ pub(super) fn a_key_is_one_callers(raw: &Raw, out: &mut Vec<Draft>) {
 pub(super) fn anonymous_needs_callers(raw: &Raw, out: &mut Vec<Draft>) {
     if raw.callers.0.is_empty() && raw.anonymous.is_some() {
         let reason = "Without `callers` every request is anonymous and accepted; this changes nothing.";
-        out.push(Draft::new(Path::of(["anonymous"]), reason, "Add `callers`, or remove this."));
+        out.push(Draft::new(Path::of(&["anonymous"]), reason, "Add `callers`, or remove this."));
     }
 }

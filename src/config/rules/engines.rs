@@ -83,10 +83,10 @@ pub(super) fn texts_are_not_empty(raw: &Raw, out: &mut Vec<Draft>) {
         }
     }
     let Some(folder) = raw.state_dir.as_ref().map(|folder| folder.to_string_lossy()) else { return };
-    check(Path::of(["state_dir"]), &folder);
+    check(Path::of(&["state_dir"]), &folder);
     if let Some(rest) = folder.strip_prefix('~') {
         let reason = "Only a shell replaces `~`; here it would be a folder of that name.";
-        out.push(Draft::new(Path::of(["state_dir"]), reason, format!("Write ${{HOME}}{rest}.")));
+        out.push(Draft::new(Path::of(&["state_dir"]), reason, format!("Write ${{HOME}}{rest}.")));
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn gpu_shares_add_up(raw: &Raw, out: &mut Vec<Draft>) {
         let reason =
             format!("{word} {gpus}: the models claim {total:.2} of the memory ({each}); the limit is {LARGEST_SHARE}.");
         let remedy = "Lower `gpu_memory` of one of them, or give them different `gpus`.";
-        let path = Path::of(["models", last]);
+        let path = Path::of(&["models", last]);
         out.push(Draft::new(path.key("gpu_memory"), reason, remedy).given([path.key("profile")]));
     }
 }

@@ -8,12 +8,12 @@ use crate::config::units::AsWritten;
 
 /// Every model.
 pub(super) fn models(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawModel)> {
-    raw.models.iter().map(|(name, model)| (Path::of(["models", name]), name, model))
+    raw.models.iter().map(|(name, model)| (Path::of(&["models", name]), name, model))
 }
 
 /// Every alias, as written.
 pub(super) fn aliases(raw: &Raw) -> impl Iterator<Item = (Path, &str, &RawAlias)> {
-    raw.aliases.iter().map(|(name, alias)| (Path::of(["aliases", name]), name, alias))
+    raw.aliases.iter().map(|(name, alias)| (Path::of(&["aliases", name]), name, alias))
 }
 
 /// What a model or a profile writes about its engines: flags and environment.
@@ -31,7 +31,7 @@ pub(super) struct Bundle<'a> {
 /// Every model and every profile.
 pub(super) fn bundles(raw: &Raw) -> impl Iterator<Item = Bundle<'_>> {
     let profiles = raw.profiles.iter().map(|(name, profile)| Bundle {
-        path: Path::of(["profiles", name]),
+        path: Path::of(&["profiles", name]),
         args: Some(&profile.args),
         env: Some(&profile.env),
         model: None,

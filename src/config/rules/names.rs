@@ -17,7 +17,7 @@ const EXAMPLE: &str = "qwen3-32b";
 pub(super) fn something_is_served(raw: &Raw, out: &mut Vec<Draft>) {
     if raw.models.0.is_empty() {
         let remedy = "Add one: `models: {name: {source: Qwen/Qwen3-0.6B}}`, or see conf/demo.yaml.";
-        out.push(Draft::new(Path::of(["models"]), "No model is configured: there is nothing to serve.", remedy));
+        out.push(Draft::new(Path::of(&["models"]), "No model is configured: there is nothing to serve.", remedy));
     }
 }
 

@@ -10,13 +10,13 @@ use crate::config::raw::{OrOff, Raw};
 use crate::config::types::EngineUrl;
 
 pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Draft>) {
-    for (path, text) in [(Path::of(["listen"]), &raw.listen), (Path::of(["admin", "listen"]), &raw.admin.listen)] {
+    for (path, text) in [(Path::of(&["listen"]), &raw.listen), (Path::of(&["admin", "listen"]), &raw.admin.listen)] {
         if let Err(draft) = address::listen(text) {
             out.push(draft.at(path));
         }
     }
     if let Err(draft) = address::ports(&raw.ports) {
-        out.push(draft.at(Path::of(["ports"])));
+        out.push(draft.at(Path::of(&["ports"])));
     }
 }
 
@@ -27,7 +27,7 @@ pub(super) fn listen_and_admin_differ(raw: &Raw, out: &mut Vec<Draft>) {
         let reason = format!("The API ({data}) and the operators' API ({admin}) cannot share a port.");
         let remedy =
             format!("Give `admin.listen` another port, such as 127.0.0.1:{}.", data.port().wrapping_add(1).max(1));
-        out.push(Draft::new(Path::of(["admin", "listen"]), reason, remedy).given([Path::of(["listen"])]));
+        out.push(Draft::new(Path::of(&["admin", "listen"]), reason, remedy).given([Path::of(&["listen"])]));
     }
 }
 
@@ -37,13 +37,13 @@ pub(super) fn admin_off_loopback_has_a_token(raw: &Raw, out: &mut Vec<Draft>) {
     if !admin.ip().to_canonical().is_loopback() && token.is_empty() {
         let reason = format!("Other machines can reach the operators' API at {admin}, and it has no token.");
         let remedy = "Set `admin.token` (for example ${ENGINEHOUSE_TOKEN}), or listen on 127.0.0.1.";
-        let path = Path::of(["admin", "token"]);
-        out.push(Draft::new(path, reason, remedy).given([Path::of(["admin", "listen"])]));
+        let path = Path::of(&["admin", "token"]);
+        out.push(Draft::new(path, reason, remedy).given([Path::of(&["admin", "listen"])]));
     }
 }
 
 pub(super) fn keys_fit_a_header(raw: &Raw, out: &mut Vec<Draft>) {
-    let admin = (Path::of(["admin", "token"]), raw.admin.token.as_deref());
+    let admin = (Path::of(&["admin", "token"]), raw.admin.token.as_deref());
     let keys = models(raw).map(|(path, _, model)| (path.key("api_key"), model.api_key.as_deref()));
     for (path, key) in std::iter::once(admin).chain(keys) {
         if key.is_some_and(|key| !key.bytes().all(|b| b.is_ascii_graphic())) {
@@ -70,7 +70,7 @@ pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Draft>) {
             };
             if own.iter().any(|own| is_own(*own, &url.host, url.port)) {
                 let reason = "Enginehouse itself listens there: it would send every request to itself again and again.";
-                out.push(Draft::new(path, reason, "Write the engine's own port.").given([Path::of(["listen"])]));
+                out.push(Draft::new(path, reason, "Write the engine's own port.").given([Path::of(&["listen"])]));
             } else if let Some((earlier, _)) =
                 seen.iter().find(|(_, other)| other.host == url.host && other.port == url.port)
             {

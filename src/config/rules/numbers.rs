@@ -9,7 +9,7 @@ pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Draft>) {
     let limits = &raw.limits;
     if raw.engine_logs.size < 64 << 10 {
         let reason = "A log file of this size holds too little to be read.";
-        out.push(Draft::new(Path::of(["engine_logs", "size"]), reason, "Write 64KiB or more."));
+        out.push(Draft::new(Path::of(&["engine_logs", "size"]), reason, "Write 64KiB or more."));
     }
     let bounds = [
         ("body", limits.body, 1 << 10, "1KiB", 1 << 40, "1TiB"),
@@ -21,20 +21,20 @@ pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Draft>) {
         if !(least..=most).contains(&size) {
             let reason = format!("It must be between {least_text} and {most_text}.");
             let remedy = format!("Write {least_text} or more, {most_text} or less.");
-            out.push(Draft::new(Path::of(["limits", key]), reason, remedy));
+            out.push(Draft::new(Path::of(&["limits", key]), reason, remedy));
         }
     }
     if limits.body > limits.body_memory {
         let reason = "One request as large as `limits.body` allows would not fit.";
-        let path = Path::of(["limits", "body_memory"]);
+        let path = Path::of(&["limits", "body_memory"]);
         let draft = Draft::new(path, reason, "Raise `body_memory`, or lower `body`.");
-        out.push(draft.given([Path::of(["limits", "body"])]));
+        out.push(draft.given([Path::of(&["limits", "body"])]));
     }
 }
 
 pub(super) fn log_levels_exist(raw: &Raw, out: &mut Vec<Draft>) {
     let levels = ["error", "warn", "info", "debug", "trace", "off"];
-    let path = Path::of(["log", "level"]);
+    let path = Path::of(&["log", "level"]);
     for part in raw.log.level.split(',').map(str::trim) {
         // A bare word would be taken for the name of a module, and everything else be silent.
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);

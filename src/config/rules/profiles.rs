@@ -21,7 +21,7 @@ pub(super) fn profiles_exist(raw: &Raw, out: &mut Vec<Draft>) {
 
 pub(super) fn profiles_are_sound(raw: &Raw, out: &mut Vec<Draft>) {
     for (name, profile) in raw.profiles.iter() {
-        let path = Path::of(["profiles", name]);
+        let path = Path::of(&["profiles", name]);
         if name.trim().is_empty() || name.trim() != name || name.chars().any(char::is_control) {
             let reason = "This cannot be the name of a profile.";
             out.push(Draft::new(path.clone(), reason, "Use a short visible name, such as long_context.").hidden());

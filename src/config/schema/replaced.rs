@@ -64,12 +64,12 @@ mod tests {
 
     #[test]
     fn what_others_say_is_no_key_of_gym_and_its_value_is_not_shown() {
-        let place = Path::of(["aliases", "a", "gym"]);
+        let place = Path::of(&["aliases", "a", "gym"]);
         for (field, ..) in GYM_FIELDS {
             let draft = replaced(&place, field, &Value::from("sk-1")).expect(field);
             assert!(!draft.show && !draft.remedy.contains("sk-1"), "{draft:?}");
         }
         assert!(replaced(&place.key("extra_body"), "model", &Value::Null).is_none(), "free to say");
-        assert!(replaced(&Path::of(["aliases", "a"]), "port", &Value::Null).is_none());
+        assert!(replaced(&Path::of(&["aliases", "a"]), "port", &Value::Null).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alias::Alias;
 use super::model::Model;
+use crate::config::document::SourceMap;
 use crate::config::units::{Size, Time};
 use crate::ids::Name;
 use crate::secret::{KeyHash, Secret};
@@ -54,6 +56,8 @@ pub struct Config {
     pub retry: Retry,
     /// Logs.
     pub log: Log,
+    /// Where in the file all of this is written.
+    pub source_map: Arc<SourceMap>,
 }
 
 /// The operator's HTTP server.
