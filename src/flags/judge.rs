@@ -28,7 +28,7 @@ const NEAR: usize = 3;
 
 /// A flag that vLLM would refuse.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct FlagError {
     /// The flag, as it is written in `args`.
     pub(super) written: String,
     /// What is wrong.
@@ -38,18 +38,18 @@ pub(super) struct Flaw {
 }
 
 /// Everything in the model's flags that its vLLM would refuse.
-pub(super) fn judge(spawn: &Spawn, help: &Help) -> Vec<Flaw> {
-    let flaw = |(written, value): (&String, &Value)| {
-        let (reason, remedy) = flaw(written, value, help)?;
-        Some(Flaw { written: written.clone(), reason, remedy })
+pub(super) fn judge(spawn: &Spawn, help: &Help) -> Vec<FlagError> {
+    let error = |(written, value): (&String, &Value)| {
+        let (reason, remedy) = judge_flag(written, value, help)?;
+        Some(FlagError { written: written.clone(), reason, remedy })
     };
-    spawn.args.iter().filter_map(flaw).collect()
+    spawn.args.iter().filter_map(error).collect()
 }
 
 /// What is wrong, and what to do.
-type Fault = (String, String);
+type ReasonAndRemedy = (String, String);
 
-fn flaw(written: &str, value: &Value, help: &Help) -> Option<Fault> {
+fn judge_flag(written: &str, value: &Value, help: &Help) -> Option<ReasonAndRemedy> {
     let name = flag_name(written);
     // `compilation-config.use_x`: a member of a JSON value.
     let (base, member) = name.split_once('.').map_or((name.as_str(), None), |(base, member)| (base, Some(member)));
@@ -79,7 +79,7 @@ fn flaw(written: &str, value: &Value, help: &Help) -> Option<Fault> {
     }
 }
 
-fn no_choice(value: &Value, flag: &Flag) -> Option<Fault> {
+fn no_choice(value: &Value, flag: &Flag) -> Option<ReasonAndRemedy> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if flag.choices.is_empty() || flag.choices.contains(&text) {
         return None;
@@ -100,7 +100,7 @@ fn choices(flag: &Flag) -> String {
     format!("Write one of {list}{more}.")
 }
 
-fn unknown(base: &str, help: &Help) -> Fault {
+fn unknown(base: &str, help: &Help) -> ReasonAndRemedy {
     let positive = base.strip_prefix("no-").unwrap_or(base);
     if let Some((_, instead)) = DROPPED.iter().find(|(dropped, _)| *dropped == positive) {
         return (format!("vLLM dropped the flag `--{positive}`."), (*instead).into());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn said(flag: &str, value: &Value) -> String {
-        flaw(flag, value, &help()).map(|(reason, remedy)| format!("{reason} {remedy}")).unwrap_or_default()
+        judge_flag(flag, value, &help()).map(|(reason, remedy)| format!("{reason} {remedy}")).unwrap_or_default()
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use self::cache::Key;
 use self::help::Help;
-use self::judge::Flaw;
+use self::judge::FlagError;
 use crate::config::{Config, Diagnostic, Engines, Severity, Spawn, is_template, is_vllm};
 
 /// The vLLM whose flags and behaviour this was written for.
@@ -90,8 +90,8 @@ fn check_program(program: &Program<'_>, config: &Config, options: &Options) -> V
         of_all(program, config, severity, reason, remedy)
     });
     let of_each = program.models.iter().flat_map(|(name, spawn)| {
-        let flaws = judge::judge(spawn, &help).into_iter().map(|flaw| of_flag(config, name, spawn, flaw));
-        flaws.chain(missing(name, spawn, config, &help, version.as_deref())).collect::<Vec<_>>()
+        let errors = judge::judge(spawn, &help).into_iter().map(|error| of_flag(config, name, spawn, error));
+        errors.chain(missing(name, spawn, config, &help, version.as_deref())).collect::<Vec<_>>()
     });
     age.into_iter().chain(of_each).collect()
 }
@@ -107,16 +107,16 @@ fn of_all(program: &Program<'_>, config: &Config, severity: Severity, reason: St
 }
 
 /// What is to be said about a flag, which stands in the model or in its profile.
-fn of_flag(config: &Config, model: &str, spawn: &Spawn, flaw: Flaw) -> Diagnostic {
+fn of_flag(config: &Config, model: &str, spawn: &Spawn, error: FlagError) -> Diagnostic {
     let profile = spawn.profile.as_deref().unwrap_or_default();
     let settings: [&[&str]; 3] = [
-        &["models", model, "args", &flaw.written],
-        &["profiles", profile, "args", &flaw.written],
+        &["models", model, "args", &error.written],
+        &["profiles", profile, "args", &error.written],
         &["models", model, "profile"],
     ];
-    let found = config.source_map.diagnostic(Severity::Error, &settings, flaw.reason, flaw.remedy);
+    let found = config.source_map.diagnostic(Severity::Error, &settings, error.reason, error.remedy);
     if found.path.ends_with(".profile") {
-        let reason = format!("Its flag `{}`: {}", flaw.written, found.reason);
+        let reason = format!("Its flag `{}`: {}", error.written, found.reason);
         return Diagnostic { reason, ..found };
     }
     found

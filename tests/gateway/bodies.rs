@@ -160,3 +160,27 @@ async fn too_many_bodies_at_once_are_shed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_large_bodies_goes_back_to_the_system() {
+    let sim = Sim::start(&["--max-model-len", "100000000"]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"], served_name: tiny }} }}\naliases: {{ a: {{ model: tiny, overrides: {{ seed: 1 }} }} }}",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    // Changed on its way by the alias, so that there is a copy.
+    let mut large = body(8 * MIB);
+    let at = memchr::memmem::find(&large, b"tiny").expect("model");
+    large.splice(at..at + 4, *b"a");
+    assert_eq!(send(&gateway, "length", &body(1000)).await, 200);
+    let idle = gateway.resident();
+    let statuses = futures::future::join_all((0..12).map(|_| send(&gateway, "length", &large))).await;
+    assert_eq!(statuses, [200; 12]);
+    let peak = gateway.peak_resident();
+    assert!(peak > idle + 40 * MIB as u64, "{idle} and at most {peak}: nothing was there to give back");
+    crate::support::eventually("the memory to be given back", async || {
+        (gateway.resident() < idle + 16 * MIB as u64).then_some(())
+    })
+    .await;
+}

@@ -132,10 +132,7 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
     let url = external.url();
     let deployment = Deployment::new();
     deployment.write(&configuration(0, &url), None);
-    let mut command = deployment.command();
-    // Threads come and go while files are read; glibc gives each one room of its own, which fills up by and by.
-    command.env("MALLOC_ARENA_MAX", "1");
-    let mut gateway = Gateway::of(command);
+    let mut gateway = Gateway::of(deployment.command());
     let pids = gateway.all_ready().await;
     let gateway_ref = &gateway;
     let (stop, sent, read) = (AtomicBool::new(false), AtomicUsize::new(0), Arc::<AtomicUsize>::default());
