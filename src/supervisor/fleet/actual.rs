@@ -1,6 +1,6 @@
 //! What runs: plain data that [`super::reconcile`] compares with what should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Name;
 use crate::supervisor::lifecycle::terms::Stage;
@@ -10,6 +10,8 @@ use crate::supervisor::lifecycle::terms::Stage;
 pub(super) struct Actual {
     /// The engines of each model, also of models that are not wanted any more.
     pub(super) models: BTreeMap<Name, Vec<ActualReplica>>,
+    /// Models that others run from now on, while only the engines that run here can serve them: those are left alone.
+    pub(super) serving_on: BTreeSet<Name>,
     /// Whether engines of an earlier gateway are still being ended: what they hold is not free yet.
     pub(super) is_clearing: bool,
 }

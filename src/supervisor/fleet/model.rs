@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::actual::{ActualReplica, Placement};
 use super::desired::{DesiredModel, RollPhase};
 use crate::api::{EngineState, RollFailure, RollState, RollStatus};
-use crate::engines::{Engine, Pool};
+use crate::engines::{Owner, Pool};
 use crate::ids::Name;
 use crate::supervisor::engine::factory::NewEngine;
 use crate::supervisor::engine::handle::EngineHandle;
@@ -35,6 +35,8 @@ pub(super) struct ManagedModel {
     pub(super) change: Option<&'static str>,
     /// When a request last found no engine.
     pub(super) last_demand: Option<Instant>,
+    /// Whether the fleet will hear when requests can go to other engines of a model that is not wanted any more.
+    pub(super) is_handover_awaited: bool,
 }
 
 /// One engine.
@@ -156,12 +158,20 @@ impl ManagedModel {
             roll: Roll::default(),
             change: None,
             last_demand: None,
+            is_handover_awaited: false,
         }
     }
 
     /// Its name.
     pub(super) fn name(&self) -> &Name {
         &self.spec.model.name
+    }
+
+    /// Takes note of whether the configuration has it run here. Engines of a model that others run from now on serve until
+    /// one of those does.
+    pub(super) fn set_wanted(&mut self, is_wanted: bool) {
+        self.is_wanted = is_wanted;
+        self.replicas.iter().for_each(|replica| replica.handle.engine.set_retiring(!is_wanted));
     }
 
     /// How many engines it is to have.
@@ -253,29 +263,27 @@ impl ManagedModel {
         if !starts_alike || spec.served_name() != self.spec.served_name() {
             self.roll.resume();
         }
-        (self.spec, self.pool, self.is_wanted) = (Arc::new(spec), pool, true);
+        (self.spec, self.pool) = (Arc::new(spec), pool);
+        self.set_wanted(true);
     }
 
-    /// Has requests say the name that its engines know it by.
+    /// Has requests say the name that its engines know it by, unless they go to others yet, which know it by another one.
     pub(super) fn name_pool(&self) {
         let name = self.replicas.first().map_or(&self.spec, |replica| &replica.spec).served_name();
-        if self.pool.served_name().as_ref() != Some(name) {
+        if self.pool.served_name().as_ref() != Some(name) && self.pool.may_be_named(name) {
             self.pool.set_served_name(Some(name.clone()));
         }
     }
 
-    /// Shows its engines to requests, with what all of them serve.
-    ///
-    /// Returns whether the names that can be asked for have changed.
+    /// Shows its engines to requests.
+    pub(super) fn show_engines(&self) {
+        let engines = self.replicas.iter().map(|replica| replica.handle.engine.clone());
+        self.pool.set_engines(Owner::Us, engines.collect());
+    }
+
+    /// Tells requests what all of its engines serve. Returns whether the names that can be asked for have changed.
     pub(super) fn show(&self) -> bool {
         self.name_pool();
-        let engines: Vec<Arc<Engine>> = self.replicas.iter().map(|replica| replica.handle.engine.clone()).collect();
-        let is_shown = |shown: &[Arc<Engine>]| {
-            shown.len() == engines.len() && shown.iter().zip(&engines).all(|(shown, engine)| Arc::ptr_eq(shown, engine))
-        };
-        if !is_shown(&self.pool.engines()) {
-            self.pool.set_engines(engines);
-        }
         let mut names: BTreeMap<Name, String> = self.spec.adapters.load().as_ref().clone();
         for replica in self.replicas.iter().filter(|replica| !replica.is_leaving) {
             let known = replica.spec.adapters.load();
