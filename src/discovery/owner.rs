@@ -267,8 +267,10 @@ impl Owner {
         let pools = pools.chain(self.retiring.iter().filter(|it| it.serves()).map(|it| &it.pool));
         for pool in pools.filter(|pool| !pool.is_handed_over()) {
             if !self.awaited.iter().any(|awaited| Arc::ptr_eq(awaited, pool)) {
-                let model = &pool.model;
-                tracing::info!(%model, "an engine that the configuration has no more serves until one that replaces it is ready");
+                for it in self.retiring.iter().filter(|it| it.serves() && Arc::ptr_eq(&it.pool, pool)) {
+                    let engine = &it.endpoint.engine.id;
+                    tracing::info!(%engine, "the configuration has this engine no more: it serves until one that replaces it is ready");
+                }
                 self.awaited.push(pool.clone());
                 let pool = pool.clone();
                 self.handovers.spawn(async move {

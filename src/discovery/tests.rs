@@ -279,3 +279,18 @@ async fn an_engine_that_is_listed_again_before_it_has_finished_is_the_same_engin
     reached(&other, "stopped").await;
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn without_the_name_that_was_configured_an_engine_serves_on_by_it() {
+    let server = StubServer::serving(&["first", "second"]).await;
+    let named = |name: Option<&str>| Model { served_name: name.map(Into::into), ..model(&[&server], RARELY) };
+    let rig = Rig::of(named(Some("second")));
+    let engine = rig.engine(0);
+    reached(&engine, "ready").await;
+    rig.discovery.apply(&config(named(None))).await;
+    assert!(Arc::ptr_eq(&engine, &rig.engine(0)) && engine.is_ready());
+    assert_eq!(rig.pool.served_name().as_deref(), Some("second"));
+    rig.discovery.apply(&config(named(Some("first")))).await;
+    assert!(engine.is_ready() && rig.pool.served_name().as_deref() == Some("first"));
+    rig.stop().await;
+}

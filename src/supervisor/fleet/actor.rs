@@ -21,6 +21,7 @@ use crate::supervisor::engine::factory::EngineFactory;
 use crate::supervisor::engine::handle::Notice;
 use crate::supervisor::engine::shutdown_signal::{ShutdownMode, ShutdownSignal};
 use crate::supervisor::launch::launcher::Launcher;
+use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::port::{HeldPort, PortError, Ports};
 use crate::supervisor::process::reaper;
 use crate::supervisor::store::lock::Lock;
@@ -240,6 +241,7 @@ impl Fleet {
             spec: model.spec.clone(),
             wanted_replicas: model.wanted_replicas(&self.orders),
             ready: present.clone().filter(|replica| replica.handle.engine.is_ready()).count(),
+            asleep: present.clone().filter(|replica| replica.stage == Stage::Asleep).count(),
             present: present.map(|replica| replica.number).collect(),
             roll: model.roll.status.clone(),
             last_demand: model.last_demand,

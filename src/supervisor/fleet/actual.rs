@@ -25,7 +25,8 @@ pub(super) struct ActualReplica {
     pub(super) stage: Stage,
     /// Whether it was ready, failed or was stopped since it was made: whoever waited for it need not wait any more.
     pub(super) is_settled: bool,
-    /// Whether it was started with what the configuration does not say any more, or is to be replaced for another reason.
+    /// Whether it was started with what the configuration does not say any more, or is to be replaced for another reason;
+    /// not where it sleeps: it is replaced once it is awake.
     pub(super) is_outdated: bool,
     /// Whether it knows its model by another name than requests will say: then it cannot serve beside new ones.
     pub(super) is_misnamed: bool,

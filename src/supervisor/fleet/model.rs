@@ -57,8 +57,12 @@ pub(super) struct Replica {
     pub(super) stage: Stage,
     /// See [`ActualReplica::is_settled`].
     pub(super) is_settled: bool,
+    /// Whether it sleeps or is waking up.
+    pub(super) is_asleep: bool,
     /// Whether it was told to end for good.
     pub(super) is_leaving: bool,
+    /// Whether an operator wants it started anew, also where it sleeps.
+    pub(super) is_restart_ordered: bool,
     /// Whether GPUs were found for it.
     pub(super) placement: Placement,
     /// The start order that it was told it waits for.
@@ -143,6 +147,7 @@ impl Replica {
     /// Notes where it is.
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
+        self.is_asleep = stage == Stage::Asleep || (stage == Stage::Starting && self.is_asleep);
         self.is_settled |= !matches!(stage, Stage::Idle | Stage::Starting | Stage::Stopping);
     }
 }
@@ -201,7 +206,9 @@ impl ManagedModel {
             generation: self.roll.generation,
             stage: Stage::Idle,
             is_settled: false,
+            is_asleep: false,
             is_leaving: false,
+            is_restart_ordered: false,
             placement,
             waits_for: None,
             gone: vec![],
@@ -228,30 +235,38 @@ impl ManagedModel {
 
     fn actual_replica(&self, replica: &Replica) -> ActualReplica {
         let is_misnamed = replica.spec.served_name() != self.spec.served_name();
-        let is_outdated = self.is_outdated(replica);
         ActualReplica {
             number: replica.number,
             stage: replica.stage,
             is_settled: replica.is_settled,
-            is_outdated,
+            is_outdated: self.is_to_be_replaced(replica),
             is_misnamed,
-            is_untuned: !is_outdated && !replica.spec.is_tuned_like(&self.spec),
+            is_untuned: !self.is_outdated(replica) && !replica.spec.is_tuned_like(&self.spec),
             is_leaving: replica.is_leaving,
             placement: replica.placement,
             waits_for: replica.waits_for,
         }
     }
 
-    /// Whether `replica` is to be replaced.
+    /// Whether `replica` is to be replaced now. One that sleeps is replaced once it is awake: a new one would take the GPU
+    /// memory that it was told to give back.
+    fn is_to_be_replaced(&self, replica: &Replica) -> bool {
+        let sleeps_on =
+            replica.is_asleep && replica.spec.served_name() == self.spec.served_name() && !replica.is_restart_ordered;
+        !sleeps_on && self.is_outdated(replica)
+    }
+
+    /// Whether `replica` was started with what the configuration does not say any more, or is to be replaced for another
+    /// reason.
     pub(super) fn is_outdated(&self, replica: &Replica) -> bool {
         replica.generation != self.roll.generation
             || replica.spec.served_name() != self.spec.served_name()
             || self.spec.difference(replica.number, &replica.started_with()).is_some()
     }
 
-    /// How many of its engines are to be replaced.
+    /// How many of its engines are to be replaced now.
     pub(super) fn outdated(&self) -> usize {
-        self.replicas.iter().filter(|replica| !replica.is_leaving && self.is_outdated(replica)).count()
+        self.replicas.iter().filter(|replica| !replica.is_leaving && self.is_to_be_replaced(replica)).count()
     }
 
     /// Takes another way to run its engines, which may be the same.
