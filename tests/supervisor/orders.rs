@@ -115,7 +115,7 @@ async fn an_order_that_is_refused_is_told_also_to_those_who_do_not_wait() {
     gateway.all_ready().await;
     // More engines than the deployment has ports.
     let url = format!("http://{}/api/v1/models/own/replicas?wait=false", gateway.admin);
-    let reply = http().put(url).json(&json!({ "replicas": 500 })).send().await.expect("answered");
+    let reply = http().put(url).json(&json!({ "replicas": 60 })).send().await.expect("answered");
     assert_eq!(reply.status(), 409);
     let text = reply.text().await.expect("text");
     assert!(text.contains("port"), "{text}");
