@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::oneshot;
 
 use super::error::ApiError;
 use super::path::{Ask, Order};
@@ -39,9 +40,7 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError
             Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
         }
         Ask::Reload => reload(admin).await?,
-        Ask::Plan(text) => {
-            Json(admin.configuration.plan(&text).await.map_err(ApiError::configuration)?).into_response()
-        }
+        Ask::Plan(text) => Json(admin.configuration.plan(&text).await?).into_response(),
         Ask::Do(order, wait) => act(admin, order, wait).await?,
     })
 }
@@ -52,7 +51,7 @@ async fn reload(admin: &Admin) -> Result<Response, ApiError> {
     let lost = |error| {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the reload ended with an internal error: {error}"))
     };
-    let report = tokio::spawn(async move { configuration.reload().await }).await.map_err(lost)?;
+    let report = tokio::spawn(async move { configuration.reload().await }).await.map_err(lost)??;
     let status = match report.outcome {
         ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
         ReloadOutcome::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
@@ -91,9 +90,10 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         );
         return Err(ApiError::refused(message));
     }
+    let (begun, has_begun) = oneshot::channel();
     let task = tokio::spawn(async move {
         tracing::info!(order = %order, "an operator's order");
-        let result = perform(&control, &order).await;
+        let result = perform(&control, &order, begun).await;
         match &result {
             Ok(()) => tracing::info!(order = %order, "an operator's order was carried out"),
             Err(error) => {
@@ -107,7 +107,8 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
         Json(EnginesView { engines: list })
     };
-    if !wait {
+    // What was not begun was refused: the answer says why.
+    if !wait && has_begun.await.is_ok() {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
     let broken = |error| {
@@ -117,14 +118,22 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
     Ok(engines().into_response())
 }
 
-async fn perform(control: &Control, order: &Order) -> Result<(), ApiError> {
-    let done = match order {
-        Order::Engine(id, command) => control.engine(id, *command).await,
-        Order::Model(model, command) => control.model(model, *command).await,
-        Order::Roll(model) => control.roll(model).await,
-        Order::Scale(model, count) => control.scale(model, *count).await,
-        Order::Add(model, adapter) => control.add_adapter(model, &adapter.name, &adapter.path).await,
-        Order::Remove(model, name) => control.remove_adapter(model, name).await,
+/// Tells `begun` once it will be done also if this gateway is killed now, and returns when it is done.
+async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
+    let under_way = match order {
+        Order::Engine(id, command) => control.engine(id, *command).await?,
+        Order::Model(model, command) => control.model(model, *command).await?,
+        Order::Roll(model) => control.roll(model).await?,
+        Order::Scale(model, count) => control.scale(model, *count).await?,
+        Order::Add(model, adapter) => {
+            let _ = begun.send(());
+            return Ok(control.add_adapter(model, &adapter.name, &adapter.path).await?);
+        }
+        Order::Remove(model, name) => {
+            let _ = begun.send(());
+            return Ok(control.remove_adapter(model, name).await?);
+        }
     };
-    done.map_err(ApiError::from)
+    let _ = begun.send(());
+    Ok(under_way.done().await?)
 }

@@ -13,16 +13,30 @@ use crate::secret::Secret;
 #[async_trait]
 pub trait Configuration: fmt::Debug + Send + Sync {
     /// Reads the file again and serves by it; what became of that.
-    async fn reload(&self) -> ReloadReport;
+    ///
+    /// # Errors
+    /// When the gateway is shutting down.
+    async fn reload(&self) -> Result<ReloadReport, ConfigurationError>;
 
     /// What `text` would change if it was in the file; nothing is changed.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
-    async fn plan(&self, text: &str) -> Result<ConfigChange, Vec<ConfigError>>;
+    /// Everything that is wrong with it, also addresses that are taken; or when the gateway is shutting down.
+    async fn plan(&self, text: &str) -> Result<ConfigChange, ConfigurationError>;
 
     /// What became of the last reload; `None`: there was none.
     fn last(&self) -> Option<Arc<ReloadReport>>;
+}
+
+/// Why there is no reload, or no plan of one.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The gateway ends.
+    #[error("The gateway is shutting down: its configuration cannot be changed any more.")]
+    ShuttingDown,
+    /// It would be rejected: everything that is wrong.
+    #[error("The configuration has errors.")]
+    Invalid(Vec<ConfigError>),
 }
 
 /// `admin.token`, which a reload may change.

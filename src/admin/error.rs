@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::configuration::ConfigurationError;
 use crate::api::{ConfigError, ErrorMessage, ErrorView};
 use crate::supervisor::ControlError;
 
@@ -40,12 +41,6 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// 422: a configuration with errors.
-    pub(super) fn configuration(errors: Vec<ConfigError>) -> Self {
-        let message = "The configuration has errors.";
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
-    }
-
     /// 405: the path exists, but not for this method; `allow` lists the methods it accepts.
     pub(super) fn method(allow: &'static str) -> Self {
         let message = format!("This path accepts only {allow}.");
@@ -57,6 +52,18 @@ impl ApiError {
         let message = "Send the token of `admin.token` as `Authorization: Bearer …`.";
         let header = Some((header::WWW_AUTHENTICATE, "Bearer"));
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, message) }
+    }
+}
+
+impl From<ConfigurationError> for ApiError {
+    fn from(error: ConfigurationError) -> Self {
+        let message = error.to_string();
+        match error {
+            ConfigurationError::ShuttingDown => Self::refused(message),
+            ConfigurationError::Invalid(errors) => {
+                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
+            }
+        }
     }
 }
 

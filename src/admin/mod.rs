@@ -21,8 +21,8 @@
 //! `{engine}` is the id that is listed, `model/0`. Names that hold slashes are written as they are or with `%2F`:
 //! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
 //!
-//! A change is answered when it is done: 200 with `{"engines": […]}`, the engines as they are then. `?wait=false` is
-//! answered at once, with 202. It is carried out even if the client disconnects. Otherwise: 400 not understood, 401 and 403
+//! A change is answered when it is done: 200 with `{"engines": […]}`, the engines as they are then. With `?wait=false`
+//! the answer is 202 as soon as it is begun, and written down where it outlasts the gateway. It is carried out even if the client disconnects. Otherwise: 400 not understood, 401 and 403
 //! see `guard`, 404 no such thing, 409 refused as things are (the message says what to do), 502 an engine did not do it;
 //! all with `{"error": {"message": "…"}}`.
 
@@ -37,5 +37,5 @@ mod server;
 mod show;
 mod state;
 
-pub use self::configuration::{Configuration, Token};
+pub use self::configuration::{Configuration, ConfigurationError, Token};
 pub use self::state::Admin;

@@ -19,8 +19,16 @@ pub struct EngineChange {
     pub replicas: usize,
     /// That the model cannot be served for a while; `null`: requests go on being served.
     pub away: Option<Away>,
+    /// Engines that sleep and go on to: each is replaced when it is woken.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub asleep: usize,
     /// What is different, a line each, such as `args.max-model-len: 4096 -> 8192`. Secrets are not shown.
     pub reasons: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What is done to the engines of a model.
@@ -110,6 +118,11 @@ impl EngineChange {
             }
             Some(Away { seconds: None }) => text += "; it cannot be served while its engine is replaced",
             None => {}
+        }
+        match self.asleep {
+            0 => {}
+            1 => text += "; 1 sleeps and is replaced when it is woken",
+            count => text += &format!("; {count} sleep and are replaced when they are woken"),
         }
         text
     }

@@ -1,5 +1,7 @@
 //! What a configuration would change, and what became of a reload: `POST /api/v1/plan`, `/api/v1/reload`.
 
+use std::fmt::{self, Display, Formatter};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,17 +56,41 @@ pub struct NameChange {
     /// Of one that is changed: its keys with other values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
+    /// Of a model with `urls:` that is changed: what engines are reached by, before and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<SettingChange>,
 }
 
-/// An address that is opened or closed.
+/// An address that is opened or closed, or serves something else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerChange {
     /// The key: `listen` or `aliases.NAME.listen`.
     pub key: String,
     /// The address as it is configured.
     pub address: String,
-    /// `added` or `removed`.
+    /// `added`, `removed`, or `changed`: it stays open, and is for another key.
     pub kind: ChangeKind,
+    /// Of one that is changed: the key that it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+impl Display for ListenerChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { key, address, kind, from } = self;
+        match (kind, from) {
+            (ChangeKind::Added, _) => write!(f, "{address} opened ({key})"),
+            (ChangeKind::Removed, _) => write!(f, "{address} closed ({key})"),
+            (ChangeKind::Changed, None) => write!(f, "{address} changed ({key})"),
+            (ChangeKind::Changed, Some(from)) => write!(f, "{address} passes from {from} to {key}"),
+        }
+    }
+}
+
+impl Display for SettingChange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.key, self.from, self.to)
+    }
 }
 
 /// A key with another value. Secrets are not shown.

@@ -8,14 +8,25 @@ use crate::supervisor;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// An address is not to be had.
-    #[error("cannot listen on {address} (`{key}`): {source}{}", remedy(.source))]
+    #[error("cannot listen on {address} (`{key}`): {why}{}", remedy(.why))]
     Listen {
         /// What was to be bound.
         address: SocketAddr,
         /// Where it is configured.
         key: String,
-        /// What the OS says.
-        source: std::io::Error,
+        /// What the OS says. It is told already, so it is no source.
+        why: std::io::Error,
+    },
+    /// An address is this gateway's own for something else.
+    #[error(
+        "cannot listen on {address} (`{key}`): the operators' API of this gateway listens there, which a reload does not \
+         move (`admin.listen`). Choose another address, or restart the gateway."
+    )]
+    Operators {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// Where it is configured.
+        key: String,
     },
     /// Engines could not be started at all.
     #[error(transparent)]

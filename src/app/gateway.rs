@@ -85,7 +85,7 @@ impl Bound {
     async fn new(config: &Config) -> Result<Self, AppError> {
         let addresses = AddressPlan::new(config, &Listeners::default(), &HashMap::new()).bind().await?;
         let address = config.admin.listen;
-        let failed = |source| AppError::Listen { address, key: "admin.listen".into(), source };
+        let failed = |why| AppError::Listen { address, key: "admin.listen".into(), why };
         let admin = TcpListener::bind(address).await.map_err(failed)?;
         let admin_address = admin.local_addr().map_err(failed)?;
         Ok(Self { addresses, admin, admin_address })
@@ -134,6 +134,7 @@ impl Gateway {
             discovery: discovery.clone(),
             logs,
             token: token.clone(),
+            admin: bound.admin_address,
             metrics: metrics.clone(),
             events: events.clone(),
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
@@ -161,7 +162,7 @@ impl Gateway {
         let reload = async |cause| {
             let reloader = self.reloader.clone();
             // In a task of its own: it is not to be left half done.
-            let _ = tokio::spawn(async move { reloader.reload(cause).await }).await;
+            let _ = tokio::spawn(async move { reloader.reload(cause).await.map(drop) }).await;
         };
         let watching =
             watch_file(self.reloader.source(), self.reloader.watched(), async || reload(ReloadCause::Watch).await);

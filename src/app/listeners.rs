@@ -8,7 +8,7 @@ use super::error::AppError;
 use crate::api::{ChangeKind, ListenerChange};
 use crate::config::Config;
 use crate::ids::Name;
-use crate::net::{Listener, ListenerId, Listeners};
+use crate::net::{self, Listener, ListenerId, Listeners};
 use crate::proxy::{HttpListener, ProxyState};
 
 /// An address that serves, or is to.
@@ -34,7 +34,7 @@ impl Address {
     }
 
     fn change(&self, kind: ChangeKind) -> ListenerChange {
-        ListenerChange { key: self.key(), address: self.address.to_string(), kind }
+        ListenerChange { key: self.key(), address: self.address.to_string(), kind, from: None }
     }
 }
 
@@ -53,6 +53,8 @@ pub(super) struct AddressPlan {
     /// They serve already, and stay.
     kept: Vec<(Address, ListenerId)>,
     gone: Vec<(Address, ListenerId)>,
+    /// Those of `kept` that were for another key, which is told.
+    passed: Vec<ListenerChange>,
 }
 
 impl AddressPlan {
@@ -67,7 +69,7 @@ impl AddressPlan {
         mut serving: Vec<(ListenerId, SocketAddr, SocketAddr)>,
         entries: &HashMap<ListenerId, Name>,
     ) -> Self {
-        let mut plan = Self { new: Vec::new(), kept: Vec::new(), gone: Vec::new() };
+        let mut plan = Self { new: Vec::new(), kept: Vec::new(), gone: Vec::new(), passed: Vec::new() };
         for wanted in wanted {
             // A port that the OS chose belongs to its alias; any other one may pass to another alias.
             let fits = |(id, address, bound): &(ListenerId, SocketAddr, SocketAddr)| {
@@ -75,7 +77,15 @@ impl AddressPlan {
                 is_same && (wanted.address.port() != 0 || entries.get(id) == wanted.alias.as_ref())
             };
             match serving.iter().position(fits) {
-                Some(at) => plan.kept.push((wanted, serving.swap_remove(at).0)),
+                Some(at) => {
+                    let (id, address, _) = serving.swap_remove(at);
+                    let before = Address { address, alias: entries.get(&id).cloned() };
+                    if before.alias != wanted.alias {
+                        let from = Some(before.key());
+                        plan.passed.push(ListenerChange { from, ..wanted.change(ChangeKind::Changed) });
+                    }
+                    plan.kept.push((wanted, id));
+                }
                 None => plan.new.push(wanted),
             }
         }
@@ -87,7 +97,36 @@ impl AddressPlan {
     /// The same for people.
     pub(super) fn changes(&self) -> Vec<ListenerChange> {
         let new = self.new.iter().map(|address| address.change(ChangeKind::Added));
-        new.chain(self.gone.iter().map(|(address, _)| address.change(ChangeKind::Removed))).collect()
+        let gone = self.gone.iter().map(|(address, _)| address.change(ChangeKind::Removed));
+        new.chain(gone).chain(self.passed.iter().cloned()).collect()
+    }
+
+    /// Whether one is where the operators' server of this process listens, `admin`.
+    ///
+    /// # Errors
+    /// When one is.
+    pub(super) fn check(&self, admin: SocketAddr) -> Result<(), AppError> {
+        let admin = Address { address: admin, alias: None };
+        match self.new.iter().find(|address| address.overlaps(&admin)) {
+            Some(taken) => Err(AppError::Operators { address: taken.address, key: taken.key() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether [`Self::bind`] would find all of them free now. Nothing listens meanwhile.
+    ///
+    /// # Errors
+    /// When an address is not to be had.
+    pub(super) fn probe(&self) -> Result<(), AppError> {
+        self.new.iter().filter(|address| !self.is_late(address)).try_for_each(|address| {
+            let taken = |why| AppError::Listen { address: address.address, key: address.key(), why };
+            net::probe(address.address).map_err(taken)
+        })
+    }
+
+    /// Whether it can be bound only after one that goes.
+    fn is_late(&self, address: &Address) -> bool {
+        self.gone.iter().any(|(gone, _)| gone.overlaps(address))
     }
 
     /// Binds the new ones.
@@ -96,14 +135,14 @@ impl AddressPlan {
     /// When an address is not to be had; then nothing is bound.
     pub(super) async fn bind(self) -> Result<BoundPlan, AppError> {
         let (mut new, mut late) = (Vec::new(), Vec::new());
-        for address in self.new {
-            if self.gone.iter().any(|(gone, _)| gone.overlaps(&address)) {
-                late.push((address, ListenerId::fresh()));
+        for address in &self.new {
+            if self.is_late(address) {
+                late.push((address.clone(), ListenerId::fresh()));
                 continue;
             }
-            let listen = |source| AppError::Listen { address: address.address, key: address.key(), source };
+            let listen = |why| AppError::Listen { address: address.address, key: address.key(), why };
             let listener = Listener::bind(address.address).await.map_err(listen)?;
-            new.push((address, listener));
+            new.push((address.clone(), listener));
         }
         Ok(BoundPlan { new, late, kept: self.kept, gone: self.gone })
     }
@@ -143,8 +182,8 @@ impl BoundPlan {
         for (wanted, id) in self.late {
             match Listener::bind_as(id, wanted.address).await {
                 Ok(listener) => serve(&wanted, listener, listeners, state),
-                Err(source) => {
-                    failed.push(AppError::Listen { address: wanted.address, key: wanted.key(), source });
+                Err(why) => {
+                    failed.push(AppError::Listen { address: wanted.address, key: wanted.key(), why });
                     for (old, id) in self.gone.iter().filter(|(old, _)| old.overlaps(&wanted)) {
                         if let Ok(listener) = Listener::bind_as(*id, old.address).await {
                             serve(old, listener, listeners, state);
@@ -196,9 +235,10 @@ mod tests {
         assert_eq!(kept, [(None, ids[0]), (Some("d"), ids[1]), (Some("c"), ids[3])]);
         assert_eq!(plan.new, [address(0, Some("e"))]);
         assert_eq!(plan.gone, [(address(0, Some("b")), ids[2])]);
-        let told: Vec<_> = plan.changes().into_iter().map(|change| (change.key, change.kind)).collect();
-        let expected = [("aliases.e.listen", ChangeKind::Added), ("aliases.b.listen", ChangeKind::Removed)];
-        assert_eq!(told, expected.map(|(key, kind)| (key.to_owned(), kind)));
+        let told: Vec<_> = plan.changes().iter().map(ToString::to_string).collect();
+        let opened = "127.0.0.1:0 opened (aliases.e.listen)";
+        let closed = "127.0.0.1:0 closed (aliases.b.listen)";
+        assert_eq!(told, [opened, closed, "127.0.0.1:8100 passes from aliases.a.listen to aliases.d.listen"]);
     }
 
     #[test]
@@ -211,5 +251,28 @@ mod tests {
         let zero = address(0, None).address;
         let plan = AddressPlan::compare(vec![one.clone()], vec![(id, zero, one.address)], &HashMap::new());
         assert_eq!((plan.kept, plan.new.len(), plan.gone.len()), (vec![(one, id)], 0, 0));
+    }
+
+    #[test]
+    fn an_address_of_the_operators_server_is_told_for_what_it_is() {
+        let plan = |port| AddressPlan::compare(vec![address(port, Some("a"))], vec![], &HashMap::new());
+        let admin = address(8001, None).address;
+        let told = plan(8001).check(admin).expect_err("it is taken").to_string();
+        assert!(told.contains("`aliases.a.listen`") && told.contains("`admin.listen`"), "{told}");
+        assert!(plan(8002).check(admin).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_probe_tells_a_port_that_is_taken_and_leaves_one_that_is_free() {
+        let plan =
+            |address: SocketAddr| AddressPlan::compare(vec![Address { address, alias: None }], vec![], &HashMap::new());
+        let taken = Listener::bind(address(0, None).address).await.expect("a port");
+        let at = taken.address().expect("an address");
+        let told = plan(at).probe().expect_err("it is taken").to_string();
+        assert!(told.contains(&at.to_string()) && told.contains("Another process has it"), "{told}");
+        assert_eq!(told.matches("in use").count(), 1, "{told}");
+        drop(taken);
+        plan(at).probe().expect("it is free");
+        plan(at).bind().await.expect("and still is");
     }
 }

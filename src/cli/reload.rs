@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::api::{
-    ChangeKind, Client, ClientError, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadOutcome,
-    SettingChange,
+    ChangeKind, Client, ClientError, ConfigChange, ConfigError, NameChange, ReloadOutcome, SettingChange,
 };
 use crate::app::Source;
 
@@ -24,7 +23,7 @@ pub(super) struct Gateway {
 
 /// `enginehouse reload`.
 pub(super) fn reload(gateway: &Gateway) -> ExitCode {
-    let report = client(gateway).and_then(|client| client.reload().map_err(|error| told(&error, &gateway.file)));
+    let report = client(gateway).and_then(|client| client.reload().map_err(|error| told(&error, gateway)));
     let report = match report {
         Ok(report) => report,
         Err(text) => return fail(&text),
@@ -52,7 +51,7 @@ pub(super) fn plan(gateway: &Gateway) -> ExitCode {
     let change = client(gateway).and_then(|client| {
         let text =
             std::fs::read_to_string(&gateway.file).map_err(|error| format!("{}: {error}", gateway.file.display()))?;
-        client.plan(&text).map_err(|error| told(&error, &gateway.file))
+        client.plan(&text).map_err(|error| told(&error, gateway))
     });
     match change {
         Ok(change) => say(&described(&change, "A reload would change", "A reload would change nothing")),
@@ -69,9 +68,13 @@ fn client(gateway: &Gateway) -> Result<Client, String> {
     }
 }
 
-fn told(error: &ClientError, file: &Path) -> String {
+fn told(error: &ClientError, gateway: &Gateway) -> String {
     match error {
-        ClientError::Configuration(found) => errors(found, file),
+        ClientError::Configuration(found) => errors(found, &gateway.file),
+        ClientError::Unreachable { .. } if gateway.admin.is_none() => format!(
+            "enginehouse: {error}\nIf `admin.listen` of this file was changed after the gateway was started: the gateway \
+             listens at the address that it had, until it is restarted. Give that one: --admin ADDRESS."
+        ),
         other => format!("enginehouse: {other}"),
     }
 }
@@ -102,12 +105,11 @@ fn fail(text: &str) -> ExitCode {
 fn described(change: &ConfigChange, some: &str, none: &str) -> String {
     let mut lines = Vec::new();
     for (what, changes) in [("model", &change.models), ("alias", &change.aliases), ("caller", &change.callers)] {
-        lines.extend(changes.iter().map(|one| format!("{what} {}", named(one))));
+        lines.extend(changes.iter().map(|one| format!("{what} {}", named(one).replace('\n', "\n  "))));
     }
     lines.extend(change.engines.iter().map(|one| format!("engines of {}", one.to_string().replace('\n', "\n  "))));
-    let opened = |one: &ListenerChange| format!("{} {} ({})", one.address, word(one.kind, "opened", "closed"), one.key);
-    lines.extend(change.listeners.iter().map(opened));
-    lines.extend(change.settings.iter().map(|one| format!("{}: {} -> {}", one.key, one.from, one.to)));
+    lines.extend(change.listeners.iter().map(ToString::to_string));
+    lines.extend(change.settings.iter().map(ToString::to_string));
     let mut out = if lines.is_empty() { format!("{none}.\n") } else { format!("{some}:\n") };
     let kept = |SettingChange { key, from, to }: &SettingChange| {
         format!("{key}: stays {from}; {to} needs a restart of the gateway")
@@ -117,15 +119,13 @@ fn described(change: &ConfigChange, some: &str, none: &str) -> String {
     out
 }
 
-fn word(kind: ChangeKind, added: &'static str, removed: &'static str) -> &'static str {
-    match kind {
-        ChangeKind::Added => added,
-        ChangeKind::Removed => removed,
-        ChangeKind::Changed => "changed",
-    }
-}
-
 fn named(one: &NameChange) -> String {
+    let word = match one.kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Changed => "changed",
+    };
     let keys = if one.keys.is_empty() { String::new() } else { format!(" ({})", one.keys.join(", ")) };
-    format!("{}: {}{keys}", one.name, word(one.kind, "added", "removed"))
+    let values: String = one.values.iter().map(|value| format!("\n  {value}")).collect();
+    format!("{}: {word}{keys}{values}", one.name)
 }

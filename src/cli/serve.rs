@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
-use super::signals::Signals;
+use super::signals::{EarlySignals, Signals};
 use crate::app::{self, Source};
 use crate::config::Config;
 use crate::telemetry::Logs;
@@ -17,12 +17,17 @@ use crate::telemetry::Logs;
 const THREADS_END: Duration = Duration::from_secs(1);
 
 pub(super) fn run(file: &Path, state_dir: Option<PathBuf>, ready_file: Option<PathBuf>) -> ExitCode {
+    // First of all: a SIGHUP must not end it.
+    let signals = match EarlySignals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
     let source = Source::new(file, state_dir);
     let config = match source.load() {
         Ok(config) => config,
         Err(found) => return fail(&found.to_string()),
     };
-    match open(source, config, ready_file) {
+    match open(source, config, ready_file, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
@@ -33,7 +38,7 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn open(source: Source, config: Config, ready_file: Option<PathBuf>) -> anyhow::Result<()> {
+fn open(source: Source, config: Config, ready_file: Option<PathBuf>, signals: EarlySignals) -> anyhow::Result<()> {
     let logs = Logs::start(&config.log).map_err(anyhow::Error::msg)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.threads {
@@ -41,7 +46,7 @@ fn open(source: Source, config: Config, ready_file: Option<PathBuf>) -> anyhow::
     }
     let runtime = builder.enable_all().build().context("cannot start worker threads")?;
     let result = runtime.block_on(async {
-        let signals = Signals::new().context("cannot listen for signals")?;
+        let signals = Signals::new(signals).context("cannot listen for signals")?;
         let (ask, requests) = mpsc::channel(16);
         let forwarding = tokio::spawn(signals.forward(ask));
         let served = app::serve(source, config, logs, requests, ready_file).await;

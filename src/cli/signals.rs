@@ -40,22 +40,48 @@ fn ignored() -> impl Iterator<Item = rustix::process::Signal> {
     [Kind::USR1, Kind::USR2, Kind::ALARM, Kind::IO, Kind::VTALARM, Kind::PROF, Kind::XCPU].into_iter()
 }
 
+/// The signals that must not end the process while it reads its configuration. Those that ask it to stop end it then: a file
+/// system may hang.
+pub(super) struct EarlySignals {
+    hangup: Signal,
+    terminal: Terminal,
+    ignored: Vec<Signal>,
+}
+
+impl EarlySignals {
+    /// Takes them over. A SIGHUP that comes from now on is acted on by [`Signals`].
+    ///
+    /// # Errors
+    /// When the OS refuses.
+    pub(super) fn new() -> io::Result<Self> {
+        // Handlers belong to the process, and what they hear is told to whichever runtime runs; they are only made in one.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _entered = runtime.enter();
+        // Before the handler for SIGHUP, which ends its being ignored.
+        let terminal =
+            if is_ignored("SigIgn", rustix::process::Signal::HUP) { Terminal::none() } else { Terminal::find() };
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminal,
+            ignored: ignored().map(|kind| signal(SignalKind::from_raw(kind.as_raw()))).collect::<io::Result<_>>()?,
+        })
+    }
+}
+
 impl Signals {
     /// Takes over the signals of this process.
     ///
     /// # Errors
     /// When the OS refuses.
-    pub(super) fn new() -> io::Result<Self> {
-        // Before the handler for SIGHUP, which ends its being ignored.
-        let terminal =
-            if is_ignored("SigIgn", rustix::process::Signal::HUP) { Terminal::none() } else { Terminal::find() };
+    pub(super) fn new(early: EarlySignals) -> io::Result<Self> {
+        let EarlySignals { hangup, terminal, ignored } = early;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup,
             terminal,
-            _ignored: ignored().map(|kind| signal(SignalKind::from_raw(kind.as_raw()))).collect::<io::Result<_>>()?,
+            _ignored: ignored,
         })
     }
 

@@ -27,7 +27,7 @@ struct Target {
 /// the usual place; each with all its engines.
 pub(super) fn run(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> ExitCode {
     match targets(file, state_dir, all).and_then(|targets| Ok((targets, runtime()?))) {
-        Ok((targets, runtime)) => runtime.block_on(stop(targets)),
+        Ok((targets, runtime)) => runtime.block_on(stop(targets, file.is_some())),
         Err(text) => {
             let _ = writeln!(io::stderr(), "{}", text.trim_end());
             ExitCode::FAILURE
@@ -77,7 +77,8 @@ fn stop_timeout(config: &Config) -> Duration {
     times.max().unwrap_or(UNKNOWN)
 }
 
-async fn stop(targets: Vec<Target>) -> ExitCode {
+/// `from_file`: the state directory is what a configuration file says now.
+async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
     let ended = targets.iter().map(|Target { state_dir, drain, stop_timeout }| async move {
         (state_dir, supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
     });
@@ -111,7 +112,21 @@ async fn stop(targets: Vec<Target>) -> ExitCode {
         }
     }
     if !found {
-        let _ = writeln!(io::stdout(), "There was nothing to stop: no gateway and no engine runs.");
+        let _ = writeln!(io::stdout(), "{}", nothing(&targets, from_file));
     }
     code
+}
+
+/// What is said when there was nothing to stop, and what the reason may be.
+fn nothing(targets: &[Target], from_file: bool) -> String {
+    let mut said = "There was nothing to stop: no gateway and no engine runs.".to_owned();
+    if let (true, [Target { state_dir, .. }]) = (from_file, targets) {
+        said += &format!(
+            "\nLooked for in {}. If `name` or `state_dir` of the file was changed after the gateway was started, give the \
+             directory that it was started with: --state-dir DIR. A gateway whose models all have `urls:` is not found \
+             like this: stop it with kill PID.",
+            state_dir.display()
+        );
+    }
+    said
 }

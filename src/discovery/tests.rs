@@ -34,6 +34,7 @@ fn config(model: Model) -> Config {
 
 /// Engines of one model, and who watches them.
 struct Rig {
+    registry: Arc<EngineRegistry>,
     pool: Arc<Pool>,
     discovery: Discovery,
 }
@@ -42,8 +43,8 @@ impl Rig {
     fn of(model: Model) -> Self {
         let (registry, _) = EngineRegistry::new([model.name.clone()]);
         let pool = registry.pool(&model.name).expect("the model");
-        let discovery = Discovery::start(&config(model), registry, Arc::default(), EventBus::default());
-        Self { pool, discovery }
+        let discovery = Discovery::start(&config(model), registry.clone(), Arc::default(), EventBus::default());
+        Self { registry, pool, discovery }
     }
 
     fn engine(&self, at: usize) -> Arc<Engine> {
@@ -173,6 +174,7 @@ async fn an_engine_that_stays_listed_keeps_its_state_and_counts_wherever_it_stan
     };
     timeout(PATIENCE, more).await.expect("by the new interval");
 
+    reached(&rig.engine(0), "ready").await;
     rig.discovery.apply(&config(model(&[&b], RARELY))).await;
     assert_eq!(rig.pool.engines().len(), 1);
     reached(&kept, "stopping").await;
@@ -193,4 +195,102 @@ async fn the_end_waits_for_attempts_but_not_longer_than_the_drain() {
     timeout(PATIENCE, rig.discovery.stop(Duration::from_millis(200))).await.expect("a stop ends");
     assert!(since.elapsed() >= Duration::from_millis(200), "{:?}", since.elapsed());
     assert_eq!(engine.state().word(), "stopped");
+}
+
+/// A bug: between the reload and the first look at the new engine, requests found no engine.
+#[tokio::test]
+async fn an_engine_that_is_replaced_serves_until_the_new_one_is_ready() {
+    let (old, new) = (StubServer::serving(&["a"]).await, StubServer::serving(&["b"]).await);
+    new.set_health(503);
+    let quickly = Duration::from_millis(20);
+    let rig = Rig::of(model(&[&old], quickly));
+    let before = rig.engine(0);
+    reached(&before, "ready").await;
+    rig.discovery.apply(&config(model(&[&new], quickly))).await;
+    assert_eq!(rig.pool.engines().len(), 2);
+    reached(&rig.engine(0), "unhealthy").await;
+    assert!(Lease::try_take(before.clone()).is_some() && rig.pool.is_ready());
+    assert_eq!(rig.pool.served_name().as_deref(), Some("a"), "requests say the name of the one that answers them");
+    new.set_health(200);
+    reached(&before, "stopped").await;
+    assert!(rig.engine(0).is_ready() && rig.pool.engines().len() == 1);
+    assert_eq!(rig.pool.served_name().as_deref(), Some("b"));
+
+    // With a configured name it is the same.
+    let third = StubServer::serving(&["c"]).await;
+    third.set_health(503);
+    let before = rig.engine(0);
+    let named = Model { served_name: Some("c".into()), ..model(&[&third], quickly) };
+    rig.discovery.apply(&config(named)).await;
+    reached(&rig.engine(0), "unhealthy").await;
+    assert!(before.is_ready() && rig.pool.served_name().as_deref() == Some("b"));
+    third.set_health(200);
+    reached(&before, "stopped").await;
+    assert!(rig.pool.is_ready() && rig.pool.served_name().as_deref() == Some("c"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_replaced_and_fails_is_given_up_and_one_whose_model_is_removed_is_given_up_at_once() {
+    let (old, new) = (StubServer::serving(&["a"]).await, StubServer::serving(&["a"]).await);
+    new.set_health(503);
+    let quickly = Duration::from_millis(20);
+    let rig = Rig::of(model(&[&old], quickly));
+    let before = rig.engine(0);
+    reached(&before, "ready").await;
+    rig.discovery.apply(&config(model(&[&new], quickly))).await;
+    assert!(before.is_ready());
+    old.set_health(503);
+    reached(&before, "stopped").await;
+    assert_eq!(rig.pool.engines().len(), 1);
+
+    new.set_health(200);
+    let before = rig.engine(0);
+    reached(&before, "ready").await;
+    rig.registry.set_models([]);
+    rig.discovery.apply(&Config { models: vec![], ..Config::for_test() }).await;
+    reached(&before, "stopped").await;
+    rig.stop().await;
+}
+
+/// A bug: an engine that was listed again while it finished its last attempts was there twice, with one id.
+#[tokio::test]
+async fn an_engine_that_is_listed_again_before_it_has_finished_is_the_same_engine() {
+    let (a, b) = (StubServer::serving(&["m"]).await, StubServer::serving(&["m"]).await);
+    let rig = Rig::of(model(&[&a, &b], RARELY));
+    let (kept, other) = (rig.engine(0), rig.engine(1));
+    reached(&kept, "ready").await;
+    reached(&other, "ready").await;
+    let lease = Lease::try_take(kept.clone()).expect("it takes requests");
+    rig.discovery.apply(&config(model(&[&b], RARELY))).await;
+    reached(&kept, "stopping").await;
+    rig.discovery.apply(&config(model(&[&a, &b], RARELY))).await;
+    assert!(Arc::ptr_eq(&kept, &rig.engine(0)), "with what it has under way");
+    reached(&kept, "ready").await;
+    assert_eq!(kept.in_flight(), 1);
+    drop(lease);
+    // One that serves until others do, too.
+    let c = StubServer::serving(&["m"]).await;
+    c.set_health(503);
+    rig.discovery.apply(&config(model(&[&c], RARELY))).await;
+    assert!(kept.is_ready() && kept.is_retiring());
+    rig.discovery.apply(&config(model(&[&a], RARELY))).await;
+    assert!(Arc::ptr_eq(&kept, &rig.engine(0)) && kept.is_ready() && !kept.is_retiring());
+    reached(&other, "stopped").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_name_that_was_configured_an_engine_serves_on_by_it() {
+    let server = StubServer::serving(&["first", "second"]).await;
+    let named = |name: Option<&str>| Model { served_name: name.map(Into::into), ..model(&[&server], RARELY) };
+    let rig = Rig::of(named(Some("second")));
+    let engine = rig.engine(0);
+    reached(&engine, "ready").await;
+    rig.discovery.apply(&config(named(None))).await;
+    assert!(Arc::ptr_eq(&engine, &rig.engine(0)) && engine.is_ready());
+    assert_eq!(rig.pool.served_name().as_deref(), Some("second"));
+    rig.discovery.apply(&config(named(Some("first")))).await;
+    assert!(engine.is_ready() && rig.pool.served_name().as_deref() == Some("first"));
+    rig.stop().await;
 }

@@ -30,9 +30,9 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Looks at the engine until it is given up, and then waits for the attempts under way. When nobody can give it up any
-    /// more, another watcher goes on with the same engine.
-    pub(super) async fn run(mut self, mut end: oneshot::Receiver<Ending>) {
+    /// Looks at the engine until it is given up, and then waits for the attempts under way: true. When nobody can give it up
+    /// any more, another watcher goes on with the same engine: false.
+    pub(super) async fn run(mut self, mut end: oneshot::Receiver<Ending>) -> bool {
         let mut vitals = if self.engine.is_ready() { Vitals::Up { failures: 0 } } else { Vitals::NEW };
         let ending = loop {
             let eager = matches!(vitals, Vitals::Unknown { .. });
@@ -44,11 +44,14 @@ impl Watcher {
             let (next, said) = vitals.observe(probe, self.thresholds);
             vitals = next;
             if let Some(state) = said {
-                self.publish(state);
+                if state == EngineState::Ready {
+                    self.prober.teach_name();
+                }
+                publish(&self.events, &self.model, &self.engine, state);
             }
         };
-        let Ok(Ending { reason, until }) = ending else { return };
-        self.publish(EngineState::Stopping { reason });
+        let Ok(Ending { reason, until }) = ending else { return false };
+        publish(&self.events, &self.model, &self.engine, EngineState::Stopping { reason });
         let late = async {
             match until {
                 Some(until) => tokio::time::sleep_until(until).await,
@@ -59,16 +62,17 @@ impl Watcher {
             () = self.engine.drained() => {}
             () = late => {}
         }
-        self.publish(EngineState::Stopped);
+        true
     }
+}
 
-    fn publish(&self, state: EngineState) {
-        if self.engine.publish(state) {
-            self.events.publish(|| Event::Engine {
-                engine: self.engine.id.to_string(),
-                model: self.model.to_string(),
-                state: EngineState::clone(&self.engine.state()),
-            });
-        }
+/// Says what an engine does, and tells everybody where that is news.
+pub(super) fn publish(events: &EventBus, model: &Name, engine: &Engine, state: EngineState) {
+    if engine.publish(state) {
+        events.publish(|| Event::Engine {
+            engine: engine.id.to_string(),
+            model: model.to_string(),
+            state: EngineState::clone(&engine.state()),
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -49,6 +49,8 @@ pub struct Engine {
     keep_alive: Duration,
     pub(super) status: Status,
     cards: ArcSwap<Vec<Card>>,
+    /// See [`Engine::is_retiring`].
+    retiring: AtomicBool,
     load: Load,
 }
 
@@ -84,6 +86,7 @@ impl Engine {
             address,
             status: Status::default(),
             cards: ArcSwap::default(),
+            retiring: AtomicBool::new(false),
             load: Load::default(),
         }
     }
@@ -191,6 +194,24 @@ impl Engine {
     /// Notes what it serves.
     pub fn set_cards(&self, cards: Vec<Card>) {
         self.cards.store(Arc::new(cards));
+    }
+
+    /// Whether it knows its model by `name`, as far as it said.
+    #[must_use]
+    pub fn serves(&self, name: &str) -> bool {
+        let cards = self.cards.load();
+        cards.is_empty() || cards.iter().any(|card| card.get("id").and_then(Value::as_str) == Some(name))
+    }
+
+    /// Whether the configuration has it no more: it takes requests only until another engine of its model does.
+    #[must_use]
+    pub fn is_retiring(&self) -> bool {
+        self.retiring.load(Ordering::Acquire)
+    }
+
+    /// Notes whether the configuration has it no more.
+    pub fn set_retiring(&self, retiring: bool) {
+        self.retiring.store(retiring, Ordering::Release);
     }
 
     /// The context length that its cards tell, in tokens.

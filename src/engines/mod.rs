@@ -22,7 +22,7 @@ pub use self::client::{Answer, CallLimits, EngineClient, Reply, avoid_kept_conne
 pub use self::engine::{Address, Card, Engine};
 pub use self::exchange::{ExchangeError, outcome};
 pub use self::lease::Lease;
-pub use self::pool::Pool;
+pub use self::pool::{Owner, Pool};
 pub use self::process::{Local, Process};
 pub use self::registry::{DemandReceiver, EngineRegistry};
 pub use crate::api::EngineState;

@@ -1,13 +1,22 @@
 //! The engines of one model, as requests see them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Engine, EngineState, RetryBudget};
 use crate::ids::Name;
+
+/// Who runs an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This gateway does, at an address that it chose.
+    Us,
+    /// Others run it: the address of its host name may change, and the engine is asked which name it has for the model.
+    SomebodyElse,
+}
 
 /// The engines of one model.
 #[derive(Debug)]
@@ -16,7 +25,11 @@ pub struct Pool {
     pub model: Name,
     /// What its requests may spend on further attempts.
     pub budget: RetryBudget,
+    /// Those of both owners.
     engines: ArcSwap<Vec<Arc<Engine>>>,
+    /// Those that we run, and those that others run: while a model passes from one to the other there are both. Held while
+    /// `engines` is made of them.
+    owned: Mutex<[Vec<Arc<Engine>>; 2]>,
     /// The name its engines know it by; `None` until one was asked.
     served_name: ArcSwapOption<Name>,
     /// LoRA adapters that its engines serve, by name.
@@ -39,6 +52,7 @@ impl Pool {
             model,
             budget: RetryBudget::default(),
             engines: ArcSwap::default(),
+            owned: Mutex::default(),
             served_name: ArcSwapOption::empty(),
             adapters: ArcSwap::default(),
             cursor: AtomicUsize::new(0),
@@ -49,19 +63,54 @@ impl Pool {
         }
     }
 
-    /// Its engines, in replica order.
+    /// Its engines: those that run here in replica order, then those that others run.
     #[must_use]
     pub fn engines(&self) -> arc_swap::Guard<Arc<Vec<Arc<Engine>>>> {
         self.engines.load()
     }
 
-    /// Replaces its engines.
-    pub fn set_engines(&self, engines: Vec<Arc<Engine>>) {
+    /// Replaces the engines of `owner`; those of the other one stay.
+    pub fn set_engines(&self, owner: Owner, engines: Vec<Arc<Engine>>) {
+        let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        let [ours, others] = &mut *owned;
+        let before = if owner == Owner::Us { ours } else { others };
+        if before.len() == engines.len() && before.iter().zip(&engines).all(|(a, b)| Arc::ptr_eq(a, b)) {
+            return;
+        }
         for engine in &engines {
             engine.tell_changes_to(&self.changed);
         }
-        self.engines.store(Arc::new(engines));
+        *before = engines;
+        self.engines.store(Arc::new(owned.concat()));
         self.changed.notify_waiters();
+    }
+
+    /// Whether its retiring engines are needed no more: another one takes requests, or they themselves take none.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        let engines = self.engines();
+        let serves = |retiring: bool| engines.iter().any(|it| it.is_ready() && it.is_retiring() == retiring);
+        serves(false) || !serves(true)
+    }
+
+    /// Returns when its retiring engines are needed no more.
+    pub async fn handed_over(&self) {
+        loop {
+            let changed = self.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_handed_over() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether requests may say `name` from now on: no retiring engine that is still needed knows the model only by another
+    /// one.
+    #[must_use]
+    pub fn may_be_named(&self, name: &str) -> bool {
+        self.is_handed_over() || self.engines().iter().all(|engine| !engine.is_retiring() || engine.serves(name))
     }
 
     /// The name its engines know it by.

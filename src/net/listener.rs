@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Which listener a connection came in by. Never used twice in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +18,17 @@ impl ListenerId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Whether `address` could be bound now. It is not listened on, so that nobody can connect to it meanwhile.
+///
+/// # Errors
+/// What the OS says: taken, not ours, not allowed.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As a listener is bound: connections that linger do not count.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
 }
 
 /// A bound address, not serving yet.

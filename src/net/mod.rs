@@ -5,5 +5,5 @@ mod listener;
 mod preface;
 
 pub use accept::{Handler, Listeners};
-pub use listener::{Listener, ListenerId};
+pub use listener::{Listener, ListenerId, probe};
 pub use preface::begins_like_http2;

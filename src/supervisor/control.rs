@@ -38,6 +38,9 @@ pub(super) struct Inner {
     pub(super) is_closed: AtomicBool,
 }
 
+/// An order that engines carry out, and that outlasts the gateway where it is one of those that do.
+pub struct Begun(Pending);
+
 /// What is known of a model whose engines run here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelStatus {
@@ -47,6 +50,27 @@ pub struct ModelStatus {
     pub roll: Option<RollStatus>,
     /// When a request last found no engine.
     pub last_demand: Option<Instant>,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").field("engines", &self.0.len()).finish()
+    }
+}
+
+impl Begun {
+    /// Waits until all engines have done it.
+    ///
+    /// # Errors
+    /// When one does not do it.
+    pub async fn done(self) -> Result<(), ControlError> {
+        let (engines, waiting): (Vec<String>, Vec<_>) = self.0.into_iter().unzip();
+        let done = join_all(waiting).await.into_iter();
+        let refused = |_| Err(NotDone::Refused("the gateway is shutting down".into()));
+        let done = done.map(|done| done.unwrap_or_else(refused));
+        let wrong = engines.into_iter().zip(done).filter_map(|(engine, done)| Some((engine, done.err()?))).collect();
+        ControlError::of_all(wrong).map_or(Ok(()), Err)
+    }
 }
 
 impl std::fmt::Debug for Control {
@@ -70,37 +94,37 @@ impl Control {
         let _ = self.0.on_names.set(Box::new(call));
     }
 
-    /// Has the engine called `id` (`model/0`) do `command`, and waits until it is done.
+    /// Has the engine called `id` (`model/0`) do `command`.
     ///
     /// # Errors
-    /// When there is no such engine here, or it does not do it.
-    pub async fn engine(&self, id: &str, command: Command) -> Result<(), ControlError> {
-        self.carry_out(|reply| Request::Engine(id.to_owned(), command, reply)).await
+    /// When there is no such engine here.
+    pub async fn engine(&self, id: &str, command: Command) -> Result<Begun, ControlError> {
+        self.begin(|reply| Request::Engine(id.to_owned(), command, reply)).await
     }
 
-    /// Has all engines of `model` do `command`, and waits until all have.
+    /// Has all engines of `model` do `command`.
     ///
     /// # Errors
-    /// When there is no such model here, or an engine does not do it.
-    pub async fn model(&self, model: &str, command: Command) -> Result<(), ControlError> {
-        self.carry_out(|reply| Request::Model(model.to_owned(), command, reply)).await
+    /// When there is no such model here.
+    pub async fn model(&self, model: &str, command: Command) -> Result<Begun, ControlError> {
+        self.begin(|reply| Request::Model(model.to_owned(), command, reply)).await
     }
 
-    /// Makes it `count` engines of `model`, and waits until the further ones are ready and the others gone. Lasts, also
-    /// over restarts, until the configuration says another number than now.
+    /// Makes it `count` engines of `model`; done when the further ones are ready and the others gone. Lasts, also over
+    /// restarts, until the configuration says another number than now.
     ///
     /// # Errors
-    /// When there is no such model here, no room, or an engine does not start.
-    pub async fn scale(&self, model: &str, count: usize) -> Result<(), ControlError> {
-        self.carry_out(|reply| Request::Scale(model.to_owned(), count, reply)).await
+    /// When there is no such model here, or no room.
+    pub async fn scale(&self, model: &str, count: usize) -> Result<Begun, ControlError> {
+        self.begin(|reply| Request::Scale(model.to_owned(), count, reply)).await
     }
 
-    /// Replaces the engines of `model` one by one while the others serve, and waits until all are.
+    /// Replaces the engines of `model` one by one while the others serve. When a new engine fails, the rest is left as it was.
     ///
     /// # Errors
-    /// When there is no such model here, or a new engine fails; the rest is left as it was then.
-    pub async fn roll(&self, model: &str) -> Result<(), ControlError> {
-        self.carry_out(|reply| Request::Roll(model.to_owned(), reply)).await
+    /// When there is no such model here.
+    pub async fn roll(&self, model: &str) -> Result<Begun, ControlError> {
+        self.begin(|reply| Request::Roll(model.to_owned(), reply)).await
     }
 
     /// Has all engines of `model` serve the LoRA adapter at `path` as `name`, now and whenever they start.
@@ -188,13 +212,13 @@ impl Control {
         answer.await.map_err(|_| ControlError::shutting_down())?
     }
 
-    /// Has something begun, and waits until all engines have done it.
-    async fn carry_out(&self, request: impl FnOnce(Reply<Pending>) -> Request) -> Result<(), ControlError> {
-        let (engines, waiting): (Vec<String>, Vec<_>) = self.ask(request).await?.into_iter().unzip();
-        let done = join_all(waiting).await.into_iter();
-        let refused = |_| Err(NotDone::Refused("the gateway is shutting down".into()));
-        let done = done.map(|done| done.unwrap_or_else(refused));
-        let wrong = engines.into_iter().zip(done).filter_map(|(engine, done)| Some((engine, done.err()?))).collect();
-        ControlError::of_all(wrong).map_or(Ok(()), Err)
+    /// Has something begun, and written down what outlasts the gateway.
+    async fn begin(&self, request: impl FnOnce(Reply<Pending>) -> Request) -> Result<Begun, ControlError> {
+        let pending = self.ask(request).await?;
+        let (done, written) = oneshot::channel();
+        // A fleet that has ended has written down all.
+        let _ = self.0.requests.send(Request::Written(done));
+        let _ = written.await;
+        Ok(Begun(pending))
     }
 }

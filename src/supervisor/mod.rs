@@ -27,7 +27,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use self::control::{Control, ModelStatus};
+pub use self::control::{Begun, Control, ModelStatus};
 pub use self::service::{Dependencies, Supervisor};
 pub use self::shutdown::{ShutdownError, ShutdownReport, processes, shut_down};
 pub use self::startup::{Claim, Home, Prepared, StartError};

@@ -1,5 +1,6 @@
 //! The configuration is changed while the gateway serves: by a signal, the API, the command line, and a watched file.
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -7,7 +8,8 @@ use std::process::Output;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Gateway, Sim, eventually, http};
+use crate::support::load::Load;
+use crate::support::{BINARY, Gateway, Sim, chat, eventually, http};
 
 /// A gateway in front of `sim`, its file, and the folder of the file.
 struct Place {
@@ -253,4 +255,116 @@ async fn a_watched_file_is_reloaded_however_it_is_replaced() {
     let log = gateway.log();
     assert_eq!(log.matches("was reloaded").count(), 4, "{log}");
     assert!(log.contains("cause=Watch") && !log.contains("not reloaded"), "{log}");
+}
+
+/// A bug: between the reload and the first look at the new engine, requests found no engine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_url_of_a_model_is_replaced_under_load_without_a_failed_request() {
+    let mut place = Place::new(ONE, "").await;
+    let mut other = Sim::start(&["--ttft", "0"]);
+    let load = Load::start(place.gateway.address, "one", 4);
+    for _ in 0..4 {
+        load.answered(20).await;
+        let (old, new) = (place.sim.url(), other.url());
+        std::mem::swap(&mut place.sim, &mut other);
+        place.write(ONE, "");
+        let told = format!("model tiny: changed (urls)\n    urls: {old} -> {new}\n");
+        let (ok, said) = place.run("plan").await;
+        assert!(ok && said.contains(&told), "{said}");
+        assert_eq!(place.reload().await.0, 200);
+        eventually("the old one to go", async || {
+            let engines = place.gateway.engines().await;
+            (engines.len() == 1 && engines[0]["url"] == new.as_str()).then_some(())
+        })
+        .await;
+    }
+    load.answered(20).await;
+    load.stop_unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_passes_to_another_alias_is_told_and_one_that_is_taken_is_named_with_its_key() {
+    let place = Place::new(ONE, "").await;
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let at = |alias: &str, address: SocketAddr| format!("{alias}: {{ model: tiny, listen: \"{address}\" }}");
+    place.write(&at("one", free), "");
+    assert_eq!(place.reload().await.0, 200);
+    place.write(&at("two", free), "");
+    let told = format!("{free} passes from aliases.one.listen to aliases.two.listen");
+    for command in ["plan", "reload"] {
+        let (ok, said) = place.run(command).await;
+        assert!(ok && said.contains(&told), "{said}");
+    }
+
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("an address");
+    let admin = "the operators' API of this gateway";
+    for (address, why) in [(taken.1, "Another process has it"), (place.gateway.admin, admin)] {
+        place.write(&at("three", address), "");
+        let (ok, said) = place.run("plan").await;
+        assert!(!ok && said.contains("aliases.three.listen") && said.contains(why), "{said}");
+        let (status, report) = place.reload().await;
+        let (key, message) = (&report["errors"][0]["key"], report["errors"][0]["message"].as_str().expect("text"));
+        assert_eq!((status, key), (422, &json!("aliases.three.listen")), "{report}");
+        assert!(message.contains(why) && message.matches("in use").count() <= 1, "{message}");
+        assert_eq!(place.ask("two").await, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_can_be_had_only_after_another_and_then_cannot_leaves_the_old_one_serving() {
+    let place = Place::new(ONE, "").await;
+    // Somebody has the port at another address of this machine, so that it is not to be had at all addresses.
+    let other = TcpListener::bind("127.0.0.2:0").expect("a port");
+    let port = other.local_addr().expect("an address").port();
+    let own = |address: &str| format!("one: {{ model: tiny, listen: \"{address}:{port}\" }}");
+    place.write(&own("127.0.0.1"), "");
+    assert_eq!(place.reload().await.0, 200);
+    place.write(&own("0.0.0.0"), "");
+    let (status, report) = place.reload().await;
+    assert_eq!((status, &report["outcome"]), (200, &json!("applied")), "{report}");
+    assert_eq!(report["errors"][0]["key"], "aliases.one.listen", "{report}");
+    assert_eq!(place.gateway.metric("enginehouse_config_last_reload_successful").await, 0.0);
+    let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
+    let reply = http().post(url).json(&chat("anything")).send().await.expect("the old address serves");
+    assert_eq!(reply.status(), 200);
+}
+
+/// What the command line's `reload` says of `file`, without an address and without the variables of the gateway.
+fn reload_without(file: &Path, more: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(BINARY).arg("reload").arg(file).args(more).output().expect("ran");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_needs_no_variables_of_the_gateway_and_says_where_a_gateway_may_listen() {
+    let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (file, sim) = (folder.path().join("gateway.yaml"), Sim::start(&["--ttft", "0"]));
+    let with_key = |admin: u16| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:{admin} }}\n\
+             models: {{ tiny: {{ urls: [\"{}\"], api_key: \"${{ONLY_THE_GATEWAY_HAS}}\" }} }}\n",
+            sim.url()
+        )
+    };
+    std::fs::write(&file, with_key(0)).expect("written");
+    let mut command = std::process::Command::new(BINARY);
+    command.arg("serve").arg(&file).arg("--state-dir").arg(state.path()).env("ONLY_THE_GATEWAY_HAS", "a-key");
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut gateway = Gateway::of(command);
+    let admin = gateway.admin.to_string();
+    let (ok, said) = reload_without(&file, &["--admin", &admin]);
+    assert!(ok && said.contains("Nothing changed"), "{said}");
+
+    // A file that says another address than the gateway has.
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    std::fs::write(&file, with_key(nobody).replace("${ONLY_THE_GATEWAY_HAS}", "a-key")).expect("written");
+    let (ok, said) = reload_without(&file, &[]);
+    assert!(
+        !ok && said.contains("`admin.listen` of this file was changed") && said.contains("--admin ADDRESS"),
+        "{said}"
+    );
+    let (ok, said) = reload_without(&file, &["--admin", &admin]);
+    assert!(ok && said.contains("admin.listen: stays"), "{said}");
+    gateway.stop().await;
 }

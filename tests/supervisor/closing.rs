@@ -46,6 +46,12 @@ async fn engines_that_are_kept_are_taken_over_or_ended_from_outside() {
 async fn a_gateway_that_runs_is_asked_to_end_first() {
     let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "replicas: 1")));
     gateway.all_ready().await;
+    // What a changed `name` or `state_dir` does.
+    let (good, said) = stop(&deployment, &["gateway.yaml", "--state-dir", "elsewhere"], None);
+    assert!(
+        good && said.contains("nothing to stop") && said.contains("elsewhere") && said.contains("--state-dir"),
+        "{said}"
+    );
     let (good, said) = stop(&deployment, &["gateway.yaml", "--state-dir", "state"], None);
     assert!(good && said.contains(&format!("the gateway (pid {}) has ended", gateway.pid())), "{said}");
     assert_eq!(gateway.ended().await, Some(0), "it ended well, and was not killed");

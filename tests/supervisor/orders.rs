@@ -98,9 +98,9 @@ async fn an_engine_whose_gateway_was_killed_while_it_was_told_to_stop_is_stopped
     let pid = gateway.all_ready().await[0];
     let url = format!("http://{}/api/v1/engines/own/0/stop?wait=false", gateway.admin);
     assert_eq!(http().post(url).send().await.expect("answered").status(), 202);
-    eventually("the order to be written down", async || deployment.state().join("orders.json").exists().then_some(()))
-        .await;
+    // A bug: the order was accepted before it was written down.
     gateway.kill();
+    assert_eq!(orders(&deployment)["models"]["own"]["stopped"], json!([0]));
     assert!(processes::lives(pid), "it takes its time");
     let mut gateway = deployment.gateway();
     are(&gateway, &[("own/0", "stopped")]).await;
@@ -110,15 +110,38 @@ async fn an_engine_whose_gateway_was_killed_while_it_was_told_to_stop_is_stopped
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_refused_is_told_also_to_those_who_do_not_wait() {
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "")));
+    gateway.all_ready().await;
+    // More engines than the deployment has ports.
+    let url = format!("http://{}/api/v1/models/own/replicas?wait=false", gateway.admin);
+    let reply = http().put(url).json(&json!({ "replicas": 60 })).send().await.expect("answered");
+    assert_eq!(reply.status(), 409);
+    let text = reply.text().await.expect("text");
+    assert!(text.contains("port"), "{text}");
+    assert!(!deployment.state().join("orders.json").exists(), "nothing was ordered");
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn orders_that_cannot_be_read_are_set_aside_and_told() {
     let deployment = Deployment::new();
     deployment.write(&format!("models:\n{}", model("own", "")), None);
     std::fs::create_dir_all(deployment.state()).expect("made");
-    for garbage in ["{", r#"{"version": 99, "models": {"own": {"stopped": [0]}}}"#] {
-        std::fs::write(deployment.state().join("orders.json"), garbage).expect("written");
+    let implausible = r#"{"version": 1, "models": {"own": {"replicas": {"ordered": 5000000, "file_value": 1}}}}"#;
+    for garbage in ["{", r#"{"version": 99, "models": {"own": {"stopped": [0]}}}"#, implausible, ""] {
+        let path = deployment.state().join("orders.json");
+        if garbage.is_empty() {
+            let _ = std::fs::remove_file(deployment.state().join("orders.json.bad"));
+            std::fs::create_dir(path).expect("made");
+        } else {
+            std::fs::write(path, garbage).expect("written");
+        }
         let mut gateway = deployment.gateway();
         are(&gateway, &[("own/0", "ready")]).await;
-        assert!(gateway.log().contains("orders of an earlier gateway"), "{}", gateway.log());
+        let log = gateway.log();
+        assert!(log.contains("orders of an earlier gateway") && log.contains("what the configuration says"), "{log}");
         assert!(deployment.state().join("orders.json.bad").exists());
         gateway.stop().await;
     }

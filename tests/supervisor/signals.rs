@@ -29,6 +29,34 @@ async fn hup_usr1_usr2_and_alrm_leave_the_gateway_and_its_engines_running_and_qu
     deployment.assert_empty();
 }
 
+/// A bug: a SIGHUP that came while the configuration was read ended the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_while_the_configuration_is_read_does_not_end_the_gateway() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, ready) = (folder.path().join("gateway.yaml"), Ready::new());
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
+    let mut command = Command::new(crate::support::BINARY);
+    command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state"));
+    command.arg("--ready-file").arg(ready.path()).stdin(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("started");
+    let pid = Pid::from_child(&child);
+    // Opened when the gateway has it open, to read it.
+    let writing = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(file));
+    let mut pipe = writing.await.expect("no panic").expect("opened");
+    kill_process(pid, Signal::HUP).expect("sent");
+    let yaml =
+        "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\nmodels: { m: { urls: [\"http://127.0.0.1:1\"] } }\n";
+    std::io::Write::write_all(&mut pipe, yaml.as_bytes()).expect("written");
+    drop(pipe);
+    eventually("the gateway to serve", async || {
+        assert_eq!(child.try_wait().expect("wait"), None, "it runs");
+        ready.read()
+    })
+    .await;
+    kill_process(pid, Signal::TERM).expect("sent");
+    assert!(tokio::task::spawn_blocking(move || child.wait()).await.expect("no panic").expect("ended").success());
+}
+
 /// Starts a gateway of `deployment` on a terminal of its own, which ends when the returned `script` is killed.
 fn on_a_terminal(deployment: &Deployment, ready: &Ready, before: &str) -> std::process::Child {
     let serve = deployment.command();

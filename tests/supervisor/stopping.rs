@@ -48,6 +48,39 @@ async fn requests_under_way_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_requests_finish_orders_reloads_and_plans_are_refused_with_the_reason() {
+    let yaml = format!("models:\n{}timeouts: {{ drain: 60s }}\n", model("own", "replicas: 2"));
+    let (deployment, mut gateway) = Deployment::open(&yaml);
+    let pids = gateway.all_ready().await;
+    let mut body = chat("own");
+    body["stream"] = json!(true);
+    let url = gateway.url("/v1/chat/completions");
+    let stream = http().post(url).header("x-sim-fault", "hang-after:3").json(&body).send().await.expect("begun");
+    gateway.terminate();
+    eventually("the end to begin", async || gateway.log().contains("requests under way may finish").then_some(()))
+        .await;
+    let orders = [
+        ("engines/own/0/stop", ""),
+        ("models/own/roll?wait=false", ""),
+        ("models/own/lora", r#"{"name": "a", "path": "/a"}"#),
+        ("reload", ""),
+        ("plan", "models: { own: { source: own } }"),
+    ];
+    for (path, body) in orders {
+        let reply = http().post(format!("http://{}/api/v1/{path}", gateway.admin)).body(body).send().await;
+        let reply = reply.expect("answered");
+        assert_eq!(reply.status(), 409, "{path}");
+        let text = reply.text().await.expect("text");
+        assert!(text.contains("gateway is shutting down"), "{path}: {text}");
+    }
+    assert!(pids.iter().all(|pid| crate::support::processes::lives(*pid)), "nothing was begun");
+    gateway.terminate();
+    drop(stream);
+    assert_eq!(gateway.ended().await, Some(0));
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_finish_is_cut_with_an_honest_error() {
     let yaml = format!("models:\n{}timeouts: {{ drain: 1s }}\n", model("own", "stop_timeout: 2s"));
     let (deployment, mut gateway) = Deployment::open(&yaml);

@@ -30,8 +30,15 @@ pub(super) fn difference(old: &Config, new: &Config) -> Difference {
         (from != to).then(|| SettingChange { key, from: from.shown(), to: to.shown() })
     });
     let (restart_required, settings) = changed.partition(|change| NEED_RESTART.contains(&change.key.as_str()));
+    let mut models = names(&old.models, &new.models, |model| &model.name, model_keys);
+    for change in models.iter_mut().filter(|change| change.kind == ChangeKind::Changed) {
+        let find = |models: &'_ [Model]| models.iter().position(|model| *model.name == *change.name);
+        if let (Some(before), Some(after)) = (find(&old.models), find(&new.models)) {
+            change.values = external_values(&old.models[before], &new.models[after]);
+        }
+    }
     Difference {
-        models: names(&old.models, &new.models, |model| &model.name, model_keys),
+        models,
         aliases: names(&old.aliases, &new.aliases, |alias| &alias.name, alias_keys),
         callers: names(&old.callers, &new.callers, |caller| &caller.name, caller_keys),
         settings,
@@ -55,7 +62,7 @@ fn names<T: PartialEq>(
     keys: impl Fn(&T, &T) -> Vec<String>,
 ) -> Vec<NameChange> {
     let find = |list: &'_ [T], wanted: &Name| list.iter().position(|one| name(one) == wanted);
-    let change = |one: &T, kind, keys| NameChange { name: name(one).to_string(), kind, keys };
+    let change = |one: &T, kind, keys| NameChange { name: name(one).to_string(), kind, keys, values: Vec::new() };
     let gone = old.iter().filter(|one| find(new, name(one)).is_none());
     let other = new.iter().filter_map(|one| match find(old, name(one)).and_then(|at| old.get(at)) {
         None => Some(change(one, ChangeKind::Added, Vec::new())),
@@ -87,6 +94,28 @@ fn model_keys(old: &Model, new: &Model) -> Vec<String> {
         }
     }
     keys
+}
+
+/// What changes about how external engines are reached. What changes about engines that run here is told with them.
+fn external_values(old: &Model, new: &Model) -> Vec<SettingChange> {
+    if let (Engines::Spawn(_), Engines::Spawn(_)) = (&old.engines, &new.engines) {
+        return Vec::new();
+    }
+    let values = |model: &Model| {
+        let (source, urls) = match &model.engines {
+            Engines::Spawn(spawn) => (Setting::Shown(spawn.source.clone()), Setting::Unset),
+            Engines::Urls(urls) => {
+                let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+                (Setting::Unset, Setting::Shown(urls.join(", ")))
+            }
+        };
+        let health = model.health.as_ref().map_or_else(|| Setting::Shown("off".into()), Setting::of);
+        [("source", source), ("urls", urls), ("served_name", Setting::of(&model.served_name)), ("health", health)]
+    };
+    let both = values(old).into_iter().zip(values(new)).filter(|((_, from), (_, to))| from != to);
+    let shown =
+        both.map(|((key, from), (_, to))| SettingChange { key: key.into(), from: from.shown(), to: to.shown() });
+    shown.collect()
 }
 
 fn spawn_keys(old: &Spawn, new: &Spawn) -> Vec<String> {

@@ -5,7 +5,9 @@ mod difference;
 mod publisher;
 mod report;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -14,12 +16,12 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 pub(super) use self::publisher::Publisher;
-use self::report::{errors, listen_error};
+use self::report::{engine_error, errors, listen_error};
 use super::AppError;
 use super::listeners::AddressPlan;
 use super::ready_file::ReadyFile;
 use super::source::Source;
-use crate::admin::{Configuration, Token};
+use crate::admin::{Configuration, ConfigurationError, Token};
 use crate::api::{ConfigChange, ConfigError, Event, ReloadCause, ReloadOutcome, ReloadReport, SettingChange};
 use crate::config::{Config, Diagnostics};
 use crate::discovery::Discovery;
@@ -38,6 +40,8 @@ pub(super) struct Parts {
     pub(super) discovery: Arc<Discovery>,
     pub(super) logs: Logs,
     pub(super) token: Token,
+    /// Where the operators' server listens as long as this process lives.
+    pub(super) admin: SocketAddr,
     pub(super) metrics: Arc<Metrics>,
     pub(super) events: EventBus,
     pub(super) ready_file: Option<ReadyFile>,
@@ -51,8 +55,10 @@ const READ: Duration = Duration::from_secs(10);
 pub(super) struct Reloader {
     source: Source,
     parts: Parts,
-    /// Held from the reading of the file to the last change. False: the gateway ends.
-    open: Mutex<bool>,
+    /// Held from the reading of the file to the last change.
+    one: Mutex<()>,
+    /// The gateway ends.
+    is_closed: AtomicBool,
     last: ArcSwapOption<ReloadReport>,
     /// `watch` of the configuration in use.
     watch: watch::Sender<bool>,
@@ -66,7 +72,14 @@ impl Reloader {
         if let Some(file) = &parts.ready_file {
             file.write(&parts.listeners, parts.state.snapshot().entries()).map_err(AppError::ReadyFile)?;
         }
-        Ok(Self { source, parts, open: Mutex::new(true), last: ArcSwapOption::empty(), watch })
+        Ok(Self {
+            source,
+            parts,
+            one: Mutex::default(),
+            is_closed: AtomicBool::default(),
+            last: ArcSwapOption::empty(),
+            watch,
+        })
     }
 
     /// Where the configuration comes from.
@@ -76,9 +89,8 @@ impl Reloader {
 
     /// Nothing is reloaded any more once this returns; but one reload that hangs is not waited for.
     pub(super) async fn close(&self) {
-        if let Ok(mut open) = timeout(READ, self.open.lock()).await {
-            *open = false;
-        }
+        self.is_closed.store(true, Ordering::Release);
+        drop(timeout(READ, self.one.lock()).await);
     }
 
     /// Whether the file is to be watched.
@@ -87,10 +99,13 @@ impl Reloader {
     }
 
     /// Reloads the file and tells everybody what became of it.
-    pub(super) async fn reload(&self, cause: ReloadCause) -> ReloadReport {
-        let open = self.open.lock().await;
+    ///
+    /// # Errors
+    /// When the gateway is shutting down.
+    pub(super) async fn reload(&self, cause: ReloadCause) -> Result<ReloadReport, ConfigurationError> {
+        let _one = self.one.lock().await;
+        self.still_open()?;
         let result = match self.read().await {
-            _ if !*open => Err(vec![report::error("The gateway is about to end.".into())]),
             Ok(config) => self.apply(config).await,
             Err(errors) => Err(errors),
         };
@@ -103,7 +118,11 @@ impl Reloader {
         let file = self.source.file().display().to_string();
         let report = ReloadReport { outcome, cause, at, file, change, errors };
         self.tell(&report);
-        report
+        Ok(report)
+    }
+
+    fn still_open(&self) -> Result<(), ConfigurationError> {
+        if self.is_closed.load(Ordering::Acquire) { Err(ConfigurationError::ShuttingDown) } else { Ok(()) }
     }
 
     /// A file system may hang: it must not keep a worker.
@@ -135,8 +154,9 @@ impl Reloader {
             parts.metrics.config.loaded(change.restart_required.len());
             return Ok((change, Vec::new()));
         }
+        addresses.check(parts.admin).map_err(listen_error)?;
         let addresses = addresses.bind().await.map_err(listen_error)?;
-        let engines = parts.control.prepare(&config).await.map_err(|why| vec![report::error(why.to_string())])?;
+        let engines = parts.control.prepare(&config).await.map_err(engine_error)?;
         parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
 
         // From here on nothing can fail, but for addresses that others have to be given up for.
@@ -193,16 +213,21 @@ impl Reloader {
 
 #[async_trait]
 impl Configuration for Reloader {
-    async fn reload(&self) -> ReloadReport {
+    async fn reload(&self) -> Result<ReloadReport, ConfigurationError> {
         Self::reload(self, ReloadCause::Api).await
     }
 
-    async fn plan(&self, text: &str) -> Result<ConfigChange, Vec<ConfigError>> {
+    async fn plan(&self, text: &str) -> Result<ConfigChange, ConfigurationError> {
+        self.still_open()?;
         let running = self.parts.publisher.config();
-        let mut config = self.source.parse(text).map_err(|found: Diagnostics| errors(&found))?;
+        let invalid = |found: Diagnostics| ConfigurationError::Invalid(errors(&found));
+        let mut config = self.source.parse(text).map_err(invalid)?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
-        Ok(self.change(&running, &config, &self.addresses(&config), restart_required).await)
+        let addresses = self.addresses(&config);
+        let taken = |error| ConfigurationError::Invalid(listen_error(error));
+        addresses.check(self.parts.admin).and_then(|()| addresses.probe()).map_err(taken)?;
+        Ok(self.change(&running, &config, &addresses, restart_required).await)
     }
 
     fn last(&self) -> Option<Arc<ReloadReport>> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::api::{ChangeKind, ConfigChange, ConfigError, NameChange, ReloadOutcome, ReloadReport};
 use crate::app::AppError;
 use crate::config::{Diagnostic, Diagnostics};
+use crate::supervisor::StartError;
 
 /// One that concerns no key.
 pub(super) fn error(message: String) -> ConfigError {
@@ -13,8 +14,21 @@ pub(super) fn error(message: String) -> ConfigError {
 
 /// An address that is not to be had, or whatever else is not.
 pub(super) fn listen_error(error: AppError) -> Vec<ConfigError> {
-    let key = if let AppError::Listen { key, .. } = &error { key.clone() } else { String::new() };
+    let key = match &error {
+        AppError::Listen { key, .. } | AppError::Operators { key, .. } => key.clone(),
+        _ => String::new(),
+    };
     vec![ConfigError { key, line: None, message: error.to_string() }]
+}
+
+/// Engines that cannot be run here.
+pub(super) fn engine_error(error: StartError) -> Vec<ConfigError> {
+    let key = match &error {
+        StartError::Port { .. } => "ports",
+        StartError::StateDir(_) | StartError::Locked(_) => "state_dir",
+        StartError::ShuttingDown => "",
+    };
+    vec![ConfigError { key: key.into(), line: None, message: error.to_string() }]
 }
 
 /// Everything that is wrong with a file.
@@ -60,12 +74,14 @@ fn summary(change: &ConfigChange) -> String {
     for (what, changes) in [("models", &change.models), ("aliases", &change.aliases), ("callers", &change.callers)] {
         parts.extend(names(what, changes));
     }
+    for model in &change.models {
+        parts.extend(model.values.iter().map(|one| format!("{}.{one}", model.name)));
+    }
     parts.extend(change.engines.iter().map(|one| format!("engines of {}", one.summary())));
     for one in &change.listeners {
-        let verb = if one.kind == ChangeKind::Added { "opened" } else { "closed" };
-        parts.push(format!("{} {verb} ({})", one.address, one.key));
+        parts.push(one.to_string());
     }
-    parts.extend(change.settings.iter().map(|one| format!("{} {} -> {}", one.key, one.from, one.to)));
+    parts.extend(change.settings.iter().map(ToString::to_string));
     parts.join("; ")
 }
 
@@ -100,13 +116,13 @@ mod tests {
 
     #[test]
     fn a_summary_names_what_changed() {
-        let name = |name: &str, kind| NameChange { name: name.into(), kind, keys: Vec::new() };
+        let name = |name: &str, kind| NameChange { name: name.into(), kind, keys: Vec::new(), values: Vec::new() };
         let change = ConfigChange {
             aliases: vec![name("a", ChangeKind::Added), name("b", ChangeKind::Removed), name("c", ChangeKind::Added)],
             settings: vec![SettingChange { key: "limits.body".into(), from: "1MiB".into(), to: "2MiB".into() }],
             ..ConfigChange::default()
         };
-        assert_eq!(summary(&change), "aliases: 2 added (a, c), 1 removed (b); limits.body 1MiB -> 2MiB");
+        assert_eq!(summary(&change), "aliases: 2 added (a, c), 1 removed (b); limits.body: 1MiB -> 2MiB");
         let many: Vec<String> = (0..10).map(|number| format!("n{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(shortened(&many), "n0, n1, n2, n3, n4, n5, n6, n7 and 2 more");

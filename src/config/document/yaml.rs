@@ -79,11 +79,12 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     let place = place.map_or_else(String::new, |place| format!(" (column {})", place.column()));
     let (reason, remedy) = if message.contains("Documents {") {
         ("A second YAML document begins here.".into(), "Keep one document; remove the `---`.")
+    } else if message.contains("Depth") || message.contains("recursion") {
+        (format!("This is nested more than {MAX_DEPTH} levels deep."), "Write it flatter; no key needs so many levels.")
     } else if message.contains("budget") || message.contains("limit") {
-        (
-            format!("This is larger or deeper than any configuration: {message}."),
-            "Write it flatter, with fewer aliases.",
-        )
+        let reason =
+            "This is larger than any configuration once its anchors and aliases (`&name`, `*name`) are resolved.";
+        (reason.into(), "Write out what the aliases stand for, or use fewer of them.")
     } else if message.contains("non-finite") {
         ("Infinities and not-a-numbers cannot be sent to an engine.".into(), "Write a number, or quote it as text.")
     } else {
@@ -333,6 +334,8 @@ mod tests {
         let mut out = Vec::new();
         assert!(read(&text, &mut out).is_none());
         assert_eq!(out.len(), 1);
+        let told = out[0].to_string();
+        assert!(told.contains("anchors and aliases") && !told.contains("udget") && !told.contains('{'), "{told}");
     }
 
     #[test]
@@ -341,5 +344,8 @@ mod tests {
         assert!(read(&"[".repeat(100_000), &mut out).is_none());
         assert!(read(&"- ".repeat(10_000), &mut out).is_none());
         assert_eq!(out.len(), 2);
+        for told in out.iter().map(ToString::to_string) {
+            assert!(told.contains("48 levels deep") && !told.contains("udget") && !told.contains("Depth"), "{told}");
+        }
     }
 }

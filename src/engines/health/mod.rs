@@ -7,5 +7,5 @@ mod resolve;
 mod stall;
 mod vitals;
 
-pub use self::probe::{Owner, Prober};
+pub use self::probe::Prober;
 pub use self::vitals::{Probe, Thresholds, Vitals};

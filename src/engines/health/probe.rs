@@ -17,7 +17,8 @@ use crate::api::HealthProblem;
 use crate::config::{Health, Model};
 use crate::engines::client::{peer, request};
 use crate::engines::exchange::words;
-use crate::engines::{Engine, EngineClient, Pool};
+use crate::engines::{Engine, EngineClient, Owner, Pool};
+use crate::ids::Name;
 
 /// Age at which what an engine serves is asked again.
 const CARDS_EVERY: Duration = Duration::from_secs(30);
@@ -47,15 +48,6 @@ enum Check {
     Off,
 }
 
-/// Who runs an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This gateway does, at an address that it chose.
-    Us,
-    /// Others run it: the address of its host name may change, and the engine is asked which name it has for the model.
-    SomebodyElse,
-}
-
 /// Looks at one engine.
 pub struct Prober {
     engine: Arc<Engine>,
@@ -63,8 +55,10 @@ pub struct Prober {
     client: Arc<EngineClient>,
     check: Check,
     owner: Owner,
-    /// Whether the name the engine must know the model by is fixed, and not what an engine told us.
-    named: bool,
+    /// The name that the engine must know the model by; `None`: the one that engines tell.
+    named: Option<Name>,
+    /// The name that this engine told, where that is another one than requests say.
+    learned: Option<Name>,
     /// The last look.
     last: Option<Instant>,
     failing: bool,
@@ -91,14 +85,35 @@ impl Prober {
     #[must_use]
     pub fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, client: Arc<EngineClient>, owner: Owner) -> Self {
         let check = model.health.as_ref().map_or(Check::Off, |health| check(&engine, health));
-        let named = model.served_name.is_some() || owner == Owner::Us;
-        Self { engine, pool, client, check, owner, named, last: None, failing: false, cards_at: None, pulse: None }
+        let own = (owner == Owner::Us).then_some(&model.name);
+        let named = model.served_name.as_ref().or(own).cloned();
+        Self {
+            engine,
+            pool,
+            client,
+            check,
+            owner,
+            named,
+            learned: None,
+            last: None,
+            failing: false,
+            cards_at: None,
+            pulse: None,
+        }
     }
 
     /// The same, that also tells when the engine makes no progress for `limit`.
     #[must_use]
     pub fn with_stall_timeout(self, limit: Option<Duration>) -> Self {
         Self { pulse: limit.map(Pulse::new), ..self }
+    }
+
+    /// Has requests say the name that the engine told. Call it when the engine is about to take requests: before, others may
+    /// be asked that know the model by another name.
+    pub fn teach_name(&mut self) {
+        if let Some(name) = self.learned.take() {
+            self.pool.set_served_name(Some(name));
+        }
     }
 
     /// How many looks in a row change our mind about `model`'s engines.
@@ -180,7 +195,7 @@ impl Prober {
             Check::Off => {
                 // Up without a question; what it serves is good to know, unless that was said, and nothing is to be asked
                 // at all. Of ours, the first answer is waited for.
-                if self.is_up_unasked() || (self.is_remote() && self.named) {
+                if self.is_up_unasked() || (self.is_remote() && self.named.is_some()) {
                     return Probe::Up;
                 }
                 let ready = self.engine.is_ready();
@@ -236,17 +251,17 @@ impl Prober {
         if self.cards_at.is_some_and(|at| at.elapsed() < CARDS_EVERY) {
             return Probe::Up;
         }
-        let expected = self.pool.served_name();
-        let others = self.pool.engines().iter().any(|other| other.id != self.engine.id && other.is_ready());
+        let expected = self.named.clone().or_else(|| self.pool.served_name());
+        // What one says that is about to go binds nobody.
+        let stays = |other: &Engine| other.key() != self.engine.key() && other.is_ready() && !other.is_retiring();
+        let others = self.pool.engines().iter().any(|other| stays(other));
         let verdict = match self.client.get(&self.engine, "/v1/models", within).await {
-            Ok(answer) => cards::judge(answer, expected.as_deref(), !self.named && !others),
+            Ok(answer) => cards::judge(answer, expected.as_deref(), self.named.is_none() && !others),
             Err(error) => Verdict::Unclear(no_answer("/v1/models", error.why)),
         };
         match verdict {
             Verdict::Fits { cards, learned } => {
-                if let Some(name) = learned {
-                    self.pool.set_served_name(Some(name));
-                }
+                self.learned = learned;
                 self.engine.set_cards(cards);
                 self.cards_at = Some(Instant::now());
                 Probe::Up

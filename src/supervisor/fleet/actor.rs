@@ -21,6 +21,7 @@ use crate::supervisor::engine::factory::EngineFactory;
 use crate::supervisor::engine::handle::Notice;
 use crate::supervisor::engine::shutdown_signal::{ShutdownMode, ShutdownSignal};
 use crate::supervisor::launch::launcher::Launcher;
+use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::port::{HeldPort, PortError, Ports};
 use crate::supervisor::process::reaper;
 use crate::supervisor::store::lock::Lock;
@@ -129,6 +130,10 @@ impl Fleet {
                 Wakeup::Finished(Ok(Finished::Placed(placed))) => self.placed(placed),
                 Wakeup::Finished(Ok(Finished::Scaled(room))) => self.scale_up(room),
                 Wakeup::Finished(Ok(Finished::Adapter(change))) => self.adapter_changed(change),
+                Wakeup::Finished(Ok(Finished::HandedOver(model))) => {
+                    let models = self.models.iter_mut().filter(|it| *it.name() == model);
+                    models.for_each(|model| model.is_handover_awaited = false);
+                }
                 Wakeup::Finished(Err(error)) => {
                     tracing::error!(%error, "a task of the fleet failed");
                     self.models.iter_mut().for_each(|model| model.change = None);
@@ -166,7 +171,7 @@ impl Fleet {
                 break;
             }
         }
-        self.models.retain(|model| model.is_wanted || !model.replicas.is_empty());
+        self.await_handovers();
         self.show();
     }
 
@@ -177,7 +182,29 @@ impl Fleet {
 
     fn actual(&self) -> Actual {
         let models = self.models.iter().map(|model| (model.name().clone(), model.actual())).collect();
-        Actual { models, is_clearing: self.clearing.is_some() }
+        let serving_on = self.models.iter().filter(|model| self.serves_on(model)).map(|model| model.name().clone());
+        Actual { models, serving_on: serving_on.collect(), is_clearing: self.clearing.is_some() }
+    }
+
+    /// Whether `model` is run by others from now on, of which none serves yet.
+    fn serves_on(&self, model: &ManagedModel) -> bool {
+        let is_known = || self.parts.registry.pool(model.name()).is_some_and(|pool| Arc::ptr_eq(&pool, &model.pool));
+        !model.is_wanted && is_known() && !model.pool.is_handed_over()
+    }
+
+    /// Has told when requests can go to the engines of others.
+    fn await_handovers(&mut self) {
+        for at in 0..self.models.len() {
+            if self.serves_on(&self.models[at]) && !std::mem::replace(&mut self.models[at].is_handover_awaited, true) {
+                let pool = self.models[at].pool.clone();
+                let model = &pool.model;
+                tracing::info!(%model, "the engines that run here serve until one that replaces them is ready");
+                self.work.spawn(async move {
+                    pool.handed_over().await;
+                    Finished::HandedOver(pool.model.clone())
+                });
+            }
+        }
     }
 
     fn has_room(&self, name: &Name) -> bool {
@@ -191,9 +218,11 @@ impl Fleet {
         for model in &mut self.models {
             let outdated = model.outdated();
             model.roll.progress(outdated);
-            // The pool of a model that is wanted no more may have external engines by now.
+            model.show_engines();
+            // What a model that is wanted no more serves is for others to say.
             names_changed |= model.is_wanted && model.show();
         }
+        self.models.retain(|model| model.is_wanted || !model.replicas.is_empty());
         let shown = self.models.iter().filter(|model| model.is_wanted);
         let models = shown.map(|model| (model.name().clone(), self.model_view(model))).collect();
         let view = FleetView { is_claimed: self.home.is_some(), orders: self.orders.clone(), models };
@@ -212,6 +241,7 @@ impl Fleet {
             spec: model.spec.clone(),
             wanted_replicas: model.wanted_replicas(&self.orders),
             ready: present.clone().filter(|replica| replica.handle.engine.is_ready()).count(),
+            asleep: present.clone().filter(|replica| replica.stage == Stage::Asleep).count(),
             present: present.map(|replica| replica.number).collect(),
             roll: model.roll.status.clone(),
             last_demand: model.last_demand,

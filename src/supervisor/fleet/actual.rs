@@ -1,6 +1,6 @@
 //! What runs: plain data that [`super::reconcile`] compares with what should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Name;
 use crate::supervisor::lifecycle::terms::Stage;
@@ -10,6 +10,8 @@ use crate::supervisor::lifecycle::terms::Stage;
 pub(super) struct Actual {
     /// The engines of each model, also of models that are not wanted any more.
     pub(super) models: BTreeMap<Name, Vec<ActualReplica>>,
+    /// Models that others run from now on, while only the engines that run here can serve them: those are left alone.
+    pub(super) serving_on: BTreeSet<Name>,
     /// Whether engines of an earlier gateway are still being ended: what they hold is not free yet.
     pub(super) is_clearing: bool,
 }
@@ -23,7 +25,8 @@ pub(super) struct ActualReplica {
     pub(super) stage: Stage,
     /// Whether it was ready, failed or was stopped since it was made: whoever waited for it need not wait any more.
     pub(super) is_settled: bool,
-    /// Whether it was started with what the configuration does not say any more, or is to be replaced for another reason.
+    /// Whether it was started with what the configuration does not say any more, or is to be replaced for another reason;
+    /// not where it sleeps: it is replaced once it is awake.
     pub(super) is_outdated: bool,
     /// Whether it knows its model by another name than requests will say: then it cannot serve beside new ones.
     pub(super) is_misnamed: bool,

@@ -43,7 +43,7 @@ impl Fleet {
                 None => ManagedModel::new(spec, pool),
             });
         }
-        before.iter_mut().for_each(|model| model.is_wanted = false);
+        before.iter_mut().for_each(|model| model.set_wanted(false));
         self.models.append(&mut before);
         let adopted = self.take_over(found);
         self.settle();

@@ -20,6 +20,15 @@ impl Fleet {
             Request::Roll(model, reply) => answer(reply, self.roll(&model)),
             Request::AddAdapter(model, name, path, reply) => self.add_adapter(&model, &name, path, reply),
             Request::RemoveAdapter(model, name, reply) => self.remove_adapter(&model, &name, reply),
+            Request::Written(done) => {
+                let written = self.home.as_ref().map(|home| home.orders.written());
+                tokio::spawn(async move {
+                    if let Some(written) = written {
+                        written.await;
+                    }
+                    let _ = done.send(());
+                });
+            }
             Request::Apply(prepared, done) => {
                 let _ = done.send(self.apply(*prepared));
             }
@@ -69,6 +78,7 @@ impl Fleet {
         }
         if goal == Goal::Restart && is_outdated {
             // What is started anew is started as the configuration says now: that is the roll that goes on.
+            replica.is_restart_ordered = true;
             let (done, waiting) = oneshot::channel();
             model.roll.waiting.push(done);
             return Some((id, waiting));
@@ -90,6 +100,10 @@ impl Fleet {
         let model = &mut self.models[at];
         if let Some(change) = model.change {
             return Err(busy(model.name(), change));
+        }
+        if model.replicas.iter().all(|replica| replica.is_leaving || replica.stage == Stage::Asleep) {
+            let why = format!("no engine of `{}` is awake: wake them first", model.name());
+            return Err(ControlError::Refused(why));
         }
         model.roll.resume();
         model.roll.generation += 1;

@@ -23,18 +23,26 @@ pub(crate) fn plan(
         action: EngineAction::Removed,
         replicas: 0,
         away: None,
+        asleep: 0,
         reasons: vec![],
     });
     let others = specs.iter().filter_map(|spec| {
         let replicas = view.orders.replicas(&spec.model.name, spec.spawn.replicas);
         let model = spec.model.name.to_string();
         match view.models.get(&spec.model.name) {
-            None => Some(EngineChange { model, action: EngineAction::Added, replicas, away: None, reasons: vec![] }),
+            None => {
+                let action = EngineAction::Added;
+                Some(EngineChange { model, action, replicas, away: None, asleep: 0, reasons: vec![] })
+            }
             Some(before) => {
                 let (action, reasons) = difference(before, spec, replicas)?;
-                let is_away = action == EngineAction::Rolled && is_away(before, spec, room);
+                let is_rolled = action == EngineAction::Rolled;
                 let seconds = before.start_took.map(|took| took.as_secs_f64());
-                Some(EngineChange { model, action, replicas, away: is_away.then_some(Away { seconds }), reasons })
+                let away = (is_rolled && is_away(before, spec, room)).then_some(Away { seconds });
+                // All that know the model by another name go together.
+                let sleep_on = is_rolled && before.spec.served_name() == spec.served_name();
+                let asleep = if sleep_on { before.asleep } else { 0 };
+                Some(EngineChange { model, action, replicas, away, asleep, reasons })
             }
         }
     });

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::actual::{ActualReplica, Placement};
 use super::desired::{DesiredModel, RollPhase};
 use crate::api::{EngineState, RollFailure, RollState, RollStatus};
-use crate::engines::{Engine, Pool};
+use crate::engines::{Owner, Pool};
 use crate::ids::Name;
 use crate::supervisor::engine::factory::NewEngine;
 use crate::supervisor::engine::handle::EngineHandle;
@@ -35,6 +35,8 @@ pub(super) struct ManagedModel {
     pub(super) change: Option<&'static str>,
     /// When a request last found no engine.
     pub(super) last_demand: Option<Instant>,
+    /// Whether the fleet will hear when requests can go to other engines of a model that is not wanted any more.
+    pub(super) is_handover_awaited: bool,
 }
 
 /// One engine.
@@ -55,8 +57,12 @@ pub(super) struct Replica {
     pub(super) stage: Stage,
     /// See [`ActualReplica::is_settled`].
     pub(super) is_settled: bool,
+    /// Whether it sleeps or is waking up.
+    pub(super) is_asleep: bool,
     /// Whether it was told to end for good.
     pub(super) is_leaving: bool,
+    /// Whether an operator wants it started anew, also where it sleeps.
+    pub(super) is_restart_ordered: bool,
     /// Whether GPUs were found for it.
     pub(super) placement: Placement,
     /// The start order that it was told it waits for.
@@ -141,6 +147,7 @@ impl Replica {
     /// Notes where it is.
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
+        self.is_asleep = stage == Stage::Asleep || (stage == Stage::Starting && self.is_asleep);
         self.is_settled |= !matches!(stage, Stage::Idle | Stage::Starting | Stage::Stopping);
     }
 }
@@ -156,12 +163,20 @@ impl ManagedModel {
             roll: Roll::default(),
             change: None,
             last_demand: None,
+            is_handover_awaited: false,
         }
     }
 
     /// Its name.
     pub(super) fn name(&self) -> &Name {
         &self.spec.model.name
+    }
+
+    /// Takes note of whether the configuration has it run here. Engines of a model that others run from now on serve until
+    /// one of those does.
+    pub(super) fn set_wanted(&mut self, is_wanted: bool) {
+        self.is_wanted = is_wanted;
+        self.replicas.iter().for_each(|replica| replica.handle.engine.set_retiring(!is_wanted));
     }
 
     /// How many engines it is to have.
@@ -191,7 +206,9 @@ impl ManagedModel {
             generation: self.roll.generation,
             stage: Stage::Idle,
             is_settled: false,
+            is_asleep: false,
             is_leaving: false,
+            is_restart_ordered: false,
             placement,
             waits_for: None,
             gone: vec![],
@@ -218,30 +235,38 @@ impl ManagedModel {
 
     fn actual_replica(&self, replica: &Replica) -> ActualReplica {
         let is_misnamed = replica.spec.served_name() != self.spec.served_name();
-        let is_outdated = self.is_outdated(replica);
         ActualReplica {
             number: replica.number,
             stage: replica.stage,
             is_settled: replica.is_settled,
-            is_outdated,
+            is_outdated: self.is_to_be_replaced(replica),
             is_misnamed,
-            is_untuned: !is_outdated && !replica.spec.is_tuned_like(&self.spec),
+            is_untuned: !self.is_outdated(replica) && !replica.spec.is_tuned_like(&self.spec),
             is_leaving: replica.is_leaving,
             placement: replica.placement,
             waits_for: replica.waits_for,
         }
     }
 
-    /// Whether `replica` is to be replaced.
+    /// Whether `replica` is to be replaced now. One that sleeps is replaced once it is awake: a new one would take the GPU
+    /// memory that it was told to give back.
+    fn is_to_be_replaced(&self, replica: &Replica) -> bool {
+        let sleeps_on =
+            replica.is_asleep && replica.spec.served_name() == self.spec.served_name() && !replica.is_restart_ordered;
+        !sleeps_on && self.is_outdated(replica)
+    }
+
+    /// Whether `replica` was started with what the configuration does not say any more, or is to be replaced for another
+    /// reason.
     pub(super) fn is_outdated(&self, replica: &Replica) -> bool {
         replica.generation != self.roll.generation
             || replica.spec.served_name() != self.spec.served_name()
             || self.spec.difference(replica.number, &replica.started_with()).is_some()
     }
 
-    /// How many of its engines are to be replaced.
+    /// How many of its engines are to be replaced now.
     pub(super) fn outdated(&self) -> usize {
-        self.replicas.iter().filter(|replica| !replica.is_leaving && self.is_outdated(replica)).count()
+        self.replicas.iter().filter(|replica| !replica.is_leaving && self.is_to_be_replaced(replica)).count()
     }
 
     /// Takes another way to run its engines, which may be the same.
@@ -253,29 +278,27 @@ impl ManagedModel {
         if !starts_alike || spec.served_name() != self.spec.served_name() {
             self.roll.resume();
         }
-        (self.spec, self.pool, self.is_wanted) = (Arc::new(spec), pool, true);
+        (self.spec, self.pool) = (Arc::new(spec), pool);
+        self.set_wanted(true);
     }
 
-    /// Has requests say the name that its engines know it by.
+    /// Has requests say the name that its engines know it by, unless they go to others yet, which know it by another one.
     pub(super) fn name_pool(&self) {
         let name = self.replicas.first().map_or(&self.spec, |replica| &replica.spec).served_name();
-        if self.pool.served_name().as_ref() != Some(name) {
+        if self.pool.served_name().as_ref() != Some(name) && self.pool.may_be_named(name) {
             self.pool.set_served_name(Some(name.clone()));
         }
     }
 
-    /// Shows its engines to requests, with what all of them serve.
-    ///
-    /// Returns whether the names that can be asked for have changed.
+    /// Shows its engines to requests.
+    pub(super) fn show_engines(&self) {
+        let engines = self.replicas.iter().map(|replica| replica.handle.engine.clone());
+        self.pool.set_engines(Owner::Us, engines.collect());
+    }
+
+    /// Tells requests what all of its engines serve. Returns whether the names that can be asked for have changed.
     pub(super) fn show(&self) -> bool {
         self.name_pool();
-        let engines: Vec<Arc<Engine>> = self.replicas.iter().map(|replica| replica.handle.engine.clone()).collect();
-        let is_shown = |shown: &[Arc<Engine>]| {
-            shown.len() == engines.len() && shown.iter().zip(&engines).all(|(shown, engine)| Arc::ptr_eq(shown, engine))
-        };
-        if !is_shown(&self.pool.engines()) {
-            self.pool.set_engines(engines);
-        }
         let mut names: BTreeMap<Name, String> = self.spec.adapters.load().as_ref().clone();
         for replica in self.replicas.iter().filter(|replica| !replica.is_leaving) {
             let known = replica.spec.adapters.load();

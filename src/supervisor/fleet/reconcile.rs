@@ -43,7 +43,8 @@ pub(super) enum Action {
 pub(super) fn reconcile(desired: &Desired, actual: &Actual, room: &dyn Fn(&Name) -> bool) -> Vec<Action> {
     let mut actions = Vec::new();
     let wanted: BTreeSet<&Name> = desired.models.iter().map(|model| &model.name).collect();
-    for (name, replicas) in actual.models.iter().filter(|(name, _)| !wanted.contains(name)) {
+    let is_left = |name: &Name| wanted.contains(name) || actual.serving_on.contains(name);
+    for (name, replicas) in actual.models.iter().filter(|(name, _)| !is_left(name)) {
         let staying = replicas.iter().filter(|replica| !replica.is_leaving);
         actions.extend(staying.map(|replica| Action::Remove((name.clone(), replica.number), StopReason::Removed)));
     }

@@ -30,6 +30,8 @@ pub(crate) enum Request {
     AddAdapter(String, String, String, Reply<()>),
     /// Have the engines of a model forget an adapter: model, name.
     RemoveAdapter(String, String, Reply<()>),
+    /// Tell when all that operators ordered until now is written down.
+    Written(oneshot::Sender<()>),
     /// Run what a configuration says from now on; tells which engines were taken over.
     Apply(Box<Prepared>, oneshot::Sender<Vec<Arc<Engine>>>),
 }

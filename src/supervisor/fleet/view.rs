@@ -30,6 +30,8 @@ pub(crate) struct ModelView {
     pub(crate) present: BTreeSet<usize>,
     /// How many of them take requests.
     pub(crate) ready: usize,
+    /// How many of them sleep.
+    pub(crate) asleep: usize,
     /// The replacement of its engines.
     pub(crate) roll: Option<RollStatus>,
     /// When a request last found no engine.

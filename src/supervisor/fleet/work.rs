@@ -13,6 +13,8 @@ pub(super) enum Finished {
     Scaled(ScaleRoom),
     /// Engines were told of an adapter.
     Adapter(AdapterChange),
+    /// Requests for this model, which is not wanted any more, can go to engines that others run.
+    HandedOver(Name),
 }
 
 /// GPUs for one engine, known by its actor's task.

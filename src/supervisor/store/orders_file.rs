@@ -1,6 +1,6 @@
 //! The file of what operators ordered, so that the next gateway does as they wanted.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ struct Document {
 /// then.
 pub(crate) fn read(state_dir: &Path) -> Orders {
     let path = path(state_dir);
-    let why = match fs::read(&path) {
+    let why = match regular(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
@@ -36,13 +36,28 @@ pub(crate) fn read(state_dir: &Path) -> Orders {
         },
     };
     let aside = path.with_extension("json.bad");
-    let set_aside = fs::rename(&path, &aside);
-    tracing::warn!(
-        path = %aside.display(), why, ?set_aside,
-        "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read and were set aside: what the \
-         configuration says counts"
-    );
+    match fs::rename(&path, &aside) {
+        Ok(()) => tracing::warn!(
+            path = %aside.display(), why,
+            "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read and were set aside: what \
+             the configuration says counts"
+        ),
+        Err(error) => tracing::error!(
+            path = %path.display(), why, %error,
+            "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read nor set aside: what the \
+             configuration says counts, and new orders may last only as long as this gateway. Move that path away and restart \
+             the gateway"
+        ),
+    }
     Orders::default()
+}
+
+/// What is in the file at `path`. Anything else there, such as a pipe, could keep the reader for ever.
+fn regular(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    fs::read(path)
 }
 
 fn path(state_dir: &Path) -> PathBuf {
@@ -58,7 +73,9 @@ fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
         file.write_all(&serde_json::to_vec_pretty(&document)?)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::rename(&new, &path)
+        fs::rename(&new, &path)?;
+        // The name, too.
+        File::open(state_dir)?.sync_all()
     });
     if written.is_err() {
         let _ = fs::remove_file(&new);
@@ -68,33 +85,45 @@ fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
 
 /// Keeps the file of a state directory as the fleet has it, off the async workers.
 pub(crate) struct OrdersWriter {
-    orders: watch::Sender<Orders>,
+    /// What is to be written, and how often that has changed.
+    orders: watch::Sender<(u64, Orders)>,
+    /// Up to which change all was written, or cannot be.
+    written: watch::Receiver<u64>,
     writing: JoinHandle<()>,
 }
 
 impl OrdersWriter {
     /// For the file of `state_dir`, which holds `orders`.
     pub(crate) fn start(state_dir: PathBuf, orders: Orders) -> Self {
-        let (orders, mut changes) = watch::channel(orders);
+        let (orders, mut changes) = watch::channel((0, orders));
+        let (done, written) = watch::channel(0);
         let writing = tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let (state_dir, now) = (state_dir.clone(), changes.borrow_and_update().clone());
+                let (state_dir, (change, now)) = (state_dir.clone(), changes.borrow_and_update().clone());
                 let written = tokio::task::spawn_blocking(move || write(&state_dir, &now)).await;
                 if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
                     tracing::warn!(%error, "what was ordered cannot be written down: it counts until this gateway ends; make room or correct the permissions");
                 }
+                done.send_replace(change);
             }
         });
-        Self { orders, writing }
+        Self { orders, written, writing }
     }
 
     /// Writes `orders` soon, if they are others than before.
     pub(crate) fn keep(&self, orders: &Orders) {
-        self.orders.send_if_modified(|before| {
+        self.orders.send_if_modified(|(change, before)| {
             let is_new = before != orders;
             before.clone_from(orders);
+            *change += u64::from(is_new);
             is_new
         });
+    }
+
+    /// Returns when all that was to be kept until now is on disk, or cannot be written, which the log tells.
+    pub(crate) fn written(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (change, mut written) = (self.orders.borrow().0, self.written.clone());
+        async move { _ = written.wait_for(|written| *written >= change).await }
     }
 
     /// Returns when all is written.
@@ -117,10 +146,29 @@ mod tests {
         writer.keep(&some);
         writer.finish().await;
         assert_eq!(read(folder.path()), some);
-        for bad in ["{", "[]", r#"{"version":2,"models":{}}"#] {
+        let implausible = r#"{"version":1,"models":{"m":{"replicas":{"ordered":1000000,"file_value":1}}}}"#;
+        let far = r#"{"version":1,"models":{"m":{"stopped":[18446744073709551615]}}}"#;
+        for bad in ["{", "[]", r#"{"version":2,"models":{}}"#, implausible, far] {
             fs::write(path(folder.path()), bad).expect("written");
             assert_eq!(read(folder.path()), Orders::default(), "{bad}");
             assert_eq!(fs::read_to_string(folder.path().join("orders.json.bad")).expect("set aside"), bad);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_holds_no_orders_and_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path(folder.path());
+        fs::create_dir(&path).expect("made");
+        assert_eq!(read(folder.path()), Orders::default());
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
+        assert_eq!(read(folder.path()), Orders::default());
+        // Where the one before was set aside is a folder, which cannot be replaced: the pipe stays.
+        assert!(folder.path().join("orders.json.bad").is_dir() && path.exists());
+        let writer = OrdersWriter::start(folder.path().into(), Orders::default());
+        let some: Orders = serde_json::from_str(r#"{"m":{"stopped":[1]}}"#).expect("orders");
+        writer.keep(&some);
+        writer.written().await;
+        assert_eq!(read(folder.path()), some);
     }
 }

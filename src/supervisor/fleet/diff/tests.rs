@@ -28,6 +28,7 @@ fn running(models: Vec<Model>, engines: usize) -> FleetView {
             spec: spec.into(),
             present: (0..engines).collect(),
             ready: engines,
+            asleep: 0,
             roll: None,
             last_demand: None,
             start_took: Some(Duration::from_secs(40)),
@@ -66,6 +67,18 @@ fn an_argument_rolls_and_says_whether_anybody_serves_meanwhile() {
     let renamed = changed(2, true, |model, _| model.served_name = Some("x".into())).expect("a change");
     assert!(renamed.action == EngineAction::Rolled && renamed.away.is_some(), "{renamed}");
     assert_eq!(renamed.reasons, ["served_name: not set -> x"]);
+}
+
+#[test]
+fn engines_that_sleep_are_told_to_be_replaced_when_they_are_awake() {
+    let mut view = running(vec![spawned("m", same)], 2);
+    let known = view.models.values_mut().next().expect("a model");
+    (known.ready, known.asleep) = (1, 1);
+    let after = |change: fn(&mut Model, &mut Spawn)| specs(vec![spawned("m", change)]);
+    let told = |change| plan(&view, &after(change), &|_, _| true).pop().expect("a change").summary();
+    let rolled = told(|_, spawn| drop(spawn.args.insert("seed".into(), json!(1))));
+    assert_eq!(rolled, "m: rolled (1 replica); 1 sleeps and is replaced when it is woken");
+    assert_eq!(told(|_, spawn| spawn.start_order = Some(3)), "m: updated (1 replica)");
 }
 
 #[test]

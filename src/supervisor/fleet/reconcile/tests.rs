@@ -40,7 +40,7 @@ fn rolling(replicas: usize) -> DesiredModel {
 }
 
 fn decide(model: DesiredModel, replicas: Vec<ActualReplica>, room: bool) -> Vec<Action> {
-    let actual = Actual { models: [(model.name.clone(), replicas)].into(), is_clearing: false };
+    let actual = Actual { models: [(model.name.clone(), replicas)].into(), ..Actual::default() };
     reconcile(&Desired { models: vec![model] }, &actual, &|_| room)
 }
 
@@ -62,8 +62,10 @@ fn what_is_missing_is_made_and_what_is_too_much_ends() {
     let failed = replica(0, Stage::Failed);
     assert_eq!(decide(wanted("m", 1), vec![failed, ready(1)], false), stop(0), "but what serves stays");
     let nothing = Desired::default();
-    let actual = Actual { models: [("m".into(), vec![ready(0)])].into(), is_clearing: false };
+    let actual = Actual { models: [("m".into(), vec![ready(0)])].into(), ..Actual::default() };
     assert_eq!(reconcile(&nothing, &actual, &|_| true), [Action::Remove(which(0), StopReason::Removed)]);
+    let needed = Actual { serving_on: ["m".into()].into(), ..actual };
+    assert_eq!(reconcile(&nothing, &needed, &|_| true), [], "external engines are not ready yet");
 }
 
 #[test]
@@ -127,7 +129,7 @@ fn engines_start_in_their_order_and_a_failure_does_not_hold_the_others_up() {
             ("second".into(), vec![replica(0, second)]),
             ("last".into(), vec![replica(0, Stage::Idle)]),
         ]),
-        is_clearing: false,
+        ..Actual::default()
     };
     let at = |name: &str| -> Which { (name.into(), 0) };
     let actions = reconcile(&desired, &state(Stage::Idle, Stage::Idle), &|_| true);
