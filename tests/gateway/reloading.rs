@@ -307,6 +307,7 @@ async fn an_address_that_passes_to_another_alias_is_told_and_one_that_is_taken_i
         let (key, message) = (&report["errors"][0]["key"], report["errors"][0]["message"].as_str().expect("text"));
         assert_eq!((status, key), (422, &json!("aliases.three.listen")), "{report}");
         assert!(message.contains(why) && message.matches("in use").count() <= 1, "{message}");
+        assert!(report["errors"][0]["line"].is_u64(), "{report}");
         assert_eq!(place.ask("two").await, 200);
     }
 }

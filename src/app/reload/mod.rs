@@ -154,8 +154,8 @@ impl Reloader {
             parts.metrics.config.loaded(change.restart_required.len());
             return Ok((change, Vec::new()));
         }
-        addresses.check(parts.admin).map_err(listen_error)?;
-        let addresses = addresses.bind().await.map_err(listen_error)?;
+        addresses.check(parts.admin).map_err(|error| listen_error(&error, &config))?;
+        let addresses = addresses.bind().await.map_err(|error| listen_error(&error, &config))?;
         let engines = parts.control.prepare(&config).await.map_err(engine_error)?;
         parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
 
@@ -174,7 +174,7 @@ impl Reloader {
             tracing::warn!(%error, "cannot write --ready-file");
         }
         parts.metrics.config.loaded(change.restart_required.len());
-        Ok((change, failed.into_iter().flat_map(listen_error).collect()))
+        Ok((change, failed.iter().flat_map(|error| listen_error(error, &config)).collect()))
     }
 
     /// What `config` changes, compared with what is `running`.
@@ -225,7 +225,7 @@ impl Configuration for Reloader {
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
-        let taken = |error| ConfigurationError::Invalid(listen_error(error));
+        let taken = |error| ConfigurationError::Invalid(listen_error(&error, &config));
         addresses.check(self.parts.admin).and_then(|()| addresses.probe()).map_err(taken)?;
         Ok(self.change(&running, &config, &addresses, restart_required).await)
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::api::{ChangeKind, ConfigChange, ConfigError, NameChange, ReloadOutcome, ReloadReport};
 use crate::app::AppError;
-use crate::config::{Diagnostic, Diagnostics};
+use crate::config::{Config, Diagnostic, Diagnostics};
 use crate::supervisor::StartError;
 
 /// One that concerns no key.
@@ -12,13 +12,13 @@ pub(super) fn error(message: String) -> ConfigError {
     ConfigError { key: String::new(), line: None, message }
 }
 
-/// An address that is not to be had, or whatever else is not.
-pub(super) fn listen_error(error: AppError) -> Vec<ConfigError> {
-    let key = match &error {
+/// An address of `config` that is not to be had, or whatever else is not.
+pub(super) fn listen_error(error: &AppError, config: &Config) -> Vec<ConfigError> {
+    let key = match error {
         AppError::Listen { key, .. } | AppError::Operators { key, .. } => key.clone(),
         _ => String::new(),
     };
-    vec![ConfigError { key, line: None, message: error.to_string() }]
+    vec![ConfigError { line: config.source_map.line_of(&key), key, message: error.to_string() }]
 }
 
 /// Engines that cannot be run here.

@@ -59,6 +59,12 @@ impl SourceMap {
         Diagnostic { severity, ..self.locate(Draft::new(path, reason, remedy)) }
     }
 
+    /// The line of the setting at `path`, as it is displayed; `None`: it is not written there.
+    #[must_use]
+    pub fn line_of(&self, path: &str) -> Option<u64> {
+        self.0.get(path).map(|(line, _)| *line)
+    }
+
     fn line(&self, path: &Path) -> u64 {
         let mut path = path.clone();
         while !path.steps().is_empty() {
