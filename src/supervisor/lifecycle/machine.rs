@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::{Crashes, Verdict};
-use super::orders::{self, Answer, Goal, NotDone};
-use super::terms::{Cause, Effect, End, Event, Moment, Phase, Settings, Stage};
+use super::orders::{self, Goal, NotDone};
+use super::terms::{Effect, End, Event, Moment, Phase, Settings, Stage};
 use crate::api::{FailureCause, NextStep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::Vitals;
@@ -118,18 +118,14 @@ impl Lifecycle {
     /// # Errors
     /// Why it makes no sense as things are.
     pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, NotDone> {
-        match orders::answer(goal, &self.phase, self.settings.may_sleep) {
-            Answer::No(why) => Err(NotDone::Refused(why)),
-            Answer::Go(event) => {
-                if matches!(goal, Goal::Start | Goal::Restart)
-                    && let Some(crashes) = &mut self.crashes
-                {
-                    crashes.forget();
-                }
-                self.refusal = None;
-                Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
-            }
+        let event = orders::answer(goal, &self.phase, self.settings.may_sleep).map_err(NotDone::Refused)?;
+        if matches!(goal, Goal::Start | Goal::Restart)
+            && let Some(crashes) = &mut self.crashes
+        {
+            crashes.forget();
         }
+        self.refusal = None;
+        Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
     }
 
     /// Whether an order is carried out, or never will be; `None`: it may still be.
@@ -204,11 +200,11 @@ impl Lifecycle {
     }
 
     /// Says that it failed, and decides whether and when it is started again.
-    fn failure(&mut self, cause: Cause, at: Moment) -> Effect {
-        self.process.stalled = matches!(cause, Cause::Stalled(_) | Cause::Unhealthy);
+    fn failure(&mut self, cause: FailureCause, at: Moment) -> Effect {
+        self.process.stalled = matches!(cause, FailureCause::Stalled(_) | FailureCause::Unhealthy);
         let verdict = self.crashes.as_mut().map(|crashes| match crashes.crashed(at.now, at.chance) {
             // Nothing was tried: sooner or later there is room.
-            Verdict::Loop { .. } if matches!(cause, Cause::NoGpus(_)) => crashes.keep_trying(),
+            Verdict::Loop { .. } if matches!(cause, FailureCause::NoGpus { .. }) => crashes.keep_trying(),
             verdict => verdict,
         });
         let next = match verdict {
