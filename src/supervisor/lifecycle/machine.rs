@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::{Crashes, Verdict};
-use super::orders::{self, Goal, NotDone};
+use super::orders::{self, Done, Goal};
 use super::terms::{Effect, End, Event, Moment, Phase, Settings, Stage};
 use crate::api::{FailureCause, NextStep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::Vitals;
+use crate::supervisor::terms::ControlError;
 
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
@@ -117,8 +118,8 @@ impl Lifecycle {
     ///
     /// # Errors
     /// Why it makes no sense as things are.
-    pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, NotDone> {
-        let event = orders::answer(goal, &self.phase, self.settings.may_sleep).map_err(NotDone::Refused)?;
+    pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, ControlError> {
+        let event = orders::answer(goal, &self.phase, self.settings.may_sleep).map_err(ControlError::Refused)?;
         if matches!(goal, Goal::Start | Goal::Restart)
             && let Some(crashes) = &mut self.crashes
         {
@@ -129,10 +130,10 @@ impl Lifecycle {
     }
 
     /// Whether an order is carried out, or never will be; `None`: it may still be.
-    pub(crate) fn outcome(&self, goal: Goal) -> Option<Result<(), NotDone>> {
+    pub(crate) fn outcome(&self, goal: Goal) -> Option<Done> {
         let outcome = orders::outcome(goal, &self.phase)?;
         let told = || self.last_failure.as_ref().map(ToString::to_string).or_else(|| self.refusal.clone());
-        Some(outcome.map_err(|short| NotDone::Failed(told().unwrap_or_else(|| short.to_owned()))))
+        Some(outcome.map_err(|short| ControlError::Failed(told().unwrap_or_else(|| short.to_owned()))))
     }
 
     /// Takes other settings, for what happens from now on and for what is waited for now.

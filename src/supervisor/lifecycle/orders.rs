@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::terms::{Event, Level, Phase};
 use crate::api::StopReason;
+use crate::supervisor::terms::{Command, ControlError};
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +23,27 @@ pub(crate) enum Goal {
     Dismiss(StopReason),
 }
 
-/// Why an order was not done, in words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotDone {
-    /// It makes no sense as things are: nothing was tried.
-    #[error("{0}")]
-    Refused(String),
-    /// It was tried.
-    #[error("{0}")]
-    Failed(String),
+impl Goal {
+    /// What one engine is told for `command`.
+    ///
+    /// # Errors
+    /// When there is no such thing to do.
+    pub(crate) fn of(command: Command) -> Result<Self, ControlError> {
+        match command {
+            Command::Start => Ok(Self::Start),
+            Command::Stop => Ok(Self::Stop),
+            Command::Restart => Ok(Self::Restart),
+            Command::Sleep(level @ 1..=2) => Ok(Self::Sleep(level)),
+            Command::Sleep(level) => {
+                Err(ControlError::Refused(format!("there is no sleep level {level}; take 1 or 2")))
+            }
+            Command::Wake => Ok(Self::Wake),
+        }
+    }
 }
 
 /// What came of an order.
-pub(crate) type Done = Result<(), NotDone>;
+pub(crate) type Done = Result<(), ControlError>;
 
 /// A goal, and who wants to know.
 pub(crate) struct Order {
