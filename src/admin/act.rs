@@ -123,9 +123,9 @@ async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -
     let mut begun = Some(begun);
     if let Order::AddAdapter(..) | Order::RemoveAdapter(..) = order {
         // Nothing of it outlasts the gateway before it is done.
-        drop(begun.take().map(|begun| begun.send(())));
+        let _ = begun.take().map(|begun| begun.send(()));
     }
     let under_way = control.order(order.clone()).await?;
-    drop(begun.map(|begun| begun.send(())));
+    let _ = begun.map(|begun| begun.send(()));
     Ok(under_way.done().await?)
 }
