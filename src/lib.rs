@@ -48,6 +48,7 @@
 //! | 0 | [`ids`] | names of models and aliases, ids of engines |
 //! | 0 | [`secret`] | keys and tokens, which are never printed |
 //! | 0 | [`outcome`] | how an attempt on an engine ended |
+//! | 0 | [`gpu`] | what is known of GPUs, as data: `inventory` reads it, `api` tells it |
 //! | 0 | [`settings`] | which changes an alias makes to requests: `config` reads them, `openai` applies them |
 //! | 0 | [`similar`] | which known word is most like an unknown one |
 //! | 0 | [`text_table`] | text in aligned columns, for people |
@@ -72,6 +73,7 @@ pub mod dispatch;
 pub mod engines;
 pub mod estimate;
 pub mod flags;
+pub mod gpu;
 pub mod ids;
 pub mod inventory;
 pub mod net;

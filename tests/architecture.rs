@@ -37,6 +37,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("outcome", 0),
     ("settings", 0),
     ("similar", 0),
+    ("gpu", 0),
     ("text_table", 0),
     ("sim", 0),
 ];

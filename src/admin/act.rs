@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::error::ApiError;
-use super::path::{Ask, Order};
+use super::path::Ask;
 use super::{Admin, events, gpus, show};
 use crate::api::{AdaptersView, EnginesView, ModelsView, ReloadOutcome};
 use crate::engines::Pool;
-use crate::supervisor::Control;
+use crate::supervisor::{Control, Order};
 
 /// Answers `ask`.
 pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError> {
@@ -79,8 +79,8 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         Order::Model(name, _)
         | Order::Roll(name)
         | Order::Scale(name, _)
-        | Order::Add(name, _)
-        | Order::Remove(name, _) => (pool(admin, name)?, None),
+        | Order::AddAdapter(name, _)
+        | Order::RemoveAdapter(name, _) => (pool(admin, name)?, None),
     };
     let control = admin.control.clone();
     if control.status(&pool.model).is_none() {
@@ -120,20 +120,12 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
 
 /// Tells `begun` once it will be done also if this gateway is killed now, and returns when it is done.
 async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
-    let under_way = match order {
-        Order::Engine(id, command) => control.engine(id, *command).await?,
-        Order::Model(model, command) => control.model(model, *command).await?,
-        Order::Roll(model) => control.roll(model).await?,
-        Order::Scale(model, count) => control.scale(model, *count).await?,
-        Order::Add(model, adapter) => {
-            let _ = begun.send(());
-            return Ok(control.add_adapter(model, &adapter.name, &adapter.path).await?);
-        }
-        Order::Remove(model, name) => {
-            let _ = begun.send(());
-            return Ok(control.remove_adapter(model, name).await?);
-        }
-    };
-    let _ = begun.send(());
+    let mut begun = Some(begun);
+    if let Order::AddAdapter(..) | Order::RemoveAdapter(..) = order {
+        // Nothing of it outlasts the gateway before it is done.
+        let _ = begun.take().map(|begun| begun.send(()));
+    }
+    let under_way = control.order(order.clone()).await?;
+    let _ = begun.map(|begun| begun.send(()));
     Ok(under_way.done().await?)
 }

@@ -44,13 +44,7 @@ pub enum ConfigurationError {
 pub struct Token(Arc<ArcSwapOption<Secret>>);
 
 impl Token {
-    /// The token that requests must have; `None`: no token is needed.
-    #[must_use]
-    pub fn new(token: Option<Secret>) -> Self {
-        Self(Arc::new(ArcSwapOption::from_pointee(token)))
-    }
-
-    /// Asks for this one from now on.
+    /// Asks for this one from now on; `None`: no token is needed.
     pub fn set(&self, token: Option<Secret>) {
         self.0.store(token.map(Arc::new));
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::supervisor::Command;
+use crate::supervisor::{Command, Order};
 
 /// The path that all others begin with.
 pub(super) const ROOT: &str = "/api/v1/";
@@ -40,47 +40,6 @@ pub(super) enum Ask {
     Events,
     /// A change, and whether to answer only when it is done.
     Do(Order, bool),
-}
-
-/// A change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// One engine is to do this.
-    Engine(String, Command),
-    /// All engines of a model are to do this.
-    Model(String, Command),
-    /// The engines of a model are replaced one by one.
-    Roll(String),
-    /// A model is to have so many engines.
-    Scale(String, usize),
-    /// A model gets an adapter.
-    Add(String, Adapter),
-    /// A model loses an adapter.
-    Remove(String, String),
-}
-
-impl std::fmt::Display for Order {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Engine(name, command) | Self::Model(name, command) => {
-                write!(f, "{name}: {}", format!("{command:?}").to_lowercase())
-            }
-            Self::Roll(model) => write!(f, "{model}: roll"),
-            Self::Scale(model, count) => write!(f, "{model}: {count} replicas"),
-            Self::Add(model, adapter) => write!(f, "{model}: add adapter {} from {}", adapter.name, adapter.path),
-            Self::Remove(model, name) => write!(f, "{model}: remove adapter {name}"),
-        }
-    }
-}
-
-/// A LoRA adapter.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Adapter {
-    /// The name that callers use.
-    pub(super) name: String,
-    /// Where it is loaded from.
-    pub(super) path: String,
 }
 
 #[derive(Deserialize)]
@@ -161,7 +120,7 @@ fn change(
     let options = options(uri, last == "sleep" && method == Method::POST)?;
     let model = name(head)?;
     let order = match (method.as_str(), last) {
-        ("POST", "lora") => Order::Add(model, json(body, r#"{"name": "sql", "path": "/srv/adapters/sql"}"#)?),
+        ("POST", "lora") => Order::AddAdapter(model, json(body, r#"{"name": "sql", "path": "/srv/adapters/sql"}"#)?),
         ("POST", "roll") => Order::Roll(model),
         ("POST", "replicas") => return Err(ApiError::method("PUT")),
         ("POST", verb) => match command(verb, options.level)? {
@@ -191,7 +150,7 @@ fn adapter_path(rest: &str, is_model: impl Fn(&str) -> bool) -> Result<Order, Ap
     for (at, _) in rest.match_indices(MARK) {
         let (model, adapter) = (name(&rest[..at])?, name(&rest[at + MARK.len()..])?);
         let known = is_model(&model);
-        let order = Order::Remove(model, adapter);
+        let order = Order::RemoveAdapter(model, adapter);
         if known {
             return Ok(order);
         }
@@ -249,6 +208,7 @@ fn json<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, ApiError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::AdapterView;
 
     fn ask_with(method: Method, path: &str, body: &str) -> Result<Ask, u16> {
         let uri: Uri = path.parse().expect("a path");
@@ -276,7 +236,7 @@ mod tests {
             assert_eq!(ask(Method::GET, &path), Ok(Ask::Model("org/m".into())));
             assert_eq!(ask(Method::POST, &(path.clone() + "/roll")), done(Order::Roll("org/m".into())));
             assert_eq!(ask(Method::GET, &(path.clone() + "/lora")), Ok(Ask::Adapters("org/m".into())));
-            let remove = Order::Remove("org/m".into(), "team/sql".into());
+            let remove = Order::RemoveAdapter("org/m".into(), "team/sql".into());
             assert_eq!(ask(Method::DELETE, &(path + "/lora/team/sql")), done(remove));
         }
     }
@@ -285,7 +245,7 @@ mod tests {
     fn a_name_that_looks_like_a_path_is_a_name_when_there_is_such_a_model() {
         assert_eq!(ask(Method::GET, "/api/v1/models/x/lora"), Ok(Ask::Model("x/lora".into())));
         assert_eq!(ask(Method::GET, "/api/v1/models/x/lora/lora"), Ok(Ask::Adapters("x/lora".into())));
-        let remove = |model: &str, name: &str| done(Order::Remove(model.into(), name.into()));
+        let remove = |model: &str, name: &str| done(Order::RemoveAdapter(model.into(), name.into()));
         assert_eq!(ask(Method::DELETE, "/api/v1/models/a/lora/b/lora/c"), remove("a/lora/b", "c"));
         assert_eq!(ask(Method::DELETE, "/api/v1/models/m/lora/b/lora/c"), remove("m", "b/lora/c"));
         assert_eq!(ask(Method::DELETE, "/api/v1/models/no/lora/c"), remove("no", "c"));
@@ -316,8 +276,8 @@ mod tests {
         }
         assert_eq!(scale(r#"{"replicas": 100000}"#), Err(400));
         let add = |body| ask_with(Method::POST, "/api/v1/models/m/lora", body);
-        let adapter = Adapter { name: "a".into(), path: "/p".into() };
-        assert_eq!(add(r#"{"name": "a", "path": "/p"}"#), done(Order::Add("m".into(), adapter)));
+        let adapter = AdapterView { name: "a".into(), path: "/p".into() };
+        assert_eq!(add(r#"{"name": "a", "path": "/p"}"#), done(Order::AddAdapter("m".into(), adapter)));
         assert_eq!(add(r#"{"name": "a"}"#), Err(400));
     }
 

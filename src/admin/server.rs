@@ -14,8 +14,7 @@ use tokio::net::TcpListener;
 use super::error::ApiError;
 use super::state::Admin;
 use super::{act, gpus, guard, path, show};
-use crate::api::NotReadyView;
-use crate::telemetry::EngineSample;
+use crate::api::{EngineView, NotReadyView};
 
 /// Largest body of a request: a configuration may have it.
 const MOST_BODY: usize = 8 << 20;
@@ -49,8 +48,9 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, A
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let samples: Vec<EngineSample> = admin.registry.engines().iter().map(show::sample).collect();
-    match admin.metrics.render(&samples, &gpus::sample(&admin.monitor)) {
+    let engines = admin.registry.engines();
+    let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine)).collect();
+    match admin.metrics.render(&views, &gpus::show(&admin.monitor, &engines)) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
         }

@@ -1,11 +1,8 @@
 //! Engines and models as operators see them.
 
-use std::sync::Arc;
-
 use crate::api::{AdapterView, EngineState, EngineView, ModelView};
 use crate::engines::{Engine, Pool};
 use crate::supervisor::Control;
-use crate::telemetry::EngineSample;
 
 /// The engines of a model.
 pub(super) fn engines(pool: &Pool) -> Vec<EngineView> {
@@ -61,24 +58,4 @@ pub(super) fn model(pool: &Pool, control: &Control) -> ModelView {
 pub(super) fn adapters(pool: &Pool, control: &Control) -> Vec<AdapterView> {
     let known = control.adapters(&pool.model).unwrap_or_default();
     known.iter().map(|(name, path)| AdapterView { name: name.to_string(), path: path.clone() }).collect()
-}
-
-/// One engine, for metrics.
-pub(super) fn sample((pool, engine): &(Arc<Pool>, Arc<Engine>)) -> EngineSample {
-    let (state, process) = (engine.state(), &engine.process);
-    let word = state.word();
-    EngineSample {
-        model: pool.model.to_string(),
-        engine: engine.id.to_string(),
-        up: engine.is_ready(),
-        in_flight: engine.in_flight(),
-        states: EngineState::WORDS.iter().map(|each| (*each, *each == word)).collect(),
-        sleep_level: match &*state {
-            EngineState::Asleep(sleep) => sleep.level,
-            _ => 0,
-        },
-        restarts: process.restarts(),
-        stalls: process.stalls(),
-        start_took: process.start_took(),
-    }
 }

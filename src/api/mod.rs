@@ -17,7 +17,7 @@ mod views;
 pub use client::{Client, ClientError};
 pub use events::{Event, RequestSummary};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
-pub use gpus::{GpuMemory, GpuProcessView, GpuView, GpusView, MigView};
+pub use gpus::GpusView;
 pub use reload::{
     ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
     SettingChange,

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::output::fail;
 use crate::config::{self, Config, EndpointGroup, Engines};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
@@ -51,10 +52,7 @@ pub(super) fn run(ask: &Ask) -> ExitCode {
             let _ = io::stdout().lock().write_all(&text);
             ExitCode::SUCCESS
         }
-        Err(why) => {
-            let _ = writeln!(io::stderr().lock(), "{why}");
-            ExitCode::FAILURE
-        }
+        Err(why) => fail(&why),
     }
 }
 

@@ -5,6 +5,7 @@ mod explain;
 mod gpus;
 mod import;
 mod needs;
+mod output;
 mod profiles;
 mod reload;
 pub mod schema;

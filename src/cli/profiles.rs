@@ -3,21 +3,19 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::output::fail;
 use crate::config::{Profile, builtin_profiles, profiles_yaml};
 
 /// Prints the built-in profiles, or the one of that name, to standard output.
 #[must_use]
 pub(super) fn run(name: Option<&str>) -> ExitCode {
-    let (profiles, code) = match chosen(builtin_profiles(), name) {
-        Ok(profiles) => (profiles, ExitCode::SUCCESS),
-        Err(reason) => {
-            let _ = writeln!(io::stderr(), "{reason}");
-            return ExitCode::FAILURE;
-        }
+    let profiles = match chosen(builtin_profiles(), name) {
+        Ok(profiles) => profiles,
+        Err(reason) => return fail(&reason),
     };
     // A reader that went away (`| head`) is no failure.
     let _ = io::stdout().lock().write_all(profiles_yaml(&profiles).as_bytes());
-    code
+    ExitCode::SUCCESS
 }
 
 fn chosen(all: Vec<Profile>, name: Option<&str>) -> Result<Vec<Profile>, String> {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::output::fail;
 use crate::api::{
     ChangeKind, Client, ClientError, ConfigChange, ConfigError, NameChange, ReloadOutcome, SettingChange,
 };
@@ -94,11 +95,6 @@ fn say(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-fn fail(text: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{}", text.trim_end());
-    ExitCode::FAILURE
 }
 
 /// What changes, one line for each thing.

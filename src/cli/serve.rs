@@ -1,6 +1,5 @@
 //! `enginehouse serve`: load, open, act on signals until one of them ends it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use super::output::fail;
 use super::signals::{EarlySignals, Signals};
 use crate::app::{self, Source};
 use crate::config::Config;
@@ -31,11 +31,6 @@ pub(super) fn run(file: &Path, state_dir: Option<PathBuf>, ready_file: Option<Pa
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
-}
-
-fn fail(text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
-    ExitCode::FAILURE
 }
 
 fn open(source: Source, config: Config, ready_file: Option<PathBuf>, signals: EarlySignals) -> anyhow::Result<()> {

@@ -1,10 +1,12 @@
-//! What the words of `command:` mean: whether they start vLLM, and `{port}` and its like for programs that do not take
-//! vLLM's flags.
+//! Words of a command line: what those of `command:` mean (whether they start vLLM, `{port}` and its like for programs
+//! that do not take vLLM's flags), and how those of `args:` are written.
 
 use std::path::Path;
 
+use serde_json::Value;
+
 /// What can stand in braces in a word of `command:`.
-pub const PLACEHOLDERS: [&str; 6] = ["source", "name", "host", "port", "gpus", "gpu_memory"];
+pub(super) const PLACEHOLDERS: [&str; 6] = ["source", "name", "host", "port", "gpus", "gpu_memory"];
 
 /// Whether `command` starts vLLM itself, as `vllm serve`, `python -m vllm.…` or out of its container image.
 #[must_use]
@@ -14,6 +16,26 @@ pub fn is_vllm(command: &[String]) -> bool {
             let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word);
             name == "vllm" || word.starts_with("vllm.") || name.starts_with("vllm-openai")
         })
+}
+
+/// A flag of `args:` as words: none for `null`, `--no-…` for `false`. A value that could be taken for a flag itself is in
+/// one word with its flag.
+#[must_use]
+pub fn flag_words(name: &str, value: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let flag = format!("--{name}");
+    match value {
+        Value::Null => vec![],
+        Value::Bool(true) => vec![flag],
+        Value::Bool(false) => vec![format!("--no-{name}")],
+        Value::Array(values) => {
+            std::iter::once(flag).chain(values.iter().filter(|value| !value.is_null()).map(text)).collect()
+        }
+        value => match text(value) {
+            dashed if dashed.starts_with('-') => vec![format!("{flag}={dashed}")],
+            plain => vec![flag, plain],
+        },
+    }
 }
 
 /// A part of a word.

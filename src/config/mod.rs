@@ -25,7 +25,7 @@ mod tests;
 mod types;
 mod units;
 
-pub use command::{PLACEHOLDERS, fill, is_template, is_vllm};
+pub use command::{fill, flag_words, is_template, is_vllm};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use load::{load, parse, parse_as};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::command::is_template;
+use super::command::{flag_words, is_template};
 use super::types::{Alias, Config, Engines, FieldPath, Gpus, Model, Settings, Spawn};
 use crate::text_table::aligned;
 
@@ -91,24 +91,9 @@ fn command(spawn: &Spawn) -> String {
         words.push(quoted(&spawn.source));
     }
     for (flag, value) in &spawn.args {
-        match value {
-            Value::Bool(true) => words.push(format!("--{flag}")),
-            Value::Bool(false) => words.push(format!("--no-{flag}")),
-            Value::Array(values) => {
-                words.push(format!("--{flag}"));
-                words.extend(values.iter().map(word));
-            }
-            value => words.extend([format!("--{flag}"), word(value)]),
-        }
+        words.extend(flag_words(flag, value).iter().map(|word| quoted(word)));
     }
     words.join(" ")
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        value => quoted(&value.to_string()),
-    }
 }
 
 /// As a shell would want it.

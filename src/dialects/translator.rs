@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::client_api::ClientApi;
 use super::delta::{Delta, FinishReason, Usage, deltas};
 use super::engine_error;
-use super::members;
 use super::sse::SseDecoder;
 use super::tool_calls::ToolCalls;
-use super::writer::{self, Writer};
+use super::writer::Writer;
+use super::{members, messages, responses};
 use crate::openai::{ApiError, Code};
 
 /// Most that is kept of one answer, in bytes. Far above what an engine's context holds; below what would hurt the gateway.
@@ -28,14 +28,17 @@ const ITEM_SIZE: usize = 1024;
 pub fn to_chat(api: ClientApi, body: &[u8]) -> Result<(Vec<u8>, Translator), ApiError> {
     let request = members::parse(body)?;
     members::flag(&request, "stream")?;
-    let (chat, writer) = writer::to_chat(api, request)?;
+    let (chat, writer): (_, Box<dyn Writer>) = match api {
+        ClientApi::Responses => responses::to_chat(request).map(|(chat, writer)| (chat, Box::new(writer) as _))?,
+        ClientApi::Messages => messages::to_chat(request).map(|(chat, writer)| (chat, Box::new(writer) as _))?,
+    };
     Ok((Value::Object(chat).to_string().into_bytes(), Translator::new(writer)))
 }
 
 /// Translates the answer to one request.
 #[derive(Clone, Debug)]
 pub struct Translator {
-    writer: Writer,
+    writer: Box<dyn Writer>,
     sse: SseDecoder,
     calls: ToolCalls,
     finish: Option<FinishReason>,
@@ -48,7 +51,7 @@ pub struct Translator {
 }
 
 impl Translator {
-    fn new(writer: Writer) -> Self {
+    fn new(writer: Box<dyn Writer>) -> Self {
         Self {
             writer,
             sse: SseDecoder::default(),

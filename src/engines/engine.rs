@@ -60,8 +60,6 @@ struct Load {
     in_flight: AtomicUsize,
     /// Those of them that got no byte of an answer yet.
     unanswered: AtomicUsize,
-    /// Attempts so far.
-    attempts: AtomicU64,
     /// Wakes tasks that wait for the last lease to end.
     idle: Notify,
 }
@@ -233,17 +231,10 @@ impl Engine {
         self.load.unanswered.load(Ordering::Relaxed)
     }
 
-    /// Attempts so far.
-    #[must_use]
-    pub fn attempts(&self) -> u64 {
-        self.load.attempts.load(Ordering::Relaxed)
-    }
-
     pub(super) fn enter(&self) {
         // SeqCst: see `Lease::try_take`.
         self.load.in_flight.fetch_add(1, Ordering::SeqCst);
         self.load.unanswered.fetch_add(1, Ordering::Relaxed);
-        self.load.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn answered(&self) {

@@ -5,7 +5,6 @@
 //! which asks in the background: a driver in trouble can take seconds to answer, or for ever.
 
 mod freed;
-mod gpu;
 mod monitor;
 mod nvml;
 mod process;
@@ -14,9 +13,9 @@ mod table;
 mod unit;
 
 pub use self::freed::{Memories, freed};
-pub use self::gpu::{Gpu, GpuProcess, Inventory, Memory, Mig};
 pub use self::monitor::{Monitor, Pace};
 pub use self::nvml::Driver;
 pub use self::read::{named_library, read};
 pub use self::table::{gib, json, table};
 pub use self::unit::{NotFound, Unit, find, units};
+pub use crate::gpu::{Gpu, GpuProcess, Inventory, Memory, Mig};

@@ -108,6 +108,7 @@ fn ask(index: u32, device: &Device<'_>, gaps: &mut Gaps) -> Gpu {
         power: gaps.fill("power", device.power_usage()).map(|milliwatts| f64::from(milliwatts) / 1000.0),
         processes: processes(device, gaps),
         mig,
+        engines: None,
     }
 }
 
@@ -131,6 +132,7 @@ fn instances(device: &Device<'_>, gaps: &mut Gaps) -> Option<Vec<Mig>> {
             name: gaps.fill("MIG name", part.name()),
             memory: gaps.fill("MIG memory", part.memory_info()).map(memory),
             processes: processes(&part, gaps),
+            engines: None,
         }),
     });
     Some(parts.collect())

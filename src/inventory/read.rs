@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::gpu::Inventory;
 use super::nvml::Driver;
+use crate::gpu::Inventory;
 
 /// How long a driver may take for one whole reading until it counts as hanging. Without its persistence daemon it wakes
 /// each card first, which takes a second or two a card.

@@ -17,12 +17,8 @@ pub(super) trait Body<'r> {
     /// Whether the field at the end of `path` passes the test.
     fn passes(&mut self, path: &[String], test: &Test) -> Result<bool, TooManyMembers>;
 
-    /// Takes out the field at the end of `path`.
-    fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers>;
-
-    /// Replaces the value at the end of `path` if it is one of `values`.
-    fn map(&mut self, path: &[String], values: &'r Replacements, log: &mut ChangeLog<'_>)
-    -> Result<(), TooManyMembers>;
+    /// Does `edit` to the field at the end of `path`, where there is one.
+    fn edit(&mut self, path: &[String], edit: FieldEdit<'r>, log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers>;
 
     /// Whether it has a field `messages`: some endpoints have more fields then.
     fn has_messages(&self) -> bool;
@@ -41,6 +37,15 @@ pub(super) trait Body<'r> {
 
     /// Names the model.
     fn rename(&mut self, model: &str, log: &mut ChangeLog<'_>);
+}
+
+/// What is done to one field.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FieldEdit<'r> {
+    /// It is taken out.
+    Remove,
+    /// Its value is replaced if it is one of these.
+    Map(&'r Replacements),
 }
 
 /// The parts of settings that hold fields with values.
@@ -98,11 +103,11 @@ fn apply_settings<'r>(
     let outer = log.origin(settings.origin.clone());
     log.part("remove");
     for path in &settings.remove {
-        body.remove(path, log)?;
+        body.edit(path, FieldEdit::Remove, log)?;
     }
     log.part("map");
     for (path, values) in &settings.map {
-        body.map(path, values, log)?;
+        body.edit(path, FieldEdit::Map(values), log)?;
     }
     // Before any field is added.
     let target = Target { endpoint: request.endpoint, has_messages: body.has_messages() };

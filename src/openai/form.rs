@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use memchr::memmem;
 
 use super::Endpoint;
-use super::apply::{Body, Part, Target, apply};
+use super::apply::{Body, FieldEdit, Part, Target, apply};
 use super::changes::{Change, ChangeLog};
 use super::condition::{form_equals, json_equals, passes};
 use super::json::{Scanner, Span};
@@ -18,7 +18,7 @@ use super::members::apply_fields;
 use super::multipart::{BadForm, FormPeek};
 use super::object::{Object, TooManyMembers};
 use super::patch::{Edit, Edits, patch};
-use super::rules::{FieldRule, Replacement, Replacements, Request, Rules};
+use super::rules::{FieldRule, Replacement, Request, Rules};
 use super::splice::Rewritten;
 use crate::settings::{Prompt, Test};
 
@@ -231,30 +231,20 @@ impl<'r> Body<'r> for Fields<'_, 'r> {
         }
     }
 
-    fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers> {
-        let Some((name, rest)) = path.split_first() else { return Ok(()) };
-        for field in self.named(name) {
-            if rest.is_empty() {
-                field.remove(log);
-            } else {
-                field.edit_object(log, |object, log| object.remove(rest, log))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn map(
-        &mut self,
-        path: &[String],
-        values: &'r Replacements,
-        log: &mut ChangeLog<'_>,
-    ) -> Result<(), TooManyMembers> {
+    fn edit(&mut self, path: &[String], edit: FieldEdit<'r>, log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers> {
         let Some((name, rest)) = path.split_first() else { return Ok(()) };
         for field in self.named(name) {
             if !rest.is_empty() {
-                field.edit_object(log, |object, log| object.map(rest, values, log))?;
-            } else if let Some((_, value)) = values.iter().find(|(from, _)| from.as_bytes() == field.text()) {
-                field.replace(value, log);
+                field.edit_object(log, |object, log| object.edit(rest, edit, log))?;
+                continue;
+            }
+            match edit {
+                FieldEdit::Remove => field.remove(log),
+                FieldEdit::Map(values) => {
+                    if let Some((_, value)) = values.iter().find(|(from, _)| from.as_bytes() == field.text()) {
+                        field.replace(value, log);
+                    }
+                }
             }
         }
         Ok(())

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::Endpoint;
-use super::apply::{Body, Part, Target};
+use super::apply::{Body, FieldEdit, Part, Target};
 use super::changes::ChangeLog;
 use super::condition::{json_equals, passes};
 use super::object::{Object, TooManyMembers};
 use super::prompt::{PromptEdit, prompt_edit};
-use super::rules::{FieldRule, Replacement, Replacements, scalar};
+use super::rules::{FieldRule, Replacement, scalar};
 use crate::settings::{Prompt, Test};
 
 impl<'r> Body<'r> for Object<'_, 'r> {
@@ -28,43 +28,32 @@ impl<'r> Body<'r> for Object<'_, 'r> {
         })
     }
 
-    fn remove(&mut self, path: &[String], log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers> {
-        let Some((key, rest)) = path.split_first() else { return Ok(()) };
-        let Some(at) = self.only(key) else { return Ok(()) };
-        if rest.is_empty() {
-            let old = log.before(|| self.json(at));
-            self.take_out(at);
-            log.note(key, old, None);
-        } else if let Some(child) = self.child(at)? {
-            log.enter(key);
-            child.remove(rest, log)?;
-            log.leave();
-        }
-        Ok(())
-    }
-
-    fn map(
-        &mut self,
-        path: &[String],
-        values: &'r Replacements,
-        log: &mut ChangeLog<'_>,
-    ) -> Result<(), TooManyMembers> {
+    fn edit(&mut self, path: &[String], edit: FieldEdit<'r>, log: &mut ChangeLog<'_>) -> Result<(), TooManyMembers> {
         let Some((key, rest)) = path.split_first() else { return Ok(()) };
         let Some(at) = self.only(key) else { return Ok(()) };
         if !rest.is_empty() {
             if let Some(child) = self.child(at)? {
                 log.enter(key);
-                child.map(rest, values, log)?;
+                child.edit(rest, edit, log)?;
                 log.leave();
             }
             return Ok(());
         }
-        let found = match self.first_byte(at) {
-            Some(b'{' | b'[') => None,
-            _ => scalar(&self.json(at)).and_then(|text| values.iter().find(|(from, _)| **from == *text)),
-        };
-        if let Some((_, value)) = found {
-            replace(self, key, at, value, self.is_default(at), log);
+        match edit {
+            FieldEdit::Remove => {
+                let old = log.before(|| self.json(at));
+                self.take_out(at);
+                log.note(key, old, None);
+            }
+            FieldEdit::Map(values) => {
+                let found = match self.first_byte(at) {
+                    Some(b'{' | b'[') => None,
+                    _ => scalar(&self.json(at)).and_then(|text| values.iter().find(|(from, _)| **from == *text)),
+                };
+                if let Some((_, value)) = found {
+                    replace(self, key, at, value, self.is_default(at), log);
+                }
+            }
         }
         Ok(())
     }

@@ -46,6 +46,7 @@ fn mig(gpu: &mut Gpu) {
         name: Some("H100 MIG 3g.40gb".into()),
         memory: memory(40, 0),
         processes: Some(Vec::new()),
+        ..Mig::default()
     };
     gpu.mig = Some(vec![part(0), part(1)]);
 }

@@ -20,7 +20,8 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
-use crate::openai::{ApiError, Code, Dialect};
+use super::reply;
+use crate::openai::{ApiError, Code};
 
 /// Whether Pingora wrote this head by itself (pingora-core 0.9.1, protocols/http/error_resp.rs).
 fn is_pingoras_own(head: &[u8]) -> bool {
@@ -62,15 +63,7 @@ impl ClientSocket {
         } else {
             ApiError::new(Code::InvalidHttp, "The request's head is not valid HTTP/1.1.")
         };
-        let reason = http::StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
-        let body = error.body(Dialect::OpenAi);
-        let head = format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            error.status,
-            reason.unwrap_or_default(),
-            body.len()
-        );
-        Bytes::from(head)
+        reply::raw(&error)
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut BufWriter<Stream>> {

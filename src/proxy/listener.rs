@@ -15,12 +15,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::ProxyState;
 use super::callbacks::Gateway;
 use super::client_socket::ClientSocket;
 use super::http_app::HttpApp;
+use super::{ProxyState, reply};
 use crate::net::{Handler, ListenerId, begins_like_http2};
-use crate::openai::{ApiError, Code, Dialect};
+use crate::openai::{ApiError, Code};
 
 /// Serves the connections of one listener.
 pub struct HttpListener {
@@ -89,14 +89,8 @@ async fn turn_away(mut stream: TcpStream) {
         Code::TooManyConnections,
         "The gateway has too many connections (limits.connections). Try again shortly.",
     );
-    let body = error.body(Dialect::OpenAi);
-    let reply = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    );
     let polite = async {
-        stream.write_all(reply.as_bytes()).await?;
+        stream.write_all(&reply::raw(&error)).await?;
         stream.shutdown().await?;
         // Until the client has read it; closing on unread bytes would reset the connection.
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await

@@ -1,13 +1,13 @@
 //! Answers of our own.
 
 use bytes::Bytes;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::Account;
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Dialect};
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
 pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: ApiError) -> Result<()> {
@@ -26,6 +26,22 @@ pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: 
     }
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     send(session, account, head, body.into()).await
+}
+
+/// An error as the bytes of a whole answer, after which the connection closes: where there is no request that could be
+/// answered.
+pub(super) fn raw(error: &ApiError) -> Bytes {
+    let reason = StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
+    let retry_after = error.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
+    let body = error.body(Dialect::OpenAi);
+    let answer = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}connection: close\r\n\r\n{body}",
+        error.status,
+        reason.unwrap_or_default(),
+        body.len(),
+        retry_after.unwrap_or_default(),
+    );
+    answer.into()
 }
 
 /// Sends 200 with a JSON text, or an empty body.

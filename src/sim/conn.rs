@@ -73,7 +73,10 @@ impl Listener for SimListener {
             match self.tcp.accept().await {
                 Ok((tcp, peer)) => {
                     let _ = tcp.set_nodelay(true);
-                    self.stats.opened();
+                    self.stats.change(|counts| {
+                        counts.connections += 1;
+                        counts.open_connections += 1;
+                    });
                     let conn = Conn {
                         tcp,
                         stats: Arc::clone(&self.stats),
@@ -139,7 +142,7 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        self.stats.closed();
+        self.stats.change(|counts| counts.open_connections -= 1);
     }
 }
 

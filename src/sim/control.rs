@@ -25,7 +25,8 @@ pub(super) async fn control(
         Route::Health | Route::Ping | Route::ResetCache => reply::empty(),
         Route::Version => reply::ok(&json!({ "version": super::VERSION })),
         Route::Load => {
-            let load = if engine.settings.args.enable_server_load_tracking { engine.stats.in_flight() } else { 0 };
+            let load =
+                if engine.settings.args.enable_server_load_tracking { engine.stats.counts().in_flight() } else { 0 };
             reply::ok(&json!({ "server_load": load }))
         }
         Route::Metrics => reply::bytes(

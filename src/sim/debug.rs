@@ -10,12 +10,12 @@ use super::wire::reply;
 
 /// `GET /sim/stats`
 pub(super) fn stats(engine: &Engine) -> Response {
-    let stats = &engine.stats;
+    let stats = engine.stats.counts();
     reply::ok(&json!({
-        "started": stats.started(), "completed": stats.completed(), "aborted": stats.aborted(),
-        "last_abort_micros": stats.last_abort_micros(), "in_flight": stats.in_flight(),
+        "started": stats.started, "completed": stats.completed, "aborted": stats.aborted,
+        "last_abort_micros": stats.last_abort_micros, "in_flight": stats.in_flight(),
         "running": engine.scheduler.running(), "waiting": engine.scheduler.waiting(),
-        "connections": stats.connections(), "open_connections": stats.open_connections(), "pid": std::process::id(),
+        "connections": stats.connections, "open_connections": stats.open_connections, "pid": std::process::id(),
     }))
 }
 

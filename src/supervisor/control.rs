@@ -10,13 +10,12 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use super::allocator::GpuAllocator;
-use super::fleet::{self, FleetView, OnNames, Pending, Reply, Request};
+use super::fleet::{self, FleetView, OnNames, Pending, Request};
 use super::launch::spec::LaunchSpec;
-use super::lifecycle::orders::NotDone;
 use super::process::port::Ports;
 use super::startup::{self, Home, Prepared, Running, StartError};
 use super::store::lock::Lock;
-use super::terms::{Command, ControlError};
+use super::terms::{ControlError, Order};
 use crate::api::{EngineChange, RollStatus};
 use crate::config::Config;
 use crate::engines::Engine;
@@ -66,7 +65,7 @@ impl Begun {
     pub async fn done(self) -> Result<(), ControlError> {
         let (engines, waiting): (Vec<String>, Vec<_>) = self.0.into_iter().unzip();
         let done = join_all(waiting).await.into_iter();
-        let refused = |_| Err(NotDone::Refused("the gateway is shutting down".into()));
+        let refused = |_| Err(ControlError::shutting_down());
         let done = done.map(|done| done.unwrap_or_else(refused));
         let wrong = engines.into_iter().zip(done).filter_map(|(engine, done)| Some((engine, done.err()?))).collect();
         ControlError::of_all(wrong).map_or(Ok(()), Err)
@@ -94,54 +93,23 @@ impl Control {
         let _ = self.0.on_names.set(Box::new(call));
     }
 
-    /// Has the engine called `id` (`model/0`) do `command`.
+    /// Has `order` begun, and written down what of it outlasts the gateway.
     ///
     /// # Errors
-    /// When there is no such engine here.
-    pub async fn engine(&self, id: &str, command: Command) -> Result<Begun, ControlError> {
-        self.begin(|reply| Request::Engine(id.to_owned(), command, reply)).await
-    }
-
-    /// Has all engines of `model` do `command`.
-    ///
-    /// # Errors
-    /// When there is no such model here.
-    pub async fn model(&self, model: &str, command: Command) -> Result<Begun, ControlError> {
-        self.begin(|reply| Request::Model(model.to_owned(), command, reply)).await
-    }
-
-    /// Makes it `count` engines of `model`; done when the further ones are ready and the others gone. Lasts, also over
-    /// restarts, until the configuration says another number than now.
-    ///
-    /// # Errors
-    /// When there is no such model here, or no room.
-    pub async fn scale(&self, model: &str, count: usize) -> Result<Begun, ControlError> {
-        self.begin(|reply| Request::Scale(model.to_owned(), count, reply)).await
-    }
-
-    /// Replaces the engines of `model` one by one while the others serve. When a new engine fails, the rest is left as it was.
-    ///
-    /// # Errors
-    /// When there is no such model here.
-    pub async fn roll(&self, model: &str) -> Result<Begun, ControlError> {
-        self.begin(|reply| Request::Roll(model.to_owned(), reply)).await
-    }
-
-    /// Has all engines of `model` serve the LoRA adapter at `path` as `name`, now and whenever they start.
-    ///
-    /// # Errors
-    /// When there is no such model here, the name is taken, or an engine cannot load it; then none serves it.
-    pub async fn add_adapter(&self, model: &str, name: &str, path: &str) -> Result<(), ControlError> {
-        let (model, name, path) = (model.to_owned(), name.to_owned(), path.to_owned());
-        self.ask(|reply| Request::AddAdapter(model, name, path, reply)).await
-    }
-
-    /// Has all engines of `model` forget the LoRA adapter `name`.
-    ///
-    /// # Errors
-    /// When there is no such model here or adapter, or an engine does not forget it; then all serve it as before.
-    pub async fn remove_adapter(&self, model: &str, name: &str) -> Result<(), ControlError> {
-        self.ask(|reply| Request::RemoveAdapter(model.to_owned(), name.to_owned(), reply)).await
+    /// When there is no such engine or model here, or the order makes no sense as things are. That of an adapter: also when
+    /// an engine does not do it.
+    pub async fn order(&self, order: Order) -> Result<Begun, ControlError> {
+        if self.0.is_closed.load(Ordering::Relaxed) {
+            return Err(ControlError::shutting_down());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.0.requests.send(Request::Order(order, reply)).map_err(|_| ControlError::shutting_down())?;
+        let pending = answer.await.map_err(|_| ControlError::shutting_down())??;
+        let (done, written) = oneshot::channel();
+        // A fleet that has ended has written down all.
+        let _ = self.0.requests.send(Request::Written(done));
+        let _ = written.await;
+        Ok(Begun(pending))
     }
 
     /// The LoRA adapters of `model`: where each is loaded from; `None` when its engines are not run here.
@@ -201,24 +169,5 @@ impl Control {
         // A fleet that has ended has nothing to run.
         let _ = self.0.requests.send(Request::Apply(Box::new(prepared), done));
         known
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ControlError> {
-        if self.0.is_closed.load(Ordering::Relaxed) {
-            return Err(ControlError::shutting_down());
-        }
-        let (reply, answer) = oneshot::channel();
-        self.0.requests.send(request(reply)).map_err(|_| ControlError::shutting_down())?;
-        answer.await.map_err(|_| ControlError::shutting_down())?
-    }
-
-    /// Has something begun, and written down what outlasts the gateway.
-    async fn begin(&self, request: impl FnOnce(Reply<Pending>) -> Request) -> Result<Begun, ControlError> {
-        let pending = self.ask(request).await?;
-        let (done, written) = oneshot::channel();
-        // A fleet that has ended has written down all.
-        let _ = self.0.requests.send(Request::Written(done));
-        let _ = written.await;
-        Ok(Begun(pending))
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 /// What is written to prove that there is room: more than some file systems keep beside a file's name.
 const PROOF: [u8; 4096] = [b'\n'; 4096];
 
@@ -60,6 +62,27 @@ pub(crate) fn writable(folder: &Path) -> Result<(), FolderError> {
     });
     let removed = fs::remove_file(&path);
     written.and(removed).map_err(FolderError::on(&path))
+}
+
+/// Writes `value` as JSON in place of what is in `path`, so that at any moment one of both is there in whole. Blocks.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let new = path.with_extension("json.new");
+    let written = private(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
+        file.write_all(&serde_json::to_vec_pretty(value)?)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    });
+    if written.is_err() {
+        // What is left of it would only take room.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    // The new name is on the disk only with the folder.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Opens a file to write, making it for us alone where it is missing.

@@ -32,4 +32,4 @@ pub use self::service::{Dependencies, Supervisor};
 pub use self::shutdown::{ShutdownError, ShutdownReport, processes, shut_down};
 pub use self::startup::{Claim, Home, Prepared, StartError};
 
-pub use self::terms::{Command, ControlError};
+pub use self::terms::{Command, ControlError, Order};

@@ -15,7 +15,6 @@ use super::process::port::{HeldPort, PortError, Ports};
 use super::process::process_tree::ProcessTree;
 use super::process::procfs::Identity;
 use super::process::reaper;
-use super::store::adopt::Observation;
 use super::store::lock::{Lock, LockError};
 use super::store::orders::Orders;
 use super::store::orders_file;
@@ -44,9 +43,6 @@ pub enum StartError {
         /// What is wrong, and what to do.
         why: String,
     },
-    /// The gateway is about to end.
-    #[error("the gateway is shutting down")]
-    ShuttingDown,
 }
 
 impl From<FolderError> for StartError {
@@ -224,7 +220,7 @@ async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>)
     for record in launcher.list()?.into_iter().map(Box::new) {
         let spec = specs.iter().find(|spec| *spec.model.name == *record.model);
         match (spec, Launcher::observe(&record).await) {
-            (Some(spec), Ok(Observation::Running(leader))) => {
+            (Some(spec), Ok(Some(leader))) => {
                 let difference = spec.difference(record.replica, &StartedWith::from(&*record));
                 if let Some(why) = difference.filter(|_| !record.served || record.asleep.is_some()) {
                     found.unfit.push((record, why));
@@ -237,13 +233,13 @@ async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>)
                 };
                 found.fit.push(FoundEngine { record, leader, port });
             }
-            (None, Ok(Observation::Running(_))) => {
+            (None, Ok(Some(_))) => {
                 found.unfit.push((record, "the configuration has no such model any more".into()));
             }
-            (_, Ok(Observation::Gone { .. })) if record.process.is_none() => {
+            (_, Ok(None)) if record.process.is_none() => {
                 found.unfit.push((record, "its gateway was killed while it was being started".into()));
             }
-            (_, Ok(Observation::Gone { .. })) => found.unfit.push((record, "its first process is gone".into())),
+            (_, Ok(None)) => found.unfit.push((record, "its first process is gone".into())),
             (_, Err(why)) => found.unfit.push((record, why)),
         }
     }

@@ -1,6 +1,43 @@
 //! What operators can have the supervisor do, and why it does not.
 
-use super::lifecycle::orders::{Goal, NotDone};
+use std::fmt;
+
+use crate::api::AdapterView;
+
+/// What an operator orders. It is done when every engine that it concerns has done its part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The engine of this id (`model/0`) is to do this.
+    Engine(String, Command),
+    /// All engines of a model are to do this.
+    Model(String, Command),
+    /// The engines of a model are replaced one by one while the others serve. When a new one fails, the rest is left as it
+    /// is then.
+    Roll(String),
+    /// A model is to have so many engines. Lasts, also over restarts, until the configuration says another number than now.
+    Scale(String, usize),
+    /// All engines of a model are to serve a LoRA adapter, now and whenever they start; if one cannot load it, none serves
+    /// it.
+    AddAdapter(String, AdapterView),
+    /// All engines of a model are to forget the LoRA adapter of this name; if one does not, all serve it as before.
+    RemoveAdapter(String, String),
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(name, command) | Self::Model(name, command) => {
+                write!(f, "{name}: {}", format!("{command:?}").to_lowercase())
+            }
+            Self::Roll(model) => write!(f, "{model}: roll"),
+            Self::Scale(model, count) => write!(f, "{model}: {count} replicas"),
+            Self::AddAdapter(model, adapter) => {
+                write!(f, "{model}: add adapter {} from {}", adapter.name, adapter.path)
+            }
+            Self::RemoveAdapter(model, name) => write!(f, "{model}: remove adapter {name}"),
+        }
+    }
+}
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +68,6 @@ pub enum ControlError {
     Failed(String),
 }
 
-impl Command {
-    /// The same, as one engine is told it.
-    ///
-    /// # Errors
-    /// When there is no such thing to do.
-    pub(super) fn goal(self) -> Result<Goal, ControlError> {
-        match self {
-            Self::Start => Ok(Goal::Start),
-            Self::Stop => Ok(Goal::Stop),
-            Self::Restart => Ok(Goal::Restart),
-            Self::Sleep(level @ 1..=2) => Ok(Goal::Sleep(level)),
-            Self::Sleep(level) => Err(ControlError::Refused(format!("there is no sleep level {level}; take 1 or 2"))),
-            Self::Wake => Ok(Goal::Wake),
-        }
-    }
-}
-
 impl ControlError {
     /// The gateway ends, and nobody is left to do anything.
     pub(super) fn shutting_down() -> Self {
@@ -55,8 +75,8 @@ impl ControlError {
     }
 
     /// One error for all that went wrong with several engines, each with its words; `None`: nothing did.
-    pub(super) fn of_all(wrong: Vec<(String, NotDone)>) -> Option<Self> {
-        let tried = wrong.iter().any(|(_, why)| matches!(why, NotDone::Failed(_)));
+    pub(super) fn of_all(wrong: Vec<(String, Self)>) -> Option<Self> {
+        let tried = wrong.iter().any(|(_, why)| matches!(why, Self::Failed(_)));
         let words: Vec<String> = wrong.iter().map(|(engine, why)| format!("{engine}: {why}")).collect();
         match (words.is_empty(), tried) {
             (true, _) => None,

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use serde_json::{Value, json};
 use tracing_appender::non_blocking::NonBlocking;
 
@@ -16,39 +16,28 @@ use crate::config::{Log, LogFormat};
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     to: NonBlocking,
-    mode: Arc<AtomicU8>,
+    /// How lines are written; `None`: there are none.
+    format: Arc<ArcSwapOption<LogFormat>>,
 }
-
-/// No lines.
-const OFF: u8 = 0;
-/// Lines for people.
-const TEXT: u8 = 1;
-/// Lines for machines.
-const JSON: u8 = 2;
 
 impl AccessLog {
     /// A log that writes to `to`, and nothing yet.
     #[must_use]
     pub fn new(to: NonBlocking) -> Self {
-        Self { to, mode: Arc::new(AtomicU8::new(OFF)) }
+        Self { to, format: Arc::default() }
     }
 
     /// Writes lines as `log` says from now on.
     pub fn set(&self, log: &Log) {
-        let mode = match (log.access, log.format) {
-            (false, _) => OFF,
-            (true, LogFormat::Text) => TEXT,
-            (true, LogFormat::Json) => JSON,
-        };
-        self.mode.store(mode, Ordering::Relaxed);
+        self.format.store(log.access.then(|| Arc::new(log.format)));
     }
 
     /// Queues a line; drops it when the queue is full.
     pub fn write(&self, record: &Record<'_>) {
-        let line = match self.mode.load(Ordering::Relaxed) {
-            OFF => return,
-            JSON => structured(record, SystemTime::now()).to_string() + "\n",
-            _ => text(record, SystemTime::now()),
+        let line = match self.format.load().as_deref() {
+            None => return,
+            Some(LogFormat::Json) => structured(record, SystemTime::now()).to_string() + "\n",
+            Some(LogFormat::Text) => text(record, SystemTime::now()),
         };
         // The queue is the only thing that could refuse, and it is allowed to drop.
         let _ = self.to.clone().write_all(line.as_bytes());

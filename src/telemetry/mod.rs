@@ -12,5 +12,5 @@ pub use access_log::AccessLog;
 pub use events::{EventBus, EventStream};
 pub use logs::Logs;
 pub use meters::{CallerMeters, InFlight, Meters};
-pub use metrics::{ConfigMetrics, EngineSample, GatewayMetrics, GpuSample, Metrics, NO_ROUTE};
+pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
 pub use record::Record;

@@ -11,9 +11,7 @@ fn served(gym: Gym, path: &str, body: Value, script: Value) -> (Vec<Value>, u16,
     let ids = Box::new(|| "<uuid>".to_owned());
     let route = route(path).expect("a route");
     let (turn, step) =
-        start(&Arc::new(gym), route, Served { model: "base/model" }, body.to_string().as_bytes(), 0, ids, &|path| {
-            std::fs::read(path)
-        });
+        start(&Arc::new(gym), route, "base/model", body.to_string().as_bytes(), 0, ids, &|path| std::fs::read(path));
     let answer = engine.drive(turn, step);
     let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&answer.body)));
     (engine.sent.iter().map(|sent| sent["body"].clone()).collect(), answer.status, body)
@@ -133,7 +131,7 @@ fn an_unreachable_engine_is_told_in_the_clients_words() {
         start(
             &Arc::new(Gym::default()),
             route(path).expect("a route"),
-            Served { model: "m" },
+            "m",
             body.to_string().as_bytes(),
             0,
             ids,

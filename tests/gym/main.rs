@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use cases::{default_reply, events, ours, recorded};
 use enginehouse::config::Gym;
-use enginehouse::dialects::gym::{Answer, Ask, Served, Step, Turn, route, start, without_rollout};
+use enginehouse::dialects::gym::{Answer, Ask, Step, Turn, route, start, without_rollout};
 use enginehouse::dispatch::{Attempt, Decision, History, judge_body};
 use enginehouse::outcome::Outcome;
 use serde_json::{Map, Value, json};
@@ -233,7 +233,7 @@ fn run(case: &Value, cases: &[Value], audio: &Path) -> Vec<String> {
             Some(raw) => raw.as_str().expect("text").as_bytes().to_vec(),
             None => rewrite(&request["body"]).to_string().into_bytes(),
         };
-        let served = Served { model: "base/model" };
+        let served = "base/model";
         let ids = Box::new(|| "<uuid>".to_owned());
         let (turn, step) = start(&gym, route, served, &body, 1_795_000_000, ids, &|path| std::fs::read(path));
         wrong.extend(compare(&rewrite(expected), &engine.drive(turn, step)));

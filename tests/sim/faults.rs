@@ -88,19 +88,19 @@ async fn a_client_that_leaves_is_seen_at_once() {
     let stats = engine.stats();
     let mut stream = chat(&engine, &question(&json!({ "stream": true }))).send().await.unwrap();
     stream.chunk().await.unwrap();
-    assert_eq!(stats.in_flight(), 1);
+    assert_eq!(stats.counts().in_flight(), 1);
     let left = std::time::Instant::now();
     drop(stream);
-    until(&stats, |stats| stats.aborted() == 1).await;
+    until(&stats, |stats| stats.counts().aborted == 1).await;
     assert!(left.elapsed() < Duration::from_millis(100), "a stream: {:?}", left.elapsed());
 
     let plain = tokio::spawn(chat(&engine, &question(&json!({}))).send());
-    until(&stats, |stats| stats.started() == 2).await;
+    until(&stats, |stats| stats.counts().started == 2).await;
     let left = std::time::Instant::now();
     plain.abort();
-    until(&stats, |stats| stats.aborted() == 2).await;
+    until(&stats, |stats| stats.counts().aborted == 2).await;
     assert!(left.elapsed() < Duration::from_millis(100), "a plain request: {:?}", left.elapsed());
-    assert_eq!(stats.completed(), 0);
+    assert_eq!(stats.counts().completed, 0);
 }
 
 #[tokio::test]
@@ -116,9 +116,9 @@ async fn streams_break_after_so_many_events() {
     while text.matches("\n\n").count() < 2 {
         text += std::str::from_utf8(&hanging.chunk().await.unwrap().unwrap()).unwrap();
     }
-    assert_eq!(engine.stats().in_flight(), 1);
+    assert_eq!(engine.stats().counts().in_flight(), 1);
     drop(hanging);
-    until(&engine.stats(), |stats| stats.aborted() == 2).await;
+    until(&engine.stats(), |stats| stats.counts().aborted == 2).await;
 }
 
 #[tokio::test]
@@ -163,12 +163,12 @@ async fn idle_connections_close_and_a_dropped_engine_refuses() {
     let (stats, health) = (engine.stats(), engine.url() + "/health");
     let client = Client::new();
     client.get(&health).send().await.unwrap();
-    until(&stats, |stats| stats.connections() == 1 && stats.open_connections() == 0).await;
+    until(&stats, |stats| stats.counts().connections == 1 && stats.counts().open_connections == 0).await;
     client.get(&health).send().await.unwrap();
-    assert_eq!(stats.connections(), 2);
+    assert_eq!(stats.counts().connections, 2);
     let addr = engine.addr();
     drop(engine);
-    until(&stats, |stats| stats.open_connections() == 0).await;
+    until(&stats, |stats| stats.counts().open_connections == 0).await;
     until(&stats, |_| std::net::TcpStream::connect(addr).is_err()).await;
 }
 
@@ -215,7 +215,7 @@ async fn a_deadly_prompt_cuts_every_connection() {
     assert!(chat(&engine, &poison).send().await.is_err());
     assert!(drain(streaming).await.1, "the stream broke");
     assert!(chat(&engine, &question(&json!({}))).send().await.unwrap_err().is_connect());
-    assert_eq!((engine.stats().started(), engine.stats().completed()), (2, 0));
+    assert_eq!((engine.stats().counts().started, engine.stats().counts().completed), (2, 0));
 }
 
 /// For clients that read slowly: an answer that no socket buffer holds.
@@ -228,7 +228,7 @@ async fn embeddings_can_be_as_large_as_one_likes() {
     assert!(length > 8 << 20, "{length}");
     // It waits for a reader, who may take his time.
     let first = answer.chunk().await.unwrap().unwrap();
-    until(&engine.stats(), |stats| stats.open_connections() == 1).await;
+    until(&engine.stats(), |stats| stats.counts().open_connections == 1).await;
     let mut read = first.len() as u64;
     while let Some(chunk) = answer.chunk().await.unwrap() {
         read += chunk.len() as u64;

@@ -234,7 +234,7 @@ async fn a_stuck_engine_answers_and_makes_nothing() {
     assert_eq!(reqwest::get(format!("{url}/health")).await.unwrap().status(), StatusCode::OK);
     drop(leaver);
     let stats = engine.stats();
-    until("the client's end is seen", async || stats.aborted() == 1).await;
+    until("the client's end is seen", async || stats.counts().aborted == 1).await;
     assert_eq!(metric(&url, "vllm:num_requests_running").await, 2.0, "its core does not know");
     assert_eq!(metric(&url, "vllm:generation_tokens_total").await, tokens);
     assert_eq!(metric(&url, "vllm:prompt_tokens_total").await, read);

@@ -183,7 +183,7 @@ async fn sleep_aborts_what_runs() {
     let slow = String::from_utf8(recording.request.clone()).unwrap().replacen("\r\n", "\r\nx-sim-gap: 10s\r\n", 1);
     let stats = engine.stats();
     let (ours, _) = tokio::join!(exchange(&engine, slow.as_bytes()), async {
-        while stats.in_flight() == 0 {
+        while stats.counts().in_flight() == 0 {
             tokio::task::yield_now().await;
         }
         exchange(&engine, b"POST /sleep HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await
@@ -238,7 +238,7 @@ async fn a_full_queue_answers_as_recorded() {
         let mut tcp = TcpStream::connect(engine.addr()).await.unwrap();
         tcp.write_all(request).await.unwrap();
         waiting.push(tcp);
-        while engine.stats().in_flight() < number {
+        while engine.stats().counts().in_flight() < number {
             tokio::task::yield_now().await;
         }
     }

@@ -26,7 +26,6 @@ pub(super) fn engine_error(error: StartError) -> Vec<ConfigError> {
     let key = match &error {
         StartError::Port { .. } => "ports",
         StartError::StateDir(_) | StartError::Locked(_) => "state_dir",
-        StartError::ShuttingDown => "",
     };
     vec![ConfigError { key: key.into(), line: None, message: error.to_string() }]
 }

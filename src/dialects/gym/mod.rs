@@ -84,5 +84,5 @@ pub use audio::ReadFile;
 pub use retry::{PAUSE, SERVER_ERROR_TRIES, is_overload};
 pub use routes::{ALIVE, GymRoute, OPENAPI, route, without_rollout};
 pub use session::{Sessions, new_id, new_session, replica};
-pub use step::{Answer, Ask, EVENTS, Ids, Served, Step};
+pub use step::{Answer, Ask, EVENTS, Ids, Step};
 pub use turn::{Turn, start};

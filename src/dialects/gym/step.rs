@@ -1,13 +1,6 @@
-//! What a turn takes and gives: the model, calls to the engine, and the answer to the client.
+//! What a turn takes and gives: calls to the engine, and the answer to the client.
 
 use serde_json::Value;
-
-/// What serves the alias.
-#[derive(Clone, Copy, Debug)]
-pub struct Served<'a> {
-    /// The model's name on the engine.
-    pub model: &'a str,
-}
 
 /// What to do next.
 #[derive(Debug)]

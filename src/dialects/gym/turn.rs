@@ -9,7 +9,7 @@ use super::completions::{self, Prompt};
 use super::errors::{self, RequestError, bad_engine_answer, in_words, invalid_engine_answer};
 use super::routes::GymRoute;
 use super::schema::{self, DropRefused, Mode};
-use super::step::{Answer, Ask, Ids, Served, Step};
+use super::step::{Answer, Ask, Ids, Step};
 use super::streaming_request::{self, Namespaces};
 use super::token_ids::{self, Captured, Generation};
 use super::{
@@ -58,12 +58,12 @@ enum Stage {
 
 /// Begins a turn; returns it and the first step.
 ///
-/// `now`: seconds since 1970, for answers that no engine gives. `ids`: see [`super::new_id`]. `read_file`: reads a file below
+/// `model`: its name on the engine. `now`: seconds since 1970, for answers that no engine gives. `ids`: see [`super::new_id`]. `read_file`: reads a file below
 /// `audio_root`.
 pub fn start(
     gym: &Arc<Gym>,
     route: GymRoute,
-    served: Served<'_>,
+    model: &str,
     body: &[u8],
     now: u64,
     ids: Ids,
@@ -74,7 +74,7 @@ pub fn start(
         GymRoute::Responses => Client::Responses { params: Map::new(), stream: None },
         GymRoute::Messages => Client::Messages { params: Map::new(), model: None, stream: false },
     };
-    let (gym, model) = (Arc::clone(gym), served.model.to_owned());
+    let (gym, model) = (Arc::clone(gym), model.to_owned());
     let mut turn = Turn { gym, model, now, ids, client, stage: Stage::Over };
     let step = turn.begin(body, read_file).unwrap_or_else(|error| {
         Step::Answer(match error {

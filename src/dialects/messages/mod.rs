@@ -9,4 +9,3 @@ mod writer;
 
 pub use count::{from_tokenize, to_tokenize};
 pub(super) use request::to_chat;
-pub(super) use writer::Writer;

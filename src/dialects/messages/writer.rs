@@ -5,9 +5,12 @@
 
 use serde_json::{Value, json};
 
+use crate::dialects::client_api::ClientApi;
 use crate::dialects::delta::{Delta, FinishReason, ToolCallDelta, Usage};
 use crate::dialects::json_object::JsonObjectTracker;
+use crate::dialects::writer::Writer as AnswerWriter;
 use crate::ids::new_request_id;
+use crate::openai::{ApiError, Dialect};
 
 /// What a block is.
 #[derive(Clone, Debug)]
@@ -45,28 +48,27 @@ pub(in crate::dialects) struct Writer {
     omit_events: bool,
 }
 
-impl Writer {
-    pub(super) fn new(model: String) -> Self {
-        let seed = new_request_id();
-        Self { seed, model, blocks: Vec::new(), current: 0, opened: false, calls: false, omit_events: false }
+impl AnswerWriter for Writer {
+    fn api(&self) -> ClientApi {
+        ClientApi::Messages
     }
 
-    pub(in crate::dialects) fn set_model(&mut self, name: &str) {
+    fn set_model(&mut self, name: &str) {
         name.clone_into(&mut self.model);
     }
 
-    pub(in crate::dialects) fn omit_events(&mut self) {
+    fn omit_events(&mut self, _: Option<u64>) {
         self.omit_events = true;
     }
 
-    pub(in crate::dialects) fn start(&mut self, usage: Option<Usage>, out: &mut Vec<u8>) {
+    fn start(&mut self, _: Option<u64>, usage: Option<Usage>, out: &mut Vec<u8>) {
         // Generated tokens are counted at the end.
         let usage = usage.map(|usage| Usage { completion: 0, ..usage });
         let message = self.message(Vec::new(), None, usage);
         self.send(out, &json!({ "type": "message_start", "message": message }));
     }
 
-    pub(in crate::dialects) fn add(&mut self, delta: Delta<'_>, call: usize, out: &mut Vec<u8>) {
+    fn add(&mut self, delta: Delta<'_>, call: usize, out: &mut Vec<u8>) {
         match delta {
             Delta::Reasoning(text) => self.append(text, Kind::Thinking, |kind| matches!(kind, Kind::Thinking)),
             Delta::Text("", _) => return,
@@ -78,7 +80,7 @@ impl Writer {
         self.progress(false, out);
     }
 
-    pub(in crate::dialects) fn finish(&mut self, reason: &FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+    fn finish(&mut self, reason: &FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         self.progress(true, out);
         let (reason, sequence) = self.stop_reason(reason);
         let event = json!({
@@ -90,9 +92,24 @@ impl Writer {
         self.send(out, &json!({ "type": "message_stop" }));
     }
 
-    pub(in crate::dialects) fn whole(&self, reason: &FinishReason, usage: Option<Usage>) -> Value {
+    fn whole(&self, reason: &FinishReason, usage: Option<Usage>) -> Value {
         let content = self.blocks.iter().map(|block| self.block(block, &block.text)).collect();
         self.message(content, Some(reason), usage)
+    }
+
+    fn fail(&mut self, error: &ApiError, _: Option<Usage>, _: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(error.event(Dialect::Anthropic, true).as_bytes());
+    }
+
+    fn boxed(&self) -> Box<dyn AnswerWriter> {
+        Box::new(self.clone())
+    }
+}
+
+impl Writer {
+    pub(super) fn new(model: String) -> Self {
+        let seed = new_request_id();
+        Self { seed, model, blocks: Vec::new(), current: 0, opened: false, calls: false, omit_events: false }
     }
 
     fn append(&mut self, text: &str, kind: Kind, same: impl Fn(&Kind) -> bool) {

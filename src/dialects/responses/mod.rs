@@ -10,4 +10,3 @@ mod tools;
 mod writer;
 
 pub(super) use request::to_chat;
-pub(super) use writer::Writer;

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::item::{Body, Call, Item, Part, reasoning_part};
 use super::response::ResponseObject;
+use crate::dialects::client_api::ClientApi;
 use crate::dialects::delta::{Delta, FinishReason, ToolCallDelta, Usage};
+use crate::dialects::writer::Writer as AnswerWriter;
 use crate::openai::ApiError;
 
 /// A tool call that has begun.
@@ -33,31 +35,23 @@ pub(in crate::dialects) struct Writer {
     omit_events: bool,
 }
 
-impl Writer {
-    pub(super) fn new(response: ResponseObject) -> Self {
-        Self {
-            response,
-            items: Vec::new(),
-            closed: 0,
-            calls: Vec::new(),
-            pending_logprobs: Vec::new(),
-            number: 0,
-            omit_events: false,
-        }
+impl AnswerWriter for Writer {
+    fn api(&self) -> ClientApi {
+        ClientApi::Responses
     }
 
-    pub(in crate::dialects) fn set_model(&mut self, name: &str) {
+    fn set_model(&mut self, name: &str) {
         self.response.set_model(name);
     }
 
-    pub(in crate::dialects) fn omit_events(&mut self, created: Option<u64>) {
+    fn omit_events(&mut self, created: Option<u64>) {
         self.omit_events = true;
         if let Some(created) = created {
             self.response.set_created(created);
         }
     }
 
-    pub(in crate::dialects) fn start(&mut self, created: Option<u64>, out: &mut Vec<u8>) {
+    fn start(&mut self, created: Option<u64>, _: Option<Usage>, out: &mut Vec<u8>) {
         if let Some(created) = created {
             self.response.set_created(created);
         }
@@ -66,7 +60,7 @@ impl Writer {
         }
     }
 
-    pub(in crate::dialects) fn add(&mut self, delta: Delta<'_>, call: usize, out: &mut Vec<u8>) {
+    fn add(&mut self, delta: Delta<'_>, call: usize, out: &mut Vec<u8>) {
         match delta {
             Delta::Reasoning(text) => self.add_reasoning(text, out),
             Delta::Text("", logprobs) => self.keep_logprobs(logprobs),
@@ -76,7 +70,7 @@ impl Writer {
         }
     }
 
-    pub(in crate::dialects) fn finish(&mut self, reason: &FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+    fn finish(&mut self, reason: &FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         for call in 0..self.calls.len() {
             if self.calls[call].item.is_none() {
                 self.open_call(call, "", out);
@@ -97,11 +91,14 @@ impl Writer {
         }
     }
 
-    pub(in crate::dialects) fn whole(&self, reason: &FinishReason, usage: Option<Usage>) -> Value {
+    fn whole(&self, reason: &FinishReason, usage: Option<Usage>) -> Value {
         self.response.finished(reason, self.items.iter().map(Item::json).collect(), usage)
     }
 
-    pub(in crate::dialects) fn fail(&mut self, error: &ApiError, usage: Option<Usage>, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &ApiError, usage: Option<Usage>, started: bool, out: &mut Vec<u8>) {
+        if !started {
+            self.start(None, None, out);
+        }
         for item in self.items.iter_mut().filter(|item| item.open) {
             item.status = "incomplete";
         }
@@ -115,6 +112,24 @@ impl Writer {
         let output = self.items.iter().map(Item::json).collect();
         let whole = self.response.failed(error, output, usage);
         self.send(out, "response.failed", json!({ "response": whole }));
+    }
+
+    fn boxed(&self) -> Box<dyn AnswerWriter> {
+        Box::new(self.clone())
+    }
+}
+
+impl Writer {
+    pub(super) fn new(response: ResponseObject) -> Self {
+        Self {
+            response,
+            items: Vec::new(),
+            closed: 0,
+            calls: Vec::new(),
+            pending_logprobs: Vec::new(),
+            number: 0,
+            omit_events: false,
+        }
     }
 
     fn add_reasoning(&mut self, text: &str, out: &mut Vec<u8>) {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::files;
-use crate::dialects::gym::{self, Answer, Ask, GymRoute, Served, Step, Turn};
+use crate::dialects::gym::{self, Answer, Ask, GymRoute, Step, Turn};
 use crate::dispatch::Patience;
 use crate::engines::{CallLimits, Engine, Reply};
 use crate::openai::{self, ApiError, Code, Endpoint, ResponseScanner};
@@ -69,7 +69,7 @@ impl Driver {
             let root = gym.audio_root.clone().unwrap_or_default();
             let read = |path: &Path| files::read(&root, path);
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            gym::start(&gym, route, Served { model: &model }, &body, now, Box::new(gym::new_id), &read)
+            gym::start(&gym, route, &model, &body, now, Box::new(gym::new_id), &read)
         };
         let (mut turn, mut step) = if aside { elsewhere(begin).await? } else { begin() };
         loop {

@@ -1,70 +1,47 @@
 //! Counts of requests and connections, for tests and load tests.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Counts of inference requests and connections, for tests and load tests.
-#[derive(Debug, Default)]
-pub struct Stats {
-    started: AtomicU64,
-    completed: AtomicU64,
-    aborted: AtomicU64,
-    last_abort_micros: AtomicU64,
-    connections: AtomicU64,
-    open: AtomicU64,
+/// Counts of inference requests and connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Inference requests that arrived whole.
+    pub started: u64,
+    /// Those that were answered to the end.
+    pub completed: u64,
+    /// Those whose client left before, or whose answer a fault cut.
+    pub aborted: u64,
+    /// When the last of these was noticed, in microseconds since 1970; 0: never.
+    pub last_abort_micros: u64,
+    /// Connections accepted since the start.
+    pub connections: u64,
+    /// Connections that are open now.
+    pub open_connections: u64,
 }
 
-impl Stats {
-    /// Inference requests that arrived whole.
-    #[must_use]
-    pub fn started(&self) -> u64 {
-        self.started.load(Ordering::SeqCst)
-    }
-
-    /// Those that were answered to the end.
-    #[must_use]
-    pub fn completed(&self) -> u64 {
-        self.completed.load(Ordering::SeqCst)
-    }
-
-    /// Those whose client left before, or whose answer a fault cut.
-    #[must_use]
-    pub fn aborted(&self) -> u64 {
-        self.aborted.load(Ordering::SeqCst)
-    }
-
-    /// When the last of these was noticed, in microseconds since 1970; 0: never.
-    #[must_use]
-    pub fn last_abort_micros(&self) -> u64 {
-        self.last_abort_micros.load(Ordering::SeqCst)
-    }
-
-    /// Those still being answered.
+impl Counts {
+    /// Requests still being answered.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.started().saturating_sub(self.completed() + self.aborted())
+        self.started - self.completed - self.aborted
     }
+}
 
-    /// Connections accepted since the start.
+/// Keeps the counts of one engine.
+#[derive(Debug, Default)]
+pub struct Stats(Mutex<Counts>);
+
+impl Stats {
+    /// As they are now.
     #[must_use]
-    pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
+    pub fn counts(&self) -> Counts {
+        self.change(|counts| *counts)
     }
 
-    /// Connections that are open now.
-    #[must_use]
-    pub fn open_connections(&self) -> u64 {
-        self.open.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn opened(&self) {
-        self.connections.fetch_add(1, Ordering::SeqCst);
-        self.open.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn closed(&self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+    /// Changes them.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -76,7 +53,7 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(crate) fn new(stats: &Arc<Stats>) -> Self {
-        stats.started.fetch_add(1, Ordering::SeqCst);
+        stats.change(|counts| counts.started += 1);
         Self { stats: Arc::clone(stats), complete: false }
     }
 
@@ -87,12 +64,14 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.complete {
-            self.stats.completed.fetch_add(1, Ordering::SeqCst);
-        } else {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.stats.last_abort_micros.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
-            self.stats.aborted.fetch_add(1, Ordering::SeqCst);
-        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.stats.change(|counts| {
+            if self.complete {
+                counts.completed += 1;
+            } else {
+                counts.aborted += 1;
+                counts.last_abort_micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+            }
+        });
     }
 }

@@ -200,31 +200,20 @@ const ALL: &[Known] = &[
         "its installation is incomplete; reinstall it",
     ),
     known(&["unable to write to file </torch", "/dev/shm"], "shared memory is full; make /dev/shm larger"),
-    Known {
-        words: &["ncclerror", "nccl error", "ncclsystemerror", "ncclunhandledcudaerror", "ncclremoteerror"],
-        means: "its GPUs could not talk to each other (NCCL); set `NCCL_DEBUG: INFO` in `env` to see why",
-        weak: true,
-    },
-    Known {
-        words: &["an illegal memory access", "device-side assert", "unspecified launch failure", "cuda error:"],
-        means: "a computation on the GPU failed; if it does so again, try `enforce-eager: true` in `args`",
-        weak: true,
-    },
-    Known {
-        words: &["(exit code: -9)", "': -9"],
-        means: "one of its processes was killed, perhaps by the kernel because the host's memory was full (see `dmesg`)",
-        weak: true,
-    },
-    Known {
-        words: &["(exit code: -7)", "': -7"],
-        means: "shared memory may be full; make /dev/shm larger",
-        weak: true,
-    },
-    Known {
-        words: &["(exit code: -4)", "': -4"],
-        means: "its build uses instructions that this CPU does not have",
-        weak: true,
-    },
+    weak(
+        &["ncclerror", "nccl error", "ncclsystemerror", "ncclunhandledcudaerror", "ncclremoteerror"],
+        "its GPUs could not talk to each other (NCCL); set `NCCL_DEBUG: INFO` in `env` to see why",
+    ),
+    weak(
+        &["an illegal memory access", "device-side assert", "unspecified launch failure", "cuda error:"],
+        "a computation on the GPU failed; if it does so again, try `enforce-eager: true` in `args`",
+    ),
+    weak(
+        &["(exit code: -9)", "': -9"],
+        "one of its processes was killed, perhaps by the kernel because the host's memory was full (see `dmesg`)",
+    ),
+    weak(&["(exit code: -7)", "': -7"], "shared memory may be full; make /dev/shm larger"),
+    weak(&["(exit code: -4)", "': -4"], "its build uses instructions that this CPU does not have"),
 ];
 
 /// The failure that `lines` tell of, and the line that does: the first one that is not weak.

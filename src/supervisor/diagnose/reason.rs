@@ -2,8 +2,6 @@
 
 use super::known;
 use crate::api::{Diagnosis, FailureCause};
-use crate::supervisor::lifecycle::terms::Cause;
-use crate::supervisor::process::group::Exit;
 
 /// Lines of the log that are shown with a failure.
 const SHOWN: usize = 20;
@@ -21,27 +19,14 @@ const DYING: [&str; 3] =
 /// What a worker of vLLM says before that, and tells why; also of what it lives through, such as an adapter that is not there.
 const WORKER_FAILED: &str = "WorkerProc hit an exception";
 
-/// What `cause` is in the end. `lines` are the end of the engine's log.
-pub(crate) fn failure_cause(cause: &Cause, lines: &[String]) -> FailureCause {
-    let diagnosis = || {
-        let about = about(cause, lines);
-        usual(about).or_else(|| own_words(about).map(|said| Diagnosis { advice: None, said: Some(said) }))
-    };
-    match cause {
-        Cause::Stalled(stall) => FailureCause::Stalled(*stall),
-        Cause::Unhealthy => FailureCause::Unhealthy,
-        Cause::NotWoken(why) => FailureCause::NotWoken { why: why.clone() },
-        Cause::Spawn(why) => FailureCause::NotStarted { why: why.clone() },
-        Cause::NoGpus(why) => FailureCause::NoGpus { why: why.clone() },
-        Cause::Exited { exit, loading } => {
-            FailureCause::Exited { code: exit.code, signal: exit.signal, loading: *loading, diagnosis: diagnosis() }
-        }
-        Cause::NeverReady { within, reached } => FailureCause::StartTimeout {
-            seconds: within.as_secs_f64(),
-            reached: Some(Box::new(reached.clone())),
-            diagnosis: diagnosis(),
-        },
+/// `cause`, with what the engine's log says of it where that can tell; `lines` are the end of the log.
+pub(crate) fn diagnosed(mut cause: FailureCause, lines: &[String]) -> FailureCause {
+    let about = about(&cause, lines);
+    if let FailureCause::Exited { diagnosis, .. } | FailureCause::StartTimeout { diagnosis, .. } = &mut cause {
+        let own = || own_words(about).map(|said| Diagnosis { advice: None, said: Some(said) });
+        *diagnosis = usual(about).or_else(own);
     }
+    cause
 }
 
 /// The last lines of a log, as many as are shown with a failure.
@@ -51,11 +36,11 @@ pub(crate) fn shown(lines: Vec<String>) -> Vec<String> {
 }
 
 /// The lines that can tell why: all of a start, the end of a service.
-fn about<'a>(cause: &Cause, lines: &'a [String]) -> &'a [String] {
+fn about<'a>(cause: &FailureCause, lines: &'a [String]) -> &'a [String] {
     match cause {
         // Who is killed says nothing of it: what stands there is about requests.
-        Cause::Exited { loading: false, exit: Exit { signal: Some(9), .. } } => return &[],
-        Cause::Exited { loading: false, .. } => {}
+        FailureCause::Exited { loading: false, signal: Some(9), .. } => return &[],
+        FailureCause::Exited { loading: false, .. } => {}
         _ => return lines,
     }
     let earlier = |at: usize| at.saturating_sub(LAST_WORDS);
@@ -129,24 +114,22 @@ fn without_prefix(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::api::{HealthProblem, StartPhase, Starting};
 
-    fn reason(cause: Cause, lines: &[&str]) -> String {
+    fn reason(cause: FailureCause, lines: &[&str]) -> String {
         let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        failure_cause(&cause, &lines).to_string()
+        diagnosed(cause, &lines).to_string()
     }
 
-    fn never_ready() -> Cause {
+    fn never_ready() -> FailureCause {
         let refused = HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() };
         let reached = Starting { problem: Some(refused), ..Starting::at(StartPhase::Launched) };
-        Cause::NeverReady { within: Duration::from_secs(600), reached }
+        FailureCause::StartTimeout { seconds: 600.0, reached: Some(Box::new(reached)), diagnosis: None }
     }
 
-    fn exited(code: i32) -> Cause {
-        Cause::Exited { exit: Exit { code: Some(code), signal: None }, loading: true }
+    fn exited(code: i32) -> FailureCause {
+        FailureCause::Exited { code: Some(code), signal: None, loading: true, diagnosis: None }
     }
 
     /// Lines of logs, and a part of what they tell.
@@ -260,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_death_is_not_explained_by_a_request_of_long_ago() {
-        let died = || Cause::Exited { exit: Exit { code: Some(0), signal: None }, loading: false };
+        let died = || FailureCause::Exited { code: Some(0), signal: None, loading: false, diagnosis: None };
         let old = "(APIServer pid=8) ERROR 11-21 21:10:06 [x.py:1] OSError: [Errno 28] No space left on device";
         let mut lines = vec![old];
         lines.extend(["INFO:     127.0.0.1:1 - \"POST /v1/chat/completions HTTP/1.1\" 200 OK"; 300]);
@@ -284,14 +267,14 @@ mod tests {
         lines.extend(vec!["INFO:     127.0.0.1:1 - \"GET /health HTTP/1.1\" 200 OK".into(); 300]);
         lines.extend(worker("torch.OutOfMemoryError: CUDA out of memory."));
         lines.push("(EngineCore pid=9) ERROR 11-21 21:10:06 [core.py:1] EngineCore encountered a fatal error.".into());
-        let died = Cause::Exited { exit: Exit { code: Some(0), signal: None }, loading: false };
-        let told = failure_cause(&died, &lines).to_string();
+        let died = FailureCause::Exited { code: Some(0), signal: None, loading: false, diagnosis: None };
+        let told = diagnosed(died, &lines).to_string();
         assert!(told.contains("GPU's memory"), "{told}");
     }
 
     #[test]
     fn who_was_killed_had_no_time_to_say_why() {
-        let died = |signal| Cause::Exited { exit: Exit { code: None, signal: Some(signal) }, loading: false };
+        let died = |signal| FailureCause::Exited { code: None, signal: Some(signal), loading: false, diagnosis: None };
         let adapter = "(EngineCore pid=9) ERROR 11-21 21:10:06 [x.py:1] FileNotFoundError: [Errno 2] No such file or \
             directory: '/nowhere/adapter_config.json'";
         assert!(reason(died(9), &[adapter]).contains("somebody killed it"), "{}", reason(died(9), &[adapter]));
@@ -330,7 +313,7 @@ mod tests {
     #[test]
     fn an_unknown_failure_tells_how_the_process_ended() {
         assert_eq!(reason(exited(3), &["?"]), "the process ended while loading (exit code 3)");
-        let killed = Cause::Exited { exit: Exit { code: None, signal: Some(9) }, loading: false };
+        let killed = FailureCause::Exited { code: None, signal: Some(9), loading: false, diagnosis: None };
         assert!(
             reason(killed, &[]).starts_with("the process died while serving (signal 9, SIGKILL): somebody killed it")
         );

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::actor::{Actor, Completed, Operation};
 use super::sleep;
-use crate::api::{self, Failure, NextStep};
+use crate::api::{self, Failure, FailureCause, NextStep};
 use crate::engines::EngineState;
 use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::diagnose::progress::Loading;
 use crate::supervisor::diagnose::{logtail, reason};
-use crate::supervisor::lifecycle::terms::{Cause, Effect, Event, Level};
+use crate::supervisor::lifecycle::terms::{Effect, Event, Level};
 
 impl Actor {
     /// Does it; what follows from it at once.
@@ -18,7 +18,7 @@ impl Actor {
             Effect::Publish(state) => self.publish(state).await,
             Effect::Place => self.operation = Some(self.place()),
             Effect::Spawn => return Some(self.spawn().await),
-            Effect::Fail { cause, next } => return Some(self.fail(&cause, next).await),
+            Effect::Fail { cause, next } => return Some(self.fail(cause, next).await),
             Effect::FirstReady(took) => {
                 if let Some(took) = took {
                     let engine = &self.engine.id;
@@ -129,15 +129,15 @@ impl Actor {
     }
 
     /// Publishes a failure, with what the engine's log tells of it.
-    async fn fail(&mut self, cause: &Cause, next: NextStep) -> Event {
-        if matches!(cause, Cause::Stalled(_) | Cause::Unhealthy) {
+    async fn fail(&mut self, cause: FailureCause, next: NextStep) -> Event {
+        if matches!(cause, FailureCause::Stalled(_) | FailureCause::Unhealthy) {
             self.engine.process.count_stall();
         }
         let lines = match cause {
-            Cause::Spawn(_) | Cause::NoGpus(_) => vec![],
+            FailureCause::NotStarted { .. } | FailureCause::NoGpus { .. } => vec![],
             _ => logtail::tail(self.job.log(), self.engine.address.api_key.as_ref()),
         };
-        let cause = reason::failure_cause(cause, &lines);
+        let cause = reason::diagnosed(cause, &lines);
         self.publish(EngineState::Failed(Failure { cause: cause.clone(), log: reason::shown(lines), next })).await;
         Event::Diagnosed(cause)
     }

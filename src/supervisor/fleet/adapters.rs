@@ -9,6 +9,7 @@ use super::commands::busy;
 use super::model::ManagedModel;
 use super::request::{Reply, answer};
 use super::work::{AdapterChange, Finished};
+use crate::api::AdapterView;
 use crate::engines::{Engine, EngineClient, EngineState};
 use crate::ids::Name;
 use crate::supervisor::engine::handle::Message;
@@ -16,8 +17,9 @@ use crate::supervisor::engine::lora;
 use crate::supervisor::terms::ControlError;
 
 impl Fleet {
-    pub(super) fn add_adapter(&mut self, model: &str, name: &str, path: String, reply: Reply<()>) {
-        let at = match self.may_add(model, name, &path) {
+    pub(super) fn add_adapter(&mut self, model: &str, adapter: AdapterView, reply: Reply) {
+        let AdapterView { name, path } = adapter;
+        let at = match self.may_add(model, &name, &path) {
             Ok(at) => at,
             Err(error) => return answer(reply, Err(error)),
         };
@@ -27,7 +29,8 @@ impl Fleet {
             Err(error) => return answer(reply, Err(error)),
         };
         model.change = Some("an adapter is being added");
-        let (model, adapter, client) = (model.name().clone(), Name::from(name), self.parts.factory.client.clone());
+        let (model, adapter, client) =
+            (model.name().clone(), Name::from(name.as_str()), self.parts.factory.client.clone());
         self.work.spawn(async move {
             let result = load(&client, &engines, &adapter, &path).await;
             Finished::Adapter(AdapterChange { model, adapter, path, is_added: true, result, reply })
@@ -61,7 +64,7 @@ impl Fleet {
         Ok(at)
     }
 
-    pub(super) fn remove_adapter(&mut self, model: &str, name: &str, reply: Reply<()>) {
+    pub(super) fn remove_adapter(&mut self, model: &str, name: &str, reply: Reply) {
         let found = self.model_at(model).and_then(|at| {
             let path = self.models[at].spec.adapters.load().get(name).cloned();
             let unknown = || ControlError::Unknown(format!("`{model}` has no adapter `{name}`."));
@@ -95,7 +98,7 @@ impl Fleet {
         }
         // The names first: whoever is answered may ask for it at once.
         self.settle();
-        answer(reply, result.map_err(ControlError::Failed));
+        answer(reply, result.map(|()| vec![]).map_err(ControlError::Failed));
     }
 
     /// Notes where an adapter is loaded from, or that it is not any more, for engines that start from now on.

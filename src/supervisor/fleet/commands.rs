@@ -8,18 +8,13 @@ use super::work::{Finished, ScaleRoom};
 use crate::ids::Name;
 use crate::supervisor::lifecycle::orders::{Done, Goal};
 use crate::supervisor::lifecycle::terms::Stage;
-use crate::supervisor::terms::{Command, ControlError};
+use crate::supervisor::terms::{Command, ControlError, Order};
 
 impl Fleet {
     /// Does what is asked for, or begins to.
     pub(super) fn request(&mut self, request: Request) {
         match request {
-            Request::Engine(id, command, reply) => answer(reply, self.command_engine(&id, command)),
-            Request::Model(model, command, reply) => answer(reply, self.command_model(&model, command)),
-            Request::Scale(model, count, reply) => self.scale(&model, count, reply),
-            Request::Roll(model, reply) => answer(reply, self.roll(&model)),
-            Request::AddAdapter(model, name, path, reply) => self.add_adapter(&model, &name, path, reply),
-            Request::RemoveAdapter(model, name, reply) => self.remove_adapter(&model, &name, reply),
+            Request::Order(order, reply) => self.order(order, reply),
             Request::Written(done) => {
                 let written = self.home.as_ref().map(|home| home.orders.written());
                 tokio::spawn(async move {
@@ -35,6 +30,17 @@ impl Fleet {
         }
     }
 
+    fn order(&mut self, order: Order, reply: Reply) {
+        match order {
+            Order::Engine(id, command) => answer(reply, self.command_engine(&id, command)),
+            Order::Model(model, command) => answer(reply, self.command_model(&model, command)),
+            Order::Roll(model) => answer(reply, self.roll(&model)),
+            Order::Scale(model, count) => self.scale(&model, count, reply),
+            Order::AddAdapter(model, adapter) => self.add_adapter(&model, adapter, reply),
+            Order::RemoveAdapter(model, name) => self.remove_adapter(&model, &name, reply),
+        }
+    }
+
     /// The model of that name, by its place.
     pub(super) fn model_at(&self, name: &str) -> Result<usize, ControlError> {
         let at = self.models.iter().position(|model| model.is_wanted && **model.name() == *name);
@@ -42,7 +48,7 @@ impl Fleet {
     }
 
     fn command_engine(&mut self, id: &str, command: Command) -> Result<Pending, ControlError> {
-        let goal = command.goal()?;
+        let goal = Goal::of(command)?;
         let found = self.models.iter().enumerate().find_map(|(at, model)| {
             let mut replicas = model.replicas.iter().filter(|replica| !replica.is_leaving);
             Some((at, replicas.find(|replica| replica.handle.engine.id.as_str() == id)?.number))
@@ -53,7 +59,7 @@ impl Fleet {
     }
 
     fn command_model(&mut self, model: &str, command: Command) -> Result<Pending, ControlError> {
-        let (at, goal) = (self.model_at(model)?, command.goal()?);
+        let (at, goal) = (self.model_at(model)?, Goal::of(command)?);
         let replicas = self.models[at].replicas.iter().filter(|replica| !replica.is_leaving);
         let numbers: Vec<usize> = replicas.map(|replica| replica.number).collect();
         Ok(numbers.into_iter().filter_map(|number| self.command(at, number, goal)).collect())
@@ -112,7 +118,7 @@ impl Fleet {
         Ok(vec![(model.name().to_string(), waiting)])
     }
 
-    fn scale(&mut self, model: &str, count: usize, reply: Reply<Pending>) {
+    fn scale(&mut self, model: &str, count: usize, reply: Reply) {
         let at = match self.model_at(model) {
             Ok(at) => at,
             Err(error) => return answer(reply, Err(error)),

@@ -23,5 +23,5 @@ mod work;
 
 pub(super) use self::actor::{Fleet, FleetParts, OnNames};
 pub(super) use self::diff::plan;
-pub(super) use self::request::{Pending, Reply, Request};
+pub(super) use self::request::{Pending, Request};
 pub(super) use self::view::FleetView;

@@ -15,9 +15,10 @@ use crate::ids::Name;
 use crate::supervisor::engine::factory::NewEngine;
 use crate::supervisor::engine::handle::EngineHandle;
 use crate::supervisor::launch::spec::{LaunchSpec, StartedWith};
-use crate::supervisor::lifecycle::orders::{Done, Goal, NotDone};
+use crate::supervisor::lifecycle::orders::{Done, Goal};
 use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::store::orders::Orders;
+use crate::supervisor::terms::ControlError;
 
 /// One model.
 pub(super) struct ManagedModel {
@@ -120,7 +121,7 @@ impl Roll {
             }
             Some(why) => {
                 tracing::error!(%model, %why, "the replacement of a model's engines has stopped; the others are left as they were");
-                Err(NotDone::Failed(format!("{why}. The others were left as they were.")))
+                Err(ControlError::Failed(format!("{why}. The others were left as they were.")))
             }
         };
         if let Some(status) = &mut self.status {

@@ -8,28 +8,18 @@ use crate::engines::Engine;
 
 use crate::supervisor::lifecycle::orders::Done;
 use crate::supervisor::startup::Prepared;
-use crate::supervisor::terms::{Command, ControlError};
+use crate::supervisor::terms::{ControlError, Order};
 
 /// What is under way: each engine, and when it is done.
 pub(crate) type Pending = Vec<(String, oneshot::Receiver<Done>)>;
 
 /// Where an answer is wanted.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, ControlError>>;
+pub(crate) type Reply = oneshot::Sender<Result<Pending, ControlError>>;
 
 /// What the fleet can be asked to do.
 pub(crate) enum Request {
-    /// Have one engine do something.
-    Engine(String, Command, Reply<Pending>),
-    /// Have all engines of a model do something.
-    Model(String, Command, Reply<Pending>),
-    /// Give a model so many engines.
-    Scale(String, usize, Reply<Pending>),
-    /// Replace the engines of a model, one after the other.
-    Roll(String, Reply<Pending>),
-    /// Have the engines of a model serve an adapter: model, name, path.
-    AddAdapter(String, String, String, Reply<()>),
-    /// Have the engines of a model forget an adapter: model, name.
-    RemoveAdapter(String, String, Reply<()>),
+    /// Begin what an operator orders.
+    Order(Order, Reply),
     /// Tell when all that operators ordered until now is written down.
     Written(oneshot::Sender<()>),
     /// Run what a configuration says from now on; tells which engines were taken over.
@@ -37,6 +27,6 @@ pub(crate) enum Request {
 }
 
 /// Answers. Whoever asked may be gone; what was asked for is done all the same.
-pub(super) fn answer<T>(reply: Reply<T>, answer: Result<T, ControlError>) {
+pub(super) fn answer(reply: Reply, answer: Result<Pending, ControlError>) {
     let _ = reply.send(answer);
 }

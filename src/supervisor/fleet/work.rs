@@ -1,6 +1,6 @@
 //! What the fleet has done beside its own work because it takes long, and what comes of it.
 
-use super::request::{Pending, Reply};
+use super::request::Reply;
 use crate::ids::Name;
 use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::process::port::HeldPort;
@@ -33,7 +33,7 @@ pub(super) struct ScaleRoom {
     pub(super) numbers: Vec<usize>,
     pub(super) ports: Vec<HeldPort>,
     pub(super) grants: Result<Vec<GpuGrant>, String>,
-    pub(super) reply: Reply<Pending>,
+    pub(super) reply: Reply,
 }
 
 /// What engines said to an adapter.
@@ -43,5 +43,5 @@ pub(super) struct AdapterChange {
     pub(super) path: String,
     pub(super) is_added: bool,
     pub(super) result: Result<(), String>,
-    pub(super) reply: Reply<()>,
+    pub(super) reply: Reply,
 }

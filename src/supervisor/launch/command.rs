@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Model, Spawn, fill, flag_name, is_template, is_vllm};
+use crate::config::{Model, Spawn, fill, flag_name, flag_words, is_template, is_vllm};
 use crate::placement;
 use crate::supervisor::process::spawn::Program;
 
@@ -174,7 +174,7 @@ fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &P
     }
     for (name, value) in &given.0 {
         if !OURS.contains(&name.as_str()) {
-            flag(&mut args, name, value);
+            args.extend(flag_words(name, value));
         }
     }
     args
@@ -236,34 +236,8 @@ impl<'a> Given<'a> {
     }
 }
 
-fn flag(args: &mut Vec<String>, name: &str, value: &Value) {
-    match value {
-        Value::Null => {}
-        Value::Bool(true) => args.push(format!("--{name}")),
-        Value::Bool(false) => args.push(format!("--no-{name}")),
-        Value::Array(values) => {
-            args.push(format!("--{name}"));
-            args.extend(values.iter().filter(|value| !value.is_null()).map(text));
-        }
-        value => push(args, name, text(value)),
-    }
-}
-
-/// A flag and its value; in one word when the value could be taken for a flag.
-fn push(args: &mut Vec<String>, name: &str, value: impl Into<String>) {
-    let value = value.into();
-    if value.starts_with('-') {
-        args.push(format!("--{name}={value}"));
-    } else {
-        args.extend([format!("--{name}"), value]);
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
+fn push(args: &mut Vec<String>, name: &str, value: impl Into<Value>) {
+    args.extend(flag_words(name, &value.into()));
 }
 
 /// One adapter for `--lora-modules`: `name=path`, which vLLM splits at `=` unless there is a comma; JSON otherwise.

@@ -18,7 +18,7 @@ use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::port::HeldPort;
 use crate::supervisor::process::procfs::{Identity, ProcessInfo};
 use crate::supervisor::process::spawn::{Log, Process};
-use crate::supervisor::store::adopt::{self, Observation};
+use crate::supervisor::store::adopt;
 use crate::supervisor::store::record::{Record, RecordKeeper, Recorded, Records};
 use crate::supervisor::store::rotate::{Rotation, Rotator};
 
@@ -50,11 +50,11 @@ impl Launcher {
         self.records.load()
     }
 
-    /// What there is of a recorded engine.
+    /// The first process of a recorded engine; `None`: that is gone.
     ///
     /// # Errors
     /// When that cannot be found out: then nothing is known, and it is not gone.
-    pub(crate) async fn observe(record: &Record) -> Result<Observation, String> {
+    pub(crate) async fn observe(record: &Record) -> Result<Option<Identity>, String> {
         let record = record.clone();
         let observed = tokio::task::spawn_blocking(move || adopt::observe(&record)).await;
         observed.map_err(|error| error.to_string())

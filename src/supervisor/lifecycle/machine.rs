@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::{Crashes, Verdict};
-use super::orders::{self, Answer, Goal, NotDone};
-use super::terms::{Cause, Effect, End, Event, Moment, Phase, Settings, Stage};
+use super::orders::{self, Done, Goal};
+use super::terms::{Effect, End, Event, Moment, Phase, Settings, Stage};
 use crate::api::{FailureCause, NextStep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::Vitals;
+use crate::supervisor::terms::ControlError;
 
 /// How long SIGKILL may take; a process that the kernel holds on to (a driver that hangs) is then given up.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
@@ -117,26 +118,22 @@ impl Lifecycle {
     ///
     /// # Errors
     /// Why it makes no sense as things are.
-    pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, NotDone> {
-        match orders::answer(goal, &self.phase, self.settings.may_sleep) {
-            Answer::No(why) => Err(NotDone::Refused(why)),
-            Answer::Go(event) => {
-                if matches!(goal, Goal::Start | Goal::Restart)
-                    && let Some(crashes) = &mut self.crashes
-                {
-                    crashes.forget();
-                }
-                self.refusal = None;
-                Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
-            }
+    pub(crate) fn order(&mut self, goal: Goal, at: Moment) -> Result<Vec<Effect>, ControlError> {
+        let event = orders::answer(goal, &self.phase, self.settings.may_sleep).map_err(ControlError::Refused)?;
+        if matches!(goal, Goal::Start | Goal::Restart)
+            && let Some(crashes) = &mut self.crashes
+        {
+            crashes.forget();
         }
+        self.refusal = None;
+        Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
     }
 
     /// Whether an order is carried out, or never will be; `None`: it may still be.
-    pub(crate) fn outcome(&self, goal: Goal) -> Option<Result<(), NotDone>> {
+    pub(crate) fn outcome(&self, goal: Goal) -> Option<Done> {
         let outcome = orders::outcome(goal, &self.phase)?;
         let told = || self.last_failure.as_ref().map(ToString::to_string).or_else(|| self.refusal.clone());
-        Some(outcome.map_err(|short| NotDone::Failed(told().unwrap_or_else(|| short.to_owned()))))
+        Some(outcome.map_err(|short| ControlError::Failed(told().unwrap_or_else(|| short.to_owned()))))
     }
 
     /// Takes other settings, for what happens from now on and for what is waited for now.
@@ -204,11 +201,11 @@ impl Lifecycle {
     }
 
     /// Says that it failed, and decides whether and when it is started again.
-    fn failure(&mut self, cause: Cause, at: Moment) -> Effect {
-        self.process.stalled = matches!(cause, Cause::Stalled(_) | Cause::Unhealthy);
+    fn failure(&mut self, cause: FailureCause, at: Moment) -> Effect {
+        self.process.stalled = matches!(cause, FailureCause::Stalled(_) | FailureCause::Unhealthy);
         let verdict = self.crashes.as_mut().map(|crashes| match crashes.crashed(at.now, at.chance) {
             // Nothing was tried: sooner or later there is room.
-            Verdict::Loop { .. } if matches!(cause, Cause::NoGpus(_)) => crashes.keep_trying(),
+            Verdict::Loop { .. } if matches!(cause, FailureCause::NoGpus { .. }) => crashes.keep_trying(),
             verdict => verdict,
         });
         let next = match verdict {

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::terms::{Event, Level, Phase};
 use crate::api::StopReason;
+use crate::supervisor::terms::{Command, ControlError};
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +23,27 @@ pub(crate) enum Goal {
     Dismiss(StopReason),
 }
 
-/// Why an order was not done, in words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotDone {
-    /// It makes no sense as things are: nothing was tried.
-    #[error("{0}")]
-    Refused(String),
-    /// It was tried.
-    #[error("{0}")]
-    Failed(String),
+impl Goal {
+    /// What one engine is told for `command`.
+    ///
+    /// # Errors
+    /// When there is no such thing to do.
+    pub(crate) fn of(command: Command) -> Result<Self, ControlError> {
+        match command {
+            Command::Start => Ok(Self::Start),
+            Command::Stop => Ok(Self::Stop),
+            Command::Restart => Ok(Self::Restart),
+            Command::Sleep(level @ 1..=2) => Ok(Self::Sleep(level)),
+            Command::Sleep(level) => {
+                Err(ControlError::Refused(format!("there is no sleep level {level}; take 1 or 2")))
+            }
+            Command::Wake => Ok(Self::Wake),
+        }
+    }
 }
 
 /// What came of an order.
-pub(crate) type Done = Result<(), NotDone>;
+pub(crate) type Done = Result<(), ControlError>;
 
 /// A goal, and who wants to know.
 pub(crate) struct Order {
@@ -44,44 +53,37 @@ pub(crate) struct Order {
     pub(crate) reply: oneshot::Sender<Done>,
 }
 
-/// What an order makes happen.
-pub(super) enum Answer {
-    /// This, and then it is waited for.
-    Go(Option<Event>),
-    /// Nothing; says why.
-    No(String),
-}
-
-/// What becomes of `goal` in `phase`. `may_sleep`: the engine was started so that it can.
-pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Answer {
-    let no = |why: &str| Answer::No(why.to_owned());
+/// What `goal` makes happen in `phase`, before it is waited for. `may_sleep`: the engine was started so that it can.
+///
+/// # Errors
+/// Why it makes no sense as things are.
+pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Result<Option<Event>, String> {
+    let no = |why: &str| Err(why.to_owned());
     match goal {
-        Goal::Stop => Answer::Go(Some(Event::Stop)),
-        Goal::Dismiss(reason) => Answer::Go(Some(Event::Dismiss(reason))),
+        Goal::Stop => Ok(Some(Event::Stop)),
+        Goal::Dismiss(reason) => Ok(Some(Event::Dismiss(reason))),
         Goal::Start | Goal::Restart if phase.is_stopping() && *phase != Phase::Stopped => {
             no("it is stopping; try again when it has stopped")
         }
         Goal::Start => match phase {
             Phase::Asleep(_) | Phase::FallingAsleep(_) | Phase::DrainingToSleep(_) => no("it sleeps; wake it instead"),
-            Phase::Idle | Phase::Failed | Phase::BackingOff | Phase::Stopped => Answer::Go(Some(Event::Start)),
-            _ => Answer::Go(None),
+            Phase::Idle | Phase::Failed | Phase::BackingOff | Phase::Stopped => Ok(Some(Event::Start)),
+            _ => Ok(None),
         },
-        Goal::Restart => Answer::Go(Some(Event::Restart)),
+        Goal::Restart => Ok(Some(Event::Restart)),
         Goal::Sleep(_) if !may_sleep => no("engines of this model cannot sleep; set `sleep_mode: true` and restart it"),
         Goal::Sleep(level) => match phase {
-            Phase::Serving(_) => Answer::Go(Some(Event::Sleep(level))),
-            Phase::Asleep(now) | Phase::FallingAsleep(now) | Phase::DrainingToSleep(now) if *now == level => {
-                Answer::Go(None)
-            }
-            Phase::Asleep(now) => Answer::No(format!("it sleeps at level {now} already; wake it first")),
+            Phase::Serving(_) => Ok(Some(Event::Sleep(level))),
+            Phase::Asleep(now) | Phase::FallingAsleep(now) | Phase::DrainingToSleep(now) if *now == level => Ok(None),
+            Phase::Asleep(now) => Err(format!("it sleeps at level {now} already; wake it first")),
             _ => no("it is not running; only a running engine can sleep"),
         },
         Goal::Wake => match phase {
-            Phase::Asleep(_) => Answer::Go(Some(Event::Wake)),
+            Phase::Asleep(_) => Ok(Some(Event::Wake)),
             Phase::DrainingToSleep(_) | Phase::FallingAsleep(_) => {
                 no("it is still falling asleep; try again in a moment")
             }
-            Phase::Serving(_) | Phase::Waking(_) => Answer::Go(None),
+            Phase::Serving(_) | Phase::Waking(_) => Ok(None),
             _ => no("it does not sleep; start it instead"),
         },
     }
@@ -109,10 +111,7 @@ mod tests {
     const UP: Phase = Phase::Serving(Vitals::Up { failures: 0 });
 
     fn event(goal: Goal, phase: &Phase) -> Option<Event> {
-        match answer(goal, phase, true) {
-            Answer::Go(event) => event,
-            Answer::No(why) => panic!("{goal:?} in {phase:?}: {why}"),
-        }
+        answer(goal, phase, true).unwrap_or_else(|why| panic!("{goal:?} in {phase:?}: {why}"))
     }
 
     #[test]
@@ -134,10 +133,8 @@ mod tests {
             (Goal::Start, &Phase::Asleep(1), true, "wake it"),
             (Goal::Wake, &Phase::Failed, true, "start it"),
         ] {
-            match answer(goal, phase, may_sleep) {
-                Answer::No(why) => assert!(why.contains(word), "{why}"),
-                Answer::Go(event) => panic!("{goal:?} in {phase:?}: {event:?}"),
-            }
+            let why = answer(goal, phase, may_sleep).expect_err("refused");
+            assert!(why.contains(word), "{why}");
         }
     }
 

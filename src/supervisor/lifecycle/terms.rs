@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::{FailureCause, NextStep, Sleep, Stall, Starting, StopReason};
+use crate::api::{FailureCause, NextStep, Sleep, Starting, StopReason};
 use crate::config::Restart;
 use crate::engines::EngineState;
 use crate::engines::health::{Probe, Thresholds, Vitals};
@@ -134,10 +134,10 @@ pub(crate) enum Effect {
     Place,
     /// Make the process; answer with [`Event::Spawned`] or [`Event::SpawnFailed`].
     Spawn,
-    /// Say that it failed, with the last lines of its log; answer with [`Event::Diagnosed`].
+    /// Say that it failed, with what its log tells of that; answer with [`Event::Diagnosed`].
     Fail {
-        /// Why.
-        cause: Cause,
+        /// Why, without a diagnosis.
+        cause: FailureCause,
         /// What follows.
         next: NextStep,
     },
@@ -161,35 +161,6 @@ pub(crate) enum Effect {
     Abandon,
     /// Give its GPUs to whoever wants them.
     ReleaseGpus,
-}
-
-/// Why an engine failed.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cause {
-    /// The system refused to make its process; says why.
-    Spawn(String),
-    /// There are no GPUs for it; every reason.
-    NoGpus(String),
-    /// Its process ended.
-    Exited {
-        /// How.
-        exit: Exit,
-        /// Whether it had never been ready.
-        loading: bool,
-    },
-    /// It was not ready in time.
-    NeverReady {
-        /// The time it had.
-        within: Duration,
-        /// How far it had come.
-        reached: Starting,
-    },
-    /// Its health checks failed for too long.
-    Unhealthy,
-    /// It made no progress for too long.
-    Stalled(Stall),
-    /// It could not be woken; says why.
-    NotWoken(String),
 }
 
 /// What is configured of an engine's life. All of it may change while the engine runs.

@@ -15,9 +15,6 @@ use std::sync::Arc;
 
 use tokio::net::TcpSocket;
 
-/// Attempts to get a port from the system that no other gateway holds.
-const TRIES: usize = 64;
-
 /// Why there is no port for an engine.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PortError {
@@ -43,10 +40,9 @@ pub(crate) enum PortError {
 }
 
 /// Gives ports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ports {
-    /// `None`: any that the system gives.
-    range: Option<RangeInclusive<u16>>,
+    range: RangeInclusive<u16>,
     /// Where to look first: a port that was just given back may still have connections of the engine before.
     next: u16,
     /// One for every port that is held.
@@ -56,7 +52,7 @@ pub(crate) struct Ports {
 impl Ports {
     /// Ports from `range`.
     pub(crate) fn within(range: RangeInclusive<u16>) -> Self {
-        Self { next: *range.start(), range: Some(range), ..Self::default() }
+        Self { next: *range.start(), range, held: Arc::default() }
     }
 
     /// A port that no process listens on, held until the returned value is dropped.
@@ -64,16 +60,7 @@ impl Ports {
     /// # Errors
     /// When there is none, with the remedy.
     pub(crate) fn hold(&mut self) -> Result<HeldPort, PortError> {
-        let Some(range) = self.range.clone() else {
-            for _ in 0..TRIES {
-                let port = bind(0)?.local_addr()?.port();
-                if let Some(held) = HeldPort::new(port, &self.held)? {
-                    return Ok(held);
-                }
-            }
-            return Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
-        };
-        let (first, last) = range.into_inner();
+        let (first, last) = self.range.clone().into_inner();
         if first > last {
             return Err(PortError::Empty(first, last));
         }
@@ -139,7 +126,7 @@ impl HeldPort {
     }
 }
 
-/// A TCP socket on `port` (0: any) that does not listen.
+/// A TCP socket on `port` that does not listen.
 ///
 /// `SO_REUSEADDR` is set before, or a port whose last engine was killed would be refused for a minute (TIME_WAIT); the
 /// bind still fails when another process listens. `SO_REUSEPORT` is set after, or it would not.
@@ -172,6 +159,8 @@ mod tests {
 
     use super::*;
 
+    const ANY: RangeInclusive<u16> = 10_000..=19_999;
+
     /// A range that the system says is free now; tests on other threads take ports one by one from elsewhere.
     fn range(count: u16) -> RangeInclusive<u16> {
         // Below the range that the system gives from, and different for each test process.
@@ -188,7 +177,7 @@ mod tests {
 
     #[test]
     fn no_port_is_given_twice() {
-        let mut ports = Ports::default();
+        let mut ports = Ports::within(ANY);
         let held: Vec<HeldPort> = (0..200).map(|_| ports.hold().expect("a free port")).collect();
         let given: BTreeSet<u16> = held.iter().map(HeldPort::port).collect();
         assert_eq!(given.len(), 200);
@@ -227,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_engine_listens_on_the_held_port_and_nobody_is_given_it() {
-        let mut ports = Ports::default();
+        let mut ports = Ports::within(ANY);
         let held = ports.hold().expect("a port");
         let address = SocketAddr::from(([127, 0, 0, 1], held.port()));
         assert_eq!(TcpStream::connect(address).expect_err("nobody listens").kind(), io::ErrorKind::ConnectionRefused);
@@ -247,7 +236,7 @@ mod tests {
     /// A listener that a child had for an instant kept its port now and then (AddrInUse).
     #[test]
     fn children_that_start_meanwhile_keep_no_port() {
-        let mut ports = Ports::default();
+        let mut ports = Ports::within(ANY);
         let held = ports.hold().expect("a port");
         let address = SocketAddr::from(([127, 0, 0, 1], held.port()));
         let over = AtomicBool::new(false);
@@ -276,7 +265,7 @@ mod tests {
     fn an_adopted_port_is_held_again_when_its_engine_died() {
         let engine = TcpListener::bind("127.0.0.1:0").expect("an engine");
         let port = engine.local_addr().expect("bound").port();
-        let ports = Ports::default();
+        let ports = Ports::within(ANY);
         let mut held = ports.adopt(port).expect("no error").expect("nobody else's");
         assert!(ports.adopt(port).expect("no error").is_none(), "another gateway does not get it");
         assert!(!held.renew(), "it listens");
@@ -300,7 +289,7 @@ asyncio.run(main())
 import http.server
 http.server.ThreadingHTTPServer(('127.0.0.1', port), http.server.BaseHTTPRequestHandler).server_close()
 print('all listened')";
-        let held = Ports::default().hold().expect("a port");
+        let held = Ports::within(ANY).hold().expect("a port");
         let python =
             Command::new("python3").args(["-c", script, &held.port().to_string()]).stderr(Stdio::inherit()).output();
         let Ok(output) = python else {

@@ -17,55 +17,12 @@ const REMIND: Duration = Duration::from_secs(1);
 /// Time between two looks at processes whose end nothing reports.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What there is of a recorded engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Facts {
-    /// Which run of the machine this is.
-    boot: String,
-    /// The process that has the leader's number now, unless it is a zombie.
-    holder: Option<Identity>,
-    /// Whether that one is marked as some other start of an engine.
-    holder_is_foreign: bool,
-    /// How many processes of the recorded start live, the leader included.
-    processes: usize,
-}
-
-/// What can be said of a recorded engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Observation {
-    /// It runs; its first process is this one.
-    Running(Identity),
-    /// Its first process is gone.
-    Gone {
-        /// How many processes it left.
-        leftovers: usize,
-    },
-}
-
-/// Looks at what there is of a recorded engine. Blocks for some milliseconds: it walks `/proc`.
-pub(crate) fn observe(record: &Record) -> Observation {
-    judge(record, &facts(record))
-}
-
-/// Looks at what there is of `record`. Blocks for some milliseconds: it walks `/proc`.
-fn facts(record: &Record) -> Facts {
-    let boot = record::boot_id();
+/// The first process of a recorded engine, if that still runs. Blocks for a moment: it looks into `/proc`.
+pub(crate) fn observe(record: &Record) -> Option<Identity> {
     let holder = record.process.as_ref().and_then(|process| Identity::of(process.pid));
     let environ = holder.map(|who| procfs::environ(who.pid)).unwrap_or_default();
-    Facts {
-        holder_is_foreign: marker::is_marked(&environ) && !record.marker().is_in(&environ),
-        processes: ProcessTree::new(record.marker(), leader(record, &boot, holder)).find().len(),
-        boot,
-        holder,
-    }
-}
-
-/// Decides.
-fn judge(record: &Record, facts: &Facts) -> Observation {
-    match leader(record, &facts.boot, facts.holder).filter(|_| !facts.holder_is_foreign) {
-        Some(leader) => Observation::Running(leader),
-        None => Observation::Gone { leftovers: facts.processes },
-    }
+    let is_foreign = marker::is_marked(&environ) && !record.marker().is_in(&environ);
+    leader(record, &record::boot_id(), holder.filter(|_| !is_foreign))
 }
 
 /// The recorded leader, if `holder` of its number is it: same start, same run of the machine.
@@ -80,11 +37,7 @@ pub(crate) async fn end(records: &Records, record: &Record, stop_timeout: Durati
     let deadline = Instant::now() + stop_timeout;
     let again = Instant::now() + REMIND.min(stop_timeout / 3);
     let looked = record.clone();
-    let observed = tokio::task::spawn_blocking(move || observe(&looked)).await;
-    let leader = match observed {
-        Ok(Observation::Running(leader)) => Some(leader),
-        _ => None,
-    };
+    let leader = tokio::task::spawn_blocking(move || observe(&looked)).await.unwrap_or_default();
     let left = match leader.and_then(|leader| Process::adopt(leader, &record.marker()).ok()) {
         Some(process) => end_led(process, again, deadline).await,
         None => end_orphans(ProcessTree::new(record.marker(), None), again, deadline).await,
@@ -154,21 +107,13 @@ mod tests {
     #[test]
     fn only_what_is_the_same_process_of_the_same_boot_runs() {
         let record = recorded(Some(Recorded { pid: 4711, started: 99, boot: "b".into() }));
-        let facts = Facts { boot: "b".into(), holder: Some(LEADER), holder_is_foreign: false, processes: 3 };
-        assert_eq!(judge(&record, &facts), Observation::Running(LEADER));
-        let gone = Observation::Gone { leftovers: 3 };
-        let others = [
-            Facts { boot: "b2".into(), ..facts.clone() },
-            Facts { holder: None, ..facts.clone() },
-            Facts { holder: Some(Identity { started: 100, ..LEADER }), ..facts.clone() },
-            Facts { holder_is_foreign: true, ..facts.clone() },
-        ];
-        for facts in others {
-            assert_eq!(judge(&record, &facts), gone, "{facts:?}");
+        assert_eq!(leader(&record, "b", Some(LEADER)), Some(LEADER));
+        for (boot, holder) in [("b2", Some(LEADER)), ("b", None), ("b", Some(Identity { started: 100, ..LEADER }))] {
+            assert_eq!(leader(&record, boot, holder), None, "{boot} {holder:?}");
         }
-        assert_eq!(judge(&recorded(None), &facts), gone, "a start that never got to its process");
+        assert_eq!(leader(&recorded(None), "b", Some(LEADER)), None, "a start that never got to its process");
         let nowhere = recorded(Some(Recorded { pid: 4711, started: 99, boot: String::new() }));
-        assert_eq!(judge(&nowhere, &Facts { boot: String::new(), ..facts }), gone);
+        assert_eq!(leader(&nowhere, "", Some(LEADER)), None);
     }
 
     /// Starts `script` in a session of its own as an orphan, as the end of its gateway leaves it.
@@ -209,9 +154,9 @@ mod tests {
     async fn an_engine_of_a_dead_gateway_is_recognised_and_ended_with_its_daemons() {
         let script = "setsid bash -c 'echo $$ > child; exec sleep 300' & trap '' TERM; echo $$ > leader; wait";
         let (_folder, records, record, who) = left(script).await;
-        let facts = facts(&record);
-        assert_eq!((facts.holder, facts.holder_is_foreign, facts.processes), (Some(who[0]), false, 2));
-        assert_eq!(observe(&record), Observation::Running(who[0]));
+        assert_eq!(observe(&record), Some(who[0]));
+        let other = Record { nonce: Marker::fresh("m/0").nonce().to_owned(), ..record.clone() };
+        assert_eq!(observe(&other), None, "it is marked as another start");
         let since = Instant::now();
         assert_eq!(end(&records, &record, Duration::from_millis(300)).await, []);
         assert!(since.elapsed() >= Duration::from_millis(300), "it had its time");
@@ -227,10 +172,7 @@ mod tests {
         while who[0].lives() {
             tokio::task::yield_now().await;
         }
-        // It forks all the time, so how many there are changes from one look to the next.
-        let facts = facts(&record);
-        assert_eq!(judge(&record, &facts), Observation::Gone { leftovers: facts.processes });
-        assert!(facts.processes >= 1);
+        assert_eq!(observe(&record), None);
         let since = Instant::now();
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(since.elapsed() < Duration::from_secs(30), "no longer than it takes");
@@ -244,7 +186,7 @@ mod tests {
         let (_folder, records, mut record, who) = left(script).await;
         record.process = None;
         records.write(&record).expect("written");
-        assert_eq!(observe(&record), Observation::Gone { leftovers: 2 });
+        assert_eq!(observe(&record), None);
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(!who.iter().any(|who| who.lives()));
     }
@@ -258,7 +200,7 @@ mod tests {
         let before = Identity { started: who.started.saturating_sub(1), ..who };
         let record = recorded(Some(Recorded::now(before)));
         records.write(&record).expect("written");
-        assert_eq!(observe(&record), Observation::Gone { leftovers: 0 });
+        assert_eq!(observe(&record), None);
         assert_eq!(end(&records, &record, Duration::from_secs(60)).await, []);
         assert!(foreign.try_wait().expect("our child").is_none(), "it still runs");
         assert_eq!(records.load().expect("read"), []);

@@ -1,7 +1,7 @@
 //! The file of what operators ordered, so that the next gateway does as they wanted.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -64,23 +64,9 @@ fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("orders.json")
 }
 
-/// Writes `orders` in place of those before, so that at any moment one of both is there in whole. Blocks.
+/// Writes `orders` in place of those before. Blocks.
 fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
-    let path = path(state_dir);
-    let new = path.with_extension("json.new");
-    let document = Document { version: VERSION, models: orders.clone() };
-    let written = folder::private(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
-        file.write_all(&serde_json::to_vec_pretty(&document)?)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        // The name, too.
-        File::open(state_dir)?.sync_all()
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    folder::replace(&path(state_dir), &Document { version: VERSION, models: orders.clone() })
 }
 
 /// Keeps the file of a state directory as the fleet has it, off the async workers.

@@ -1,8 +1,8 @@
 //! What a gateway writes down about each engine it starts, so that the next one finds it again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,18 +180,9 @@ impl Records {
     /// # Errors
     /// What the system says.
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        let path = self.path(record);
-        let new = path.with_extension("json.new");
         // It was there at the start of the gateway; a clean-up may have removed it since.
         folder::make(&self.0).map_err(|error| error.source)?;
-        let written = put(&new, record).and_then(|()| fs::rename(&new, &path));
-        if written.is_err() {
-            // What is left of it would only take room.
-            let _ = fs::remove_file(&new);
-        }
-        written?;
-        // The new name is on the disk only with the folder; what a crash of the machine undoes had no engine after it.
-        File::open(&self.0)?.sync_all()
+        folder::replace(&self.path(record), record)
     }
 
     /// Forgets the start of `record`: nothing of it is left. A record of another start stays. Blocks.
@@ -213,13 +204,6 @@ impl Records {
         // Appended, not set: the name of a model may hold dots.
         self.0.join(format!("{}.json", record.stem()))
     }
-}
-
-fn put(path: &Path, record: &Record) -> io::Result<()> {
-    let mut file = folder::private(OpenOptions::new().truncate(true), path)?;
-    file.write_all(&serde_json::to_vec_pretty(record)?)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }
 
 /// The record in `path`, or what can be made of it.

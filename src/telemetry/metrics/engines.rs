@@ -1,33 +1,9 @@
 //! The metrics of engines, sampled at each scrape. Counts are kept by the engines themselves.
 
-use std::time::Duration;
-
 use prometheus::{Error, GaugeVec, IntCounterVec};
 
 use super::register::Register;
-
-/// One engine, as sampled at each scrape.
-#[derive(Clone, Debug)]
-pub struct EngineSample {
-    /// Its model.
-    pub model: String,
-    /// Its id.
-    pub engine: String,
-    /// Whether it takes requests.
-    pub up: bool,
-    /// Attempts under way.
-    pub in_flight: usize,
-    /// Every state there is, and whether it is in it.
-    pub states: Vec<(&'static str, bool)>,
-    /// How deep it sleeps; 0: not at all.
-    pub sleep_level: u8,
-    /// Starts of its process after the first.
-    pub restarts: u64,
-    /// Times it was ended because it made no progress.
-    pub stalls: u64,
-    /// From the last start of its process to ready.
-    pub start_took: Option<Duration>,
-}
+use crate::api::{EngineState, EngineView};
 
 /// One series of each metric for each engine.
 #[derive(Debug)]
@@ -76,23 +52,26 @@ impl EngineMetrics {
     }
 
     /// Shows `engines`, and nothing of earlier ones.
-    pub(super) fn set(&self, engines: &[EngineSample]) {
+    pub(super) fn set(&self, engines: &[EngineView]) {
         [&self.up, &self.in_flight, &self.state, &self.sleep_level, &self.start].into_iter().for_each(GaugeVec::reset);
         [&self.restarts, &self.stalls].into_iter().for_each(IntCounterVec::reset);
-        for sample in engines {
-            let labels = [sample.model.as_str(), sample.engine.as_str()];
-            self.up.with_label_values(&labels).set(f64::from(u8::from(sample.up)));
+        for view in engines {
+            let labels = [view.model.as_str(), view.engine.as_str()];
+            let is_up = view.state == EngineState::Ready;
+            self.up.with_label_values(&labels).set(f64::from(u8::from(is_up)));
             #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^52")]
-            self.in_flight.with_label_values(&labels).set(sample.in_flight as f64);
-            for (state, is_in_it) in &sample.states {
+            self.in_flight.with_label_values(&labels).set(view.in_flight as f64);
+            for state in EngineState::WORDS {
+                let is_in_it = view.state.word() == state;
                 let labels = [labels[0], labels[1], state];
-                self.state.with_label_values(&labels).set(f64::from(u8::from(*is_in_it)));
+                self.state.with_label_values(&labels).set(f64::from(u8::from(is_in_it)));
             }
-            self.sleep_level.with_label_values(&labels).set(f64::from(sample.sleep_level));
-            self.restarts.with_label_values(&labels).inc_by(sample.restarts);
-            self.stalls.with_label_values(&labels).inc_by(sample.stalls);
-            if let Some(took) = sample.start_took {
-                self.start.with_label_values(&labels).set(took.as_secs_f64());
+            let level = if let EngineState::Asleep(sleep) = view.state { sleep.level } else { 0 };
+            self.sleep_level.with_label_values(&labels).set(f64::from(level));
+            self.restarts.with_label_values(&labels).inc_by(view.restarts);
+            self.stalls.with_label_values(&labels).inc_by(view.stalls);
+            if let Some(seconds) = view.start_seconds {
+                self.start.with_label_values(&labels).set(seconds);
             }
         }
     }

@@ -1,21 +1,9 @@
 //! The gauges of the GPUs of this machine. What the driver does not tell is left out.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use prometheus::{Error, Gauge, GaugeVec};
 
 use super::register::Register;
-use crate::inventory::Inventory;
-
-/// All GPUs, as sampled at each scrape.
-#[derive(Clone, Debug, Default)]
-pub struct GpuSample {
-    /// What was read last.
-    pub inventory: Arc<Inventory>,
-    /// How old that is; `None` while nothing was read.
-    pub age: Option<Duration>,
-}
+use crate::api::GpusView;
 
 /// One gauge of each GPU for each thing that is known of it.
 #[derive(Debug)]
@@ -63,14 +51,14 @@ impl GpuGauges {
         [&self.memory_total, &self.memory_used, &self.utilisation, &self.temperature, &self.power, &self.lost]
     }
 
-    /// Shows `sample`, and nothing of earlier ones.
-    pub(super) fn set(&self, sample: &GpuSample) {
+    /// Shows `view`, and nothing of earlier ones.
+    pub(super) fn set(&self, view: &GpusView) {
         self.of_each().into_iter().for_each(GaugeVec::reset);
         self.age.reset();
-        if let Some(age) = sample.age {
-            self.age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+        if let Some(age) = view.age_seconds {
+            self.age.with_label_values::<&str>(&[]).set(age);
         }
-        for gpu in &sample.inventory.gpus {
+        for gpu in &view.inventory.gpus {
             let index = gpu.index.to_string();
             let labels =
                 [index.as_str(), gpu.uuid.as_deref().unwrap_or_default(), gpu.name.as_deref().unwrap_or_default()];

@@ -12,8 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use prometheus::{Encoder, Error, TextEncoder};
 
 pub use self::config::ConfigMetrics;
-pub use self::engines::EngineSample;
-pub use self::gpus::GpuSample;
 pub use self::requests::GatewayMetrics;
 
 use self::config::unix_time;
@@ -21,6 +19,7 @@ use self::engines::EngineMetrics;
 use self::gpus::GpuGauges;
 use self::register::{Ended, Labels, Register};
 use self::requests::{RequestMetrics, TokenMetrics};
+use crate::api::{EngineView, GpusView};
 
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
@@ -113,7 +112,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Never in practice: only if a metric were inconsistent.
-    pub fn render(&self, engines: &[EngineSample], gpus: &GpuSample) -> Result<Vec<u8>, Error> {
+    pub fn render(&self, engines: &[EngineView], gpus: &GpusView) -> Result<Vec<u8>, Error> {
         let _sampling = lock(&self.sampling);
         self.forget(&mut lock(&self.counting));
         self.engines.set(engines);

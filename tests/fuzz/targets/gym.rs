@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use enginehouse::config::Gym;
-use enginehouse::dialects::gym::{GymRoute, Served, Step, start};
+use enginehouse::dialects::gym::{GymRoute, Step, start};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     let request = lines.next().unwrap_or_default();
     let nothing = |_: &std::path::Path| Err(std::io::Error::other("no files here"));
     let ids = Box::new(|| "0".repeat(32));
-    let (mut turn, mut step) = start(&gym, route, Served { model: "m" }, request, 1, ids, &nothing);
+    let (mut turn, mut step) = start(&gym, route, "m", request, 1, ids, &nothing);
     for _ in 0..8 {
         let ask = match step {
             Step::Answer(answer) => {

@@ -1,10 +1,10 @@
 //! An engine on its way down: it fails, ends by itself, or is told to.
 
 use super::Lifecycle;
-use crate::api::{StartPhase, Starting, StopReason};
+use crate::api::{FailureCause, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::Vitals;
-use crate::supervisor::lifecycle::terms::{Cause, Effect, End, Moment, Phase};
+use crate::supervisor::lifecycle::terms::{Effect, End, Moment, Phase};
 use crate::supervisor::process::group::Exit;
 
 impl Lifecycle {
@@ -28,7 +28,8 @@ impl Lifecycle {
             | Phase::Failed
             | Phase::Stopped => return vec![],
         };
-        let fail = self.failure(Cause::Exited { exit, loading }, at);
+        let Exit { code, signal } = exit;
+        let fail = self.failure(FailureCause::Exited { code, signal, loading, diagnosis: None }, at);
         self.enter(Phase::CleaningUp { end: End::Failed }, at);
         vec![fail, Effect::CleanUp]
     }
@@ -44,7 +45,7 @@ impl Lifecycle {
     }
 
     /// Ends a process that failed.
-    pub(super) fn fail(&mut self, cause: Cause, at: Moment) -> Vec<Effect> {
+    pub(super) fn fail(&mut self, cause: FailureCause, at: Moment) -> Vec<Effect> {
         let fail = self.failure(cause, at);
         [vec![fail], self.terminate(End::Failed, at)].concat()
     }
@@ -53,9 +54,10 @@ impl Lifecycle {
         match self.phase {
             Phase::Loading => {
                 let reached = self.process.reached.clone().unwrap_or_else(|| Starting::at(StartPhase::Launched));
-                self.fail(Cause::NeverReady { within: self.settings.start_timeout, reached }, at)
+                let (seconds, reached) = (self.settings.start_timeout.as_secs_f64(), Some(Box::new(reached)));
+                self.fail(FailureCause::StartTimeout { seconds, reached, diagnosis: None }, at)
             }
-            Phase::Serving(Vitals::Down { .. }) => self.fail(Cause::Unhealthy, at),
+            Phase::Serving(Vitals::Down { .. }) => self.fail(FailureCause::Unhealthy, at),
             Phase::DrainingToSleep(_) | Phase::Draining { .. } => self.drained(at),
             Phase::Terminating { reminded: false, end } => {
                 self.enter(Phase::Terminating { reminded: true, end }, at);

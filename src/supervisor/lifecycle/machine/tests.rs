@@ -210,7 +210,10 @@ fn a_death_is_published_before_anything_is_waited_for() {
     for (phase, loading) in [(Phase::Loading, true), (UP, false)] {
         let mut life = at(phase, None);
         let effects = life.step(Event::Exited(EXIT), Moment::now());
-        let fail = Effect::Fail { cause: Cause::Exited { exit: EXIT, loading }, next: NextStep::NoRestart };
+        let fail = Effect::Fail {
+            cause: FailureCause::Exited { code: EXIT.code, signal: EXIT.signal, loading, diagnosis: None },
+            next: NextStep::NoRestart,
+        };
         assert_eq!(effects, [fail, Effect::CleanUp]);
         assert_eq!(life.step(Event::CleanedUp, Moment::now()), []);
         assert_eq!(life.phase(), &Phase::Failed);
@@ -234,7 +237,7 @@ fn never_ready_fails_first_is_ended_then_and_started_again_after_a_pause() {
     let mut life = at(Phase::Loading, Some(POLICY));
     let effects = life.step(Event::Deadline, moment(Instant::now()));
     assert!(
-        matches!(&effects[..], [Effect::Fail { cause: Cause::NeverReady { .. }, .. }, Effect::Term]),
+        matches!(&effects[..], [Effect::Fail { cause: FailureCause::StartTimeout { .. }, .. }, Effect::Term]),
         "{effects:?}"
     );
     assert_eq!(life.step(Event::Exited(EXIT), Moment::now()), [Effect::CleanUp]);
@@ -306,7 +309,7 @@ fn an_engine_that_stays_unhealthy_is_ended_and_one_that_recovers_is_not() {
     assert!(better.phase().is_up() && better.deadline().is_none());
     let effects = run(&mut life, vec![Event::Deadline]);
     assert_eq!(life.phase(), &Phase::Terminating { reminded: false, end: End::Failed });
-    assert!(matches!(effects[0], Effect::Fail { cause: Cause::Unhealthy, .. }));
+    assert!(matches!(effects[0], Effect::Fail { cause: FailureCause::Unhealthy, .. }));
     assert!(life.stop_timeout() == END_STALLED, "what made no progress is not waited for");
 }
 

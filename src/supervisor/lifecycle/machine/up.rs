@@ -1,10 +1,10 @@
 //! An engine on its way up and while it serves.
 
 use super::{Lifecycle, ProcessLife};
-use crate::api::{Sleep, StartPhase, Starting, StopReason};
+use crate::api::{FailureCause, Sleep, StartPhase, Starting, StopReason};
 use crate::engines::EngineState;
 use crate::engines::health::{Probe, Vitals};
-use crate::supervisor::lifecycle::terms::{Cause, Effect, Level, Moment, Phase};
+use crate::supervisor::lifecycle::terms::{Effect, Level, Moment, Phase};
 
 impl Lifecycle {
     pub(super) fn adopted(&mut self, asleep: Option<Level>, at: Moment) -> Vec<Effect> {
@@ -52,7 +52,7 @@ impl Lifecycle {
                 self.enter(Phase::Spawning, at);
                 vec![Effect::Spawn]
             }
-            (Phase::Placing, Err(why)) => self.not_started(Cause::NoGpus(why), at),
+            (Phase::Placing, Err(why)) => self.not_started(FailureCause::NoGpus { why }, at),
             _ => vec![],
         }
     }
@@ -68,12 +68,12 @@ impl Lifecycle {
 
     pub(super) fn spawn_failed(&mut self, why: String, at: Moment) -> Vec<Effect> {
         match self.phase {
-            Phase::Spawning => self.not_started(Cause::Spawn(why), at),
+            Phase::Spawning => self.not_started(FailureCause::NotStarted { why }, at),
             _ => vec![],
         }
     }
 
-    fn not_started(&mut self, cause: Cause, at: Moment) -> Vec<Effect> {
+    fn not_started(&mut self, cause: FailureCause, at: Moment) -> Vec<Effect> {
         let fail = self.failure(cause, at);
         self.enter(if self.pause.is_some() { Phase::BackingOff } else { Phase::Failed }, at);
         vec![fail]
@@ -93,7 +93,7 @@ impl Lifecycle {
             (Phase::Loading, Probe::Down(problem)) => {
                 vec![self.starting(Starting { problem: Some(problem), ..Starting::at(StartPhase::Launched) })]
             }
-            (Phase::Serving(_), Probe::Stalled(stall)) => self.fail(Cause::Stalled(stall), at),
+            (Phase::Serving(_), Probe::Stalled(stall)) => self.fail(FailureCause::Stalled(stall), at),
             (Phase::Loading, probe) => self.observe(Vitals::NEW, probe, at),
             (&Phase::Serving(before), probe) => self.observe(before, probe, at),
             _ => vec![],
@@ -168,7 +168,7 @@ impl Lifecycle {
                 self.enter(Phase::Serving(Vitals::NEW), at);
                 vec![]
             }
-            (Phase::Waking(_), Err(why)) => self.fail(Cause::NotWoken(why), at),
+            (Phase::Waking(_), Err(why)) => self.fail(FailureCause::NotWoken { why }, at),
             _ => vec![],
         }
     }

@@ -1,9 +1,10 @@
-//! What can be known of GPUs: cards, MIG instances, their memory, and the processes that use them.
+//! What is known of a machine's GPUs, as plain data: `inventory` reads it, `api` tells it.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What is known of this machine's GPUs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
     /// Version of the driver, such as `580.95.05`.
     pub driver: Option<String>,
@@ -19,7 +20,7 @@ pub struct Inventory {
 }
 
 /// One card.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gpu {
     /// Place in the driver's order.
     pub index: u32,
@@ -40,13 +41,18 @@ pub struct Gpu {
     /// Who uses the card, by pid; within a container, only processes that the driver shows to it. Those under MIG are
     /// listed with their instance.
     pub processes: Option<Vec<GpuProcess>>,
-    /// MIG instances; `None` when MIG is off, unsupported or unknown, empty when it is on and none was made (then
+    /// MIG instances; `null` when MIG is off, unsupported or unknown, empty when it is on and none was made (then
     /// nothing can run on the card).
     pub mig: Option<Vec<Mig>>,
+    /// Ids of the engines that were given the card; left out by `enginehouse gpus`, which asks the driver only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub engines: Option<Vec<String>>,
 }
 
 /// Memory in bytes. What the driver keeps for itself is neither used nor free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GpuMemory")]
 pub struct Memory {
     /// Installed, or given to the instance.
     pub total: u64,
@@ -57,7 +63,7 @@ pub struct Memory {
 }
 
 /// A process that uses a card.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuProcess {
     /// Process id.
     pub pid: u32,
@@ -68,7 +74,7 @@ pub struct GpuProcess {
 }
 
 /// A MIG instance: a part of a card that CUDA sees as a card of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mig {
     /// Place among the card's instances; places may be left out.
     pub index: u32,
@@ -80,9 +86,19 @@ pub struct Mig {
     pub memory: Option<Memory>,
     /// Who uses it.
     pub processes: Option<Vec<GpuProcess>>,
+    /// Ids of the engines that were given the instance; left out by `enginehouse gpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub engines: Option<Vec<String>>,
 }
 
 impl Inventory {
+    /// Nothing is known, and why.
+    #[must_use]
+    pub fn fault(fault: String) -> Self {
+        Self { faults: vec![fault], ..Self::default() }
+    }
+
     /// Takes these processes out, as if they had ended and what they hold were free.
     pub fn forget(&mut self, pids: &[u32]) {
         let take = |processes: &mut Option<Vec<GpuProcess>>, memory: &mut Option<Memory>| {
@@ -100,10 +116,5 @@ impl Inventory {
             take(&mut gpu.processes, &mut gpu.memory);
             gpu.mig.iter_mut().flatten().for_each(|part| take(&mut part.processes, &mut part.memory));
         }
-    }
-
-    /// Nothing is known, and why.
-    pub(super) fn fault(fault: String) -> Self {
-        Self { faults: vec![fault], ..Self::default() }
     }
 }
