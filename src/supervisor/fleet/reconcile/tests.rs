@@ -381,7 +381,10 @@ impl World {
         if replica.seen.stage == Stage::Stopped {
             replica.holds = 0;
         }
-        if before != Stage::Ready && replica.seen.is_ready() && replica.version == model.version {
+        // One that an operator has stopped has arrived when it is down: so many serve as are to.
+        let is_stopped = model.wanted.as_ref().is_some_and(|it| it.stopped.contains(&replica.seen.number));
+        let has_arrived = replica.seen.is_ready() || is_stopped && replica.seen.stage == Stage::Stopped;
+        if before != replica.seen.stage && has_arrived && replica.version == model.version {
             model.taken = 0;
         }
         replica.seen.is_settled |= !matches!(replica.seen.stage, Stage::Idle | Stage::Starting | Stage::Stopping);
