@@ -399,13 +399,16 @@ fn check_tells_every_conflict_and_fails() {
         "\
 gateway.yaml: 3 errors
 
-model d: GPU 7 does not exist: this machine has 0-3
+models.d.gpus, line 5: a list of 1
+    model d: GPU 7 does not exist: this machine has 0-3
     -> List a GPU that exists; `enginehouse gpus` shows them.
 
-GPU 0: model a takes 0.90, model b asks 0.45; together 1.35, 0.95 is the most
+models.a.gpus, line 2: a list of 1
+    GPU 0: model a takes 0.90, model b asks 0.45; together 1.35, 0.95 is the most
     -> Lower `gpu_memory` of one of them, or give them different `gpus`.
 
-GPU 1: model c takes 0.92, cat (pid {}) holds 35.0 GiB; together 1.36, 0.98 is the most
+models.c.gpus, line 4: a list of 1
+    GPU 1: model c takes 0.92, cat (pid {}) holds 35.0 GiB; together 1.36, 0.98 is the most
     -> Lower `gpu_memory`, give other `gpus`, or end what holds the memory.
 ",
         foreign.0.id()
