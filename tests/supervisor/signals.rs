@@ -62,7 +62,9 @@ fn on_a_terminal(deployment: &Deployment, ready: &Ready, before: &str) -> std::p
     let serve = deployment.command();
     let words = std::iter::once(serve.get_program()).chain(serve.get_args());
     let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
-    let line = format!("exec {before} {} --ready-file '{}'", quoted.join(" "), ready.path().display());
+    // What runs the tests may ignore SIGHUP itself (`nohup`, a runner in the background), and a shell could not undo it.
+    let serve = quoted.join(" ");
+    let line = format!("exec env --default-signal=HUP {before} {serve} --ready-file '{}'", ready.path().display());
     let mut script = Command::new("script");
     deployment.prepare(&mut script);
     // nohup writes its file where it is.
