@@ -18,7 +18,13 @@ pub enum Outcome {
         /// HTTP status: 400 or 413.
         status: u16,
     },
-    /// The engine says that it is broken itself.
+    /// The engine took the request and gave it up with an error of its own, before anything came of it. Whether it is broken is
+    /// for its health check to say.
+    GaveUp {
+        /// The status that it tells, in the first event of a stream.
+        status: u16,
+    },
+    /// The engine is broken: it says so itself, or fails its health check.
     EngineBroken {
         /// HTTP status.
         status: u16,
@@ -62,6 +68,7 @@ impl Outcome {
             Self::Answered { .. } => "answered",
             Self::Busy { .. } => "busy",
             Self::TooLong { .. } => "too_long",
+            Self::GaveUp { .. } => "gave_up",
             Self::EngineBroken { .. } => "engine_broken",
             Self::Unreachable => "unreachable",
             Self::Died { .. } => "died",
@@ -75,6 +82,12 @@ impl Outcome {
     #[must_use]
     pub fn speaks_against_engine(self) -> bool {
         matches!(self, Self::EngineBroken { .. } | Self::Unreachable | Self::Died { .. } | Self::TimedOut { .. })
+    }
+
+    /// Whether the engine's health is to be checked now.
+    #[must_use]
+    pub fn casts_doubt(self) -> bool {
+        self.speaks_against_engine() || matches!(self, Self::GaveUp { .. })
     }
 
     /// Whether the engine may have begun to work on the request: trying again costs work.
@@ -94,6 +107,7 @@ mod tests {
             Outcome::Answered { status: 200 },
             Outcome::Busy { status: 503 },
             Outcome::TooLong { status: 400 },
+            Outcome::GaveUp { status: 500 },
             Outcome::EngineBroken { status: 500 },
             Outcome::Unreachable,
             Outcome::Died { began: true },

@@ -1,6 +1,8 @@
-//! What an engine's answer says of the attempt: from its status and, where that is not enough, its body.
+//! What an engine's answer says of the attempt: from its status and, where that is not enough, its body, its first event or
+//! the engine's health.
 
 use memchr::memmem;
+use serde_json::Value;
 
 use crate::outcome::Outcome;
 
@@ -11,6 +13,8 @@ pub enum Judgement {
     Known(Outcome),
     /// The body has to be seen, too: [`judge_body`].
     NeedsBody,
+    /// The engine has to be asked for its health: [`judge_health`].
+    NeedsHealth,
 }
 
 /// Words of vLLM (0.32, `serving/engine`, `input_processor`) for a prompt that is longer than the context.
@@ -23,6 +27,9 @@ pub fn judge_head(status: u16) -> Judgement {
         429 | 503 => Judgement::Known(Outcome::Busy { status }),
         502 => Judgement::Known(Outcome::EngineBroken { status }),
         400 | 413 => Judgement::NeedsBody,
+        // A request that the engine cannot compute, or an engine that dies: vLLM's API server outlives its EngineCore by up
+        // to 1.4 s, answers 500 to everything and fails its health check.
+        500 => Judgement::NeedsHealth,
         _ => Judgement::Known(Outcome::Answered { status }),
     }
 }
@@ -32,12 +39,54 @@ pub fn judge_head(status: u16) -> Judgement {
 pub fn judge_body(status: u16, body: &[u8]) -> Outcome {
     match judge_head(status) {
         Judgement::Known(outcome) => outcome,
+        Judgement::NeedsHealth => Outcome::Answered { status },
         Judgement::NeedsBody => {
             let lower = body.to_ascii_lowercase();
             let too_long = TOO_LONG.iter().any(|words| memmem::find(&lower, words).is_some());
             if too_long { Outcome::TooLong { status } } else { Outcome::Answered { status } }
         }
     }
+}
+
+/// What an answer says that speaks of the engine as much as of the request.
+#[must_use]
+pub fn judge_health(status: u16, healthy: bool) -> Outcome {
+    if healthy { Outcome::Answered { status } } else { Outcome::EngineBroken { status } }
+}
+
+/// What the first event of a stream says, of which `bytes` are there; `None`: it is not complete. vLLM sends the head of a
+/// stream, 200, before its engine has taken the request: what it refuses then it tells in the first event.
+#[must_use]
+pub fn judge_opening(bytes: &[u8]) -> Option<Outcome> {
+    let fine = Outcome::Answered { status: 200 };
+    let mut rest = bytes;
+    loop {
+        let end = memchr::memchr(b'\n', rest)?;
+        let line = rest[..end].trim_ascii();
+        rest = &rest[end + 1..];
+        if let Some(data) = line.strip_prefix(b"data:") {
+            // Nearly all events have none, and are not parsed.
+            let told = memmem::find(data, b"\"error\"").and_then(|_| serde_json::from_slice::<Value>(data).ok());
+            return Some(told.as_ref().and_then(|event| event.get("error")).and_then(judge_error).unwrap_or(fine));
+        }
+    }
+}
+
+/// `{"message": …, "type": …, "code": 500}` in vLLM's OpenAI API; Anthropic's API has no code.
+fn judge_error(error: &Value) -> Option<Outcome> {
+    let error = error.as_object()?;
+    let by_type = || match error.get("type").and_then(Value::as_str) {
+        Some("overloaded_error") => 503,
+        Some("rate_limit_error") => 429,
+        Some("invalid_request_error" | "BadRequestError") => 400,
+        _ => 500,
+    };
+    let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    Some(match code.unwrap_or_else(by_type) {
+        status @ (429 | 503) => Outcome::Busy { status },
+        status @ 400..500 => judge_body(status, error.get("message").and_then(Value::as_str).unwrap_or("").as_bytes()),
+        status => Outcome::GaveUp { status },
+    })
 }
 
 #[cfg(test)]
@@ -66,8 +115,40 @@ mod tests {
     fn a_head_tells_of_a_full_engine_and_of_a_broken_one() {
         assert_eq!(judge_head(503), Judgement::Known(Outcome::Busy { status: 503 }));
         assert_eq!(judge_head(502), Judgement::Known(Outcome::EngineBroken { status: 502 }));
-        for status in [200, 204, 301, 401, 404, 422, 500, 501, 504] {
+        for status in [200, 204, 301, 401, 404, 422, 501, 504] {
             assert_eq!(judge_head(status), Judgement::Known(Outcome::Answered { status }));
         }
+        assert_eq!(judge_head(500), Judgement::NeedsHealth);
+        assert_eq!(judge_health(500, true), Outcome::Answered { status: 500 });
+        assert_eq!(judge_health(500, false), Outcome::EngineBroken { status: 500 });
+    }
+
+    #[test]
+    fn a_first_event_that_refuses_is_told_from_output() {
+        let error = |code: u16| format!("data: {{\"error\": {{\"message\": \"x\", \"code\": {code}}}}}\n\n");
+        for (events, outcome) in [
+            (error(500), Outcome::GaveUp { status: 500 }),
+            (error(503), Outcome::Busy { status: 503 }),
+            (format!(": ping\n\n{}", error(429)), Outcome::Busy { status: 429 }),
+            (error(400), Outcome::Answered { status: 400 }),
+            (error(400).replace('x', "maximum context length is 5"), Outcome::TooLong { status: 400 }),
+            (
+                "event: error\r\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\r\n\r\n".into(),
+                Outcome::Busy { status: 503 },
+            ),
+            ("event: error\ndata: {\"error\":{\"type\":\"api_error\"}}\n\n".into(), Outcome::GaveUp { status: 500 }),
+            (
+                "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}]}\n\n".into(),
+                Outcome::Answered { status: 200 },
+            ),
+            ("data: {\"error\":null,\"choices\":[]}\n\n".into(), Outcome::Answered { status: 200 }),
+            ("data: [DONE]\n\n".into(), Outcome::Answered { status: 200 }),
+            ("data: {\"error\": nonsense\n\n".into(), Outcome::Answered { status: 200 }),
+        ] {
+            assert_eq!(judge_opening(events.as_bytes()), Some(outcome), "{events}");
+            let first_line = events.find("data:").expect("data");
+            assert_eq!(judge_opening(&events.as_bytes()[..first_line + 5]), None, "{events}");
+        }
+        assert_eq!(judge_opening(b""), None);
     }
 }

@@ -14,7 +14,7 @@ mod view;
 
 pub use decision::{Decision, Patience, Send, WaitFor};
 pub use history::{Attempt, History};
-pub use judge::{Judgement, judge_body, judge_head};
+pub use judge::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 pub use next::next;
 pub use policy::Candidate;
 pub use refusal::{after, no_engine, shutting_down};

@@ -36,9 +36,11 @@ fn first(view: &impl View) -> Decision {
 fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> Decision {
     // Without another place, what the engine said is the caller's to read; what it did not say is ours to tell.
     let over = match last.outcome {
-        Outcome::Answered { .. } | Outcome::Busy { .. } | Outcome::TooLong { .. } | Outcome::EngineBroken { .. } => {
-            Decision::Deliver
-        }
+        Outcome::Answered { .. }
+        | Outcome::Busy { .. }
+        | Outcome::TooLong { .. }
+        | Outcome::GaveUp { .. }
+        | Outcome::EngineBroken { .. } => Decision::Deliver,
         _ => Decision::Refuse,
     };
     if history.delivered {
@@ -86,6 +88,7 @@ impl Scope {
             }
             Outcome::Died { .. }
             | Outcome::Unreachable
+            | Outcome::GaveUp { .. }
             | Outcome::EngineBroken { .. }
             | Outcome::TimedOut { phase: Phase::Connect } => Some(Self::AnotherEngine),
             Outcome::Busy { status: 429 } => Some(Self::LaterLeg),

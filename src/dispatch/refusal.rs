@@ -58,6 +58,7 @@ pub fn after(outcome: Outcome, engine: &str, why: &str) -> ApiError {
         | Outcome::Answered { .. }
         | Outcome::Busy { .. }
         | Outcome::TooLong { .. }
+        | Outcome::GaveUp { .. }
         | Outcome::EngineBroken { .. }
         | Outcome::ClientGone => ApiError::new(
             Code::EngineDied,

@@ -19,6 +19,9 @@ use crate::outcome::{Outcome, Phase};
 /// Largest answer to a small question; a list of models is a few kilobytes.
 const SMALL_ANSWER: usize = 1024 * 1024;
 
+/// How long a request waits for its engine's health to be known.
+const HEALTH_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long to wait for an answer, and how much of it to read.
 #[derive(Clone, Copy, Debug)]
 pub struct CallLimits {
@@ -96,6 +99,13 @@ impl EngineClient {
     pub async fn text(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Option<Bytes>, ExchangeError> {
         let Reply { status, body } = self.ask(engine, path, timeout).await?;
         Ok((status == StatusCode::OK).then_some(body))
+    }
+
+    /// Whether `engine` passes its health check now, within a second; `true` where it has none.
+    pub async fn is_healthy(&self, engine: &Engine) -> bool {
+        let Some(path) = engine.health_path() else { return true };
+        let said = self.ask(engine, &path, HEALTH_WITHIN).await;
+        said.is_ok_and(|reply| reply.status == StatusCode::OK)
     }
 
     async fn ask(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Reply, ExchangeError> {

@@ -47,6 +47,8 @@ pub struct Engine {
     /// `Host` header value.
     authority: Arc<str>,
     keep_alive: Duration,
+    /// See [`Engine::health_path`].
+    health_path: ArcSwapOption<String>,
     pub(super) status: Status,
     cards: ArcSwap<Vec<Card>>,
     /// See [`Engine::is_retiring`].
@@ -81,6 +83,7 @@ impl Engine {
             socket: ArcSwapOption::from_pointee(socket),
             authority: authority.into(),
             keep_alive: KEEP_ALIVE,
+            health_path: ArcSwapOption::empty(),
             address,
             status: Status::default(),
             cards: ArcSwap::default(),
@@ -111,6 +114,17 @@ impl Engine {
     #[must_use]
     pub fn keep_alive(&self) -> Duration {
         self.keep_alive
+    }
+
+    /// Where it is asked for its health; `None`: nowhere.
+    #[must_use]
+    pub fn health_path(&self) -> Option<Arc<String>> {
+        self.health_path.load_full()
+    }
+
+    /// Notes where it is asked for its health.
+    pub(super) fn set_health_path(&self, path: Option<&str>) {
+        self.health_path.store(path.map(|path| Arc::new(path.to_owned())));
     }
 
     /// Where to connect to; `None` while its host name does not resolve.
@@ -176,6 +190,11 @@ impl Engine {
     /// Takes it out of rotation for `pause`, and has its health checked now.
     pub fn eject(&self, pause: Duration) {
         self.status.eject(Instant::now(), pause);
+    }
+
+    /// Has its health checked now.
+    pub fn suspect(&self) {
+        self.status.suspect();
     }
 
     /// Returns when the engine was seen to fail.

@@ -89,6 +89,10 @@ impl Status {
     pub(super) fn eject(&self, now: Instant, pause: Duration) {
         let until = millis(now.saturating_duration_since(self.born) + pause);
         self.ejected_until.store(until.max(1), Ordering::Release);
+        self.suspect();
+    }
+
+    pub(super) fn suspect(&self) {
         self.suspected.notify_one();
     }
 

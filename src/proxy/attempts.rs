@@ -119,6 +119,8 @@ impl Attempts {
         }
         if outcome.speaks_against_engine() {
             engine.eject(EJECTION);
+        } else if outcome.casts_doubt() {
+            engine.suspect();
         }
         let (leg, reused, key) = (current.leg, current.reused, engine.key());
         if let Some(target) = self.plan.legs.get(leg).and_then(|at| snapshot.target(*at)) {

@@ -101,7 +101,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        retry::head(session, response, ctx)
+        retry::head(&self.state, session, response, ctx).await
     }
 
     fn upstream_response_body_filter(
@@ -111,7 +111,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        retry::body(session, body.as_deref(), end, ctx)?;
+        retry::body(session, body, end, ctx)?;
         Ok(None)
     }
 

@@ -11,7 +11,7 @@ use tokio::time::{sleep_until, timeout_at};
 
 use super::ProxyState;
 use super::attempts::{Advance, Attempts};
-use crate::dispatch::{WaitFor, judge_body};
+use crate::dispatch::{Judgement, WaitFor, judge_body, judge_head, judge_health};
 use crate::engines::{CallLimits, Reply};
 use crate::openai::ApiError;
 use crate::routing::Snapshot;
@@ -82,7 +82,11 @@ async fn attempt(
     let said = state.client.submit(&engine, path, headers, body.clone(), (limits, fresh)).await;
     match said {
         Ok(reply) => {
-            let outcome = judge_body(reply.status.as_u16(), &reply.body);
+            let status = reply.status.as_u16();
+            let outcome = match judge_head(status) {
+                Judgement::NeedsHealth => judge_health(status, state.client.is_healthy(&engine).await),
+                _ => judge_body(status, &reply.body),
+            };
             attempts.settle(snapshot, outcome, String::new);
             Some(reply)
         }

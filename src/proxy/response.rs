@@ -22,6 +22,8 @@ pub(super) struct Response {
     pub(super) began: bool,
     /// It is an error whose body decides what follows.
     pub(super) held_error: Option<HeldError>,
+    /// It is a stream of events whose first one decides what follows: what has come of it.
+    pub(super) opening: Option<BytesMut>,
     /// Follows it, if it can be read.
     pub(super) scanner: Option<ResponseScanner>,
     /// What is done to its pieces.

@@ -1,14 +1,17 @@
 //! The ends of attempts that Pingora reports: the outcome of each, and whether the request is tried again.
 
+use bytes::{Bytes, BytesMut};
+use http::header;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use super::ProxyState;
 use super::attempts::Advance;
 use super::buffered_downstream::ABORTED;
 use super::context::RequestContext;
 use super::response::HeldError;
-use crate::dispatch::{Judgement, judge_body, judge_head};
+use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 use crate::engines;
 use crate::outcome::Outcome;
 
@@ -21,7 +24,12 @@ pub(super) fn is_clean(session: &Session) -> bool {
 }
 
 /// The head of an engine's answer has come; `end`: there is no body.
-pub(super) fn head(session: &Session, response: &ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
+pub(super) async fn head(
+    state: &ProxyState,
+    session: &mut Session,
+    response: &ResponseHeader,
+    ctx: &mut RequestContext,
+) -> Result<()> {
     ctx.account.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
@@ -30,8 +38,23 @@ pub(super) fn head(session: &Session, response: &ResponseHeader, ctx: &mut Reque
     }
     let status = response.status.as_u16();
     match judge_head(status) {
-        Judgement::Known(Outcome::Answered { .. }) => Ok(()),
+        Judgement::Known(Outcome::Answered { .. }) => {
+            forward.response.opening = is_readable_stream(response).then(BytesMut::new);
+            Ok(())
+        }
         Judgement::Known(outcome) => judged(session, ctx, outcome),
+        Judgement::NeedsHealth => {
+            let Some(engine) = forward.attempts.current.as_ref().map(|current| current.lease.engine().clone()) else {
+                return Ok(());
+            };
+            ctx.account.ours.stop();
+            let healthy = state.client.is_healthy(&engine).await;
+            ctx.account.ours.start();
+            match judge_health(status, healthy) {
+                Outcome::Answered { .. } => Ok(()),
+                outcome => judged(session, ctx, outcome),
+            }
+        }
         Judgement::NeedsBody => {
             // Only a later leg could do better.
             let wanted = forward.attempts.has_later_leg();
@@ -41,11 +64,21 @@ pub(super) fn head(session: &Session, response: &ResponseHeader, ctx: &mut Reque
     }
 }
 
-/// A piece of an engine's answer has come; `end`: the last one.
-pub(super) fn body(session: &Session, piece: Option<&[u8]>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+fn is_readable_stream(response: &ResponseHeader) -> bool {
+    let kind = response.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    response.status == 200
+        && kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+        && !response.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// A piece of an engine's answer has come, which is kept from the caller until it can be judged; `end`: the last one.
+pub(super) fn body(session: &Session, piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    if let Some(came) = forward.response.opening.take() {
+        return opening(session, came, piece, end, ctx);
+    }
     let Some(held) = &mut forward.response.held_error else { return Ok(()) };
-    held.body.extend_from_slice(piece.unwrap_or_default());
+    held.body.extend_from_slice(piece.as_deref().unwrap_or_default());
     if held.body.len() > JUDGED_BODY {
         forward.response.held_error = None;
     } else if end {
@@ -56,6 +89,33 @@ pub(super) fn body(session: &Session, piece: Option<&[u8]>, end: bool, ctx: &mut
         }
     }
     Ok(())
+}
+
+/// A piece of a stream whose first event has not come yet; `came`: what was kept of it so far.
+fn opening(
+    session: &Session,
+    mut came: BytesMut,
+    piece: &mut Option<Bytes>,
+    end: bool,
+    ctx: &mut RequestContext,
+) -> Result<()> {
+    // Nearly always the first piece has the first event, and is passed on as it is.
+    if !came.is_empty() {
+        came.extend_from_slice(piece.as_deref().unwrap_or_default());
+        *piece = Some(std::mem::take(&mut came).freeze());
+    }
+    let bytes = piece.as_deref().unwrap_or_default();
+    match judge_opening(bytes) {
+        Some(Outcome::Answered { .. }) => Ok(()),
+        Some(outcome) => judged(session, ctx, outcome),
+        None if end || bytes.len() > JUDGED_BODY => Ok(()),
+        None => {
+            if let Some(forward) = &mut ctx.forward {
+                forward.response.opening = Some(BytesMut::from(piece.take().unwrap_or_default()));
+            }
+            Ok(())
+        }
+    }
 }
 
 /// There is an answer, but another engine may give a better one.

@@ -1,5 +1,7 @@
 //! Everything that is not inference: health, models, sleep, and the simulation's own routes.
 
+use std::sync::atomic::Ordering;
+
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
@@ -22,6 +24,9 @@ pub(super) async fn control(
 ) -> Result<Response, Fail> {
     let fields = |body: &[u8]| Fields::read(headers, body);
     Ok(match route {
+        Route::Health | Route::Ping if engine.core_dead.load(Ordering::SeqCst) => {
+            reply::bytes(StatusCode::SERVICE_UNAVAILABLE, None, "")
+        }
         Route::Health | Route::Ping | Route::ResetCache => reply::empty(),
         Route::Version => reply::ok(&json!({ "version": super::VERSION })),
         Route::Load => {

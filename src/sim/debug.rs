@@ -1,5 +1,7 @@
 //! `/sim/stats` and `/sim/fault`: what was counted, what shall fail.
 
+use std::sync::atomic::Ordering;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -19,8 +21,8 @@ pub(super) fn stats(engine: &Engine) -> Response {
     }))
 }
 
-/// `POST /sim/fault {"kind": …, "times": N, "path": …}`; `{"kind": "none"}` forgets all that wait. `wedge` and `unwedge`
-/// are at once.
+/// `POST /sim/fault {"kind": …, "times": N, "path": …}`; `{"kind": "none"}` forgets all that wait. `wedge`,
+/// `unwedge` and `core-dead` are at once.
 pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
     let wrong = |why: String| reply::detail(StatusCode::BAD_REQUEST, &why);
     let order: Value = match serde_json::from_slice(body) {
@@ -30,8 +32,9 @@ pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
         }
     };
     let kind = order.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if matches!(kind, "none" | "wedge" | "unwedge") {
+    if matches!(kind, "none" | "wedge" | "unwedge" | "core-dead") {
         engine.scheduler.wedge(kind == "wedge");
+        engine.core_dead.store(kind == "core-dead", Ordering::SeqCst);
         if kind == "none" {
             engine.faults.clear();
         }

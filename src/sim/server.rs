@@ -150,7 +150,7 @@ async fn early(fault: Option<&Fault>, conn: &ConnHandle) -> Option<Response> {
             tokio::time::sleep(*delay).await;
             None
         }
-        Fault::HangAfter(_) | Fault::DieAfter(_) | Fault::ExitAfter(_) | Fault::Malformed => None,
+        Fault::HangAfter(_) | Fault::DieAfter(_) | Fault::ExitAfter(_) | Fault::Malformed | Fault::Refuse(_) => None,
     }
 }
 
@@ -170,6 +170,10 @@ async fn infer(
         Route::Infer(endpoint) => endpoint,
         _ => invoked(&body),
     };
+    if let Some(fail) = given_up(engine, fault.as_ref()) {
+        hold.in_flight.complete();
+        return refusal(endpoint, &body, &fail);
+    }
     let asked = pace(engine, &parts.headers).map(|pace| ApiRequest {
         engine: Arc::clone(engine),
         headers: parts.headers.clone(),
@@ -195,6 +199,35 @@ async fn infer(
         Ok(ApiReply::Text(kind, text)) => stream::plain(kind, text, fault.as_ref(), hold),
         Ok(ApiReply::Stream(run, framing)) => stream::reply(run, framing, fault, engine.settings.sse_keep_alive, hold),
     }
+}
+
+/// Why the request is given up after it was taken in, in vLLM 0.32's words.
+fn given_up(engine: &Engine, fault: Option<&Fault>) -> Option<Fail> {
+    if engine.core_dead.load(Ordering::SeqCst) {
+        let message = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
+        return Some(Fail::internal(message));
+    }
+    let Some(Fault::Refuse(code)) = fault else { return None };
+    let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Some(Fail { status, ..Fail::queue_full() })
+}
+
+/// A request that is given up: a stream has its head already, and tells it by its first event.
+fn refusal(endpoint: Endpoint, body: &[u8], fail: &Fail) -> Response {
+    let members: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    if members.get("stream") != Some(&json!(true)) {
+        return fail.reply();
+    }
+    let events = match endpoint {
+        // vLLM's task of a response dies with its engine, and its connection with it.
+        Endpoint::Responses => return stream::torn(),
+        Endpoint::Messages => {
+            let error = json!({ "type": "error", "error": { "type": "internal_error", "message": fail.message } });
+            format!("event: error\ndata: {error}\n\n")
+        }
+        _ => format!("data: {}\n\ndata: [DONE]\n\n", fail.body()),
+    };
+    reply::bytes(StatusCode::OK, Some(reply::EVENT_STREAM), events)
 }
 
 /// Whether `--die-on` names a text that is in the body.

@@ -200,6 +200,7 @@ fn gyms_clients_wait_for_engines_and_out_overload() {
 fn judge(status: u16) -> Option<Outcome> {
     match crate::dispatch::judge_head(status) {
         crate::dispatch::Judgement::Known(outcome) => Some(outcome),
+        crate::dispatch::Judgement::NeedsHealth => Some(crate::dispatch::judge_health(status, true)),
         crate::dispatch::Judgement::NeedsBody => None,
     }
 }
@@ -211,6 +212,7 @@ fn outcomes() -> impl Strategy<Value = (Outcome, bool)> {
         Outcome::Busy { status: 429 },
         Outcome::Busy { status: 503 },
         Outcome::TooLong { status: 400 },
+        Outcome::GaveUp { status: 500 },
         Outcome::EngineBroken { status: 502 },
         Outcome::Unreachable,
         Outcome::Unreachable,

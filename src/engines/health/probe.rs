@@ -84,6 +84,7 @@ impl Prober {
     /// A prober of `engine`, one of `pool`, the engines of `model`.
     #[must_use]
     pub fn new(model: &Model, engine: Arc<Engine>, pool: Arc<Pool>, client: Arc<EngineClient>, owner: Owner) -> Self {
+        engine.set_health_path(model.health.as_ref().map(|health| health.path.as_str()));
         let check = model.health.as_ref().map_or(Check::Off, |health| check(&engine, health));
         let own = (owner == Owner::Us).then_some(&model.name);
         let named = model.served_name.as_ref().or(own).cloned();

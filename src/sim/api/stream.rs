@@ -202,6 +202,12 @@ fn cut() -> io::Error {
     io::Error::other("the simulated engine cuts this answer, as it was told to")
 }
 
+/// The head of a stream, and the end of its connection.
+pub(crate) fn torn() -> Response {
+    let body = Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(cut()) }));
+    reply::bytes(StatusCode::OK, Some(reply::EVENT_STREAM), body)
+}
+
 /// A plain reply, or what its fault leaves of it: half of the body, then silence or the end.
 pub(crate) fn plain(kind: &'static str, body: impl Into<Bytes>, fault: Option<&Fault>, mut hold: Hold) -> Response {
     let body = body.into();

@@ -26,6 +26,8 @@ pub(crate) struct Engine {
     pub(crate) stats: Arc<Stats>,
     /// SIGTERM came and requests in flight may finish: new ones are refused.
     pub(crate) draining: AtomicBool,
+    /// A fault has killed the process that computes: until the rest follows it, all that is asked fails.
+    pub(crate) core_dead: AtomicBool,
     /// Raised when a fault kills the engine: it refuses and cuts all connections, as a process that ended does.
     pub(crate) dead: CancellationToken,
     /// `system_fingerprint`.
@@ -47,6 +49,7 @@ impl Engine {
             request_log: RequestLog::default(),
             stats: Arc::default(),
             draining: AtomicBool::new(false),
+            core_dead: AtomicBool::new(false),
             dead: CancellationToken::new(),
             fingerprint: format!("vllm-{}-{:08x}", crate::sim::VERSION, fastrand::u32(..)),
             settings,

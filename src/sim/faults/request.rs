@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Reset,
     /// Answer with something that is no JSON.
     Malformed,
+    /// Give the request up with this status; of a stream, with an error as its first event after a head of 200.
+    Refuse(u16),
     /// Answer properly, but so much later.
     SlowHeader(Duration),
 }
@@ -55,12 +57,17 @@ impl FromStr for Fault {
             "exit-after" => Self::ExitAfter(number("events")?),
             "reset" => Self::Reset,
             "malformed" => Self::Malformed,
+            "refuse" => match value.parse() {
+                Ok(code) if (400..600).contains(&code) => Self::Refuse(code),
+                _ => return Err(format!("refuse: {value:?} is no status from 400 to 599")),
+            },
             "slow-header" if value.is_empty() => Self::SlowHeader(Duration::from_secs(5)),
             "slow-header" => Self::SlowHeader(parse_duration(value)?),
             _ => {
                 return Err(format!(
                     "no fault {name:?}; known are status:CODE[;retry-after:S], hang, hang-after:N, die-after:N, \
-                     exit-after:N, reset, malformed, slow-header[:DURATION], and for POST /sim/fault also wedge, unwedge, none"
+                     exit-after:N, reset, malformed, refuse:CODE, slow-header[:DURATION], and for POST /sim/fault also wedge, \
+                     unwedge, core-dead, none"
                 ));
             }
         };
@@ -126,7 +133,7 @@ mod tests {
         assert_eq!("status:503;retry-after:2".parse(), Ok(Fault::Status { code: 503, retry_after: Some(2) }));
         assert_eq!("die-after:3".parse(), Ok(Fault::DieAfter(3)));
         assert_eq!("slow-header:2s".parse(), Ok(Fault::SlowHeader(Duration::from_secs(2))));
-        for wrong in ["", "status", "status:99", "die-after:x", "nope", "status:503;retry:1"] {
+        for wrong in ["", "status", "refuse:200", "status:99", "die-after:x", "nope", "status:503;retry:1"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply;
 
@@ -88,12 +88,14 @@ impl Fail {
 
     /// The reply.
     pub(crate) fn reply(&self) -> Response {
-        reply::json(
-            self.status,
-            &json!({ "error": {
-                "message": self.message, "type": self.kind, "param": self.param, "code": self.status.as_u16(),
-            }}),
-        )
+        reply::json(self.status, &self.body())
+    }
+
+    /// Its JSON.
+    pub(crate) fn body(&self) -> Value {
+        json!({ "error": {
+            "message": self.message, "type": self.kind, "param": self.param, "code": self.status.as_u16(),
+        }})
     }
 }
 
