@@ -21,7 +21,8 @@
 //!
 //! # Layers
 //!
-//! A module uses only modules of lower layers, and none of its own layer (`tests/architecture.rs` checks it).
+//! A module uses only modules of lower layers, and none of its own layer, except that `settings` uses `ids`
+//! (`tests/architecture.rs` checks it).
 //!
 //! | layer | module | job |
 //! |---|---|---|

@@ -41,6 +41,10 @@ pub enum Outcome {
         /// What it did not do in time.
         phase: Phase,
     },
+    /// Nothing had come of the engine when it was found unhealthy or asleep, and another one could answer.
+    EngineLeft,
+    /// The time for the whole request was over.
+    Expired,
     /// The caller left, or took its answer too slowly.
     ClientGone,
     /// The gateway gave the attempt up: it is about to end.
@@ -73,6 +77,8 @@ impl Outcome {
             Self::Unreachable => "unreachable",
             Self::Died { .. } => "died",
             Self::TimedOut { .. } => "timed_out",
+            Self::EngineLeft => "engine_left",
+            Self::Expired => "expired",
             Self::ClientGone => "client_gone",
             Self::Aborted => "aborted",
         }
@@ -88,6 +94,22 @@ impl Outcome {
     #[must_use]
     pub fn casts_doubt(self) -> bool {
         self.speaks_against_engine() || matches!(self, Self::GaveUp { .. })
+    }
+
+    /// Whether the engine may have broken of the request.
+    #[must_use]
+    pub fn breaks_engine(self) -> bool {
+        match self {
+            Self::Died { .. } | Self::GaveUp { .. } | Self::EngineBroken { .. } | Self::EngineLeft => true,
+            Self::TimedOut { phase } => phase != Phase::Connect,
+            _ => false,
+        }
+    }
+
+    /// Whether it is how a process ends, or one whose engine core has ended (vLLM's API server answers 500 until it ends, too).
+    #[must_use]
+    pub fn ends_process(self) -> bool {
+        matches!(self, Self::Died { .. } | Self::GaveUp { status: 500 } | Self::EngineBroken { status: 500 })
     }
 
     /// Whether the engine may have begun to work on the request: trying again costs work.
@@ -112,6 +134,8 @@ mod tests {
             Outcome::Unreachable,
             Outcome::Died { began: true },
             Outcome::TimedOut { phase: Phase::FirstByte },
+            Outcome::EngineLeft,
+            Outcome::Expired,
             Outcome::ClientGone,
             Outcome::Aborted,
         ];

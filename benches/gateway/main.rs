@@ -22,6 +22,10 @@ use client::{measure, request};
 use process::{Process, reachable};
 use sides::{Side, gateway, nginx, pingora};
 
+/// The gateway's, so that bare Pingora differs from it by our logic alone.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The mode in which this executable does the work, once it has been put on its core.
 const PINNED: &str = "--pinned";
 

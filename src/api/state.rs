@@ -162,6 +162,8 @@ pub enum HealthProblem {
     },
     /// It answers, but its requests make no progress.
     Stalled(Stall),
+    /// It was paused by somebody else (vLLM's `POST /pause`), and goes on when that one resumes it.
+    Paused,
 }
 
 /// Requests that make no progress.
@@ -278,8 +280,10 @@ pub enum StopReason {
 /// A sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sleep {
-    /// How deep, as vLLM counts: at 1 its weights are kept in host memory, at 2 they are dropped and loaded again.
-    pub level: u8,
+    /// How deep, as vLLM counts: at 1 its weights are kept in host memory, at 2 they are dropped and loaded again. `None` where
+    /// somebody else put it to sleep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
     /// How long it took to fall asleep; `None` where that is not known.
     pub took_seconds: Option<f64>,
     /// Bytes of GPU memory given back, as the engine said.
@@ -292,7 +296,7 @@ impl Sleep {
     /// A sleep of which nothing else is known.
     #[must_use]
     pub fn of(level: u8) -> Self {
-        Self { level, ..Self::default() }
+        Self { level: Some(level), ..Self::default() }
     }
 }
 

@@ -101,6 +101,7 @@ impl Display for HealthProblem {
             }
             Self::BadHealthPath { path } => write!(f, "`{path}` is no path that can be asked; correct `health.path`"),
             Self::Stalled(stall) => stall.fmt(f),
+            Self::Paused => f.write_str("somebody else paused it (POST /pause); it serves again after POST /resume"),
         }
     }
 }

@@ -34,6 +34,9 @@ pub(crate) struct Time(pub(crate) Duration);
 /// Stands for a span of time that may be 0, in the JSON Schema.
 pub(crate) struct TimeOrZero;
 
+/// Stands for a span of time that may be `off`: for `#[serde(with = "TimeOrOff")]`.
+pub(crate) struct TimeOrOff;
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
@@ -52,6 +55,25 @@ impl Time {
     /// Writes a duration.
     pub(crate) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_duration(*time))
+    }
+}
+
+impl TimeOrOff {
+    /// Reads a duration, or `off`: `None`.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        if value == "off" || value == false {
+            return Ok(None);
+        }
+        Time::deserialize(value).map(Some).map_err(D::Error::custom)
+    }
+
+    /// Writes a duration, or `off`.
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => Time::serialize(time, serializer),
+            None => serializer.serialize_str("off"),
+        }
     }
 }
 
@@ -233,6 +255,21 @@ impl JsonSchema for TimeOrZero {
         let mut schema = Time::json_schema(generator);
         schema.insert("format".into(), TIME_OR_ZERO_FORMAT.into());
         schema
+    }
+}
+
+impl JsonSchema for TimeOrOff {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "DurationOrOff".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let off = json_schema!({ "type": ["string", "boolean"], "enum": ["off", false] });
+        json_schema!({ "anyOf": [generator.subschema_for::<Time>(), off] })
     }
 }
 

@@ -10,10 +10,7 @@ const MAX_TEXT: usize = 500;
 
 /// The body of an error reply in the client's API, for an engine's reply with `status` and `body`.
 pub(super) fn translate(api: ClientApi, status: u16, body: &[u8]) -> Vec<u8> {
-    let mut reply: Value = serde_json::from_slice(body).unwrap_or_else(|_| {
-        let text: String = String::from_utf8_lossy(body).trim().chars().take(MAX_TEXT).collect();
-        if text.is_empty() { Value::Null } else { json!({ "message": text }) }
-    });
+    let mut reply = parse(body);
     if api == ClientApi::Responses
         && let Some(Value::Object(error)) = reply.get_mut("error")
     {
@@ -23,11 +20,25 @@ pub(super) fn translate(api: ClientApi, status: u16, body: &[u8]) -> Vec<u8> {
         }
         return reply.to_string().into_bytes();
     }
-    read(api, status, &reply).body(api.dialect()).into_bytes()
+    read(Some(api), status, &reply).body(api.dialect()).into_bytes()
 }
 
-/// The error in an engine's reply: `{"error": {"message": …}}`, or what else servers send.
-pub(super) fn read(api: ClientApi, status: u16, reply: &Value) -> ApiError {
+/// The error in an engine's reply with `status` and `body`, for a client of the API that the engine speaks itself.
+#[must_use]
+pub fn engine_error(status: u16, body: &[u8]) -> ApiError {
+    read(None, status, &parse(body))
+}
+
+fn parse(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let text: String = String::from_utf8_lossy(body).trim().chars().take(MAX_TEXT).collect();
+        if text.is_empty() { Value::Null } else { json!({ "message": text }) }
+    })
+}
+
+/// The error in an engine's reply: `{"error": {"message": …}}`, or what else servers send; `api`: the client's, where it is
+/// another one.
+pub(super) fn read(api: Option<ClientApi>, status: u16, reply: &Value) -> ApiError {
     let message = ["/error/message", "/error", "/message", "/detail", "/detail/0/msg"]
         .iter()
         .find_map(|path| reply.pointer(path).and_then(Value::as_str))
@@ -38,11 +49,14 @@ pub(super) fn read(api: ClientApi, status: u16, reply: &Value) -> ApiError {
         404 => "not_found_error",
         408 => "timeout_error",
         429 => "rate_limit_error",
-        500.. if api == ClientApi::Messages => "api_error",
+        500.. if api == Some(ClientApi::Messages) => "api_error",
         500.. => "server_error",
         _ => "invalid_request_error",
     };
-    let param = reply.pointer("/error/param").and_then(Value::as_str).map(|param| client_name(api, param).to_owned());
+    let param = reply
+        .pointer("/error/param")
+        .and_then(Value::as_str)
+        .map(|param| api.map_or(param, |api| client_name(api, param)).to_owned());
     ApiError { param, ..ApiError::of_engine(status, kind, message) }
 }
 

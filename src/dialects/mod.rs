@@ -40,5 +40,6 @@ mod translator;
 mod writer;
 
 pub use client_api::ClientApi;
+pub use engine_error::engine_error;
 pub use messages::{from_tokenize, to_tokenize};
 pub use translator::{Translator, to_chat};

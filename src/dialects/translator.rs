@@ -207,7 +207,7 @@ impl Translator {
         if reply["error"].is_null() {
             return Ok(());
         }
-        Err(engine_error::read(self.writer.api(), engine_error::status(reply), reply))
+        Err(engine_error::read(Some(self.writer.api()), engine_error::status(reply), reply))
     }
 }
 

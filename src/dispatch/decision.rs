@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::config::Retry;
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
@@ -42,9 +44,13 @@ pub enum WaitFor {
     Pause,
 }
 
-/// How long a request waits for engines that cannot be had (NeMo Gym's rules); without it, it does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// Until then.
-    pub deadline: Instant,
+/// What bounds the attempts of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Attempts and their price.
+    pub retry: &'a Retry,
+    /// How long engines are waited for that cannot be had (NeMo Gym's rules); `None`: not at all.
+    pub wait_until: Option<Instant>,
+    /// When the time for the whole request is over.
+    pub expires: Option<Instant>,
 }

@@ -15,6 +15,8 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// It was sent over a kept connection, which the engine may have closed meanwhile.
     pub reused: bool,
+    /// The engine had no other request while it had this one.
+    pub alone: bool,
 }
 
 /// The attempts of one request, and what they cost.
@@ -26,6 +28,10 @@ pub struct History {
     retries: usize,
     /// Answers of 500, over all rounds.
     server_errors: usize,
+    /// Attempts of earlier rounds on engines that broke or fell silent.
+    broken_before: usize,
+    /// Engines of earlier rounds that died of this request alone.
+    killed_before: usize,
     /// Something of an answer has reached the caller.
     pub delivered: bool,
 }
@@ -44,8 +50,9 @@ impl History {
         self.retries += 1;
     }
 
-    /// After a wait everything may be tried again.
+    /// After a wait every engine may be tried again.
     pub fn begin_round(&mut self) {
+        (self.broken_before, self.killed_before) = (self.broken(), self.killed());
         self.attempts.clear();
     }
 
@@ -70,6 +77,32 @@ impl History {
     #[must_use]
     pub fn sent(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.outcome.was_sent()).count()
+    }
+
+    /// Attempts on engines that broke or fell silent, over all rounds. A kept connection that its engine had closed counts
+    /// together with the attempt over a new one that follows.
+    #[must_use]
+    pub fn broken(&self) -> usize {
+        let broke = |(at, attempt): (usize, &Attempt)| {
+            attempt.outcome.breaks_engine() && self.attempts.get(at + 1).is_none_or(|next| next.key != attempt.key)
+        };
+        self.broken_before + self.attempts.iter().enumerate().filter(|each| broke(*each)).count()
+    }
+
+    /// Engines whose process this request may have ended: it died while it had no other request. Over all rounds.
+    #[must_use]
+    pub fn killed(&self) -> usize {
+        // The last attempt on an engine tells: a kept connection that was closed may be followed by an answer.
+        let killed = |(at, attempt): (usize, &Attempt)| {
+            let next = self.attempts.get(at + 1).filter(|next| next.key == attempt.key);
+            let died = match next {
+                None => attempt.outcome.ends_process(),
+                // The engine died, and is found dead.
+                Some(next) => attempt.outcome.ends_process() && next.outcome == Outcome::Unreachable,
+            };
+            died && attempt.alone
+        };
+        self.killed_before + self.attempts.iter().enumerate().filter(|each| killed(*each)).count()
     }
 
     /// Attempts that another one followed, over all rounds.

@@ -12,7 +12,7 @@ mod policy;
 mod refusal;
 mod view;
 
-pub use decision::{Decision, Patience, Send, WaitFor};
+pub use decision::{Decision, Rules, Send, WaitFor};
 pub use history::{Attempt, History};
 pub use judge::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 pub use next::next;

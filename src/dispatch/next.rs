@@ -2,38 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use super::decision::{Decision, Patience, Send, WaitFor};
+use super::decision::{Decision, Rules, Send, WaitFor};
 use super::history::{Attempt, History};
 use super::policy::{Policy, choose};
 use super::view::View;
-use crate::config::Retry;
 use crate::dialects::gym::{PAUSE, SERVER_ERROR_TRIES, is_overload};
 use crate::outcome::{Outcome, Phase};
+
+/// Engines that one request may break alone. It is not tried on a third one: its own content may be what breaks them.
+const KILLS: usize = 2;
 
 /// What to do next with a request that was tried as `history` says.
 ///
 /// It is asked before an attempt, when an attempt has failed, and when the beginning of an answer can be judged. It reads
 /// nothing but its arguments.
 #[must_use]
-pub fn next(retry: &Retry, patience: Option<Patience>, history: &History, view: &impl View, now: Instant) -> Decision {
+pub fn next(rules: &Rules<'_>, history: &History, view: &impl View, now: Instant) -> Decision {
     let decision = match history.last() {
-        None => first(view),
-        Some(last) => again(retry, last, history, view),
+        None => first(history, view),
+        Some(last) => again(rules, last, history, view, now),
     };
-    match (decision, patience) {
-        (Decision::Deliver | Decision::Refuse, Some(patience)) => wait(decision, patience, history, now),
+    match (decision, rules.wait_until) {
+        (Decision::Deliver | Decision::Refuse, Some(deadline)) => wait(decision, (rules, deadline), history, now),
         (decision, _) => decision,
     }
 }
 
 /// The first leg that has an engine.
-fn first(view: &impl View) -> Decision {
-    let found = (0..view.legs()).find_map(|leg| Some((leg, free_engine(view, leg, &History::default())?)));
+fn first(history: &History, view: &impl View) -> Decision {
+    let found = (0..view.legs()).find_map(|leg| Some((leg, free_engine(view, leg, history)?)));
     found.map_or(Decision::Refuse, |(leg, key)| Decision::Send(Send { leg, key, fresh: false, payer: None }))
 }
 
 /// What follows from the last attempt.
-fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> Decision {
+fn again(rules: &Rules<'_>, last: &Attempt, history: &History, view: &impl View, now: Instant) -> Decision {
     // Without another place, what the engine said is the caller's to read; what it did not say is ours to tell.
     let over = match last.outcome {
         Outcome::Answered { .. }
@@ -43,7 +45,7 @@ fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> 
         | Outcome::EngineBroken { .. } => Decision::Deliver,
         _ => Decision::Refuse,
     };
-    if history.delivered {
+    if history.delivered || rules.expires.is_some_and(|expires| now >= expires) {
         return over;
     }
     let Some(scope) = Scope::after(last, history, view) else { return over };
@@ -51,7 +53,7 @@ fn again(retry: &Retry, last: &Attempt, history: &History, view: &impl View) -> 
         // It costs nothing: an engine that did die is found dead, and no other one is asked for more work.
         return Decision::Send(Send { leg: last.leg, key: last.key, fresh: true, payer: None });
     }
-    if history.sent() >= retry.attempts {
+    if history.sent() >= rules.retry.attempts || is_harmful(rules, history) {
         return over;
     }
     // As long as no engine has seen the request, another try costs nothing, and each engine is tried once.
@@ -90,11 +92,16 @@ impl Scope {
             | Outcome::Unreachable
             | Outcome::GaveUp { .. }
             | Outcome::EngineBroken { .. }
+            | Outcome::EngineLeft
             | Outcome::TimedOut { phase: Phase::Connect } => Some(Self::AnotherEngine),
             Outcome::Busy { status: 429 } => Some(Self::LaterLeg),
             Outcome::Busy { .. } => Some(Self::AnotherEngine),
             Outcome::TooLong { .. } => Some(Self::LongerContext),
-            Outcome::Answered { .. } | Outcome::TimedOut { .. } | Outcome::ClientGone | Outcome::Aborted => None,
+            Outcome::Answered { .. }
+            | Outcome::TimedOut { .. }
+            | Outcome::Expired
+            | Outcome::ClientGone
+            | Outcome::Aborted => None,
         }
     }
 
@@ -116,12 +123,21 @@ fn free_engine(view: &impl View, leg: usize, history: &History) -> Option<u64> {
     candidates.get(at).map(|candidate| candidate.key)
 }
 
-/// What becomes of a request that is over for now, when its caller is patient.
-fn wait(over: Decision, patience: Patience, history: &History, now: Instant) -> Decision {
-    let until = |pause: Duration| (now + pause < patience.deadline).then_some(now + pause);
+/// Whether too many engines broke while they had the request, over all rounds.
+fn is_harmful(rules: &Rules<'_>, history: &History) -> bool {
+    history.broken() >= rules.retry.attempts || history.killed() >= KILLS
+}
+
+/// What becomes of a request that is over for now, when engines are waited for.
+fn wait(over: Decision, (rules, deadline): (&Rules<'_>, Instant), history: &History, now: Instant) -> Decision {
+    // Waiting is for engines that are down or full. One that the request broke itself counts like any attempt.
+    if is_harmful(rules, history) {
+        return over;
+    }
+    let until = |pause: Duration| (now + pause < deadline).then_some(now + pause);
     match history.last().map(|last| last.outcome) {
-        None if now < patience.deadline => Decision::Wait { what: WaitFor::Engine, until: patience.deadline },
-        None | Some(Outcome::ClientGone | Outcome::Aborted) => over,
+        None if now < deadline => Decision::Wait { what: WaitFor::Engine, until: deadline },
+        None | Some(Outcome::ClientGone | Outcome::Aborted | Outcome::Expired) => over,
         Some(Outcome::Answered { status: 500 }) if history.server_errors() >= SERVER_ERROR_TRIES => over,
         Some(Outcome::Answered { status }) if status != 500 && !is_overload(status) => over,
         Some(Outcome::TooLong { .. }) => over,

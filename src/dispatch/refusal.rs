@@ -35,9 +35,17 @@ pub fn no_engine(pool: &Pool) -> ApiError {
     ApiError::new(code, message)
 }
 
-/// What is said of a last attempt on `engine` that ended with `outcome`; `why`: what happened to the connection.
+/// What is said of a last attempt on `engine` that ended with `outcome`; `why`: what happened to the connection; `killed`:
+/// engines that broke while they had nothing but this request.
 #[must_use]
-pub fn after(outcome: Outcome, engine: &str, why: &str) -> ApiError {
+pub fn after(outcome: Outcome, engine: &str, why: &str, killed: usize) -> ApiError {
+    if killed > 1 {
+        let message = format!(
+            "{killed} engines died while they had nothing but this request; {engine} was the last ({why}). No other engine gets \
+             it, because it may be what ends them."
+        );
+        return ApiError::new(Code::EngineDied, message);
+    }
     match outcome {
         Outcome::Unreachable | Outcome::TimedOut { phase: Phase::Connect } => {
             ApiError::new(Code::EngineUnreachable, format!("Engine {engine} cannot be reached ({why})."))
@@ -53,6 +61,16 @@ pub fn after(outcome: Outcome, engine: &str, why: &str) -> ApiError {
         Outcome::Aborted => ApiError::new(
             Code::ShuttingDown,
             "The gateway is shutting down and gave up this answer (timeouts.drain). Try again on another one.",
+        ),
+        Outcome::EngineLeft => ApiError::new(
+            Code::ModelUnhealthy,
+            format!(
+                "Engine {engine} stopped working before its answer began, and no other engine can take the request."
+            ),
+        ),
+        Outcome::Expired => ApiError::new(
+            Code::EngineTimeout,
+            format!("Engine {engine} did not answer within timeouts.request; the request was given up."),
         ),
         Outcome::Died { .. }
         | Outcome::Answered { .. }
@@ -81,11 +99,11 @@ mod tests {
             (Outcome::TimedOut { phase: Phase::FirstByte }, 504),
             (Outcome::Died { began: true }, 502),
         ] {
-            let error = after(outcome, "m/0", "ReadError");
+            let error = after(outcome, "m/0", "ReadError", 0);
             assert_eq!(error.status, status, "{outcome:?}");
             assert!(error.message.contains("m/0"), "{}", error.message);
         }
-        assert_eq!(after(Outcome::Aborted, "m/0", "").code, "shutting_down");
+        assert_eq!(after(Outcome::Aborted, "m/0", "", 0).code, "shutting_down");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub trait View {
     /// How one of them is chosen.
     fn balance(&self, leg: usize) -> Balance;
 
-    /// A number that varies from call to call: for round robin a counter, otherwise random.
+    /// A number that varies from one attempt to the next: for round robin a counter, otherwise random.
     fn turn(&self, leg: usize) -> usize;
 
     /// The position of the engine to prefer; `None`: none.
@@ -39,14 +39,21 @@ pub trait View {
 #[derive(Clone, Copy, Debug)]
 pub struct Engines<'a> {
     /// Where the plan's targets are.
-    pub snapshot: &'a Snapshot,
-    /// The plan.
-    pub plan: &'a Plan,
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
     /// The session whose requests stay on one replica.
-    pub session: Option<&'a str>,
+    session: Option<&'a str>,
+    /// Drawn once.
+    random: usize,
 }
 
 impl<'a> Engines<'a> {
+    /// Those of `plan`, for an attempt of a request of `session`.
+    #[must_use]
+    pub fn new(snapshot: &'a Snapshot, plan: &'a Plan, session: Option<&'a str>) -> Self {
+        Self { snapshot, plan, session, random: fastrand::usize(..) }
+    }
+
     /// The target of a leg.
     #[must_use]
     pub fn target(&self, leg: usize) -> Option<&'a Target> {
@@ -83,8 +90,8 @@ impl View for Engines<'_> {
 
     fn turn(&self, leg: usize) -> usize {
         match self.target(leg) {
-            Some(target) if target.balance == Balance::RoundRobin => target.pool.advance(),
-            _ => fastrand::usize(..),
+            Some(target) if target.balance == Balance::RoundRobin => target.pool.turn(),
+            _ => self.random,
         }
     }
 

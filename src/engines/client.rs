@@ -13,11 +13,14 @@ use pingora::{Error, ErrorType};
 use serde_json::Value;
 
 use super::Engine;
-use super::exchange::{ExchangeError, words};
-use crate::outcome::{Outcome, Phase};
+use super::exchange::ExchangeError;
+use crate::outcome::Outcome;
 
 /// Largest answer to a small question; a list of models is a few kilobytes.
 const SMALL_ANSWER: usize = 1024 * 1024;
+
+/// Of an answer with more bytes than are wanted. That is not the engine's fault.
+const TOO_LARGE: ErrorType = ErrorType::Custom("its answer is too large");
 
 /// How long a request waits for its engine's health to be known.
 const HEALTH_WITHIN: Duration = Duration::from_secs(1);
@@ -182,8 +185,9 @@ impl EngineClient {
         let exchange = self.exchange(peer, head, body, limits.bytes);
         let Some(whole) = limits.whole else { return exchange.await };
         tokio::time::timeout(whole, exchange).await.unwrap_or_else(|_| {
+            // It may have been answering all the time.
             let why = format!("no answer within {}", humantime::format_duration(whole));
-            Err(ExchangeError { outcome: Outcome::TimedOut { phase: Phase::FirstByte }, why, reused: false })
+            Err(ExchangeError { outcome: Outcome::Expired, why, reused: false })
         })
     }
 
@@ -195,12 +199,7 @@ impl EngineClient {
         most: usize,
     ) -> Result<Reply, ExchangeError> {
         let connected = self.connector.get_http_session(&peer).await;
-        let (mut session, reused) = connected.map_err(|error| ExchangeError {
-            // In any case the engine has not seen the request.
-            outcome: Outcome::Unreachable,
-            why: words(&error),
-            reused: false,
-        })?;
+        let (mut session, reused) = connected.map_err(|error| ExchangeError::not_connected(&error))?;
         let mut began = false;
         match converse(&mut session, &peer, head, body, most, &mut began).await {
             Ok(reply) => {
@@ -233,7 +232,7 @@ async fn converse(
     let mut whole = BytesMut::new();
     while let Some(piece) = session.read_response_body().await? {
         if whole.len() + piece.len() > most {
-            return Err(Error::new(ErrorType::Custom("its answer is too large")));
+            return Err(Error::new_in(TOO_LARGE));
         }
         whole.extend_from_slice(&piece);
     }

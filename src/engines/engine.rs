@@ -62,6 +62,8 @@ struct Load {
     in_flight: AtomicUsize,
     /// Those of them that got no byte of an answer yet.
     unanswered: AtomicUsize,
+    /// All that ever began here.
+    begun: AtomicU64,
     /// Wakes tasks that wait for the last lease to end.
     idle: Notify,
 }
@@ -197,6 +199,12 @@ impl Engine {
         self.status.suspect();
     }
 
+    /// Returns when it will not answer what it has: it is unhealthy, or asleep.
+    pub async fn left(&self) {
+        let gone = |state: &EngineState| matches!(state, EngineState::Unhealthy { .. } | EngineState::Asleep(_));
+        self.status.reached(gone).await;
+    }
+
     /// Returns when the engine was seen to fail.
     pub async fn suspected(&self) {
         self.status.suspected().await;
@@ -250,10 +258,18 @@ impl Engine {
         self.load.unanswered.load(Ordering::Relaxed)
     }
 
-    pub(super) fn enter(&self) {
+    /// Counts an attempt in; the number that it has among all, if it is the only one under way.
+    pub(super) fn enter(&self) -> Option<u64> {
         // SeqCst: see `Lease::try_take`.
-        self.load.in_flight.fetch_add(1, Ordering::SeqCst);
+        let others = self.load.in_flight.fetch_add(1, Ordering::SeqCst);
         self.load.unanswered.fetch_add(1, Ordering::Relaxed);
+        let number = self.load.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        (others == 0).then_some(number)
+    }
+
+    /// Attempts that ever began here.
+    pub(super) fn begun(&self) -> u64 {
+        self.load.begun.load(Ordering::Relaxed)
     }
 
     pub(super) fn answered(&self) {

@@ -19,7 +19,16 @@ pub struct ExchangeError {
 impl ExchangeError {
     /// From what Pingora says. `began`: bytes of an answer had come.
     pub(super) fn new(error: &Error, began: bool, reused: bool) -> Self {
-        Self { outcome: upstream_outcome(error, began), why: words(error), reused }
+        let outcome = match error.esource() {
+            ErrorSource::Internal => Outcome::Aborted,
+            _ => upstream_outcome(error, began),
+        };
+        Self { outcome, why: words(error), reused }
+    }
+
+    /// There was no connection: in any case the engine has not seen the request.
+    pub(super) fn not_connected(error: &Error) -> Self {
+        Self { outcome: connect_outcome(error), why: words(error), reused: false }
     }
 }
 
@@ -30,6 +39,15 @@ pub fn outcome(error: &Error, began: bool) -> Outcome {
         ErrorSource::Downstream => Outcome::ClientGone,
         ErrorSource::Upstream => upstream_outcome(error, began),
         ErrorSource::Internal | ErrorSource::Unset => Outcome::Aborted,
+    }
+}
+
+/// What `error`, for which there was no connection, says of the attempt.
+#[must_use]
+pub fn connect_outcome(error: &Error) -> Outcome {
+    match upstream_outcome(error, false) {
+        timed_out @ Outcome::TimedOut { phase: Phase::Connect } => timed_out,
+        _ => Outcome::Unreachable,
     }
 }
 

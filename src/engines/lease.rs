@@ -11,6 +11,8 @@ pub struct Lease {
     engine: Arc<Engine>,
     /// A byte of an answer came.
     answered: bool,
+    /// Its number among all attempts of the engine, if it was the only one under way when it began.
+    alone_since: Option<u64>,
 }
 
 impl Lease {
@@ -28,8 +30,14 @@ impl Lease {
     /// Counts an attempt on `engine`, whatever that is doing.
     #[must_use]
     pub fn take(engine: Arc<Engine>) -> Self {
-        engine.enter();
-        Self { engine, answered: false }
+        let alone_since = engine.enter();
+        Self { engine, answered: false, alone_since }
+    }
+
+    /// Whether the engine has had no other attempt since this one began.
+    #[must_use]
+    pub fn was_alone(&self) -> bool {
+        self.alone_since == Some(self.engine.begun())
     }
 
     /// A byte of an answer came: from here on the attempt may wait for its caller as well as for the engine.

@@ -149,9 +149,15 @@ impl Pool {
         self.is_expected.fetch_or(is_ready, Ordering::Relaxed) && !is_ready
     }
 
-    /// The next round-robin position.
-    pub fn advance(&self) -> usize {
-        self.cursor.fetch_add(1, Ordering::Relaxed)
+    /// The round-robin position of the next attempt.
+    #[must_use]
+    pub fn turn(&self) -> usize {
+        self.cursor.load(Ordering::Relaxed)
+    }
+
+    /// An attempt was sent: the next one goes to the next engine.
+    pub fn advance(&self) {
+        self.cursor.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Becomes ready when an engine changes its state, comes or goes. Create it, look, then wait for it: a change between

@@ -1,17 +1,22 @@
-//! The attempts of one request: asks [`dispatch::next`] what to do, carries it out on leases and budgets, and lets nothing but
-//! an [`Outcome`] speak for or against an engine.
+//! The attempts of one request: asks [`dispatch::next`] what to do, carries it out on permits, leases and budgets, and lets
+//! nothing but an [`Outcome`] speak for or against an engine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::dispatch::{self, Attempt, Decision, Engines, History, Patience, Send, WaitFor};
+use crate::admission::{Admission, Permit};
+use crate::config::{Balance, Retry};
+use crate::dispatch::{self, Attempt, Decision, Engines, History, Rules, Send, WaitFor};
 use crate::engines::{Engine, Lease};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
-use crate::routing::{Plan, Snapshot};
+use crate::routing::{Plan, Snapshot, Target};
 
 /// How long a guess holds. The health check that it sets off is the better judge, and comes before.
 const EJECTION: Duration = Duration::from_secs(1);
+
+/// For a copy of a request: nobody misses its answer, and no client's retries are to be spent on it.
+const ONCE: Retry = Retry { attempts: 1, budget: 0.0 };
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +31,26 @@ pub(super) enum Advance {
     Refuse,
 }
 
+/// What is asked of the attempts of one request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// The session whose requests stay on one replica.
+    pub(super) session: Option<String>,
+    /// How long engines are waited for that cannot be had; `None`: not at all.
+    pub(super) wait_until: Option<Instant>,
+    /// When the time for the answer is over.
+    pub(super) expires: Option<Instant>,
+    /// It is a copy, whose answer nobody gets.
+    pub(super) is_copy: bool,
+}
+
+impl Terms {
+    fn rules<'a>(&self, snapshot: &'a Snapshot) -> Rules<'a> {
+        let retry = if self.is_copy { &ONCE } else { &snapshot.retry };
+        Rules { retry, wait_until: self.wait_until, expires: self.expires }
+    }
+}
+
 /// An attempt under way, or about to begin.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -38,15 +63,17 @@ pub(super) struct Current {
     pub(super) reused: bool,
     /// What became of it is known.
     settled: bool,
+    /// Given back with it.
+    _permit: Permit,
 }
 
 /// The attempts of one request.
 #[derive(Debug)]
 pub(super) struct Attempts {
+    snapshot: Arc<Snapshot>,
     pub(super) plan: Plan,
     pub(super) history: History,
-    /// The session whose requests stay on one replica, and how long they wait.
-    session: Option<(String, Patience)>,
+    terms: Terms,
     pub(super) current: Option<Current>,
     /// What comes after it.
     next: Option<Current>,
@@ -56,22 +83,27 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// None so far. A request earns its model's share of the retry budget.
-    pub(super) fn new(plan: Plan, snapshot: &Snapshot, session: Option<(String, Patience)>) -> Self {
-        if let Some(target) = plan.legs.first().and_then(|at| snapshot.target(*at)) {
+    pub(super) fn new(snapshot: Arc<Snapshot>, plan: Plan, terms: Terms) -> Self {
+        let attempts =
+            Self { snapshot, plan, history: History::default(), terms, current: None, next: None, last: None };
+        if let Some(target) = attempts.target(0).filter(|_| !attempts.terms.is_copy) {
             target.pool.budget.earn();
         }
-        Self { plan, history: History::default(), session, current: None, next: None, last: None }
+        attempts
     }
 
-    /// Asks what to do next, and takes the lease of the engine that is to be tried.
-    pub(super) fn advance(&mut self, snapshot: &Snapshot) -> Advance {
-        let retry = &snapshot.retry;
+    /// The target of a leg.
+    pub(super) fn target(&self, leg: usize) -> Option<&Target> {
+        self.plan.legs.get(leg).and_then(|at| self.snapshot.target(*at))
+    }
+
+    /// Asks what to do next, and takes the permit and the lease of the engine that is to be tried.
+    pub(super) fn advance(&mut self, admission: &Admission) -> Advance {
         // An engine may stop between the look and the count, or the last of the budget go: then the question is put again.
         loop {
-            let (session, patience) =
-                self.session.as_ref().map_or((None, None), |(name, it)| (Some(&**name), Some(*it)));
-            let view = Engines { snapshot, plan: &self.plan, session };
-            let send = match dispatch::next(retry, patience, &self.history, &view, Instant::now()) {
+            let view = Engines::new(&self.snapshot, &self.plan, self.terms.session.as_deref());
+            let rules = self.terms.rules(&self.snapshot);
+            let send = match dispatch::next(&rules, &self.history, &view, Instant::now()) {
                 Decision::Send(send) => send,
                 Decision::Wait { what, until } => return Advance::Wait(what, until),
                 Decision::Deliver => return Advance::Deliver,
@@ -79,8 +111,9 @@ impl Attempts {
             };
             if let Some(lease) = commit(&view, &send) {
                 let Send { leg, fresh, .. } = send;
-                self.count(snapshot, leg);
-                self.next = Some(Current { lease, leg, fresh, reused: false, settled: false });
+                self.count(leg);
+                let permit = admission.admit();
+                self.next = Some(Current { lease, leg, fresh, reused: false, settled: false, _permit: permit });
                 return Advance::Go;
             }
         }
@@ -108,8 +141,34 @@ impl Attempts {
         self.leg() + 1 < self.plan.legs.len()
     }
 
+    /// What is left of the time for the whole request; `None`: it is not limited.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.terms.expires.map(|expires| expires.saturating_duration_since(Instant::now()))
+    }
+
+    /// Engines are not waited for any more.
+    pub(super) fn wait_no_more(&mut self) {
+        self.terms.wait_until = None;
+    }
+
+    /// Who can say whether another engine could take the place of the attempt under way; `None`: none ever could.
+    pub(super) fn alternatives(&self) -> Option<Alternatives> {
+        let Current { lease, leg, reused, .. } = self.current.as_ref()?;
+        let alone = self.plan.legs.len() == 1 && self.target(*leg)?.pool.engines().len() < 2;
+        let attempt =
+            Attempt { leg: *leg, key: lease.key(), outcome: Outcome::EngineLeft, reused: *reused, alone: false };
+        (!alone && !self.terms.is_copy).then(|| Alternatives {
+            engine: lease.engine().clone(),
+            snapshot: self.snapshot.clone(),
+            plan: self.plan.clone(),
+            history: self.history.clone(),
+            terms: self.terms.clone(),
+            attempt,
+        })
+    }
+
     /// Notes what became of the attempt under way, once; `why`: what happened to the connection, for people.
-    pub(super) fn settle(&mut self, snapshot: &Snapshot, outcome: Outcome, why: impl FnOnce() -> String) {
+    pub(super) fn settle(&mut self, outcome: Outcome, why: impl FnOnce() -> String) {
         let Some(current) = &mut self.current else { return };
         let engine = current.lease.engine().clone();
         if std::mem::replace(&mut current.settled, true) {
@@ -122,24 +181,23 @@ impl Attempts {
         } else if outcome.casts_doubt() {
             engine.suspect();
         }
-        let (leg, reused, key) = (current.leg, current.reused, engine.key());
-        if let Some(target) = self.plan.legs.get(leg).and_then(|at| snapshot.target(*at)) {
+        let (leg, reused, alone) = (current.leg, current.reused, current.lease.was_alone());
+        if let Some(target) = self.target(leg) {
             target.meters.attempted(outcome.word());
         }
-        self.history.note(Attempt { leg, key, outcome, reused });
+        self.history.note(Attempt { leg, key: engine.key(), outcome, reused, alone });
         self.last = Some((engine, why()));
     }
 
     /// Counts a further attempt, and a move to another leg.
-    fn count(&mut self, snapshot: &Snapshot, leg: usize) {
+    fn count(&mut self, leg: usize) {
         let last = self.history.last().copied();
-        let target = |leg: usize| self.plan.legs.get(leg).and_then(|at| snapshot.target(*at));
         let from = last.map_or(0, |last| last.leg);
-        if let (Some(from), Some(to)) = (target(from), target(leg).filter(|_| leg != from)) {
+        if let (Some(from), Some(to)) = (self.target(from), self.target(leg).filter(|_| leg != from)) {
             from.meters.fell_back(&to.route.model);
         }
         if let Some(last) = last {
-            if let Some(target) = target(from) {
+            if let Some(target) = self.target(from) {
                 target.meters.retried(last.outcome.word());
             }
             self.history.note_retry();
@@ -157,24 +215,62 @@ impl Attempts {
     }
 
     /// The error that the caller gets when there is no answer.
-    pub(super) fn refusal(&self, snapshot: &Snapshot, draining: bool) -> ApiError {
+    pub(super) fn refusal(&self, draining: bool) -> ApiError {
         if let (Some(last), Some((engine, why))) = (self.history.last(), &self.last) {
-            return dispatch::after(last.outcome, engine.id.as_str(), why);
+            return dispatch::after(last.outcome, engine.id.as_str(), why, self.history.killed());
         }
         if draining {
             return dispatch::shutting_down();
         }
-        let target = self.plan.legs.first().and_then(|at| snapshot.target(*at));
-        for pool in self.plan.legs.iter().filter_map(|at| Some(&snapshot.target(*at)?.pool)) {
+        for pool in (0..self.plan.legs.len()).filter_map(|leg| Some(&self.target(leg)?.pool)) {
             pool.ask_for_engine();
         }
-        target.map_or_else(dispatch::shutting_down, |target| dispatch::no_engine(&target.pool))
+        self.target(0).map_or_else(dispatch::shutting_down, |target| dispatch::no_engine(&target.pool))
+    }
+}
+
+impl Drop for Attempts {
+    /// What nobody waited for to its end was given up by its caller.
+    fn drop(&mut self) {
+        if self.current.as_ref().is_some_and(|current| !current.settled) {
+            self.settle(Outcome::ClientGone, String::new);
+        }
     }
 }
 
 /// Takes the lease and pays; `None`: either failed.
 fn commit(view: &Engines<'_>, send: &Send) -> Option<Lease> {
     let lease = Lease::try_take(view.engine(send)?)?;
-    let paid = send.payer.is_none_or(|leg| view.target(leg).is_some_and(|target| target.pool.budget.spend()));
-    paid.then_some(lease)
+    let target = view.target(send.leg)?;
+    if send.payer.is_some_and(|leg| !view.target(leg).is_some_and(|payer| payer.pool.budget.spend())) {
+        return None;
+    }
+    if target.balance == Balance::RoundRobin {
+        target.pool.advance();
+    }
+    Some(lease)
+}
+
+/// Says whether another engine could take the place of an attempt under way.
+#[derive(Debug)]
+pub(super) struct Alternatives {
+    /// The attempt's own.
+    pub(super) engine: Arc<Engine>,
+    snapshot: Arc<Snapshot>,
+    plan: Plan,
+    history: History,
+    terms: Terms,
+    /// As it would end.
+    attempt: Attempt,
+}
+
+impl Alternatives {
+    /// Whether one could now.
+    pub(super) fn any(&self) -> bool {
+        let mut history = self.history.clone();
+        history.note(self.attempt);
+        let view = Engines::new(&self.snapshot, &self.plan, self.terms.session.as_deref());
+        let rules = self.terms.rules(&self.snapshot);
+        matches!(dispatch::next(&rules, &history, &view, Instant::now()), Decision::Send(_))
+    }
 }

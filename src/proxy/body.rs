@@ -10,8 +10,9 @@ use pingora::proxy::Session;
 
 use super::ProxyState;
 use super::context::RequestContext;
-use super::memory::BodyReservation;
+use super::memory::{self, BodyReservation};
 use super::refusal::Refusal;
+use super::upstream_request::elsewhere;
 use crate::openai::{ApiError, Code};
 
 /// Room behind a body, so that the usual rules are applied without copying it.
@@ -19,6 +20,9 @@ const SPARE: usize = 1024;
 
 /// First allocation for a body of unknown length.
 const FIRST_GUESS: usize = 16 * 1024;
+
+/// Up to this size a body is given its memory at once; beyond, in steps of it as it arrives.
+const STEP: usize = 64 * 1024;
 
 /// A whole body, decoded, and the memory that is reserved for it.
 pub(super) struct ReceivedBody {
@@ -42,7 +46,12 @@ pub(super) async fn receive(
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit).into());
     }
-    let mut reservation = state.memory.reserve(length.unwrap_or(FIRST_GUESS), limits.body_memory)?;
+    let first = length.unwrap_or(FIRST_GUESS).min(STEP);
+    let mut reservation = state.memory.reserve(0, limits.body_memory)?;
+    if length.is_none_or(|length| length > STEP) {
+        reservation.arrives();
+    }
+    reservation.make_room(first).await?;
     if headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         session.write_continue_response().await.map_err(Refusal::Gone)?;
     }
@@ -51,16 +60,19 @@ pub(super) async fn receive(
         let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
         return Err(ApiError::new(Code::RequestTimeout, message).into());
     };
+    reservation.has_arrived();
     let mut bytes = body?;
     ctx.account.received = bytes.len();
     ctx.account.complete = Some(Instant::now());
     ctx.account.ours.start();
     if decoded {
         // Inflating is slow enough to be kept off the workers whatever the size.
-        let inflated = tokio::task::spawn_blocking(move || inflate(&bytes, limit)).await;
-        bytes = inflated.map_err(|_| ApiError::new(Code::Internal, "The gzip decoder failed."))??;
+        (bytes, reservation) = elsewhere(move || {
+            let inflated = inflate(&bytes, limit, &mut reservation)?;
+            Ok::<_, ApiError>((inflated, reservation))
+        })
+        .await??;
     }
-    reservation.grow_to(bytes.len())?;
     Ok(ReceivedBody { bytes, reservation, decoded })
 }
 
@@ -72,14 +84,21 @@ async fn collect(
 ) -> Result<BytesMut, Refusal> {
     let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
-        match session.read_request_body().await {
+        let read = tokio::select! {
+            biased;
+            read = session.read_request_body() => read,
+            () = reservation.must_give_way() => return Err(memory::full().into()),
+        };
+        match read {
             Ok(Some(piece)) => {
                 let size = body.len() + piece.len();
                 if size > limit {
                     return Err(too_large(limit).into());
                 }
-                if length.is_none() {
-                    reservation.grow_to(size)?;
+                if size > STEP {
+                    reservation
+                        .make_room(size.next_multiple_of(STEP).min(length.unwrap_or(usize::MAX).max(size)))
+                        .await?;
                 }
                 body.extend_from_slice(&piece);
             }
@@ -127,20 +146,35 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-fn inflate(body: &[u8], limit: usize) -> Result<BytesMut, ApiError> {
-    let mut plain = Vec::with_capacity(body.len().saturating_mul(4).min(limit) + SPARE);
-    // One byte over the limit is enough to know.
-    let mut decoder = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
-    match decoder.read_to_end(&mut plain) {
-        Ok(size) if size > limit => Err(too_large(limit)),
-        Ok(_) => Ok(BytesMut::from(Bytes::from(plain))),
-        Err(_) => Err(ApiError::new(Code::InvalidGzip, "The request body is not valid gzip.")),
+/// `body`, inflated; what that takes is reserved before it is taken, and in the end `reservation` is for the result alone.
+fn inflate(body: &[u8], limit: usize, reservation: &mut BodyReservation) -> Result<BytesMut, ApiError> {
+    let mut plain: Vec<u8> = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(body);
+    loop {
+        if plain.len() == plain.capacity() {
+            // While it is moved it takes both places.
+            let capacity = (plain.len() * 2).clamp(STEP, limit.max(STEP)) + SPARE;
+            reservation.grow_to(body.len() + plain.len() + capacity)?;
+            plain.reserve_exact(capacity - plain.len());
+        }
+        let (before, room) = (plain.len(), plain.capacity() - plain.len());
+        let read = (&mut decoder).take(room as u64).read_to_end(&mut plain);
+        read.map_err(|_| ApiError::new(Code::InvalidGzip, "The request body is not valid gzip."))?;
+        if plain.len() > limit {
+            return Err(too_large(limit));
+        }
+        if plain.len() == before {
+            break;
+        }
     }
+    reservation.shrink_to(plain.capacity());
+    Ok(BytesMut::from(Bytes::from(plain)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::memory::BodyMemory;
     use std::io::Write;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -177,9 +211,16 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&vec![b' '; 1 << 20]).expect("gzip");
         let bomb = encoder.finish().expect("gzip");
+        let memory = |limit| {
+            let gauge = prometheus::IntGauge::new("bytes", "test").expect("a gauge");
+            std::sync::Arc::new(BodyMemory::new(gauge)).reserve(0, limit).expect("room")
+        };
+        let inflate = |bytes: &[u8], limit| inflate(bytes, limit, &mut memory(8 << 20));
         assert_eq!(inflate(&bomb, 1 << 20).map(|plain| plain.len()), Ok(1 << 20));
         assert_eq!(status(inflate(&bomb, (1 << 20) - 1)), 413);
         assert_eq!(status(inflate(&bomb[..bomb.len() / 2], 1 << 20)), 400);
         assert_eq!(status(inflate(b"not gzip", 1 << 20)), 400);
+        let mut little = memory(1 << 20);
+        assert_eq!(status(super::inflate(&bomb, 1 << 20, &mut little)), 503, "it is reserved before it is taken");
     }
 }

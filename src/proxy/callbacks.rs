@@ -67,8 +67,8 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
-        peer::next(&self.state, session, ctx).await
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        peer::next(&self.state, ctx).await
     }
 
     async fn connected_to_upstream(
@@ -111,7 +111,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        retry::body(session, body, end, ctx)?;
+        retry::body(&self.state, session, body, end, ctx)?;
         Ok(None)
     }
 
@@ -142,7 +142,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
         error: Box<Error>,
     ) -> Box<Error> {
-        retry::connect_failed(session, ctx, error)
+        retry::connect_failed(&self.state, session, ctx, error)
     }
 
     fn error_while_proxy(
@@ -153,7 +153,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
         _: bool,
     ) -> Box<Error> {
-        retry::attempt_failed(session, ctx, error)
+        retry::attempt_failed(&self.state, session, ctx, error)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {

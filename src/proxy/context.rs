@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
-use super::buffered_downstream::Slot;
+use super::downstream::Downstream;
 use super::entry::Entry;
 use super::response::Response;
 use super::upstream_request::UpstreamRequest;
-use crate::admission::Permit;
 use crate::engines::Engine;
 use crate::ids::Name;
 use crate::net::ListenerId;
@@ -36,6 +35,11 @@ impl RequestContext {
         Self { snapshot, listener, entry, account, forward: None }
     }
 
+    /// When the time for its answer is over.
+    pub(super) fn expires(&self) -> Option<Instant> {
+        self.snapshot.timeouts.request.map(|time| self.account.started + time)
+    }
+
     /// What the request goes to.
     pub(super) fn target(&self) -> Option<&Target> {
         self.account.target.and_then(|at| self.snapshot.target(at))
@@ -56,10 +60,8 @@ pub(super) struct Forward {
     pub(super) attempts: Attempts,
     pub(super) request: UpstreamRequest,
     pub(super) response: Response,
-    /// Where the caller's session is left.
-    pub(super) downstream: Option<Slot>,
-    /// Given back with it.
-    pub(super) _permit: Permit,
+    /// The caller's session; `None` once Pingora has it back.
+    pub(super) downstream: Option<Downstream>,
 }
 
 /// What the record of a request will contain.
@@ -116,7 +118,7 @@ impl Account {
     }
 
     /// Notes that it goes to the target at `at`, and counts it there.
-    pub(super) fn aim(&mut self, snapshot: &Snapshot, at: usize) {
+    pub(super) fn set_target(&mut self, snapshot: &Snapshot, at: usize) {
         self.in_flight = snapshot.target(at).map(|target| target.meters.enter());
         self.target = Some(at);
     }

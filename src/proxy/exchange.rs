@@ -11,10 +11,11 @@ use tokio::time::{sleep_until, timeout_at};
 
 use super::ProxyState;
 use super::attempts::{Advance, Attempts};
+use super::downstream::leaves;
 use crate::dispatch::{Judgement, WaitFor, judge_body, judge_head, judge_health};
 use crate::engines::{CallLimits, Reply};
 use crate::openai::ApiError;
-use crate::routing::Snapshot;
+use crate::outcome::Outcome;
 
 /// What one leg's engines are sent.
 pub(super) struct Message {
@@ -39,7 +40,6 @@ pub(super) trait Messages: Send {
 /// There is none, or the message of a leg cannot be made.
 pub(super) async fn exchange(
     state: &ProxyState,
-    snapshot: &Snapshot,
     attempts: &mut Attempts,
     limits: CallLimits,
     messages: &mut dyn Messages,
@@ -47,63 +47,73 @@ pub(super) async fn exchange(
     let mut at_hand: Option<Reply> = None;
     let mut ready: Option<(usize, Message)> = None;
     loop {
-        match attempts.advance(snapshot) {
+        match attempts.advance(&state.admission) {
             Advance::Go => {
                 let leg = attempts.leg();
                 let current = match ready.take().filter(|(of, _)| *of == leg) {
                     Some(ready) => ready,
                     None => (leg, messages.message(leg).await?),
                 };
-                at_hand = attempt(state, snapshot, attempts, limits, &current.1).await;
+                at_hand = attempt(state, attempts, limits, &current.1).await;
                 ready = Some(current);
             }
-            Advance::Wait(what, until) if !state.is_draining() => {
-                wait(snapshot, attempts, what, until).await;
+            Advance::Wait(..) if state.is_draining() => attempts.wait_no_more(),
+            Advance::Wait(what, until) => {
+                wait(attempts, what, until).await;
                 attempts.history.begin_round();
             }
-            Advance::Deliver | Advance::Refuse | Advance::Wait(..) => {
-                return at_hand.ok_or_else(|| attempts.refusal(snapshot, state.is_draining()));
+            Advance::Deliver | Advance::Refuse => {
+                return at_hand.ok_or_else(|| attempts.refusal(state.is_draining()));
             }
         }
     }
 }
 
 /// One attempt; its answer, if there is one.
-async fn attempt(
-    state: &ProxyState,
-    snapshot: &Snapshot,
-    attempts: &mut Attempts,
-    limits: CallLimits,
-    message: &Message,
-) -> Option<Reply> {
+async fn attempt(state: &ProxyState, attempts: &mut Attempts, limits: CallLimits, message: &Message) -> Option<Reply> {
     let current = attempts.begin()?;
     let (engine, fresh) = (current.lease.engine().clone(), current.fresh);
     let Message { path, headers, body } = message;
-    let said = state.client.submit(&engine, path, headers, body.clone(), (limits, fresh)).await;
+    let limits = CallLimits { whole: attempts.time_left().or(limits.whole), ..limits };
+    let alternatives = attempts.alternatives();
+    let said = tokio::select! {
+        biased;
+        said = state.client.submit(&engine, path, headers, body.clone(), (limits, fresh)) => said,
+        () = leaves(alternatives.as_ref()) => {
+            attempts.settle(Outcome::EngineLeft, String::new);
+            return None;
+        }
+    };
     match said {
         Ok(reply) => {
             let status = reply.status.as_u16();
             let outcome = match judge_head(status) {
+                Judgement::Known(outcome) => outcome,
                 Judgement::NeedsHealth => judge_health(status, state.client.is_healthy(&engine).await),
-                _ => judge_body(status, &reply.body),
+                // Only a later leg could do better.
+                Judgement::NeedsBody if attempts.has_later_leg() => judge_body(status, &reply.body),
+                Judgement::NeedsBody => Outcome::Answered { status },
             };
-            attempts.settle(snapshot, outcome, String::new);
+            attempts.settle(outcome, String::new);
             Some(reply)
         }
         Err(error) => {
-            current.reused = error.reused;
-            attempts.settle(snapshot, error.outcome, || error.why);
+            if let Some(current) = &mut attempts.current {
+                current.reused = error.reused;
+            }
+            attempts.settle(error.outcome, || error.why);
             None
         }
     }
 }
 
 /// Waits for what `next` wants: for time to pass, or for an engine that changes.
-async fn wait(snapshot: &Snapshot, attempts: &mut Attempts, what: WaitFor, until: Instant) {
+async fn wait(attempts: &Attempts, what: WaitFor, until: Instant) {
     if what == WaitFor::Pause {
         return sleep_until(until.into()).await;
     }
-    let pools: Vec<_> = attempts.plan.legs.iter().filter_map(|at| Some(snapshot.target(*at)?.pool.clone())).collect();
+    let legs = 0..attempts.plan.legs.len();
+    let pools: Vec<_> = legs.filter_map(|leg| Some(attempts.target(leg)?.pool.clone())).collect();
     let mut changes: Vec<_> = pools.iter().map(|pool| Box::pin(pool.changed())).collect();
     changes.iter_mut().for_each(|change| _ = change.as_mut().enable());
     pools.iter().for_each(|pool| pool.ask_for_engine());

@@ -6,13 +6,14 @@ use bytes::BytesMut;
 use pingora::proxy::Session;
 
 use super::accept::{self, Accepted, Admitted};
-use super::attempts::{Advance, Attempts};
+use super::attempts::{Advance, Attempts, Terms};
 use super::body::ReceivedBody;
 use super::context::{Forward, RequestContext};
+use super::downstream::{Downstream, Wait};
 use super::refusal::Refusal;
 use super::response::Response;
 use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
-use super::{ProxyState, buffered_downstream, gym, mirror};
+use super::{ProxyState, gym, mirror};
 use crate::openai::ApiError;
 use crate::routing::{self, Chance, Prepared, Protocol, RequestHead, Snapshot};
 
@@ -37,9 +38,8 @@ pub(super) async fn admit(
         None => None,
     };
     if let Some(at) = plan.legs.first() {
-        ctx.account.aim(&ctx.snapshot, *at);
+        ctx.account.set_target(&ctx.snapshot, *at);
     }
-    let permit = state.admission.admit();
     if let Protocol::Gym(route) = plan.protocol {
         return gym::serve(state, session, ctx, gym::Asked { plan, route, body: request.body.freeze(), reservation })
             .await;
@@ -47,14 +47,15 @@ pub(super) async fn admit(
     if let (Some(to), Some(original)) = (plan.mirror, &original) {
         mirror::send_copy(state, ctx, to, original);
     }
-    let mut attempts = Attempts::new(plan, &ctx.snapshot, None);
-    if attempts.advance(&ctx.snapshot) != Advance::Go {
-        return Err(attempts.refusal(&ctx.snapshot, state.is_draining()).into());
+    let terms = Terms { expires: ctx.expires(), ..Terms::default() };
+    let mut attempts = Attempts::new(ctx.snapshot.clone(), plan, terms);
+    if attempts.advance(&state.admission) != Advance::Go {
+        return Err(attempts.refusal(state.is_draining()).into());
     }
     let request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
-    let downstream = buffered_downstream::install(session, request.body.clone(), state.abort_signal());
-    let (response, downstream) = (Response::default(), Some(downstream));
-    ctx.forward = Some(Box::new(Forward { attempts, request, response, downstream, _permit: permit }));
+    let wait = Wait::new(state.abort_signal(), &ctx.snapshot.timeouts, ctx.expires());
+    let (response, downstream) = (Response::default(), Some(Downstream::install(session, wait)));
+    ctx.forward = Some(Box::new(Forward { attempts, request, response, downstream }));
     Ok(Admitted::Forward)
 }
 

@@ -1,23 +1,55 @@
 //! The memory that request bodies take: every byte of every copy is counted, against `limits.body_memory`.
+//!
+//! When it is full, the body that arrives most slowly gives way: nobody can keep others out by promising bytes that do not
+//! come.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
+use tokio::sync::Notify;
 
 use crate::openai::{ApiError, Code};
+
+/// Age of an arriving body from which on it may be called slow.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a body waits for a slower one to give way.
+const GIVE_WAY_WITHIN: Duration = Duration::from_millis(500);
 
 /// Bytes of request bodies that are held at the moment.
 #[derive(Debug)]
 pub(super) struct BodyMemory {
     held: AtomicUsize,
     gauge: IntGauge,
+    /// Bodies that are on their way and hold some of it.
+    arriving: Mutex<Vec<Arc<Arriving>>>,
+    /// Wakes who waits for a slower body to give way.
+    freed: Notify,
+}
+
+/// A large body on its way in.
+#[derive(Debug)]
+struct Arriving {
+    since: Instant,
+    bytes: AtomicUsize,
+    give_way: Notify,
+}
+
+impl Arriving {
+    /// Bytes per second, for one that is old enough to tell.
+    fn rate(&self) -> Option<f64> {
+        let age = self.since.elapsed();
+        let bytes = self.bytes.load(Ordering::Relaxed) as f64;
+        (age >= SLOW_AFTER).then(|| bytes / age.as_secs_f64())
+    }
 }
 
 impl BodyMemory {
     /// Nothing held; what is held is shown by `gauge`.
     pub(super) fn new(gauge: IntGauge) -> Self {
-        Self { held: AtomicUsize::new(0), gauge }
+        Self { held: AtomicUsize::new(0), gauge, arriving: Mutex::default(), freed: Notify::new() }
     }
 
     /// Reserves `bytes`, of at most `limit` in all.
@@ -25,9 +57,21 @@ impl BodyMemory {
     /// # Errors
     /// 503: there is not enough left.
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<BodyReservation, ApiError> {
-        let mut reservation = BodyReservation { memory: self.clone(), bytes: 0, limit };
+        let mut reservation = BodyReservation { memory: self.clone(), bytes: 0, limit, arriving: None };
         reservation.grow_to(bytes)?;
         Ok(reservation)
+    }
+
+    /// Has the slowest of the arriving bodies give way, if it is slower than `own`; whether one does.
+    fn evict(&self, own: Option<&Arc<Arriving>>) -> bool {
+        let arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        let rated = arriving.iter().filter_map(|body| Some((body.rate()?, body)));
+        let Some((_, slowest)) = rated.min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return false };
+        if own.is_some_and(|own| Arc::ptr_eq(own, slowest)) {
+            return false;
+        }
+        slowest.give_way.notify_one();
+        true
     }
 }
 
@@ -37,9 +81,66 @@ pub(super) struct BodyReservation {
     memory: Arc<BodyMemory>,
     bytes: usize,
     limit: usize,
+    arriving: Option<Arc<Arriving>>,
 }
 
 impl BodyReservation {
+    /// The body is large and on its way: it may have to give way, and others to it.
+    pub(super) fn arrives(&mut self) {
+        let body = Arc::new(Arriving { since: Instant::now(), bytes: AtomicUsize::new(0), give_way: Notify::new() });
+        self.memory.arriving.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
+        self.arriving = Some(body);
+    }
+
+    /// The body is there.
+    pub(super) fn has_arrived(&mut self) {
+        if let Some(body) = self.arriving.take() {
+            let mut arriving = self.memory.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+            arriving.retain(|other| !Arc::ptr_eq(other, &body));
+        }
+    }
+
+    /// Returns when the body has to give way, if ever.
+    pub(super) async fn must_give_way(&self) {
+        match &self.arriving {
+            Some(body) => body.give_way.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Makes the reservation `bytes` large for a body of which that much has come; a slower one may have to give way.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) async fn make_room(&mut self, bytes: usize) -> Result<(), ApiError> {
+        if let Some(body) = &self.arriving {
+            body.bytes.store(bytes, Ordering::Relaxed);
+        }
+        let until = tokio::time::Instant::now() + GIVE_WAY_WITHIN;
+        loop {
+            let memory = self.memory.clone();
+            let freed = memory.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            match self.grow_to(bytes) {
+                Ok(()) => return Ok(()),
+                Err(full) if !self.memory.evict(self.arriving.as_ref()) => return Err(full),
+                Err(full) => tokio::time::timeout_at(until, freed).await.map_err(|_| full)?,
+            }
+        }
+    }
+
+    /// Gives back what is held beyond `bytes`.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.memory.held.fetch_sub(less, Ordering::AcqRel);
+        self.memory.gauge.sub(i64::try_from(less).unwrap_or(i64::MAX));
+        if less > 0 {
+            self.memory.freed.notify_waiters();
+        }
+    }
+
     /// Makes the reservation `bytes` large, never smaller than it is.
     ///
     /// # Errors
@@ -52,8 +153,7 @@ impl BodyReservation {
         let memory = &self.memory;
         if memory.held.fetch_add(more, Ordering::AcqRel).saturating_add(more) > self.limit {
             memory.held.fetch_sub(more, Ordering::AcqRel);
-            let message = "The memory for request bodies is full (limits.body_memory). Try again shortly.";
-            return Err(ApiError::new(Code::Overloaded, message));
+            return Err(full());
         }
         self.bytes += more;
         memory.gauge.add(i64::try_from(more).unwrap_or(i64::MAX));
@@ -80,9 +180,15 @@ impl BodyReservation {
 
 impl Drop for BodyReservation {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.memory.gauge.sub(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+        self.has_arrived();
+        self.shrink_to(0);
     }
+}
+
+/// 503: the memory is full.
+pub(super) fn full() -> ApiError {
+    let message = "The memory for request bodies is full (limits.body_memory). Try again shortly.";
+    ApiError::new(Code::Overloaded, message)
 }
 
 #[cfg(test)]
@@ -108,5 +214,36 @@ mod tests {
         drop(original);
         assert_eq!(gauge.get(), 40, "a copy counts on its own");
         drop(copy);
+    }
+
+    #[tokio::test]
+    async fn the_slowest_body_gives_way_and_nobody_waits_for_one_that_is_faster() {
+        let gauge = IntGauge::new("bytes", "test").expect("a gauge");
+        let memory = Arc::new(BodyMemory::new(gauge.clone()));
+        let mut slow = memory.reserve(0, 100).expect("room");
+        slow.arrives();
+        slow.make_room(90).await.expect("room");
+        let mut new = memory.reserve(0, 100).expect("room");
+        new.arrives();
+        assert!(new.make_room(50).await.is_err(), "it is not slow yet");
+        let seconds_ago = |body: &mut BodyReservation, seconds| {
+            let bytes = body.arriving.as_ref().map_or(0, |body| body.bytes.load(Ordering::Relaxed));
+            body.has_arrived();
+            let since = Instant::now().checked_sub(Duration::from_secs(seconds)).expect("a while ago");
+            let arriving = Arc::new(Arriving { since, bytes: AtomicUsize::new(bytes), give_way: Notify::new() });
+            memory.arriving.lock().expect("a lock").push(arriving.clone());
+            body.arriving = Some(arriving);
+        };
+        seconds_ago(&mut slow, 90);
+        seconds_ago(&mut new, 2);
+        assert!(slow.make_room(101).await.is_err(), "it is the slowest itself");
+        let giving_way = async {
+            slow.must_give_way().await;
+            drop(slow);
+        };
+        let (room, ()) = tokio::join!(new.make_room(50), giving_way);
+        assert_eq!((room, gauge.get()), (Ok(()), 50));
+        new.has_arrived();
+        assert!(memory.arriving.lock().expect("a lock").is_empty());
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, header};
 
 use super::ProxyState;
-use super::attempts::Attempts;
+use super::attempts::{Attempts, Terms};
 use super::context::RequestContext;
 use super::exchange::{Message, Messages, exchange};
 use super::memory::BodyReservation;
@@ -20,7 +20,7 @@ use crate::routing::{Plan, Protocol, Snapshot};
 const ANSWER: usize = 16 << 20;
 
 /// A mirror that does not answer for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+const WITHIN: Duration = Duration::from_secs(600);
 
 /// Headers of a caller that its copy has too. None of its credentials.
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::USER_AGENT];
@@ -57,10 +57,10 @@ async fn copy(
     let Ok(reservation) = original.reservation.for_copy(original.body.len()) else { return "dropped" };
     let plan = Plan { legs: [to].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
     let timeouts = &snapshot.timeouts;
-    let limits = CallLimits { whole: Some(PATIENCE), connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
-    let mut attempts = Attempts::new(plan, snapshot, None);
+    let limits = CallLimits { whole: Some(WITHIN), connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
+    let mut attempts = Attempts::new(snapshot.clone(), plan, Terms { is_copy: true, ..Terms::default() });
     let mut copies = Copies { snapshot, to, original, reservation, id };
-    match exchange(state, snapshot, &mut attempts, limits, &mut copies).await {
+    match exchange(state, &mut attempts, limits, &mut copies).await {
         Ok(reply) if reply.status.is_success() => "answered",
         _ => "failed",
     }

@@ -6,7 +6,7 @@
 //! | prepare, admit | `forward` | a plan, a request for its first leg's engines, a permit |
 //! | next, send | `attempts`, `peer`, `upstream_head` | a lease, and the attempt on it |
 //! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
-//! | respond | `respond` (with `transform`, `buffered_downstream`) | the answer on its way |
+//! | respond | `respond` (with `transform`, `downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
 //!
 //! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local` and
@@ -16,10 +16,10 @@
 mod accept;
 mod attempts;
 mod body;
-mod buffered_downstream;
 mod callbacks;
 mod client_socket;
 mod context;
+mod downstream;
 mod entry;
 mod exchange;
 mod forward;

@@ -1,16 +1,14 @@
 //! The engine of the next attempt, and how Pingora is to talk to it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::protocols::TcpKeepalive;
-use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorType, Result};
 
+use super::ProxyState;
 use super::attempts::Advance;
 use super::context::{Forward, RequestContext};
-use super::{ProxyState, buffered_downstream};
 use crate::config::Timeouts;
 use crate::engines::{Engine, avoid_kept_connections};
 use crate::openai::{ApiError, Code};
@@ -18,11 +16,7 @@ use crate::outcome::Outcome;
 use crate::routing::Snapshot;
 
 /// The peer of the next attempt.
-pub(super) async fn next(
-    state: &Arc<ProxyState>,
-    session: &mut Session,
-    ctx: &mut RequestContext,
-) -> Result<Box<HttpPeer>> {
+pub(super) async fn next(state: &ProxyState, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
     let RequestContext { snapshot, account, forward, .. } = ctx;
     let Some(forward) = forward else { return Err(Error::new(ErrorType::InternalError)) };
     loop {
@@ -30,21 +24,14 @@ pub(super) async fn next(
         let at = forward.attempts.plan.legs.get(leg).copied().unwrap_or_default();
         match forward.request.switch_to(snapshot, leg, at).await {
             Ok(false) => {}
-            Ok(true) => {
-                account.aim(snapshot, at);
-                if let Some(slot) = forward.downstream.take() {
-                    buffered_downstream::remove(session, &slot);
-                }
-                let slot = buffered_downstream::install(session, forward.request.body.clone(), state.abort_signal());
-                forward.downstream = Some(slot);
-            }
+            Ok(true) => account.set_target(snapshot, at),
             Err(refusal) => return Err(refuse(forward, refusal)),
         }
         match begin(forward, snapshot) {
             Ok(peer) => return Ok(peer),
             Err(unresolved) => {
-                forward.attempts.settle(snapshot, Outcome::Unreachable, || "its host name does not resolve".into());
-                if forward.attempts.advance(snapshot) != Advance::Go {
+                forward.attempts.settle(Outcome::Unreachable, || "its host name does not resolve".into());
+                if forward.attempts.advance(&state.admission) != Advance::Go {
                     return Err(refuse(forward, unresolved));
                 }
             }
@@ -62,14 +49,17 @@ fn begin(forward: &mut Forward, snapshot: &Snapshot) -> std::result::Result<Box<
     forward.response.begin_attempt();
     let gone = || ApiError::new(Code::Internal, "The request lost its engine.");
     let current = forward.attempts.begin().ok_or_else(gone)?;
-    let (engine, fresh) = (current.lease.engine(), current.fresh);
+    let (engine, fresh) = (current.lease.engine().clone(), current.fresh);
+    if let Some(downstream) = &forward.downstream {
+        downstream.begin(forward.request.body.clone(), forward.attempts.alternatives());
+    }
     let unresolved =
         || ApiError::new(Code::EngineUnresolved, format!("The host name of engine {} does not resolve.", engine.id));
     let socket = engine.socket().ok_or_else(unresolved)?;
     let url = &engine.address.url;
     // An empty server name spares an allocation where no TLS is spoken.
     let mut peer = HttpPeer::new(socket, url.tls, if url.tls { url.host.clone() } else { String::new() });
-    tune(&mut peer, engine, &snapshot.timeouts);
+    tune(&mut peer, &engine, &snapshot.timeouts);
     if fresh {
         avoid_kept_connections(&mut peer);
     }

@@ -4,7 +4,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
 use super::context::RequestContext;
-use super::{ProxyState, buffered_downstream, kept_session};
+use super::{ProxyState, downstream, kept_session};
 use crate::outcome::Outcome;
 use crate::telemetry::Record;
 
@@ -15,9 +15,9 @@ const CLIENT_GONE: u16 = 499;
 pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
     let took = ctx.account.started.elapsed();
     if let Some(forward) = &mut ctx.forward
-        && let Some(slot) = forward.downstream.take()
+        && let Some(downstream) = forward.downstream.take()
     {
-        buffered_downstream::remove(session, &slot);
+        downstream.remove(session);
     }
     let downstream = error.is_some_and(|error| error.esource() == &ErrorSource::Downstream);
     let gone = downstream && ctx.account.error == Some("client_gone");
@@ -25,14 +25,14 @@ pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&E
     let status = written.filter(|_| !gone).unwrap_or(CLIENT_GONE);
     if let Some(forward) = &mut ctx.forward {
         let outcome = if status == CLIENT_GONE { Outcome::ClientGone } else { Outcome::Answered { status } };
-        forward.attempts.settle(&ctx.snapshot, outcome, String::new);
+        forward.attempts.settle(outcome, String::new);
     }
     tell(state, session, ctx, status, took);
     // The next request may wait on this connection for a minute: nothing of this one must stay.
     ctx.account.close();
     let ended = ctx.forward.take().is_some_and(|forward| forward.response.ended);
     if ended {
-        kept_session::keep(buffered_downstream::take(session));
+        kept_session::keep(downstream::take(session));
     }
 }
 

@@ -8,10 +8,10 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::buffered_downstream::ABORTED;
-use super::context::RequestContext;
+use super::context::{Forward, RequestContext};
+use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
-use super::transform::ResponseTransform;
+use super::transform::{ResponseTransform, last_event};
 use super::{ProxyState, reply};
 use crate::openai::{ApiError, Code, ResponseScanner, Scanned};
 
@@ -28,10 +28,16 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     }
     let name = ctx.target().and_then(|target| target.response_model()).cloned();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    let is_opened = forward.downstream.as_ref().is_some_and(Downstream::is_opened);
     // What is compressed passes unread.
     let readable = !response.headers.contains_key(header::CONTENT_ENCODING);
     let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let answer = &mut forward.response;
+    if is_opened && !(response.status == 200 && readable && kind.starts_with(b"text/event-stream")) {
+        ctx.account.error = Some("engine_error");
+        answer.follow_late(response.status.as_u16(), forward.request.translator.clone(), ctx.account.dialect());
+        return Ok(());
+    }
     let renamed = readable && {
         let translator = forward.request.translator.clone();
         answer.follow(response.status.as_u16(), kind, translator, name.as_deref())
@@ -98,23 +104,29 @@ pub(super) async fn fail(
     ctx: &mut RequestContext,
 ) -> FailToProxy {
     let downstream = error.esource() == &ErrorSource::Downstream;
-    if downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &ABORTED) {
+    if downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &ABORTED | &EXPIRED | &LEFT) {
         ctx.account.error = Some("client_gone");
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     let refusal = refusal(state, error, ctx);
     let status = refusal.status;
-    if is_clean(session) {
+    let is_opened = ctx.forward.as_ref().and_then(|it| it.downstream.as_ref()).is_some_and(Downstream::is_opened);
+    if is_clean(session) && !is_opened {
         // Nothing can be done about a caller that leaves just now.
         let _ = reply::refuse(session, &mut ctx.account, refusal).await;
         return FailToProxy { error_code: status, can_reuse_downstream: true };
     }
     ctx.account.error = Some(refusal.code);
     let dialect = ctx.account.dialect();
-    if let Some(answer) = ctx.forward.as_mut().map(|forward| &mut forward.response)
-        && let Some(boundary) = answer.open_stream().map(ResponseScanner::at_boundary)
+    if let Some(Forward { response: answer, request, .. }) = ctx.forward.as_deref_mut()
+        && let Some(at_boundary) = answer.open_stream().map(ResponseScanner::at_boundary).or(is_opened.then_some(true))
     {
-        let event = answer.transform.fail(&refusal).unwrap_or_else(|| refusal.event(dialect, boundary).into());
+        let by = if is_opened {
+            request.translator.as_mut().map(|translator| &mut *translator.by)
+        } else {
+            answer.transform.translator()
+        };
+        let event = last_event(by, &refusal, dialect, at_boundary);
         answer.ended = session.write_response_body(Some(event), true).await.is_ok();
     }
     // An answer of known length stays visibly short.
@@ -128,5 +140,5 @@ fn refusal(state: &ProxyState, error: &Error, ctx: &mut RequestContext) -> ApiEr
     let broken = || ApiError::new(Code::Internal, "The request could not be processed.");
     let Some(forward) = &mut ctx.forward else { return broken() };
     let told = forward.response.refusal.take();
-    told.unwrap_or_else(|| forward.attempts.refusal(&ctx.snapshot, state.is_draining()))
+    told.unwrap_or_else(|| forward.attempts.refusal(state.is_draining()))
 }

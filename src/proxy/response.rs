@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::transform::ResponseTransform;
-use crate::openai::{ApiError, ResponseScanner, Usage};
+use crate::openai::{ApiError, Dialect, ResponseScanner, Usage};
 use crate::routing::ResponseTranslator;
 
 /// An engine's error answer that is held back until its body shows what it means.
@@ -81,5 +81,11 @@ impl Response {
             None => scanner,
         };
         name.is_some()
+    }
+
+    /// The caller has the head of a stream already, and this answer is none: `status` and its body are told as an event.
+    pub(super) fn follow_late(&mut self, status: u16, by: Option<ResponseTranslator>, dialect: Dialect) {
+        self.scanner = None;
+        self.transform = ResponseTransform::Late { by: by.map(|it| it.by), dialect, status, kept: BytesMut::new() };
     }
 }

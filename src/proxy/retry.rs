@@ -8,8 +8,8 @@ use pingora::{Error, ErrorType, Result};
 
 use super::ProxyState;
 use super::attempts::Advance;
-use super::buffered_downstream::ABORTED;
 use super::context::RequestContext;
+use super::downstream::{ABORTED, EXPIRED, LEFT};
 use super::response::HeldError;
 use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 use crate::engines;
@@ -42,7 +42,7 @@ pub(super) async fn head(
             forward.response.opening = is_readable_stream(response).then(BytesMut::new);
             Ok(())
         }
-        Judgement::Known(outcome) => judged(session, ctx, outcome),
+        Judgement::Known(outcome) => judged(state, session, ctx, outcome),
         Judgement::NeedsHealth => {
             let Some(engine) = forward.attempts.current.as_ref().map(|current| current.lease.engine().clone()) else {
                 return Ok(());
@@ -52,7 +52,7 @@ pub(super) async fn head(
             ctx.account.ours.start();
             match judge_health(status, healthy) {
                 Outcome::Answered { .. } => Ok(()),
-                outcome => judged(session, ctx, outcome),
+                outcome => judged(state, session, ctx, outcome),
             }
         }
         Judgement::NeedsBody => {
@@ -72,10 +72,16 @@ fn is_readable_stream(response: &ResponseHeader) -> bool {
 }
 
 /// A piece of an engine's answer has come, which is kept from the caller until it can be judged; `end`: the last one.
-pub(super) fn body(session: &Session, piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+pub(super) fn body(
+    state: &ProxyState,
+    session: &Session,
+    piece: &mut Option<Bytes>,
+    end: bool,
+    ctx: &mut RequestContext,
+) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     if let Some(came) = forward.response.opening.take() {
-        return opening(session, came, piece, end, ctx);
+        return opening(state, session, (came, end), piece, ctx);
     }
     let Some(held) = &mut forward.response.held_error else { return Ok(()) };
     held.body.extend_from_slice(piece.as_deref().unwrap_or_default());
@@ -85,18 +91,18 @@ pub(super) fn body(session: &Session, piece: &mut Option<Bytes>, end: bool, ctx:
         let outcome = judge_body(held.status, &held.body);
         forward.response.held_error = None;
         if !matches!(outcome, Outcome::Answered { .. }) {
-            return judged(session, ctx, outcome);
+            return judged(state, session, ctx, outcome);
         }
     }
     Ok(())
 }
 
-/// A piece of a stream whose first event has not come yet; `came`: what was kept of it so far.
+/// A piece of a stream whose first event has not come yet; `came`: what was kept of it so far; `end`: the last piece.
 fn opening(
+    state: &ProxyState,
     session: &Session,
-    mut came: BytesMut,
+    (mut came, end): (BytesMut, bool),
     piece: &mut Option<Bytes>,
-    end: bool,
     ctx: &mut RequestContext,
 ) -> Result<()> {
     // Nearly always the first piece has the first event, and is passed on as it is.
@@ -107,7 +113,7 @@ fn opening(
     let bytes = piece.as_deref().unwrap_or_default();
     match judge_opening(bytes) {
         Some(Outcome::Answered { .. }) => Ok(()),
-        Some(outcome) => judged(session, ctx, outcome),
+        Some(outcome) => judged(state, session, ctx, outcome),
         None if end || bytes.len() > JUDGED_BODY => Ok(()),
         None => {
             if let Some(forward) = &mut ctx.forward {
@@ -119,11 +125,11 @@ fn opening(
 }
 
 /// There is an answer, but another engine may give a better one.
-fn judged(session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Result<()> {
+fn judged(state: &ProxyState, session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
-    forward.attempts.settle(&ctx.snapshot, outcome, String::new);
+    forward.attempts.settle(outcome, String::new);
     forward.attempts.history.delivered = !is_clean(session);
-    if forward.attempts.advance(&ctx.snapshot) != Advance::Go {
+    if forward.attempts.advance(&state.admission) != Advance::Go {
         return Ok(());
     }
     let mut error = Error::new_up(ErrorType::Custom("AnotherEngine"));
@@ -132,16 +138,23 @@ fn judged(session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Resu
 }
 
 /// The engine could not be reached: it has not seen the request.
-pub(super) fn connect_failed(session: &Session, ctx: &mut RequestContext, error: Box<Error>) -> Box<Error> {
-    let outcome = match engines::outcome(&error, false) {
-        timed_out @ Outcome::TimedOut { .. } => timed_out,
-        _ => Outcome::Unreachable,
-    };
-    failed(session, ctx, error, outcome)
+pub(super) fn connect_failed(
+    state: &ProxyState,
+    session: &Session,
+    ctx: &mut RequestContext,
+    error: Box<Error>,
+) -> Box<Error> {
+    let outcome = engines::connect_outcome(&error);
+    failed(state, session, ctx, error, outcome)
 }
 
 /// The attempt failed after the connection was there.
-pub(super) fn attempt_failed(session: &Session, ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
+pub(super) fn attempt_failed(
+    state: &ProxyState,
+    session: &Session,
+    ctx: &mut RequestContext,
+    mut error: Box<Error>,
+) -> Box<Error> {
     let Some(forward) = &ctx.forward else {
         error.set_retry(false);
         return error;
@@ -151,18 +164,26 @@ pub(super) fn attempt_failed(session: &Session, ctx: &mut RequestContext, mut er
         error.set_retry(true);
         return error;
     }
-    let outcome = match error.etype() {
-        &ABORTED => Outcome::Aborted,
+    let outcome = match *error.etype() {
+        ABORTED => Outcome::Aborted,
+        LEFT => Outcome::EngineLeft,
+        EXPIRED => Outcome::Expired,
         _ => engines::outcome(&error, forward.response.began),
     };
-    failed(session, ctx, error, outcome)
+    failed(state, session, ctx, error, outcome)
 }
 
-fn failed(session: &Session, ctx: &mut RequestContext, mut error: Box<Error>, outcome: Outcome) -> Box<Error> {
+fn failed(
+    state: &ProxyState,
+    session: &Session,
+    ctx: &mut RequestContext,
+    mut error: Box<Error>,
+    outcome: Outcome,
+) -> Box<Error> {
     ctx.account.ours.start();
     let Some(forward) = &mut ctx.forward else { return error };
-    forward.attempts.settle(&ctx.snapshot, outcome, || error.etype().as_str().to_owned());
+    forward.attempts.settle(outcome, || error.etype().as_str().to_owned());
     forward.attempts.history.delivered = !is_clean(session);
-    error.set_retry(forward.attempts.advance(&ctx.snapshot) == Advance::Go);
+    error.set_retry(forward.attempts.advance(&state.admission) == Advance::Go);
     error
 }

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dialects::Translator;
-use crate::openai::{ApiError, Code};
+use crate::dialects::{Translator, engine_error};
+use crate::openai::{ApiError, Code, Dialect};
 use crate::routing::ResponseTranslator;
 
 /// Most of a plain answer that is kept to be translated as a whole. Far above what an engine's context holds.
@@ -19,6 +19,8 @@ pub(super) enum ResponseTransform {
     Events(Box<Translator>),
     /// It is kept until its end, and then translated to the caller's API.
     Whole { by: ResponseTranslator, status: u16, kept: BytesMut },
+    /// It is an error that comes when the caller has the head of a stream: it is kept until its end, and told as an event.
+    Late { by: Option<Box<Translator>>, dialect: Dialect, status: u16, kept: BytesMut },
 }
 
 impl ResponseTransform {
@@ -42,25 +44,44 @@ impl ResponseTransform {
                 *piece = (!out.is_empty()).then(|| out.into());
             }
             Self::Whole { by, status, kept } => {
-                let new = piece.take().unwrap_or_default();
-                if kept.len() + new.len() > MOST {
-                    let message = "The engine's answer is too large to be translated.";
-                    return Err(ApiError::new(Code::EngineAnswer, message));
-                }
-                kept.extend_from_slice(&new);
+                keep(kept, piece)?;
                 if end {
                     *piece = Some(by.whole(*status, kept)?.into());
+                }
+            }
+            Self::Late { by, dialect, status, kept } => {
+                keep(kept, piece)?;
+                if end {
+                    *piece = Some(last_event(by.as_deref_mut(), &engine_error(*status, kept), *dialect, true));
                 }
             }
         }
         Ok(())
     }
 
-    /// How an answer under way ends that will not be completed; `None`: as the engine's API has it.
-    pub(super) fn fail(&mut self, error: &ApiError) -> Option<Bytes> {
-        let Self::Events(by) = self else { return None };
-        let mut out = Vec::new();
-        by.fail(error, &mut out);
-        Some(out.into())
+    /// Who translates its events.
+    pub(super) fn translator(&mut self) -> Option<&mut Translator> {
+        match self {
+            Self::Events(by) => Some(by),
+            Self::Whole { .. } | Self::Late { .. } | Self::None => None,
+        }
     }
+}
+
+/// The end of a stream that will not be completed, in the caller's API; `at_boundary`: what the caller has of it ends with a
+/// whole event.
+pub(super) fn last_event(by: Option<&mut Translator>, error: &ApiError, dialect: Dialect, at_boundary: bool) -> Bytes {
+    let Some(by) = by else { return error.event(dialect, at_boundary).into() };
+    let mut out = Vec::new();
+    by.fail(error, &mut out);
+    out.into()
+}
+
+fn keep(kept: &mut BytesMut, piece: &mut Option<Bytes>) -> Result<(), ApiError> {
+    let new = piece.take().unwrap_or_default();
+    if kept.len() + new.len() > MOST {
+        return Err(ApiError::new(Code::EngineAnswer, "The engine's answer is too large to be translated."));
+    }
+    kept.extend_from_slice(&new);
+    Ok(())
 }

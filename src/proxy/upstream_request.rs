@@ -1,9 +1,11 @@
 //! What engines are sent: made for the first leg, and made anew from the caller's request for another one or a mirror.
 
-use std::sync::Arc;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 
 use super::memory::BodyReservation;
 use crate::openai::{ApiError, Code, Endpoint};
@@ -39,6 +41,10 @@ pub(super) struct OriginalRequest {
 /// # Errors
 /// It panicked.
 pub(super) async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    /// As many at once as there are cores: more would only hold more memory at the same time.
+    static ROOM: LazyLock<Semaphore> =
+        LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
+    let _room = ROOM.acquire().await.ok();
     let broken = |_| ApiError::new(Code::Internal, "The request could not be processed.");
     tokio::task::spawn_blocking(work).await.map_err(broken)
 }

@@ -25,3 +25,4 @@ mod reloading;
 mod rewriting;
 mod streaming;
 mod transport;
+mod waiting;

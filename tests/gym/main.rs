@@ -111,7 +111,7 @@ impl Engine<'_> {
                     None => Outcome::Died { began: false },
                 };
                 history.begin_round();
-                history.note(Attempt { leg: 0, key: 1, outcome, reused: false });
+                history.note(Attempt { leg: 0, key: 1, outcome, reused: false, alone: false });
                 match (one_engine::next(&history), reply) {
                     (Decision::Deliver, Some(reply)) => break reply,
                     (Decision::Wait { .. }, _) => {}
@@ -128,7 +128,7 @@ mod one_engine {
     use std::time::{Duration, Instant};
 
     use enginehouse::config::{Balance, Retry};
-    use enginehouse::dispatch::{Candidate, Decision, History, Patience, View, next as decide};
+    use enginehouse::dispatch::{Candidate, Decision, History, Rules, View, next as decide};
     use smallvec::{SmallVec, smallvec};
 
     struct OneEngine;
@@ -164,8 +164,9 @@ mod one_engine {
     }
 
     pub(super) fn next(history: &History) -> Decision {
-        let patience = Patience { deadline: Instant::now() + Duration::from_secs(600) };
-        decide(&Retry { attempts: 3, budget: 0.2 }, Some(patience), history, &OneEngine, Instant::now())
+        let (now, retry) = (Instant::now(), Retry { attempts: 3, budget: 0.2 });
+        let rules = Rules { retry: &retry, wait_until: Some(now + Duration::from_secs(600)), expires: None };
+        decide(&rules, history, &OneEngine, now)
     }
 }
 

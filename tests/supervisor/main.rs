@@ -10,16 +10,16 @@ mod machine;
 
 mod adoption;
 mod chaos;
-mod closing;
 mod daemons;
 mod disk;
 mod failing;
 mod foreign;
 mod gpus;
 mod orders;
-mod priorities;
 mod reloads;
 mod rolling;
 mod signals;
 mod stalls;
+mod start_order;
+mod stop_command;
 mod stopping;

@@ -105,25 +105,28 @@ async fn load(gateway: &Gateway, stop: &AtomicBool, sent: &AtomicUsize) -> Vec<S
     failures
 }
 
-/// A stream that is open until the engine has written `tokens`; what is wrong with it.
-async fn stream(url: String, tokens: usize, read: Arc<AtomicUsize>) -> Option<String> {
+/// A stream that goes on for ever, read until there was more of it after `stop`; what is wrong with it.
+async fn stream(url: String, stop: Arc<AtomicBool>, read: Arc<AtomicUsize>) -> Option<String> {
     let mut body = chat("slow");
     body["stream"] = json!(true);
     let reply = http().post(url).json(&body).header("x-sim-gap", "100ms");
-    let mut reply = reply.header("x-sim-tokens", tokens).send().await.expect("begun");
-    let mut text = String::new();
-    loop {
+    let mut reply = reply.header("x-sim-tokens", 100_000).send().await.expect("begun");
+    let (mut last, mut after) = (String::new(), 0);
+    while after < 3 {
+        after += usize::from(stop.load(Ordering::Relaxed));
         match reply.chunk().await {
             Ok(Some(piece)) => {
-                text += &String::from_utf8_lossy(&piece);
+                last = String::from_utf8_lossy(&piece).into_owned();
+                if last.contains("\"error\"") {
+                    return Some(last);
+                }
                 read.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(None) => break,
-            Err(error) => return Some(format!("{error:?} after {text}")),
+            Ok(None) => return Some(format!("it ended after {last}")),
+            Err(error) => return Some(format!("{error:?} after {last}")),
         }
     }
-    let whole = text.ends_with("data: [DONE]\n\n") && !text.contains("\"error\"");
-    (!whole).then(|| text.chars().rev().take(200).collect::<String>().chars().rev().collect())
+    None
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,10 +138,10 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
     let mut gateway = Gateway::of(deployment.command());
     let pids = gateway.all_ready().await;
     let gateway_ref = &gateway;
-    let (stop, sent, read) = (AtomicBool::new(false), AtomicUsize::new(0), Arc::<AtomicUsize>::default());
+    let (stop, sent, read) = (Arc::<AtomicBool>::default(), AtomicUsize::new(0), Arc::<AtomicUsize>::default());
     let mut streams = JoinSet::new();
     for _ in 0..STREAMS {
-        streams.spawn(stream(gateway.url("/v1/chat/completions"), 400, read.clone()));
+        streams.spawn(stream(gateway.url("/v1/chat/completions"), stop.clone(), read.clone()));
     }
     eventually("all streams to be open", async || (read.load(Ordering::Relaxed) > STREAMS * 2).then_some(())).await;
 
@@ -146,7 +149,7 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
         // What requests need for themselves is there before anything is compared.
         let warm = RATE as usize * 3;
         eventually("the load to be under way", async || (sent.load(Ordering::Relaxed) > warm).then_some(())).await;
-        let since = Instant::now();
+        let (since, before) = (Instant::now(), sent.load(Ordering::Relaxed));
         let mut memory = Vec::new();
         for number in 1..=RELOADS {
             reload(&deployment, gateway_ref, number, &url).await;
@@ -157,25 +160,24 @@ async fn two_hundred_reloads_under_load_fail_nothing_cut_nothing_restart_nothing
                 memory.push(gateway_ref.resident());
             }
         }
-        let took = since.elapsed();
+        let (took, sent) = (since.elapsed(), sent.load(Ordering::Relaxed) - before);
         stop.store(true, Ordering::Relaxed);
-        (memory, took)
+        (memory, took, sent)
     };
-    let ((memory, took), failures) = tokio::join!(reloads, load(gateway_ref, &stop, &sent));
-    let open = streams.len();
+    let ((memory, took, sent), failures) = tokio::join!(reloads, load(gateway_ref, &stop, &sent));
     let cut: Vec<String> = streams.join_all().await.into_iter().flatten().collect();
 
     let (first, last) = (memory[0], memory[memory.len() - 1]);
     let steps: Vec<u64> = memory.iter().step_by(30).map(|bytes| bytes >> 10).collect();
     println!(
-        "{RELOADS} reloads in {took:.1?}, {} requests, {open} streams open to the end, {} and {} MiB resident ({steps:?} KiB)",
-        sent.load(Ordering::Relaxed),
+        "{RELOADS} reloads in {took:.1?}, {sent} requests, {STREAMS} streams, {} and {} MiB resident ({steps:?} KiB)",
         first >> 20,
         last >> 20
     );
     assert_eq!(failures, Vec::<String>::new(), "failed requests");
     assert_eq!(cut, Vec::<String>::new(), "cut streams");
-    assert_eq!(open, STREAMS, "all of them were open all the time");
+    // What cannot be sent in its time is sent as soon as can be.
+    assert!(sent as f64 >= 0.95 * f64::from(RATE) * took.as_secs_f64(), "{sent} requests in {took:?}");
     assert_eq!(gateway.engine_pid("own/0").await, pids[0]);
     assert_eq!(gateway.engine_pid("own/1").await, pids[1]);
     let most = (first + first / 20).max(first + (4 << 20));

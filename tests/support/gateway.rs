@@ -136,6 +136,9 @@ impl Gateway {
     /// The value of the metric whose line starts with `name`; 0 when there is none.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.metrics().await;
+        let family = name.split([' ', '{']).next().expect("a name");
+        let family = ["_sum", "_count", "_bucket"].iter().find_map(|end| family.strip_suffix(end)).unwrap_or(family);
+        assert!(text.contains(&format!("# TYPE {family} ")), "there is no metric {family}");
         let line = text.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().expect("number"))
     }
@@ -221,9 +224,7 @@ impl Drop for Gateway {
         }
         if std::thread::panicking() {
             let log = self.log();
-            // Without what it repeats of engines' logs, where somebody shows those.
-            let lines = log.lines().filter(|line| self.folder.is_some() || !line.contains("announce: | "));
-            eprintln!("--- gateway log ---\n{}", lines.collect::<Vec<_>>().join("\n"));
+            eprintln!("--- gateway log ---\n{log}");
             let access = self.access_log();
             let last: Vec<_> = access.lines().rev().take(20).collect();
             eprintln!("--- access log, last lines first ---\n{}", last.join("\n"));

@@ -73,6 +73,11 @@ impl Sim {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        super::processes::signal(self.child.id(), signal);
+    }
+
     /// Kills it as the kernel would.
     pub fn kill(&mut self) {
         self.child.kill().expect("killed");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::alias::Alias;
 use super::model::Model;
 use crate::config::document::SourceMap;
-use crate::config::units::{Size, Time};
+use crate::config::units::{Size, Time, TimeOrOff};
 use crate::ids::Name;
 use crate::secret::{KeyHash, Secret};
 
@@ -159,6 +159,16 @@ pub struct Timeouts {
     /// Requests in flight when Enginehouse stops.
     #[serde(with = "Time")]
     pub drain: Duration,
+    /// A whole request that is answered at once, and the first event of one that is answered as a stream.
+    #[serde(with = "TimeOrOff")]
+    pub request: Option<Duration>,
+    /// The first event of a stream after its engine has promised one: then the caller gets the head of the answer, and
+    /// another engine may still give the rest.
+    #[serde(with = "TimeOrOff")]
+    pub head_hold: Option<Duration>,
+    /// Silence in a stream, before a comment tells the caller that the connection lives.
+    #[serde(with = "TimeOrOff")]
+    pub keepalive_comment: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -173,6 +183,9 @@ impl Default for Timeouts {
             client_write: seconds(60),
             keepalive: seconds(75),
             drain: seconds(30),
+            request: None,
+            head_hold: Some(seconds(10)),
+            keepalive_comment: Some(seconds(15)),
         }
     }
 }

@@ -5,9 +5,10 @@ use smallvec::SmallVec;
 
 use super::super::policy::Candidate;
 use super::*;
-use crate::config::Balance;
+use crate::config::{Balance, Retry};
 
 const RETRY: Retry = Retry { attempts: 3, budget: 0.2 };
+const RULES: Rules<'_> = Rules { retry: &RETRY, wait_until: None, expires: None };
 const UP: Candidate = Candidate { key: 0, ready: true, ejected: false, in_flight: 0, has_room: true };
 
 /// Engines that are not real.
@@ -71,17 +72,22 @@ impl View for World {
     }
 }
 
+/// An attempt on the engine `key`, which had nothing else to do.
+fn attempt(key: u64, outcome: Outcome) -> Attempt {
+    Attempt { leg: 0, key, outcome, reused: false, alone: true }
+}
+
 /// Plays a request against `world`, whose every attempt ends as `ends` says of its engine; the engines that were tried, and
 /// the last decision.
 fn play(world: &mut World, mut ends: impl FnMut(u64) -> (Outcome, bool)) -> (Vec<u64>, Decision) {
     let (mut history, mut tried) = (History::default(), Vec::new());
     loop {
-        match next(&RETRY, None, &history, world, Instant::now()) {
+        match next(&RULES, &history, world, Instant::now()) {
             Decision::Send(send) => {
                 world.budget -= usize::from(send.payer.is_some());
                 tried.push(send.key);
                 let (outcome, reused) = ends(send.key);
-                history.note(Attempt { leg: send.leg, key: send.key, outcome, reused: reused && !send.fresh });
+                history.note(Attempt { leg: send.leg, reused: reused && !send.fresh, ..attempt(send.key, outcome) });
             }
             over => return (tried, over),
         }
@@ -106,7 +112,70 @@ fn one_request_cannot_kill_every_replica() {
         dead.push(key);
         (Outcome::Died { began: false }, true)
     });
-    assert_eq!((tried.as_slice(), over), (&[1, 1, 2, 2, 3, 3][..], Decision::Refuse));
+    assert_eq!((tried.as_slice(), over), (&[1, 1, 2, 2][..], Decision::Refuse), "two, and no third one");
+}
+
+#[test]
+fn a_request_that_was_with_others_may_be_a_bystander_of_two_deaths() {
+    let died = |key, alone| Attempt { alone, ..attempt(key, Outcome::Died { began: false }) };
+    let decide = |first, second| {
+        let mut history = History::default();
+        history.note(died(1, first));
+        history.note(died(2, second));
+        next(&RULES, &history, &World::of(&[4]), Instant::now())
+    };
+    assert_eq!(decide(true, true), Decision::Refuse);
+    for (first, second) in [(true, false), (false, true), (false, false)] {
+        assert!(matches!(decide(first, second), Decision::Send(Send { key: 3, .. })), "{first} {second}");
+    }
+    // A model's engine core that ends under its server is a death, too; a full engine is none.
+    for (outcome, over) in [
+        (Outcome::EngineBroken { status: 500 }, true),
+        (Outcome::GaveUp { status: 500 }, true),
+        (Outcome::EngineBroken { status: 502 }, false),
+        (Outcome::Busy { status: 503 }, false),
+        (Outcome::EngineLeft, false),
+    ] {
+        let mut history = History::default();
+        history.note(attempt(1, outcome));
+        history.note(attempt(2, outcome));
+        let decision = next(&RULES, &history, &World::of(&[4]), Instant::now());
+        assert_eq!(matches!(decision, Decision::Deliver | Decision::Refuse), over, "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_turned_unhealthy_is_left_for_another_one_while_there_is_time() {
+    let (tried, over) = play(&mut World::of(&[3]), |key| {
+        if key == 1 { (Outcome::EngineLeft, false) } else { (Outcome::Answered { status: 200 }, false) }
+    });
+    assert_eq!((tried.as_slice(), over), (&[1, 2][..], Decision::Deliver));
+    let now = Instant::now();
+    let mut history = History::default();
+    history.note(attempt(1, Outcome::EngineLeft));
+    let ask = |expires| next(&Rules { expires: Some(expires), ..RULES }, &history, &World::of(&[3]), now);
+    assert_eq!(ask(now), Decision::Refuse);
+    assert!(matches!(ask(now + Duration::from_millis(1)), Decision::Send(_)));
+}
+
+#[test]
+fn a_request_that_waits_for_engines_kills_no_more_of_them() {
+    // Engines come back between the rounds, and die again.
+    let rules = Rules { wait_until: Some(Instant::now() + Duration::from_secs(600)), ..RULES };
+    for (alone, deaths) in [(true, 2), (false, 3)] {
+        let (mut history, mut died) = (History::default(), 0);
+        loop {
+            match next(&rules, &history, &World::of(&[2]), Instant::now()) {
+                Decision::Send(send) => {
+                    died += 1;
+                    history.note(Attempt { alone, ..attempt(send.key, Outcome::Died { began: false }) });
+                }
+                Decision::Wait { .. } => history.begin_round(),
+                over => break assert_eq!(over, Decision::Refuse),
+            }
+        }
+        assert_eq!(died, deaths);
+    }
 }
 
 #[test]
@@ -144,13 +213,15 @@ fn a_prompt_that_is_too_long_goes_to_the_next_longer_context() {
 
 #[test]
 fn nothing_is_tried_again_once_the_caller_has_read_something_or_left() {
-    for outcome in [Outcome::ClientGone, Outcome::Aborted, Outcome::TimedOut { phase: Phase::FirstByte }] {
+    for outcome in
+        [Outcome::ClientGone, Outcome::Aborted, Outcome::Expired, Outcome::TimedOut { phase: Phase::FirstByte }]
+    {
         assert_eq!(play(&mut World::of(&[3]), |_| (outcome, false)), (vec![1], Decision::Refuse));
     }
     let mut history = History::default();
     history.delivered = true;
-    history.note(Attempt { leg: 0, key: 1, outcome: Outcome::Died { began: true }, reused: true });
-    assert_eq!(next(&RETRY, None, &history, &World::of(&[3]), Instant::now()), Decision::Refuse);
+    history.note(Attempt { reused: true, ..attempt(1, Outcome::Died { began: true }) });
+    assert_eq!(next(&RULES, &history, &World::of(&[3]), Instant::now()), Decision::Refuse);
 }
 
 #[test]
@@ -163,8 +234,8 @@ fn without_a_budget_an_engines_refusal_is_delivered() {
 #[test]
 fn gyms_clients_wait_for_engines_and_out_overload() {
     let now = Instant::now();
-    let patience = Some(Patience { deadline: now + Duration::from_secs(60) });
-    let ask = |history: &History, world: &World, now| next(&RETRY, patience, history, world, now);
+    let rules = Rules { wait_until: Some(now + Duration::from_secs(60)), ..RULES };
+    let ask = |history: &History, world: &World, now| next(&rules, history, world, now);
     let mut down = World::of(&[1]);
     down.engine(1).ready = false;
     let until_ready = Decision::Wait { what: WaitFor::Engine, until: now + Duration::from_secs(60) };
@@ -173,7 +244,7 @@ fn gyms_clients_wait_for_engines_and_out_overload() {
 
     let ended = |outcome| {
         let mut history = History::default();
-        history.note(Attempt { leg: 0, key: 1, outcome, reused: false });
+        history.note(attempt(1, outcome));
         history
     };
     let pause = Decision::Wait { what: WaitFor::Pause, until: now + PAUSE };
@@ -191,7 +262,7 @@ fn gyms_clients_wait_for_engines_and_out_overload() {
     let mut history = History::default();
     for number in 1..=3 {
         history.begin_round();
-        history.note(Attempt { leg: 0, key: 1, outcome: Outcome::Answered { status: 500 }, reused: false });
+        history.note(attempt(1, Outcome::Answered { status: 500 }));
         let wanted = if number < 3 { pause } else { Decision::Deliver };
         assert_eq!(ask(&history, &World::of(&[1]), now), wanted, "500s are tried three times in all");
     }
@@ -205,7 +276,7 @@ fn judge(status: u16) -> Option<Outcome> {
     }
 }
 
-fn outcomes() -> impl Strategy<Value = (Outcome, bool)> {
+fn outcomes() -> impl Strategy<Value = (Outcome, bool, bool)> {
     let outcome = prop::sample::select(vec![
         Outcome::Answered { status: 200 },
         Outcome::Answered { status: 500 },
@@ -214,6 +285,8 @@ fn outcomes() -> impl Strategy<Value = (Outcome, bool)> {
         Outcome::TooLong { status: 400 },
         Outcome::GaveUp { status: 500 },
         Outcome::EngineBroken { status: 502 },
+        Outcome::EngineLeft,
+        Outcome::Expired,
         Outcome::Unreachable,
         Outcome::Unreachable,
         Outcome::Died { began: false },
@@ -222,7 +295,7 @@ fn outcomes() -> impl Strategy<Value = (Outcome, bool)> {
         Outcome::TimedOut { phase: Phase::Stream },
         Outcome::ClientGone,
     ]);
-    (outcome, any::<bool>())
+    (outcome, any::<bool>(), any::<bool>())
 }
 
 fn candidates() -> impl Strategy<Value = Candidate> {
@@ -231,7 +304,7 @@ fn candidates() -> impl Strategy<Value = Candidate> {
 }
 
 proptest! {
-    /// Whatever the plan, the engines, the budget and the ends of attempts, which change from one to the next.
+    /// Whatever the plan, the engines, the budget, the wait and the ends of attempts, which change from one to the next.
     #[test]
     fn decisions_are_sound(
         mut legs in prop::collection::vec(prop::collection::vec(candidates(), 0..5), 1..4),
@@ -240,6 +313,7 @@ proptest! {
         changes in prop::collection::vec((0_u64..15, candidates()), 60),
         (attempts, budget, turn) in (1_usize..5, 0_usize..4, any::<usize>()),
         preferred in prop::option::of(0_usize..5),
+        seconds in prop::option::of(1_u64..20),
     ) {
         for (key, engine) in (1..).zip(legs.iter_mut().flatten()) {
             engine.key = key;
@@ -247,12 +321,28 @@ proptest! {
         let engines = legs.iter().flatten().count();
         let mut world = World { legs, contexts, budget, turn, preferred };
         let retry = Retry { attempts, budget: 0.2 };
+        let start = Instant::now();
+        let deadline = seconds.map(|seconds| start + Duration::from_secs(seconds));
+        let rules = Rules { retry: &retry, wait_until: deadline, expires: None };
         let mut history = History::default();
-        let (mut paid, mut before, mut steps) = (0, 0, 0);
-        while let Decision::Send(send) = next(&retry, None, &history, &world, Instant::now()) {
-            steps += 1;
-            // It terminates: each engine once, and once more over a new connection.
-            prop_assert!(steps <= 2 * engines);
+        let (mut now, mut paid, mut before, mut steps, mut in_round) = (start, 0, 0, 0, 0);
+        loop {
+            let send = match next(&rules, &history, &world, now) {
+                Decision::Send(send) => send,
+                Decision::Wait { what, until } => {
+                    prop_assert!(deadline.is_some_and(|deadline| until <= deadline) && until > now, "time goes on");
+                    prop_assert!(what == WaitFor::Engine || history.last().is_some());
+                    now = until;
+                    history.begin_round();
+                    (before, in_round) = (0, 0);
+                    continue;
+                }
+                Decision::Deliver | Decision::Refuse => break,
+            };
+            (steps, in_round) = (steps + 1, in_round + 1);
+            // It terminates: in a round each engine once, and once more over a new connection.
+            prop_assert!(in_round <= 2 * engines);
+            prop_assert!(history.killed() < KILLS || send.fresh, "never a third engine after it killed two");
             let leg = world.legs[send.leg].clone();
             let engine = *leg.iter().find(|engine| engine.key == send.key).expect("an engine of that leg");
             prop_assert!(engine.ready && engine.has_room, "never one that cannot take it: a lease would fail for ever");
@@ -268,9 +358,10 @@ proptest! {
             paid += usize::from(send.payer.is_some());
             prop_assert!(paid <= budget, "never more than the budget");
             world.budget -= usize::from(send.payer.is_some());
-            let (outcome, reused) = ends[steps % ends.len()];
-            history.note(Attempt { leg: send.leg, key: send.key, outcome, reused: reused && !send.fresh });
+            let (outcome, reused, alone) = ends[steps % ends.len()];
+            history.note(Attempt { leg: send.leg, key: send.key, outcome, reused: reused && !send.fresh, alone });
             prop_assert!(history.sent() <= attempts + history.attempts_over_new_connections(), "never more than the attempts");
+            prop_assert!(history.broken() <= attempts, "nor over all rounds, where engines broke");
             let (key, change) = changes[steps % changes.len()];
             if let Some(engine) = world.legs.iter_mut().flatten().find(|engine| engine.key == key) {
                 *engine = Candidate { key, ..change };

@@ -8,4 +8,4 @@ mod stall;
 mod vitals;
 
 pub use self::probe::Prober;
-pub use self::vitals::{Probe, Thresholds, Vitals};
+pub use self::vitals::{Probe, Rest, Thresholds, Vitals};

@@ -7,17 +7,18 @@ use std::time::Duration;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::{HealthCheck, HttpHealthCheck};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::cards::{self, Verdict};
 use super::resolve;
 use super::stall::{Sample, StallDetector};
-use super::vitals::{Probe, Thresholds};
+use super::vitals::{Probe, Rest, Thresholds};
 use crate::api::HealthProblem;
 use crate::config::{Health, Model};
 use crate::engines::client::{peer, request};
 use crate::engines::exchange::words;
-use crate::engines::{Engine, EngineClient, Owner, Pool};
+use crate::engines::{Answer, Engine, EngineClient, Owner, Pool};
 use crate::ids::Name;
 
 /// Age at which what an engine serves is asked again.
@@ -25,6 +26,9 @@ const CARDS_EVERY: Duration = Duration::from_secs(30);
 
 /// Time a question may take where the model has no health checks, which would say.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time that an engine may take to tell whether it rests: a core that is stuck never does, and its progress is looked at next.
+const REST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Greatest time between two looks at an engine's progress: its `/metrics` are some 50 KB.
 const PULSE_EVERY: Duration = Duration::from_secs(15);
@@ -63,6 +67,8 @@ pub struct Prober {
     last: Option<Instant>,
     failing: bool,
     cards_at: Option<Instant>,
+    /// Whether it may tell that it rests: only with vLLM's development mode it does.
+    tells_rest: bool,
     /// `None`: progress is not checked.
     pulse: Option<Pulse>,
 }
@@ -99,6 +105,7 @@ impl Prober {
             last: None,
             failing: false,
             cards_at: None,
+            tells_rest: true,
             pulse: None,
         }
     }
@@ -129,7 +136,7 @@ impl Prober {
 
     /// Forgets what was seen: the engine has a new process, which is looked at at once.
     pub fn renew(&mut self) {
-        (self.last, self.failing, self.cards_at) = (None, false, None);
+        (self.last, self.failing, self.cards_at, self.tells_rest) = (None, false, None, true);
         if let Some(pulse) = &mut self.pulse {
             pulse.detector.reset();
             pulse.at = None;
@@ -151,10 +158,10 @@ impl Prober {
         }
         let unasked = self.is_up_unasked();
         let probe = self.look(suspected).await;
-        self.failing = probe != Probe::Up;
+        self.failing = !matches!(probe, Probe::Up | Probe::Resting(_));
         if self.failing {
-            // Whatever comes back may serve something else.
-            self.cards_at = None;
+            // Whatever comes back may be something else.
+            (self.cards_at, self.tells_rest) = (None, true);
         }
         // Called up without having been asked anything: it is asked what it serves right after.
         self.last = (self.failing || !unasked).then(Instant::now);
@@ -188,10 +195,10 @@ impl Prober {
             Check::Impossible(problem) => Probe::Mismatch(problem.clone()),
             Check::Asked(check, health) => match ask_health(check, health, socket).await {
                 Err(problem) => Probe::Down(problem),
-                Ok(()) => match self.serves(health.timeout).await {
-                    Probe::Up => self.progress().await,
-                    probe => probe,
-                },
+                Ok(()) => {
+                    let within = health.timeout;
+                    self.look_closer(within).await
+                }
             },
             Check::Off => {
                 // Up without a question; what it serves is good to know, unless that was said, and nothing is to be asked
@@ -200,8 +207,7 @@ impl Prober {
                     return Probe::Up;
                 }
                 let ready = self.engine.is_ready();
-                match self.serves(ASK_WITHIN).await {
-                    Probe::Up => self.progress().await,
+                match self.look_closer(ASK_WITHIN).await {
                     Probe::Down(problem) | Probe::Mismatch(problem) if ready => {
                         tracing::debug!(engine = %self.engine.id, %problem, "what an engine serves is not known");
                         Probe::Up
@@ -210,6 +216,40 @@ impl Prober {
                 }
             }
         }
+    }
+
+    /// What else there is to know of an engine that is well: what it serves, whether it rests, whether it makes progress.
+    async fn look_closer(&mut self, within: Duration) -> Probe {
+        match self.serves(within).await {
+            Probe::Up => match self.rest(within).await {
+                Some(rest) => {
+                    if let Some(pulse) = &mut self.pulse {
+                        pulse.detector.reset();
+                    }
+                    Probe::Resting(rest)
+                }
+                None => self.progress().await,
+            },
+            probe => probe,
+        }
+    }
+
+    /// Whether somebody else put it to rest. An engine whose core is busy answers late; nothing follows from that.
+    async fn rest(&mut self, within: Duration) -> Option<Rest> {
+        for (path, member, rest) in
+            [("/is_sleeping", "is_sleeping", Rest::Asleep), ("/is_paused", "is_paused", Rest::Paused)]
+        {
+            if !self.tells_rest {
+                return None;
+            }
+            match self.client.get(&self.engine, path, within.min(REST_WITHIN)).await {
+                Ok(Answer::Json(told)) if told.get(member) == Some(&Value::Bool(true)) => return Some(rest),
+                Ok(Answer::Json(_)) => {}
+                Ok(Answer::Status(_) | Answer::NotJson) => self.tells_rest = false,
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     /// Where the engine is; looked up again when there is doubt.

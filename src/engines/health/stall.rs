@@ -150,7 +150,7 @@ mod tests {
         (0..).zip(samples).map(said).collect()
     }
 
-    fn hung_at(samples: &[Option<Sample>]) -> Option<usize> {
+    fn stalled_at(samples: &[Option<Sample>]) -> Option<usize> {
         story(samples).iter().position(|hung| *hung)
     }
 
@@ -174,42 +174,42 @@ mod tests {
             for later in samples[6..].iter_mut().flatten() {
                 later.moving[at] += 0.001;
             }
-            assert_eq!(hung_at(&samples), None, "{}", String::from_utf8_lossy(name));
+            assert_eq!(stalled_at(&samples), None, "{}", String::from_utf8_lossy(name));
         }
     }
 
     #[test]
     fn an_idle_engine_is_never_hung_and_time_counts_from_its_first_request() {
-        assert_eq!(hung_at(&[Some(sample(0, 5.0)); 50]), None);
+        assert_eq!(stalled_at(&[Some(sample(0, 5.0)); 50]), None);
         let mut samples = vec![Some(sample(0, 5.0)); 20];
         samples.extend([Some(sample(1, 5.0)); 9]);
-        assert_eq!(hung_at(&samples), Some(27));
+        assert_eq!(stalled_at(&samples), Some(27));
         samples[25] = Some(sample(0, 5.0));
-        assert_eq!(hung_at(&samples), None);
+        assert_eq!(stalled_at(&samples), None);
     }
 
     #[test]
     fn a_counter_that_went_back_is_another_process() {
         let mut samples = vec![Some(sample(1, 500.0)); 6];
         samples.extend([Some(sample(1, 3.0)); 7]);
-        assert_eq!(hung_at(&samples), None);
+        assert_eq!(stalled_at(&samples), None);
         samples.push(Some(sample(1, 3.0)));
-        assert_eq!(hung_at(&samples), Some(13));
+        assert_eq!(stalled_at(&samples), Some(13));
     }
 
     #[test]
     fn an_engine_that_was_stuck_before_its_requests_came_is_hung_too() {
         let mut stuck = sample(0, 5.0);
         stuck.unanswered = 3;
-        assert_eq!(hung_at(&[Some(stuck); 8]), Some(7));
+        assert_eq!(stalled_at(&[Some(stuck); 8]), Some(7));
     }
 
     #[test]
     fn an_engine_without_such_numbers_is_never_hung() {
-        assert_eq!(hung_at(&[None; 50]), None);
+        assert_eq!(stalled_at(&[None; 50]), None);
         let mut samples = vec![Some(sample(1, 5.0)); 7];
         samples.extend([None, Some(sample(1, 5.0)), Some(sample(1, 5.0))]);
-        assert_eq!(hung_at(&samples), None, "a page that could not be read starts anew");
+        assert_eq!(stalled_at(&samples), None, "a page that could not be read starts anew");
     }
 
     #[test]

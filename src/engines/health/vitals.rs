@@ -1,6 +1,6 @@
 //! Whether an engine is up, decided from its checks one after the other: pure counting.
 
-use crate::api::{EngineState, HealthProblem, Stall, StartPhase, Starting};
+use crate::api::{EngineState, HealthProblem, Sleep, Stall, StartPhase, Starting};
 
 /// What one look at an engine showed.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +11,19 @@ pub enum Probe {
     Down(HealthProblem),
     /// It answers, but has made no progress with its requests for too long. Believed at once.
     Stalled(Stall),
+    /// It answers, but somebody else put it to rest. Believed at once.
+    Resting(Rest),
     /// It answers, but it is not what was configured. Believed at once.
     Mismatch(HealthProblem),
+}
+
+/// How somebody else put an engine to rest. It keeps what it has, answers nothing, and is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// vLLM's `POST /sleep`.
+    Asleep,
+    /// vLLM's `POST /pause`.
+    Paused,
 }
 
 /// How many looks in a row change our mind.
@@ -42,6 +53,8 @@ pub enum Vitals {
         /// Successes in a row.
         successes: usize,
     },
+    /// Put to rest by somebody else.
+    Resting,
 }
 
 impl Vitals {
@@ -56,12 +69,18 @@ impl Vitals {
             (_, Probe::Stalled(stall)) => {
                 (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem: HealthProblem::Stalled(stall) }))
             }
-            (Self::Unknown { .. } | Self::Up { .. }, Probe::Up) => (Self::Up { failures: 0 }, Some(EngineState::Ready)),
+            (_, Probe::Resting(Rest::Asleep)) => (Self::Resting, Some(EngineState::Asleep(Sleep::default()))),
+            (_, Probe::Resting(Rest::Paused)) => {
+                (Self::Resting, Some(EngineState::Unhealthy { problem: HealthProblem::Paused }))
+            }
+            (Self::Unknown { .. } | Self::Up { .. } | Self::Resting, Probe::Up) => {
+                (Self::Up { failures: 0 }, Some(EngineState::Ready))
+            }
             (Self::Down { successes }, Probe::Up) if successes + 1 >= needed.successes => {
                 (Self::Up { failures: 0 }, Some(EngineState::Ready))
             }
             (Self::Down { successes }, Probe::Up) => (Self::Down { successes: successes + 1 }, None),
-            (Self::Down { .. }, Probe::Down(problem)) => {
+            (Self::Down { .. } | Self::Resting, Probe::Down(problem)) => {
                 (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem }))
             }
             (Self::Unknown { failures } | Self::Up { failures }, Probe::Down(problem))
@@ -121,6 +140,14 @@ mod tests {
     fn a_new_engine_is_up_at_the_first_success_and_down_after_as_many_failures_as_any() {
         assert_eq!(story(Vitals::NEW, vec![down("a"), Probe::Up]), ["starting", "ready"]);
         assert_eq!(story(Vitals::NEW, vec![down("a"), down("b"), down("c")]), ["starting", "starting", "unhealthy"]);
+    }
+
+    #[test]
+    fn a_rest_is_believed_at_once_and_so_is_its_end() {
+        let up = Vitals::Up { failures: 0 };
+        let (asleep, paused) = (Probe::Resting(Rest::Asleep), Probe::Resting(Rest::Paused));
+        assert_eq!(story(up, vec![asleep.clone(), paused, Probe::Up]), ["asleep", "unhealthy", "ready"]);
+        assert_eq!(story(up, vec![asleep, down("a"), Probe::Up, Probe::Up]), ["asleep", "unhealthy", "-", "ready"]);
     }
 
     #[test]

@@ -10,11 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::files;
 use crate::dialects::gym::{self, Answer, Ask, GymRoute, Step, Turn};
-use crate::dispatch::Patience;
 use crate::engines::{CallLimits, Engine, Reply};
 use crate::openai::{self, ApiError, Code, Endpoint, ResponseScanner};
 use crate::proxy::ProxyState;
-use crate::proxy::attempts::Attempts;
+use crate::proxy::attempts::{Attempts, Terms};
 use crate::proxy::exchange::{Message, Messages, exchange};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::upstream_request::{OFFLOAD, elsewhere};
@@ -29,7 +28,7 @@ pub(super) struct Driver {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) plan: Plan,
     /// The session, which stays on one replica, and how long its turn waits for engines.
-    pub(super) session: (String, Patience),
+    pub(super) terms: Terms,
     /// `x-request-id`.
     pub(super) id: String,
     /// What settings may depend on.
@@ -89,9 +88,9 @@ impl Driver {
         self.reservation.grow_to(ask.body.len())?;
         let timeouts = &self.snapshot.timeouts;
         let limits = CallLimits { whole: None, connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
-        let mut attempts = Attempts::new(self.plan.clone(), &self.snapshot, Some(self.session.clone()));
+        let mut attempts = Attempts::new(self.snapshot.clone(), self.plan.clone(), self.terms.clone());
         let mut messages = CallMessages { driver: self, ask: &ask };
-        let said = exchange(&self.state, &self.snapshot, &mut attempts, limits, &mut messages).await;
+        let said = exchange(&self.state, &mut attempts, limits, &mut messages).await;
         self.calls.retries += attempts.retries();
         self.calls.engine = attempts.engine().cloned();
         if let Ok(Reply { status, body }) = &said

@@ -9,9 +9,10 @@ use pingora::proxy::Session;
 
 use super::driver::{Calls, Driver};
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::dispatch::{self, Patience};
+use crate::dispatch;
 use crate::openai::{ApiError, Endpoint};
 use crate::proxy::accept::{self, Admitted};
+use crate::proxy::attempts::Terms;
 use crate::proxy::context::{Account, RequestContext};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::refusal::Refusal;
@@ -40,14 +41,16 @@ pub(in crate::proxy) async fn serve(
     let Asked { plan, route, body, reservation } = asked;
     let alias = ctx.target().map(|target| target.route.name.clone()).unwrap_or_else(|| "".into());
     let (seat, cookie) = seat(&alias, session.req_header().headers.get_all(header::COOKIE));
-    let patience =
-        ctx.target().and_then(|target| target.route.gym.as_ref()).map_or(Duration::ZERO, |gym| gym.retry_for);
+    let wait = ctx.target().and_then(|target| target.route.gym.as_ref()).map_or(Duration::ZERO, |gym| gym.retry_for);
+    let (expires, waits_until) = (ctx.expires(), Instant::now() + wait);
+    let wait_until = Some(expires.map_or(waits_until, |expires| expires.min(waits_until)));
+    let terms = Terms { session: Some(seat), wait_until, expires, is_copy: false };
     let endpoint = ctx.account.endpoint.unwrap_or(Endpoint::ChatCompletions);
     let mut driver = Driver {
         state: state.clone(),
         snapshot: ctx.snapshot.clone(),
         plan,
-        session: (seat, Patience { deadline: Instant::now() + patience }),
+        terms,
         id: ctx.account.id.clone(),
         head: accept::head(session, ctx, endpoint, None).to_owned(),
         reservation,

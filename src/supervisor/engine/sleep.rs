@@ -48,7 +48,12 @@ pub(crate) async fn sleep(
         let _ = file.take(MOST_LOG).read_to_end(&mut text);
     }
     let (freed, in_use) = memory(&String::from_utf8_lossy(&text));
-    Ok(Sleep { level, took_seconds: Some(since.elapsed().as_secs_f64()), freed_bytes: freed, in_use_bytes: in_use })
+    Ok(Sleep {
+        level: Some(level),
+        took_seconds: Some(since.elapsed().as_secs_f64()),
+        freed_bytes: freed,
+        in_use_bytes: in_use,
+    })
 }
 
 /// Has `engine`, which sleeps at `level`, take its GPU memory again. At level 2 its weights are loaded again.

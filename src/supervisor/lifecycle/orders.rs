@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::terms::{Event, Level, Phase};
 use crate::api::StopReason;
+use crate::engines::health::Vitals;
 use crate::supervisor::terms::{Command, ControlError};
 
 /// What an engine is to do.
@@ -79,7 +80,7 @@ pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Result<Optio
             _ => no("it is not running; only a running engine can sleep"),
         },
         Goal::Wake => match phase {
-            Phase::Asleep(_) => Ok(Some(Event::Wake)),
+            Phase::Asleep(_) | Phase::Serving(Vitals::Resting) => Ok(Some(Event::Wake)),
             Phase::DrainingToSleep(_) | Phase::FallingAsleep(_) => {
                 no("it is still falling asleep; try again in a moment")
             }

@@ -260,7 +260,10 @@ impl Phase {
             (Self::Idle, _) => Stage::Idle,
             (Self::Serving(Vitals::Up { .. }), _) => Stage::Ready,
             (Self::Serving(Vitals::Down { .. }), _) => Stage::Unhealthy,
-            (Self::DrainingToSleep(_) | Self::FallingAsleep(_) | Self::Asleep(_), _) => Stage::Asleep,
+            (
+                Self::Serving(Vitals::Resting) | Self::DrainingToSleep(_) | Self::FallingAsleep(_) | Self::Asleep(_),
+                _,
+            ) => Stage::Asleep,
             (Self::BackingOff | Self::Failed, _) => Stage::Failed,
             (Self::Stopped, _) => Stage::Stopped,
             _ => Stage::Starting,

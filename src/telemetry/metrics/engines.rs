@@ -66,7 +66,11 @@ impl EngineMetrics {
                 let labels = [labels[0], labels[1], state];
                 self.state.with_label_values(&labels).set(f64::from(u8::from(is_in_it)));
             }
-            let level = if let EngineState::Asleep(sleep) = view.state { sleep.level } else { 0 };
+            let level = match view.state {
+                // Where somebody else put it to sleep, its level is not known; it is one at least.
+                EngineState::Asleep(sleep) => sleep.level.unwrap_or(1),
+                _ => 0,
+            };
             self.sleep_level.with_label_values(&labels).set(f64::from(level));
             self.restarts.with_label_values(&labels).inc_by(view.restarts);
             self.stalls.with_label_values(&labels).inc_by(view.stalls);

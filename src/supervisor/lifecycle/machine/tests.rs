@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::{HealthProblem, Sleep, Stall};
 use crate::config::Restart;
-use crate::engines::health::{Probe, Thresholds};
+use crate::engines::health::{Probe, Rest, Thresholds};
 use crate::supervisor::process::group::Exit;
 
 const EXIT: Exit = Exit { code: Some(3), signal: None };
@@ -46,6 +46,7 @@ fn all_phases() -> Vec<Phase> {
         Phase::Serving(Vitals::Up { failures: 1 }),
         Phase::Serving(Vitals::Down { successes: 0 }),
         Phase::Serving(Vitals::NEW),
+        Phase::Serving(Vitals::Resting),
         Phase::DrainingToSleep(1),
         Phase::FallingAsleep(1),
         Phase::Asleep(2),
@@ -75,6 +76,7 @@ fn all_events() -> Vec<Event> {
         Event::Probed(Probe::Up),
         Event::Probed(Probe::Down(refused())),
         Event::Probed(Probe::Mismatch(refused())),
+        Event::Probed(Probe::Resting(Rest::Paused)),
         Event::Probed(Probe::Stalled(Stall { requests: 1, seconds: 600 })),
         Event::Exited(EXIT),
         Event::CleanedUp,

@@ -158,6 +158,11 @@ impl Lifecycle {
                 self.enter(Phase::Waking(level), at);
                 vec![self.starting_at(StartPhase::Waking), Effect::Wake(level)]
             }
+            // Somebody else did it: at which level, that one knows.
+            Phase::Serving(Vitals::Resting) => {
+                self.enter(Phase::Waking(1), at);
+                vec![self.starting_at(StartPhase::Waking), Effect::Wake(1)]
+            }
             _ => vec![],
         }
     }
