@@ -1,11 +1,13 @@
 //! Has the supervisor do what operators ask for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::path::Ask;
@@ -13,6 +15,9 @@ use super::{Admin, events, gpus, show};
 use crate::api::{AdaptersView, EnginesView, ModelsView, ReloadOutcome};
 use crate::engines::Pool;
 use crate::supervisor::{Control, Order};
+
+/// Whoever does not wait for an order hears of a refusal that comes so soon.
+const REFUSED_WITHIN: Duration = Duration::from_millis(250);
 
 /// Answers `ask`.
 pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError> {
@@ -107,7 +112,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
         Json(EnginesView { engines: list })
     };
-    // What was not begun was refused: the answer says why.
+    // What was not begun was refused, or is done already.
     if !wait && has_begun.await.is_ok() {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
@@ -118,14 +123,25 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
     Ok(engines().into_response())
 }
 
-/// Tells `begun` once it will be done also if this gateway is killed now, and returns when it is done.
+/// Tells `begun` once it will be done also if this gateway is killed now and nobody has refused it, and returns when it is
+/// done.
 async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
-    let mut begun = Some(begun);
-    if let Order::AddAdapter(..) | Order::RemoveAdapter(..) = order {
+    let ordered = control.order(order.clone());
+    tokio::pin!(ordered);
+    let early = match order {
         // Nothing of it outlasts the gateway before it is done.
-        let _ = begun.take().map(|begun| begun.send(()));
+        Order::AddAdapter(..) | Order::RemoveAdapter(..) => timeout(REFUSED_WITHIN, &mut ordered).await.ok(),
+        _ => Some((&mut ordered).await),
+    };
+    let Some(early) = early else {
+        let _ = begun.send(());
+        return Ok(ordered.await?.done().await?);
+    };
+    let done = early?.done();
+    tokio::pin!(done);
+    if let Ok(done) = timeout(REFUSED_WITHIN, &mut done).await {
+        return Ok(done?);
     }
-    let under_way = control.order(order.clone()).await?;
-    let _ = begun.map(|begun| begun.send(()));
-    Ok(under_way.done().await?)
+    let _ = begun.send(());
+    Ok(done.await?)
 }

@@ -83,7 +83,8 @@ struct Bound {
 
 impl Bound {
     async fn new(config: &Config) -> Result<Self, AppError> {
-        let addresses = AddressPlan::new(config, &Listeners::default(), &HashMap::new()).bind().await?;
+        let addresses =
+            AddressPlan::new(config, &Listeners::default(), &HashMap::new()).bind(&Listeners::default()).await?;
         let address = config.admin.listen;
         let failed = |why| AppError::Listen { address, key: "admin.listen".into(), why };
         let admin = TcpListener::bind(address).await.map_err(failed)?;
@@ -125,7 +126,7 @@ impl Gateway {
         });
         let listeners = Arc::new(Listeners::default());
         // At a start nothing has to go first, so nothing can fail.
-        let _ = bound.addresses.apply(&listeners, &state).await;
+        bound.addresses.apply(&listeners, &state).await;
         let parts = Parts {
             listeners: listeners.clone(),
             state: state.clone(),

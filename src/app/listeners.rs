@@ -118,44 +118,42 @@ impl AddressPlan {
     /// # Errors
     /// When an address is not to be had.
     pub(super) fn probe(&self) -> Result<(), AppError> {
-        self.new.iter().filter(|address| !self.is_late(address)).try_for_each(|address| {
+        self.new.iter().filter(|address| !self.is_covered(address)).try_for_each(|address| {
             let taken = |why| AppError::Listen { address: address.address, key: address.key(), why };
             net::probe(address.address).map_err(taken)
         })
     }
 
-    /// Whether it can be bound only after one that goes.
-    fn is_late(&self, address: &Address) -> bool {
+    /// Whether one that goes covers it: the OS would say that it is taken.
+    fn is_covered(&self, address: &Address) -> bool {
         self.gone.iter().any(|(gone, _)| gone.overlaps(address))
     }
 
-    /// Binds the new ones.
+    /// Binds the new ones; what they are to replace among `listeners` serves on until they do.
     ///
     /// # Errors
     /// When an address is not to be had; then nothing is bound.
-    pub(super) async fn bind(self) -> Result<BoundPlan, AppError> {
-        let (mut new, mut late) = (Vec::new(), Vec::new());
+    pub(super) async fn bind(self, listeners: &Listeners) -> Result<BoundPlan, AppError> {
+        let mut new = Vec::new();
         for address in &self.new {
-            if self.is_late(address) {
-                late.push((address.clone(), ListenerId::fresh()));
-                continue;
-            }
             let listen = |why| AppError::Listen { address: address.address, key: address.key(), why };
-            let listener = Listener::bind(address.address).await.map_err(listen)?;
-            new.push((address.clone(), listener));
+            let covers = self.gone.iter().filter(|(gone, _)| gone.overlaps(address));
+            let beside: Vec<ListenerId> = covers.map(|(_, id)| *id).collect();
+            let bound = match &*beside {
+                [] => Listener::bind(address.address).await,
+                beside => listeners.bind_beside(address.address, beside),
+            };
+            new.push((address.clone(), bound.map_err(listen)?));
         }
-        Ok(BoundPlan { new, late, kept: self.kept, gone: self.gone })
+        Ok(BoundPlan { new, kept: self.kept, gone: self.gone })
     }
 }
 
-/// A change of addresses, prepared: nothing of it can fail any more, but for addresses that cannot be bound before others are
-/// given up.
+/// A change of addresses, prepared: nothing of it can fail any more.
 #[derive(Debug)]
 pub(super) struct BoundPlan {
     /// Bound, and not serving yet.
     new: Vec<(Address, Listener)>,
-    /// They cannot be bound before others have gone: `127.0.0.1:8000` after `0.0.0.0:8000`.
-    late: Vec<(Address, ListenerId)>,
     kept: Vec<(Address, ListenerId)>,
     gone: Vec<(Address, ListenerId)>,
 }
@@ -164,35 +162,19 @@ impl BoundPlan {
     /// The aliases of all listeners that there are after the change, and of those that go: their last requests are for
     /// those aliases, too.
     pub(super) fn entries(&self) -> HashMap<ListenerId, Name> {
-        let known = self.kept.iter().chain(&self.gone).chain(&self.late).map(|(address, id)| (*id, address));
+        let known = self.kept.iter().chain(&self.gone).map(|(address, id)| (*id, address));
         let new = self.new.iter().map(|(address, listener)| (listener.id, address));
         known.chain(new).filter_map(|(id, address)| Some((id, address.alias.clone()?))).collect()
     }
 
-    /// Has the new ones serve and the others end. What it returns could not be bound because another process has it: the
-    /// addresses that they were to replace serve on.
-    pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) -> Vec<AppError> {
+    /// Has the new ones serve and the others end.
+    pub(super) async fn apply(self, listeners: &Listeners, state: &Arc<ProxyState>) {
         for (wanted, listener) in self.new {
             serve(&wanted, listener, listeners, state);
         }
         for (_, id) in &self.gone {
             listeners.remove(*id).await;
         }
-        let mut failed = Vec::new();
-        for (wanted, id) in self.late {
-            match Listener::bind_as(id, wanted.address).await {
-                Ok(listener) => serve(&wanted, listener, listeners, state),
-                Err(why) => {
-                    failed.push(AppError::Listen { address: wanted.address, key: wanted.key(), why });
-                    for (old, id) in self.gone.iter().filter(|(old, _)| old.overlaps(&wanted)) {
-                        if let Ok(listener) = Listener::bind_as(*id, old.address).await {
-                            serve(old, listener, listeners, state);
-                        }
-                    }
-                }
-            }
-        }
-        failed
     }
 }
 
@@ -242,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_an_old_one_covers_is_bound_after_it_and_a_port_of_the_system_may_be_written_down() {
+    fn an_address_that_an_old_one_covers_is_known_and_a_port_of_the_system_may_be_written_down() {
         let id = ListenerId::fresh();
         let all: SocketAddr = ([0, 0, 0, 0], 8000).into();
         let one = address(8000, None);
@@ -273,6 +255,6 @@ mod tests {
         assert_eq!(told.matches("in use").count(), 1, "{told}");
         drop(taken);
         plan(at).probe().expect("it is free");
-        plan(at).bind().await.expect("and still is");
+        plan(at).bind(&Listeners::default()).await.expect("and still is");
     }
 }

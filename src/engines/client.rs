@@ -226,9 +226,16 @@ async fn converse(
         session.write_request_body(body, true).await?;
     }
     session.finish_request_body().await?;
-    session.read_response_header().await?;
+    // Interim answers (RFC 9110, 15.2) promise nothing; there may be some before the one that counts.
+    let status = loop {
+        session.read_response_header().await?;
+        match session.response_header().map_or(StatusCode::BAD_GATEWAY, |header| header.status) {
+            StatusCode::SWITCHING_PROTOCOLS => return Err(Error::new_up(ErrorType::Custom("it switched protocols"))),
+            interim if interim.is_informational() => {}
+            status => break status,
+        }
+    };
     *began = true;
-    let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |header| header.status);
     let mut whole = BytesMut::new();
     while let Some(piece) = session.read_response_body().await? {
         if whole.len() + piece.len() > most {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use rustix::net::sockopt::set_socket_reuseport;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -31,6 +33,7 @@ struct Serving {
     id: ListenerId,
     wanted: SocketAddr,
     bound: SocketAddr,
+    socket: Arc<TcpListener>,
     close: watch::Sender<bool>,
     /// Ends when its address is free.
     unbound: oneshot::Receiver<()>,
@@ -51,10 +54,11 @@ impl Listeners {
     pub fn add(&self, listener: Listener, handler: Arc<dyn Handler>) -> std::io::Result<()> {
         let bound = listener.address()?;
         let Listener { id, wanted, socket } = listener;
+        let socket = Arc::new(socket);
         let (close, closing) = watch::channel(false);
         let (bound_until, unbound) = oneshot::channel();
-        let task = tokio::spawn(accept((socket, bound_until), handler, closing));
-        self.lock().push(Serving { id, wanted, bound, close, unbound, task });
+        let task = tokio::spawn(accept((socket.clone(), bound_until), handler, closing));
+        self.lock().push(Serving { id, wanted, bound, socket, close, unbound, task });
         Ok(())
     }
 
@@ -64,6 +68,21 @@ impl Listeners {
         self.lock().iter().map(|one| (one.id, one.wanted, one.bound)).collect()
     }
 
+    /// Binds `address` although the listeners `beside` cover it, which are about to be removed: so there is no moment at which
+    /// nobody listens. Nobody else can have an address beside ours.
+    ///
+    /// # Errors
+    /// What the OS says.
+    pub fn bind_beside(&self, address: SocketAddr, beside: &[ListenerId]) -> std::io::Result<Listener> {
+        let serving = self.lock();
+        let shared = || serving.iter().filter(|one| beside.contains(&one.id));
+        // Linux lets sockets of one user share an address when all of them say so while the last one is bound.
+        let share = |value| shared().try_for_each(|one| set_socket_reuseport(&one.socket, value));
+        let bound = share(true).map_err(Into::into).and_then(|()| Listener::bind_shared(address));
+        share(false)?;
+        bound
+    }
+
     /// Stops accepting at `id`, and returns when its address is free. Requests under way are finished, idle connections
     /// close.
     pub async fn remove(&self, id: ListenerId) {
@@ -71,7 +90,8 @@ impl Listeners {
             let mut serving = self.lock();
             serving.iter().position(|one| one.id == id).map(|at| serving.remove(at))
         };
-        if let Some(Serving { close, unbound, .. }) = removed {
+        if let Some(Serving { close, unbound, socket, .. }) = removed {
+            drop(socket);
             // Its task goes on until its last connection ends.
             close.send_replace(true);
             let _ = unbound.await;
@@ -117,18 +137,20 @@ impl Drop for AbortOnDrop {
 }
 
 async fn accept(
-    (listener, bound_until): (TcpListener, oneshot::Sender<()>),
+    (listener, bound_until): (Arc<TcpListener>, oneshot::Sender<()>),
     handler: Arc<dyn Handler>,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let serve = |(stream, peer): (TcpStream, SocketAddr), connections: &mut JoinSet<()>| {
+        let (handler, closing) = (handler.clone(), closing.clone());
+        connections.spawn(async move { handler.serve(stream, peer, closing).await });
+    };
+    let mut closes = closing.clone();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let (handler, closing) = (handler.clone(), closing.clone());
-                    connections.spawn(async move { handler.serve(stream, peer, closing).await });
-                }
+                Ok(accepted) => serve(accepted, &mut connections),
                 Err(error) => {
                     // Out of file descriptors, or the peer was gone already: the next accept may work.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -136,8 +158,12 @@ async fn accept(
                 }
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = closing.changed() => break,
+            _ = closes.changed() => break,
         }
+    }
+    // The kernel has said yes to those that wait to be accepted; closing would reset them.
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        serve(accepted, &mut connections);
     }
     drop((listener, bound_until));
     handler.close_idle().await;
@@ -167,6 +193,29 @@ mod tests {
         }
 
         async fn close_idle(&self) {}
+    }
+
+    #[tokio::test]
+    async fn an_address_passes_to_one_that_covers_it_without_a_moment_in_which_nobody_listens() {
+        let listeners = Listeners::default();
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.expect("bound");
+        let port = listener.address().expect("an address").port();
+        listeners.add(listener, Arc::new(Echo)).expect("served");
+        let all: SocketAddr = ([0, 0, 0, 0], port).into();
+        assert!(Listener::bind(all).await.is_err(), "the old one covers it");
+        let old = listeners.all()[0].0;
+        let new = listeners.bind_beside(all, &[old]).expect("bound beside it");
+        assert!(Listener::bind(all).await.is_err(), "nobody else can have it");
+        // Connections that wait to be accepted are served.
+        let mut waiting = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        waiting.write_u8(9).await.expect("written");
+        listeners.add(new, Arc::new(Echo)).expect("served");
+        listeners.remove(old).await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        stream.write_u8(7).await.expect("written");
+        assert_eq!(stream.read_u8().await.expect("answered"), 7);
+        drop((waiting, stream));
+        listeners.drain(std::future::pending(), || unreachable!("nothing is under way")).await;
     }
 
     #[tokio::test]

@@ -4,7 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::net::sockopt::set_socket_reuseport;
 use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that may wait to be accepted, as for any listener of tokio.
+const BACKLOG: u32 = 1024;
 
 /// Which listener a connection came in by. Never used twice in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,15 +50,18 @@ impl Listener {
     /// # Errors
     /// What the OS says: taken, not ours, not allowed.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Self::bind_as(ListenerId::fresh(), address).await
+        Ok(Self { id: ListenerId::fresh(), wanted: address, socket: TcpListener::bind(address).await? })
     }
 
-    /// The same, with an id that was made for it.
-    ///
-    /// # Errors
-    /// What the OS says.
-    pub async fn bind_as(id: ListenerId, address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { id, wanted: address, socket: TcpListener::bind(address).await? })
+    /// The same, beside others that share it at the moment.
+    pub(super) fn bind_shared(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
+        set_socket_reuseport(&socket, false)?;
+        Ok(Self { id: ListenerId::fresh(), wanted: address, socket })
     }
 
     /// The address as bound.

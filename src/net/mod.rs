@@ -6,4 +6,4 @@ mod preface;
 
 pub use accept::{Handler, Listeners};
 pub use listener::{Listener, ListenerId, probe};
-pub use preface::begins_like_http2;
+pub use preface::{Beginning, beginning};

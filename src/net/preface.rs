@@ -1,32 +1,50 @@
-//! Tells HTTP/2 from HTTP/1.1 by how a connection begins, without taking a byte of it.
+//! Tells HTTP/2 from HTTP/1.1 by how a connection begins.
 
 use std::io;
-use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether the connection begins like HTTP/2; decided as soon as a byte differs.
+/// How a connection begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// Like HTTP/2.
+    pub is_http2: bool,
+    /// What was taken of it, to be put back: nothing, unless it came in several pieces that could be HTTP/2.
+    pub taken: Vec<u8>,
+}
+
+/// How the connection begins; decided as soon as a byte differs from HTTP/2.
 ///
 /// # Errors
 /// The peer closed or broke the connection before that.
-pub async fn begins_like_http2(stream: &TcpStream) -> io::Result<bool> {
+pub async fn beginning(stream: &mut TcpStream) -> io::Result<Beginning> {
     let mut buffer = [0; PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut buffer).await?;
-        if seen == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let seen = stream.peek(&mut buffer).await?;
+    if seen == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut decided = decide(&buffer[..seen]);
+    let mut taken = 0;
+    while decided.is_none() {
+        // `peek` would return the same bytes again at once, whether more come or not.
+        match stream.read(&mut buffer[taken..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => taken += more,
         }
-        if !PREFACE.starts_with(&buffer[..seen]) {
-            return Ok(false);
-        }
-        if seen == PREFACE.len() {
-            return Ok(true);
-        }
-        // A torn preface: `peek` would return the same bytes at once.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        decided = decide(&buffer[..taken]);
+    }
+    Ok(Beginning { is_http2: decided == Some(true), taken: buffer[..taken].to_vec() })
+}
+
+/// Whether a connection that begins with `seen` is HTTP/2; `None`: it may be.
+fn decide(seen: &[u8]) -> Option<bool> {
+    match PREFACE.starts_with(seen) {
+        false => Some(false),
+        true => (seen.len() == PREFACE.len()).then_some(true),
     }
 }
 
@@ -37,11 +55,17 @@ mod tests {
 
     use super::*;
 
-    async fn seen(pieces: &[&[u8]]) -> io::Result<bool> {
+    /// What is seen of a connection that brings `pieces`, and what can be read of it afterwards.
+    async fn seen(pieces: &[&[u8]]) -> io::Result<(bool, Vec<u8>)> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let (stream, _) = listener.accept().await.expect("accepted");
-        let looking = tokio::spawn(async move { begins_like_http2(&stream).await });
+        client.set_nodelay(true).expect("set");
+        let (mut stream, _) = listener.accept().await.expect("accepted");
+        let looking = tokio::spawn(async move {
+            let Beginning { is_http2, mut taken } = beginning(&mut stream).await?;
+            stream.read_to_end(&mut taken).await?;
+            Ok((is_http2, taken))
+        });
         for piece in pieces {
             client.write_all(piece).await.expect("written");
             tokio::task::yield_now().await;
@@ -51,11 +75,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preface_is_known_in_any_pieces_and_anything_else_at_its_first_byte() {
-        assert!(seen(&[PREFACE]).await.expect("seen"));
-        assert!(seen(&[&PREFACE[..3], &PREFACE[3..]]).await.expect("seen"));
-        assert!(!seen(&[b"POST / HTTP/1.1\r\n"]).await.expect("seen"));
-        assert!(!seen(&[b"PRI * HTTP/1.1\r\n"]).await.expect("seen"));
+    async fn a_preface_is_known_in_any_pieces_and_anything_else_at_its_first_byte_and_nothing_is_lost() {
+        for (pieces, is_http2) in [
+            (vec![PREFACE], true),
+            (vec![&PREFACE[..3], &PREFACE[3..]], true),
+            (PREFACE.chunks(1).collect(), true),
+            (vec![b"POST / HTTP/1.1\r\n"], false),
+            (vec![b"P", b"O", b"ST / HTTP/1.1\r\n"], false),
+            (vec![b"PRI * HTTP/1.1\r\n"], false),
+        ] {
+            assert_eq!(seen(&pieces).await.expect("seen"), (is_http2, pieces.concat()));
+        }
         assert!(seen(&[]).await.is_err());
+        assert!(seen(&[b"PRI"]).await.is_err(), "its end is noticed");
     }
 }

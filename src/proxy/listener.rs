@@ -14,13 +14,17 @@ use pingora::server::configuration::ServerConf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::callbacks::Gateway;
 use super::client_socket::ClientSocket;
 use super::http_app::HttpApp;
 use super::{ProxyState, reply};
-use crate::net::{Handler, ListenerId, begins_like_http2};
+use crate::net::{Beginning, Handler, ListenerId, beginning};
 use crate::openai::{ApiError, Code};
+
+/// How long a new connection may take to bring a request when its listener closes.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 
 /// Serves the connections of one listener.
 pub struct HttpListener {
@@ -52,17 +56,22 @@ impl HttpListener {
 
 #[async_trait]
 impl Handler for HttpListener {
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
         let Some(_counted) = self.state.count_connection() else { return turn_away(stream).await };
         let idle = self.state.snapshot().timeouts.keepalive;
-        let first_bytes = tokio::time::timeout(idle, begins_like_http2(&stream));
-        let is_http2 = tokio::select! {
-            seen = first_bytes => match seen {
-                Ok(Ok(is_http2)) => is_http2,
-                // Nothing came, or the connection broke.
-                _ => return,
+        let too_late = async {
+            let closes = async { closing.wait_for(|is_closing| *is_closing).await.is_ok() };
+            if let Ok(true) = timeout(idle, closes).await {
+                // A request may be on its way already.
+                sleep(LAST_REQUEST_WITHIN).await;
+            }
+        };
+        let Beginning { is_http2, taken } = tokio::select! {
+            seen = beginning(&mut stream) => match seen {
+                Ok(beginning) => beginning,
+                Err(_) => return,
             },
-            _ = closing.changed() => return,
+            () = too_late => return,
         };
         // Streams are many small writes; none may wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
@@ -70,6 +79,7 @@ impl Handler for HttpListener {
         let _ = digest.peer_addr.set(Some(peer.into()));
         let mut stream = Stream::from(stream);
         stream.set_socket_digest(digest);
+        stream.rewind(&taken);
         let app = Arc::new(HttpApp::new(self.proxy.clone(), is_http2, idle));
         if is_http2 {
             app.process_new(Box::new(stream), &closing).await;

@@ -6,7 +6,7 @@
 //! | prepare, admit | `forward` | a plan, a request for its first leg's engines, a permit |
 //! | next, send | `attempts`, `peer`, `upstream_head` | a lease, and the attempt on it |
 //! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
-//! | respond | `respond` (with `transform`, `downstream`) | the answer on its way |
+//! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
 //!
 //! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local` and
@@ -39,6 +39,7 @@ mod response;
 mod retry;
 mod state;
 mod transform;
+mod unfinished_event;
 mod upstream_head;
 mod upstream_request;
 

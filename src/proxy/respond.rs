@@ -13,7 +13,7 @@ use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
 use super::transform::{ResponseTransform, last_event};
 use super::{ProxyState, reply};
-use crate::openai::{ApiError, Code, ResponseScanner, Scanned};
+use crate::openai::{ApiError, Code, Scanned};
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
@@ -66,10 +66,16 @@ pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContex
     let now = Instant::now();
     *piece = piece.take().map(|piece| read(piece, now, ctx));
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
-    let written = forward.response.transform.feed(piece, end);
+    let answer = &mut forward.response;
+    let written = answer.transform.feed(piece, end);
+    if let (ResponseTransform::None, Some(scanner)) = (&answer.transform, &answer.scanner)
+        && scanner.is_stream()
+    {
+        *piece = answer.unfinished.feed(piece.take(), scanner.at_boundary(), end);
+    }
     ctx.account.ours.add(now.elapsed());
     written.map_err(|refusal| {
-        forward.response.refusal = Some(refusal);
+        answer.refusal = Some(refusal);
         Error::new_in(ErrorType::InternalError)
     })
 }
@@ -119,8 +125,9 @@ pub(super) async fn fail(
     ctx.account.error = Some(refusal.code);
     let dialect = ctx.account.dialect();
     if let Some(Forward { response: answer, request, .. }) = ctx.forward.as_deref_mut()
-        && let Some(at_boundary) = answer.open_stream().map(ResponseScanner::at_boundary).or(is_opened.then_some(true))
+        && (is_opened || answer.open_stream().is_some())
     {
+        let at_boundary = answer.unfinished.give_up();
         let by = if is_opened {
             request.translator.as_mut().map(|translator| &mut *translator.by)
         } else {

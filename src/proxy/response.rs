@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::transform::ResponseTransform;
+use super::unfinished_event::UnfinishedEvent;
 use crate::openai::{ApiError, Dialect, ResponseScanner, Usage};
 use crate::routing::ResponseTranslator;
 
@@ -28,6 +29,8 @@ pub(super) struct Response {
     pub(super) scanner: Option<ResponseScanner>,
     /// What is done to its pieces.
     pub(super) transform: ResponseTransform,
+    /// Of a stream that is not translated: the event that is not whole yet.
+    pub(super) unfinished: UnfinishedEvent,
     pub(super) first_event: Option<Instant>,
     pub(super) last_event: Option<Instant>,
     /// It was ended by us, properly, after its engine had died.

@@ -47,7 +47,7 @@ pub(super) async fn control(
                 ..Fail::not_found("Responses are not stored by the simulated engine.", Some("response_id"))
             });
         }
-        Route::LoadLora => engine.models.load(&fields(&body)?)?,
+        Route::LoadLora => engine.models.load(&fields(&body)?).await?,
         Route::UnloadLora => engine.models.unload(&fields(&body)?)?,
         Route::Sleep => sleep::sleep(engine, query).await?,
         Route::WakeUp => sleep::wake_up(engine, query).await,

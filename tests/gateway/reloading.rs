@@ -4,6 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -313,7 +315,7 @@ async fn an_address_that_passes_to_another_alias_is_told_and_one_that_is_taken_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_can_be_had_only_after_another_and_then_cannot_leaves_the_old_one_serving() {
+async fn an_address_that_covers_another_and_cannot_be_had_leaves_the_old_one_serving() {
     let place = Place::new(ONE, "").await;
     // Somebody has the port at another address of this machine, so that it is not to be had at all addresses.
     let other = TcpListener::bind("127.0.0.2:0").expect("a port");
@@ -323,12 +325,51 @@ async fn an_address_that_can_be_had_only_after_another_and_then_cannot_leaves_th
     assert_eq!(place.reload().await.0, 200);
     place.write(&own("0.0.0.0"), "");
     let (status, report) = place.reload().await;
-    assert_eq!((status, &report["outcome"]), (200, &json!("applied")), "{report}");
+    assert_eq!((status, &report["outcome"]), (422, &json!("rejected")), "{report}");
     assert_eq!(report["errors"][0]["key"], "aliases.one.listen", "{report}");
     assert_eq!(place.gateway.metric("enginehouse_config_last_reload_successful").await, 0.0);
     let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
     let reply = http().post(url).json(&chat("anything")).send().await.expect("the old address serves");
     assert_eq!(reply.status(), 200);
+}
+
+/// A bug: between the end of one listener and the begin of the next there was a moment in which nobody listened.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_widened_and_narrowed_under_load_without_a_lost_request() {
+    let place = Place::new(ONE, "").await;
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let own = |address: &str| format!("one: {{ model: tiny, listen: \"{address}:{port}\" }}");
+    place.write(&own("127.0.0.1"), "");
+    assert_eq!(place.reload().await.0, 200);
+    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let (stop, sent) = (stop.clone(), sent.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    // Each time over a new connection.
+                    let client =
+                        reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("client");
+                    let url = format!("http://127.0.0.1:{port}/v1/chat/completions");
+                    let reply = client.post(url).json(&chat("anything")).send().await.expect("answered");
+                    assert_eq!(reply.status(), 200);
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for round in 0..10 {
+        place.write(&own(if round % 2 == 0 { "0.0.0.0" } else { "127.0.0.1" }), "");
+        let (status, report) = place.reload().await;
+        assert_eq!(status, 200, "{report}");
+        let least = sent.load(Ordering::Relaxed) + 16;
+        eventually("requests after the change", || async { (sent.load(Ordering::Relaxed) >= least).then_some(()) })
+            .await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.expect("no request was lost");
+    }
 }
 
 /// What the command line's `reload` says of `file`, without an address and without the variables of the gateway.

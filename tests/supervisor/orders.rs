@@ -124,6 +124,58 @@ async fn an_order_that_is_refused_is_told_also_to_those_who_do_not_wait() {
     deployment.assert_empty();
 }
 
+/// A bug: what an engine or an adapter's loading refuses was answered with 202.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_refuses_is_told_also_to_those_who_do_not_wait() {
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "")));
+    gateway.all_ready().await;
+    let url = |path: &str| format!("http://{}/api/v1/{path}?wait=false", gateway.admin);
+    for path in ["engines/own/0/sleep", "models/own/sleep"] {
+        let reply = http().post(url(path)).send().await.expect("answered");
+        assert_eq!(reply.status(), 409, "{path}: {}", reply.text().await.expect("text"));
+    }
+    let adapter = json!({ "name": "sql", "path": "/adapters/sql" });
+    let reply = http().post(url("models/own/lora")).json(&adapter).send().await.expect("answered");
+    assert_eq!(reply.status(), 409, "{}", reply.text().await.expect("text"));
+    let reply = http().delete(url("models/own/lora/sql")).send().await.expect("answered");
+    assert_eq!(reply.status(), 404, "{}", reply.text().await.expect("text"));
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: the adapter's loading held the model for ever when a reload took the model away meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_a_reload_takes_away_while_an_adapter_loads_can_come_back() {
+    let with = format!("models:\n{}{}", model("own", "lora: {}"), model("other", ""));
+    let without = format!("models:\n{}", model("other", ""));
+    let (deployment, mut gateway) = Deployment::open(&with);
+    gateway.all_ready().await;
+    let reload = async |yaml: &str| {
+        deployment.write(yaml, Some(gateway.address));
+        let url = format!("http://{}/api/v1/reload", gateway.admin);
+        assert_eq!(http().post(url).send().await.expect("answered").status(), 200);
+    };
+    let url = format!("http://{}/api/v1/models/own/lora", gateway.admin);
+    let adapter = json!({ "name": "sql", "path": "/adapters/slow" });
+    let loading = tokio::spawn(http().post(url).json(&adapter).send());
+    eventually("the adapter to be under way", async || {
+        let url = format!("http://{}/api/v1/models/own/lora", gateway.admin);
+        let other = json!({ "name": "x", "path": "/adapters/x" });
+        let reply = http().post(url).json(&other).send().await.expect("answered");
+        reply.text().await.expect("text").contains("an adapter is being added").then_some(())
+    })
+    .await;
+    reload(&without).await;
+    reload(&with).await;
+    drop(loading.await.expect("a task").expect("answered"));
+    are(&gateway, &[("own/0", "ready"), ("other/0", "ready")]).await;
+    let url = format!("http://{}/api/v1/models/own/replicas", gateway.admin);
+    let reply = http().put(url).json(&json!({ "replicas": 2 })).send().await.expect("answered");
+    assert_eq!(reply.status(), 200, "{}", reply.text().await.expect("text"));
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_that_cannot_be_read_are_set_aside_and_told() {
     let deployment = Deployment::new();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
-use crate::support::{Gateway, Sim, eventually, http};
+use crate::support::{Gateway, Sim, chat, eventually, http};
 
 const QUICK: &str = "ttft: 10ms, gap: 1ms";
 
@@ -59,6 +59,58 @@ async fn two_replicas_are_rolled_under_load_without_a_failed_request() {
     assert!(after.len() == 2 && before.iter().all(|pid| !after.contains(pid)), "{before:?} {after:?}");
     assert_eq!(status(&gateway).await, json!({ "state": "done", "done": 2, "total": 2, "cause": null }));
     assert_eq!(deployment.engine_processes().len(), 2);
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: what took longer than `timeouts.drain` ended early, as if it were whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_longer_than_the_drain_time_is_finished_by_the_engine_that_is_replaced() {
+    let own = model("own", &format!("args: {{ {QUICK} }}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}timeouts: {{ drain: 300ms }}\n"));
+    let before = gateway.all_ready().await;
+    let ask = |stream: bool| {
+        let mut body = chat("own");
+        (body["stream"], body["ignore_eos"]) = (json!(stream), json!(true));
+        let request = http().post(gateway.url("/v1/chat/completions")).json(&body);
+        tokio::spawn(request.header("x-sim-tokens", "30").header("x-sim-gap", "100ms").send())
+    };
+    let (plain, stream) = (ask(false), ask(true));
+    eventually("both to be under way", async || (gateway.engine("own/0").await["in_flight"] == 2).then_some(())).await;
+    let (code, answer) = roll(&gateway).await;
+    assert_eq!(code, 200, "{answer}");
+    let plain: Value = plain.await.expect("a task").expect("answered").json().await.expect("JSON");
+    assert_eq!(plain["usage"]["completion_tokens"], 30, "{plain}");
+    let stream = stream.await.expect("a task").expect("answered").text().await.expect("whole");
+    assert!(stream.ends_with("data: [DONE]\n\n") && !stream.contains("abort"), "{stream}");
+    assert_ne!(gateway.all_ready().await, before);
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: the number of the stopped engine was that of the one that served last, and the model was gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_engine_that_is_stopped_while_it_loads_takes_nobodys_place() {
+    let own = model("own", &format!("args: {{ {QUICK} }}, env: {{ ENGINEHOUSE_SIM_FAULTS: \"ready-after=3s\" }}"));
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{own}"));
+    let before = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 2);
+    let url = |path: &str| format!("http://{}/api/v1/{path}", gateway.admin);
+    let rolling = tokio::spawn(http().post(url("models/own/roll")).send());
+    eventually("the further engine to be there", async || (gateway.engines().await.len() == 2).then_some(())).await;
+    let stopped = http().post(url("engines/own/1/stop")).send().await.expect("answered");
+    assert_eq!(stopped.status(), 200);
+    let told = rolling.await.expect("a task").expect("answered");
+    assert_eq!(told.status(), 502, "{}", told.text().await.expect("text"));
+    load.answered(50).await;
+    load.stop_unharmed().await;
+    assert_eq!(gateway.all_ready().await, before);
+    // Nor does its number stop any later one.
+    assert_eq!(roll(&gateway).await.0, 200);
+    assert_ne!(gateway.all_ready().await, before);
+    gateway.stop().await;
+    let mut gateway = deployment.gateway();
+    assert_eq!(gateway.all_ready().await.len(), 1, "no engine is born stopped");
     gateway.stop().await;
     deployment.assert_empty();
 }

@@ -110,8 +110,8 @@ impl Reloader {
             Err(errors) => Err(errors),
         };
         let (outcome, change, errors) = match result {
-            Ok((change, errors)) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, errors),
-            Ok((change, errors)) => (ReloadOutcome::Applied, change, errors),
+            Ok(change) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, vec![]),
+            Ok(change) => (ReloadOutcome::Applied, change, vec![]),
             Err(errors) => (ReloadOutcome::Rejected, ConfigChange::default(), errors),
         };
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
@@ -142,8 +142,8 @@ impl Reloader {
         }
     }
 
-    /// Puts `config` in use: what changed, and addresses that could not be had after all.
-    async fn apply(&self, mut config: Config) -> Result<(ConfigChange, Vec<ConfigError>), Vec<ConfigError>> {
+    /// Puts `config` in use: what changed.
+    async fn apply(&self, mut config: Config) -> Result<ConfigChange, Vec<ConfigError>> {
         let parts = &self.parts;
         let running = parts.publisher.config();
         let restart_required = difference::difference(&running, &config).restart_required;
@@ -152,20 +152,20 @@ impl Reloader {
         let change = self.change(&running, &config, &addresses, restart_required).await;
         if change.changes_nothing() {
             parts.metrics.config.loaded(change.restart_required.len());
-            return Ok((change, Vec::new()));
+            return Ok(change);
         }
         addresses.check(parts.admin).map_err(|error| listen_error(&error, &config))?;
-        let addresses = addresses.bind().await.map_err(|error| listen_error(&error, &config))?;
+        let addresses = addresses.bind(&parts.listeners).await.map_err(|error| listen_error(&error, &config))?;
         let engines = parts.control.prepare(&config).await.map_err(engine_error)?;
         parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
 
-        // From here on nothing can fail, but for addresses that others have to be given up for.
+        // From here on nothing can fail.
         let config = Arc::new(config);
         parts.publisher.publish(config.clone(), addresses.entries());
         // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
         parts.control.apply(engines).await;
         parts.discovery.apply(&config).await;
-        let failed = addresses.apply(&parts.listeners, &parts.state).await;
+        addresses.apply(&parts.listeners, &parts.state).await;
         parts.token.set(config.admin.token.clone());
         self.watch.send_replace(config.watch);
         if let Some(Err(error)) =
@@ -174,7 +174,7 @@ impl Reloader {
             tracing::warn!(%error, "cannot write --ready-file");
         }
         parts.metrics.config.loaded(change.restart_required.len());
-        Ok((change, failed.iter().flat_map(|error| listen_error(error, &config)).collect()))
+        Ok(change)
     }
 
     /// What `config` changes, compared with what is `running`.

@@ -1,6 +1,7 @@
 //! The names an engine answers to: `GET /v1/models`, adapters that come and go.
 
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -73,12 +74,16 @@ impl Models {
         reply::ok(&json!({ "object": "list", "data": data }))
     }
 
-    /// `POST /v1/load_lora_adapter`. A path that ends in `none` or `missing` is not found.
-    pub(crate) fn load(&self, fields: &Fields) -> Result<Response, Fail> {
+    /// `POST /v1/load_lora_adapter`. A path that ends in `none` or `missing` is not found, one in `slow`
+    /// takes two seconds.
+    pub(crate) async fn load(&self, fields: &Fields) -> Result<Response, Fail> {
         fields.require(&["lora_name", "lora_path"])?;
         let (name, path) =
             (fields.text("lora_name")?.unwrap_or_default(), fields.text("lora_path")?.unwrap_or_default());
         let in_place = fields.flag("load_inplace")?;
+        if path.ends_with("/slow") {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
         let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
         let loaded = adapters.iter().position(|(known, _)| known == name);
         if loaded.is_some() && !in_place {

@@ -1,6 +1,6 @@
 //! The one owner of what should run and what does: hears requests, engines and demand, and has done what follows.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -136,7 +136,7 @@ impl Fleet {
                 }
                 Wakeup::Finished(Err(error)) => {
                     tracing::error!(%error, "a task of the fleet failed");
-                    self.models.iter_mut().for_each(|model| model.change = None);
+                    self.models.iter_mut().for_each(|model| (model.change, model.new_adapter) = (None, None));
                 }
                 Wakeup::Cleared => self.clearing = None,
                 Wakeup::Request(request) => self.request(request),
@@ -210,7 +210,12 @@ impl Fleet {
     fn has_room(&self, name: &Name) -> bool {
         let Some(model) = self.models.iter().find(|model| model.name() == name) else { return false };
         let number = model.replicas.iter().map(|replica| replica.number + 1).max().unwrap_or(0);
-        self.parts.factory.allocator.has_room(&model.spec.demand(number), model.spec.uses_gpus())
+        let has_port = || !self.spare_ports.is_empty() || self.ports().hold().is_ok();
+        self.parts.factory.allocator.has_room(&model.spec.demand(number), model.spec.uses_gpus()) && has_port()
+    }
+
+    fn ports(&self) -> MutexGuard<'_, Ports> {
+        self.parts.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&mut self) {
@@ -290,7 +295,7 @@ impl Fleet {
     pub(super) fn hold_port(&mut self) -> Result<HeldPort, PortError> {
         match self.spare_ports.pop() {
             Some(port) => Ok(port),
-            None => self.parts.ports.lock().unwrap_or_else(PoisonError::into_inner).hold(),
+            None => self.ports().hold(),
         }
     }
 

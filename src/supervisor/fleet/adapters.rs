@@ -6,7 +6,8 @@ use futures::future::join_all;
 
 use super::actor::Fleet;
 use super::commands::busy;
-use super::model::ManagedModel;
+use super::desired::RollPhase;
+use super::model::{Change, ManagedModel};
 use super::request::{Reply, answer};
 use super::work::{AdapterChange, Finished};
 use crate::api::AdapterView;
@@ -28,12 +29,14 @@ impl Fleet {
             Ok(engines) => engines,
             Err(error) => return answer(reply, Err(error)),
         };
-        model.change = Some("an adapter is being added");
-        let (model, adapter, client) =
-            (model.name().clone(), Name::from(name.as_str()), self.parts.factory.client.clone());
+        let (change, adapter) = (Change::new("an adapter is being added"), Name::from(name.as_str()));
+        (model.change, model.new_adapter) = (Some(change.clone()), Some(adapter.clone()));
+        let (model, client) = (model.name().clone(), self.parts.factory.client.clone());
+        // Engines that start meanwhile have it from the beginning.
+        self.set_adapter(at, &adapter, Some(path.clone()));
         self.work.spawn(async move {
             let result = load(&client, &engines, &adapter, &path).await;
-            Finished::Adapter(AdapterChange { model, adapter, path, is_added: true, result, reply })
+            Finished::Adapter(AdapterChange { model, change, adapter, path, is_added: true, result, reply })
         });
     }
 
@@ -74,27 +77,30 @@ impl Fleet {
             Ok(found) => found,
             Err(error) => return answer(reply, Err(error)),
         };
-        self.models[at].change = Some("an adapter is being removed");
+        let change = Change::new("an adapter is being removed");
+        self.models[at].change = Some(change.clone());
         let (model, adapter, client) =
             (self.models[at].name().clone(), Name::from(name), self.parts.factory.client.clone());
         // First nobody can ask for it any more.
         self.set_adapter(at, &adapter, None);
         self.work.spawn(async move {
             let result = unload(&client, &engines, &adapter, &path).await;
-            Finished::Adapter(AdapterChange { model, adapter, path, is_added: false, result, reply })
+            Finished::Adapter(AdapterChange { model, change, adapter, path, is_added: false, result, reply })
         });
     }
 
     /// Engines were told of an adapter: it is noted, or as it was before.
     pub(super) fn adapter_changed(&mut self, change: AdapterChange) {
-        let AdapterChange { model, adapter, path, is_added, result, reply } = change;
-        let at = match self.model_at(&model) {
-            Ok(at) => at,
-            Err(error) => return answer(reply, Err(error)),
+        let AdapterChange { model, change, adapter, path, is_added, result, reply } = change;
+        self.models.iter_mut().for_each(|model| model.end_change(&change));
+        // A model that a reload took away meanwhile may come back.
+        let Some(at) = self.models.iter().position(|it| *it.name() == model) else {
+            let gone = format!("`{model}` was taken away by a reload.");
+            return answer(reply, Err(ControlError::Unknown(gone)));
         };
-        self.models[at].change = None;
-        if is_added == result.is_ok() {
-            self.set_adapter(at, &adapter, Some(path));
+        if result.is_err() {
+            // As it was before.
+            self.set_adapter(at, &adapter, Some(path).filter(|_| !is_added));
         }
         // The names first: whoever is answered may ask for it at once.
         self.settle();
@@ -118,11 +124,16 @@ impl Fleet {
 /// The engines of `model` that run, if all of them can be told of an adapter. One that is on its way would miss the change:
 /// then none is made.
 fn loaded(model: &ManagedModel, what: &str) -> Result<Vec<Arc<Engine>>, ControlError> {
-    if let Some(change) = model.change {
-        return Err(busy(model.name(), change));
+    if let Some(change) = &model.change {
+        return Err(busy(model.name(), change.what));
     }
-    if model.outdated() > 0 {
-        return Err(busy(model.name(), "its engines are being replaced"));
+    match (model.outdated(), model.roll.phase()) {
+        (0, _) => {}
+        (_, RollPhase::Failed) => {
+            let why = "the replacement of its engines failed, and they differ; correct that and reload, or roll it";
+            return Err(ControlError::Refused(format!("`{}` cannot {what}: {why}", model.name())));
+        }
+        _ => return Err(busy(model.name(), "its engines are being replaced")),
     }
     let mut engines: Vec<_> = model.replicas.iter().map(|replica| replica.handle.engine.clone()).collect();
     engines.retain(|engine| !matches!(*engine.state(), EngineState::Stopped | EngineState::Failed(_)));

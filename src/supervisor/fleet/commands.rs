@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::actor::Fleet;
+use super::model::Change;
 use super::request::{Pending, Reply, Request, answer};
 use super::work::{Finished, ScaleRoom};
 use crate::ids::Name;
@@ -76,13 +77,16 @@ impl Fleet {
         }
         let replica = model.replica(number)?;
         let id = replica.handle.engine.id.to_string();
+        let is_stopping = replica.stage == Stage::Stopping;
+        let engines = model.replicas.iter().filter(|replica| !replica.is_leaving).count();
         match goal {
-            Goal::Stop => self.orders.stop(&name, number),
+            Goal::Stop => self.orders.stop(&name, number, engines),
             // One that is stopping refuses; then it is to stay stopped.
-            _ if wants_start && replica.stage != Stage::Stopping => self.orders.start(&name, number),
+            _ if wants_start && !is_stopping => self.orders.start(&name, number),
             _ => {}
         }
-        if goal == Goal::Restart && is_outdated {
+        if goal == Goal::Restart && is_outdated && !is_stopping {
+            let replica = model.replica(number)?;
             // What is started anew is started as the configuration says now: that is the roll that goes on.
             replica.is_restart_ordered = true;
             let (done, waiting) = oneshot::channel();
@@ -104,8 +108,8 @@ impl Fleet {
     fn roll(&mut self, model: &str) -> Result<Pending, ControlError> {
         let at = self.model_at(model)?;
         let model = &mut self.models[at];
-        if let Some(change) = model.change {
-            return Err(busy(model.name(), change));
+        if let Some(change) = &model.change {
+            return Err(busy(model.name(), change.what));
         }
         if model.replicas.iter().all(|replica| replica.is_leaving || replica.stage == Stage::Asleep) {
             let why = format!("no engine of `{}` is awake: wake them first", model.name());
@@ -125,8 +129,8 @@ impl Fleet {
         };
         let model = &self.models[at];
         let name = model.name().clone();
-        if let Some(change) = model.change {
-            return answer(reply, Err(busy(&name, change)));
+        if let Some(change) = &model.change {
+            return answer(reply, Err(busy(&name, change.what)));
         }
         let taken: Vec<usize> = model.replicas.iter().map(|replica| replica.number).collect();
         let present = model.replicas.iter().filter(|replica| !replica.is_leaving).count();
@@ -141,23 +145,24 @@ impl Fleet {
             Ok(ports) => ports,
             Err(error) => return answer(reply, Err(ControlError::Refused(error.to_string()))),
         };
-        self.models[at].change = Some("it is being scaled");
+        let change = Change::new("it is being scaled");
+        self.models[at].change = Some(change.clone());
         let allocator = self.parts.factory.allocator.clone();
         self.work.spawn(async move {
             let demands: Vec<_> = numbers.iter().map(|number| spec.demand(*number)).collect();
             let grants = allocator.allocate(&demands).await;
-            Finished::Scaled(ScaleRoom { model: name, count, numbers, ports, grants, reply })
+            Finished::Scaled(ScaleRoom { model: name, change, count, numbers, ports, grants, reply })
         });
     }
 
     /// Room for further engines was looked for: they are made, or nothing comes of it.
     pub(super) fn scale_up(&mut self, room: ScaleRoom) {
-        let ScaleRoom { model, count, numbers, ports, grants, reply } = room;
+        let ScaleRoom { model, change, count, numbers, ports, grants, reply } = room;
+        self.models.iter_mut().for_each(|model| model.end_change(&change));
         let at = match self.model_at(&model) {
             Ok(at) => at,
             Err(error) => return answer(reply, Err(error)),
         };
-        self.models[at].change = None;
         let grants = match grants {
             Ok(grants) => grants,
             Err(why) => return answer(reply, Err(ControlError::Refused(why))),

@@ -22,6 +22,8 @@ pub(super) struct DesiredModel {
     pub(super) start_order: Option<u32>,
     /// Replicas that an operator stopped.
     pub(super) stopped: BTreeSet<usize>,
+    /// Whether these were all that there were: then none of its engines is to run.
+    pub(super) is_stopped: bool,
     /// Where the replacement of its engines is.
     pub(super) roll: RollPhase,
     /// Something else changes several of its engines: their number stays as it is meanwhile.

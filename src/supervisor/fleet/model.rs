@@ -33,11 +33,29 @@ pub(super) struct ManagedModel {
     /// The replacement of its engines.
     pub(super) roll: Roll,
     /// What changes several of its engines, so that nothing else may.
-    pub(super) change: Option<&'static str>,
+    pub(super) change: Option<Change>,
+    /// An adapter that engines are just being told of: nobody can ask for it yet.
+    pub(super) new_adapter: Option<Name>,
     /// When a request last found no engine.
     pub(super) last_demand: Option<Instant>,
     /// Whether the fleet will hear when requests can go to other engines of a model that is not wanted any more.
     pub(super) is_handover_awaited: bool,
+}
+
+/// A change of several engines of a model that is under way.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// What it is, for people.
+    pub(super) what: &'static str,
+    /// Tells it from every other one.
+    token: Arc<()>,
+}
+
+impl Change {
+    /// One that begins.
+    pub(super) fn new(what: &'static str) -> Self {
+        Self { what, token: Arc::default() }
+    }
 }
 
 /// One engine.
@@ -163,6 +181,7 @@ impl ManagedModel {
             replicas: vec![],
             roll: Roll::default(),
             change: None,
+            new_adapter: None,
             last_demand: None,
             is_handover_awaited: false,
         }
@@ -177,7 +196,18 @@ impl ManagedModel {
     /// one of those does.
     pub(super) fn set_wanted(&mut self, is_wanted: bool) {
         self.is_wanted = is_wanted;
+        if !is_wanted {
+            let why = || ControlError::Failed(format!("a reload took `{}` away", self.spec.model.name));
+            self.roll.waiting.drain(..).for_each(|waiting| _ = waiting.send(Err(why())));
+        }
         self.replicas.iter().for_each(|replica| replica.handle.engine.set_retiring(!is_wanted));
+    }
+
+    /// Notes that `change` is over, if it was of this model.
+    pub(super) fn end_change(&mut self, change: &Change) {
+        if self.change.as_ref().is_some_and(|own| Arc::ptr_eq(&own.token, &change.token)) {
+            (self.change, self.new_adapter) = (None, None);
+        }
     }
 
     /// How many engines it is to have.
@@ -224,6 +254,7 @@ impl ManagedModel {
             replicas: self.wanted_replicas(orders),
             start_order: self.spec.spawn.start_order,
             stopped: orders.stopped(self.name()),
+            is_stopped: orders.is_stopped(self.name()),
             roll: self.roll.phase(),
             is_held: self.change.is_some(),
         }
@@ -274,6 +305,13 @@ impl ManagedModel {
     pub(super) fn take(&mut self, mut spec: LaunchSpec, pool: Arc<Pool>) {
         if spec.spawn.lora == self.spec.spawn.lora {
             spec.adapters = self.spec.adapters.clone();
+        } else if spec.spawn.takes_lora {
+            // Those that operators added stay beside those of the file.
+            let before = self.spec.adapters.load();
+            let added = before.iter().filter(|(name, _)| !self.spec.spawn.lora.contains_key(*name));
+            let mut all = spec.adapters.load().as_ref().clone();
+            added.for_each(|(name, path)| _ = all.entry(name.clone()).or_insert_with(|| path.clone()));
+            spec.adapters.store(Arc::new(all));
         }
         let starts_alike = spec.fingerprint() == self.spec.fingerprint() && spec.spawn.gpus == self.spec.spawn.gpus;
         if !starts_alike || spec.served_name() != self.spec.served_name() {
@@ -301,6 +339,7 @@ impl ManagedModel {
     pub(super) fn show(&self) -> bool {
         self.name_pool();
         let mut names: BTreeMap<Name, String> = self.spec.adapters.load().as_ref().clone();
+        names.retain(|name, _| self.new_adapter.as_ref() != Some(name));
         for replica in self.replicas.iter().filter(|replica| !replica.is_leaving) {
             let known = replica.spec.adapters.load();
             names.retain(|name, _| known.contains_key(name));

@@ -30,6 +30,10 @@ impl Fleet {
                 replica.set_stage(Stage::Stopping);
                 drop(replica.handle.order(Goal::Stop));
             }),
+            Action::ForgetStop((name, number)) => {
+                self.orders.start(name, *number);
+                true
+            }
             Action::Remove(which, reason) => self.remove(which, *reason),
             Action::Retune(which) => self.retune(which),
             Action::BeginRoll(name, count) => self.with_model(name, |model| model.roll.begin(name, *count)),

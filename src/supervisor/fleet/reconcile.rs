@@ -27,6 +27,8 @@ pub(super) enum Action {
     Start(Which),
     /// Stop an engine: an operator wanted it stopped.
     Stop(Which),
+    /// Note that an engine which an operator stopped is no more: no other one is to be born stopped in its place.
+    ForgetStop(Which),
     /// End an engine for good.
     Remove(Which, StopReason),
     /// Tell an engine of other settings.
@@ -92,16 +94,25 @@ fn sizes(model: &DesiredModel, replicas: &[ActualReplica], room: &dyn Fn(&Name) 
         Step::Replace(numbers) => {
             return numbers.into_iter().map(|number| Action::Remove(which(number), StopReason::Restart)).collect();
         }
-        Step::AddOne => return vec![Action::Create(which(free_number(model, replicas, &[])))],
+        Step::AddOne => return vec![Action::Create(which(spare_number(model, replicas)))],
         Step::Fail(number) => return vec![Action::FailRoll(which(number))],
         Step::Finish => return vec![Action::FinishRoll(model.name.clone())],
     }
-    if present.len() < model.replicas && !is_leaving {
-        let mut numbers = Vec::new();
-        for _ in present.len()..model.replicas {
-            numbers.push(free_number(model, replicas, &numbers));
+    if present.len() < model.replicas {
+        // What is leaving may hold what they need. Only where nothing else serves, one is not to wait for it if it need not.
+        let count = match is_leaving {
+            false => model.replicas - present.len(),
+            true => usize::from(model.roll == RollPhase::None && present.is_empty() && room(&model.name)),
+        };
+        return new_numbers(model, replicas, count).into_iter().map(|number| Action::Create(which(number))).collect();
+    }
+    if model.roll == RollPhase::None && !is_leaving {
+        let is_there = |number: usize| present.iter().any(|replica| replica.number == number);
+        let forgotten = model.stopped.iter().filter(|number| !is_there(**number));
+        let actions: Vec<_> = forgotten.map(|number| Action::ForgetStop(which(*number))).collect();
+        if !actions.is_empty() {
+            return actions;
         }
-        return numbers.into_iter().map(|number| Action::Create(which(number))).collect();
     }
     // While engines are replaced there may be one more.
     let spare = usize::from(model.roll == RollPhase::Rolling && present.iter().any(|replica| replica.is_outdated));
@@ -112,11 +123,22 @@ fn sizes(model: &DesiredModel, replicas: &[ActualReplica], room: &dyn Fn(&Name) 
     ended.map(|replica| Action::Remove(which(replica.number), StopReason::Stop)).collect()
 }
 
-/// A number for a further engine: one of those that were stopped and have to be there again, or the lowest that is free.
-fn free_number(model: &DesiredModel, replicas: &[ActualReplica], others: &[usize]) -> usize {
-    let is_free = |number: &usize| !others.contains(number) && replicas.iter().all(|replica| replica.number != *number);
-    let stopped = model.stopped.iter().copied().find(is_free);
-    stopped.or_else(|| (0..).find(is_free)).unwrap_or(replicas.len())
+/// Numbers for so many further engines: first of those that were stopped and have to be there again, then the lowest that are
+/// free. Where not all of the model was stopped, at least one engine is not.
+fn new_numbers(model: &DesiredModel, replicas: &[ActualReplica], count: usize) -> Vec<usize> {
+    let is_free = |number: &usize| replicas.iter().all(|replica| replica.number != *number);
+    let is_stopped = |number: &usize| model.stopped.contains(number);
+    let there = replicas.iter().filter(|replica| !replica.is_leaving && is_stopped(&replica.number)).count();
+    let most = if model.is_stopped { model.replicas } else { model.replicas.saturating_sub(1) };
+    let stopped = model.stopped.iter().copied().filter(is_free).take(most.saturating_sub(there));
+    let running = (0..).filter(|number| is_free(number) && !is_stopped(number));
+    stopped.chain(running).take(count).collect()
+}
+
+/// The lowest number that is free for an engine that is to run.
+fn spare_number(model: &DesiredModel, replicas: &[ActualReplica]) -> usize {
+    let is_free = |number: &usize| replicas.iter().all(|replica| replica.number != *number);
+    (0..).find(|number| is_free(number) && !model.stopped.contains(number)).unwrap_or(replicas.len())
 }
 
 /// What the engines of a model are to be told, each for itself.

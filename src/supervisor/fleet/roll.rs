@@ -61,8 +61,13 @@ pub(super) fn step(
         return Step::Finish;
     };
     let others_serve = present.iter().filter(|replica| replica.is_ready()).count() > 1;
-    if !next.is_ready() || others_serve || present.len() > model.replicas || !room() {
+    if !next.is_ready() || others_serve {
         return Step::Replace(vec![next.number]);
     }
-    Step::AddOne
+    if present.len() > model.replicas {
+        // The one that was to take over was stopped or put to sleep.
+        let idle = fresh.iter().find(|replica| !replica.is_ready());
+        return idle.map_or(Step::Wait, |idle| Step::Fail(idle.number));
+    }
+    if room() { Step::AddOne } else { Step::Replace(vec![next.number]) }
 }

@@ -1,5 +1,6 @@
 //! What the fleet has done beside its own work because it takes long, and what comes of it.
 
+use super::model::Change;
 use super::request::Reply;
 use crate::ids::Name;
 use crate::supervisor::allocator::GpuGrant;
@@ -27,6 +28,7 @@ pub(super) struct Placed {
 /// Room for further engines of a model.
 pub(super) struct ScaleRoom {
     pub(super) model: Name,
+    pub(super) change: Change,
     /// How many engines it is to have.
     pub(super) count: usize,
     /// The numbers of the further ones, their ports, and their GPUs or every reason why there are none.
@@ -39,6 +41,7 @@ pub(super) struct ScaleRoom {
 /// What engines said to an adapter.
 pub(super) struct AdapterChange {
     pub(super) model: Name,
+    pub(super) change: Change,
     pub(super) adapter: Name,
     pub(super) path: String,
     pub(super) is_added: bool,

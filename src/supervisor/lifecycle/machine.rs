@@ -171,9 +171,11 @@ impl Lifecycle {
         let time = match self.phase {
             Phase::Loading => settings.start_timeout,
             Phase::Serving(Vitals::Down { .. }) => settings.stall_timeout?,
-            Phase::DrainingToSleep(_) | Phase::Draining { .. } => match self.drain_until {
-                Some(until) => return Some(until),
-                None => settings.drain,
+            Phase::DrainingToSleep(_) | Phase::Draining { .. } => match (self.drain_until, self.dismissed) {
+                (Some(until), _) => return Some(until),
+                // Nobody is in a hurry: a reload, a roll or a smaller number of engines cuts no request.
+                (None, Some(_)) => return None,
+                (None, None) => settings.drain,
             },
             Phase::Terminating { reminded: false, .. } => self.first_term(),
             Phase::Terminating { reminded: true, .. } => self.stop_timeout().saturating_sub(self.first_term()),

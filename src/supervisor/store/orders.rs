@@ -20,6 +20,9 @@ struct ModelOrders {
     /// Replicas that are to stay stopped.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     stopped: BTreeSet<usize>,
+    /// How many engines there were when the last of these was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_of: Option<usize>,
 }
 
 /// A number of engines.
@@ -54,20 +57,33 @@ impl Orders {
         self.0.get(model).map(|orders| orders.stopped.clone()).unwrap_or_default()
     }
 
+    /// Whether all engines of `model` were stopped, so that none of it is to run however many it has now.
+    pub(crate) fn is_stopped(&self, model: &str) -> bool {
+        self.0.get(model).is_some_and(|orders| {
+            !orders.stopped.is_empty() && orders.stopped.len() >= orders.stopped_of.unwrap_or_default()
+        })
+    }
+
     /// `model` is to have `ordered` engines, for as long as the configuration says `file_value`.
     pub(crate) fn scale(&mut self, model: &str, ordered: usize, file_value: usize) {
         let replicas = (ordered != file_value).then_some(Replicas { ordered, file_value });
         self.change(model, |orders| orders.replicas = replicas);
     }
 
-    /// Replica `number` of `model` is to stay stopped.
-    pub(crate) fn stop(&mut self, model: &str, number: usize) {
-        self.change(model, |orders| _ = orders.stopped.insert(number));
+    /// Replica `number` of `model`, one of `engines`, is to stay stopped.
+    pub(crate) fn stop(&mut self, model: &str, number: usize, engines: usize) {
+        self.change(model, |orders| {
+            orders.stopped.insert(number);
+            orders.stopped_of = Some(engines);
+        });
     }
 
     /// Replica `number` of `model` may run, or is no more.
     pub(crate) fn start(&mut self, model: &str, number: usize) {
-        self.change(model, |orders| _ = orders.stopped.remove(&number));
+        self.change(model, |orders| {
+            orders.stopped.remove(&number);
+            orders.stopped_of = orders.stopped_of.filter(|_| !orders.stopped.is_empty());
+        });
     }
 
     /// Forgets what the configuration has overtaken, which has these models with these numbers of engines.
@@ -106,9 +122,12 @@ mod tests {
     #[test]
     fn a_stop_counts_until_a_start_or_the_end_of_its_model() {
         let mut orders = Orders::default();
-        orders.stop("m", 1);
-        orders.stop("m", 0);
+        orders.stop("m", 1, 2);
+        assert!(!orders.is_stopped("m"), "one of two");
+        orders.stop("m", 0, 2);
+        assert!(orders.is_stopped("m") && !orders.is_stopped("n"));
         orders.start("m", 1);
+        assert!(!orders.is_stopped("m"));
         orders.settle(&[("m", 5)].into());
         assert_eq!(orders.stopped("m"), [0].into());
         orders.settle(&[("n", 5)].into());
@@ -119,9 +138,9 @@ mod tests {
     fn orders_are_written_as_documented() {
         let mut orders = Orders::default();
         orders.scale("m", 3, 1);
-        orders.stop("m", 0);
+        orders.stop("m", 0, 3);
         let text = serde_json::to_string(&orders).expect("JSON");
-        assert_eq!(text, r#"{"m":{"replicas":{"ordered":3,"file_value":1},"stopped":[0]}}"#);
+        assert_eq!(text, r#"{"m":{"replicas":{"ordered":3,"file_value":1},"stopped":[0],"stopped_of":3}}"#);
         assert_eq!(serde_json::from_str::<Orders>(&text).expect("read"), orders);
     }
 }

@@ -30,6 +30,7 @@ fn wanted(name: &str, replicas: usize) -> DesiredModel {
         replicas,
         start_order: None,
         stopped: BTreeSet::new(),
+        is_stopped: false,
         roll: RollPhase::None,
         is_held: false,
     }
@@ -160,6 +161,38 @@ fn a_stop_outlasts_a_replacement_and_keeps_its_number() {
     assert_eq!(decide(wanted("m", 2), started, true), [Action::Start(which(1))]);
 }
 
+#[test]
+fn only_what_serves_stands_in_for_what_a_roll_takes_away() {
+    // The further engine was stopped while it loaded, or put to sleep: the old one goes on.
+    for (stage, stopped) in [(Stage::Stopped, vec![1]), (Stage::Asleep, vec![])] {
+        let stopped = DesiredModel { stopped: stopped.into_iter().collect(), ..rolling(1) };
+        let replicas = vec![old(0, Stage::Ready), replica(1, stage)];
+        assert_eq!(decide(stopped, replicas, true), [Action::FailRoll(which(1))], "{stage:?}");
+    }
+    // Numbers that were stopped once are no numbers for it.
+    let model = DesiredModel { stopped: [1].into(), ..rolling(1) };
+    assert_eq!(decide(model, vec![old(0, Stage::Ready)], true), [Action::Create(which(2))]);
+}
+
+#[test]
+fn a_stop_is_forgotten_with_its_engine_and_stops_no_other() {
+    let model = |replicas| DesiredModel { stopped: [0].into(), ..wanted("m", replicas) };
+    assert_eq!(decide(model(1), vec![replica(1, Stage::Ready)], true), [Action::ForgetStop(which(0))]);
+    // One of two was stopped, and now there is to be one: that one runs. All were stopped: it does not.
+    let one = |is_stopped| DesiredModel { stopped: [1].into(), is_stopped, ..wanted("m", 1) };
+    assert_eq!(decide(one(false), vec![], true), [Action::Create(which(0))]);
+    assert_eq!(decide(one(true), vec![], true), [Action::Create(which(1))]);
+}
+
+#[test]
+fn a_model_that_comes_back_does_not_wait_for_its_old_engines_where_there_is_room() {
+    let leaving = || vec![ActualReplica { is_leaving: true, ..replica(0, Stage::Stopping) }];
+    assert_eq!(decide(wanted("m", 2), leaving(), true), [Action::Create(which(1))]);
+    assert_eq!(decide(wanted("m", 2), leaving(), false), []);
+    let beside = [leaving(), vec![replica(1, Stage::Starting)]].concat();
+    assert_eq!(decide(wanted("m", 2), beside, true), [], "one at a time");
+}
+
 /// A world of one GPU, in which engines do what they may do.
 #[derive(Clone, Debug)]
 struct World {
@@ -285,6 +318,10 @@ impl World {
                 replica.seen.is_settled |= !has;
             }
             Action::Stop(which) => self.find(&which).seen.stage = Stage::Stopping,
+            Action::ForgetStop((model, number)) => {
+                let forgotten = self.wanted(&model).stopped.remove(&number);
+                assert!(forgotten, "it was not stopped");
+            }
             Action::Remove(which, reason) => self.remove(&which, reason),
             Action::Retune(which) => {
                 let replica = self.find(&which);
