@@ -47,7 +47,7 @@ fn rules() -> Rules {
 fn bodies(criterion: &mut Criterion) {
     let (rules, headers) = (rules(), HeaderMap::new());
     let asked = Endpoint::ChatCompletions;
-    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None, ask_usage: false };
     let mut group = criterion.benchmark_group("body");
     for (name, size) in SIZES {
         let body = chat(size);
@@ -80,7 +80,7 @@ fn bodies(criterion: &mut Criterion) {
 fn forms(criterion: &mut Criterion) {
     let (rules, headers) = (rules(), HeaderMap::new());
     let asked = Endpoint::Transcriptions;
-    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None, ask_usage: false };
     let mut form = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n".to_vec();
     form.extend((0..4u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8));
     form.extend_from_slice(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n");

@@ -112,7 +112,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
         Json(EnginesView { engines: list })
     };
-    // What was not begun was refused, or is done already.
+    // What was not begun was refused: the answer says why.
     if !wait && has_begun.await.is_ok() {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
@@ -139,9 +139,13 @@ async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -
     };
     let done = early?.done();
     tokio::pin!(done);
-    if let Ok(done) = timeout(REFUSED_WITHIN, &mut done).await {
-        return Ok(done?);
+    let early = timeout(REFUSED_WITHIN, &mut done).await;
+    if let Ok(Err(refused)) = early {
+        return Err(refused.into());
     }
     let _ = begun.send(());
-    Ok(done.await?)
+    match early {
+        Ok(done) => Ok(done?),
+        Err(_) => Ok(done.await?),
+    }
 }

@@ -33,6 +33,7 @@ fn report(
             for text in [text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
                 let _ = write!(out, "\n{text}");
             }
+            found.extend(config::notes(&config));
             found.extend(flags(&config, err));
             found
         }

@@ -127,7 +127,8 @@ fn becomes(
 ) -> Result<(), String> {
     let mut noted = Vec::new();
     let told = |error: ApiError| format!("Callers would get this error: {}", error.message);
-    let request = prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut noted)).map_err(told)?;
+    let request =
+        prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut noted), &mut |_| Ok(())).map_err(told)?;
     if request.endpoint != head.endpoint {
         let path = request.endpoint.path();
         out.extend_from_slice(format!("\n(translated for POST {path} before all other changes)\n").as_bytes());

@@ -93,6 +93,12 @@ impl Endpoint {
         all
     };
 
+    /// Whether its streams tell token counts only where `stream_options` asks for them.
+    #[must_use]
+    pub fn has_stream_options(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions)
+    }
+
     /// Its path: compared exactly, never as a prefix.
     #[must_use]
     pub fn path(self) -> &'static str {

@@ -95,6 +95,16 @@ impl EndpointSet {
         }
     }
 
+    /// Those that `other` has not.
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { always: self.always & !other.always, with_messages: self.with_messages & !other.with_messages }
+    }
+
+    /// Those of both.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self { always: self.always | other.always, with_messages: self.with_messages | other.with_messages }
+    }
+
     /// Whether `endpoint` is one of them, for a request that has `messages` or has not.
     pub(super) fn contains(self, endpoint: Endpoint, has_messages: bool) -> bool {
         let bits = if has_messages { self.always | self.with_messages } else { self.always };

@@ -49,7 +49,7 @@ pub fn rewrite_form(
     if !edits.is_empty() {
         patch(body, &edits);
     }
-    Ok(Rewritten { changed: !edits.is_empty(), headers })
+    Ok(Rewritten { changed: !edits.is_empty(), hides_usage: false, headers })
 }
 
 /// The fields of a form with the changes to them.
@@ -149,6 +149,9 @@ impl<'b, 'r> Fields<'b, 'r> {
         endpoint: Endpoint,
         log: &mut ChangeLog<'_>,
     ) -> Result<(), TooManyMembers> {
+        if part == Part::Defaults && rule.unless.iter().any(|name| self.named(name).any(|field| !field.defaulted)) {
+            return Ok(());
+        }
         if part != Part::Limits && !self.is_there(&rule.key) {
             self.push(rule, part == Part::Defaults, endpoint, log);
             return Ok(());

@@ -122,6 +122,9 @@ pub(super) fn apply_fields<'r>(
     log: &mut ChangeLog<'_>,
 ) -> Result<(), TooManyMembers> {
     for rule in rules {
+        if part == Part::Defaults && rule.unless.iter().any(|name| is_said(object, name)) {
+            continue;
+        }
         let at = match part {
             // What the client said twice stays so: nothing of it is changed.
             Part::Defaults => object.find(&rule.key),
@@ -155,6 +158,11 @@ pub(super) fn apply_fields<'r>(
         }
     }
     Ok(())
+}
+
+/// Whether the client, or settings before, said the member `key`.
+fn is_said(object: &Object<'_, '_>, key: &str) -> bool {
+    object.find(key).is_some_and(|at| !object.is_default(at))
 }
 
 /// Whether the member at `at` is a number above the bound that `rule` is.

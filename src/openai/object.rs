@@ -64,7 +64,7 @@ struct Entry<'b, 'r> {
     /// Where it stands; `None`: it is new.
     place: Option<Member>,
     value: Item<'b, 'r>,
-    /// The client has not sent it: it is a default.
+    /// The client has not sent it, or null: a default may take its place.
     defaulted: bool,
     removed: bool,
 }
@@ -293,6 +293,9 @@ fn entry<'b, 'r>(source: &Source<'b>, member: Member, defaulted: bool) -> Entry<
         Source::Body(body) => decode(member.key.of(body)),
         Source::Owned(bytes) => decode(member.key.of(bytes)).map(|key| Cow::Owned(key.into_owned())),
     };
+    // A client that sends null has said nothing: to an engine it is the same as no member.
+    let is_silent = matches!(source, Source::Body(body) if member.value.of(body) == b"null");
+    let defaulted = defaulted || is_silent;
     Entry { key: Key::Sent(key), place: Some(member), value: Item::Kept(member.value), defaulted, removed: false }
 }
 

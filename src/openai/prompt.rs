@@ -170,7 +170,7 @@ mod tests {
         let rules = Rules::new(&places.iter().map(settings).collect::<Vec<_>>());
         let mut bytes = BytesMut::from(body);
         let (seen, headers) = (peek(&bytes).expect(body), HeaderMap::new());
-        let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
+        let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None, ask_usage: false };
         rewrite(&mut bytes, &seen, &rules, &request, None, None).expect("few members");
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         serde_json::from_str::<Value>(&text).expect("JSON");

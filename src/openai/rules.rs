@@ -17,6 +17,7 @@ use serde_json::{Map, Number, Value};
 
 use super::Endpoint;
 use super::fields::EndpointSet;
+use super::output_length;
 use super::text::decode;
 use crate::settings::{Condition, FieldPath, Prompt, Settings};
 
@@ -31,6 +32,8 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Who sent it, by its key.
     pub caller: Option<&'a str>,
+    /// Whether the engine is to be asked for the token counts of a stream.
+    pub ask_usage: bool,
 }
 
 /// Compiled settings in the order in which they are applied.
@@ -86,6 +89,8 @@ pub(super) struct FieldRule {
     pub(super) members: Option<Vec<FieldRule>>,
     /// The bound, of a limit.
     pub(super) bound: Option<UpperBound>,
+    /// Of a default: other names of the same field. A client that sends one of them is not silent.
+    pub(super) unless: &'static [&'static str],
     /// Of a default that is an object: overrides make an object of the field, whatever the client sent.
     pub(super) becomes_object: bool,
 }
@@ -155,13 +160,16 @@ fn compile(settings: &Settings, origin: &Arc<str>) -> Option<CompiledSettings> {
         Some((when.condition.clone(), compile(&when.settings, &origin)?))
     });
     let mut defaults = field_rules(&settings.defaults, true);
+    output_length::complete_defaults(&mut defaults);
+    let mut limits = field_rules(&settings.limits, true);
+    output_length::complete_limits(&mut limits);
     mark_objects(&mut defaults, &settings.overrides);
     let compiled = CompiledSettings {
         origin: origin.clone(),
         remove: settings.remove.iter().filter(|path| is_theirs(path)).cloned().collect(),
         map: map.collect(),
         defaults,
-        limits: field_rules(&settings.limits, true),
+        limits,
         overrides: field_rules(&settings.overrides, true),
         prompt: settings.prompt.clone(),
         headers: settings.headers.clone(),
@@ -189,6 +197,7 @@ fn field_rules(members: &Map<String, Value>, top: bool) -> Vec<FieldRule> {
         value: Replacement::new(value),
         members: value.as_object().map(|members| field_rules(members, false)),
         bound: value.as_number().cloned().map(UpperBound),
+        unless: &[],
         becomes_object: false,
     };
     members.iter().filter(|(key, _)| !top || *key != "model").map(rule).collect()

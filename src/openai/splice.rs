@@ -7,13 +7,15 @@ use super::changes::{Change, ChangeLog};
 use super::object::{Object, TooManyMembers};
 use super::patch::{Edits, patch};
 use super::rules::{Request, Rules};
-use super::{BadBody, Peek};
+use super::{BadBody, Peek, stream_usage};
 
 /// What was done with a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rewritten {
     /// Whether the body changed: what was seen of it before is stale then.
     pub changed: bool,
+    /// The engine was asked for token counts that the client did not ask for.
+    pub hides_usage: bool,
     /// Headers for the engine, in place of the client's; of one name the last counts.
     pub headers: Headers,
 }
@@ -35,7 +37,7 @@ pub fn rewrite(
     changes: Option<&mut Vec<Change>>,
 ) -> Result<Rewritten, BadBody> {
     let rename = model.filter(|model| peek.model() != Some(model));
-    let (edits, headers) = edits(body, peek, rules, request, rename, &mut ChangeLog::new(changes))?;
+    let Done { edits, headers, hides_usage } = edits(body, peek, rules, request, rename, &mut ChangeLog::new(changes))?;
     let changed = !edits.is_empty() || peek.bom();
     if !edits.is_empty() {
         patch(body, &edits);
@@ -43,7 +45,15 @@ pub fn rewrite(
     if peek.bom() {
         body.advance(peek.start().min(body.len()));
     }
-    Ok(Rewritten { changed, headers })
+    Ok(Rewritten { changed, hides_usage, headers })
+}
+
+/// What has to change in a body, and what else there is to know.
+#[derive(Default)]
+struct Done<'r> {
+    edits: Edits<'r>,
+    headers: Headers,
+    hides_usage: bool,
 }
 
 /// What has to change in `body`, and the headers.
@@ -54,15 +64,17 @@ fn edits<'r>(
     request: &Request<'_>,
     rename: Option<&str>,
     log: &mut ChangeLog<'_>,
-) -> Result<(Edits<'r>, Headers), TooManyMembers> {
-    let mut edits = Edits::new();
-    if rules.is_empty() && rename.is_none() {
-        return Ok((edits, Headers::new()));
+) -> Result<Done<'r>, TooManyMembers> {
+    let mut done = Done::default();
+    let ask_usage = request.ask_usage && stream_usage::is_stream(body, peek);
+    if rules.is_empty() && rename.is_none() && !ask_usage {
+        return Ok(done);
     }
     let mut object = Object::of(body, peek);
-    let headers = apply(&mut object, rules, request, rename, log)?;
-    object.edits(&mut edits);
-    Ok((edits, headers))
+    done.headers = apply(&mut object, rules, request, rename, log)?;
+    done.hides_usage = ask_usage && stream_usage::ask(&mut object, log)?;
+    object.edits(&mut done.edits);
+    Ok(done)
 }
 
 #[cfg(test)]

@@ -46,7 +46,13 @@ pub(super) fn object(depth: u32) -> impl Strategy<Value = Map<String, Value>> {
 
 /// A request to chat without headers.
 pub(super) fn chat(headers: &HeaderMap) -> Request<'_> {
-    Request { asked: Endpoint::ChatCompletions, endpoint: Endpoint::ChatCompletions, headers, caller: None }
+    Request {
+        asked: Endpoint::ChatCompletions,
+        endpoint: Endpoint::ChatCompletions,
+        headers,
+        caller: None,
+        ask_usage: false,
+    }
 }
 
 /// Settings as a user writes them.
@@ -83,7 +89,11 @@ pub(super) struct Naive {
 
 impl Naive {
     pub(super) fn of(body: Map<String, Value>) -> Self {
-        Self { body: body.into(), defaulted: BTreeSet::new() }
+        let mut naive = Self { body: body.into(), defaulted: BTreeSet::new() };
+        let mut silent = Vec::new();
+        nulls(&naive.body, &mut Vec::new(), &mut silent);
+        naive.defaulted.extend(silent);
+        naive
     }
 
     fn at(&mut self, path: &[String]) -> Option<&mut Value> {
@@ -163,6 +173,19 @@ impl Naive {
                 self.set(&path, value.clone(), defaulted);
             }
         }
+    }
+}
+
+/// The paths to members that are null: a client that sends that has said nothing.
+fn nulls(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let Value::Object(members) = value else { return };
+    for (key, value) in members {
+        path.push(key.clone());
+        if value.is_null() {
+            found.push(path.clone());
+        }
+        nulls(value, path, found);
+        path.pop();
     }
 }
 

@@ -10,6 +10,7 @@ use super::attempts::{Advance, Attempts, Terms};
 use super::body::ReceivedBody;
 use super::context::{Forward, RequestContext};
 use super::downstream::{Downstream, Wait};
+use super::memory::BodyReservation;
 use super::refusal::Refusal;
 use super::response::Response;
 use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
@@ -27,16 +28,13 @@ pub(super) async fn admit(
     let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded } } = accepted;
     let boundary = accept::boundary(session, endpoint);
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
-    let prepared = prepare(&ctx.snapshot, &head, bytes).await?;
+    let (prepared, mut beside) = prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await?;
     let Prepared { plan, request, original } = prepared;
     reservation.grow_to(request.body.len())?;
-    let original = match original {
-        Some(body) => {
-            let reservation = reservation.another(body.len())?;
-            Some(Arc::new(OriginalRequest { head: head.to_owned(), body, reservation }))
-        }
-        None => None,
-    };
+    let original = original.map(|body| {
+        beside.shrink_to(body.len());
+        Arc::new(OriginalRequest { head: head.to_owned(), body, reservation: beside })
+    });
     if let Some(at) = plan.legs.first() {
         ctx.account.set_target(&ctx.snapshot, *at);
     }
@@ -59,12 +57,22 @@ pub(super) async fn admit(
     Ok(Admitted::Forward)
 }
 
-/// [`routing::prepare`], where it delays no other request.
-async fn prepare(snapshot: &Arc<Snapshot>, head: &RequestHead<'_>, body: BytesMut) -> Result<Prepared, ApiError> {
+/// [`routing::prepare`], where it delays no other request; what that takes beside the body is reserved in `beside`.
+async fn prepare(
+    snapshot: &Arc<Snapshot>,
+    head: &RequestHead<'_>,
+    body: BytesMut,
+    mut beside: BodyReservation,
+) -> Result<(Prepared, BodyReservation), ApiError> {
     let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
     if body.len() < OFFLOAD {
-        return routing::prepare(snapshot, head, body, chance);
+        let prepared = routing::prepare(snapshot, head, body, chance, &mut |bytes| beside.grow_by(bytes))?;
+        return Ok((prepared, beside));
     }
     let (snapshot, head) = (snapshot.clone(), head.to_owned());
-    elsewhere(move || routing::prepare(&snapshot, &head.head(), body, chance)).await?
+    elsewhere(move || {
+        let prepared = routing::prepare(&snapshot, &head.head(), body, chance, &mut |bytes| beside.grow_by(bytes))?;
+        Ok((prepared, beside))
+    })
+    .await?
 }

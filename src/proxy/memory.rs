@@ -160,6 +160,14 @@ impl BodyReservation {
         Ok(())
     }
 
+    /// Reserves so many more bytes.
+    ///
+    /// # Errors
+    /// 503: there is not enough left.
+    pub(super) fn grow_by(&mut self, more: usize) -> Result<(), ApiError> {
+        self.grow_to(self.bytes.saturating_add(more))
+    }
+
     /// Reserves as much again for another form of the same body.
     ///
     /// # Errors

@@ -78,6 +78,7 @@ struct Copies<'a> {
 #[async_trait]
 impl Messages for Copies<'_> {
     async fn message(&mut self, _: usize) -> Result<Message, ApiError> {
+        self.reservation.grow_to(self.original.body.len())?;
         let request = self.original.prepare_for(self.snapshot, self.to).await?;
         self.reservation.grow_to(request.body.len())?;
         let sent = self.original.head.head().headers;

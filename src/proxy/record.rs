@@ -49,6 +49,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         (None, None) => (None, 0),
     };
     let since = account.complete.unwrap_or(account.started);
+    let usage = answer.and_then(|answer| answer.usage()).or(account.usage);
     let record = Record {
         id: &account.id,
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
@@ -64,13 +65,26 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         bytes_in: account.received,
         bytes_out: session.body_bytes_sent(),
         took,
-        first_token: answer.and_then(|answer| answer.first_event).map(|at| at - since),
+        first_token: answer.and_then(|answer| answer.first_output).map(|at| at - since),
         overhead,
         retries,
-        usage: answer.and_then(|answer| answer.usage()).or(account.usage),
+        usage: usage.or_else(|| answer.and_then(|answer| answer.estimate())),
+        is_estimate: usage.is_none(),
+        stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(account.error)),
         error: account.error,
     };
     let meters = target.map_or(&state.no_route, |target| &*target.meters);
     let caller = account.caller.as_ref().map(|caller| &caller.meters);
     record.publish(meters, caller, &state.access_log, &state.events);
+}
+
+/// How a stream ended, by the code of what went wrong.
+fn stream_end(error: Option<&str>) -> &'static str {
+    match error {
+        None => "complete",
+        Some("client_gone") => "client_gone",
+        Some("engine_died" | "engine_unreachable") => "engine_died",
+        Some("engine_timeout") => "timeout",
+        Some(_) => "cut",
+    }
 }

@@ -13,7 +13,7 @@ use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
 use super::transform::{ResponseTransform, last_event};
 use super::{ProxyState, reply};
-use crate::openai::{ApiError, Code, Scanned};
+use crate::openai::{ApiError, Code, Scanned, output_events, without_usage};
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
@@ -40,6 +40,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     }
     let renamed = readable && {
         let translator = forward.request.translator.clone();
+        answer.hides_usage = forward.request.hides_usage;
         answer.follow(response.status.as_u16(), kind, translator, name.as_deref())
     };
     if renamed || !answer.transform.is_none() {
@@ -72,6 +73,13 @@ pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContex
         && scanner.is_stream()
     {
         *piece = answer.unfinished.feed(piece.take(), scanner.at_boundary(), end);
+        if answer.hides_usage && scanner.usage().is_some() {
+            *piece = piece.take().map(|events| {
+                let (rest, found) = without_usage(events);
+                answer.hides_usage = !found;
+                rest
+            });
+        }
     }
     ctx.account.ours.add(now.elapsed());
     written.map_err(|refusal| {
@@ -86,14 +94,16 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let Some(answer) = forward.as_mut().map(|forward| &mut forward.response) else { return piece };
     let Some(scanner) = &mut answer.scanner else { return piece };
     let Scanned { bytes, events } = scanner.feed(piece);
+    let events = if answer.first_output.is_some() || events == 0 { events } else { output_events(&bytes) };
     if events == 0 {
         return bytes;
     }
+    answer.output_events += events;
     if let Some(target) = account.target.and_then(|at| snapshot.target(at)) {
         match answer.last_event {
             Some(last) => target.meters.tokens_after(now - last, events),
             None => {
-                answer.first_event = Some(now);
+                answer.first_output = Some(now);
                 target.meters.first_token(now - account.complete.unwrap_or(account.started));
             }
         }

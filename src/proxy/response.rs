@@ -31,8 +31,13 @@ pub(super) struct Response {
     pub(super) transform: ResponseTransform,
     /// Of a stream that is not translated: the event that is not whole yet.
     pub(super) unfinished: UnfinishedEvent,
-    pub(super) first_event: Option<Instant>,
+    /// When its first output came, and its last event.
+    pub(super) first_output: Option<Instant>,
     pub(super) last_event: Option<Instant>,
+    /// Events since the first one with output: about one for each token.
+    pub(super) output_events: usize,
+    /// The caller did not ask for the token counts that the engine adds.
+    pub(super) hides_usage: bool,
     /// It was ended by us, properly, after its engine had died.
     pub(super) ended: bool,
     /// What we say instead of an engine.
@@ -53,6 +58,12 @@ impl Response {
     /// What it says of tokens.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.scanner.as_ref().and_then(ResponseScanner::usage)
+    }
+
+    /// What is known of the tokens of a stream that does not say them: so many were written, about.
+    pub(super) fn estimate(&self) -> Option<Usage> {
+        let completion = u64::try_from(self.output_events).ok().filter(|events| *events > 0)?;
+        self.is_stream().then(|| Usage { completion, ..Usage::default() })
     }
 
     /// The stream that has not sent its final event.

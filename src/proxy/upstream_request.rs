@@ -23,6 +23,8 @@ pub(super) struct UpstreamRequest {
     /// The caller's body was compressed.
     pub(super) decoded: bool,
     pub(super) translator: Option<ResponseTranslator>,
+    /// See [`PreparedRequest::hides_usage`].
+    pub(super) hides_usage: bool,
     /// The leg that it is for.
     leg: usize,
     original: Option<Arc<OriginalRequest>>,
@@ -56,11 +58,13 @@ impl OriginalRequest {
         snapshot: &Arc<Snapshot>,
         at: usize,
     ) -> Result<PreparedRequest, ApiError> {
+        let mut beside = self.reservation.another(0)?;
         let work = {
             let (snapshot, original) = (snapshot.clone(), self.clone());
             move || {
                 let body = BytesMut::from(&original.body[..]);
-                routing::prepare_for(&snapshot, at, &original.head.head(), body, None)
+                let mut room = |bytes| beside.grow_by(bytes);
+                routing::prepare_for(&snapshot, at, &original.head.head(), body, None, &mut room)
             }
         };
         if self.body.len() < OFFLOAD { work() } else { elsewhere(work).await? }
@@ -74,8 +78,8 @@ impl UpstreamRequest {
         decoded: bool,
         (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
     ) -> Self {
-        let PreparedRequest { body, endpoint, translator, headers } = request;
-        Self { body: body.freeze(), endpoint, headers, decoded, translator, leg, original, reservation }
+        let PreparedRequest { body, endpoint, translator, hides_usage, headers } = request;
+        Self { body: body.freeze(), endpoint, headers, decoded, translator, hides_usage, leg, original, reservation }
     }
 
     /// Makes it the request for another leg's engines; whether that changed anything.
@@ -89,11 +93,15 @@ impl UpstreamRequest {
         at: usize,
     ) -> Result<bool, ApiError> {
         let Some(original) = self.original.as_ref().filter(|_| leg != self.leg) else { return Ok(false) };
+        // The body before is held until there is the new one.
+        self.reservation.grow_to(self.body.len() + original.body.len())?;
         let request = original.prepare_for(snapshot, at).await?;
         self.reservation.grow_to(request.body.len())?;
-        let PreparedRequest { body, endpoint, translator, headers } = request;
+        let PreparedRequest { body, endpoint, translator, hides_usage, headers } = request;
+        self.hides_usage = hides_usage;
         (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
         self.leg = leg;
+        self.reservation.shrink_to(self.body.len());
         Ok(true)
     }
 }

@@ -15,7 +15,8 @@ mod target;
 pub use callers::{CREDENTIALS, CallerIdentity};
 pub use plan::{Place, Plan, Protocol, When};
 pub use prepare::{
-    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, prepare, prepare_for,
+    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, Room, prepare, prepare_for,
+    tree_cost,
 };
 pub use routes::{Destination, Route, Routes};
 pub use snapshot::Snapshot;

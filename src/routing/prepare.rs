@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::plan::{Plan, Protocol};
 use super::snapshot::Snapshot;
 use super::target::Target;
+use crate::config::UsageMode;
 use crate::dialects::{self, Translator, gym};
 use crate::ids::Name;
 use crate::openai::{self, ApiError, BodyKind, Change, Code, Endpoint, FormPeek, Peek};
@@ -73,6 +74,19 @@ pub struct Chance {
     pub mirror: f64,
 }
 
+/// Asked for memory beside the body before it is taken, in bytes; refuses where there is none.
+pub type Room<'a> = dyn FnMut(usize) -> Result<(), ApiError> + 'a;
+
+/// Memory that one value of a tree takes at most, with its share of the containers around it.
+const TREE_VALUE: usize = 128;
+
+/// About the memory that `body` takes as a tree of values, which is what a translation makes of it.
+#[must_use]
+pub fn tree_cost(body: &[u8]) -> usize {
+    let values = memchr::memchr3_iter(b',', b':', b'[', body).count();
+    2 * body.len() + values.saturating_mul(TREE_VALUE)
+}
+
 /// A request that is ready to be sent, and where it may go.
 #[derive(Debug)]
 pub struct Prepared {
@@ -93,6 +107,8 @@ pub struct PreparedRequest {
     pub endpoint: Endpoint,
     /// For its answer, when the caller speaks another API than the engine.
     pub translator: Option<ResponseTranslator>,
+    /// The engine was asked for token counts that the caller is not to see.
+    pub hides_usage: bool,
     /// In place of the caller's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -150,12 +166,13 @@ impl Peeked {
 /// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places.
 ///
 /// # Errors
-/// The request is wrong: the error says what the caller has to correct.
+/// The request is wrong: the error says what the caller has to correct. Or `room` refuses.
 pub fn prepare(
     snapshot: &Snapshot,
     head: &RequestHead<'_>,
     body: BytesMut,
     chance: Chance,
+    room: &mut Room<'_>,
 ) -> Result<Prepared, ApiError> {
     let entry = head.entry.map(|name| snapshot.find(name)).transpose()?;
     let part = |at: usize| snapshot.part(at, head.headers, head.caller, chance.split);
@@ -182,8 +199,11 @@ pub fn prepare(
     }
     let plan = plan(snapshot, at, Protocol::Plain, chance.mirror);
     let wanted_again = plan.legs.len() > 1 || plan.mirror.is_some();
+    if wanted_again {
+        room(body.len())?;
+    }
     let original = wanted_again.then(|| Bytes::copy_from_slice(&body));
-    let request = rewritten(target(snapshot, at)?, head, peeked, body, None)?;
+    let request = rewritten(target(snapshot, at)?, (head, peeked), body, None, room)?;
     Ok(Prepared { plan, request, original })
 }
 
@@ -198,9 +218,10 @@ pub fn prepare_for(
     head: &RequestHead<'_>,
     body: BytesMut,
     changes: Option<&mut Vec<Change>>,
+    room: &mut Room<'_>,
 ) -> Result<PreparedRequest, ApiError> {
     let peeked = Peeked::at(head.endpoint.body(), head.boundary, &body)?;
-    rewritten(target(snapshot, at)?, head, peeked, body, changes)
+    rewritten(target(snapshot, at)?, (head, peeked), body, changes, room)
 }
 
 fn target(snapshot: &Snapshot, at: usize) -> Result<&Target, ApiError> {
@@ -223,21 +244,22 @@ fn gym_plan(snapshot: &Snapshot, at: usize, endpoint: Endpoint) -> Option<Plan> 
 }
 
 fn untouched(plan: Plan, endpoint: Endpoint, body: BytesMut) -> Prepared {
-    let request = PreparedRequest { body, endpoint, translator: None, headers: Vec::new() };
+    let request = PreparedRequest { body, endpoint, translator: None, hides_usage: false, headers: Vec::new() };
     Prepared { plan, request, original: None }
 }
 
 /// The request for the engines of `target`: translated, changed by its settings, under the name they know.
 fn rewritten(
     target: &Target,
-    head: &RequestHead<'_>,
-    mut peeked: Peeked,
+    (head, mut peeked): (&RequestHead<'_>, Peeked),
     mut body: BytesMut,
     changes: Option<&mut Vec<Change>>,
+    room: &mut Room<'_>,
 ) -> Result<PreparedRequest, ApiError> {
     let (mut endpoint, mut translator) = (head.endpoint, None);
     let served = if changes.is_some() { target.known_served_name() } else { Some(target.served_name()) };
     if let Some(api) = target.translates(endpoint) {
+        room(tree_cost(&body))?;
         let (chat, mut by) = dialects::to_chat(api, &body)?;
         by.set_model(target.response_model().unwrap_or(&target.served_name()));
         let counts = endpoint == Endpoint::CountTokens;
@@ -247,13 +269,16 @@ fn rewritten(
         peeked = Peeked::at(BodyKind::Json, None, &body)?;
         translator = Some(ResponseTranslator { by: Box::new(by), counts });
     }
-    let request = openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
+    let ask_usage = target.usage == UsageMode::Asked && endpoint.has_stream_options();
+    let request =
+        openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller, ask_usage };
     let (rules, served) = (&target.rules, served.as_deref());
     let done = match &peeked {
         Peeked::Json(peek) => openai::rewrite(&mut body, peek, rules, &request, served, changes)?,
         Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, rules, &request, served, changes)?,
     };
-    Ok(PreparedRequest { body, endpoint, translator, headers: done.headers })
+    let hides_usage = done.hides_usage && translator.is_none();
+    Ok(PreparedRequest { body, endpoint, translator, hides_usage, headers: done.headers })
 }
 
 #[cfg(test)]

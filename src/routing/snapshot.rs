@@ -129,6 +129,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
         Some(Target {
             pool,
             balance: model.balance,
+            usage: model.usage,
             rules: Rules::new(&route.settings),
             meters: Arc::new(Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" })),
             route: route.clone(),

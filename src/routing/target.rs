@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::routes::Route;
 use super::split::Split;
-use crate::config::{Balance, ResponseModel, Via};
+use crate::config::{Balance, ResponseModel, UsageMode, Via};
 use crate::dialects::ClientApi;
 use crate::engines::Pool;
 use crate::ids::Name;
@@ -20,6 +20,8 @@ pub struct Target {
     pub pool: Arc<Pool>,
     /// How one of several is chosen.
     pub balance: Balance,
+    /// How tokens of streams are counted.
+    pub usage: UsageMode,
     /// What is changed in requests.
     pub rules: Rules,
     /// What is counted.

@@ -78,7 +78,8 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
         let _ = write!(line, " ttft={}ms", millis(first));
     }
     if let Some(usage) = record.usage {
-        let _ = write!(line, " tokens={}+{}", usage.prompt, usage.completion);
+        let about = if record.is_estimate { "~" } else { "" };
+        let _ = write!(line, " tokens={about}{}+{about}{}", usage.prompt, usage.completion);
     }
     if record.retries > 0 {
         let _ = write!(line, " retries={}", record.retries);
@@ -112,6 +113,8 @@ fn structured(record: &Record<'_>, now: SystemTime) -> Value {
         "retries": record.retries,
         "prompt_tokens": record.usage.map(|usage| usage.prompt),
         "completion_tokens": record.usage.map(|usage| usage.completion),
+        "tokens_estimated": record.usage.map(|_| record.is_estimate),
+        "stream_end": record.stream_end,
         "error": record.error,
     })
 }
@@ -143,6 +146,8 @@ mod tests {
             overhead: Duration::from_micros(42),
             retries: 1,
             usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
+            is_estimate: false,
+            stream_end: None,
             error: None,
         }
     }

@@ -13,6 +13,9 @@ use crate::openai::Endpoint;
 const STATUSES: [u16; 22] =
     [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504];
 
+/// How streams end.
+const STREAM_ENDS: [&str; 5] = ["complete", "client_gone", "engine_died", "timeout", "cut"];
+
 /// Whatever else an engine invents is counted by its class.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
@@ -44,6 +47,8 @@ pub struct Meters {
     prompt_tokens: IntCounter,
     completion_tokens: IntCounter,
     cached_tokens: IntCounter,
+    estimated_tokens: OnceLock<IntCounter>,
+    streams: [OnceLock<IntCounter>; STREAM_ENDS.len()],
     duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
     requests: [[OnceLock<IntCounter>; SLOTS]; Endpoint::ALL.len() + 1],
 }
@@ -64,6 +69,8 @@ impl Meters {
             prompt_tokens: metrics.tokens.prompt.with_label_values(&labels),
             completion_tokens: metrics.tokens.completion.with_label_values(&labels),
             cached_tokens: metrics.tokens.cached.with_label_values(&labels),
+            estimated_tokens: OnceLock::new(),
+            streams: array::from_fn(|_| OnceLock::new()),
             duration: array::from_fn(|_| OnceLock::new()),
             requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
         }
@@ -122,6 +129,20 @@ impl Meters {
         for _ in 0..count {
             self.between_tokens.observe((gap / count).as_secs_f64());
         }
+    }
+
+    /// A stream has ended so: one of [`STREAM_ENDS`].
+    pub fn stream_ended(&self, end: &str) {
+        let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
+        let labels = [&*self.model, &*self.alias, STREAM_ENDS[at]];
+        self.streams[at].get_or_init(|| self.metrics.requests.streams.with_label_values(&labels)).inc();
+    }
+
+    /// So many of the completion tokens are an estimate.
+    pub fn estimated(&self, completion: u64) {
+        let labels = [&*self.model, &*self.alias];
+        let counter = || self.metrics.tokens.estimated.with_label_values(&labels);
+        self.estimated_tokens.get_or_init(counter).inc_by(completion);
     }
 
     /// What an engine reported to have used.

@@ -12,6 +12,12 @@ impl Record<'_> {
         meters.answered(self.endpoint, self.status, self.took);
         if let Some(usage) = self.usage {
             meters.used(usage.prompt, usage.completion, usage.cached);
+            if self.is_estimate {
+                meters.estimated(usage.completion);
+            }
+        }
+        if let Some(end) = self.stream_end {
+            meters.stream_ended(end);
         }
         if let Some(caller) = caller {
             caller.answered(self.usage.map(|usage| (usage.prompt, usage.completion)));

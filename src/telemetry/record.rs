@@ -42,8 +42,12 @@ pub struct Record<'a> {
     pub overhead: Duration,
     /// Attempts that another one followed.
     pub retries: usize,
-    /// Tokens, as the engine reported.
+    /// Tokens, as the engine reported, or as far as they are known.
     pub usage: Option<Usage>,
+    /// The engine reported none.
+    pub is_estimate: bool,
+    /// How it ended, if it was a stream.
+    pub stream_end: Option<&'static str>,
     /// What went wrong, as a code.
     pub error: Option<&'a str>,
 }

@@ -184,3 +184,97 @@ async fn the_memory_of_large_bodies_goes_back_to_the_system() {
     })
     .await;
 }
+
+/// A body of `size` bytes with one long text.
+fn long(model: &str, size: usize) -> Vec<u8> {
+    let text = "x".repeat(size);
+    format!("{{\"model\":\"{model}\",\"max_tokens\":1,\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}")
+        .into_bytes()
+}
+
+fn zipped(plain: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(plain).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
+/// Every byte of every copy counts: inflated, kept for a fallback or a mirror, or taken apart for a translation.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_within_the_limit_whatever_bodies_come() {
+    let sim = Sim::start(&["--max-model-len", "100000000", "--ttft", "300ms"]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{0}\"] }}, other: {{ urls: [\"{0}\"], served_name: tiny }} }}\n\
+         limits: {{ body: 32MiB, body_memory: 64MiB }}\n\
+         aliases: {{ fallback: {{ model: tiny, fallback: [other] }}, mirror: {{ model: tiny, mirror: {{ to: other }} }}, \
+         chat: {{ model: tiny, dialect: {{ responses: chat }} }} }}",
+        sim.url()
+    );
+    let (bomb, mut tree) = (zipped(&long("tiny", 24 * MIB)), b"{\"model\":\"chat\",\"input\":[".to_vec());
+    tree.extend_from_slice(&b"[],".repeat(MIB));
+    tree.extend_from_slice(b"[]]}");
+    let attacks = [
+        ("bombs", "/v1/chat/completions", Some("gzip"), bomb),
+        ("fallbacks", "/v1/chat/completions", None, long("fallback", 6 * MIB)),
+        ("mirrors", "/v1/chat/completions", None, long("mirror", 6 * MIB)),
+        ("trees", "/v1/responses", None, tree),
+    ];
+    for (name, path, encoding, body) in attacks {
+        let gateway = Gateway::ready(&yaml).await;
+        assert_eq!(gateway.ask("tiny").await.0, 200);
+        let idle = gateway.resident();
+        let sends = (0..24).map(|_| {
+            let mut request =
+                http().post(gateway.url(path)).header("content-type", "application/json").body(body.clone());
+            if let Some(encoding) = encoding {
+                request = request.header("content-encoding", encoding);
+            }
+            request.send()
+        });
+        let statuses: Vec<u16> = futures::future::join_all(sends)
+            .await
+            .into_iter()
+            .map(|reply| reply.expect("answered").status().as_u16())
+            .collect();
+        let cost = (gateway.peak_resident() - idle) >> 20;
+        println!("{name}: {cost} MiB above idle, {statuses:?}");
+        assert!(cost <= 64 * 5 / 4 + 64, "{name}: {cost} MiB above idle, {statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 400, 503].contains(status)), "{name}: {statuses:?}");
+        crate::support::eventually("all of it to be given back", || async {
+            (gateway.metric("enginehouse_request_body_bytes").await == 0.0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Promises that are not kept hold no memory, and slow bodies give way to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_announced_and_do_not_come_keep_nobody_out() {
+    use tokio::io::AsyncWriteExt;
+    let sim = Sim::start(&[]);
+    let yaml =
+        format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}\nlimits: {{ body: 1MiB, body_memory: 1MiB }}", sim.url());
+    let gateway = Gateway::ready(&yaml).await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
+    let mut promises = Vec::new();
+    for sent in [0, 0, 0, 0, 700 * KIB] {
+        let mut socket = tokio::net::TcpStream::connect(gateway.address).await.expect("connected");
+        socket.write_all(head.as_bytes()).await.expect("written");
+        socket.write_all(&vec![b' '; sent]).await.expect("written");
+        promises.push(socket);
+    }
+    crate::support::eventually("the last one to be held", || async {
+        (gateway.metric("enginehouse_request_body_bytes").await >= 700_000.0).then_some(())
+    })
+    .await;
+    crate::support::eventually("a whole body to take the place of one that does not come", || async {
+        let body = long("tiny", 500 * KIB);
+        let reply =
+            http().post(gateway.url("/v1/chat/completions")).header("content-type", "application/json").body(body);
+        let status = reply.send().await.expect("answered").status();
+        assert!(status == 200 || status == 503 || status == 400, "{status}");
+        (status != 503).then_some(())
+    })
+    .await;
+    drop(promises);
+}

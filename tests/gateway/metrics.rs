@@ -149,3 +149,79 @@ async fn the_admin_port_asks_for_its_token() {
     }
     assert_eq!(get("/livez", None).await.expect("answered").status(), 200);
 }
+
+/// Case 10 of the field: most clients do not ask for usage, and their tokens were not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_streams_are_counted_whether_the_client_asks_for_usage_or_not() {
+    let sim = Sim::start(&["--gap", "0"]);
+    let gateway = Gateway::ready(&format!(
+        "models: {{ tiny: {{ urls: [\"{0}\"] }}, quiet: {{ urls: [\"{0}\"], served_name: tiny, usage: passive }} }}",
+        sim.url()
+    ))
+    .await;
+    let stream = async |model: &str, path: &str, options: Option<Value>| {
+        let mut body = match path {
+            "/v1/completions" => json!({ "model": model, "prompt": "hello there" }),
+            _ => chat(model),
+        };
+        (body["stream"], body["max_tokens"], body["ignore_eos"]) = (json!(true), json!(7), json!(true));
+        if let Some(options) = options {
+            body["stream_options"] = options;
+        }
+        let reply = http().post(gateway.url(path)).json(&body).send().await.expect("answered");
+        assert_eq!(reply.status(), 200);
+        reply.text().await.expect("whole")
+    };
+    let tokens = async |model: &str| {
+        gateway.metric(&format!("enginehouse_completion_tokens_total{{alias=\"\",model=\"{model}\"}}")).await
+    };
+    for (number, path) in [(1.0, "/v1/chat/completions"), (2.0, "/v1/completions")] {
+        let text = stream("tiny", path, None).await;
+        assert!(!text.contains("\"usage\"") && text.ends_with("data: [DONE]\n\n"), "{text}");
+        assert_eq!(tokens("tiny").await, 7.0 * number, "{path}");
+    }
+    let text = stream("tiny", "/v1/chat/completions", Some(json!({ "include_usage": true }))).await;
+    assert_eq!(text.matches("\"usage\":{").count(), 1, "whoever asks gets it: {text}");
+    assert_eq!(tokens("tiny").await, 21.0);
+    let text = stream("quiet", "/v1/chat/completions", None).await;
+    assert!(!text.contains("\"usage\""), "{text}");
+    let sent = sim.last_request().await["body"].to_string();
+    assert!(sent.contains("messages") && !sent.contains("stream_options"), "it was not asked for: {sent}");
+    assert!(!gateway.metrics().await.contains("enginehouse_estimated_completion_tokens_total{"), "all of it is known");
+    assert!(gateway.metric("enginehouse_streams_total{alias=\"\",end=\"complete\",model=\"tiny\"}").await >= 3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_a_stream_that_its_client_leaves_are_counted_as_far_as_they_came() {
+    let sim = Sim::start(&["--gap", "40ms", "--ttft", "10ms"]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
+    let mut expected = 0.0;
+    for leave_after in [1, 2, 5] {
+        let mut body = chat("tiny");
+        (body["stream"], body["ignore_eos"], body["max_tokens"]) = (json!(true), json!(true), json!(200));
+        let mut reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+        let mut seen = 0;
+        while seen < leave_after {
+            let piece = reply.chunk().await.expect("a piece").expect("more");
+            let text = String::from_utf8_lossy(&piece).into_owned();
+            seen += text.matches("\"content\":\"").count() - text.matches("\"content\":\"\"").count();
+        }
+        drop(reply);
+        let before = expected;
+        let total = crate::support::eventually("the stream to be recorded", || async {
+            let total =
+                gateway.metric("enginehouse_estimated_completion_tokens_total{alias=\"\",model=\"tiny\"}").await;
+            (total > before).then_some(total)
+        })
+        .await;
+        // One more may have come while the client left.
+        let counted = total - before;
+        assert!(
+            counted >= f64::from(leave_after as u32) && counted <= f64::from(leave_after as u32 + 2),
+            "{counted} of {leave_after}"
+        );
+        expected = total;
+    }
+    assert_eq!(gateway.metric("enginehouse_streams_total{alias=\"\",end=\"client_gone\",model=\"tiny\"}").await, 3.0);
+    assert!(gateway.access_log().contains("tokens=~0+~"), "{}", gateway.access_log());
+}

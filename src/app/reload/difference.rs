@@ -84,7 +84,7 @@ macro_rules! differing {
 fn model_keys(old: &Model, new: &Model) -> Vec<String> {
     let mut keys = differing!(Model, old, new; but name, engines;
         served_name => "served_name", api_key => "api_key", health => "health", balance => "balance",
-        dialect => "dialect", response_model => "response_model", settings => "request settings");
+        usage => "usage", dialect => "dialect", response_model => "response_model", settings => "request settings");
     match (&old.engines, &new.engines) {
         (Engines::Spawn(old), Engines::Spawn(new)) => keys.extend(spawn_keys(old, new)),
         (Engines::Urls(old), Engines::Urls(new)) if old == new => {}

@@ -27,7 +27,7 @@ pub(super) fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -
     let health = raw.health.as_ref().map_or_else(|| Some(Health::default()), |health| health.on().cloned());
     let (served_name, api_key) = (raw.served_name.as_deref().map(Into::into), secret(raw.api_key.clone()));
     let (balance, response_model) = (raw.balance.unwrap_or_default(), raw.response_model.unwrap_or_default());
-    let dialect = dialects([&raw.dialect]);
+    let (dialect, usage) = (dialects([&raw.dialect]), raw.usage.unwrap_or_default());
     let engines = match (raw.source.clone(), &raw.urls) {
         (Some(source), _) => Engines::Spawn(spawn(source, raw, profiles)),
         (None, Some(urls)) => {
@@ -38,7 +38,8 @@ pub(super) fn model(name: String, raw: RawModel, profiles: &Named<RawProfile>) -
         }
         (None, None) => return Err(Draft::new(path, "It has no engines.", "Add `source` or `urls`.")),
     };
-    Ok(Model { name: name.into(), engines, served_name, api_key, health, balance, dialect, response_model, settings })
+    let name = name.into();
+    Ok(Model { name, engines, served_name, api_key, health, balance, usage, dialect, response_model, settings })
 }
 
 fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {

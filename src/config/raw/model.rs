@@ -75,6 +75,10 @@ pub(crate) struct RawModel {
     /// How one of several ready engines is picked.
     #[schemars(extend("default" = "least_outstanding"))]
     pub(crate) balance: Option<Balance>,
+    /// How tokens of streams are counted whose clients do not ask for the counts: `asked` asks the engine and hides what it
+    /// adds, `passive` reads what is there.
+    #[schemars(extend("default" = "asked"))]
+    pub(crate) usage: Option<UsageMode>,
     /// Which APIs are translated to Chat Completions instead of being left to the engine.
     pub(crate) dialect: RawDialects,
     /// The name in `model` of answers, also for this model's adapters and, unless they say otherwise, aliases.

@@ -29,6 +29,8 @@ pub struct Model {
     pub health: Option<Health>,
     /// How an engine is picked.
     pub balance: Balance,
+    /// How tokens of streams are counted.
+    pub usage: UsageMode,
     /// Which APIs are translated to Chat Completions.
     pub dialect: Dialects,
     /// The name in `model` of answers, where no alias says otherwise.
@@ -194,6 +196,17 @@ impl Default for Health {
         let two_seconds = Duration::from_secs(2);
         Self { path: "/health".into(), interval: two_seconds, timeout: two_seconds, failures: 3, successes: 1 }
     }
+}
+
+/// How tokens of streams are counted whose clients do not ask for the counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageMode {
+    /// The engine is asked for them, and what the client did not ask for is taken out of the answer.
+    #[default]
+    Asked,
+    /// From what the answer has anyway.
+    Passive,
 }
 
 /// How one of several ready engines is picked.

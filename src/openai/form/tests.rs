@@ -29,7 +29,7 @@ fn rewritten(form: &str, rules: &Rules, model: Option<&str>) -> String {
     let mut body = BytesMut::from(form);
     let peek = peek_form(&body, "b").expect(form);
     let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
-    let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
+    let request = Request { asked, endpoint: asked, headers: &headers, caller: None, ask_usage: false };
     let done = rewrite_form(&mut body, &peek, rules, &request, model, None).expect("few members");
     assert_eq!(done.changed, body != form.as_bytes());
     let again = peek_form(&body, "b").expect("still a form");
@@ -144,7 +144,7 @@ fn a_text_that_would_end_its_field_is_refused() {
         let mut body = BytesMut::from(form);
         let peek = peek_form(&body, "b").expect(form);
         let (asked, headers) = (Endpoint::Transcriptions, HeaderMap::new());
-        let request = Request { asked, endpoint: asked, headers: &headers, caller: None };
+        let request = Request { asked, endpoint: asked, headers: &headers, caller: None, ask_usage: false };
         let refused = rewrite_form(&mut body, &peek, &rules, &request, model, None).err();
         assert!(refused.is_none() || body == form.as_bytes(), "a refusal changes nothing");
         refused

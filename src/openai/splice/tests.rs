@@ -31,7 +31,7 @@ fn rewritten_at(endpoint: Endpoint, body: &str, rules: &Rules, model: Option<&st
     let mut bytes = BytesMut::from(body);
     let peek = peek(&bytes).expect(body);
     let headers = HeaderMap::new();
-    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
+    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None, ask_usage: false };
     let done = rewrite(&mut bytes, &peek, rules, &request, model, None).expect("few members");
     assert_eq!(done.changed, bytes != body.as_bytes(), "{body}");
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
@@ -235,7 +235,10 @@ fn headers_come_from_all_settings_that_apply() {
     let (mut bytes, headers) = (BytesMut::from("{}"), HeaderMap::new());
     let seen = peek(&bytes).expect("JSON");
     let done = rewrite(&mut bytes, &seen, &only(&settings), &chat(&headers), None, None).expect("few members");
-    assert_eq!(done, Rewritten { changed: false, headers: vec![header("x-a", "1"), header("x-b", "2")] });
+    assert_eq!(
+        done,
+        Rewritten { changed: false, hides_usage: false, headers: vec![header("x-a", "1"), header("x-b", "2")] }
+    );
 }
 
 #[test]

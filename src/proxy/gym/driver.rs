@@ -17,7 +17,7 @@ use crate::proxy::attempts::{Attempts, Terms};
 use crate::proxy::exchange::{Message, Messages, exchange};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::upstream_request::{OFFLOAD, elsewhere};
-use crate::routing::{OwnedHead, Plan, Snapshot, Target};
+use crate::routing::{OwnedHead, Plan, Snapshot, Target, tree_cost};
 
 /// Most of an engine's answer that is read. Token ids and log-probabilities of a long rollout are some 10 MiB.
 const ANSWER: usize = 256 << 20;
@@ -34,6 +34,8 @@ pub(super) struct Driver {
     /// What settings may depend on.
     pub(super) head: OwnedHead,
     pub(super) reservation: BodyReservation,
+    /// The largest body of a call that is reserved for.
+    pub(super) asked: usize,
     /// What became of the calls so far.
     pub(super) calls: Calls,
 }
@@ -62,6 +64,8 @@ impl Driver {
             return Err(ApiError::new(Code::Internal, "The alias has no `gym:`."));
         };
         let model = target.served_name();
+        // A turn is worked out on a tree of the request.
+        self.reservation.grow_by(tree_cost(&body))?;
         // Files are read, and large bodies looked through, where they delay no other request.
         let aside = body.len() >= OFFLOAD || gym.audio_root.is_some();
         let begin = move || {
@@ -85,7 +89,9 @@ impl Driver {
 
     /// Calls an engine, and others or the same again as long as the plan and Gym's patience allow.
     async fn call(&mut self, ask: Ask) -> Result<Reply, ApiError> {
-        self.reservation.grow_to(ask.body.len())?;
+        // It is copied for each leg, and there is the request itself.
+        self.reservation.grow_by(2 * ask.body.len().saturating_sub(self.asked))?;
+        self.asked = self.asked.max(ask.body.len());
         let timeouts = &self.snapshot.timeouts;
         let limits = CallLimits { whole: None, connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
         let mut attempts = Attempts::new(self.snapshot.clone(), self.plan.clone(), self.terms.clone());
@@ -117,8 +123,13 @@ impl Driver {
         if let Some(endpoint) = Endpoint::find(ask.path).filter(|_| name.is_some() || !target.rules.is_empty()) {
             let peek = openai::peek(&body)?;
             let head = self.head.head();
-            let request =
-                openai::Request { asked: head.endpoint, endpoint, headers: head.headers, caller: head.caller };
+            let request = openai::Request {
+                asked: head.endpoint,
+                endpoint,
+                headers: head.headers,
+                caller: head.caller,
+                ask_usage: false,
+            };
             let done = openai::rewrite(&mut body, &peek, &target.rules, &request, name.as_deref(), None)?;
             headers.extend(done.headers);
         }

@@ -54,6 +54,7 @@ pub(in crate::proxy) async fn serve(
         id: ctx.account.id.clone(),
         head: accept::head(session, ctx, endpoint, None).to_owned(),
         reservation,
+        asked: 0,
         calls: Calls::default(),
     };
     ctx.account.ours.stop();

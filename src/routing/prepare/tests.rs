@@ -41,7 +41,13 @@ fn head<'a>(headers: &'a HeaderMap, endpoint: Endpoint, entry: Option<&'a str>) 
 fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance) -> Result<Prepared, ApiError> {
     let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 500 });
     let headers = HeaderMap::new();
-    prepare(&snapshot(), &head(&headers, endpoint, entry), BytesMut::from(body.to_string().as_bytes()), chance)
+    prepare(
+        &snapshot(),
+        &head(&headers, endpoint, entry),
+        BytesMut::from(body.to_string().as_bytes()),
+        chance,
+        &mut |_| Ok(()),
+    )
 }
 
 fn chat(model: &str) -> Result<Prepared, ApiError> {
@@ -75,7 +81,7 @@ fn an_alias_with_fallbacks_has_a_leg_for_each_and_keeps_the_original() {
     let (snapshot, headers) = (snapshot(), HeaderMap::new());
     let again = BytesMut::from(&original[..]);
     let head = head(&headers, Endpoint::ChatCompletions, None);
-    let second = prepare_for(&snapshot, plan.legs[1], &head, again, None).expect("prepared");
+    let second = prepare_for(&snapshot, plan.legs[1], &head, again, None, &mut |_| Ok(())).expect("prepared");
     let body = json_of(&second.body);
     assert_eq!(
         (&body["model"], &body["temperature"], &body["max_tokens"]),
@@ -121,7 +127,10 @@ fn gyms_requests_pass_untouched_with_all_their_legs() {
     assert_eq!(other.plan.protocol, Protocol::Plain, "Gym's servers know nothing of these");
     let headers = HeaderMap::new();
     let head = head(&headers, Endpoint::ChatCompletions, Some("gym"));
-    assert!(prepare(&snapshot(), &head, BytesMut::from("{"), NO_CHANCE).is_ok(), "Gym has its own words for that");
+    assert!(
+        prepare(&snapshot(), &head, BytesMut::from("{"), NO_CHANCE, &mut |_| Ok(())).is_ok(),
+        "Gym has its own words for that"
+    );
 }
 
 #[test]
@@ -138,7 +147,7 @@ fn what_is_wrong_is_told() {
     assert!(chat("quikc").is_err_and(|error| error.message.contains("Did you mean `quick`?")));
     let raw = |body: &str, endpoint| {
         let headers = HeaderMap::new();
-        code(prepare(&snapshot(), &head(&headers, endpoint, None), BytesMut::from(body), NO_CHANCE))
+        code(prepare(&snapshot(), &head(&headers, endpoint, None), BytesMut::from(body), NO_CHANCE, &mut |_| Ok(())))
     };
     assert_eq!(raw("{}", Endpoint::ChatCompletions), Err("missing_model"));
     assert_eq!(raw("{", Endpoint::ChatCompletions), Err("invalid_json"));
@@ -162,7 +171,7 @@ proptest! {
         }
         let (snapshot, headers) = (snapshot(), HeaderMap::new());
         let head = head(&headers, endpoint, None);
-        if let Ok(prepared) = prepare(&snapshot, &head, BytesMut::from(body.as_bytes()), Chance { split, mirror }) {
+        if let Ok(prepared) = prepare(&snapshot, &head, BytesMut::from(body.as_bytes()), Chance { split, mirror }, &mut |_| Ok(())) {
             prop_assert!(!torn && endpoint.body() == BodyKind::Json);
             prop_assert!(!prepared.plan.legs.is_empty());
             for at in prepared.plan.legs.iter().chain(&prepared.plan.mirror) {

@@ -26,6 +26,7 @@ pub(in crate::telemetry) struct RequestMetrics {
     pub(in crate::telemetry) first_token: HistogramVec,
     pub(in crate::telemetry) between_tokens: HistogramVec,
     pub(in crate::telemetry) attempts: IntCounterVec,
+    pub(in crate::telemetry) streams: IntCounterVec,
     pub(in crate::telemetry) retries: IntCounterVec,
     pub(in crate::telemetry) fallbacks: IntCounterVec,
     pub(in crate::telemetry) mirrored: IntCounterVec,
@@ -63,6 +64,11 @@ impl RequestMetrics {
                 &["model", "outcome"],
                 "Attempts on engines, by how they ended.",
             )?,
+            streams: to.counters(
+                "streams_total",
+                &["model", "alias", "end"],
+                "Streams of events, by how they ended (complete, client_gone, engine_died, timeout, cut).",
+            )?,
             retries: to.counters(
                 "retries_total",
                 &["model", "reason"],
@@ -88,6 +94,7 @@ pub(in crate::telemetry) struct TokenMetrics {
     pub(in crate::telemetry) prompt: IntCounterVec,
     pub(in crate::telemetry) completion: IntCounterVec,
     pub(in crate::telemetry) cached: IntCounterVec,
+    pub(in crate::telemetry) estimated: IntCounterVec,
     pub(in crate::telemetry) caller_requests: IntCounterVec,
     pub(in crate::telemetry) caller_tokens: IntCounterVec,
 }
@@ -103,12 +110,18 @@ impl TokenMetrics {
             completion: to.counters(
                 "completion_tokens_total",
                 &["model", "alias"],
-                "Completion tokens, from the usage that engines report.",
+                "Completion tokens, from the usage that engines report; of streams that ended before, by their events.",
             )?,
             cached: to.counters(
                 "cached_prompt_tokens_total",
                 &["model", "alias"],
                 "Prompt tokens that engines took from their prefix cache, from the usage they report.",
+            )?,
+            estimated: to.counters(
+                "estimated_completion_tokens_total",
+                &["model", "alias"],
+                "Those of completion_tokens_total that were counted by the events of streams, because the engine reported no usage \
+                 before they ended.",
             )?,
             caller_requests: to.counters(
                 "caller_requests_total",

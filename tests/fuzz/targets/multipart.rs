@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let mut out = BytesMut::from(body);
     let headers = HeaderMap::new();
     let endpoint = Endpoint::Transcriptions;
-    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None };
+    let request = Request { asked: endpoint, endpoint, headers: &headers, caller: None, ask_usage: false };
     let done = match rewrite_form(&mut out, &form, &rules, &request, Some("served"), None) {
         Ok(done) => done,
         Err(refused) => {

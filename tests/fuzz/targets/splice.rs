@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let mut out = BytesMut::from(body);
     let headers = HeaderMap::new();
     let chat = Endpoint::ChatCompletions;
-    let request = Request { asked: chat, endpoint: chat, headers: &headers, caller: None };
+    let request = Request { asked: chat, endpoint: chat, headers: &headers, caller: None, ask_usage: false };
     let Ok(done) = rewrite(&mut out, &seen, &rules, &request, Some("served"), None) else { return };
     assert!(done.changed || out == body, "it changed and did not say so");
 

@@ -1,0 +1,65 @@
+//! Which events of a stream carry output: text, reasoning, arguments of tools. The others open and close it.
+
+use serde_json::Value;
+
+/// How many of the whole events in `piece` carry output.
+#[must_use]
+pub fn output_events(piece: &[u8]) -> usize {
+    let lines = piece.split(|byte| *byte == b'\n');
+    let data = lines.filter_map(|line| line.strip_prefix(b"data:"));
+    data.filter_map(|data| serde_json::from_slice::<Value>(data).ok()).filter(carries_output).count()
+}
+
+/// Whether an event carries output, in any of the three APIs.
+fn carries_output(event: &Value) -> bool {
+    if let Some(choices) = event.get("choices").and_then(Value::as_array) {
+        return choices.iter().any(|choice| is_said(choice.get("text")) || choice.get("delta").is_some_and(delta));
+    }
+    // Responses: `response.output_text.delta`; Messages: `content_block_delta`.
+    event.get("type").and_then(Value::as_str).is_none_or(|kind| kind.ends_with("delta") && kind != "message_delta")
+}
+
+fn delta(delta: &Value) -> bool {
+    ["content", "reasoning_content", "reasoning", "refusal"].iter().any(|key| is_said(delta.get(key)))
+        || delta.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty())
+        || delta.get("function_call").is_some_and(Value::is_object)
+}
+
+fn is_said(text: Option<&Value>) -> bool {
+    text.and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_open_or_close_a_stream_are_no_output() {
+        for (event, count) in [
+            (r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, 0),
+            (r#"{"choices":[{"delta":{"content":"a"}}]}"#, 1),
+            (r#"{"choices":[{"delta":{"content":null,"reasoning_content":"a"}}]}"#, 1),
+            (r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, 1),
+            (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, 0),
+            (r#"{"choices":[],"usage":{}}"#, 0),
+            (r#"{"choices":[{"text":"a"}]}"#, 1),
+            (r#"{"choices":[{"text":""}]}"#, 0),
+            (r#"{"type":"response.created"}"#, 0),
+            (r#"{"type":"response.output_text.delta","delta":"a"}"#, 1),
+            (r#"{"type":"response.function_call_arguments.delta","delta":"a"}"#, 1),
+            (r#"{"type":"message_start"}"#, 0),
+            (r#"{"type":"content_block_delta"}"#, 1),
+            (r#"{"type":"message_delta"}"#, 0),
+            (r#"{"text":"of an API that we do not know"}"#, 1),
+            ("[DONE]", 0),
+            ("{", 0),
+        ] {
+            assert_eq!(output_events(format!("event: x\r\ndata: {event}\r\n\r\n").as_bytes()), count, "{event}");
+        }
+        assert_eq!(
+            output_events(b"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"text\":\"b\"}]}\n\n"),
+            2
+        );
+        assert_eq!(output_events(b": ping\n\n"), 0);
+    }
+}
