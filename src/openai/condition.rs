@@ -120,6 +120,7 @@ mod tests {
             endpoint: Endpoint::Completions,
             headers: &headers,
             caller: Some("batch"),
+            ask_usage: false,
         };
         let tier = |test| Condition { header: vec![("x-tier".parse().expect("a name"), test)], ..Condition::default() };
         let none = |_: &[String], _: &Test| Ok::<_, ()>(false);

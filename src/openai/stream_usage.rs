@@ -31,13 +31,14 @@ pub(super) fn ask(object: &mut Object<'_, '_>, log: &mut ChangeLog<'_>) -> Resul
         return Ok(true);
     };
     let old = log.before(|| object.json(at));
+    let is_null = object.first_byte(at) == Some(b'n');
     match object.child(at)? {
         Some(options) => match options.only(INCLUDE) {
             Some(at) if *options.json(at) == *b"true" => return Ok(false),
             Some(at) => options.set(at, Cow::Borrowed(b"true"), false),
             None => options.push(INCLUDE, Cow::Borrowed(b"true"), false),
         },
-        None if object.first_byte(at) == Some(b'n') => object.set(at, ours(), false),
+        None if is_null => object.set(at, ours(), false),
         // That is for the engine to refuse.
         None => return Ok(false),
     }

@@ -74,6 +74,11 @@ pub(super) fn when(path: FieldPath, settings: Settings) -> When {
 
 /// Whether `settings` may change the field `key`.
 pub(super) fn names(settings: &Settings, key: &str) -> bool {
+    // One name stands for all of them.
+    let is_length = matches!(key, "max_completion_tokens" | "max_output_tokens");
+    if is_length && names(settings, "max_tokens") {
+        return true;
+    }
     let mut paths = settings.remove.iter().chain(settings.map.iter().map(|(path, _)| path));
     paths.any(|path| path[0] == key)
         || [&settings.defaults, &settings.limits, &settings.overrides].iter().any(|map| map.contains_key(key))

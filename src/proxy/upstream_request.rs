@@ -59,7 +59,7 @@ impl OriginalRequest {
         at: usize,
     ) -> Result<PreparedRequest, ApiError> {
         let mut beside = self.reservation.another(0)?;
-        let work = {
+        let mut work = {
             let (snapshot, original) = (snapshot.clone(), self.clone());
             move || {
                 let body = BytesMut::from(&original.body[..]);

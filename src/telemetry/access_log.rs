@@ -166,6 +166,6 @@ mod tests {
         let value = structured(&record(), SystemTime::UNIX_EPOCH);
         assert_eq!(value["duration_ms"], 1.5);
         assert_eq!(value["alias"], Value::Null);
-        assert_eq!(value.as_object().map(serde_json::Map::len), Some(20));
+        assert_eq!(value.as_object().map(serde_json::Map::len), Some(22));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::named::{Named, OrOff};
 use super::settings::RawSettings;
-use crate::config::types::{Balance, Health, ResponseModel, Restart, Via};
+use crate::config::types::{Balance, Health, ResponseModel, Restart, UsageMode, Via};
 use crate::config::units::{AsWritten, Time};
 
 /// One model. Either `source` (engines that Enginehouse starts) or `urls` (engines that others run).

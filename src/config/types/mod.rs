@@ -10,4 +10,4 @@ pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
 pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
-pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn};
+pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn, UsageMode};

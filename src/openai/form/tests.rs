@@ -113,7 +113,15 @@ fn settings_follow_each_other_and_look_into_objects() {
     let rules = Rules::new(&[first, second]);
     assert_eq!(
         rewritten(&write(&[("language", "de"), ("o", "{\"removed\":1,\"x\":1}")]), &rules, None),
-        write(&[("language", "en"), ("o", "{\"x\":1}"), ("temperature", "0"), ("top_k", "2"), ("seen", "1")])
+        write(&[
+            ("language", "en"),
+            ("o", "{\"x\":1}"),
+            ("temperature", "0"),
+            ("top_k", "2"),
+            // What transcriptions call it.
+            ("max_completion_tokens", "5"),
+            ("seen", "1"),
+        ])
     );
 }
 
