@@ -14,6 +14,7 @@ pub mod models;
 mod multipart;
 mod object;
 mod patch;
+pub mod path;
 mod peek;
 mod prompt;
 mod rules;

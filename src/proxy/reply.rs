@@ -44,11 +44,16 @@ pub(super) fn raw(error: &ApiError) -> Bytes {
     answer.into()
 }
 
-/// Sends 200 with a JSON text, or an empty body.
-pub(super) async fn ok(session: &mut Session, account: &Account, body: String) -> Result<()> {
+/// Sends 200 with a text of that type, or an empty body.
+pub(super) async fn ok(
+    session: &mut Session,
+    account: &Account,
+    content_type: &'static str,
+    body: String,
+) -> Result<()> {
     let mut head = ResponseHeader::build(200, Some(4))?;
     if !body.is_empty() {
-        head.insert_header(header::CONTENT_TYPE, "application/json")?;
+        head.insert_header(header::CONTENT_TYPE, content_type)?;
     }
     send(session, account, head, body.into()).await
 }

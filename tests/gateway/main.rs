@@ -20,6 +20,7 @@ mod metrics;
 mod models;
 mod openai_client;
 mod operators;
+mod paths;
 mod refusals;
 mod reloading;
 mod rewriting;
