@@ -5,6 +5,7 @@ use pingora::proxy::Session;
 
 use super::body::{self, ReceivedBody};
 use super::context::RequestContext;
+use super::cors::Preflight;
 use super::entry::Entry;
 use super::refusal::Refusal;
 use super::{ProxyState, local};
@@ -23,6 +24,8 @@ pub(super) struct Accepted {
 pub(super) enum Arrival {
     /// A request for an engine.
     Request(Accepted),
+    /// What a browser asks before it sends a page's request.
+    Preflight(Preflight),
     /// Something that the gateway itself knows.
     Local(local::Answer),
 }
@@ -60,6 +63,7 @@ pub(super) async fn accept(
     ctx: &mut RequestContext,
 ) -> Result<Arrival, Refusal> {
     ctx.account.id = request_id(session);
+    ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| cors.answer(&session.req_header().headers));
     let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
     let (prefix, path) = ctx.entry.inside(uri_path);
@@ -67,6 +71,11 @@ pub(super) async fn accept(
     // Known before anything is refused: it decides in whose dialect.
     ctx.account.endpoint = Endpoint::find(path);
     check_head(session, ctx.snapshot.limits.head)?;
+    let head = session.req_header();
+    if let Some(preflight) = Preflight::find(ctx, &head.method, &head.headers, path)? {
+        // A browser sends no key with it.
+        return Ok(Arrival::Preflight(preflight));
+    }
     ctx.account.caller = ctx.snapshot.callers.identify(path, &session.req_header().headers)?;
     let gym = ctx.own_target().ok().flatten().and_then(|target| target.route.gym.clone());
     let path = if gym.is_some() { &*openai::path::normal(gym::without_rollout(path)) } else { path };

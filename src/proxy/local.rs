@@ -61,8 +61,7 @@ pub(super) fn answer(
     }
     let snapshot = &ctx.snapshot;
     let id = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'));
-    let is_known = id.is_some() || path == "/" || path == MODELS || PROBES.contains(&path);
-    if is_known && !is_read(method) {
+    if is_known(path) && !is_read(method) {
         let message = format!("{path} takes GET, not {method}.");
         return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD"));
     }
@@ -106,6 +105,12 @@ fn nowhere(prefix: &str, path: &str) -> ApiError {
         None => format!("The base URL of this API is {prefix}/v1; GET {prefix}/v1/models lists the models."),
     };
     ApiError::new(Code::NotFound, format!("There is no {shown} here. {hint}"))
+}
+
+/// Whether something is answered at `path`.
+pub(super) fn is_known(path: &str) -> bool {
+    let is_model = || path.strip_prefix(MODELS).is_some_and(|rest| rest.starts_with('/'));
+    path == "/" || path == MODELS || PROBES.contains(&path) || is_model()
 }
 
 fn is_read(method: &Method) -> bool {

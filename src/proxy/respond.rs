@@ -12,7 +12,7 @@ use super::context::{Forward, RequestContext};
 use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
 use super::transform::{ResponseTransform, last_event};
-use super::{ProxyState, reply};
+use super::{ProxyState, cors, reply};
 use crate::openai::{ApiError, Code, ResponseScanner, Scanned};
 
 /// The head of an engine's answer, as the caller gets it.
@@ -21,6 +21,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         return Ok(());
     }
     response.insert_header("x-request-id", &ctx.account.id)?;
+    cors::write(response, ctx.account.cors.as_ref())?;
     let is_http10 = session.req_header().version == Version::HTTP_10;
     if is_http10 {
         // The connection ends with the answer: `accept::tune`.

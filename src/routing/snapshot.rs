@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::callers::Callers;
+use super::cors::Cors;
 use super::routes::{Destination, Route, Routes};
 use super::split::Split;
 use super::target::Target;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     entries: HashMap<ListenerId, Name>,
     /// Who may send requests.
     pub callers: Callers,
+    /// Which web pages may read answers; `None`: none.
+    pub cors: Option<Cors>,
     /// Sizes and counts beyond which requests are refused.
     pub limits: Limits,
     /// How long the gateway waits.
@@ -52,6 +55,7 @@ impl Snapshot {
             targets,
             entries,
             callers: Callers::of(config, metrics),
+            cors: Cors::of(&config.cors),
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
             retry: config.retry.clone(),

@@ -10,6 +10,7 @@ mod aliases;
 mod bodies;
 mod callers;
 mod concurrency;
+mod cors;
 mod demo;
 mod dialects;
 mod disconnects;

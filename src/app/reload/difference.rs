@@ -181,6 +181,7 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         aliases: _,
         callers: _,
         anonymous,
+        cors,
         limits,
         timeouts,
         retry,
@@ -201,6 +202,7 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
     ];
     let groups = [
         ("engine_logs", serde_json::to_value(engine_logs)),
+        ("cors", serde_json::to_value(cors)),
         ("limits", serde_json::to_value(limits)),
         ("timeouts", serde_json::to_value(timeouts)),
         ("retry", serde_json::to_value(retry)),

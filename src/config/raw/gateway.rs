@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alias::RawAlias;
 use super::model::{RawModel, RawProfile};
 use super::named::Named;
-use crate::config::types::{EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
+use crate::config::types::{Cors, EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
 ///
@@ -56,6 +56,8 @@ pub(crate) struct Raw {
     /// Whether requests without a key are accepted where there are `callers`. A request with an unknown key is always refused.
     #[schemars(extend("default" = false))]
     pub(crate) anonymous: Option<bool>,
+    /// Which web pages may use the gateway from a browser.
+    pub(crate) cors: Cors,
     /// Sizes and counts beyond which requests are refused.
     pub(crate) limits: Limits,
     /// How long the gateway waits.
@@ -106,6 +108,7 @@ impl Default for Raw {
             aliases: Named::default(),
             callers: Named::default(),
             anonymous: None,
+            cors: Cors::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),

@@ -17,6 +17,7 @@ const RULES: &[Rule] = &[
     network::admin_off_loopback_has_a_token,
     network::keys_fit_a_header,
     network::urls_are_engines,
+    network::origins_are_origins,
     network::health_paths_start_with_a_slash,
     callers::callers_have_names,
     callers::callers_have_keys,

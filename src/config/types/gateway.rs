@@ -19,6 +19,9 @@ use crate::secret::{KeyHash, Secret};
 /// What callers without a key are called in conditions.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// In `cors.origins`: every origin.
+pub const ANY_ORIGIN: &str = "*";
+
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -48,6 +51,8 @@ pub struct Config {
     pub callers: Vec<Caller>,
     /// Whether requests without a key are taken; always, where there are no callers.
     pub anonymous: bool,
+    /// Which web pages may use the gateway.
+    pub cors: Cors,
     /// Sizes and counts we refuse to exceed.
     pub limits: Limits,
     /// How long we wait for what.
@@ -76,6 +81,15 @@ pub struct Caller {
     pub name: Name,
     /// Its keys; at least one.
     pub keys: Vec<KeyHash>,
+}
+
+/// Which web pages may use the gateway from a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins of pages: scheme, host and, where it is not the scheme's own, port; or `*` for every page. Empty: none.
+    #[schemars(example = ["http://localhost:3000", "app://obsidian.md"])]
+    pub origins: Vec<String>,
 }
 
 /// What happens to the engines when Enginehouse stops.

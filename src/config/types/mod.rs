@@ -7,7 +7,9 @@ mod model;
 
 pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
 pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
-pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
+pub use gateway::{
+    ANONYMOUS, ANY_ORIGIN, Admin, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts,
+};
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
 pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn};
