@@ -35,7 +35,7 @@ fn keys(config: &Config) -> String {
         return String::new();
     }
     let names: Vec<&str> = config.callers.iter().map(|caller| &*caller.name).collect();
-    let rest = if config.anonymous { "; anybody without a key" } else { "" };
+    let rest = if config.anonymous.is_some() { "; anybody without a key" } else { "" };
     format!(" (with a key: {}{rest})", names.join(", "))
 }
 

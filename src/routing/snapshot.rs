@@ -97,7 +97,9 @@ impl Snapshot {
     /// The position of the part that a request belongs to, when the target at `at` is split; else `at`.
     pub(super) fn part(&self, at: usize, headers: &HeaderMap, caller: Option<&str>, chance: u64) -> usize {
         let split = self.target(at).and_then(|target| target.split.as_ref());
-        split.map_or(at, |split| split.choose(headers, caller, chance))
+        // A caller's name stays when its key is changed.
+        let who = || caller.map(str::as_bytes).or_else(|| self.callers.shown(headers));
+        split.map_or(at, |split| split.choose(headers, who(), chance))
     }
 
     /// Names that resemble `name`, best first.

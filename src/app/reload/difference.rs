@@ -198,7 +198,8 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         ("watch", Setting::of(watch)),
         ("ports", Setting::Shown(format!("{}-{}", ports.start(), ports.end()))),
         ("threads", Setting::of(threads)),
-        ("anonymous", Setting::of(anonymous)),
+        ("anonymous", Setting::of(&anonymous.is_some())),
+        ("anonymous.keys", anonymous.as_ref().map_or(Setting::Unset, |anonymous| Setting::of(&anonymous.keys))),
     ];
     let groups = [
         ("engine_logs", serde_json::to_value(engine_logs)),

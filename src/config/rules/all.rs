@@ -23,6 +23,7 @@ const RULES: &[Rule] = &[
     callers::callers_have_keys,
     callers::a_key_is_one_callers,
     callers::anonymous_needs_callers,
+    callers::placeholders_can_be_sent,
     engines::source_or_urls,
     engines::texts_are_not_empty,
     engines::gpus_split_evenly,

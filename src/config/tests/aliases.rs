@@ -268,6 +268,14 @@ fn callers_are_told_apart() {
         ],
     );
     assert_found("models: {m: {source: s}}\nanonymous: false\n", &[("anonymous", "Add `callers`")]);
+    assert_found(
+        "models: {m: {source: s}}\ncallers: {a: {keys: [dummy]}}\nanonymous: {keys: ['', 'a b', dummy, none]}\n",
+        &[
+            ("anonymous.keys[0]", "cannot be sent"),
+            ("anonymous.keys[1]", "cannot be sent"),
+            ("anonymous.keys[2]", "callers.a.keys[0]"),
+        ],
+    );
     let when = |callers: &str, names: &str| {
         with(&format!("  f: {{model: m, when: [{{if: {{caller: {names}}}, overrides: {{n: 1}}}}]}}\n")) + callers
     };
@@ -280,8 +288,8 @@ fn callers_are_told_apart() {
     let config = parse(&when(&format!("{callers}anonymous: true\n"), "[chatbot, anonymous]"), &env).expect("sound");
     let settings = &config.aliases.iter().find(|alias| &*alias.name == "f").expect("the alias").settings;
     assert_eq!(settings[0].when[0].condition.caller, [Some("chatbot".into()), None]);
-    assert!(config.anonymous && config.callers.len() == 1);
+    assert!(config.anonymous.is_some() && config.callers.len() == 1);
     let closed = parse(&when(callers, "[chatbot]"), &env).expect("sound");
-    assert!(!closed.anonymous && !format!("{closed:?}").contains("keys: [k"));
+    assert!(closed.anonymous.is_none() && !format!("{closed:?}").contains("keys: [k"));
     assert!(overview(&closed).contains("(with a key: chatbot)"), "{}", overview(&closed));
 }

@@ -92,6 +92,7 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
         )
     };
     assert_eq!(shown(&reference), shown(&bare));
+    assert_eq!(reference.anonymous, Some(Anonymous::default()));
 }
 
 #[test]

@@ -49,8 +49,8 @@ pub struct Config {
     pub aliases: Vec<Alias>,
     /// Who may send requests, in file order; empty: every client may.
     pub callers: Vec<Caller>,
-    /// Whether requests without a key are taken; always, where there are no callers.
-    pub anonymous: bool,
+    /// Requests without a key: `None`: they are refused; they are always taken where there are no callers.
+    pub anonymous: Option<Anonymous>,
     /// Which web pages may use the gateway.
     pub cors: Cors,
     /// Sizes and counts we refuse to exceed.
@@ -81,6 +81,21 @@ pub struct Caller {
     pub name: Name,
     /// Its keys; at least one.
     pub keys: Vec<KeyHash>,
+}
+
+/// Requests without a key, where there are callers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Anonymous {
+    /// Keys that count as none, in upper or lower case: what clients send that insist on a key. The key of a caller stays one.
+    pub keys: Vec<String>,
+}
+
+impl Default for Anonymous {
+    fn default() -> Self {
+        let keys = ["none", "EMPTY", "null", "undefined", "no-key", "not-needed", "sk-no-key-required", "dummy", "-"];
+        Self { keys: keys.map(str::to_owned).into() }
+    }
 }
 
 /// Which web pages may use the gateway from a browser.
