@@ -108,6 +108,11 @@ fn quoted(text: &str) -> String {
 
 fn alias_row(alias: &Alias) -> [String; 3] {
     let mut changes: Vec<String> = alias.settings.iter().flat_map(changes).collect();
+    match alias.wildcard() {
+        Some("") => changes.push("answers to all names that mean nothing else".into()),
+        Some(beginning) => changes.push(format!("answers to names that begin with {beginning}")),
+        None => {}
+    }
     if alias.hidden {
         changes.push("hidden".into());
     }

@@ -13,6 +13,7 @@ use super::entry::PREFIX;
 use crate::dialects::gym;
 use crate::dispatch;
 use crate::engines::Pool;
+use crate::ids::Name;
 use crate::openai::path::{MODELS, PROBES};
 use crate::openai::{self, ApiError, Code};
 use crate::routing::{Snapshot, Target};
@@ -67,8 +68,8 @@ pub(super) fn answer(
     }
     let body = match (path, id) {
         ("/", _) => return Ok(welcome(&head.headers)),
-        (MODELS, _) => list(snapshot, own),
-        (_, Some(id)) => one(snapshot, id, own)?,
+        (MODELS, _) => list(snapshot, ctx.entry.alias.as_ref().zip(own)),
+        (_, Some(id)) => one(snapshot, id, ctx.entry.alias.as_ref().zip(own))?,
         ("/livez", _) => String::new(),
         ("/health", _) => health(state, own)?,
         ("/readyz", _) => ready(state, own)?,
@@ -117,30 +118,31 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-/// The card of a target: its engine's, under the target's name.
-fn card(target: &Target) -> Value {
+/// The card of a target: its engine's, under `name`.
+fn card(name: &str, target: &Target) -> Value {
     let served = target.served_name();
     let engines = target.pool.engines();
     let known = engines.iter().find_map(|engine| {
         engine.cards().iter().find(|card| card.get("id").and_then(Value::as_str) == Some(&*served)).cloned()
     });
-    openai::models::card(&target.route.name, known.as_ref())
+    openai::models::card(name, known.as_ref())
 }
 
 /// All that is not hidden; at an alias's own address that alias alone.
-fn list(snapshot: &Snapshot, own: Option<&Target>) -> String {
+fn list(snapshot: &Snapshot, own: Option<(&Name, &Target)>) -> String {
+    let named = |target: &Target| card(&target.route.name, target);
     match own {
-        Some(target) => openai::models::list([card(target)].into_iter()),
-        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(card)),
+        Some((name, target)) => openai::models::list([card(name, target)].into_iter()),
+        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(named)),
     }
 }
 
-fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, ApiError> {
+fn one(snapshot: &Snapshot, id: &str, own: Option<(&Name, &Target)>) -> Result<String, ApiError> {
     let name = percent_decode_str(id).decode_utf8_lossy();
     let target = match own {
-        Some(own) if *own.route.name == *name => own,
-        Some(own) => {
-            let message = format!("This address serves only `{}`.", own.route.name);
+        Some((own, target)) if **own == *name => target,
+        Some((own, _)) => {
+            let message = format!("This address serves only `{own}`.");
             return Err(ApiError::new(Code::ModelNotFound, message));
         }
         None => {
@@ -149,7 +151,7 @@ fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, Ap
             snapshot.target(at).ok_or_else(gone)?
         }
     };
-    Ok(card(target).to_string())
+    Ok(card(&name, target).to_string())
 }
 
 /// The models that an address is about.

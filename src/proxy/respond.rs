@@ -27,7 +27,8 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         // The connection ends with the answer: `accept::tune`.
         response.remove_header(&header::TRANSFER_ENCODING);
     }
-    let name = ctx.target().and_then(|target| target.response_model()).cloned();
+    let requested = ctx.forward.as_ref().and_then(|forward| forward.request.requested.as_ref());
+    let name = ctx.target().and_then(|target| target.response_model(requested)).cloned();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let is_opened = forward.downstream.as_ref().is_some_and(Downstream::is_opened);
     // What is compressed passes unread.

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::memory::BodyReservation;
+use crate::ids::Name;
 use crate::openai::{ApiError, Code, Endpoint};
 use crate::routing::{self, OwnedHead, PreparedRequest, ResponseTranslator, Snapshot};
 
@@ -23,6 +24,8 @@ pub(super) struct UpstreamRequest {
     /// The caller's body was compressed.
     pub(super) decoded: bool,
     pub(super) translator: Option<ResponseTranslator>,
+    /// As in [`PreparedRequest`].
+    pub(super) requested: Option<Name>,
     /// The leg that it is for.
     leg: usize,
     original: Option<Arc<OriginalRequest>>,
@@ -74,8 +77,8 @@ impl UpstreamRequest {
         decoded: bool,
         (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
     ) -> Self {
-        let PreparedRequest { body, endpoint, translator, headers } = request;
-        Self { body: body.freeze(), endpoint, headers, decoded, translator, leg, original, reservation }
+        let PreparedRequest { body, endpoint, translator, headers, requested } = request;
+        Self { body: body.freeze(), endpoint, headers, decoded, translator, requested, leg, original, reservation }
     }
 
     /// Makes it the request for another leg's engines; whether that changed anything.
@@ -91,7 +94,7 @@ impl UpstreamRequest {
         let Some(original) = self.original.as_ref().filter(|_| leg != self.leg) else { return Ok(false) };
         let request = original.prepare_for(snapshot, at).await?;
         self.reservation.grow_to(request.body.len())?;
-        let PreparedRequest { body, endpoint, translator, headers } = request;
+        let PreparedRequest { body, endpoint, translator, headers, requested: _ } = request;
         (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
         self.leg = leg;
         Ok(true)

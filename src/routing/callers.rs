@@ -61,7 +61,7 @@ impl Callers {
 
     /// What a request with these `headers` shows of who sent it: its first key that counts as one.
     pub(super) fn shown<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
-        let mut values = CREDENTIALS.iter().filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes);
+        let mut values = CREDENTIALS.into_iter().filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes);
         values.find(|value| !self.is_none(bare(value)))
     }
 

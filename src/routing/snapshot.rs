@@ -74,12 +74,18 @@ impl Snapshot {
         self.targets.get(..self.routes.all().len()).unwrap_or_default()
     }
 
-    /// The position of the target called `name`.
+    /// The position of the target of requests for `name`.
     ///
     /// # Errors
     /// 404 with near names.
     pub fn find(&self, name: &str) -> Result<usize, ApiError> {
-        self.routes.resolve(name).map(|(at, _)| at).ok_or_else(|| self.unknown(name))
+        self.routes.find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The position of the target of requests that name none; `None`: they are refused.
+    #[must_use]
+    pub fn catch_all(&self) -> Option<usize> {
+        self.routes.catch_all()
     }
 
     /// The alias that the listener `id` stands for; `None`: it is for all names.

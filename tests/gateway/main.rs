@@ -28,3 +28,4 @@ mod rewriting;
 mod streaming;
 mod transport;
 mod waiting;
+mod wildcards;

@@ -1,6 +1,8 @@
 //! The list of all rules.
 
-use super::{aliases, callers, command, engines, flags, gym, names, network, numbers, profiles, settings, variants};
+use super::{
+    aliases, callers, command, engines, flags, gym, names, network, numbers, profiles, settings, variants, wildcards,
+};
 use crate::config::diagnostic::Draft;
 use crate::config::raw::Raw;
 
@@ -43,6 +45,9 @@ const RULES: &[Rule] = &[
     aliases::chains_end,
     aliases::addresses_are_not_shared,
     variants::patterns_have_variants,
+    wildcards::stars_are_last,
+    wildcards::wildcards_are_no_targets,
+    wildcards::wildcards_have_no_address,
     gym::headers_can_be_sent,
     gym::folders_are_absolute,
     settings::the_model_is_not_a_setting,
