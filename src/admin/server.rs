@@ -5,16 +5,26 @@ use std::io;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::error::ApiError;
 use super::state::Admin;
 use super::{act, gpus, guard, path, show};
 use crate::api::{EngineView, NotReadyView};
+
+/// The answer to `GET /`, for people.
+const WELCOME: &str =
+    "This is the operators' API of Enginehouse. Clients of models use another address (listen in the \
+configuration).
+Metrics: GET /metrics. Engines and models: GET /api/v1/engines, /api/v1/models, /api/v1/gpus, /api/v1/events.
+Where admin.token is set, send it as `Authorization: Bearer TOKEN`.
+`enginehouse schema --api` prints the types of the API.
+";
 
 /// Largest body of a request: a configuration may have it.
 const MOST_BODY: usize = 8 << 20;
@@ -34,8 +44,20 @@ impl Admin {
             .route("/api/v1/{*rest}", any(api))
             .fallback(|| async { ApiError::unknown("There is nothing at this path.") })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard));
-        Router::new().route("/livez", get(|| async {})).route("/readyz", get(ready)).merge(guarded).with_state(self)
+        let open =
+            Router::new().route("/", get(welcome)).route("/livez", get(|| async {})).route("/readyz", get(ready));
+        open.merge(guarded).with_state(self)
     }
+}
+
+/// What this is and where to go. It tells nothing of this gateway, and so asks for no token.
+async fn welcome(headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/json") && !accept.contains("text/") {
+        let paths = json!({ "service": "enginehouse operators' API", "metrics": "/metrics", "api": "/api/v1" });
+        return Json(paths).into_response();
+    }
+    WELCOME.into_response()
 }
 
 async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, ApiError> {

@@ -81,7 +81,9 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
             to.push(name);
         }
     }
-    out.extend_from_slice(format!("{} -> {}, POST {}\n", ask.alias, to.join(" or "), asked.path()).as_bytes());
+    let route = snapshot.target(at).map(|target| &target.route).filter(|route| route.is_wildcard);
+    let by = route.map_or_else(String::new, |route| format!(" (by the alias {})", route.name));
+    out.extend_from_slice(format!("{}{by} -> {}, POST {}\n", ask.alias, to.join(" or "), asked.path()).as_bytes());
     section(&mut out, "before", body);
     let boundary = boundary(asked, body);
     let head = RequestHead {

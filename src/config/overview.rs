@@ -35,7 +35,7 @@ fn keys(config: &Config) -> String {
         return String::new();
     }
     let names: Vec<&str> = config.callers.iter().map(|caller| &*caller.name).collect();
-    let rest = if config.anonymous { "; anybody without a key" } else { "" };
+    let rest = if config.anonymous.is_some() { "; anybody without a key" } else { "" };
     format!(" (with a key: {}{rest})", names.join(", "))
 }
 
@@ -108,6 +108,11 @@ fn quoted(text: &str) -> String {
 
 fn alias_row(alias: &Alias) -> [String; 3] {
     let mut changes: Vec<String> = alias.settings.iter().flat_map(changes).collect();
+    match alias.wildcard() {
+        Some("") => changes.push("answers to all names that mean nothing else".into()),
+        Some(beginning) => changes.push(format!("answers to names that begin with {beginning}")),
+        None => {}
+    }
     if alias.hidden {
         changes.push("hidden".into());
     }

@@ -109,6 +109,8 @@ codes! {
     MissingApiKey = 401 "missing_api_key";
     /// The key is unknown.
     InvalidApiKey = 401 "invalid_api_key";
+    /// A web page of an origin that `cors.origins` does not list.
+    OriginNotAllowed = 403 "origin_not_allowed";
     /// `limits.connections` is reached.
     TooManyConnections = 503 "too_many_connections", after 1;
     /// `limits.body_memory` is reached.

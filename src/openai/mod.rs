@@ -15,6 +15,7 @@ mod multipart;
 mod object;
 mod output_length;
 mod patch;
+pub mod path;
 mod peek;
 mod prompt;
 mod rules;

@@ -5,12 +5,13 @@ use pingora::proxy::Session;
 
 use super::body::{self, ReceivedBody};
 use super::context::RequestContext;
+use super::cors::Preflight;
 use super::entry::Entry;
 use super::refusal::Refusal;
 use super::{ProxyState, local};
 use crate::dialects::gym;
 use crate::ids;
-use crate::openai::{ApiError, BodyKind, Code, Endpoint, boundary_of};
+use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, boundary_of};
 use crate::routing::RequestHead;
 
 /// A request that was let in, with its whole body.
@@ -23,6 +24,8 @@ pub(super) struct Accepted {
 pub(super) enum Arrival {
     /// A request for an engine.
     Request(Accepted),
+    /// What a browser asks before it sends a page's request.
+    Preflight(Preflight),
     /// Something that the gateway itself knows.
     Local(local::Answer),
 }
@@ -60,20 +63,26 @@ pub(super) async fn accept(
     ctx: &mut RequestContext,
 ) -> Result<Arrival, Refusal> {
     ctx.account.id = request_id(session);
-    let uri_path = session.req_header().uri.path();
+    ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| cors.answer(&session.req_header().headers));
+    let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
-    let path = ctx.entry.inside(uri_path);
+    let (prefix, path) = ctx.entry.inside(uri_path);
+    let path = &*openai::path::normal(path);
     // Known before anything is refused: it decides in whose dialect.
     ctx.account.endpoint = Endpoint::find(path);
     check_head(session, ctx.snapshot.limits.head)?;
+    let head = session.req_header();
+    if let Some(preflight) = Preflight::find(ctx, &head.method, &head.headers, path)? {
+        // A browser sends no key with it.
+        return Ok(Arrival::Preflight(preflight));
+    }
     ctx.account.caller = ctx.snapshot.callers.identify(path, &session.req_header().headers)?;
     let gym = ctx.own_target().ok().flatten().and_then(|target| target.route.gym.clone());
-    let path = if gym.is_some() { gym::without_rollout(path) } else { path };
+    let path = if gym.is_some() { &*openai::path::normal(gym::without_rollout(path)) } else { path };
     let hidden = gym.is_some_and(|rules| rules.strict) && gym::route(path).is_none();
     ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
     let Some(endpoint) = ctx.account.endpoint else {
-        let head = session.req_header();
-        return Ok(Arrival::Local(local::answer(state, ctx, &head.method, path)?));
+        return Ok(Arrival::Local(local::answer(state, ctx, session.req_header(), (prefix, path))?));
     };
     if session.req_header().method != Method::POST {
         let message = format!("{path} takes POST, not {}.", session.req_header().method);
@@ -82,6 +91,12 @@ pub(super) async fn accept(
     check_content_type(&session.req_header().headers, endpoint.body())?;
     let body = body::receive(state, session, ctx).await?;
     Ok(Arrival::Request(Accepted { endpoint, body }))
+}
+
+/// `path` with one slash at its beginning.
+fn one_slash(path: &str) -> &str {
+    let doubled = path.len() - path.trim_start_matches('/').len();
+    path.get(doubled.saturating_sub(1)..).unwrap_or(path)
 }
 
 /// What the request asks, apart from its body. `boundary`: that of a form.

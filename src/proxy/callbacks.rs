@@ -33,9 +33,14 @@ impl Gateway {
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
         match accept::accept(&self.state, session, ctx).await? {
             Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
-            Arrival::Local(local::Answer { body, gym: true }) => gym::answer_local(session, ctx, body).await,
-            Arrival::Local(local::Answer { body, gym: false }) => {
-                reply::ok(session, &ctx.account, body).await.map_err(Refusal::Gone)?;
+            Arrival::Preflight(preflight) => {
+                let head = preflight.head().map_err(Refusal::Gone)?;
+                reply::send(session, &ctx.account, head, Bytes::new()).await.map_err(Refusal::Gone)?;
+                Ok(Admitted::Answered)
+            }
+            Arrival::Local(local::Answer { body, gym: true, .. }) => gym::answer_local(session, ctx, body).await,
+            Arrival::Local(local::Answer { body, content_type, gym: false }) => {
+                reply::ok(session, &ctx.account, content_type, body).await.map_err(Refusal::Gone)?;
                 Ok(Admitted::Answered)
             }
         }

@@ -12,7 +12,7 @@ use crate::engines::Engine;
 use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Dialect, Endpoint, Usage};
-use crate::routing::{CallerIdentity, Snapshot, Target};
+use crate::routing::{CallerIdentity, CorsAnswer, Snapshot, Target};
 use crate::telemetry::InFlight;
 
 /// One request.
@@ -72,6 +72,8 @@ pub(super) struct Account {
     /// `x-request-id`.
     pub(super) id: String,
     pub(super) endpoint: Option<Endpoint>,
+    /// Which pages may read its answer, where any may.
+    pub(super) cors: Option<CorsAnswer>,
     /// The caller; `None`: without a key.
     pub(super) caller: Option<Arc<CallerIdentity>>,
     /// Size of its body as received.
@@ -96,6 +98,7 @@ impl Account {
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
             endpoint: None,
+            cors: None,
             caller: None,
             received: 0,
             complete: None,

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use crate::ids::Name;
 
 /// What the paths of all aliases begin with.
-const PREFIX: &str = "/a/";
+pub(super) const PREFIX: &str = "/a/";
 
 /// How a request came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,11 +27,11 @@ impl Entry {
         }
     }
 
-    /// `path` without the prefix of an alias.
-    pub(super) fn inside<'p>(&self, path: &'p str) -> &'p str {
+    /// The prefix of the alias that `path` has, and the path behind it.
+    pub(super) fn inside<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
         match split(path) {
-            Some((_, inside)) if self.by_path => inside,
-            _ => path,
+            Some((_, inside)) if self.by_path => path.split_at(path.len() - inside.len()),
+            _ => ("", path),
         }
     }
 }

@@ -2,93 +2,147 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
+use pingora::http::RequestHeader;
 use serde_json::{Value, json};
 
 use super::ProxyState;
 use super::context::RequestContext;
+use super::entry::PREFIX;
 use crate::dialects::gym;
 use crate::dispatch;
 use crate::engines::Pool;
+use crate::ids::Name;
+use crate::openai::path::{MODELS, PROBES};
 use crate::openai::{self, ApiError, Code};
 use crate::routing::{Snapshot, Target};
 
-const MODELS: &str = "/v1/models";
+/// The answer to `GET /`, for people.
+const WELCOME: &str = "This is Enginehouse, a gateway to vLLM engines.
+Base URL for OpenAI's clients: this address and /v1. For Anthropic's clients: this address alone.
+GET /v1/models lists the models; /health, /livez and /readyz are for probes.
+Metrics and the operators' API are at another address (admin.listen in the configuration).
+";
 
 /// An answer of ours, with status 200.
 pub(super) struct Answer {
-    /// JSON, or nothing.
+    /// What it says; it may be nothing.
     pub(super) body: String,
+    /// What the body is.
+    pub(super) content_type: &'static str,
     /// It belongs to a session of a Gym alias: a cookie goes with it.
     pub(super) gym: bool,
 }
 
-/// Answers a path that is no inference route.
+impl Answer {
+    fn json(body: String) -> Self {
+        Self { body, content_type: "application/json", gym: false }
+    }
+}
+
+/// Answers a path that is no inference route: `path`, behind the `prefix` of an alias.
 pub(super) fn answer(
     state: &ProxyState,
     ctx: &RequestContext,
-    method: &Method,
-    path: &str,
+    head: &RequestHeader,
+    (prefix, path): (&str, &str),
 ) -> Result<Answer, ApiError> {
     let own = ctx.own_target()?;
+    let method = &head.method;
     if let Some(rules) = own.and_then(|target| target.route.gym.as_ref()) {
         match path {
             "/" | "/openapi.json" if is_read(method) => {
                 let body = if path == "/" { gym::ALIVE } else { gym::OPENAPI };
-                return Ok(Answer { body: body.to_owned(), gym: true });
+                return Ok(Answer { gym: true, ..Answer::json(body.to_owned()) });
             }
             _ if rules.strict => return Err(ApiError::new(Code::NotFound, format!("Gym has no {path} here."))),
             _ => {}
         }
     }
     let snapshot = &ctx.snapshot;
-    let body = match (path, path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'))) {
-        (MODELS | "/health" | "/livez" | "/readyz", _) | (_, Some(_)) if !is_read(method) => {
-            let message = format!("{path} takes GET, not {method}.");
-            return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD"));
-        }
-        (MODELS, _) => list(snapshot, own),
-        (_, Some(id)) if !id.is_empty() => one(snapshot, id, own)?,
+    let id = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'));
+    if is_known(path) && !is_read(method) {
+        let message = format!("{path} takes GET, not {method}.");
+        return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD"));
+    }
+    let body = match (path, id) {
+        ("/", _) => return Ok(welcome(&head.headers)),
+        (MODELS, _) => list(snapshot, ctx.entry.alias.as_ref().zip(own)),
+        (_, Some(id)) => one(snapshot, id, ctx.entry.alias.as_ref().zip(own))?,
         ("/livez", _) => String::new(),
         ("/health", _) => health(state, own)?,
         ("/readyz", _) => ready(state, own)?,
-        _ => {
-            let shown: String = path.chars().take(128).collect();
-            return Err(ApiError::new(Code::NotFound, format!("There is no {shown} here.")));
-        }
+        _ => return Err(nowhere(prefix, path)),
     };
-    Ok(Answer { body, gym: false })
+    Ok(Answer::json(body))
+}
+
+/// What this is and where to go, for people and programs that ask for `/`.
+fn welcome(headers: &HeaderMap) -> Answer {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/json") && !accept.contains("text/") {
+        let body = json!({
+            "service": "enginehouse",
+            "openai_base_url": "/v1",
+            "anthropic_base_url": "/",
+            "models": MODELS,
+            "health": PROBES,
+        });
+        return Answer::json(body.to_string());
+    }
+    Answer { body: WELCOME.to_owned(), content_type: "text/plain; charset=utf-8", gym: false }
+}
+
+/// 404 with the path that was probably meant.
+fn nowhere(prefix: &str, path: &str) -> ApiError {
+    let shown: String = [prefix, path].concat().chars().take(128).collect();
+    let hint = match openai::path::meant(path) {
+        Some(meant) => format!("Did you mean {prefix}{meant}?"),
+        None if path.starts_with(PREFIX) => "The paths of an alias begin with /a/NAME/v1/.".to_owned(),
+        None if path == "/metrics" || path.starts_with("/api/") => {
+            "The operators' API and the metrics are at another address (admin.listen).".to_owned()
+        }
+        None => format!("The base URL of this API is {prefix}/v1; GET {prefix}/v1/models lists the models."),
+    };
+    ApiError::new(Code::NotFound, format!("There is no {shown} here. {hint}"))
+}
+
+/// Whether something is answered at `path`.
+pub(super) fn is_known(path: &str) -> bool {
+    let is_model = || path.strip_prefix(MODELS).is_some_and(|rest| rest.starts_with('/'));
+    path == "/" || path == MODELS || PROBES.contains(&path) || is_model()
 }
 
 fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-/// The card of a target: its engine's, under the target's name.
-fn card(target: &Target) -> Value {
+/// The card of a target: its engine's, under `name`.
+fn card(name: &str, target: &Target) -> Value {
     let served = target.served_name();
     let engines = target.pool.engines();
     let known = engines.iter().find_map(|engine| {
         engine.cards().iter().find(|card| card.get("id").and_then(Value::as_str) == Some(&*served)).cloned()
     });
-    openai::models::card(&target.route.name, known.as_ref())
+    openai::models::card(name, known.as_ref())
 }
 
 /// All that is not hidden; at an alias's own address that alias alone.
-fn list(snapshot: &Snapshot, own: Option<&Target>) -> String {
+fn list(snapshot: &Snapshot, own: Option<(&Name, &Target)>) -> String {
+    let named = |target: &Target| card(&target.route.name, target);
     match own {
-        Some(target) => openai::models::list([card(target)].into_iter()),
-        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(card)),
+        Some((name, target)) => openai::models::list([card(name, target)].into_iter()),
+        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(named)),
     }
 }
 
-fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, ApiError> {
+fn one(snapshot: &Snapshot, id: &str, own: Option<(&Name, &Target)>) -> Result<String, ApiError> {
     let name = percent_decode_str(id).decode_utf8_lossy();
     let target = match own {
-        Some(own) if *own.route.name == *name => own,
-        Some(own) => {
-            let message = format!("This address serves only `{}`.", own.route.name);
+        Some((own, target)) if **own == *name => target,
+        Some((own, _)) => {
+            let message = format!("This address serves only `{own}`.");
             return Err(ApiError::new(Code::ModelNotFound, message));
         }
         None => {
@@ -97,7 +151,7 @@ fn one(snapshot: &Snapshot, id: &str, own: Option<&Target>) -> Result<String, Ap
             snapshot.target(at).ok_or_else(gone)?
         }
     };
-    Ok(card(target).to_string())
+    Ok(card(&name, target).to_string())
 }
 
 /// The models that an address is about.

@@ -9,7 +9,7 @@
 //! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
 //!
-//! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local` and
+//! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
 //! `reply` are answers of our own. `state` is what all requests share; `listener`, `http_app` and `client_socket` bring
 //! connections in.
 
@@ -19,6 +19,7 @@ mod body;
 mod callbacks;
 mod client_socket;
 mod context;
+mod cors;
 mod downstream;
 mod entry;
 mod exchange;

@@ -7,6 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::Account;
+use super::cors;
 use crate::openai::{ApiError, Dialect};
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
@@ -44,11 +45,16 @@ pub(super) fn raw(error: &ApiError) -> Bytes {
     answer.into()
 }
 
-/// Sends 200 with a JSON text, or an empty body.
-pub(super) async fn ok(session: &mut Session, account: &Account, body: String) -> Result<()> {
+/// Sends 200 with a text of that type, or an empty body.
+pub(super) async fn ok(
+    session: &mut Session,
+    account: &Account,
+    content_type: &'static str,
+    body: String,
+) -> Result<()> {
     let mut head = ResponseHeader::build(200, Some(4))?;
     if !body.is_empty() {
-        head.insert_header(header::CONTENT_TYPE, "application/json")?;
+        head.insert_header(header::CONTENT_TYPE, content_type)?;
     }
     send(session, account, head, body.into()).await
 }
@@ -70,9 +76,18 @@ pub(super) async fn whole(
     send(session, account, head, body).await
 }
 
-async fn send(session: &mut Session, account: &Account, mut head: ResponseHeader, body: Bytes) -> Result<()> {
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+/// Sends a whole answer with this `head`.
+pub(super) async fn send(
+    session: &mut Session,
+    account: &Account,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> Result<()> {
+    if head.status != StatusCode::NO_CONTENT {
+        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    }
     head.insert_header("x-request-id", &account.id)?;
+    cors::write(&mut head, account.cors.as_ref())?;
     let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;
     if !bodyless {

@@ -12,7 +12,7 @@ use super::context::{Forward, RequestContext};
 use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
 use super::transform::{ResponseTransform, last_event};
-use super::{ProxyState, reply};
+use super::{ProxyState, cors, reply};
 use crate::openai::{ApiError, Code, Scanned, output_events, without_usage};
 
 /// The head of an engine's answer, as the caller gets it.
@@ -21,12 +21,14 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         return Ok(());
     }
     response.insert_header("x-request-id", &ctx.account.id)?;
+    cors::write(response, ctx.account.cors.as_ref())?;
     let is_http10 = session.req_header().version == Version::HTTP_10;
     if is_http10 {
         // The connection ends with the answer: `accept::tune`.
         response.remove_header(&header::TRANSFER_ENCODING);
     }
-    let name = ctx.target().and_then(|target| target.response_model()).cloned();
+    let requested = ctx.forward.as_ref().and_then(|forward| forward.request.requested.as_ref());
+    let name = ctx.target().and_then(|target| target.response_model(requested)).cloned();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let is_opened = forward.downstream.as_ref().is_some_and(Downstream::is_opened);
     // What is compressed passes unread.

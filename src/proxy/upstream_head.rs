@@ -16,7 +16,8 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
     request.remove_header(&header::TRANSFER_ENCODING);
     request.remove_header(&header::EXPECT);
     request.remove_header(&header::PROXY_AUTHORIZATION);
-    if upstream.translator.is_some() || ctx.target().is_some_and(|target| target.response_model().is_some()) {
+    let requested = upstream.requested.as_ref();
+    if upstream.translator.is_some() || ctx.target().is_some_and(|target| target.response_model(requested).is_some()) {
         // Its answer must be readable.
         request.remove_header(&header::ACCEPT_ENCODING);
     }

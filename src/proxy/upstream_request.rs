@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::memory::BodyReservation;
+use crate::ids::Name;
 use crate::openai::{ApiError, Code, Endpoint};
 use crate::routing::{self, OwnedHead, PreparedRequest, ResponseTranslator, Snapshot};
 
@@ -25,6 +26,8 @@ pub(super) struct UpstreamRequest {
     pub(super) translator: Option<ResponseTranslator>,
     /// See [`PreparedRequest::hides_usage`].
     pub(super) hides_usage: bool,
+    /// As in [`PreparedRequest`].
+    pub(super) requested: Option<Name>,
     /// The leg that it is for.
     leg: usize,
     original: Option<Arc<OriginalRequest>>,
@@ -78,8 +81,9 @@ impl UpstreamRequest {
         decoded: bool,
         (original, reservation): (Option<Arc<OriginalRequest>>, BodyReservation),
     ) -> Self {
-        let PreparedRequest { body, endpoint, translator, hides_usage, headers } = request;
-        Self { body: body.freeze(), endpoint, headers, decoded, translator, hides_usage, leg, original, reservation }
+        let PreparedRequest { body, endpoint, translator, hides_usage, headers, requested } = request;
+        let body = body.freeze();
+        Self { body, endpoint, headers, decoded, translator, hides_usage, requested, leg, original, reservation }
     }
 
     /// Makes it the request for another leg's engines; whether that changed anything.
@@ -97,7 +101,7 @@ impl UpstreamRequest {
         self.reservation.grow_to(self.body.len() + original.body.len())?;
         let request = original.prepare_for(snapshot, at).await?;
         self.reservation.grow_to(request.body.len())?;
-        let PreparedRequest { body, endpoint, translator, hides_usage, headers } = request;
+        let PreparedRequest { body, endpoint, translator, hides_usage, headers, requested: _ } = request;
         self.hides_usage = hides_usage;
         (self.body, self.endpoint, self.translator, self.headers) = (body.freeze(), endpoint, translator, headers);
         self.leg = leg;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Caller, Config};
 use crate::ids::Name;
@@ -35,6 +35,8 @@ pub struct Callers {
     by_key: HashMap<KeyHash, Arc<CallerIdentity>>,
     /// Whether requests without a key are accepted.
     anonymous: bool,
+    /// Keys that count as none, in upper or lower case.
+    placeholders: Vec<String>,
 }
 
 impl Callers {
@@ -45,12 +47,27 @@ impl Callers {
             let known = Arc::new(known);
             caller.keys.iter().map(|key| (*key, known.clone())).collect::<Vec<_>>()
         };
-        Self { by_key: config.callers.iter().flat_map(keys).collect(), anonymous: config.anonymous }
+        Self {
+            by_key: config.callers.iter().flat_map(keys).collect(),
+            anonymous: config.anonymous.is_some(),
+            placeholders: config.anonymous.as_ref().map(|anonymous| anonymous.keys.clone()).unwrap_or_default(),
+        }
     }
 
     /// Whether the gateway checks keys: then they are not sent to engines.
     pub fn are_configured(&self) -> bool {
         !self.by_key.is_empty()
+    }
+
+    /// What a request with these `headers` shows of who sent it: its first key that counts as one.
+    pub(super) fn shown<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
+        let mut values = CREDENTIALS.into_iter().filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes);
+        values.find(|value| !self.is_none(bare(value)))
+    }
+
+    /// Whether `key` counts as none.
+    fn is_none(&self, key: &[u8]) -> bool {
+        key.is_empty() || self.placeholders.iter().any(|placeholder| placeholder.as_bytes().eq_ignore_ascii_case(key))
     }
 
     /// Who asks for `path` with these `headers`; `None`: without a key, or with one that is not for the gateway.
@@ -66,7 +83,7 @@ impl Callers {
             if let Some(known) = self.by_key.get(&KeyHash::of(key)) {
                 return Ok(Some(known.clone()));
             }
-            shown |= !key.is_empty();
+            shown |= !self.is_none(key);
         }
         if OPEN.contains(&path) {
             return Ok(None);
@@ -113,7 +130,7 @@ mod tests {
 
     fn who(callers: &Callers, pairs: &[(&'static str, &'static str)]) -> Result<Option<String>, &'static str> {
         let header = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         let headers = pairs.iter().map(header).collect();
         let who = callers.identify("/v1/chat/completions", &headers);
@@ -156,6 +173,49 @@ mod tests {
         // The hash in the configuration opens nothing by itself.
         let hash = "Bearer sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(who(&closed, &[("authorization", hash)]), Err("invalid_api_key"));
+    }
+
+    #[test]
+    fn placeholders_are_no_keys_where_requests_without_one_are_taken_and_callers_keys_always_are() {
+        let closed = callers(TWO_CALLERS);
+        let open = callers(&format!("{TWO_CALLERS}anonymous: true\n"));
+        let own = callers(&format!("{TWO_CALLERS}anonymous: {{ keys: [visitor] }}\n"));
+        let none = callers(&format!("{TWO_CALLERS}anonymous: {{ keys: [] }}\n"));
+        for value in
+            ["Bearer none", "Bearer EMPTY", "undefined", "Bearer undefined", "bearer NULL", "-", "sk-no-key-required"]
+        {
+            for header in ["authorization", "x-api-key"] {
+                let sent = [(header, value)];
+                assert_eq!(who(&open, &sent), Ok(None), "{header}: {value}");
+                for refused in [&closed, &own, &none] {
+                    assert_eq!(who(refused, &sent), Err("invalid_api_key"), "{header}: {value}");
+                }
+            }
+            let both = [("authorization", value), ("x-api-key", "abc")];
+            assert_eq!(who(&open, &both), Ok(Some("batch".into())), "{value}");
+            let wrong = [("authorization", value), ("x-api-key", "abcd")];
+            assert_eq!(who(&open, &wrong), Err("invalid_api_key"), "{value}");
+        }
+        assert_eq!(who(&own, &[("authorization", "Bearer VISITOR")]), Ok(None));
+        let real = callers("models: {m: {urls: ['http://h:1']}}\ncallers: {bot: {keys: [dummy]}}\nanonymous: true\n");
+        assert_eq!(who(&real, &[("authorization", "Bearer dummy")]), Ok(Some("bot".into())));
+        assert_eq!(who(&real, &[("authorization", "Bearer Dummy")]), Ok(None));
+    }
+
+    #[test]
+    fn what_a_request_shows_of_its_sender_is_its_first_real_key() {
+        let shown = |callers: &Callers, pairs: &[(&'static str, &'static str)]| {
+            let header = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let headers: HeaderMap = pairs.iter().map(header).collect();
+            callers.shown(&headers).map(|key| String::from_utf8_lossy(key).into_owned())
+        };
+        let anybody = callers(ANYBODY);
+        assert_eq!(shown(&anybody, &[("authorization", "Bearer k")]).as_deref(), Some("Bearer k"));
+        assert_eq!(shown(&anybody, &[("authorization", "Bearer EMPTY"), ("x-api-key", "k")]).as_deref(), Some("k"));
+        assert_eq!(shown(&anybody, &[("authorization", "Bearer EMPTY")]), None, "all who send it are not one");
+        assert_eq!(shown(&anybody, &[]), None);
     }
 
     #[test]

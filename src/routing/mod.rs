@@ -1,10 +1,11 @@
 //! From a request to a plan: which model it names, what its settings change, where it may go. Pure.
 //!
 //! `snapshot` is everything that a reload can change, as one immutable value that a request loads once: `routes` (what each
-//! name means), `target` (that, ready to serve), `callers`, limits and times. `prepare` turns a request into one that an
+//! name means), `target` (that, ready to serve), `callers`, `cors`, limits and times. `prepare` turns a request into one that an
 //! engine understands, and into the `plan` of where it may go; `split` is a part of that.
 
 mod callers;
+mod cors;
 mod plan;
 mod prepare;
 mod routes;
@@ -13,6 +14,7 @@ mod split;
 mod target;
 
 pub use callers::{CREDENTIALS, CallerIdentity};
+pub use cors::{Cors, CorsAnswer};
 pub use plan::{Place, Plan, Protocol, When};
 pub use prepare::{
     Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, Room, prepare, prepare_for,

@@ -111,6 +111,8 @@ pub struct PreparedRequest {
     pub hides_usage: bool,
     /// In place of the caller's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The name by which the caller asked, where it is that of no route: it came to a wildcard alias.
+    pub requested: Option<Name>,
 }
 
 /// Translates an engine's answer to the caller's API.
@@ -190,7 +192,10 @@ pub fn prepare(
                 let message = "The request names no model: set `model` to one of GET /v1/models.";
                 ApiError::new(Code::MissingModel, message)
             };
-            snapshot.find(peeked.model().ok_or_else(missing)?)?
+            match peeked.model() {
+                Some(name) => snapshot.find(name)?,
+                None => snapshot.catch_all().ok_or_else(missing)?,
+            }
         }
     };
     let at = part(at);
@@ -244,7 +249,8 @@ fn gym_plan(snapshot: &Snapshot, at: usize, endpoint: Endpoint) -> Option<Plan> 
 }
 
 fn untouched(plan: Plan, endpoint: Endpoint, body: BytesMut) -> Prepared {
-    let request = PreparedRequest { body, endpoint, translator: None, hides_usage: false, headers: Vec::new() };
+    let (translator, hides_usage) = (None, false);
+    let request = PreparedRequest { body, endpoint, translator, hides_usage, headers: Vec::new(), requested: None };
     Prepared { plan, request, original: None }
 }
 
@@ -257,11 +263,12 @@ fn rewritten(
     room: &mut Room<'_>,
 ) -> Result<PreparedRequest, ApiError> {
     let (mut endpoint, mut translator) = (head.endpoint, None);
+    let requested = head.entry.or(peeked.model()).filter(|_| target.route.is_wildcard).map(Name::from);
     let served = if changes.is_some() { target.known_served_name() } else { Some(target.served_name()) };
     if let Some(api) = target.translates(endpoint) {
         room(tree_cost(&body))?;
         let (chat, mut by) = dialects::to_chat(api, &body)?;
-        by.set_model(target.response_model().unwrap_or(&target.served_name()));
+        by.set_model(target.response_model(requested.as_ref()).unwrap_or(&target.served_name()));
         let counts = endpoint == Endpoint::CountTokens;
         let asked = if counts { dialects::to_tokenize(&body)? } else { chat };
         endpoint = if counts { Endpoint::Tokenize } else { Endpoint::ChatCompletions };
@@ -278,7 +285,7 @@ fn rewritten(
         Peeked::Form(peek) => openai::rewrite_form(&mut body, peek, rules, &request, served, changes)?,
     };
     let hides_usage = done.hides_usage && translator.is_none();
-    Ok(PreparedRequest { body, endpoint, translator, hides_usage, headers: done.headers })
+    Ok(PreparedRequest { body, endpoint, translator, hides_usage, headers: done.headers, requested })
 }
 
 #[cfg(test)]

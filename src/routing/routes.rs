@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::config::{Alias, Config, Dialects, Gym, Model, ResponseModel, Settings};
+use crate::config::{Alias, Config, Dialects, Gym, Model, ResponseModel, Settings, WILDCARD};
 use crate::ids::Name;
 use crate::similar::similar;
+
+/// Longer names are not for wildcard aliases: answers repeat the name in every event.
+const LONGEST: usize = 256;
 
 /// What one servable name means.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Route {
     pub adapter: Option<Name>,
     /// Whether `name` is an alias.
     pub is_alias: bool,
+    /// Whether requests have other names, which begin as `name` does.
+    pub is_wildcard: bool,
     /// What is changed in requests: by the model, then by each alias on the way, its own last.
     pub settings: Vec<Settings>,
     /// Not listed on `/v1/models`.
@@ -58,6 +63,8 @@ pub struct Destination {
 pub struct Routes {
     routes: Vec<Route>,
     by_name: HashMap<Name, usize>,
+    /// Beginnings of names that lead to a wildcard alias, the longest first.
+    wildcards: Vec<(String, usize)>,
     /// Aliases of adapters that are not there, with what they point at.
     orphans: HashMap<Name, Name>,
 }
@@ -73,6 +80,7 @@ impl Routes {
             model: model.name.clone(),
             adapter,
             is_alias: false,
+            is_wildcard: false,
             settings: some(&model.settings).collect(),
             hidden: false,
             response_model: model.response_model,
@@ -112,8 +120,10 @@ impl Routes {
             routes.add(Route {
                 name: alias.name.clone(),
                 settings: before.into_iter().chain(alias.settings.clone()).collect(),
-                hidden: alias.hidden,
+                // What is listed are names that can be used as they are.
+                hidden: alias.hidden || alias.wildcard().is_some(),
                 is_alias: true,
+                is_wildcard: alias.wildcard().is_some(),
                 response_model: alias.response_model,
                 dialect: alias.dialect,
                 sticky: alias.sticky.clone(),
@@ -142,11 +152,35 @@ impl Routes {
     }
 
     fn add(&mut self, route: Route) {
-        self.by_name.insert(route.name.clone(), self.routes.len());
+        match route.name.strip_suffix(WILDCARD).filter(|_| route.is_wildcard) {
+            None => drop(self.by_name.insert(route.name.clone(), self.routes.len())),
+            Some(beginning) => {
+                let shorter = self.wildcards.iter().position(|(other, _)| other.len() < beginning.len());
+                let at = shorter.unwrap_or(self.wildcards.len());
+                self.wildcards.insert(at, (beginning.to_owned(), self.routes.len()));
+            }
+        }
         self.routes.push(route);
     }
 
-    /// The route of that name and its position.
+    /// The position of the route of requests for `name`: the one of that name, else that of the wildcard alias with the
+    /// longest beginning.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.by_name.get(name).copied();
+        if exact.is_some() || self.wildcards.is_empty() || self.orphans.contains_key(name) || name.len() > LONGEST {
+            return exact;
+        }
+        self.wildcards.iter().find(|(beginning, _)| name.starts_with(&**beginning)).map(|(_, at)| *at)
+    }
+
+    /// The position of the route of requests that name nothing: that of `*`.
+    #[must_use]
+    pub fn catch_all(&self) -> Option<usize> {
+        self.wildcards.last().filter(|(beginning, _)| beginning.is_empty()).map(|(_, at)| *at)
+    }
+
+    /// The route of exactly that name and its position.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<(usize, &Route)> {
         self.by_name.get(name).and_then(|&at| Some((at, self.routes.get(at)?)))
@@ -206,6 +240,33 @@ mod tests {
         assert_eq!(names(&gone), ["base", "other", "law", "plain"]);
         assert_eq!(gone.orphan("quiet").map(|name| &**name), Some("sql"));
         assert_eq!(gone.orphan("plain"), None);
+    }
+
+    #[test]
+    fn the_exact_name_goes_before_the_longest_beginning_and_that_before_a_star() {
+        let yaml = "models: { base: { source: m, lora: { sql: /a } } }\naliases: { '*': { model: base }, 'claude-*': { model: base }, \
+                    'claude-opus-*': { model: base }, claude-opus-4: { model: base }, quiet: { model: sql } }\n";
+        let config = crate::config::parse(yaml, &|_| None).expect("a configuration");
+        let routes = Routes::of(&config, |_| Vec::<Name>::new());
+        let found = |name: &str| routes.find(name).map(|at| &*routes.all()[at].name);
+        for (name, alias) in [
+            ("base", Some("base")),
+            ("claude-opus-4", Some("claude-opus-4")),
+            ("claude-opus-5", Some("claude-opus-*")),
+            ("claude-opus-", Some("claude-opus-*")),
+            ("claude-opus", Some("claude-*")),
+            ("Claude-opus", Some("*")),
+            ("", Some("*")),
+            ("*", Some("*")),
+            ("quiet", None),
+            (&"x".repeat(257), None),
+        ] {
+            assert_eq!(found(name), alias, "{name}");
+        }
+        assert_eq!(routes.near("claude-opus-5"), ["claude-opus-4"], "no one can use a star");
+        assert_eq!(routes.catch_all(), routes.find("anything"));
+        let plain = Routes::of(&self::config(), |_| Vec::<Name>::new());
+        assert_eq!((plain.find("anything"), plain.catch_all()), (None, None));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::callers::Callers;
+use super::cors::Cors;
 use super::routes::{Destination, Route, Routes};
 use super::split::Split;
 use super::target::Target;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     entries: HashMap<ListenerId, Name>,
     /// Who may send requests.
     pub callers: Callers,
+    /// Which web pages may read answers; `None`: none.
+    pub cors: Option<Cors>,
     /// Sizes and counts beyond which requests are refused.
     pub limits: Limits,
     /// How long the gateway waits.
@@ -52,6 +55,7 @@ impl Snapshot {
             targets,
             entries,
             callers: Callers::of(config, metrics),
+            cors: Cors::of(&config.cors),
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
             retry: config.retry.clone(),
@@ -70,12 +74,18 @@ impl Snapshot {
         self.targets.get(..self.routes.all().len()).unwrap_or_default()
     }
 
-    /// The position of the target called `name`.
+    /// The position of the target of requests for `name`.
     ///
     /// # Errors
     /// 404 with near names.
     pub fn find(&self, name: &str) -> Result<usize, ApiError> {
-        self.routes.resolve(name).map(|(at, _)| at).ok_or_else(|| self.unknown(name))
+        self.routes.find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The position of the target of requests that name none; `None`: they are refused.
+    #[must_use]
+    pub fn catch_all(&self) -> Option<usize> {
+        self.routes.catch_all()
     }
 
     /// The alias that the listener `id` stands for; `None`: it is for all names.
@@ -93,7 +103,9 @@ impl Snapshot {
     /// The position of the part that a request belongs to, when the target at `at` is split; else `at`.
     pub(super) fn part(&self, at: usize, headers: &HeaderMap, caller: Option<&str>, chance: u64) -> usize {
         let split = self.target(at).and_then(|target| target.split.as_ref());
-        split.map_or(at, |split| split.choose(headers, caller, chance))
+        // A caller's name stays when its key is changed.
+        let who = || caller.map(str::as_bytes).or_else(|| self.callers.shown(headers));
+        split.map_or(at, |split| split.choose(headers, who(), chance))
     }
 
     /// Names that resemble `name`, best first.

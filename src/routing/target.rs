@@ -47,14 +47,18 @@ impl Target {
         self.known_served_name().unwrap_or_else(|| self.route.model.clone())
     }
 
-    /// The name that answers are to have in `model`; `None`: what the engine says.
+    /// The name that answers are to have in `model`; `None`: what the engine says. `requested`: see
+    /// [`PreparedRequest`](super::PreparedRequest).
     #[must_use]
-    pub fn response_model(&self) -> Option<&Name> {
+    pub fn response_model<'n>(&'n self, requested: Option<&'n Name>) -> Option<&'n Name> {
         let strict = self.route.gym.as_ref().is_some_and(|gym| gym.strict);
-        let requested = self.route.response_model == ResponseModel::Requested && !strict;
+        let asked = self.route.response_model == ResponseModel::Requested && !strict;
+        if self.route.is_wildcard {
+            return requested.filter(|_| asked);
+        }
         // The engine says a model's name itself where the two are the same: nothing to look for in the answer then.
         let renamed = || self.route.is_alias || self.known_served_name().as_ref() != Some(&self.route.name);
-        (requested && renamed()).then_some(&self.route.name)
+        (asked && renamed()).then_some(&self.route.name)
     }
 
     /// The API of requests to `endpoint`, when they are translated to Chat Completions.

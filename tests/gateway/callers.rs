@@ -148,3 +148,28 @@ async fn callers_are_counted_and_logged_by_name_never_by_key() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_insist_on_a_key_are_visitors_where_visitors_are_taken() {
+    let (sim, gateway) = start("anonymous: true\n").await;
+    let own = format!("http://{}", gateway.alias_address("own"));
+    for value in ["Bearer none", "Bearer EMPTY", "undefined", "Bearer undefined", "Bearer sk-no-key-required"] {
+        for url in [gateway.url("/v1/chat/completions"), format!("{own}/v1/chat/completions")] {
+            let (status, said) = ask(&url, &chat("polite"), &[("authorization", value)]).await;
+            assert_eq!(status, 200, "{value}: {said}");
+            let seen = sim.last_request().await;
+            let arrived =
+                seen["headers"].as_array().expect("headers").iter().any(|header| header[0] == "authorization");
+            assert!(!arrived, "it was for the gateway: {seen}");
+        }
+        let messages = json!({ "model": "polite", "max_tokens": 5, "messages": [{ "role": "user", "content": "hi" }] });
+        let (status, said) = ask(&gateway.url("/v1/messages"), &messages, &[("x-api-key", "EMPTY")]).await;
+        assert_eq!(status, 200, "{said}");
+    }
+    let url = gateway.url("/v1/chat/completions");
+    assert_eq!(ask(&url, &chat("polite"), &[("authorization", "Bearer nobody")]).await.0, 401);
+    let closed = start("").await.1;
+    let (status, error) =
+        ask(&closed.url("/v1/chat/completions"), &chat("polite"), &[("authorization", "Bearer none")]).await;
+    assert_eq!((status, &error["error"]["code"]), (401, &json!("invalid_api_key")));
+}

@@ -181,6 +181,7 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         aliases: _,
         callers: _,
         anonymous,
+        cors,
         limits,
         timeouts,
         retry,
@@ -197,10 +198,12 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         ("watch", Setting::of(watch)),
         ("ports", Setting::Shown(format!("{}-{}", ports.start(), ports.end()))),
         ("threads", Setting::of(threads)),
-        ("anonymous", Setting::of(anonymous)),
+        ("anonymous", Setting::of(&anonymous.is_some())),
+        ("anonymous.keys", anonymous.as_ref().map_or(Setting::Unset, |anonymous| Setting::of(&anonymous.keys))),
     ];
     let groups = [
         ("engine_logs", serde_json::to_value(engine_logs)),
+        ("cors", serde_json::to_value(cors)),
         ("limits", serde_json::to_value(limits)),
         ("timeouts", serde_json::to_value(timeouts)),
         ("retry", serde_json::to_value(retry)),

@@ -138,3 +138,14 @@ fn a_translated_request_is_shown_as_the_engine_gets_it_also_a_count_of_tokens() 
     let count = explained(yaml, &["t", "count_tokens"], body).expect("explained");
     assert!(count.contains("(translated for POST /tokenize before all other changes)"), "{count}");
 }
+
+#[test]
+fn a_name_that_only_a_wildcard_answers_to_is_explained_as_that() {
+    let yaml = "models: {big: {source: s}}\naliases:\n  'claude-*': {model: big, overrides: {n: 1}}\n  claude-3: {model: big}\n";
+    let text = explained(yaml, &["claude-4"], r#"{"model":"claude-4"}"#).expect("explained");
+    assert!(text.starts_with("claude-4 (by the alias claude-*) -> big, POST"), "{text}");
+    assert!(text.contains("overrides of alias claude-*") && text.contains(r#""model":"big""#), "{text}");
+    let exact = explained(yaml, &["claude-3"], r#"{"model":"claude-3"}"#).expect("explained");
+    assert!(exact.starts_with("claude-3 -> big, POST"), "{exact}");
+    assert!(explained(yaml, &["gpt-4"], r#"{"model":"gpt-4"}"#).is_err());
+}

@@ -9,7 +9,7 @@ use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
 use crate::config::raw::{Named, Raw, RawCaller};
 use crate::config::secrets::caller_key;
-use crate::config::types::{Admin, Caller, Config};
+use crate::config::types::{Admin, Anonymous, Caller, Config, Cors};
 
 /// The validated configuration; the gateway is called `name` where the configuration does not say.
 ///
@@ -33,8 +33,14 @@ pub(in crate::config) fn convert(raw: Raw, name: &str) -> Result<Config, Draft> 
         threads: raw.threads,
         models: raw.models.0.into_iter().map(|(name, raw)| model(name, raw, &profiles)).collect::<Result<_, _>>()?,
         aliases,
-        anonymous: callers.is_empty() || raw.anonymous.unwrap_or_default(),
+        anonymous: if callers.is_empty() {
+            Some(Anonymous::default())
+        } else {
+            raw.anonymous.and_then(|anonymous| anonymous.accepted())
+        },
         callers,
+        // As browsers write them.
+        cors: Cors { origins: raw.cors.origins.iter().map(|origin| origin.to_ascii_lowercase()).collect() },
         limits: raw.limits,
         timeouts: raw.timeouts,
         retry: raw.retry,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alias::RawAlias;
 use super::model::{RawModel, RawProfile};
 use super::named::Named;
-use crate::config::types::{EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
+use crate::config::types::{Anonymous, Cors, EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
 ///
@@ -53,9 +53,12 @@ pub(crate) struct Raw {
     pub(crate) aliases: Named<RawAlias>,
     /// Who may send requests, by name. Without callers every client may, and the keys of requests are passed on to the engines.
     pub(crate) callers: Named<RawCaller>,
-    /// Whether requests without a key are accepted where there are `callers`. A request with an unknown key is always refused.
+    /// Whether requests without a key are accepted where there are `callers`; or `{keys: […]}`: they are, and these keys count
+    /// as none. A request with another unknown key is always refused.
     #[schemars(extend("default" = false))]
-    pub(crate) anonymous: Option<bool>,
+    pub(crate) anonymous: Option<RawAnonymous>,
+    /// Which web pages may use the gateway from a browser.
+    pub(crate) cors: Cors,
     /// Sizes and counts beyond which requests are refused.
     pub(crate) limits: Limits,
     /// How long the gateway waits.
@@ -76,6 +79,25 @@ pub(crate) struct RawAdmin {
     /// Bearer token that operators must send. Required when `listen` is not a loopback address; empty means none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+}
+
+/// Whether requests without a key are accepted, and which keys count as none.
+#[derive(Deserialize, JsonSchema, Clone)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum RawAnonymous {
+    Accepted(bool),
+    With(Anonymous),
+}
+
+impl RawAnonymous {
+    /// `None`: such requests are refused.
+    pub(crate) fn accepted(&self) -> Option<Anonymous> {
+        match self {
+            Self::Accepted(accepted) => accepted.then(Anonymous::default),
+            Self::With(anonymous) => Some(anonymous.clone()),
+        }
+    }
 }
 
 /// Someone who may send requests.
@@ -106,6 +128,7 @@ impl Default for Raw {
             aliases: Named::default(),
             callers: Named::default(),
             anonymous: None,
+            cors: Cors::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),

@@ -7,7 +7,7 @@ mod named;
 mod settings;
 
 pub(super) use alias::{RawAlias, RawVariants};
-pub(super) use gateway::{Raw, RawCaller};
+pub(super) use gateway::{Raw, RawAnonymous, RawCaller};
 pub(super) use model::{RawDialects, RawGpu, RawGpus, RawModel, RawProfile};
 pub(super) use named::{Named, OrOff};
 pub(super) use settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};

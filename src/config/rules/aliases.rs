@@ -56,7 +56,7 @@ pub(super) fn aliases_point_somewhere(raw: &Raw, out: &mut Vec<Draft>) {
 }
 
 /// Every name that an alias has beside `model`: where, what it is for, which.
-fn targets<'a>(path: &Path, alias: &'a RawAlias) -> Vec<(Path, &'static str, &'a str)> {
+pub(super) fn targets<'a>(path: &Path, alias: &'a RawAlias) -> Vec<(Path, &'static str, &'a str)> {
     let split = path.key("split");
     let mut all: Vec<_> = alias.split.iter().map(|(name, _)| (split.key(name), "a part of `split`", name)).collect();
     let fallback = path.key("fallback");

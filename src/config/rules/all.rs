@@ -1,6 +1,8 @@
 //! The list of all rules.
 
-use super::{aliases, callers, command, engines, flags, gym, names, network, numbers, profiles, settings, variants};
+use super::{
+    aliases, callers, command, engines, flags, gym, names, network, numbers, profiles, settings, variants, wildcards,
+};
 use crate::config::diagnostic::Draft;
 use crate::config::raw::Raw;
 
@@ -17,11 +19,13 @@ const RULES: &[Rule] = &[
     network::admin_off_loopback_has_a_token,
     network::keys_fit_a_header,
     network::urls_are_engines,
+    network::origins_are_origins,
     network::health_paths_start_with_a_slash,
     callers::callers_have_names,
     callers::callers_have_keys,
     callers::a_key_is_one_callers,
     callers::anonymous_needs_callers,
+    callers::placeholders_can_be_sent,
     engines::source_or_urls,
     engines::texts_are_not_empty,
     engines::gpus_split_evenly,
@@ -41,6 +45,9 @@ const RULES: &[Rule] = &[
     aliases::chains_end,
     aliases::addresses_are_not_shared,
     variants::patterns_have_variants,
+    wildcards::stars_are_last,
+    wildcards::wildcards_are_no_targets,
+    wildcards::wildcards_have_no_address,
     gym::headers_can_be_sent,
     gym::folders_are_absolute,
     settings::the_model_is_not_a_setting,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::names;
 use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
-use crate::config::raw::{Raw, RawCaller};
+use crate::config::raw::{Raw, RawAnonymous, RawCaller};
 use crate::config::secrets::caller_key;
 use crate::config::types::ANONYMOUS;
 
@@ -59,5 +59,20 @@ pub(super) fn anonymous_needs_callers(raw: &Raw, out: &mut Vec<Draft>) {
     if raw.callers.0.is_empty() && raw.anonymous.is_some() {
         let reason = "Without `callers` every request is anonymous and accepted; this changes nothing.";
         out.push(Draft::new(Path::of(&["anonymous"]), reason, "Add `callers`, or remove this."));
+    }
+}
+
+pub(super) fn placeholders_can_be_sent(raw: &Raw, out: &mut Vec<Draft>) {
+    let Some(RawAnonymous::With(anonymous)) = &raw.anonymous else { return };
+    for (at, placeholder) in anonymous.keys.iter().enumerate() {
+        let path = Path::of(&["anonymous", "keys"]).index(at);
+        let same = keys(raw).find(|(_, key)| *key == placeholder);
+        if placeholder.is_empty() || !placeholder.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let reason = "This cannot be sent as a key.";
+            out.push(Draft::new(path, reason, "Use visible ASCII characters only, without spaces."));
+        } else if let Some((other, _)) = same {
+            let reason = format!("This is the key of a caller, at {other}, and counts as that.");
+            out.push(Draft::new(path, reason, "Remove it here, or give the caller another key.").hidden());
+        }
     }
 }

@@ -14,5 +14,6 @@ mod numbers;
 mod profiles;
 mod settings;
 mod variants;
+mod wildcards;
 
 pub(super) use all::check;

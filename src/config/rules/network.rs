@@ -7,7 +7,7 @@ use crate::config::address;
 use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
 use crate::config::raw::{OrOff, Raw};
-use crate::config::types::EngineUrl;
+use crate::config::types::{ANY_ORIGIN, EngineUrl};
 
 pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, text) in [(Path::of(&["listen"]), &raw.listen), (Path::of(&["admin", "listen"]), &raw.admin.listen)] {
@@ -87,6 +87,22 @@ fn is_own(own: SocketAddr, host: &str, port: u16) -> bool {
         if host == "localhost" { Ok(std::net::Ipv4Addr::LOCALHOST.into()) } else { host.parse::<std::net::IpAddr>() };
     let listening = own.ip().to_canonical();
     port == own.port() && ip.is_ok_and(|ip| ip == listening || listening.is_unspecified() && ip.is_loopback())
+}
+
+pub(super) fn origins_are_origins(raw: &Raw, out: &mut Vec<Draft>) {
+    for (at, origin) in raw.cors.origins.iter().enumerate() {
+        let is_origin = origin.split_once("://").is_some_and(|(scheme, host)| {
+            let is_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+            let is_host = |b: u8| b.is_ascii_graphic() && !b"/?#@*,".contains(&b);
+            !scheme.is_empty() && scheme.bytes().all(is_scheme) && !host.is_empty() && host.bytes().all(is_host)
+        });
+        if origin != ANY_ORIGIN && !is_origin {
+            let reason = format!("{origin:?} is not an origin.");
+            let remedy = "Write scheme://host or scheme://host:port without a path, such as http://localhost:3000; or \"*\" \
+                          for every page.";
+            out.push(Draft::new(Path::of(&["cors", "origins"]).index(at), reason, remedy));
+        }
+    }
 }
 
 pub(super) fn health_paths_start_with_a_slash(raw: &Raw, out: &mut Vec<Draft>) {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::entries::{aliases, models};
 use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
-use crate::config::raw::{Raw, RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
+use crate::config::raw::{Raw, RawAnonymous, RawCondition, RawHeaderTest, RawSettings, RawTest, RawVariants};
 use crate::config::suggest;
 use crate::config::types::ANONYMOUS;
 
@@ -238,7 +238,8 @@ fn condition(path: &Path, raw: &RawCondition, out: &mut Vec<Draft>) {
 fn known_callers(raw: &Raw, path: &Path, condition: &RawCondition, out: &mut Vec<Draft>) {
     let known: Vec<&str> = raw.callers.iter().map(|(name, _)| name).chain([ANONYMOUS]).collect();
     for (at, name) in condition.caller.iter().flatten().enumerate() {
-        let shut_out = name == ANONYMOUS && known.len() > 1 && raw.anonymous != Some(true);
+        let shut_out =
+            name == ANONYMOUS && known.len() > 1 && raw.anonymous.as_ref().and_then(RawAnonymous::accepted).is_none();
         let (reason, remedy) = if shut_out {
             let remedy = "Set `anonymous: true`, or remove this.";
             ("Requests without a key are refused: this is never true.", remedy.to_owned())

@@ -268,6 +268,14 @@ fn callers_are_told_apart() {
         ],
     );
     assert_found("models: {m: {source: s}}\nanonymous: false\n", &[("anonymous", "Add `callers`")]);
+    assert_found(
+        "models: {m: {source: s}}\ncallers: {a: {keys: [dummy]}}\nanonymous: {keys: ['', 'a b', dummy, none]}\n",
+        &[
+            ("anonymous.keys[0]", "cannot be sent"),
+            ("anonymous.keys[1]", "cannot be sent"),
+            ("anonymous.keys[2]", "callers.a.keys[0]"),
+        ],
+    );
     let when = |callers: &str, names: &str| {
         with(&format!("  f: {{model: m, when: [{{if: {{caller: {names}}}, overrides: {{n: 1}}}}]}}\n")) + callers
     };
@@ -280,8 +288,42 @@ fn callers_are_told_apart() {
     let config = parse(&when(&format!("{callers}anonymous: true\n"), "[chatbot, anonymous]"), &env).expect("sound");
     let settings = &config.aliases.iter().find(|alias| &*alias.name == "f").expect("the alias").settings;
     assert_eq!(settings[0].when[0].condition.caller, [Some("chatbot".into()), None]);
-    assert!(config.anonymous && config.callers.len() == 1);
+    assert!(config.anonymous.is_some() && config.callers.len() == 1);
     let closed = parse(&when(callers, "[chatbot]"), &env).expect("sound");
-    assert!(!closed.anonymous && !format!("{closed:?}").contains("keys: [k"));
+    assert!(closed.anonymous.is_none() && !format!("{closed:?}").contains("keys: [k"));
     assert!(overview(&closed).contains("(with a key: chatbot)"), "{}", overview(&closed));
+}
+
+#[test]
+fn stars_stand_for_the_end_of_names() {
+    let config = good(&with(
+        "  'claude-*': {model: m, defaults: {n: 1}}\n  '*': {model: m}\n  'v:*': {model: m, variants: {a: {}}}\n",
+    ));
+    let wildcards: Vec<_> = config.aliases.iter().map(|alias| (&*alias.name, alias.wildcard())).collect();
+    assert!(
+        wildcards.contains(&("claude-*", Some("claude-"))) && wildcards.contains(&("*", Some(""))),
+        "{wildcards:?}"
+    );
+    assert!(wildcards.contains(&("v:a", None)), "{wildcards:?}");
+    let text = overview(&config);
+    assert!(
+        text.contains("answers to names that begin with claude-") && text.contains("all names that mean nothing else"),
+        "{text}"
+    );
+    assert_found(
+        &with(
+            "  'a*b': {model: m}\n  '**': {model: m}\n  'x-*': {model: m, listen: '127.0.0.1:9', gym: {}}\n  \
+             p: {model: 'x-*'}\n  q: {split: {'x-*': 1, m: 1}}\n  r: {model: m, fallback: ['x-*'], mirror: {to: 'x-*', percent: 1}}\n",
+        ),
+        &[
+            ("aliases.a*b", "must be last"),
+            ("aliases.**", "must be last"),
+            ("aliases.x-*.listen", "stands for many"),
+            ("aliases.x-*.gym", "stands for many"),
+            ("aliases.p.model", "stands for many names"),
+            ("aliases.q.split.x-*", "stands for many names"),
+            ("aliases.r.fallback[0]", "stands for many names"),
+            ("aliases.r.mirror.to", "stands for many names"),
+        ],
+    );
 }

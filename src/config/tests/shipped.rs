@@ -84,7 +84,7 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
             (
                 (&config.listen, &config.admin, &config.state_dir, &config.threads),
                 (config.on_exit, config.watch, &config.ports, config.engine_logs),
-                (&config.limits, &config.timeouts, &config.retry, &config.log),
+                (&config.cors, &config.limits, &config.timeouts, &config.retry, &config.log),
                 (&spawn.command, spawn.replicas, spawn.start_timeout, spawn.stop_timeout),
                 (spawn.restart, spawn.stall_timeout, spawn.sleep_mode),
                 (&model.api_key, &model.health, model.balance, model.response_model),
@@ -92,6 +92,7 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
         )
     };
     assert_eq!(shown(&reference), shown(&bare));
+    assert_eq!(reference.anonymous, Some(Anonymous::default()));
 }
 
 #[test]

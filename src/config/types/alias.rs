@@ -12,11 +12,14 @@ use crate::settings::Settings;
 /// The header by which callers stay with one part of a split, unless another is named.
 pub const SESSION: &str = "x-session-id";
 
+/// The end of the name of an alias that stands for all names with the same beginning.
+pub const WILDCARD: char = '*';
+
 /// A name that points at a model and carries request settings. What was written once for many names (`qwen3:*`), and what
 /// an alias has from the one it points at, is in each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
-    /// The name that callers use.
+    /// The name that callers use, or a beginning of such names and [`WILDCARD`].
     pub name: Name,
     /// The model (or LoRA adapter of a model) at the end of the way: never an alias. Of a split: that of its heaviest part.
     pub model: Name,
@@ -40,6 +43,14 @@ pub struct Alias {
     pub dialect: Dialects,
     /// It behaves as NeMo Gym's model server does.
     pub gym: Option<Arc<Gym>>,
+}
+
+impl Alias {
+    /// What all names begin with that it stands for (`claude-*`; nothing for `*`); `None`: it stands for its own name.
+    #[must_use]
+    pub fn wildcard(&self) -> Option<&str> {
+        self.name.strip_suffix(WILDCARD)
+    }
 }
 
 /// Copies of some requests, whose answers are dropped.

@@ -19,6 +19,9 @@ use crate::secret::{KeyHash, Secret};
 /// What callers without a key are called in conditions.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// In `cors.origins`: every origin.
+pub const ANY_ORIGIN: &str = "*";
+
 /// A whole configuration, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -46,8 +49,10 @@ pub struct Config {
     pub aliases: Vec<Alias>,
     /// Who may send requests, in file order; empty: every client may.
     pub callers: Vec<Caller>,
-    /// Whether requests without a key are taken; always, where there are no callers.
-    pub anonymous: bool,
+    /// Requests without a key: `None`: they are refused; they are always taken where there are no callers.
+    pub anonymous: Option<Anonymous>,
+    /// Which web pages may use the gateway.
+    pub cors: Cors,
     /// Sizes and counts we refuse to exceed.
     pub limits: Limits,
     /// How long we wait for what.
@@ -76,6 +81,30 @@ pub struct Caller {
     pub name: Name,
     /// Its keys; at least one.
     pub keys: Vec<KeyHash>,
+}
+
+/// Requests without a key, where there are callers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Anonymous {
+    /// Keys that count as none, in upper or lower case: what clients send that insist on a key. The key of a caller stays one.
+    pub keys: Vec<String>,
+}
+
+impl Default for Anonymous {
+    fn default() -> Self {
+        let keys = ["none", "EMPTY", "null", "undefined", "no-key", "not-needed", "sk-no-key-required", "dummy", "-"];
+        Self { keys: keys.map(str::to_owned).into() }
+    }
+}
+
+/// Which web pages may use the gateway from a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins of pages: scheme, host and, where it is not the scheme's own, port; or `*` for every page. Empty: none.
+    #[schemars(example = ["http://localhost:3000", "app://obsidian.md"])]
+    pub origins: Vec<String>,
 }
 
 /// What happens to the engines when Enginehouse stops.

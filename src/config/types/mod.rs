@@ -6,8 +6,11 @@ mod gym;
 mod model;
 
 pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
-pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
-pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
+pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via, WILDCARD};
+pub use gateway::{
+    ANONYMOUS, ANY_ORIGIN, Admin, Anonymous, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, OnExit, Retry,
+    Timeouts,
+};
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
 pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn, UsageMode};

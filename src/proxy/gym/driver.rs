@@ -138,7 +138,9 @@ impl Driver {
 
     /// The answer, naming the alias if it is to.
     fn named(&self, answer: Answer) -> Result<Answer, ApiError> {
-        let Some(name) = self.target(0)?.response_model().filter(|_| answer.status == 200) else { return Ok(answer) };
+        let Some(name) = self.target(0)?.response_model(None).filter(|_| answer.status == 200) else {
+            return Ok(answer);
+        };
         let Some(scanner) = ResponseScanner::for_content_type(answer.content_type.as_bytes()) else {
             return Ok(answer);
         };
