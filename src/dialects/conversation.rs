@@ -65,8 +65,11 @@ impl Conversation {
         self.messages.push(json!({ "role": "user", "content": content }));
     }
 
-    /// Adds reasoning of the assistant.
+    /// Adds reasoning of the assistant. What only its maker can read is no turn.
     pub(super) fn add_reasoning(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         self.turn().reasoning.push_str(text);
     }
 
@@ -99,6 +102,16 @@ impl Conversation {
                 Part::Other(value) => self.images.push(value),
             }
         }
+        self.push_result(id, text);
+    }
+
+    /// Adds the result of a tool call that is a text.
+    pub(super) fn add_result_text(&mut self, id: &str, text: String) {
+        self.close_turn();
+        self.push_result(id, text);
+    }
+
+    fn push_result(&mut self, id: &str, text: String) {
         self.messages.push(json!({ "role": "tool", "tool_call_id": id, "content": text }));
     }
 

@@ -253,6 +253,8 @@ fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
         }
         "response.refusal.delta" => append(&mut item["content"][part]["refusal"], &event["delta"]),
         "response.function_call_arguments.delta" => append(&mut item["arguments"], &event["delta"]),
+        "response.custom_tool_call_input.delta" => append(&mut item["input"], &event["delta"]),
+        "response.custom_tool_call_input.done" => assert_eq!(item["input"], event["input"]),
         "response.output_text.done" | "response.reasoning_text.done" => {
             assert_eq!(item["content"][part]["text"], event["text"]);
             if let Some(read) = logprobs(&mut item["content"][part]) {
@@ -266,6 +268,7 @@ fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
         "response.content_part.done" => assert_eq!(item["content"][part], event["part"]),
         "response.function_call_arguments.done" => {
             assert_eq!((&item["arguments"], &item["name"]), (&event["arguments"], &event["name"]));
+            assert_eq!(item["type"], "function_call");
         }
         other => panic!("{other}"),
     }

@@ -16,7 +16,7 @@ const PROMPT: [&str; 6] =
 ///
 /// As of [`to_chat`](crate::dialects::to_chat).
 pub fn to_tokenize(body: &[u8]) -> Result<Vec<u8>, ApiError> {
-    let (mut chat, _) = to_chat(members::parse(body)?)?;
+    let mut chat = to_chat(members::parse(body)?)?.members;
     chat.retain(|name, _| PROMPT.contains(&name.as_str()));
     Ok(Value::Object(chat).to_string().into_bytes())
 }

@@ -104,6 +104,38 @@ fn choices_of_tools_take_chats_shape() {
 }
 
 #[test]
+fn tools_and_calls_of_anthropic_are_dropped_unless_one_is_demanded() {
+    let server = json!({ "type": "web_search_20250305", "name": "web_search", "max_uses": 5 });
+    let own = json!({ "name": "f", "input_schema": {} });
+    let messages = json!([
+        { "role": "user", "content": "Hi" },
+        { "role": "assistant", "content": [
+            { "type": "server_tool_use", "id": "s1", "name": "web_search", "input": { "query": "x" } },
+            { "type": "web_search_tool_result", "tool_use_id": "s1", "content": [] },
+            { "type": "text", "text": "Found." },
+        ]},
+        { "role": "user", "content": "Go on" },
+    ]);
+    let body = json!({ "messages": messages, "tools": [server, own, { "type": "mcp_toolset", "mcp_server_name": "x" }], "mcp_servers": [{}] });
+    let (chat, translator) = asked(ClientApi::Messages, &body);
+    assert_eq!(translator.dropped_tools(), ["web_search_20250305", "mcp_toolset"]);
+    assert_eq!(chat["tools"].as_array().map(Vec::len), Some(1));
+    assert_eq!(chat["messages"][1], json!({ "role": "assistant", "content": "Found." }));
+    assert!(chat.get("mcp_servers").is_none());
+    let none =
+        asked(ClientApi::Messages, &json!({ "messages": [], "tools": [server], "tool_choice": { "type": "auto" } })).0;
+    assert!(none.get("tools").is_none() && none.get("tool_choice").is_none(), "{none}");
+    let demanded = |choice: Value| json!({ "messages": [], "tools": [server], "tool_choice": choice });
+    refused(
+        ClientApi::Messages,
+        [
+            (demanded(json!({ "type": "any" })), "tool_choice", "web_search_20250305"),
+            (demanded(json!({ "type": "tool", "name": "web_search" })), "tool_choice.name", "nobody here can run"),
+        ],
+    );
+}
+
+#[test]
 fn thinking_leaves_what_the_caller_set() {
     let body = json!({
         "messages": [], "thinking": { "type": "disabled" }, "chat_template_kwargs": { "enable_thinking": true, "x": 1 },
@@ -140,14 +172,16 @@ fn what_cannot_be_done_is_refused_by_name() {
             "messages[0].content[0].source.type",
             "file",
         ),
+        (json!({ "messages": [], "tools": [{ "type": "web_search", "name": "x" }] }), "tools[0].type", "web_search"),
         (
-            json!({ "messages": [], "tools": [{ "type": "web_search_20250305", "name": "web_search" }] }),
+            json!({ "messages": [], "tools": [{ "type": "web_surf_20250305", "name": "x" }] }),
             "tools[0].type",
-            "web_search_20250305",
+            "web_surf_20250305",
         ),
         (json!({ "messages": [], "tool_choice": { "type": "any" } }), "tool_choice", "empty"),
         (json!({ "messages": [], "tool_choice": { "type": "tool", "name": "x" } }), "tool_choice.name", "\"x\""),
-        (json!({ "messages": [], "mcp_servers": [{}] }), "mcp_servers", "not supported"),
+        (json!({ "messages": [], "container": "c" }), "container", "not supported"),
+        (json!({ "messages": [], "mcp_servers": {} }), "mcp_servers", "an array"),
         (json!({ "messages": [], "thinking": { "type": "maybe" } }), "thinking.type", "adaptive"),
     ];
     refused(ClientApi::Messages, bodies);
