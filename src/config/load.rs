@@ -12,7 +12,7 @@ use super::document::{self, Env, Kind, Node, Resolver, SourceMap};
 use super::path::Path;
 use super::raw::Raw;
 use super::types::{Config, without_nulls};
-use super::{rules, schema};
+use super::{foreign, rules, schema};
 
 /// The name of a gateway whose configuration has no file name.
 const NAME: &str = "gateway";
@@ -83,6 +83,9 @@ fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Diagnostics
         Kind::Map(_) => {}
         Kind::Null => return Err(Diagnostics::file("The file is empty.", START)),
         _ => return Err(Diagnostics::file("The file is not a mapping of keys to values.", START)),
+    }
+    if let Some(told) = foreign::recognise(&root) {
+        return Err(told);
     }
     match assemble(&root, env, name) {
         Ok(config) if found.is_empty() => Ok(config),

@@ -9,6 +9,7 @@ mod convert;
 mod diagnostic;
 mod document;
 mod expanded_alias;
+mod foreign;
 mod load;
 mod overview;
 mod path;
