@@ -73,7 +73,7 @@ pub(super) async fn accept(
     ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
     let Some(endpoint) = ctx.account.endpoint else {
         let head = session.req_header();
-        return Ok(Arrival::Local(local::answer(state, ctx, &head.method, path)?));
+        return Ok(Arrival::Local(local::answer(state, ctx, &head.method, (path, head.uri.query()))?));
     };
     if session.req_header().method != Method::POST {
         let message = format!("{path} takes POST, not {}.", session.req_header().method);
