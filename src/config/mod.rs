@@ -29,7 +29,7 @@ mod units;
 pub use command::{fill, flag_words, is_template, is_vllm};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
-pub use load::{load, parse, parse_as};
+pub use load::{LARGEST_FILE, load, parse, parse_as};
 pub use overview::overview;
 pub use profiles::{Profile, builtin_profiles, flag_name, flag_value, profiles_yaml};
 pub use schema::schema;
