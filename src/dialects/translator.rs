@@ -11,6 +11,7 @@ use super::sse::SseDecoder;
 use super::tool_calls::ToolCalls;
 use super::writer::Writer;
 use super::{members, messages, responses};
+use crate::config::LateSystem;
 use crate::openai::{ApiError, Code};
 
 /// Most that is kept of one answer, in bytes. Far above what an engine's context holds; below what would hurt the gateway.
@@ -22,17 +23,18 @@ const LOGPROB_SIZE: usize = 512;
 /// What an item or block takes, about, however little it holds.
 const ITEM_SIZE: usize = 1024;
 
-/// The chat request for the engine, and the translator of its answer. `model` stays as the client sent it.
+/// The chat request for the engine, and the translator of its answer. `model` stays as the client sent it. `late_system`: what
+/// becomes of system messages in the middle.
 ///
 /// # Errors
 ///
 /// The body is no such request, or asks for what a chat engine cannot do: a 400 that names the member and the reason.
-pub fn to_chat(api: ClientApi, body: &[u8]) -> Result<(Vec<u8>, Translator), ApiError> {
+pub fn to_chat(api: ClientApi, body: &[u8], late_system: LateSystem) -> Result<(Vec<u8>, Translator), ApiError> {
     let request = members::parse(body)?;
     members::flag(&request, "stream")?;
     let (chat, translator) = match api {
-        ClientApi::Responses => Translator::of(responses::to_chat(request)?),
-        ClientApi::Messages => Translator::of(messages::to_chat(request)?),
+        ClientApi::Responses => Translator::of(responses::to_chat(request, late_system)?),
+        ClientApi::Messages => Translator::of(messages::to_chat(request, late_system)?),
     };
     Ok((Value::Object(chat).to_string().into_bytes(), translator))
 }

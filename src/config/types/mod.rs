@@ -6,7 +6,7 @@ mod gym;
 mod model;
 
 pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
-pub use alias::{Alias, Dialects, Mirror, ResponseModel, SESSION, Via};
+pub use alias::{Alias, Dialects, LateSystem, Mirror, ResponseModel, SESSION, Via};
 pub use gateway::{ANONYMOUS, Admin, Caller, Config, EngineLogs, Limits, Log, LogFormat, OnExit, Retry, Timeouts};
 pub use gym::Gym;
 pub(super) use gym::without_nulls;

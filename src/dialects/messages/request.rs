@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::content;
 use super::tools::Tools;
 use super::writer::Writer;
+use crate::config::LateSystem;
 use crate::dialects::chat::{ChatRequest, schema_format};
 use crate::dialects::conversation::Conversation;
 use crate::dialects::members::{
@@ -27,13 +28,16 @@ const NOT_FORWARDED: [&str; 10] = [
 ];
 
 /// The chat request for a Messages request, and the writer of its answer.
-pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<ChatRequest<Writer>, ApiError> {
+pub(in crate::dialects) fn to_chat(
+    mut request: Members,
+    late_system: LateSystem,
+) -> Result<ChatRequest<Writer>, ApiError> {
     if request.get("container").is_some_and(|value| !value.is_null()) {
         return Err(unsupported("container", "`container` is not supported: no container is kept here."));
     }
     let model = peek(&request, "model").unwrap_or_default().to_owned();
     let mut set = Members::new();
-    set_messages(&mut request, &mut set)?;
+    set_messages(&mut request, &mut set, late_system)?;
     let dropped = Tools::take(&mut request)?.set(&mut request, &mut set)?;
     set_thinking(&mut request, &mut set)?;
     set_output(&mut request, &mut set)?;
@@ -54,8 +58,8 @@ pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<ChatRequest<W
     Ok(ChatRequest { members: request, writer: Writer::new(model), dropped })
 }
 
-fn set_messages(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
-    let mut conversation = Conversation::default();
+fn set_messages(request: &mut Members, set: &mut Members, late_system: LateSystem) -> Result<(), ApiError> {
+    let mut conversation = Conversation::new(late_system);
     if let Some(system) = take(request, "system") {
         content::add_system(system, "system", &mut conversation)?;
     }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::config::LateSystem;
 use crate::dialects::testing::{
     Made, answered, asked, call, events, interleaved, read_messages, refused, run, stream, translator,
 };
-use crate::dialects::{ClientApi, from_tokenize, to_tokenize};
+use crate::dialects::{ClientApi, from_tokenize, to_chat, to_tokenize};
 
 fn chat(body: &Value) -> Value {
     asked(ClientApi::Messages, body).0
@@ -135,6 +136,42 @@ fn tools_and_calls_of_anthropic_are_dropped_unless_one_is_demanded() {
     );
 }
 
+/// Claude Code sends them after the user's message; templates of Qwen and others refuse them there.
+#[test]
+fn system_messages_in_the_middle_become_what_strict_templates_take() {
+    let system = |text: &str| json!({ "role": "system", "content": text });
+    let result = |id: &str| json!({ "type": "tool_result", "tool_use_id": id, "content": "ok" });
+    let calls = json!([
+        { "type": "tool_use", "id": "t1", "name": "f", "input": {} }, { "type": "tool_use", "id": "t2", "name": "f", "input": {} },
+    ]);
+    let body = json!({ "model": "m", "max_tokens": 4, "system": "A", "messages": [
+        { "role": "user", "content": "Hi" }, system("B"),
+        { "role": "assistant", "content": calls },
+        { "role": "user", "content": [result("t1")] }, system("C"), { "role": "user", "content": [result("t2")] },
+        { "role": "assistant", "content": "Done" }, system("D"), { "role": "user", "content": "More" }, system("E"),
+    ]});
+    let with = |late_system| {
+        let (chat, _) = to_chat(ClientApi::Messages, body.to_string().as_bytes(), late_system).expect("a request");
+        let chat: Value = serde_json::from_slice(&chat).expect("JSON");
+        let shown = |message: &Value| {
+            let text = match &message["content"] {
+                Value::Array(parts) => {
+                    parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("+")
+                }
+                content => content.as_str().unwrap_or("-").to_owned(),
+            };
+            format!("{} {}", message["role"].as_str().unwrap_or_default(), text.replace("\n\n", "/"))
+        };
+        chat["messages"].as_array().expect("messages").iter().map(shown).collect::<Vec<_>>()
+    };
+    let calls = ["assistant -", "tool ok", "tool ok"];
+    let user = [&["system A", "user Hi+B"][..], &calls, &["user C", "assistant Done", "user D+More+E"]].concat();
+    assert_eq!(with(LateSystem::User), user);
+    let first = [&["system A/B/C/D/E", "user Hi"][..], &calls, &["assistant Done", "user More"]].concat();
+    assert_eq!(with(LateSystem::First), first);
+    assert_eq!(with(LateSystem::Keep).iter().filter(|shown| shown.starts_with("system")).count(), 5);
+}
+
 #[test]
 fn thinking_leaves_what_the_caller_set() {
     let body = json!({
@@ -249,7 +286,7 @@ fn tokens_are_counted_of_the_same_prompt() {
         "model": "m", "system": "S", "messages": [{ "role": "user", "content": "Hi" }], "thinking": { "type": "disabled" },
         "tools": [{ "name": "f", "input_schema": {} }], "tool_choice": { "type": "auto" }, "betas": ["x"], "max_tokens": 3,
     });
-    let asked = to_tokenize(body.to_string().as_bytes()).expect("a request");
+    let asked = to_tokenize(body.to_string().as_bytes(), LateSystem::default()).expect("a request");
     let mut expected = chat(&body);
     for name in ["tool_choice", "max_tokens"] {
         expected.as_object_mut().expect("an object").shift_remove(name);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::calls;
 use super::content::parts;
+use crate::config::LateSystem;
 use crate::dialects::conversation::{Conversation, Part};
 use crate::dialects::members::{
     Members, invalid, objects, peek, required, take, take_array, text, type_of, unsupported,
@@ -11,8 +12,12 @@ use crate::dialects::members::{
 use crate::openai::ApiError;
 
 /// Chat's messages for `instructions` and `input`.
-pub(super) fn messages(instructions: Option<Value>, input: Option<Value>) -> Result<Vec<Value>, ApiError> {
-    let mut conversation = Conversation::default();
+pub(super) fn messages(
+    instructions: Option<Value>,
+    input: Option<Value>,
+    late_system: LateSystem,
+) -> Result<Vec<Value>, ApiError> {
+    let mut conversation = Conversation::new(late_system);
     if let Some(instructions) = instructions {
         let instructions = text(instructions, "instructions")?;
         if !instructions.is_empty() {

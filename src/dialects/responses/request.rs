@@ -6,6 +6,7 @@ use super::input;
 use super::response::ResponseObject;
 use super::tools::Tools;
 use super::writer::Writer;
+use crate::config::LateSystem;
 use crate::dialects::chat::{ChatRequest, schema_format};
 use crate::dialects::members::{
     Members, invalid, missing, object, peek, take, take_array, take_object, text, type_of, unsupported,
@@ -34,15 +35,16 @@ const NOT_FORWARDED: [&str; 17] = [
 ];
 
 /// The chat request for a Responses request, and the writer of its answer.
-pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<ChatRequest<Writer>, ApiError> {
+pub(in crate::dialects) fn to_chat(
+    mut request: Members,
+    late_system: LateSystem,
+) -> Result<ChatRequest<Writer>, ApiError> {
     refuse_stored(&request)?;
     let response = ResponseObject::new(&request);
     let tools = Tools::take(&mut request)?;
     let mut set = Members::new();
-    set.insert(
-        "messages".into(),
-        input::messages(take(&mut request, "instructions"), take(&mut request, "input"))?.into(),
-    );
+    let (instructions, input) = (take(&mut request, "instructions"), take(&mut request, "input"));
+    set.insert("messages".into(), input::messages(instructions, input, late_system)?.into());
     if let Some(limit) = take(&mut request, "max_output_tokens") {
         set.insert("max_tokens".into(), limit);
     }
