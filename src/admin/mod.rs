@@ -3,7 +3,7 @@
 //! | method and path | what |
 //! |---|---|
 //! | `GET /` | what this is, as text or JSON (no token asked for) |
-//! | `GET /livez`, `GET /readyz` | this process is there; every model can be served (no token asked for) |
+//! | `GET /livez`, `GET /readyz` | this process is there; a model is served, with `?model=` that one (no token asked for) |
 //! | `GET /metrics` | Prometheus |
 //! | `GET /api/v1/gpus` | the GPUs of this machine, as read last, and the engines on each |
 //! | `GET /api/v1/engines`, `GET /api/v1/engines/{engine}` | engines and their states |

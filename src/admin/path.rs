@@ -76,6 +76,8 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             ("plan", _) => Err(ApiError::method("POST")),
             _ => Err(nothing()),
         },
+        // The id of an engine ends with a number.
+        Some(("engines", id)) if read && is_action(id) => Err(ApiError::method("POST")),
         Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
         Some(("engines", rest)) if method == Method::POST => {
             let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
@@ -88,6 +90,8 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             let whole = name(rest)?;
             match rest.strip_suffix("/lora") {
                 Some(model) if !is_model(&whole) => Ok(Ask::Adapters(name(model)?)),
+                None if is_action(rest) && !is_model(&whole) => Err(ApiError::method("POST")),
+                None if rest.ends_with("/replicas") && !is_model(&whole) => Err(ApiError::method("PUT")),
                 _ => Ok(Ask::Model(whole)),
             }
         }
@@ -97,6 +101,12 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         }
         _ => Err(nothing()),
     }
+}
+
+/// Whether a path ends with something to do.
+fn is_action(path: &str) -> bool {
+    let last = path.rsplit_once('/').map(|(_, last)| last);
+    last.is_some_and(|last| matches!(last, "start" | "stop" | "restart" | "sleep" | "wake" | "roll"))
 }
 
 /// A configuration.
@@ -285,6 +295,9 @@ mod tests {
     fn what_is_not_there_is_not_found_and_wrong_methods_are_told() {
         for path in ["/api/v1/", "/api/v1/cats", "/api/v1/engines/m/0/explode", "/api/v1/models/m/explode"] {
             assert_eq!(ask(Method::POST, path), Err(404), "{path}");
+        }
+        for path in ["engines/m/0/restart", "engines/org/m/0/stop", "models/m/roll", "models/m/replicas"] {
+            assert_eq!(ask(Method::GET, &format!("/api/v1/{path}")), Err(405), "{path}");
         }
         assert_eq!(ask(Method::GET, "/api/v1/models/"), Err(404));
         assert_eq!(ask(Method::POST, "/api/v1/models/m"), Err(404));

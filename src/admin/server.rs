@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -80,12 +80,32 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
-    let pools = admin.registry.pools();
-    let waiting: Vec<String> =
-        pools.iter().filter(|pool| pool.is_missed()).map(|pool| pool.model.to_string()).collect();
-    if waiting.is_empty() {
-        return StatusCode::OK.into_response();
+/// As on the data port, by the names of models: 200 when one is served or none is due; with `?model=`, when that one is.
+async fn ready(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result<Response, ApiError> {
+    let not_ready = match asked.model {
+        Some(name) => {
+            let Some(pool) = admin.registry.pool(&name) else {
+                return Err(ApiError::unknown(format!("There is no model `{name}`.")));
+            };
+            if pool.is_ready() { Vec::new() } else { vec![name] }
+        }
+        None => {
+            let readiness = admin.registry.readiness();
+            if readiness.is_ready {
+                Vec::new()
+            } else {
+                readiness.missed.iter().map(|it| it.model.to_string()).collect()
+            }
+        }
+    };
+    if not_ready.is_empty() {
+        return Ok(StatusCode::OK.into_response());
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready: waiting })).into_response()
+    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready })).into_response())
+}
+
+/// The query of `/readyz`.
+#[derive(serde::Deserialize)]
+struct Asked {
+    model: Option<String>,
 }

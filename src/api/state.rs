@@ -46,6 +46,9 @@ pub struct Starting {
     /// Why it failed before this start, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_failure: Option<FailureCause>,
+    /// How often it failed since it was last ready.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
 }
 
 /// How much of a phase is done, as far as the engine's log tells.
@@ -304,8 +307,20 @@ impl Starting {
     /// A start that is in `phase`, of which nothing else is known.
     #[must_use]
     pub fn at(phase: StartPhase) -> Self {
-        Self { phase, progress: Progress::default(), waits_for: None, problem: None, previous_failure: None }
+        Self {
+            phase,
+            progress: Progress::default(),
+            waits_for: None,
+            problem: None,
+            previous_failure: None,
+            failures: 0,
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl EngineState {

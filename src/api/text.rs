@@ -34,9 +34,10 @@ impl Display for Starting {
         if let Some(order) = self.waits_for {
             write!(f, " of start_order {order}")?;
         }
-        match &self.previous_failure {
-            Some(cause) => write!(f, "; before: {cause}"),
-            None => Ok(()),
+        match (&self.previous_failure, self.failures) {
+            (Some(cause), 0 | 1) => write!(f, "; before: {cause}"),
+            (Some(cause), failures) => write!(f, "; it failed {failures} times before, last: {cause}"),
+            (None, _) => Ok(()),
         }
     }
 }

@@ -148,6 +148,9 @@ impl Gateway {
         let admin = tokio::spawn(admin.serve(bound.admin, stopped));
         let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
+        if !address.ip().is_loopback() && config.callers.is_empty() {
+            tracing::warn!("everybody who can reach {address} may send requests: the configuration has no `callers`");
+        }
         tracing::info!(
             version,
             models,

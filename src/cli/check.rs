@@ -1,6 +1,6 @@
 //! `enginehouse check FILE`: which engine a configuration would run where, or all its errors.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,17 +15,32 @@ use crate::{app, flags, supervisor};
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    report(file, &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
+    let load = || load(file, &env, &mut io::stdin().lock());
+    report((file, &load), &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
+}
+
+/// The configuration in `file`, or in `input` where that is `-`.
+fn load(file: &Path, env: &dyn Fn(&str) -> Option<String>, input: &mut dyn Read) -> Result<Config, Diagnostics> {
+    if file != Path::new("-") {
+        return config::load(file, env);
+    }
+    let mut text = String::new();
+    match input.take(config::LARGEST_FILE).read_to_string(&mut text) {
+        Ok(_) => config::parse(&text, env),
+        Err(error) => {
+            Err(Diagnostics::file(format!("Standard input cannot be read: {error}."), "Send a configuration."))
+        }
+    }
 }
 
 fn report(
-    file: &Path,
+    (file, load): (&Path, &dyn Fn() -> Result<Config, Diagnostics>),
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn() -> Inventory,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    let found = match config::load(file, env) {
+    let found = match load() {
         Ok(config) => {
             let (text, assigned, mut found) = assignments(&config, read);
             // A reader that stopped reading (`| head`) is no failure of the check.
@@ -108,7 +123,7 @@ mod tests {
         let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, text).expect("a file");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(&file, &|_| None, &nothing, &mut out, &mut err);
+        let code = report((&file, &|| config::load(&file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
         (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
     }
 
@@ -127,9 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_is_standard_input() {
+        let read = |text: &str| load(Path::new("-"), &|_| None, &mut text.as_bytes());
+        assert!(read("models: {m: {source: s}}").is_ok_and(|config| config.models.len() == 1));
+        assert!(read("listne: x").is_err_and(|found| found.to_string().contains("listen")));
+        assert!(load(Path::new("-"), &|_| None, &mut &b"\xff"[..]).is_err());
+    }
+
+    #[test]
     fn a_file_that_does_not_exist_is_an_error() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(Path::new("/no/such/gateway.yaml"), &|_| None, &nothing, &mut out, &mut err);
+        let file = Path::new("/no/such/gateway.yaml");
+        let code = report((file, &|| config::load(file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
     }

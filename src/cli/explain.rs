@@ -14,7 +14,7 @@ use super::output::fail;
 use crate::config::{self, Config, EndpointGroup, Engines};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
-use crate::openai::{ApiError, BodyKind, Change, Endpoint};
+use crate::openai::{self, ApiError, BodyKind, Change, Endpoint};
 use crate::routing::{Place, RequestHead, Snapshot, Target, When, prepare_for};
 use crate::telemetry::Metrics;
 
@@ -23,9 +23,9 @@ use crate::telemetry::Metrics;
 pub(super) struct Ask {
     /// The configuration (YAML)
     file: PathBuf,
-    /// The `model` of the request: an alias, a model or an adapter
+    /// The `model` of the request: an alias, a model or an adapter; default: what the body says
     #[arg(long, value_name = "NAME")]
-    alias: String,
+    alias: Option<String>,
     /// For an alias with `split` or `fallback`: show only this part or fallback
     #[arg(long, value_name = "NAME")]
     part: Option<String>,
@@ -63,7 +63,8 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let headers = headers(&ask.headers)?;
     let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;
     let snapshot = snapshot(&config)?;
-    let at = snapshot.find(&ask.alias).map_err(|error| error.message)?;
+    let alias = asked_model(ask, body)?;
+    let at = snapshot.find(&alias).map_err(|error| error.message)?;
     let places = snapshot.places(at);
     let chosen: Vec<&Place> = match &ask.part {
         None => places.iter().collect(),
@@ -72,7 +73,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     if chosen.is_empty() {
         let names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
         let part = ask.part.as_deref().unwrap_or_default();
-        return Err(format!("Requests for `{}` never go to `{part}`. They go to: {}.", ask.alias, names.join(", ")));
+        return Err(format!("Requests for `{alias}` never go to `{part}`. They go to: {}.", names.join(", ")));
     }
     let mut out = Vec::new();
     let mut to: Vec<&str> = Vec::new();
@@ -83,7 +84,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     }
     let route = snapshot.target(at).map(|target| &target.route).filter(|route| route.is_wildcard);
     let by = route.map_or_else(String::new, |route| format!(" (by the alias {})", route.name));
-    out.extend_from_slice(format!("{}{by} -> {}, POST {}\n", ask.alias, to.join(" or "), asked.path()).as_bytes());
+    out.extend_from_slice(format!("{}{by} -> {}, POST {}\n", alias, to.join(" or "), asked.path()).as_bytes());
     section(&mut out, "before", body);
     let boundary = boundary(asked, body);
     let head = RequestHead {
@@ -100,6 +101,12 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
         becomes(&mut out, &snapshot, place.target, &head, body)?;
     }
     Ok(out)
+}
+
+/// The name that the request says.
+fn asked_model(ask: &Ask, body: &[u8]) -> Result<String, String> {
+    let said = || openai::peek(body).ok().and_then(|seen| seen.model().map(str::to_owned));
+    ask.alias.clone().or_else(said).ok_or_else(|| "Which name? Give --alias NAME, or a body with `model`.".to_owned())
 }
 
 /// The snapshot that a gateway with this configuration would serve, as far as it can be known without its engines.

@@ -59,7 +59,7 @@ enum Command {
     Plan(reload::Gateway),
     /// Check a configuration: print which engine would run where, or all errors
     Check {
-        /// The configuration (YAML)
+        /// The configuration (YAML); `-`: standard input
         file: PathBuf,
     },
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change

@@ -69,7 +69,8 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
     /// One of the file as a whole.
-    pub(super) fn file(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn file(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (path, reason, remedy) = (String::new(), reason.into(), remedy.into());
         Self(vec![Diagnostic { severity: Severity::Error, path, line: 0, value: None, reason, remedy }])
     }

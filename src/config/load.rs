@@ -12,13 +12,13 @@ use super::document::{self, Env, Kind, Node, Resolver, SourceMap};
 use super::path::Path;
 use super::raw::Raw;
 use super::types::{Config, without_nulls};
-use super::{rules, schema};
+use super::{foreign, rules, schema};
 
 /// The name of a gateway whose configuration has no file name.
 const NAME: &str = "gateway";
 
-/// Larger files are not configurations.
-const LARGEST: u64 = 8 << 20;
+/// Larger files are not configurations: bytes.
+pub const LARGEST_FILE: u64 = 8 << 20;
 
 /// Where to begin, for remedies.
 const START: &str = "Start from conf/demo.yaml or conf/vllm.yaml; conf/reference.yaml shows every key.";
@@ -29,14 +29,14 @@ const START: &str = "Start from conf/demo.yaml or conf/vllm.yaml; conf/reference
 /// Everything that is wrong, at once.
 pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
         return Err(Diagnostics::file(
             format!("{} cannot be read: {error}.", path.display()),
             format!("Give the path of a configuration file that this user may read. {START}"),
         ));
     }
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() as u64 > LARGEST_FILE {
         return Err(Diagnostics::file(
             format!("{} is larger than 8 MiB.", path.display()),
             "Give the path of a configuration file.",
@@ -83,6 +83,9 @@ fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Diagnostics
         Kind::Map(_) => {}
         Kind::Null => return Err(Diagnostics::file("The file is empty.", START)),
         _ => return Err(Diagnostics::file("The file is not a mapping of keys to values.", START)),
+    }
+    if let Some(told) = foreign::recognise(&root) {
+        return Err(told);
     }
     match assemble(&root, env, name) {
         Ok(config) if found.is_empty() => Ok(config),

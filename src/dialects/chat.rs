@@ -4,6 +4,16 @@ use serde_json::{Value, json};
 
 use super::members::Members;
 
+/// A request to Chat Completions that another one became.
+pub(super) struct ChatRequest<W> {
+    /// Its body.
+    pub(super) members: Members,
+    /// Who writes the answer.
+    pub(super) writer: W,
+    /// Types of tools that were dropped, because nobody here can run them.
+    pub(super) dropped: Vec<String>,
+}
+
 /// A function tool.
 pub(super) fn function_tool(
     name: String,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::chat::text_part;
 use super::members::Members;
+use crate::config::LateSystem;
 
 /// The conversation so far.
 #[derive(Debug, Default)]
@@ -13,9 +14,10 @@ pub(super) struct Conversation {
     system: Vec<String>,
     /// The assistant's turn under way: its parts are items of their own in the Responses API.
     turn: Option<AssistantTurn>,
-    /// Images of tool results. They follow the last result in a user's turn: chat's tool messages hold text, and nothing
-    /// may stand between them.
-    images: Vec<Value>,
+    /// Parts of the next user's turn: images of tool results, because chat's tool messages hold text, and late system messages.
+    /// They follow the last result: nothing may stand between results.
+    pending: Vec<Value>,
+    late_system: LateSystem,
 }
 
 #[derive(Debug, Default)]
@@ -34,21 +36,45 @@ pub(super) enum Part {
 }
 
 impl Conversation {
+    /// An empty one. `late_system`: what becomes of instructions that come later than in front.
+    pub(super) fn new(late_system: LateSystem) -> Self {
+        Self { late_system, ..Self::default() }
+    }
+
     /// Adds instructions. Those in front become one message, because templates want a single one, first.
     pub(super) fn add_system(&mut self, text: String) {
-        self.close();
-        if self.messages.is_empty() {
+        self.close_turn();
+        if self.messages.is_empty() && self.pending.is_empty() {
             self.system.push(text);
-        } else {
-            self.messages.push(json!({ "role": "system", "content": text }));
+            return;
+        }
+        match self.late_system {
+            LateSystem::First => self.system.push(text),
+            LateSystem::User => self.add_to_user(&text),
+            LateSystem::Keep => {
+                self.close_pending();
+                self.messages.push(json!({ "role": "system", "content": text }));
+            }
         }
     }
 
-    /// Adds a user message, if there are parts. Images of tool results are put in front of it: templates dislike two user
-    /// messages in a row.
+    /// Adds a text to the user's turn: to the one that was just added, or else to the next one.
+    fn add_to_user(&mut self, text: &str) {
+        let part = text_part(text);
+        match self.messages.last_mut().filter(|last| last["role"] == "user" && self.pending.is_empty()) {
+            Some(last) => match &mut last["content"] {
+                Value::Array(parts) => parts.push(part),
+                content => *content = Value::Array(vec![text_part(content.as_str().unwrap_or_default()), part]),
+            },
+            None => self.pending.push(part),
+        }
+    }
+
+    /// Adds a user message, if there are parts. What is pending is put in front of it: templates dislike two user messages in a
+    /// row.
     pub(super) fn add_user(&mut self, new: Vec<Part>) {
         self.close_turn();
-        let mut parts: Vec<Part> = std::mem::take(&mut self.images).into_iter().map(Part::Other).collect();
+        let mut parts: Vec<Part> = std::mem::take(&mut self.pending).into_iter().map(Part::Other).collect();
         parts.extend(new);
         let content = match (parts.len(), parts.pop()) {
             (_, None) => return,
@@ -65,8 +91,11 @@ impl Conversation {
         self.messages.push(json!({ "role": "user", "content": content }));
     }
 
-    /// Adds reasoning of the assistant.
+    /// Adds reasoning of the assistant. What only its maker can read is no turn.
     pub(super) fn add_reasoning(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         self.turn().reasoning.push_str(text);
     }
 
@@ -96,9 +125,19 @@ impl Conversation {
                     }
                     text.push_str(&more);
                 }
-                Part::Other(value) => self.images.push(value),
+                Part::Other(value) => self.pending.push(value),
             }
         }
+        self.push_result(id, text);
+    }
+
+    /// Adds the result of a tool call that is a text.
+    pub(super) fn add_result_text(&mut self, id: &str, text: String) {
+        self.close_turn();
+        self.push_result(id, text);
+    }
+
+    fn push_result(&mut self, id: &str, text: String) {
         self.messages.push(json!({ "role": "tool", "tool_call_id": id, "content": text }));
     }
 
@@ -114,18 +153,18 @@ impl Conversation {
     }
 
     fn turn(&mut self) -> &mut AssistantTurn {
-        self.close_images();
+        self.close_pending();
         self.turn.get_or_insert_default()
     }
 
     fn close(&mut self) {
         self.close_turn();
-        self.close_images();
+        self.close_pending();
     }
 
-    fn close_images(&mut self) {
-        if !self.images.is_empty() {
-            self.messages.push(json!({ "role": "user", "content": std::mem::take(&mut self.images) }));
+    fn close_pending(&mut self) {
+        if !self.pending.is_empty() {
+            self.messages.push(json!({ "role": "user", "content": std::mem::take(&mut self.pending) }));
         }
     }
 

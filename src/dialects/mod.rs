@@ -12,7 +12,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `previous_response_id`, `conversation`, `background`, `prompt`, item references | 400: nothing is stored here |
-//! | custom and hosted tools, their items, MCP servers | 400 naming the type: the engine runs functions only |
+//! | hosted tools, MCP servers | dropped, and named in the answer's head; 400 where `tool_choice` demands one |
+//! | calls of hosted tools in the history | dropped: the conversation goes on without them |
 //! | files, documents other than text | 400: an engine reads text and images |
 //! | `thinking.budget_tokens` | not sent: vLLM refuses budgets unless it was started with a reasoning configuration; clients may send vLLM's `thinking_token_budget` |
 //! | `text.verbosity`, `service_tier`, `max_tool_calls`, prompt-cache hints | echoed, not sent: an engine has no such thing |
@@ -36,6 +37,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
+mod tool_names;
 mod translator;
 mod writer;
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{ClientApi, Translator, to_chat};
+use crate::config::LateSystem;
 
 /// What an engine generates.
 #[derive(Clone, Debug)]
@@ -125,14 +126,14 @@ pub(super) fn wild() -> impl Strategy<Value = Vec<Made>> {
 
 /// The request to Chat Completions that `body` becomes, and who translates the answer.
 pub(super) fn asked(api: ClientApi, body: &Value) -> (Value, Translator) {
-    let (chat, translator) = to_chat(api, body.to_string().as_bytes()).expect("a request");
+    let (chat, translator) = to_chat(api, body.to_string().as_bytes(), LateSystem::default()).expect("a request");
     (serde_json::from_slice(&chat).expect("JSON"), translator)
 }
 
 /// Each body is refused with 400, for the member of that name, in a message with that word.
 pub(super) fn refused(api: ClientApi, bodies: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
     for (body, param, word) in bodies {
-        let error = to_chat(api, body.to_string().as_bytes()).expect_err("refused");
+        let error = to_chat(api, body.to_string().as_bytes(), LateSystem::default()).expect_err("refused");
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
         assert!(error.message.contains(word), "{}", error.message);
     }
@@ -253,6 +254,8 @@ fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
         }
         "response.refusal.delta" => append(&mut item["content"][part]["refusal"], &event["delta"]),
         "response.function_call_arguments.delta" => append(&mut item["arguments"], &event["delta"]),
+        "response.custom_tool_call_input.delta" => append(&mut item["input"], &event["delta"]),
+        "response.custom_tool_call_input.done" => assert_eq!(item["input"], event["input"]),
         "response.output_text.done" | "response.reasoning_text.done" => {
             assert_eq!(item["content"][part]["text"], event["text"]);
             if let Some(read) = logprobs(&mut item["content"][part]) {
@@ -266,6 +269,7 @@ fn read_item_event(kind: &str, event: &Value, item: &mut Value) {
         "response.content_part.done" => assert_eq!(item["content"][part], event["part"]),
         "response.function_call_arguments.done" => {
             assert_eq!((&item["arguments"], &item["name"]), (&event["arguments"], &event["name"]));
+            assert_eq!(item["type"], "function_call");
         }
         other => panic!("{other}"),
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::testing::{Made, events, plain, read_messages, read_responses, run, stream, translator, whole, wild};
 use super::{ClientApi, to_chat};
+use crate::config::LateSystem;
 use crate::openai::{ApiError, Code};
 
 const BOTH: [ClientApi; 2] = [ClientApi::Responses, ClientApi::Messages];
@@ -119,7 +120,7 @@ proptest! {
             let event = format!("data: {event}\n\n");
             run(translator(api), [&text[..], event.as_bytes(), &after[..]]);
             run(translator(api), [event.as_bytes(), event.as_bytes(), b"data: [DONE]\n\n"]);
-            let _ = to_chat(api, &before);
+            let _ = to_chat(api, &before, LateSystem::default());
         }
     }
 
@@ -148,7 +149,7 @@ proptest! {
             }
         }
         for api in BOTH {
-            match to_chat(api, body.to_string().as_bytes()) {
+            match to_chat(api, body.to_string().as_bytes(), LateSystem::default()) {
                 Ok((chat, _)) => {
                     let chat: Value = serde_json::from_slice(&chat).expect("JSON");
                     prop_assert!(chat["messages"].is_array());

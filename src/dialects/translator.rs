@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
+use super::chat::ChatRequest;
 use super::client_api::ClientApi;
 use super::delta::{Delta, FinishReason, Usage, deltas};
 use super::engine_error;
+use super::members::Members;
 use super::sse::SseDecoder;
 use super::tool_calls::ToolCalls;
 use super::writer::Writer;
 use super::{members, messages, responses};
+use crate::config::LateSystem;
 use crate::openai::{ApiError, Code};
 
 /// Most that is kept of one answer, in bytes. Far above what an engine's context holds; below what would hurt the gateway.
@@ -20,25 +23,27 @@ const LOGPROB_SIZE: usize = 512;
 /// What an item or block takes, about, however little it holds.
 const ITEM_SIZE: usize = 1024;
 
-/// The chat request for the engine, and the translator of its answer. `model` stays as the client sent it.
+/// The chat request for the engine, and the translator of its answer. `model` stays as the client sent it. `late_system`: what
+/// becomes of system messages in the middle.
 ///
 /// # Errors
 ///
 /// The body is no such request, or asks for what a chat engine cannot do: a 400 that names the member and the reason.
-pub fn to_chat(api: ClientApi, body: &[u8]) -> Result<(Vec<u8>, Translator), ApiError> {
+pub fn to_chat(api: ClientApi, body: &[u8], late_system: LateSystem) -> Result<(Vec<u8>, Translator), ApiError> {
     let request = members::parse(body)?;
     members::flag(&request, "stream")?;
-    let (chat, writer): (_, Box<dyn Writer>) = match api {
-        ClientApi::Responses => responses::to_chat(request).map(|(chat, writer)| (chat, Box::new(writer) as _))?,
-        ClientApi::Messages => messages::to_chat(request).map(|(chat, writer)| (chat, Box::new(writer) as _))?,
+    let (chat, translator) = match api {
+        ClientApi::Responses => Translator::of(responses::to_chat(request, late_system)?),
+        ClientApi::Messages => Translator::of(messages::to_chat(request, late_system)?),
     };
-    Ok((Value::Object(chat).to_string().into_bytes(), Translator::new(writer)))
+    Ok((Value::Object(chat).to_string().into_bytes(), translator))
 }
 
 /// Translates the answer to one request.
 #[derive(Clone, Debug)]
 pub struct Translator {
     writer: Box<dyn Writer>,
+    dropped: Vec<String>,
     sse: SseDecoder,
     calls: ToolCalls,
     finish: Option<FinishReason>,
@@ -51,9 +56,10 @@ pub struct Translator {
 }
 
 impl Translator {
-    fn new(writer: Box<dyn Writer>) -> Self {
-        Self {
-            writer,
+    fn of<W: Writer + 'static>(ChatRequest { members, writer, dropped }: ChatRequest<W>) -> (Members, Self) {
+        let translator = Self {
+            writer: Box::new(writer),
+            dropped,
             sse: SseDecoder::default(),
             calls: ToolCalls::default(),
             finish: None,
@@ -62,7 +68,14 @@ impl Translator {
             last_kind: None,
             started: false,
             done: false,
-        }
+        };
+        (members, translator)
+    }
+
+    /// Types of the request's tools that were dropped, because nobody here can run them; each once, in visible ASCII.
+    #[must_use]
+    pub fn dropped_tools(&self) -> &[String] {
+        &self.dropped
     }
 
     /// Sets the name in the answer's `model`; without it, it is the one that the client sent.

@@ -64,6 +64,10 @@ struct Load {
     unanswered: AtomicUsize,
     /// All that ever began here.
     begun: AtomicU64,
+    /// Pieces of answers that came: heads, and pieces of bodies.
+    pieces: AtomicU64,
+    /// Attempts whose last piece waits for its caller.
+    held_up: AtomicUsize,
     /// Wakes tasks that wait for the last lease to end.
     idle: Notify,
 }
@@ -258,6 +262,30 @@ impl Engine {
         self.load.unanswered.load(Ordering::Relaxed)
     }
 
+    /// Pieces of answers that ever came from here, on any request.
+    #[must_use]
+    pub fn pieces(&self) -> u64 {
+        self.load.pieces.load(Ordering::Relaxed)
+    }
+
+    /// Counts a piece of an answer.
+    pub(super) fn count_piece(&self) {
+        self.load.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Attempts here that cannot go on because a caller takes nothing.
+    #[must_use]
+    pub fn held_up(&self) -> usize {
+        self.load.held_up.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attempt whose caller takes nothing, until the guard is dropped.
+    #[must_use]
+    pub fn hold_up(self: &Arc<Self>) -> HeldUp {
+        self.load.held_up.fetch_add(1, Ordering::Relaxed);
+        HeldUp(self.clone())
+    }
+
     /// Counts an attempt in; the number that it has among all, if it is the only one under way.
     pub(super) fn enter(&self) -> Option<u64> {
         // SeqCst: see `Lease::try_take`.
@@ -293,6 +321,16 @@ impl Engine {
             }
             idle.await;
         }
+    }
+}
+
+/// Counts an attempt whose caller takes nothing.
+#[derive(Debug)]
+pub struct HeldUp(Arc<Engine>);
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        self.0.load.held_up.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

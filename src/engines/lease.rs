@@ -40,8 +40,18 @@ impl Lease {
         self.alone_since == Some(self.engine.begun())
     }
 
-    /// A byte of an answer came: from here on the attempt may wait for its caller as well as for the engine.
+    /// The head of an answer came: from here on the attempt may wait for its caller as well as for the engine.
     pub fn note_answer(&mut self) {
+        self.note_piece();
+        self.waits_no_more();
+    }
+
+    /// A piece of an answer came.
+    pub fn note_piece(&self) {
+        self.engine.count_piece();
+    }
+
+    fn waits_no_more(&mut self) {
         if !std::mem::replace(&mut self.answered, true) {
             self.engine.answered();
         }
@@ -64,7 +74,7 @@ impl Deref for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.note_answer();
+        self.waits_no_more();
         self.engine.leave();
     }
 }
@@ -144,8 +154,8 @@ mod tests {
         assert_eq!((engine.in_flight(), engine.unanswered()), (2, 2));
         a.note_answer();
         a.note_answer();
-        assert_eq!((engine.in_flight(), engine.unanswered()), (2, 1));
+        assert_eq!((engine.in_flight(), engine.unanswered(), engine.pieces()), (2, 1, 2));
         drop((a, b));
-        assert_eq!((engine.in_flight(), engine.unanswered()), (0, 0));
+        assert_eq!((engine.in_flight(), engine.unanswered(), engine.pieces()), (0, 0, 2), "an end is no piece");
     }
 }

@@ -19,10 +19,10 @@ pub(crate) mod testing;
 
 pub use self::budget::RetryBudget;
 pub use self::client::{Answer, CallLimits, EngineClient, Reply, avoid_kept_connections};
-pub use self::engine::{Address, Card, Engine};
+pub use self::engine::{Address, Card, Engine, HeldUp};
 pub use self::exchange::{ExchangeError, connect_outcome, outcome};
 pub use self::lease::Lease;
 pub use self::pool::{Owner, Pool};
 pub use self::process::{Local, Process};
-pub use self::registry::{DemandReceiver, EngineRegistry};
+pub use self::registry::{DemandReceiver, EngineRegistry, Readiness};
 pub use crate::api::EngineState;

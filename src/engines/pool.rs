@@ -141,12 +141,20 @@ impl Pool {
         self.engines().iter().any(|engine| engine.is_ready())
     }
 
-    /// Whether the gateway is not ready because of it: it cannot be served, and it was there from the start or could be
-    /// served before. One that a reload added may load for minutes, while the others are served.
+    /// Whether it should be served and is not: it was there from the start or could be served before, and nobody stopped it or
+    /// put it to sleep. One that a reload added may load for minutes.
     #[must_use]
     pub fn is_missed(&self) -> bool {
         let is_ready = self.is_ready();
-        self.is_expected.fetch_or(is_ready, Ordering::Relaxed) && !is_ready
+        let is_expected = self.is_expected.fetch_or(is_ready, Ordering::Relaxed);
+        is_expected && !is_ready && !self.rests()
+    }
+
+    /// Whether all of its engines, if there are any, were stopped or put to sleep.
+    fn rests(&self) -> bool {
+        let engines = self.engines();
+        let rests = |engine: &Arc<Engine>| matches!(*engine.state(), EngineState::Stopped | EngineState::Asleep(_));
+        !engines.is_empty() && engines.iter().all(rests)
     }
 
     /// The round-robin position of the next attempt.

@@ -68,6 +68,15 @@ impl EngineRegistry {
         self.pools.load().iter().find(|pool| &*pool.model == model).cloned()
     }
 
+    /// Whether requests can be served.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let pools = self.pools.load();
+        let missed: Vec<Arc<Pool>> = pools.iter().filter(|pool| pool.is_missed()).cloned().collect();
+        let is_ready = missed.is_empty() || pools.iter().any(|pool| pool.is_ready());
+        Readiness { is_ready, models: pools.len(), missed }
+    }
+
     /// All engines, with their models.
     #[must_use]
     pub fn engines(&self) -> Vec<(Arc<Pool>, Arc<Engine>)> {
@@ -81,6 +90,17 @@ impl EngineRegistry {
     pub fn engine(&self, id: &str) -> Option<(Arc<Pool>, Arc<Engine>)> {
         self.engines().into_iter().find(|(_, engine)| engine.id.as_str() == id)
     }
+}
+
+/// Whether requests can be served.
+#[derive(Debug)]
+pub struct Readiness {
+    /// A model is served, or none is due.
+    pub is_ready: bool,
+    /// How many models there are.
+    pub models: usize,
+    /// Those that should be served and are not.
+    pub missed: Vec<Arc<Pool>>,
 }
 
 #[cfg(test)]

@@ -68,7 +68,14 @@ fn no_driver(error: &NvmlError) -> String {
         NvmlError::NoPermission | NvmlError::OperatingSystem => "let this user open /dev/nvidiactl and /dev/nvidia*",
         _ => "see what `nvidia-smi` says",
     };
-    format!("no GPU is known, because NVIDIA's driver does not answer: {error}; {remedy}")
+    let why = match error {
+        // The linker's own words; the error's are about the crate that called it.
+        NvmlError::LibloadingError(inner) => {
+            std::error::Error::source(inner).map_or_else(|| inner.to_string(), ToString::to_string)
+        }
+        other => other.to_string(),
+    };
+    format!("no GPU is known, because NVIDIA's driver does not answer: {why}; {remedy}")
 }
 
 /// `13000` means 13.0.

@@ -86,6 +86,9 @@ async fn attempt(state: &ProxyState, attempts: &mut Attempts, limits: CallLimits
     };
     match said {
         Ok(reply) => {
+            if let Some(current) = &mut attempts.current {
+                current.lease.note_answer();
+            }
             let status = reply.status.as_u16();
             let outcome = match judge_head(status) {
                 Judgement::Known(outcome) => outcome,

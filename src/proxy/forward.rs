@@ -30,6 +30,12 @@ pub(super) async fn admit(
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
     let (prepared, mut beside) = prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await?;
     let Prepared { plan, request, original } = prepared;
+    if let Some(translator) = &request.translator
+        && !translator.by.dropped_tools().is_empty()
+    {
+        let (tools, id) = (translator.by.dropped_tools().join(","), &ctx.account.id);
+        tracing::debug!(tools, id, "hosted tools were dropped from a request: nobody here can run them");
+    }
     reservation.grow_to(request.body.len())?;
     let original = original.map(|body| {
         beside.shrink_to(body.len());

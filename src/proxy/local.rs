@@ -72,7 +72,7 @@ pub(super) fn answer(
         (_, Some(id)) => one(snapshot, id, ctx.entry.alias.as_ref().zip(own))?,
         ("/livez", _) => String::new(),
         ("/health", _) => health(state, own)?,
-        ("/readyz", _) => ready(state, own)?,
+        ("/readyz", _) => ready(state, snapshot, own, head.uri.query())?,
         _ => return Err(nowhere(prefix, path)),
     };
     Ok(Answer::json(body))
@@ -167,20 +167,45 @@ fn health(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> 
     Err(ApiError::new(Code::NotReady, "No model has an engine that is ready."))
 }
 
-/// 200 when every model can be served and the gateway is not about to stop.
-fn ready(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> {
+/// 200 when some model is served, or none is due, and the gateway is not about to stop; with `?model=`, or at an alias's own
+/// address, when that one is served.
+fn ready(
+    state: &ProxyState,
+    snapshot: &Snapshot,
+    own: Option<&Target>,
+    query: Option<&str>,
+) -> Result<String, ApiError> {
     if state.is_draining() {
         return Err(dispatch::shutting_down());
     }
-    let pools = pools(state, own);
-    let is_missing = |pool: &Arc<Pool>| if own.is_some() { !pool.is_ready() } else { pool.is_missed() };
-    let missing: Vec<String> = pools
-        .iter()
-        .filter(|pool| is_missing(pool))
-        .map(|pool| format!("{} is {}", pool.model, pool.best_state().word()))
-        .collect();
-    if missing.is_empty() {
-        return Ok(json!({ "status": "ready", "models": pools.len() }).to_string());
+    let asked = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("model=")));
+    let asked = asked.map(|name| percent_decode_str(name).decode_utf8_lossy());
+    let name = asked.as_deref().or(own.map(|own| &*own.route.name));
+    if let Some(name) = name {
+        return is_served(snapshot, name);
     }
-    Err(ApiError::new(Code::NotReady, format!("Not ready: {}.", missing.join(", "))))
+    let readiness = state.registry.readiness();
+    if readiness.is_ready {
+        let not_ready: Vec<&str> = readiness.missed.iter().map(|pool| &*pool.model).collect();
+        let told = json!({ "status": "ready", "models": readiness.models, "not_ready": not_ready });
+        return Ok(told.to_string());
+    }
+    Err(not_ready(&readiness.missed))
+}
+
+/// 200 when requests for `name` can be served, wherever they may go.
+fn is_served(snapshot: &Snapshot, name: &str) -> Result<String, ApiError> {
+    let places = snapshot.places(snapshot.find(name)?);
+    let pools: Vec<Arc<Pool>> =
+        places.iter().filter_map(|place| Some(snapshot.target(place.target)?.pool.clone())).collect();
+    if pools.iter().any(|pool| pool.is_ready()) {
+        return Ok(json!({ "status": "ready", "model": name }).to_string());
+    }
+    Err(not_ready(&pools))
+}
+
+fn not_ready(pools: &[Arc<Pool>]) -> ApiError {
+    let states: Vec<String> =
+        pools.iter().map(|pool| format!("{} is {}", pool.model, pool.best_state().word())).collect();
+    ApiError::new(Code::NotReady, format!("Not ready: {}.", states.join(", ")))
 }

@@ -51,7 +51,7 @@ fn begin(forward: &mut Forward, snapshot: &Snapshot) -> std::result::Result<Box<
     let current = forward.attempts.begin().ok_or_else(gone)?;
     let (engine, fresh) = (current.lease.engine().clone(), current.fresh);
     if let Some(downstream) = &forward.downstream {
-        downstream.begin(forward.request.body.clone(), forward.attempts.alternatives());
+        downstream.begin(engine.clone(), forward.request.body.clone(), forward.attempts.alternatives());
     }
     let unresolved =
         || ApiError::new(Code::EngineUnresolved, format!("The host name of engine {} does not resolve.", engine.id));

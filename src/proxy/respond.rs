@@ -15,6 +15,9 @@ use super::transform::{ResponseTransform, last_event};
 use super::{ProxyState, cors, reply};
 use crate::openai::{ApiError, Code, Scanned, output_events, without_usage};
 
+/// The header that names the types of tools which the engine was not told of, because nobody here can run them.
+const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
+
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
     if response.status.is_informational() {
@@ -30,6 +33,11 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     let requested = ctx.forward.as_ref().and_then(|forward| forward.request.requested.as_ref());
     let name = ctx.target().and_then(|target| target.response_model(requested)).cloned();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    if let Some(translator) = &forward.request.translator
+        && !translator.by.dropped_tools().is_empty()
+    {
+        response.insert_header(DROPPED_TOOLS, translator.by.dropped_tools().join(", "))?;
+    }
     let is_opened = forward.downstream.as_ref().is_some_and(Downstream::is_opened);
     // What is compressed passes unread.
     let readable = !response.headers.contains_key(header::CONTENT_ENCODING);

@@ -80,6 +80,9 @@ pub(super) fn body(
     ctx: &mut RequestContext,
 ) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    if let Some(current) = &forward.attempts.current {
+        current.lease.note_piece();
+    }
     if let Some(came) = forward.response.opening.take() {
         return opening(state, session, (came, end), piece, ctx);
     }

@@ -267,10 +267,11 @@ fn rewritten(
     let served = if changes.is_some() { target.known_served_name() } else { Some(target.served_name()) };
     if let Some(api) = target.translates(endpoint) {
         room(tree_cost(&body))?;
-        let (chat, mut by) = dialects::to_chat(api, &body)?;
+        let late_system = target.route.dialect.late_system;
+        let (chat, mut by) = dialects::to_chat(api, &body, late_system)?;
         by.set_model(target.response_model(requested.as_ref()).unwrap_or(&target.served_name()));
         let counts = endpoint == Endpoint::CountTokens;
-        let asked = if counts { dialects::to_tokenize(&body)? } else { chat };
+        let asked = if counts { dialects::to_tokenize(&body, late_system)? } else { chat };
         endpoint = if counts { Endpoint::Tokenize } else { Endpoint::ChatCompletions };
         body = BytesMut::from(&asked[..]);
         peeked = Peeked::at(BodyKind::Json, None, &body)?;

@@ -94,7 +94,7 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
 
 fn structured(record: &Record<'_>, now: SystemTime) -> Value {
     json!({
-        "ts": humantime::format_rfc3339_millis(now).to_string(),
+        "timestamp": humantime::format_rfc3339_millis(now).to_string(),
         "id": record.id,
         "client": record.client.map(|client| client.to_string()),
         "caller": record.caller,

@@ -75,10 +75,15 @@ fn filter(log: &Log) -> Result<EnvFilter, String> {
     EnvFilter::try_new(&text).map_err(|error| format!("log filter `{text}`: {error}"))
 }
 
+/// Colours are for terminals, and for people who did not refuse them (<https://no-color.org>).
+fn is_coloured() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+}
+
 fn format<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat, stderr: &NonBlocking) -> Format<S> {
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr.clone());
     match format {
-        LogFormat::Text => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        LogFormat::Text => layer.with_ansi(is_coloured()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     }
 }

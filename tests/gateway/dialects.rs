@@ -48,6 +48,46 @@ async fn the_engine_is_asked_for_chat_and_the_caller_answered_in_its_own_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tools_that_nobody_here_can_run_are_dropped_and_named_in_the_head() {
+    let (sim, gateway) = start(&[]).await;
+    let function = json!({ "type": "function", "name": "shell", "parameters": { "type": "object" } });
+    let tools = json!([function, { "type": "web_search" }, { "type": "image_generation" }, { "type": "custom", "name": "apply_patch" }]);
+    for stream in [false, true] {
+        let body = json!({ "model": "small", "input": "hi", "store": false, "stream": stream, "tools": tools });
+        let reply = post(&gateway, "/v1/responses", &body).await;
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.headers()["x-enginehouse-dropped-tools"], "web_search, image_generation");
+        let arrived: Value =
+            serde_json::from_str(sim.last_request().await["body"].as_str().expect("text")).expect("JSON");
+        assert_eq!(arrived["tools"].as_array().map(Vec::len), Some(2), "{arrived}");
+    }
+    let body = json!({ "model": "small", "input": "hi", "tools": [function] });
+    let reply = post(&gateway, "/v1/responses", &body).await;
+    assert!(!reply.headers().contains_key("x-enginehouse-dropped-tools"));
+    let body = json!({ "model": "small", "max_tokens": 4, "messages": [{ "role": "user", "content": "hi" }],
+        "tools": [{ "type": "web_search_20250305", "name": "web_search" }] });
+    let reply = post(&gateway, "/v1/messages", &body).await;
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.headers()["x-enginehouse-dropped-tools"], "web_search_20250305");
+    let mut forced = body;
+    forced["tool_choice"] = json!({ "type": "tool", "name": "web_search" });
+    assert_eq!(post(&gateway, "/v1/messages", &forced).await.status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_tool_is_called_with_a_text() {
+    let (_sim, gateway) = start(&[]).await;
+    let tools = json!([{ "type": "custom", "name": "apply_patch" }]);
+    for stream in [false, true] {
+        let body =
+            json!({ "model": "small", "input": "hi", "stream": stream, "tools": tools, "tool_choice": "required" });
+        let text = post(&gateway, "/v1/responses", &body).await.text().await.expect("an answer");
+        assert!(text.contains("\"custom_tool_call\"") && !text.contains("\"function_call\""), "{text}");
+        assert_eq!(text.contains("response.custom_tool_call_input.done"), stream, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_in_the_callers_api_with_the_engines_status() {
     let (_sim, gateway) = start(&["--max-model-len", "64"]).await;
     let long = "word ".repeat(500);

@@ -65,3 +65,33 @@ async fn probes_tell_alive_from_ready() {
     let (status, error) = get(&gateway, "/health").await;
     assert_eq!((status, &error["error"]["code"]), (503, &Value::from("not_ready")));
 }
+
+/// A bug: one failed model made the gateway not ready for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_is_ready_when_any_model_is_and_tells_of_one_when_asked() {
+    let (mut sim, other) = (Sim::start(&[]), Sim::start(&[]));
+    let health = "health: { interval: 100ms, failures: 1 }";
+    let yaml = format!(
+        "models:\n  a: {{ urls: [\"{}\"], {health} }}\n  b: {{ urls: [\"{}\"], {health} }}\naliases:\n  \
+         of-a: {{ model: a }}\n  sure: {{ model: a, fallback: [b] }}\n",
+        sim.url(),
+        other.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    sim.kill();
+    crate::support::eventually("model a to be down", || async {
+        (get(&gateway, "/readyz?model=a").await.0 == 503).then_some(())
+    })
+    .await;
+    let (status, told) = get(&gateway, "/readyz").await;
+    assert_eq!((status, &told["models"], &told["not_ready"]), (200, &Value::from(2), &serde_json::json!(["a"])));
+    for (name, expected) in [("b", 200), ("of-a", 503), ("sure", 200), ("nobody", 404), ("a&x=1", 503)] {
+        assert_eq!(get(&gateway, &format!("/readyz?model={name}")).await.0, expected, "{name}");
+    }
+    let admin = |path: &str| http().get(format!("http://{}{path}", gateway.admin)).send();
+    for (path, expected) in
+        [("/readyz", 200), ("/readyz?model=b", 200), ("/readyz?model=a", 503), ("/readyz?model=nobody", 404)]
+    {
+        assert_eq!(admin(path).await.expect("answered").status(), expected, "admin {path}");
+    }
+}

@@ -158,7 +158,7 @@ async fn replicas_get_gpus_of_their_own_and_the_api_tells_which() {
     for (name, value) in [
         ("memory_total_bytes", "85899345920"),
         ("memory_used_bytes", "0"),
-        ("utilisation_ratio", "0.25"),
+        ("utilization_ratio", "0.25"),
         ("temperature_celsius", "40"),
         ("power_watts", "70.5"),
         ("lost", "0"),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
-use crate::support::{chat, eventually, http, port_of};
+use crate::support::{Gateway, chat, eventually, http, port_of};
 
 const EAGER: &str =
     "stall_timeout: 2s, stop_timeout: 1s, restart: { initial_backoff: 10ms }, health: { interval: 200ms }";
@@ -59,6 +59,107 @@ async fn a_slow_stream_is_no_hang() {
     assert_eq!(gateway.all_ready().await, pids);
     gateway.stop().await;
     deployment.assert_empty();
+}
+
+/// A scripted engine without any counters: it answers `/health` and `/v1/models`, and keeps every request waiting; one that says
+/// "large" gets a large answer.
+const WITHOUT_COUNTERS: &str = r#"
+import json, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        models = {"object": "list", "data": [{"id": sys.argv[2], "object": "model"}]}
+        known = {"/health": b"", "/v1/models": json.dumps(models).encode()}
+        body = known.get(self.path)
+        self.send_response(404 if body is None else 200)
+        self.send_header("content-length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if b"large" not in body:
+            time.sleep(3600)
+        self.send_response(200)
+        self.send_header("content-length", str(64 << 20))
+        self.end_headers()
+        self.wfile.write(b" " * (64 << 20))
+    def log_message(self, *_):
+        pass
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"#;
+
+fn without_counters(settings: &str) -> (Deployment, Gateway) {
+    let deployment = Deployment::new();
+    let script = deployment.path().join("engine.py");
+    std::fs::write(&script, WITHOUT_COUNTERS).expect("a script");
+    let command = format!("command: [python3, {script:?}, \"{{port}}\", \"{{name}}\"]");
+    deployment.write(&format!("models:\n  own: {{ source: x, {command}, {settings} }}\n"), None);
+    let gateway = deployment.gateway();
+    (deployment, gateway)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_without_counters_is_not_blamed_for_a_client_that_takes_nothing() {
+    let settings =
+        "stall_timeout: 1s, stop_timeout: 1s, restart: { initial_backoff: 10ms }, health: { interval: 200ms }";
+    let (deployment, mut gateway) = without_counters(settings);
+    let pids = gateway.all_ready().await;
+    let mut large = chat("own");
+    large["user"] = json!("large");
+    let slow = http().post(gateway.url("/v1/chat/completions")).json(&large).send().await.expect("begun");
+    assert_eq!(slow.status(), 200);
+    // It might wait in the engine for the slow one.
+    let other = tokio::spawn(http().post(gateway.url("/v1/chat/completions")).json(&chat("own")).send());
+    let since = Instant::now();
+    eventually("a client to take nothing for much longer than stall_timeout", async || {
+        (since.elapsed() > Duration::from_secs(5)).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.all_ready().await, pids);
+    assert_eq!(gateway.engine("own/0").await["stalls"], 0);
+    drop(slow);
+    gateway.ready_again("own/0", pids[0]).await;
+    other.abort();
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: engines without vLLM's counters (`disable-log-stats`, SGLang, llama-server) could hang for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_without_counters_that_answers_nothing_is_ended_and_started_again() {
+    let (deployment, mut gateway) = without_counters(EAGER);
+    let pids = gateway.all_ready().await;
+    let idle = Instant::now();
+    eventually("it to be idle for longer than stall_timeout", async || {
+        (idle.elapsed() > Duration::from_millis(2500)).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.all_ready().await, pids, "nobody waits for it");
+    let asked = tokio::spawn(http().post(gateway.url("/v1/chat/completions")).json(&chat("own")).send());
+    gateway.ready_again("own/0", pids[0]).await;
+    assert_eq!(gateway.engine("own/0").await["stalls"], 1);
+    asked.abort();
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A process that does not run at all (SIGSTOP) answers neither requests nor `/health` nor `/metrics`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_process_is_ended_and_started_again_with_or_without_health_checks() {
+    for health in ["interval: 200ms, timeout: 500ms", "off"] {
+        let health = if health == "off" { "health: off".to_owned() } else { format!("health: {{ {health} }}") };
+        let settings = format!("stall_timeout: 1s, stop_timeout: 1s, restart: {{ initial_backoff: 10ms }}, {health}");
+        let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", &settings)));
+        let pids = gateway.all_ready().await;
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pids[0]).expect("a pid")).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("stopped");
+        let asked = tokio::spawn(http().post(gateway.url("/v1/chat/completions")).json(&chat("own")).send());
+        gateway.ready_again("own/0", pids[0]).await;
+        asked.abort();
+        gateway.stop().await;
+        deployment.assert_empty();
+    }
 }
 
 /// A bug: an answer that waited for a slow client counted as one that its engine does not give, and a healthy engine was

@@ -74,10 +74,7 @@ impl Gateway {
     /// Waits until every model is ready.
     pub async fn wait_ready(&self) {
         let url = self.url("/readyz");
-        eventually("every model to be ready", || async {
-            http().get(&url).send().await.ok().filter(|reply| reply.status() == 200).map(|_| ())
-        })
-        .await;
+        eventually("every model to be ready", || async { super::ready::all_served(&url).await.then_some(()) }).await;
     }
 
     /// A URL on the data port.

@@ -63,5 +63,12 @@ impl Ready {
 pub async fn is_ready(ready: &Ready) -> bool {
     let Some(said) = ready.read() else { return false };
     let url = format!("http://{}/readyz", said.listen);
-    super::http().get(url).send().await.is_ok_and(|reply| reply.status() == 200)
+    all_served(&url).await
+}
+
+/// Whether `GET /readyz`, at `url`, says that no model is waited for.
+pub async fn all_served(url: &str) -> bool {
+    let Ok(reply) = super::http().get(url).send().await else { return false };
+    let told: serde_json::Value = reply.json().await.unwrap_or_default();
+    told["not_ready"].as_array().is_some_and(Vec::is_empty)
 }

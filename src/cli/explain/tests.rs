@@ -6,8 +6,8 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, yaml).expect("a file");
-    let mut ask =
-        Ask { file, alias: words[0].into(), part: None, endpoint: "chat".into(), headers: vec![], caller: None };
+    let mut ask = Ask { file, alias: None, part: None, endpoint: "chat".into(), headers: vec![], caller: None };
+    ask.alias = Some(words[0].to_owned()).filter(|name| !name.is_empty());
     for word in &words[1..] {
         match word.strip_prefix('/') {
             Some(part) => ask.part = Some(part.into()),
@@ -52,6 +52,15 @@ x-secret (values are not shown)
 {\"model\":\"big\",\"max_tokens\":100,\"k\":{\"think\":false},\"temperature\":0.5}
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn the_name_is_that_of_the_body_where_no_other_is_given() {
+    let text = explained(CONFIG, &[""], r#"{"model":"quick"}"#).expect("explained");
+    assert!(text.starts_with("quick -> big"), "{text}");
+    for body in ["{}", "", "no JSON"] {
+        assert!(explained(CONFIG, &[""], body).is_err_and(|why| why.contains("--alias")), "{body}");
+    }
 }
 
 #[test]

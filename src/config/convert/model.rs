@@ -78,8 +78,13 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
 /// For each API the first of `written` that says who speaks it.
 pub(super) fn dialects<'a>(written: impl IntoIterator<Item = &'a RawDialects> + Clone) -> Dialects {
     let responses = written.clone().into_iter().find_map(|raw| raw.responses);
-    let messages = written.into_iter().find_map(|raw| raw.messages);
-    Dialects { responses: responses.unwrap_or_default(), messages: messages.unwrap_or_default() }
+    let messages = written.clone().into_iter().find_map(|raw| raw.messages);
+    let late_system = written.into_iter().find_map(|raw| raw.late_system);
+    Dialects {
+        responses: responses.unwrap_or_default(),
+        messages: messages.unwrap_or_default(),
+        late_system: late_system.unwrap_or_default(),
+    }
 }
 
 /// An empty key (`${KEY:-}`) is none.

@@ -56,7 +56,7 @@ pub(in crate::config) fn read(text: &str, out: &mut Vec<Diagnostic>) -> Option<N
     };
     match serde_saphyr::from_str_with_options::<Raw>(text, options) {
         Ok(raw) => {
-            let node = raw.place(text);
+            let node = raw.place(text, &Path::default(), out);
             repeated(&node, &Path::default(), out);
             Some(node)
         }
@@ -135,31 +135,49 @@ struct Raw(Spanned<RawKind>);
 enum RawKind {
     Scalar(Kind),
     List(Vec<Raw>),
-    Map(Vec<(Spanned<String>, Raw)>),
+    /// A key is `None` where it is null.
+    Map(Vec<(Spanned<Option<String>>, Raw)>),
 }
 
 impl Raw {
-    fn place(self, text: &str) -> Node {
+    /// The node, which stands at `path`; keys that are no names are left out and told.
+    fn place(self, text: &str, path: &Path, out: &mut Vec<Diagnostic>) -> Node {
         let line = self.0.referenced.line();
-        match self.0.value {
-            RawKind::Scalar(kind) => Node { kind, line, spelling: spelling(text, self.0.defined) },
-            RawKind::List(items) => Node {
-                kind: Kind::List(items.into_iter().map(|item| item.place(text)).collect()),
-                line,
-                spelling: String::new(),
-            },
-            RawKind::Map(members) => Node {
-                kind: Kind::Map(
-                    members
-                        .into_iter()
-                        .map(|(key, value)| (key.value, key.referenced.line(), value.place(text)))
-                        .collect(),
-                ),
-                line,
-                spelling: String::new(),
-            },
-        }
+        let (kind, spelling) = match self.0.value {
+            RawKind::Scalar(kind) => (kind, spelling(text, self.0.defined)),
+            RawKind::List(items) => {
+                let place = |(at, item): (usize, Self)| item.place(text, &path.index(at), out);
+                (Kind::List(items.into_iter().enumerate().map(place).collect()), String::new())
+            }
+            RawKind::Map(members) => {
+                let mut named = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    let line = key.referenced.line();
+                    match key.value {
+                        Some(name) => {
+                            let value = value.place(text, &path.key(&name), out);
+                            named.push((name, line, value));
+                        }
+                        None => out.push(nameless(path, line, &spelling(text, key.defined))),
+                    }
+                }
+                (Kind::Map(named), String::new())
+            }
+        };
+        Node { kind, line, spelling }
     }
+}
+
+/// A key of the mapping at `path` that is null, written as `spelling`.
+fn nameless(path: &Path, line: u64, spelling: &str) -> Diagnostic {
+    let path = path.to_string();
+    let whose = if path.is_empty() { "The file" } else { &path };
+    let (what, remedy) = match spelling.trim() {
+        "" => ("nothing stands before the colon".to_owned(), "Write a name before the colon.".to_owned()),
+        word => (word.to_owned(), format!("Quote it, if that is the name: \"{word}\".")),
+    };
+    let reason = format!("{whose} has a key without a name ({what}).");
+    Diagnostic { severity: Severity::Error, path, line, value: None, reason, remedy }
 }
 
 fn spelling(text: &str, place: Location) -> String {
@@ -299,6 +317,24 @@ mod tests {
         let seen: Vec<_> = out.iter().map(|f| (f.path.as_str(), f.line)).collect();
         assert_eq!(seen, [("m.x", 4), ("a", 5)]);
         assert!(out[0].reason.contains("line 3"));
+    }
+
+    #[test]
+    fn a_key_that_is_null_is_told_in_plain_words() {
+        for (key, what) in [("null", "(null)"), ("~", "(~)"), ("Null", "(Null)"), ("", "(nothing stands before")] {
+            let mut out = Vec::new();
+            let text = format!("listen: x\nmodels:\n  {key}: {{ source: a }}\n  b: {{}}\n");
+            assert!(read(&text, &mut out).is_some(), "the rest is read: {out:?}");
+            assert_eq!(out.len(), 1, "{key}: {out:?}");
+            assert_eq!((out[0].path.as_str(), out[0].line), ("models", 3), "{key}");
+            let reason = &out[0].reason;
+            assert!(reason.starts_with("models has a key without a name ") && reason.contains(what), "{reason}");
+        }
+        let mut out = Vec::new();
+        read("~: 1\na: [{ : 2 }]\n", &mut out);
+        let seen: Vec<_> = out.iter().map(|found| (found.path.as_str(), found.line)).collect();
+        assert_eq!(seen, [("", 1), ("a[0]", 2)]);
+        assert_eq!(members(good("\"null\": 1\n\"~\": 2\n")).len(), 2, "quoted it is a name");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::named::{Named, OrOff};
 use super::settings::RawSettings;
-use crate::config::types::{Balance, Health, ResponseModel, Restart, UsageMode, Via};
+use crate::config::types::{Balance, Health, LateSystem, ResponseModel, Restart, UsageMode, Via};
 use crate::config::units::{AsWritten, Time};
 
 /// One model. Either `source` (engines that Enginehouse starts) or `urls` (engines that others run).
@@ -162,4 +162,8 @@ pub(crate) struct RawDialects {
     /// `/v1/messages`
     #[schemars(extend("default" = "engine"))]
     pub(crate) messages: Option<Via>,
+    /// What becomes of system and developer messages in the middle of a translated conversation, which the templates of many
+    /// models refuse: text of the user's turn (`user`), text of the system message in front (`first`), or nothing (`keep`).
+    #[schemars(extend("default" = "user"))]
+    pub(crate) late_system: Option<LateSystem>,
 }

@@ -76,6 +76,10 @@ pub(super) fn targets_exist(raw: &Raw, out: &mut Vec<Draft>) {
         let model = alias.model.as_deref().map(|model| (path.key("model"), "", model));
         for (path, what, target) in model.into_iter().chain(targets(&path, alias)) {
             let own = all.iter().any(|other| other.name == target && std::ptr::eq(other.raw, alias));
+            if own && known[..models].contains(&target) {
+                // It is meant for the model of that name, and that the name is taken is told already.
+                continue;
+            }
             if own {
                 let reason = format!("The alias `{name}` points at itself.");
                 let (remedy, _) = suggest::remedy(target, &known[..models], "Models and adapters here");

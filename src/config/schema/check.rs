@@ -158,8 +158,9 @@ fn wrong_type(node: &Value, path: Path, kind: &TypeKind, found: &Value) -> Draft
             None => "Put it into a list, even a single one: [ … ].".into(),
         },
         ("boolean", Value::String(text)) => match text.to_lowercase().as_str() {
-            "yes" | "on" | "y" | "true" | "enabled" => "Write true (without quotes).".into(),
-            "no" | "off" | "n" | "false" | "disabled" => "Write false (without quotes).".into(),
+            word @ ("true" | "false") => format!("Write {word} (without quotes)."),
+            "yes" | "on" | "y" | "enabled" => format!("Write true; `{text}` is a text in YAML 1.2."),
+            "no" | "off" | "n" | "disabled" => format!("Write false; `{text}` is a text in YAML 1.2."),
             _ => "Write true or false.".into(),
         },
         ("integer" | "number", Value::String(text)) if text.trim().parse::<f64>().is_ok() => {
@@ -193,7 +194,12 @@ fn wrong_format(node: &Value, path: Path, found: &Value) -> Draft {
         SIZE_FORMAT => Draft::new(path, "This is not a size.", likely_size(text)),
         _ => {
             let what = node.get("description").and_then(Value::as_str).unwrap_or("text of the right form.");
-            Draft::new(path, "This cannot stand here.", format!("Write this: {what}"))
+            let example = node.get("examples").and_then(|all| all.get(0)).or_else(|| node.get("default"));
+            let remedy = match example.and_then(Value::as_str).filter(|example| !example.is_empty()) {
+                Some(example) => format!("Write it like {example}. {what}"),
+                None => format!("Write this: {what}"),
+            };
+            Draft::new(path, "This cannot stand here.", remedy)
         }
     }
 }

@@ -27,7 +27,7 @@ fn an_alias_may_point_at_an_adapter_that_comes_later() {
 #[test]
 fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
     let config = good(
-        "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat}}}\naliases:\n  \
+        "models: {m: {source: s, overrides: {n: 0}, lora: {l: p}, dialect: {messages: chat, late_system: first}}}\naliases:\n  \
          c: {model: b, overrides: {n: 3}, hidden: true}\n  b: {model: a, fallback: [l]}\n  \
          a: {model: m, overrides: {n: 1}, dialect: {responses: chat}, response_model: engine}\n  of-adapter: {model: l}\n",
     );
@@ -35,8 +35,9 @@ fn an_alias_of_an_alias_has_its_settings_after_those_of_the_other() {
     assert_eq!((&*c.model, overrides(c)), ("m", json!([{ "n": 1 }, { "n": 3 }])));
     assert!(c.hidden);
     assert_eq!(c.fallback, ["l".into()], "as where it points");
-    assert_eq!(c.dialect, Dialects { responses: Via::Chat, messages: Via::Chat });
-    assert_eq!(alias(&config, "of-adapter").dialect, Dialects { responses: Via::Engine, messages: Via::Chat });
+    let dialects = |responses| Dialects { responses, messages: Via::Chat, late_system: LateSystem::First };
+    assert_eq!(c.dialect, dialects(Via::Chat));
+    assert_eq!(alias(&config, "of-adapter").dialect, dialects(Via::Engine));
     assert_eq!(json!(config.models[0].settings.overrides), json!({ "n": 0 }));
 }
 

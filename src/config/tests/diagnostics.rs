@@ -211,6 +211,16 @@ fn numbers() {
 }
 
 #[test]
+fn hints_say_what_to_write() {
+    let with = |top: &str| format!("models: {{m: {{source: s}}}}\n{top}");
+    assert_found(&with("ports: 8000"), &[("ports", "Write it like 21000-21999.")]);
+    assert_found_in_model("sleep_mode: yes", &[("models.m.sleep_mode", "Write true; `yes` is a text in YAML 1.2.")]);
+    assert_found_in_model("sleep_mode: 'false'", &[("models.m.sleep_mode", "Write false (without quotes).")]);
+    // An alias with the name of its model: what is wrong is said once, and nothing is meant by "Did you mean `m`?".
+    assert_found(&with("aliases: {m: {model: m}}"), &[("aliases.m", "is taken by the model")]);
+}
+
+#[test]
 fn secrets_are_not_in_diagnostics() {
     let text = "\
 admin: {tokn: leak1, token: \"leak2 \"}

@@ -80,6 +80,22 @@ pub struct Dialects {
     pub responses: Via,
     /// `/v1/messages`
     pub messages: Via,
+    /// What becomes of late system messages in translated requests.
+    pub late_system: LateSystem,
+}
+
+/// What becomes of system and developer messages that come after a user's or the assistant's, in translated requests.
+/// Templates of many models refuse them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LateSystem {
+    /// Their text becomes a part of the user's turn, where they are.
+    #[default]
+    User,
+    /// Their text is added to the system message in front.
+    First,
+    /// They stay as they are.
+    Keep,
 }
 
 /// Who speaks an API.

@@ -72,6 +72,9 @@ fn add_assistant(blocks: Vec<(Members, String)>, conversation: &mut Conversation
             Some("thinking") => conversation.add_reasoning(&required(&mut block, "thinking", &param)?),
             // Only Anthropic can read it.
             Some("redacted_thinking") => {}
+            // What Anthropic ran. No engine can read it, and the conversation goes on without it.
+            Some("server_tool_use" | "mcp_tool_use" | "container_upload") => {}
+            Some(kind) if kind.ends_with("_tool_result") => {}
             Some("tool_use") => {
                 let (id, name) = (required(&mut block, "id", &param)?, required(&mut block, "name", &param)?);
                 // An input that is a string is what a model wrote and was not JSON (see the writer).

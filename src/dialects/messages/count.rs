@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::request::to_chat;
+use crate::config::LateSystem;
 use crate::dialects::members;
 use crate::openai::{ApiError, Code};
 
@@ -15,8 +16,8 @@ const PROMPT: [&str; 6] =
 /// # Errors
 ///
 /// As of [`to_chat`](crate::dialects::to_chat).
-pub fn to_tokenize(body: &[u8]) -> Result<Vec<u8>, ApiError> {
-    let (mut chat, _) = to_chat(members::parse(body)?)?;
+pub fn to_tokenize(body: &[u8], late_system: LateSystem) -> Result<Vec<u8>, ApiError> {
+    let mut chat = to_chat(members::parse(body)?, late_system)?.members;
     chat.retain(|name, _| PROMPT.contains(&name.as_str()));
     Ok(Value::Object(chat).to_string().into_bytes())
 }

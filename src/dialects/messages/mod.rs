@@ -5,6 +5,7 @@ mod count;
 mod request;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod writer;
 
 pub use count::{from_tokenize, to_tokenize};

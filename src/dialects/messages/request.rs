@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::content;
+use super::tools::Tools;
 use super::writer::Writer;
-use crate::dialects::chat::{choice_of, function_tool, has_function, schema_format};
+use crate::config::LateSystem;
+use crate::dialects::chat::{ChatRequest, schema_format};
 use crate::dialects::conversation::Conversation;
 use crate::dialects::members::{
-    Members, array, flag, invalid, missing, object, objects, peek, required, take, take_array, take_object, unsupported,
+    Members, array, invalid, missing, object, objects, peek, take, take_object, unsupported,
 };
 use crate::openai::ApiError;
 
@@ -26,17 +28,17 @@ const NOT_FORWARDED: [&str; 10] = [
 ];
 
 /// The chat request for a Messages request, and the writer of its answer.
-pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<(Members, Writer), ApiError> {
-    for name in ["mcp_servers", "container"] {
-        if request.get(name).is_some_and(|value| !value.is_null() && *value != json!([])) {
-            let message = format!("`{name}` is not supported: only the client runs tools.");
-            return Err(unsupported(name, message));
-        }
+pub(in crate::dialects) fn to_chat(
+    mut request: Members,
+    late_system: LateSystem,
+) -> Result<ChatRequest<Writer>, ApiError> {
+    if request.get("container").is_some_and(|value| !value.is_null()) {
+        return Err(unsupported("container", "`container` is not supported: no container is kept here."));
     }
     let model = peek(&request, "model").unwrap_or_default().to_owned();
     let mut set = Members::new();
-    set_messages(&mut request, &mut set)?;
-    set_tools(&mut request, &mut set)?;
+    set_messages(&mut request, &mut set, late_system)?;
+    let dropped = Tools::take(&mut request)?.set(&mut request, &mut set)?;
     set_thinking(&mut request, &mut set)?;
     set_output(&mut request, &mut set)?;
     if let Some(stop) = take(&mut request, "stop_sequences") {
@@ -53,11 +55,11 @@ pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<(Members, Wri
     }
     request.retain(|name, _| !NOT_FORWARDED.contains(&name.as_str()));
     request.extend(set);
-    Ok((request, Writer::new(model)))
+    Ok(ChatRequest { members: request, writer: Writer::new(model), dropped })
 }
 
-fn set_messages(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
-    let mut conversation = Conversation::default();
+fn set_messages(request: &mut Members, set: &mut Members, late_system: LateSystem) -> Result<(), ApiError> {
+    let mut conversation = Conversation::new(late_system);
     if let Some(system) = take(request, "system") {
         content::add_system(system, "system", &mut conversation)?;
     }
@@ -75,61 +77,6 @@ fn set_messages(request: &mut Members, set: &mut Members) -> Result<(), ApiError
         set.insert("continue_final_message".into(), true.into());
     }
     Ok(())
-}
-
-fn set_tools(request: &mut Members, set: &mut Members) -> Result<(), ApiError> {
-    let listed = objects(take_array(request, "tools", "tools")?, "tools");
-    let tools: Vec<Value> = listed.map(|tool| tool.and_then(read_tool)).collect::<Result<_, _>>()?;
-    let choice = take_object(request, "tool_choice")?;
-    let parallel = choice.as_ref().map(|choice| flag(choice, "disable_parallel_tool_use")).transpose()? != Some(true);
-    let choice = choice.map(|choice| read_choice(choice, &tools)).transpose()?;
-    if tools.is_empty() {
-        if choice.is_some_and(|choice| choice == "required") {
-            return Err(invalid("tool_choice", "`tool_choice` demands a tool call, but `tools` is empty."));
-        }
-        return Ok(());
-    }
-    set.insert("tools".into(), tools.into());
-    set.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
-    if !parallel {
-        set.insert("parallel_tool_calls".into(), false.into());
-    }
-    Ok(())
-}
-
-fn read_tool((mut tool, param): (Members, String)) -> Result<Value, ApiError> {
-    if let Some(kind) = peek(&tool, "type").filter(|kind| *kind != "custom") {
-        return Err(unsupported(
-            format!("{param}.type"),
-            format!(
-                "`{param}` is a tool of type {kind}, which Anthropic defines or runs. This endpoint supports only tools \
-                 with an `input_schema`."
-            ),
-        ));
-    }
-    let name = required(&mut tool, "name", &param)?;
-    let [description, schema, strict] = ["description", "input_schema", "strict"].map(|key| take(&mut tool, key));
-    if schema.is_none() {
-        return Err(missing(format!("{param}.input_schema")));
-    }
-    Ok(function_tool(name, description, schema, strict))
-}
-
-fn read_choice(mut choice: Members, tools: &[Value]) -> Result<Value, ApiError> {
-    Ok(match peek(&choice, "type") {
-        Some("auto") => "auto".into(),
-        Some("any") => "required".into(),
-        Some("none") => "none".into(),
-        Some("tool") => {
-            let name = required(&mut choice, "name", "tool_choice")?;
-            if !has_function(tools, &name) {
-                let message = format!("`tool_choice.name` is \"{name}\", but no tool in `tools` has that name.");
-                return Err(invalid("tool_choice.name", message));
-            }
-            choice_of(&name)
-        }
-        _ => return Err(invalid("tool_choice.type", "`tool_choice.type` must be auto, any, tool or none.")),
-    })
 }
 
 /// Thinking is a matter of the chat template: `enable_thinking` (Qwen, GLM, …) or `thinking` (DeepSeek, Granite, …). vLLM

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::config::LateSystem;
 use crate::dialects::testing::{
     Made, answered, asked, call, events, interleaved, read_messages, refused, run, stream, translator,
 };
-use crate::dialects::{ClientApi, from_tokenize, to_tokenize};
+use crate::dialects::{ClientApi, from_tokenize, to_chat, to_tokenize};
 
 fn chat(body: &Value) -> Value {
     asked(ClientApi::Messages, body).0
@@ -104,6 +105,74 @@ fn choices_of_tools_take_chats_shape() {
 }
 
 #[test]
+fn tools_and_calls_of_anthropic_are_dropped_unless_one_is_demanded() {
+    let server = json!({ "type": "web_search_20250305", "name": "web_search", "max_uses": 5 });
+    let own = json!({ "name": "f", "input_schema": {} });
+    let messages = json!([
+        { "role": "user", "content": "Hi" },
+        { "role": "assistant", "content": [
+            { "type": "server_tool_use", "id": "s1", "name": "web_search", "input": { "query": "x" } },
+            { "type": "web_search_tool_result", "tool_use_id": "s1", "content": [] },
+            { "type": "text", "text": "Found." },
+        ]},
+        { "role": "user", "content": "Go on" },
+    ]);
+    let body = json!({ "messages": messages, "tools": [server, own, { "type": "mcp_toolset", "mcp_server_name": "x" }], "mcp_servers": [{}] });
+    let (chat, translator) = asked(ClientApi::Messages, &body);
+    assert_eq!(translator.dropped_tools(), ["web_search_20250305", "mcp_toolset"]);
+    assert_eq!(chat["tools"].as_array().map(Vec::len), Some(1));
+    assert_eq!(chat["messages"][1], json!({ "role": "assistant", "content": "Found." }));
+    assert!(chat.get("mcp_servers").is_none());
+    let none =
+        asked(ClientApi::Messages, &json!({ "messages": [], "tools": [server], "tool_choice": { "type": "auto" } })).0;
+    assert!(none.get("tools").is_none() && none.get("tool_choice").is_none(), "{none}");
+    let demanded = |choice: Value| json!({ "messages": [], "tools": [server], "tool_choice": choice });
+    refused(
+        ClientApi::Messages,
+        [
+            (demanded(json!({ "type": "any" })), "tool_choice", "web_search_20250305"),
+            (demanded(json!({ "type": "tool", "name": "web_search" })), "tool_choice.name", "nobody here can run"),
+        ],
+    );
+}
+
+/// Claude Code sends them after the user's message; templates of Qwen and others refuse them there.
+#[test]
+fn system_messages_in_the_middle_become_what_strict_templates_take() {
+    let system = |text: &str| json!({ "role": "system", "content": text });
+    let result = |id: &str| json!({ "type": "tool_result", "tool_use_id": id, "content": "ok" });
+    let calls = json!([
+        { "type": "tool_use", "id": "t1", "name": "f", "input": {} }, { "type": "tool_use", "id": "t2", "name": "f", "input": {} },
+    ]);
+    let body = json!({ "model": "m", "max_tokens": 4, "system": "A", "messages": [
+        { "role": "user", "content": "Hi" }, system("B"),
+        { "role": "assistant", "content": calls },
+        { "role": "user", "content": [result("t1")] }, system("C"), { "role": "user", "content": [result("t2")] },
+        { "role": "assistant", "content": "Done" }, system("D"), { "role": "user", "content": "More" }, system("E"),
+    ]});
+    let with = |late_system| {
+        let (chat, _) = to_chat(ClientApi::Messages, body.to_string().as_bytes(), late_system).expect("a request");
+        let chat: Value = serde_json::from_slice(&chat).expect("JSON");
+        let shown = |message: &Value| {
+            let text = match &message["content"] {
+                Value::Array(parts) => {
+                    parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("+")
+                }
+                content => content.as_str().unwrap_or("-").to_owned(),
+            };
+            format!("{} {}", message["role"].as_str().unwrap_or_default(), text.replace("\n\n", "/"))
+        };
+        chat["messages"].as_array().expect("messages").iter().map(shown).collect::<Vec<_>>()
+    };
+    let calls = ["assistant -", "tool ok", "tool ok"];
+    let user = [&["system A", "user Hi+B"][..], &calls, &["user C", "assistant Done", "user D+More+E"]].concat();
+    assert_eq!(with(LateSystem::User), user);
+    let first = [&["system A/B/C/D/E", "user Hi"][..], &calls, &["assistant Done", "user More"]].concat();
+    assert_eq!(with(LateSystem::First), first);
+    assert_eq!(with(LateSystem::Keep).iter().filter(|shown| shown.starts_with("system")).count(), 5);
+}
+
+#[test]
 fn thinking_leaves_what_the_caller_set() {
     let body = json!({
         "messages": [], "thinking": { "type": "disabled" }, "chat_template_kwargs": { "enable_thinking": true, "x": 1 },
@@ -140,14 +209,16 @@ fn what_cannot_be_done_is_refused_by_name() {
             "messages[0].content[0].source.type",
             "file",
         ),
+        (json!({ "messages": [], "tools": [{ "type": "web_search", "name": "x" }] }), "tools[0].type", "web_search"),
         (
-            json!({ "messages": [], "tools": [{ "type": "web_search_20250305", "name": "web_search" }] }),
+            json!({ "messages": [], "tools": [{ "type": "web_surf_20250305", "name": "x" }] }),
             "tools[0].type",
-            "web_search_20250305",
+            "web_surf_20250305",
         ),
         (json!({ "messages": [], "tool_choice": { "type": "any" } }), "tool_choice", "empty"),
         (json!({ "messages": [], "tool_choice": { "type": "tool", "name": "x" } }), "tool_choice.name", "\"x\""),
-        (json!({ "messages": [], "mcp_servers": [{}] }), "mcp_servers", "not supported"),
+        (json!({ "messages": [], "container": "c" }), "container", "not supported"),
+        (json!({ "messages": [], "mcp_servers": {} }), "mcp_servers", "an array"),
         (json!({ "messages": [], "thinking": { "type": "maybe" } }), "thinking.type", "adaptive"),
     ];
     refused(ClientApi::Messages, bodies);
@@ -215,7 +286,7 @@ fn tokens_are_counted_of_the_same_prompt() {
         "model": "m", "system": "S", "messages": [{ "role": "user", "content": "Hi" }], "thinking": { "type": "disabled" },
         "tools": [{ "name": "f", "input_schema": {} }], "tool_choice": { "type": "auto" }, "betas": ["x"], "max_tokens": 3,
     });
-    let asked = to_tokenize(body.to_string().as_bytes()).expect("a request");
+    let asked = to_tokenize(body.to_string().as_bytes(), LateSystem::default()).expect("a request");
     let mut expected = chat(&body);
     for name in ["tool_choice", "max_tokens"] {
         expected.as_object_mut().expect("an object").shift_remove(name);

@@ -1,17 +1,23 @@
 //! The input of a Responses request, a text or items, as chat messages.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::dialects::chat::image_part;
+use super::calls;
+use super::content::parts;
+use crate::config::LateSystem;
 use crate::dialects::conversation::{Conversation, Part};
 use crate::dialects::members::{
-    Members, as_text, invalid, missing, objects, peek, required, take, take_array, text, type_of, unsupported,
+    Members, invalid, objects, peek, required, take, take_array, text, type_of, unsupported,
 };
 use crate::openai::ApiError;
 
 /// Chat's messages for `instructions` and `input`.
-pub(super) fn messages(instructions: Option<Value>, input: Option<Value>) -> Result<Vec<Value>, ApiError> {
-    let mut conversation = Conversation::default();
+pub(super) fn messages(
+    instructions: Option<Value>,
+    input: Option<Value>,
+    late_system: LateSystem,
+) -> Result<Vec<Value>, ApiError> {
+    let mut conversation = Conversation::new(late_system);
     if let Some(instructions) = instructions {
         let instructions = text(instructions, "instructions")?;
         if !instructions.is_empty() {
@@ -46,16 +52,6 @@ fn add_item(mut item: Members, param: &str, conversation: &mut Conversation) -> 
             let summary = if content.is_empty() { texts(&mut item, "summary", param)? } else { content };
             conversation.add_reasoning(&summary);
         }
-        Some("function_call") => {
-            let (id, name) = (required(&mut item, "call_id", param)?, required(&mut item, "name", param)?);
-            let arguments = take(&mut item, "arguments").map(as_text).unwrap_or_default();
-            conversation.add_call(&id, &name, &arguments);
-        }
-        Some("function_call_output") => {
-            let id = required(&mut item, "call_id", param)?;
-            let output = take(&mut item, "output").unwrap_or_default();
-            conversation.add_result(&id, parts(output, &format!("{param}.output"))?);
-        }
         Some("item_reference") => {
             return Err(unsupported(
                 format!("{param}.type"),
@@ -65,13 +61,16 @@ fn add_item(mut item: Members, param: &str, conversation: &mut Conversation) -> 
             ));
         }
         Some(kind) => {
-            return Err(unsupported(
-                format!("{param}.type"),
-                format!(
-                    "`{param}` is of type {kind}, which a chat engine cannot read. Supported are message, reasoning, \
-                     function_call and function_call_output."
-                ),
-            ));
+            let kind = kind.to_owned();
+            if calls::add(item, &kind, param, conversation)?.is_some() {
+                return Err(unsupported(
+                    format!("{param}.type"),
+                    format!(
+                        "`{param}` is of type {kind}, which a chat engine cannot read. Supported are message, reasoning, \
+                         calls of functions and custom tools, and their outputs."
+                    ),
+                ));
+            }
         }
         None => return Err(invalid(param, format!("`{param}` has neither `type` nor `role`."))),
     }
@@ -115,55 +114,4 @@ fn only_text(parts: Vec<Part>, role: &str, param: &str) -> Result<String, ApiErr
 fn texts(item: &mut Members, name: &str, param: &str) -> Result<String, ApiError> {
     let list = take_array(item, name, &format!("{param}.{name}"))?;
     Ok(list.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"))
-}
-
-fn parts(content: Value, param: &str) -> Result<Vec<Part>, ApiError> {
-    match content {
-        Value::Null => Ok(Vec::new()),
-        Value::String(text) => Ok(vec![Part::Text(text)]),
-        Value::Array(list) => objects(list, param).map(|part| part.and_then(read_part)).collect(),
-        other => {
-            Err(invalid(param, format!("`{param}` must be a string or an array of parts, not {}.", type_of(&other))))
-        }
-    }
-}
-
-fn read_part((mut part, param): (Members, String)) -> Result<Part, ApiError> {
-    let path = format!("{param}.type");
-    match peek(&part, "type") {
-        Some("input_text" | "output_text" | "text" | "reasoning_text") => {
-            Ok(Part::Text(required(&mut part, "text", &param)?))
-        }
-        Some("refusal") => Ok(Part::Text(required(&mut part, "refusal", &param)?)),
-        Some("input_image") => image(part, &param),
-        // Chat's part has the same shape.
-        Some("input_audio") if part.contains_key("input_audio") => {
-            Ok(Part::Other(json!({ "type": "input_audio", "input_audio": take(&mut part, "input_audio") })))
-        }
-        Some("input_file") => Err(unsupported(
-            path,
-            format!("`{param}` is a file; engines read text and images only. Send the file's text as input_text."),
-        )),
-        Some(kind) => Err(unsupported(
-            path,
-            format!("`{param}` is a part of type {kind}; engines read input_text and input_image only."),
-        )),
-        None => Err(missing(path)),
-    }
-}
-
-fn image(mut part: Members, param: &str) -> Result<Part, ApiError> {
-    let url = match take(&mut part, "image_url") {
-        Some(Value::Object(mut inner)) => take(&mut inner, "url"),
-        url => url,
-    };
-    let path = format!("{param}.image_url");
-    match url {
-        Some(url) => Ok(Part::Other(image_part(&text(url, &path)?, peek(&part, "detail")))),
-        None if part.contains_key("file_id") => Err(unsupported(
-            format!("{param}.file_id"),
-            format!("`{param}` names an uploaded file, and none are stored here. Send `image_url`, a URL or data URL."),
-        )),
-        None => Err(missing(path)),
-    }
 }

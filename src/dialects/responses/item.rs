@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::custom_input::CustomInput;
 use crate::dialects::json_object::JsonObjectTracker;
+use crate::dialects::tool_names::ClientTool;
 
 /// What an item is.
 #[derive(Clone, Debug)]
@@ -20,13 +22,45 @@ pub(super) struct Part {
     pub(super) logprobs: Vec<Value>,
 }
 
-/// A call of a function.
+/// A call of a function or of a custom tool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     pub(super) id: String,
+    /// The client's name for what is called.
     pub(super) name: String,
+    /// The namespace that has this name.
+    pub(super) namespace: Option<String>,
+    /// Arguments of a function.
     pub(super) arguments: String,
+    /// The input of a custom tool, in place of arguments.
+    pub(super) input: Option<CustomInput>,
     pub(super) tracker: JsonObjectTracker,
+}
+
+impl Call {
+    /// A call of the engine's function of that name, which is `tool` to the client.
+    pub(super) fn new(id: String, name: &str, tool: Option<&ClientTool>) -> Self {
+        let Some(tool) = tool else { return Self { id, name: name.to_owned(), ..Self::default() } };
+        let input = tool.custom.then(CustomInput::default);
+        Self { id, name: tool.name.clone(), namespace: tool.namespace.clone(), input, ..Self::default() }
+    }
+
+    fn json(&self, id: &str, status: &str) -> Value {
+        let mut item = match &self.input {
+            Some(input) => json!({
+                "id": id, "type": "custom_tool_call", "status": status, "input": input.text(), "call_id": self.id,
+                "name": self.name,
+            }),
+            None => json!({
+                "id": id, "type": "function_call", "status": status, "arguments": self.arguments, "call_id": self.id,
+                "name": self.name,
+            }),
+        };
+        if let Some(namespace) = &self.namespace {
+            item["namespace"] = namespace.as_str().into();
+        }
+        item
+    }
 }
 
 /// An item, open while more of it may come.
@@ -44,6 +78,7 @@ impl Item {
         match body {
             Body::Reasoning(_) => "rs",
             Body::Message(_) => "msg",
+            Body::Call(Call { input: Some(_), .. }) => "ctc",
             Body::Call(_) => "fc",
         }
     }
@@ -71,10 +106,7 @@ impl Item {
                 let content: Vec<Value> = parts.iter().map(Part::json).collect();
                 json!({ "id": id, "type": "message", "status": status, "role": "assistant", "content": content })
             }
-            Body::Call(call) => json!({
-                "id": id, "type": "function_call", "status": status, "arguments": call.arguments, "call_id": call.id,
-                "name": call.name,
-            }),
+            Body::Call(call) => call.json(id, status),
         }
     }
 }

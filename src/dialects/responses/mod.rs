@@ -1,5 +1,8 @@
 //! The Responses API over Chat Completions: request, response object, events.
 
+mod calls;
+mod content;
+mod custom_input;
 mod input;
 mod item;
 mod request;

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::input;
 use super::response::ResponseObject;
+use super::tools::Tools;
 use super::writer::Writer;
-use super::{input, tools};
-use crate::dialects::chat::schema_format;
+use crate::config::LateSystem;
+use crate::dialects::chat::{ChatRequest, schema_format};
 use crate::dialects::members::{
     Members, invalid, missing, object, peek, take, take_array, take_object, text, type_of, unsupported,
 };
@@ -33,18 +35,21 @@ const NOT_FORWARDED: [&str; 17] = [
 ];
 
 /// The chat request for a Responses request, and the writer of its answer.
-pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<(Members, Writer), ApiError> {
+pub(in crate::dialects) fn to_chat(
+    mut request: Members,
+    late_system: LateSystem,
+) -> Result<ChatRequest<Writer>, ApiError> {
     refuse_stored(&request)?;
     let response = ResponseObject::new(&request);
+    let tools = Tools::take(&mut request)?;
     let mut set = Members::new();
-    set.insert(
-        "messages".into(),
-        input::messages(take(&mut request, "instructions"), take(&mut request, "input"))?.into(),
-    );
+    let (instructions, input) = (take(&mut request, "instructions"), take(&mut request, "input"));
+    set.insert("messages".into(), input::messages(instructions, input, late_system)?.into());
     if let Some(limit) = take(&mut request, "max_output_tokens") {
         set.insert("max_tokens".into(), limit);
     }
-    tools::set_tools(&mut request, &mut set)?;
+    let (names, dropped) = (tools.names.clone(), tools.dropped.clone());
+    tools.set(&mut request, &mut set)?;
     set_format(&mut request, &mut set)?;
     set_reasoning(&mut request, &mut set)?;
     set_logprobs(&mut request, &mut set)?;
@@ -55,7 +60,7 @@ pub(in crate::dialects) fn to_chat(mut request: Members) -> Result<(Members, Wri
     // The client's own members first, in their order; ours replace those with the same name.
     request.retain(|name, _| !NOT_FORWARDED.contains(&name.as_str()));
     request.extend(set);
-    Ok((request, Writer::new(response)))
+    Ok(ChatRequest { members: request, writer: Writer::new(response, names), dropped })
 }
 
 /// Refuses what needs stored responses or prompts.

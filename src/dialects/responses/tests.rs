@@ -1,5 +1,7 @@
 //! Responses requests and responses by example.
 
+mod agents;
+
 use serde_json::{Value, json};
 
 use crate::dialects::ClientApi;
@@ -127,8 +129,14 @@ fn what_cannot_be_done_is_refused_by_name() {
         (json!({ "conversation": "conv_1" }), "conversation", "stored"),
         (json!({ "prompt": { "id": "p" } }), "prompt", "stored"),
         (json!({ "background": true }), "background", "stored"),
-        (json!({ "tools": [{ "type": "web_search" }] }), "tools[0].type", "web_search"),
-        (json!({ "tools": [{ "type": "custom", "name": "x" }] }), "tools[0].type", "custom"),
+        (json!({ "tools": [{ "type": "web_surf" }] }), "tools[0].type", "web_surf"),
+        (json!({ "tools": [{ "type": "web_search_x" }] }), "tools[0].type", "web_search_x"),
+        (json!({ "tools": [{ "type": "custom" }] }), "tools[0].name", "missing"),
+        (
+            json!({ "tools": [{ "type": "namespace", "name": "n", "tools": [{ "type": "namespace", "name": "o" }] }] }),
+            "tools[0].tools[0].type",
+            "namespace",
+        ),
         (json!({ "tools": [{ "type": "function", "function": { "name": "x" } }] }), "tools[0]", "Chat Completions"),
         (json!({ "tool_choice": "required" }), "tool_choice", "empty"),
         (json!({ "tool_choice": { "type": "mcp" } }), "tool_choice.type", "mcp"),
@@ -138,7 +146,7 @@ fn what_cannot_be_done_is_refused_by_name() {
         (json!({ "input": null }), "input", "missing"),
         (json!({ "input": 3 }), "input", "a number"),
         (json!({ "input": [{ "type": "item_reference", "id": "x" }] }), "input[0].type", "stored"),
-        (json!({ "input": [{ "type": "web_search_call" }] }), "input[0].type", "web_search_call"),
+        (json!({ "input": [{ "type": "web_surf_call" }] }), "input[0].type", "web_surf_call"),
         (json!({ "input": [{ "type": "function_call", "name": "f" }] }), "input[0].call_id", "missing"),
         (json!({ "input": [{ "role": "tool", "content": "x" }] }), "input[0].role", "function_call_output"),
         (

@@ -6,6 +6,7 @@ use super::item::{Body, Call, Item, Part, reasoning_part};
 use super::response::ResponseObject;
 use crate::dialects::client_api::ClientApi;
 use crate::dialects::delta::{Delta, FinishReason, ToolCallDelta, Usage};
+use crate::dialects::tool_names::ToolNames;
 use crate::dialects::writer::Writer as AnswerWriter;
 use crate::openai::ApiError;
 
@@ -23,6 +24,8 @@ struct BegunCall {
 #[derive(Clone, Debug)]
 pub(in crate::dialects) struct Writer {
     response: ResponseObject,
+    /// What the engine's functions are to the client.
+    names: ToolNames,
     items: Vec<Item>,
     /// How many items in front are closed.
     closed: usize,
@@ -120,9 +123,10 @@ impl AnswerWriter for Writer {
 }
 
 impl Writer {
-    pub(super) fn new(response: ResponseObject) -> Self {
+    pub(super) fn new(response: ResponseObject, names: ToolNames) -> Self {
         Self {
             response,
+            names,
             items: Vec::new(),
             closed: 0,
             calls: Vec::new(),
@@ -202,7 +206,7 @@ impl Writer {
     fn open_call(&mut self, number: usize, name: &str, out: &mut Vec<u8>) {
         let BegunCall { id, pending, .. } = std::mem::take(&mut self.calls[number]);
         let id = if id.is_empty() { self.response.item_id("call", number) } else { id };
-        let call = Call { id: id.clone(), name: name.to_owned(), ..Call::default() };
+        let call = Call::new(id.clone(), name, self.names.find(name));
         let at = self.open(Body::Call(call), out);
         self.calls[number] = BegunCall { item: Some(at), id, pending: String::new() };
         self.add_arguments(at, &pending, out);
@@ -214,11 +218,21 @@ impl Writer {
         if more.is_empty() || !item.open {
             return;
         }
-        if let Body::Call(call) = &mut item.body {
+        let Body::Call(call) = &mut item.body else { return };
+        call.tracker.feed(more);
+        if let Some(input) = &mut call.input {
+            let new = input.feed(more);
+            self.input_event(at, &new, out);
+        } else {
             call.arguments.push_str(more);
-            call.tracker.feed(more);
+            self.item_event(out, "response.function_call_arguments.delta", at, json!({ "delta": more }));
         }
-        self.item_event(out, "response.function_call_arguments.delta", at, json!({ "delta": more }));
+    }
+
+    fn input_event(&mut self, at: usize, new: &str, out: &mut Vec<u8>) {
+        if !new.is_empty() {
+            self.item_event(out, "response.custom_tool_call_input.delta", at, json!({ "delta": new }));
+        }
     }
 
     /// Opens an item; those before it that are complete are closed.
@@ -250,6 +264,10 @@ impl Writer {
             // The last tokens may have no text: where a stop string was, or the end.
             part.logprobs.append(&mut self.pending_logprobs);
         }
+        if let Body::Call(Call { input: Some(input), .. }) = &mut item.body {
+            let rest = input.finish();
+            self.input_event(at, &rest, out);
+        }
         if self.omit_events {
             return;
         }
@@ -260,6 +278,10 @@ impl Writer {
                 self.part_event(out, "response.content_part.done", at, 0, part);
             }
             Body::Message(_) => self.close_part(at, out),
+            Body::Call(Call { input: Some(input), .. }) => {
+                let done = json!({ "input": input.text() });
+                self.item_event(out, "response.custom_tool_call_input.done", at, done);
+            }
             Body::Call(call) => {
                 let done = json!({ "name": call.name, "arguments": call.arguments });
                 self.item_event(out, "response.function_call_arguments.done", at, done);

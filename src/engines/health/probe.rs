@@ -182,7 +182,9 @@ impl Prober {
             Check::Asked(_, health) => health.interval,
             Check::Off if eager && !self.is_remote() => EAGER_EVERY,
             Check::Off if self.cards_at.is_none() => UNKNOWN_EVERY,
-            Check::Off | Check::Impossible(_) => CARDS_EVERY,
+            Check::Off | Check::Impossible(_) => {
+                self.pulse.as_ref().map_or(CARDS_EVERY, |pulse| pulse.every.max(LEAST))
+            }
         }
     }
 
@@ -210,7 +212,7 @@ impl Prober {
                 match self.look_closer(ASK_WITHIN).await {
                     Probe::Down(problem) | Probe::Mismatch(problem) if ready => {
                         tracing::debug!(engine = %self.engine.id, %problem, "what an engine serves is not known");
-                        Probe::Up
+                        self.progress().await
                     }
                     probe => probe,
                 }
@@ -271,15 +273,19 @@ impl Prober {
         }
     }
 
-    /// Whether it makes progress with its requests; asked now and then. Engines that do not tell are believed.
+    /// Whether it makes progress with its requests; asked now and then. Of engines that do not tell, the gateway's own view
+    /// decides.
     async fn progress(&mut self) -> Probe {
         let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every))
         else {
             return Probe::Up;
         };
-        let unanswered = self.engine.unanswered() as u64;
         let text = self.client.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
-        let sample = text.and_then(|text| Sample::parse(&text)).map(|sample| sample.with_unanswered(unanswered));
+        let unanswered = self.engine.unanswered() as u64;
+        let sample = match text.and_then(|text| Sample::parse(&text)) {
+            Some(sample) => sample.with_unanswered(unanswered),
+            None => Sample::seen(unanswered, self.engine.pieces(), self.engine.held_up()),
+        };
         pulse.at = Some(Instant::now());
         match pulse.detector.observe(Instant::now(), sample) {
             Some(stall) => Probe::Stalled(stall),

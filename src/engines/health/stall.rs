@@ -1,6 +1,9 @@
 //! Whether an engine that answers is stalled: it has requests, and none of its counters moves.
 //!
 //! All of vLLM's numbers come from its engine core; when that is stuck, they stand still while `/health` still says 200.
+//! Of an engine without such numbers, or that does not tell them, the gateway knows enough itself: requests are unanswered,
+//! and not one byte came of it on any request. While a caller takes nothing, nothing follows from that: the engine may wait
+//! for this caller, and the other requests for the engine.
 
 use std::time::Duration;
 
@@ -32,12 +35,20 @@ pub(super) struct Sample {
     /// Requests of ours that got no byte of an answer yet, as the gateway counts them: an engine core that was stuck
     /// before they came knows nothing of them, and never counts them as running. 0 where nobody counts.
     pub(super) unanswered: u64,
-    moving: [f64; MOVING.len()],
+    progress: Progress,
+}
+
+/// What an engine has done so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Progress {
+    /// As its counters tell.
+    Counted([f64; MOVING.len()]),
+    /// As the gateway sees: pieces of answers that came.
+    Received(u64),
 }
 
 impl Sample {
-    /// Reads Prometheus text. `None`: not vLLM's, or without these numbers (`--disable-log-stats`); nothing can be said
-    /// of such an engine then.
+    /// Reads Prometheus text. `None`: not vLLM's, or without these numbers (`--disable-log-stats`).
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut running = None;
         let mut moving = [0.0; MOVING.len()];
@@ -57,7 +68,18 @@ impl Sample {
             }
         }
         // A cast from a float saturates.
-        running.filter(|_| counts_tokens).map(|running| Self { running: running as u64, unanswered: 0, moving })
+        running.filter(|_| counts_tokens).map(|running| Self {
+            running: running as u64,
+            unanswered: 0,
+            progress: Progress::Counted(moving),
+        })
+    }
+
+    /// What the gateway itself sees of an engine: requests that are `unanswered`, and `pieces` of answers that came;
+    /// `held_up`: how many callers take nothing.
+    pub(super) fn seen(unanswered: u64, pieces: u64, held_up: usize) -> Self {
+        let unanswered = if held_up > 0 { 0 } else { unanswered };
+        Self { running: 0, unanswered, progress: Progress::Received(pieces) }
     }
 
     /// The same, with what the gateway knows.
@@ -67,7 +89,7 @@ impl Sample {
 
     /// Whether `self` and `before` differ in what moves; a counter that went back (a new process) did move.
     fn moved(&self, before: &Self) -> bool {
-        self.moving.iter().zip(&before.moving).any(|(now, then)| now.to_bits() != then.to_bits())
+        self.progress != before.progress
     }
 
     fn is_idle(&self) -> bool {
@@ -107,12 +129,8 @@ impl StallDetector {
         self.last = None;
     }
 
-    /// Looks at what was sampled at `now`; `None`: the engine gave no such numbers. Says so each time while it is stuck.
-    pub(super) fn observe(&mut self, now: Instant, sample: Option<Sample>) -> Option<Stall> {
-        let Some(sample) = sample else {
-            self.reset();
-            return None;
-        };
+    /// Looks at what was sampled at `now`. Says so each time while it is stuck.
+    pub(super) fn observe(&mut self, now: Instant, sample: Sample) -> Option<Stall> {
         match self.last {
             Some((last, since)) if !sample.is_idle() && !last.is_idle() && !sample.moved(&last) => {
                 let lasted = now.saturating_duration_since(since);
@@ -138,41 +156,40 @@ mod tests {
     fn sample(running: u64, tokens: f64) -> Sample {
         let mut moving = [0.0; MOVING.len()];
         moving[0] = tokens;
-        Sample { running, unanswered: 0, moving }
+        Sample { running, unanswered: 0, progress: Progress::Counted(moving) }
     }
 
     /// What is said of samples that are ten seconds apart.
-    fn story(samples: &[Option<Sample>]) -> Vec<bool> {
+    fn story(samples: &[Sample]) -> Vec<bool> {
         let (mut hang, start) = (StallDetector::new(LIMIT), Instant::now());
-        let said = |(at, sample): (u32, &Option<Sample>)| {
-            hang.observe(start + Duration::from_secs(10) * at, *sample).is_some()
-        };
+        let said = |(at, sample): (u32, &Sample)| hang.observe(start + Duration::from_secs(10) * at, *sample).is_some();
         (0..).zip(samples).map(said).collect()
     }
 
-    fn stalled_at(samples: &[Option<Sample>]) -> Option<usize> {
+    fn stalled_at(samples: &[Sample]) -> Option<usize> {
         story(samples).iter().position(|hung| *hung)
     }
 
     #[test]
     fn standing_still_with_requests_for_longer_than_the_limit_is_hung() {
-        let still = [Some(sample(2, 7.0)); 9];
+        let still = [sample(2, 7.0); 9];
         assert_eq!(story(&still), [false, false, false, false, false, false, false, true, true]);
         let mut hang = StallDetector::new(LIMIT);
         let start = Instant::now();
-        assert_eq!(hang.observe(start, Some(sample(2, 7.0))), None);
-        let hung = hang.observe(start + Duration::from_secs(90), Some(sample(2, 7.0))).expect("hung");
+        assert_eq!(hang.observe(start, sample(2, 7.0)), None);
+        let hung = hang.observe(start + Duration::from_secs(90), sample(2, 7.0)).expect("hung");
         assert_eq!(hung, Stall { requests: 2, seconds: 90 });
         hang.reset();
-        assert_eq!(hang.observe(start + Duration::from_secs(999), Some(sample(2, 7.0))), None);
+        assert_eq!(hang.observe(start + Duration::from_secs(999), sample(2, 7.0)), None);
     }
 
     #[test]
     fn any_movement_starts_anew() {
         for (at, name) in MOVING.iter().enumerate() {
-            let mut samples = [Some(sample(1, 0.0)); 12];
-            for later in samples[6..].iter_mut().flatten() {
-                later.moving[at] += 0.001;
+            let mut samples = [sample(1, 0.0); 12];
+            for later in &mut samples[6..] {
+                let Progress::Counted(moving) = &mut later.progress else { panic!("counted") };
+                moving[at] += 0.001;
             }
             assert_eq!(stalled_at(&samples), None, "{}", String::from_utf8_lossy(name));
         }
@@ -180,20 +197,20 @@ mod tests {
 
     #[test]
     fn an_idle_engine_is_never_hung_and_time_counts_from_its_first_request() {
-        assert_eq!(stalled_at(&[Some(sample(0, 5.0)); 50]), None);
-        let mut samples = vec![Some(sample(0, 5.0)); 20];
-        samples.extend([Some(sample(1, 5.0)); 9]);
+        assert_eq!(stalled_at(&[sample(0, 5.0); 50]), None);
+        let mut samples = vec![sample(0, 5.0); 20];
+        samples.extend([sample(1, 5.0); 9]);
         assert_eq!(stalled_at(&samples), Some(27));
-        samples[25] = Some(sample(0, 5.0));
+        samples[25] = sample(0, 5.0);
         assert_eq!(stalled_at(&samples), None);
     }
 
     #[test]
     fn a_counter_that_went_back_is_another_process() {
-        let mut samples = vec![Some(sample(1, 500.0)); 6];
-        samples.extend([Some(sample(1, 3.0)); 7]);
+        let mut samples = vec![sample(1, 500.0); 6];
+        samples.extend([sample(1, 3.0); 7]);
         assert_eq!(stalled_at(&samples), None);
-        samples.push(Some(sample(1, 3.0)));
+        samples.push(sample(1, 3.0));
         assert_eq!(stalled_at(&samples), Some(13));
     }
 
@@ -201,14 +218,22 @@ mod tests {
     fn an_engine_that_was_stuck_before_its_requests_came_is_hung_too() {
         let mut stuck = sample(0, 5.0);
         stuck.unanswered = 3;
-        assert_eq!(stalled_at(&[Some(stuck); 8]), Some(7));
+        assert_eq!(stalled_at(&[stuck; 8]), Some(7));
     }
 
     #[test]
-    fn an_engine_without_such_numbers_is_never_hung() {
-        assert_eq!(stalled_at(&[None; 50]), None);
-        let mut samples = vec![Some(sample(1, 5.0)); 7];
-        samples.extend([None, Some(sample(1, 5.0)), Some(sample(1, 5.0))]);
+    fn an_engine_without_such_numbers_is_hung_when_nothing_comes_for_requests_that_wait() {
+        assert_eq!(stalled_at(&[Sample::seen(2, 7, 0); 9]), Some(7));
+        assert_eq!(stalled_at(&[Sample::seen(0, 7, 0); 50]), None, "nobody waits for it");
+        let working: Vec<Sample> = (0..50).map(|pieces| Sample::seen(1, pieces, 0)).collect();
+        assert_eq!(stalled_at(&working), None, "something comes for another request");
+        assert_eq!(stalled_at(&[Sample::seen(3, 7, 1); 50]), None, "a caller takes nothing");
+        let mut slow = vec![Sample::seen(3, 7, 0); 6];
+        slow.push(Sample::seen(3, 7, 1));
+        slow.extend([Sample::seen(3, 7, 0); 7]);
+        assert_eq!(stalled_at(&slow), None, "time counts from where no caller was waited for");
+        let mut samples = vec![sample(1, 5.0); 7];
+        samples.extend([Sample::seen(1, 5, 0), sample(1, 5.0), sample(1, 5.0)]);
         assert_eq!(stalled_at(&samples), None, "a page that could not be read starts anew");
     }
 
@@ -229,7 +254,7 @@ mod tests {
             vllm:prompt_tokens_total{engine=\"0\"} NaN";
         let sample = Sample::parse(page).expect("vLLM's");
         assert_eq!(sample.running, 5);
-        assert_eq!(sample.moving, [1_500_004.0, 0.0, 0.25, 9.0, 0.0, 0.0, 0.0]);
+        assert_eq!(sample.progress, Progress::Counted([1_500_004.0, 0.0, 0.25, 9.0, 0.0, 0.0, 0.0]));
     }
 
     #[test]

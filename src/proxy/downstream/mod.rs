@@ -21,6 +21,7 @@ use self::session::BufferedSession;
 use self::shared::{Attempt, Shared};
 pub(super) use self::wait::{ABORTED, EXPIRED, LEFT, Wait, leaves};
 use super::attempts::Alternatives;
+use crate::engines::Engine;
 
 /// The caller's session, as long as Pingora has a buffered one in its place.
 #[derive(Debug)]
@@ -36,10 +37,11 @@ impl Downstream {
         Self(shared)
     }
 
-    /// An attempt begins, whose engine is sent `body`; `alternatives`: who knows whether another engine could take its place.
-    pub(super) fn begin(&self, body: Bytes, alternatives: Option<Alternatives>) {
+    /// An attempt begins on `engine`, which is sent `body`; `alternatives`: who knows whether another engine could take its place.
+    pub(super) fn begin(&self, engine: Arc<Engine>, body: Bytes, alternatives: Option<Alternatives>) {
         let mut attempt = self.0.attempt();
-        *attempt = Attempt { number: attempt.number + 1, body, alternatives: alternatives.map(Arc::new) };
+        let (number, alternatives) = (attempt.number + 1, alternatives.map(Arc::new));
+        *attempt = Attempt { number, body, alternatives, engine: Some(engine) };
     }
 
     /// Whether the caller has the head of a stream, and perhaps comments, but nothing of its events: an answer that comes

@@ -10,8 +10,10 @@
 //! Everything else is passed on. Pingora's session trait is no stable interface, which is one reason why its version is
 //! pinned.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +32,7 @@ use super::answer::Answer;
 use super::interim::Interim;
 use super::shared::Shared;
 use super::wait::{LEFT, Wait, leaves, ring};
+use crate::engines::Engine;
 
 type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
@@ -40,6 +43,8 @@ pub(super) struct BufferedSession {
     answer: Answer,
     interim: Interim,
     wait: Wait,
+    /// The engine whose answer is passed on.
+    engine: Option<Arc<Engine>>,
 }
 
 impl Drop for BufferedSession {
@@ -50,7 +55,8 @@ impl Drop for BufferedSession {
 
 impl BufferedSession {
     pub(super) fn new(real: Box<ServerSession>, shared: Arc<Shared>, wait: Wait) -> Self {
-        Self { real: Some(real), shared, answer: Answer::default(), interim: Interim::default(), wait }
+        let (answer, interim) = (Answer::default(), Interim::default());
+        Self { real: Some(real), shared, answer, interim, wait, engine: None }
     }
 
     #[expect(clippy::expect_used, reason = "`real` is taken by drop alone")]
@@ -87,8 +93,30 @@ impl BufferedSession {
         if tasks.is_empty() {
             return Ok(false);
         }
-        self.resume().await?.response_duplex_vec(tasks).await
+        self.engine = self.shared.attempt().engine.clone();
+        self.write(tasks).await
     }
+
+    /// Writes to the caller; the engine is not blamed for the time that a caller takes.
+    async fn write(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let Self { real: Some(real), interim, engine, .. } = self else { return Ok(true) };
+        let writing = std::pin::pin!(async {
+            if interim.is_pending(real) {
+                interim.write(real).await?;
+            }
+            real.response_duplex_vec(tasks).await
+        });
+        until_taken(writing, engine.as_ref()).await
+    }
+}
+
+/// Awaits what is written to a caller; while that takes nothing, its `engine` is held up.
+async fn until_taken<T>(mut writing: Pin<&mut impl Future<Output = T>>, engine: Option<&Arc<Engine>>) -> T {
+    if let Poll::Ready(written) = futures::poll!(writing.as_mut()) {
+        return written;
+    }
+    let _held_up = engine.map(Engine::hold_up);
+    writing.await
 }
 
 #[async_trait]
@@ -114,7 +142,7 @@ impl CustomSession for BufferedSession {
     /// The body is done: what can come is the caller's departure, or an end of the wait for the engine. Pingora drops this
     /// whenever something comes of the engine.
     async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
-        let Self { real, shared, answer, interim, wait } = self;
+        let Self { real, shared, answer, interim, wait, .. } = self;
         let Some(real) = real else { return std::future::pending().await };
         let (number, alternatives) = {
             let attempt = shared.attempt();
@@ -179,7 +207,7 @@ impl CustomSession for BufferedSession {
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         if matches!(self.answer, Answer::Passed { .. }) {
             self.answer.note(&tasks);
-            return self.resume().await?.response_duplex_vec(tasks).await;
+            return self.write(tasks).await;
         }
         let number = self.shared.attempt().number;
         let (mut pass, mut failed) = (false, None);

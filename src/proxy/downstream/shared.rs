@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use pingora::protocols::http::ServerSession;
 
+use crate::engines::Engine;
 use crate::proxy::attempts::Alternatives;
 
 /// What a request and its buffered session share. Neither waits for the other: they take turns.
@@ -25,6 +26,7 @@ pub(super) struct Attempt {
     /// What its engine is sent.
     pub(super) body: Bytes,
     pub(super) alternatives: Option<Arc<Alternatives>>,
+    pub(super) engine: Option<Arc<Engine>>,
 }
 
 impl std::fmt::Debug for Shared {

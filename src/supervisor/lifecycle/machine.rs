@@ -40,6 +40,8 @@ pub(crate) struct Lifecycle {
     pause: Option<Duration>,
     /// Why it failed last, until it is ready again.
     last_failure: Option<FailureCause>,
+    /// How often it failed since then.
+    failures: u32,
     /// What went wrong with an order that was not carried out.
     refusal: Option<String>,
     /// Why it is to end for good, if it is.
@@ -71,6 +73,7 @@ impl Lifecycle {
             crashes: settings.restart.map(Crashes::new),
             pause: None,
             last_failure: None,
+            failures: 0,
             refusal: None,
             dismissed: None,
             drain_until: None,
@@ -93,6 +96,7 @@ impl Lifecycle {
             Event::CleanedUp => self.cleaned_up(at),
             Event::Diagnosed(cause) => {
                 self.last_failure = Some(cause);
+                self.failures = self.failures.saturating_add(1);
                 vec![]
             }
             Event::Deadline => self.timed_out(at),
@@ -240,7 +244,8 @@ impl Lifecycle {
     /// A start in `phase`, with what is known beyond that.
     fn starting(&self, starting: Starting) -> Effect {
         let starting = self.process.reached.clone().unwrap_or(starting);
-        Effect::Publish(EngineState::Starting(Starting { previous_failure: self.last_failure.clone(), ..starting }))
+        let (previous_failure, failures) = (self.last_failure.clone(), self.failures);
+        Effect::Publish(EngineState::Starting(Starting { previous_failure, failures, ..starting }))
     }
 
     fn starting_at(&self, phase: StartPhase) -> Effect {

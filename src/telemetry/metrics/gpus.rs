@@ -28,7 +28,7 @@ impl GpuGauges {
                 "GPU memory that processes use, including processes that the gateway did not start.",
             )?,
             utilisation: to.gauges(
-                "gpu_utilisation_ratio",
+                "gpu_utilization_ratio",
                 &LABELS,
                 "Share of the last sample period in which the GPU was busy, 0 to 1.",
             )?,

@@ -1,5 +1,6 @@
 //! What the fuzz targets share: cutting bytes into pieces, and settings out of bytes.
 
+use enginehouse::config::LateSystem;
 use enginehouse::dialects::{ClientApi, to_chat};
 use serde_json::{Map, Value};
 
@@ -75,7 +76,7 @@ pub fn pieces(data: &[u8]) -> Vec<&[u8]> {
 /// A request in another API than the engine's, and an answer to it: nothing panics, and where the stream is cut changes
 /// nothing.
 pub fn translate(api: ClientApi, request: &[u8], answer: &[u8]) {
-    let Ok((chat, translator)) = to_chat(api, request) else { return };
+    let Ok((chat, translator)) = to_chat(api, request, LateSystem::default()) else { return };
     assert!(matches!(serde_json::from_slice(&chat), Ok(Value::Object(_))), "the engine is sent an object");
     let stream = |chunks: Vec<&[u8]>| {
         let (mut translator, mut out) = (translator.clone(), Vec::new());

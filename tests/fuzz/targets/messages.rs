@@ -9,5 +9,5 @@ fuzz_target!(|data: &[u8]| {
     let request = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
     translate(ClientApi::Messages, request, &data[request.len()..]);
     let _ = enginehouse::dialects::from_tokenize(data);
-    let _ = enginehouse::dialects::to_tokenize(request);
+    let _ = enginehouse::dialects::to_tokenize(request, enginehouse::config::LateSystem::default());
 });

@@ -358,3 +358,29 @@ fn a_failure_is_told_until_the_engine_is_ready_again() {
     let effects = run(&mut life, vec![Event::Deadline]);
     assert!(!has(&effects, told), "{effects:?}");
 }
+
+/// A bug: the reason of each start that timed out held that of the one before.
+#[test]
+fn after_many_failed_starts_the_last_reason_is_told_once_and_how_often() {
+    let mut life = at(Phase::Loading, Some(Restart { crashes: 0, ..POLICY }));
+    let mut told = String::new();
+    for _ in 0..5 {
+        let effects = run(&mut life, vec![Event::Deadline]);
+        let cause = effects.iter().find_map(|effect| match effect {
+            Effect::Fail { cause, .. } => Some(cause.clone()),
+            _ => None,
+        });
+        run(&mut life, vec![Event::Diagnosed(cause.expect("it failed")), Event::Exited(EXIT), Event::CleanedUp]);
+        let effects = run(&mut life, vec![Event::Deadline, Event::Placed(Ok(())), Event::Spawned]);
+        told = effects
+            .iter()
+            .rev()
+            .find_map(|effect| match effect {
+                Effect::Publish(state) => state.detail(),
+                _ => None,
+            })
+            .expect("a start");
+    }
+    assert_eq!(told.matches("not ready within").count(), 1, "{told}");
+    assert!(told.contains("it failed 5 times before, last: not ready within"), "{told}");
+}

@@ -119,7 +119,7 @@ impl Lifecycle {
         if let Some(crashes) = &mut self.crashes {
             crashes.ready(at.now);
         }
-        (self.last_failure, self.process.reached) = (None, None);
+        (self.last_failure, self.failures, self.process.reached) = (None, 0, None);
         let first = !std::mem::replace(&mut self.process.served, true);
         let took = self.process.started.map(|started| at.now.saturating_duration_since(started));
         let first = first.then_some(Effect::FirstReady(took));
