@@ -206,7 +206,7 @@ async fn memory_stays_within_the_limit_whatever_bodies_come() {
     let yaml = format!(
         "models: {{ tiny: {{ urls: [\"{0}\"] }}, other: {{ urls: [\"{0}\"], served_name: tiny }} }}\n\
          limits: {{ body: 32MiB, body_memory: 64MiB }}\n\
-         aliases: {{ fallback: {{ model: tiny, fallback: [other] }}, mirror: {{ model: tiny, mirror: {{ to: other }} }}, \
+         aliases: {{ fallback: {{ model: tiny, fallback: [other] }}, mirror: {{ model: tiny, mirror: {{ to: other, percent: 100 }} }}, \
          chat: {{ model: tiny, dialect: {{ responses: chat }} }} }}",
         sim.url()
     );

@@ -52,13 +52,14 @@ async fn pipelined_requests_are_answered_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_in_single_bytes_is_a_head() {
     let (_sim, gateway) = start("").await;
-    // The first one begins like HTTP/2's preface.
-    for head in ["PRI HTTP/1.1\r\nhost: t\r\n\r\n", "GET /livez HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n"] {
-        let mut wire = Wire::to(gateway.address).await;
-        for byte in head.as_bytes() {
+    // The first one begins like HTTP/2's preface; as soon as it cannot be a request it is refused.
+    for (single, rest) in [("PRI", " HTTP/1.1\r\nhost: t\r\n\r\n"), ("GET /livez HTTP/1.1\r\nhost: t\r\n\r", "\n")] {
+        let (head, mut wire) = (single, Wire::to(gateway.address).await);
+        for byte in single.as_bytes() {
             wire.send([*byte]).await;
             tokio::task::yield_now().await;
         }
+        wire.send(rest).await;
         let status = wire.reply().await.status;
         assert_eq!(status, if head.starts_with("PRI") { 400 } else { 200 });
     }
