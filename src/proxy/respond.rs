@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Version, header};
+use http::{HeaderName, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -23,6 +23,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     if response.status.is_informational() {
         return Ok(());
     }
+    remove_hop_by_hop(response);
     response.insert_header("x-request-id", &ctx.account.id)?;
     cors::write(response, ctx.account.cors.as_ref())?;
     let is_http10 = session.req_header().version == Version::HTTP_10;
@@ -65,6 +66,18 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     }
     ctx.account.ours.stop();
     Ok(())
+}
+
+/// Takes out what an engine says of its own connection (RFC 9110, 7.6.1).
+fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    let Some(named) = response.headers.get(header::CONNECTION).and_then(|named| named.to_str().ok()) else { return };
+    let named: Vec<HeaderName> = named.split(',').filter_map(|name| name.trim().parse().ok()).collect();
+    let others = ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"].map(HeaderName::from_static);
+    for name in named.iter().chain(&others) {
+        if *name != header::TRANSFER_ENCODING && *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
+            response.remove_header(name);
+        }
+    }
 }
 
 /// A piece of the answer, before it is written; `end`: the last one.

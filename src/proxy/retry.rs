@@ -1,7 +1,7 @@
 //! The ends of attempts that Pingora reports: the outcome of each, and whether the request is tried again.
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -13,6 +13,7 @@ use super::downstream::{ABORTED, EXPIRED, LEFT};
 use super::response::HeldError;
 use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 use crate::engines;
+use crate::openai::{ApiError, Code};
 use crate::outcome::Outcome;
 
 /// Most of an engine's error answer that is looked into.
@@ -30,6 +31,10 @@ pub(super) async fn head(
     response: &ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        // It promises nothing.
+        return Ok(());
+    }
     ctx.account.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
@@ -37,6 +42,9 @@ pub(super) async fn head(
         current.lease.note_answer();
     }
     let status = response.status.as_u16();
+    if status == 101 || (300..400).contains(&status) {
+        return unusable(state, session, ctx, status);
+    }
     match judge_head(status) {
         Judgement::Known(Outcome::Answered { .. }) => {
             forward.response.opening = is_readable_stream(response).then(BytesMut::new);
@@ -62,6 +70,17 @@ pub(super) async fn head(
             Ok(())
         }
     }
+}
+
+/// An answer that is not for a caller: it leads elsewhere, to where only the gateway could follow.
+fn unusable(state: &ProxyState, session: &Session, ctx: &mut RequestContext, status: u16) -> Result<()> {
+    judged(state, session, ctx, Outcome::EngineBroken { status })?;
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    let what = if status == 101 { "wants to speak another protocol" } else { "points to another address" };
+    let engine = forward.attempts.engine().map_or_else(String::new, |engine| format!(" {}", engine.id));
+    let message = format!("Engine{engine} {what} ({status}), which is not followed. Correct its URL, or what stands before it.");
+    forward.response.refusal = Some(ApiError::new(Code::EngineAnswer, message));
+    Err(Error::new_up(ErrorType::Custom("UnusableAnswer")))
 }
 
 fn is_readable_stream(response: &ResponseHeader) -> bool {

@@ -19,6 +19,7 @@ mod failures;
 mod fallbacks;
 mod metrics;
 mod models;
+mod odd_engines;
 mod openai_client;
 mod operators;
 mod paths;

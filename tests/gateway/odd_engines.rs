@@ -1,0 +1,83 @@
+//! Engines, or what stands before them, that answer as no engine should.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::{Gateway, Sim, chat, http};
+
+/// An engine that answers every request with these bytes, over a connection of its own.
+async fn scripted(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+                while !request.windows(4).any(|end| end == b"\r\n\r\n") || !request.ends_with(b"}") && request[0] == b'P' {
+                    match socket.read(&mut piece).await {
+                        Ok(size @ 1..) => request.extend_from_slice(&piece[..size]),
+                        _ => return,
+                    }
+                }
+                let _ = socket.write_all(answer).await;
+                let _ = socket.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+const REDIRECT: &[u8] = b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://inside/\r\ncontent-length: 0\r\n\r\n";
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_and_other_protocols_are_told_and_another_engine_answers_where_there_is_one() {
+    for (answer, status) in [(REDIRECT, "307"), (SWITCH, "101")] {
+        let engine = scripted(answer).await;
+        let model = |urls: &str| format!("models: {{ tiny: {{ urls: [{urls}], served_name: tiny, health: off }} }}");
+        let gateway = Gateway::ready(&model(&format!("\"http://{engine}\""))).await;
+        let reply = http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
+        assert_eq!(reply.status(), 502, "{status}");
+        let error: Value = reply.json().await.expect("JSON");
+        assert_eq!(error["error"]["code"], "engine_answer", "{error}");
+        let message = error["error"]["message"].as_str().expect("text");
+        assert!(message.contains(status) && !message.contains("inside"), "{message}");
+        let sim = Sim::start(&[]);
+        let gateway = Gateway::ready(&model(&format!("\"http://{engine}\", \"{}\"", sim.url()))).await;
+        for _ in 0..4 {
+            assert_eq!(gateway.ask("tiny").await.0, 200, "{status}");
+        }
+    }
+}
+
+/// A bug: an interim answer to a question of the gateway's own ended the task that asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn interim_answers_are_skipped() {
+    let answer: &[u8] = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+        content-length: 64\r\n\r\n{\"object\":\"list\",\"data\":[{\"id\":\"tiny\",\"object\":\"model\",\"x\":1}]} ";
+    let engine = scripted(answer).await;
+    let gateway = Gateway::start(&format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], health: off }} }}"));
+    crate::support::eventually("the engine to be asked what it serves", || async {
+        let (status, answer) = gateway.ask("tiny").await;
+        (status == 200 && answer["data"][0]["id"] == "tiny").then_some(())
+    })
+    .await;
+    let list: Value = http().get(gateway.url("/v1/models")).send().await.expect("answered").json().await.expect("JSON");
+    assert_eq!(list["data"][0]["id"], "tiny", "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_says_of_its_own_connection_stays_there() {
+    let answer: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nx-end: 2\r\n\
+        content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let engine = scripted(answer).await;
+    let yaml = format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}");
+    let gateway = Gateway::ready(&yaml).await;
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
+    let headers = reply.headers();
+    assert!(!headers.contains_key("x-hop") && !headers.contains_key("keep-alive"), "{headers:?}");
+    assert_eq!(headers["x-end"], "2");
+}
