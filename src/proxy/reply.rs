@@ -85,7 +85,7 @@ pub(super) async fn send(
     if head.status != StatusCode::NO_CONTENT {
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
-    head.insert_header("x-request-id", &account.id)?;
+    account.name_answer(&mut head)?;
     cors::write(&mut head, account.cors.as_ref())?;
     let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;

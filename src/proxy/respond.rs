@@ -20,7 +20,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     if response.status.is_informational() {
         return Ok(());
     }
-    response.insert_header("x-request-id", &ctx.account.id)?;
+    ctx.account.name_answer(response)?;
     cors::write(response, ctx.account.cors.as_ref())?;
     if matches!(response.status.as_u16(), 429 | 503) && !response.headers.contains_key(header::RETRY_AFTER) {
         // vLLM says nothing of it. Its queue may have room again at once.
