@@ -1,5 +1,6 @@
 //! The error that callers get when there is no answer: by the outcome of the last attempt, or by the state of the model.
 
+use super::outlook::Outlook;
 use crate::api::EngineState;
 use crate::engines::Pool;
 use crate::openai::{ApiError, Code};
@@ -11,9 +12,10 @@ pub fn shutting_down() -> ApiError {
     ApiError::new(Code::ShuttingDown, "The gateway is shutting down. Try again on another one.")
 }
 
-/// 503 with the state of the model and, when it failed, the reason with its last log lines.
+/// 503 with the state of the model and, when it failed, the reason with its last log lines; and when another try makes sense,
+/// here or at the pools `elsewhere` where the request may go too.
 #[must_use]
-pub fn no_engine(pool: &Pool) -> ApiError {
+pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Pool>) -> ApiError {
     let model = &pool.model;
     let state = pool.best_state();
     let detail = state.detail().unwrap_or_default();
@@ -32,7 +34,7 @@ pub fn no_engine(pool: &Pool) -> ApiError {
         }
         EngineState::Stopped => (Code::ModelStopped, format!("The model `{model}` is stopped.")),
     };
-    ApiError::new(code, message)
+    Outlook::of_pools(std::iter::once(pool).chain(elsewhere)).told(ApiError::new(code, message))
 }
 
 /// What is said of a last attempt on `engine` that ended with `outcome`; `why`: what happened to the connection; `killed`:
@@ -44,7 +46,7 @@ pub fn after(outcome: Outcome, engine: &str, why: &str, killed: usize) -> ApiErr
             "{killed} engines died while they had nothing but this request; {engine} was the last ({why}). No other engine gets \
              it, because it may be what ends them."
         );
-        return ApiError::new(Code::EngineDied, message);
+        return ApiError::new(Code::EngineDied, message).without_retry();
     }
     match outcome {
         Outcome::Unreachable | Outcome::TimedOut { phase: Phase::Connect } => {
@@ -109,7 +111,8 @@ mod tests {
     #[test]
     fn a_model_without_engines_is_stopped() {
         let (registry, _demand) = EngineRegistry::new(["m".into()]);
-        assert_eq!(no_engine(&registry.pool("m").expect("m")).code, "model_stopped");
+        let error = no_engine(&registry.pool("m").expect("m"), []);
+        assert_eq!((error.code, error.retry_after, error.should_retry), ("model_stopped", None, Some(false)));
         assert!(EngineState::starting(StartPhase::Launched).detail().is_some());
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::process::Process;
-use super::status::Status;
+use super::status::{Status, Times};
 use super::{EngineState, Local};
 use crate::config::EngineUrl;
 use crate::ids::EngineId;
@@ -179,6 +179,12 @@ impl Engine {
     /// Returns its state as soon as `wanted` holds for it.
     pub async fn reached(&self, wanted: impl Fn(&EngineState) -> bool) -> Arc<EngineState> {
         self.status.reached(wanted).await
+    }
+
+    /// How long it is what it is, and how long its last start took.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.status.times()
     }
 
     /// Whether it is in state [`EngineState::Ready`], ejected or not.

@@ -25,4 +25,5 @@ pub use self::lease::Lease;
 pub use self::pool::{Owner, Pool};
 pub use self::process::{Local, Process};
 pub use self::registry::{DemandReceiver, EngineRegistry, Readiness};
+pub use self::status::Times;
 pub use crate::api::EngineState;

@@ -8,7 +8,16 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::EngineState;
-use crate::api::StartPhase;
+use crate::api::{StartPhase, Starting};
+
+/// Times of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// For how long it is in a state of this kind; while its process loads: since that was started.
+    pub in_state: Duration,
+    /// How long its last start took, until it was ready; `None`: none was seen from its beginning.
+    pub start: Option<Duration>,
+}
 
 /// What is known of an engine at the moment.
 #[derive(Debug)]
@@ -16,6 +25,12 @@ pub(super) struct Status {
     state: ArcSwap<EngineState>,
     ready: AtomicBool,
     born: Instant,
+    /// Since when the state is of its present kind, in milliseconds after `born`.
+    since: AtomicU64,
+    /// When its process was started that is not ready yet, in milliseconds after `born`; 0: there is none.
+    spawned: AtomicU64,
+    /// How long its last start took, in milliseconds; 0: it has not been seen.
+    start_took: AtomicU64,
     /// Milliseconds after `born` until which nothing is sent here; 0: not ejected.
     ejected_until: AtomicU64,
     /// Wakes the health check of this engine before its interval is over.
@@ -32,6 +47,9 @@ impl Default for Status {
             state: ArcSwap::from_pointee(EngineState::starting(StartPhase::Unknown)),
             ready: AtomicBool::new(false),
             born: Instant::now(),
+            since: AtomicU64::new(0),
+            spawned: AtomicU64::new(0),
+            start_took: AtomicU64::new(0),
             ejected_until: AtomicU64::new(0),
             suspected: Notify::new(),
             changed: Notify::new(),
@@ -50,6 +68,7 @@ impl Status {
         if ready {
             self.ejected_until.store(0, Ordering::Release);
         }
+        self.note_times(&state);
         self.state.store(Arc::new(state));
         // SeqCst: see `Lease::try_take`.
         self.ready.store(ready, Ordering::SeqCst);
@@ -57,6 +76,39 @@ impl Status {
         if let Some(pool) = &*self.pool_changed.load() {
             pool.notify_waiters();
         }
+    }
+
+    /// Notes what the change to `state`, which is about to be made, tells of times.
+    fn note_times(&self, state: &EngineState) {
+        let now = millis(self.born.elapsed()).max(1);
+        if state.word() != self.state.load().word() {
+            self.since.store(now, Ordering::Relaxed);
+        }
+        match state {
+            EngineState::Starting(starting) if starting.phase == StartPhase::Spawning => {
+                self.spawned.store(now, Ordering::Relaxed);
+            }
+            // Taken over or woken: that says nothing about a start.
+            EngineState::Starting(Starting { phase: StartPhase::Adopted | StartPhase::Waking, .. }) => {
+                self.spawned.store(0, Ordering::Relaxed);
+            }
+            EngineState::Starting(_) => {}
+            EngineState::Ready => {
+                let spawned = self.spawned.swap(0, Ordering::Relaxed);
+                if spawned > 0 {
+                    self.start_took.store(now.saturating_sub(spawned).max(1), Ordering::Relaxed);
+                }
+            }
+            _ => self.spawned.store(0, Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn times(&self) -> Times {
+        let now = millis(self.born.elapsed());
+        let spawned = Some(self.spawned.load(Ordering::Relaxed)).filter(|at| *at > 0);
+        let since = spawned.unwrap_or_else(|| self.since.load(Ordering::Relaxed));
+        let took = Some(self.start_took.load(Ordering::Relaxed)).filter(|took| *took > 0);
+        Times { in_state: Duration::from_millis(now.saturating_sub(since)), start: took.map(Duration::from_millis) }
     }
 
     pub(super) fn tell_changes_to(&self, notify: &Arc<Notify>) {
@@ -103,4 +155,31 @@ impl Status {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_measured_from_its_process_to_its_readiness_and_nothing_else_is_one() {
+        let status = Status::default();
+        assert_eq!(status.times().start, None);
+        status.set(EngineState::starting(StartPhase::Adopted));
+        status.set(EngineState::Ready);
+        assert_eq!(status.times().start, None, "it was only found");
+        status.set(EngineState::Stopped);
+        status.set(EngineState::starting(StartPhase::Waiting));
+        status.set(EngineState::starting(StartPhase::Spawning));
+        std::thread::sleep(Duration::from_millis(20));
+        status.set(EngineState::starting(StartPhase::LoadingWeights));
+        assert!(status.times().in_state >= Duration::from_millis(20), "since its process was started");
+        status.set(EngineState::Ready);
+        let took = status.times().start.expect("it was seen");
+        assert!(took >= Duration::from_millis(20), "{took:?}");
+        assert!(status.times().in_state < took, "{:?}", status.times());
+        status.set(EngineState::starting(StartPhase::Waking));
+        status.set(EngineState::Ready);
+        assert_eq!(status.times().start, Some(took), "to wake is no start");
+    }
 }

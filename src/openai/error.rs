@@ -15,12 +15,14 @@ pub struct Row {
     pub param: Option<&'static str>,
     /// Seconds for `Retry-After`, where waiting helps.
     pub retry_after: Option<u64>,
+    /// `x-should-retry`, where clients would decide otherwise by the status: they retry all of 500 and above.
+    pub should_retry: Option<bool>,
 }
 
-/// Makes [`Code`] of a table: `Name = status "word", param "field", after seconds;`.
+/// Makes [`Code`] of a table: `Name = status "word", param "field", after seconds, retry bool;`.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal
-        $(, param $param:literal)? $(, after $after:literal)?;)*) => {
+        $(, param $param:literal)? $(, after $after:literal)? $(, retry $retry:literal)?;)*) => {
         /// Every error that the gateway itself can answer with. What each means to a caller's program stands in this table
         /// and nowhere else; the message, which knows names and numbers, is written where the error is found.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,9 +37,10 @@ macro_rules! codes {
             pub const fn row(self) -> Row {
                 match self {
                     $(Self::$name => {
-                        let row = Row { status: $status, code: $word, param: None, retry_after: None };
+                        let row = Row { status: $status, code: $word, param: None, retry_after: None, should_retry: None };
                         $(let row = Row { param: Some($param), ..row };)?
                         $(let row = Row { retry_after: Some($after), ..row };)?
+                        $(let row = Row { should_retry: Some($retry), ..row };)?
                         row
                     })*
                 }
@@ -74,7 +77,7 @@ codes! {
     /// NeMo Gym's model server does not take it.
     UnsupportedByGym = 400 "unsupported_by_gym";
     /// The settings of the alias rule it out.
-    NotImplemented = 501 "not_implemented";
+    NotImplemented = 501 "not_implemented", retry false;
     /// The request names no model.
     MissingModel = 400 "missing_model", param "model";
     /// Nothing is served under that name.
@@ -126,13 +129,13 @@ codes! {
     /// No engine passes its health checks.
     ModelUnhealthy = 503 "model_unhealthy", after 5;
     /// The model failed and waits for an operator, or for its next start.
-    ModelFailed = 503 "model_failed", after 30;
-    /// The model sleeps.
-    ModelAsleep = 503 "model_asleep", after 30;
+    ModelFailed = 503 "model_failed", after 5;
+    /// The model sleeps until an operator wakes it.
+    ModelAsleep = 503 "model_asleep", retry false;
     /// The model is about to stop, restart or sleep.
     ModelStopping = 503 "model_stopping", after 5;
-    /// The model was stopped.
-    ModelStopped = 503 "model_stopped", after 30;
+    /// The model was stopped, until an operator starts it.
+    ModelStopped = 503 "model_stopped", retry false;
     /// Something in the gateway itself went wrong.
     Internal = 503 "internal_error";
     /// The engine's host name does not resolve.
@@ -166,6 +169,8 @@ pub struct ApiError {
     pub code: &'static str,
     /// Seconds for `Retry-After`.
     pub retry_after: Option<u64>,
+    /// `x-should-retry` (read by OpenAI's and Anthropic's libraries).
+    pub should_retry: Option<bool>,
     /// Value of the `Allow` header (405).
     pub allow: Option<&'static str>,
 }
@@ -174,14 +179,14 @@ impl ApiError {
     /// The error `code`, with what happened and what to do in `message`.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        let Row { status, code, param, retry_after } = code.row();
+        let Row { status, code, param, retry_after, should_retry } = code.row();
         let kind = match status {
             404 => "not_found_error",
             500.. => "service_unavailable_error",
             _ => "invalid_request_error",
         };
         let param = param.map(str::to_owned);
-        Self { status, kind, message: message.into(), param, code, retry_after, allow: None }
+        Self { status, kind, message: message.into(), param, code, retry_after, should_retry, allow: None }
     }
 
     /// What an engine says went wrong, retold: its `status` and words, under the class `kind`.
@@ -194,8 +199,29 @@ impl ApiError {
             status,
             param: None,
             retry_after: None,
+            should_retry: None,
             allow: None,
         }
+    }
+
+    /// The same, for which another try makes sense after `seconds`.
+    #[must_use]
+    pub fn after(mut self, seconds: u64) -> Self {
+        (self.retry_after, self.should_retry) = (Some(seconds), None);
+        self
+    }
+
+    /// The same, for which another try makes no sense until somebody has done something.
+    #[must_use]
+    pub fn without_retry(mut self) -> Self {
+        (self.retry_after, self.should_retry) = (None, Some(false));
+        self
+    }
+
+    /// The headers that say whether and when another try makes sense.
+    pub fn retry_headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let after = self.retry_after.map(|seconds| ("retry-after", seconds.to_string()));
+        after.into_iter().chain(self.should_retry.map(|should| ("x-should-retry", should.to_string())))
     }
 
     /// The same, blaming `param`.
@@ -273,6 +299,7 @@ mod tests {
             assert!((400..600).contains(&row.status), "{row:?}");
             assert!(row.code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')), "{row:?}");
             assert!(row.retry_after.is_none() || row.status >= 502, "waiting mends nothing that a caller did: {row:?}");
+            assert!(row.retry_after.is_none() || row.should_retry.is_none(), "one of the two: {row:?}");
         }
     }
 

@@ -9,7 +9,10 @@ use crate::similar::similar;
 pub const MODELS: &str = "/v1/models";
 
 /// Asked by load balancers and monitors.
-pub const PROBES: [&str; 3] = ["/health", "/livez", "/readyz"];
+pub const PROBES: [&str; 4] = ["/health", "/livez", "/readyz", "/ping"];
+
+/// Which gateway this is.
+pub const VERSION: &str = "/version";
 
 /// What every path of OpenAI's API begins with.
 const V1: &str = "v1";
@@ -52,13 +55,15 @@ pub fn normal(path: &str) -> Cow<'_, str> {
 pub fn meant(path: &str) -> Option<&'static str> {
     let path = path.get(..128).unwrap_or(path).to_ascii_lowercase();
     let known = || Endpoint::ALL.into_iter().map(Endpoint::path).chain([MODELS]).chain(PROBES);
+    // `/v1` alone is the beginning of everything.
+    let is_long = path.len() > "/v1/".len();
     // Without `/v1`; then with something before it (`/api/v1/…`) or in its place; then cut off, or misspelt.
     let missing = known().find(|known| known.strip_prefix("/v1") == Some(&path));
     let ends = |known: &&str| path.ends_with(known) || path.ends_with(known.strip_prefix("/v1").unwrap_or(known));
     missing
         .or_else(|| known().filter(ends).max_by_key(|known| known.len()))
-        .or_else(|| known().find(|known| path != "/v1" && behind(known, &path).is_some()))
-        .or_else(|| similar(&path, known(), 1).first().copied())
+        .or_else(|| known().filter(|_| is_long).find(|known| behind(known, &path).is_some()))
+        .or_else(|| similar(&path, known().filter(|_| is_long), 1).first().copied())
 }
 
 /// What `path` has behind the whole segments of `beginning`.

@@ -70,6 +70,8 @@ pub(super) async fn accept(
     let path = &*openai::path::normal(path);
     // Known before anything is refused: it decides in whose dialect.
     ctx.account.endpoint = Endpoint::find(path);
+    ctx.account.is_anthropic = ctx.account.endpoint.is_none()
+        && (path.starts_with("/v1/messages") || session.req_header().headers.contains_key("anthropic-version"));
     check_head(session, ctx.snapshot.limits.head)?;
     let head = session.req_header();
     if let Some(preflight) = Preflight::find(ctx, &head.method, &head.headers, path)? {

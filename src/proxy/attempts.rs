@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::admission::{Admission, Permit};
 use crate::config::{Balance, Retry};
 use crate::dispatch::{self, Attempt, Decision, Engines, History, Rules, Send, WaitFor};
-use crate::engines::{Engine, Lease};
+use crate::engines::{Engine, Lease, Pool};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
 use crate::routing::{Plan, Snapshot, Target};
@@ -222,10 +222,9 @@ impl Attempts {
         if draining {
             return dispatch::shutting_down();
         }
-        for pool in (0..self.plan.legs.len()).filter_map(|leg| Some(&self.target(leg)?.pool)) {
-            pool.ask_for_engine();
-        }
-        self.target(0).map_or_else(dispatch::shutting_down, |target| dispatch::no_engine(&target.pool))
+        let pools = || (0..self.plan.legs.len()).filter_map(|leg| Some(&*self.target(leg)?.pool));
+        pools().for_each(Pool::ask_for_engine);
+        self.target(0).map_or_else(dispatch::shutting_down, |target| dispatch::no_engine(&target.pool, pools()))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora::http::ResponseHeader;
+
 use super::attempts::Attempts;
 use super::downstream::Downstream;
 use super::entry::Entry;
@@ -72,6 +74,8 @@ pub(super) struct Account {
     /// `x-request-id`.
     pub(super) id: String,
     pub(super) endpoint: Option<Endpoint>,
+    /// It comes from a client of Anthropic's API, as far as that shows where there is no endpoint.
+    pub(super) is_anthropic: bool,
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<CorsAnswer>,
     /// The caller; `None`: without a key.
@@ -98,6 +102,7 @@ impl Account {
             ours: Stopwatch { since: Some(now), total: Duration::ZERO },
             id: String::new(),
             endpoint: None,
+            is_anthropic: false,
             cors: None,
             caller: None,
             received: 0,
@@ -117,7 +122,20 @@ impl Account {
 
     /// Whose conventions its answer follows.
     pub(super) fn dialect(&self) -> Dialect {
-        self.endpoint.map_or(Dialect::OpenAi, Endpoint::dialect)
+        match self.endpoint {
+            Some(endpoint) => endpoint.dialect(),
+            None if self.is_anthropic => Dialect::Anthropic,
+            None => Dialect::OpenAi,
+        }
+    }
+
+    /// The headers by which its answer is known again: ours, and the one that Anthropic's libraries read.
+    pub(super) fn name_answer(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
+        head.insert_header("x-request-id", &self.id)?;
+        if self.dialect() == Dialect::Anthropic {
+            head.insert_header("request-id", &self.id)?;
+        }
+        Ok(())
     }
 
     /// Notes that it goes to the target at `at`, and counts it there.

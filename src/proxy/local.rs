@@ -14,8 +14,8 @@ use crate::dialects::gym;
 use crate::dispatch;
 use crate::engines::Pool;
 use crate::ids::Name;
-use crate::openai::path::{MODELS, PROBES};
-use crate::openai::{self, ApiError, Code};
+use crate::openai::path::{MODELS, PROBES, VERSION};
+use crate::openai::{self, ApiError, Code, Dialect};
 use crate::routing::{Snapshot, Target};
 
 /// The answer to `GET /`, for people.
@@ -62,16 +62,19 @@ pub(super) fn answer(
     }
     let snapshot = &ctx.snapshot;
     let id = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'));
-    if is_known(path) && !is_read(method) {
+    let is_ping = path == "/ping" && method == Method::POST;
+    if is_known(path) && !is_read(method) && !is_ping {
         let message = format!("{path} takes GET, not {method}.");
         return Err(ApiError::new(Code::MethodNotAllowed, message).allow("GET, HEAD"));
     }
     let body = match (path, id) {
         ("/", _) => return Ok(welcome(&head.headers)),
-        (MODELS, _) => list(snapshot, ctx.entry.alias.as_ref().zip(own)),
-        (_, Some(id)) => one(snapshot, id, ctx.entry.alias.as_ref().zip(own))?,
+        (MODELS, _) => list(snapshot, ctx.entry.alias.as_ref().zip(own), ctx.account.dialect()),
+        (_, Some(id)) => one(snapshot, id, ctx.entry.alias.as_ref().zip(own), ctx.account.dialect())?,
         ("/livez", _) => String::new(),
-        ("/health", _) => health(state, own)?,
+        (VERSION, _) => json!({ "version": env!("CARGO_PKG_VERSION") }).to_string(),
+        // SageMaker's name for it, as in vLLM.
+        ("/health" | "/ping", _) => health(state, own)?,
         ("/readyz", _) => ready(state, snapshot, own, head.uri.query())?,
         _ => return Err(nowhere(prefix, path)),
     };
@@ -111,7 +114,7 @@ fn nowhere(prefix: &str, path: &str) -> ApiError {
 /// Whether something is answered at `path`.
 pub(super) fn is_known(path: &str) -> bool {
     let is_model = || path.strip_prefix(MODELS).is_some_and(|rest| rest.starts_with('/'));
-    path == "/" || path == MODELS || PROBES.contains(&path) || is_model()
+    path == "/" || path == MODELS || path == VERSION || PROBES.contains(&path) || is_model()
 }
 
 fn is_read(method: &Method) -> bool {
@@ -128,16 +131,17 @@ fn card(name: &str, target: &Target) -> Value {
     openai::models::card(name, known.as_ref())
 }
 
-/// All that is not hidden; at an alias's own address that alias alone.
-fn list(snapshot: &Snapshot, own: Option<(&Name, &Target)>) -> String {
+/// All that is not hidden; at an alias's own address that alias alone. `dialect`: of the client.
+fn list(snapshot: &Snapshot, own: Option<(&Name, &Target)>, dialect: Dialect) -> String {
     let named = |target: &Target| card(&target.route.name, target);
-    match own {
-        Some((name, target)) => openai::models::list([card(name, target)].into_iter()),
-        None => openai::models::list(snapshot.named().iter().filter(|target| !target.route.hidden).map(named)),
-    }
+    let cards: Vec<Value> = match own {
+        Some((name, target)) => vec![card(name, target)],
+        None => snapshot.named().iter().filter(|target| !target.route.hidden).map(named).collect(),
+    };
+    openai::models::list(cards, dialect)
 }
 
-fn one(snapshot: &Snapshot, id: &str, own: Option<(&Name, &Target)>) -> Result<String, ApiError> {
+fn one(snapshot: &Snapshot, id: &str, own: Option<(&Name, &Target)>, dialect: Dialect) -> Result<String, ApiError> {
     let name = percent_decode_str(id).decode_utf8_lossy();
     let target = match own {
         Some((own, target)) if **own == *name => target,
@@ -151,7 +155,7 @@ fn one(snapshot: &Snapshot, id: &str, own: Option<(&Name, &Target)>) -> Result<S
             snapshot.target(at).ok_or_else(gone)?
         }
     };
-    Ok(card(&name, target).to_string())
+    Ok(openai::models::one(card(&name, target), dialect).to_string())
 }
 
 /// The models that an address is about.

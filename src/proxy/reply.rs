@@ -14,9 +14,9 @@ use crate::openai::{ApiError, Dialect};
 pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: ApiError) -> Result<()> {
     account.error = Some(error.code);
     let body = error.body(account.dialect());
-    let mut head = ResponseHeader::build(error.status, Some(7))?;
-    if let Some(seconds) = error.retry_after {
-        head.insert_header(header::RETRY_AFTER, seconds)?;
+    let mut head = ResponseHeader::build(error.status, Some(8))?;
+    for (name, value) in error.retry_headers() {
+        head.insert_header(name, value)?;
     }
     if let Some(methods) = error.allow {
         head.insert_header(header::ALLOW, methods)?;
@@ -33,14 +33,13 @@ pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: 
 /// answered.
 pub(super) fn raw(error: &ApiError) -> Bytes {
     let reason = StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
-    let retry_after = error.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
+    let retry: String = error.retry_headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let body = error.body(Dialect::OpenAi);
     let answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{}connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{retry}connection: close\r\n\r\n{body}",
         error.status,
         reason.unwrap_or_default(),
         body.len(),
-        retry_after.unwrap_or_default(),
     );
     answer.into()
 }
@@ -86,7 +85,7 @@ pub(super) async fn send(
     if head.status != StatusCode::NO_CONTENT {
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
-    head.insert_header("x-request-id", &account.id)?;
+    account.name_answer(&mut head)?;
     cors::write(&mut head, account.cors.as_ref())?;
     let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;

@@ -24,8 +24,12 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         return Ok(());
     }
     remove_hop_by_hop(response);
-    response.insert_header("x-request-id", &ctx.account.id)?;
+    ctx.account.name_answer(response)?;
     cors::write(response, ctx.account.cors.as_ref())?;
+    if matches!(response.status.as_u16(), 429 | 503) && !response.headers.contains_key(header::RETRY_AFTER) {
+        // vLLM says nothing of it. Its queue may have room again at once.
+        response.insert_header(header::RETRY_AFTER, 1)?;
+    }
     let is_http10 = session.req_header().version == Version::HTTP_10;
     if is_http10 {
         // The connection ends with the answer: `accept::tune`.

@@ -18,7 +18,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
 
 /// Paths for health checks, which have no key: their answers only say whether the gateway is healthy.
-const OPEN: [&str; 5] = ["/", "/health", "/livez", "/readyz", "/openapi.json"];
+const OPEN: [&str; 6] = ["/", "/health", "/livez", "/readyz", "/ping", "/openapi.json"];
 
 /// A caller that has shown its key.
 #[derive(Debug)]

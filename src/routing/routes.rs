@@ -110,31 +110,36 @@ impl Routes {
                 routes.orphans.insert(alias.name.clone(), alias.model.clone());
                 continue;
             };
-            let destination = |name: &Name| routes.destination(config, name, alias);
-            let split: Vec<_> =
-                alias.split.iter().filter_map(|(name, weight)| Some((*weight, destination(name)?))).collect();
-            let fallback = alias.fallback.iter().filter_map(destination).collect();
-            let mirror = alias.mirror.as_ref().and_then(|mirror| Some((mirror.percent, destination(&mirror.to)?)));
-            // The parts of a split have a model's settings each.
-            let before = if alias.split.is_empty() { target.settings } else { Vec::new() };
-            routes.add(Route {
-                name: alias.name.clone(),
-                settings: before.into_iter().chain(alias.settings.clone()).collect(),
-                // What is listed are names that can be used as they are.
-                hidden: alias.hidden || alias.wildcard().is_some(),
-                is_alias: true,
-                is_wildcard: alias.wildcard().is_some(),
-                response_model: alias.response_model,
-                dialect: alias.dialect,
-                sticky: alias.sticky.clone(),
-                split,
-                fallback,
-                mirror,
-                gym: alias.gym.clone(),
-                ..target
-            });
+            routes.add(routes.alias(config, alias, target));
         }
         routes
+    }
+
+    /// The route of `alias`, whose way leads on to `target`.
+    fn alias(&self, config: &Config, alias: &Alias, target: Route) -> Route {
+        let destination = |name: &Name| self.destination(config, name, alias);
+        let split: Vec<_> =
+            alias.split.iter().filter_map(|(name, weight)| Some((*weight, destination(name)?))).collect();
+        let fallback = alias.fallback.iter().filter_map(destination).collect();
+        let mirror = alias.mirror.as_ref().and_then(|mirror| Some((mirror.percent, destination(&mirror.to)?)));
+        // The parts of a split have a model's settings each.
+        let before = if alias.split.is_empty() { target.settings } else { Vec::new() };
+        Route {
+            name: alias.name.clone(),
+            settings: before.into_iter().chain(alias.settings.clone()).collect(),
+            // What is listed are names that can be used as they are.
+            hidden: alias.hidden || alias.wildcard().is_some(),
+            is_alias: true,
+            is_wildcard: alias.wildcard().is_some(),
+            response_model: alias.response_model,
+            dialect: alias.dialect,
+            sticky: alias.sticky.clone(),
+            split,
+            fallback,
+            mirror,
+            gym: alias.gym.clone(),
+            ..target
+        }
     }
 
     /// Where `name`, a model, adapter or alias, leads requests of `alias`; `None` when its adapter is not there.

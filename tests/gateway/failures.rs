@@ -239,15 +239,16 @@ async fn an_engine_that_serves_something_else_is_not_used() {
     let sim = Sim::start_model("other", &[]);
     let yaml = format!("models: {{ tiny: {{ urls: [\"{}\"], served_name: tiny }} }}", sim.url());
     let gateway = Gateway::start(&yaml);
-    let reply = crate::support::eventually("the mistake to be found", || async {
+    let (headers, reply) = crate::support::eventually("the mistake to be found", || async {
         let reply =
             http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
         assert_eq!(reply.status(), 503);
-        assert!(reply.headers().contains_key("retry-after"));
+        let headers = reply.headers().clone();
         let error: Value = reply.json().await.expect("JSON");
-        (error["error"]["code"] == "model_unhealthy").then_some(error)
+        (error["error"]["code"] == "model_unhealthy").then_some((headers, error))
     })
     .await;
+    assert_eq!(headers["x-should-retry"], "false", "somebody has to correct it");
     let message = reply["error"]["message"].as_str().expect("text");
     assert!(message.contains("other") && message.contains("served_name"), "{message}");
     assert_eq!(sim.stat("started").await, 0);

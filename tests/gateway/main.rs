@@ -25,6 +25,7 @@ mod operators;
 mod paths;
 mod refusals;
 mod reloading;
+mod retry_hints;
 mod rewriting;
 mod streaming;
 mod transport;

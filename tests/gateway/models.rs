@@ -95,3 +95,52 @@ async fn the_gateway_is_ready_when_any_model_is_and_tells_of_one_when_asked() {
         assert_eq!(admin(path).await.expect("answered").status(), expected, "admin {path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anthropics_clients_get_lists_errors_and_request_ids_in_their_shape() {
+    let (_sim, gateway) = start().await;
+    let ask = async |path: &str| {
+        let reply =
+            http().get(gateway.url(path)).header("anthropic-version", "2023-06-01").send().await.expect("answered");
+        let id = reply.headers().get("request-id").is_some_and(|id| Some(id) == reply.headers().get("x-request-id"));
+        assert!(id, "{path}: {:?}", reply.headers());
+        (reply.status().as_u16(), reply.json::<Value>().await.expect("JSON"))
+    };
+    let (status, list) = ask("/v1/models").await;
+    assert_eq!((status, &list["has_more"], &list["first_id"]), (200, &Value::from(false), &Value::from("small")));
+    let ids: Vec<_> = list["data"].as_array().expect("list").iter().map(|card| (&card["type"], &card["id"])).collect();
+    let model = Value::from("model");
+    assert_eq!(ids, [(&model, &Value::from("small")), (&model, &Value::from("org/think"))]);
+    let (status, one) = ask("/v1/models/small").await;
+    assert_eq!((status, &one["type"], &one["display_name"]), (200, &model, &Value::from("small")));
+    let (status, error) = ask("/v1/models/smal").await;
+    assert_eq!((status, &error["type"], &error["error"]["type"]), (404, &"error".into(), &"not_found_error".into()));
+    // Without the header the path says it.
+    for path in ["/v1/messages/batches", "/a/small/v1/messages/batches"] {
+        let body = serde_json::json!({ "requests": [] });
+        let reply = http().post(gateway.url(path)).json(&body).send().await.expect("answered");
+        assert!(reply.headers().contains_key("request-id"), "{path}");
+        assert_eq!(reply.status(), 404);
+        let error: Value = reply.json().await.expect("JSON");
+        assert_eq!((&error["type"], &error["error"]["type"]), (&"error".into(), &"not_found_error".into()), "{path}");
+    }
+    let mut body =
+        serde_json::json!({ "model": "small", "max_tokens": 5, "messages": [{ "role": "user", "content": "hi" }] });
+    for stream in [false, true] {
+        body["stream"] = stream.into();
+        let reply = http().post(gateway.url("/v1/messages")).json(&body).send().await.expect("answered");
+        assert_eq!(reply.headers().get("request-id"), reply.headers().get("x-request-id"), "stream: {stream}");
+        assert_eq!(reply.status(), 200);
+    }
+    let plain = http().get(gateway.url("/v1/models")).send().await.expect("answered");
+    assert!(!plain.headers().contains_key("request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ping_and_version_are_answered_as_vllm_does() {
+    let (_sim, gateway) = start().await;
+    assert_eq!(get(&gateway, "/ping").await.0, 200);
+    assert_eq!(http().post(gateway.url("/ping")).send().await.expect("answered").status(), 200);
+    let (status, said) = get(&gateway, "/version").await;
+    assert_eq!((status, said["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
+}
