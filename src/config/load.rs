@@ -91,6 +91,9 @@ fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Diagnostics
         Ok(config) if found.is_empty() => Ok(config),
         Ok(_) => Err(Diagnostics(found)),
         Err(more) => {
+            // What is wrong with a mapping as a whole may only follow from a key of it that could not be read.
+            let is_news = |one: &Diagnostic| found.iter().all(|known| known.path != one.path);
+            let more: Vec<Diagnostic> = more.into_iter().filter(is_news).collect();
             found.extend(more);
             found.sort_by(|a, b| (a.line, &a.path).cmp(&(b.line, &b.path)));
             Err(Diagnostics(found))

@@ -211,6 +211,13 @@ fn numbers() {
 }
 
 #[test]
+fn a_key_that_is_null_is_all_that_is_told_of_its_mapping() {
+    assert_found("models:\n  null: { source: a }\n", &[("models", "a key without a name (null)")]);
+    let text = "models:\n  ~: { source: a }\n  m: { sauce: b }\n";
+    assert_found(text, &[("models", "(~)"), ("models.m.sauce", "`source`")]);
+}
+
+#[test]
 fn hints_say_what_to_write() {
     let with = |top: &str| format!("models: {{m: {{source: s}}}}\n{top}");
     assert_found(&with("ports: 8000"), &[("ports", "Write it like 21000-21999.")]);

@@ -77,12 +77,15 @@ pub struct Prober {
 struct Pulse {
     detector: StallDetector,
     every: Duration,
+    /// How long an engine may take to tell.
+    within: Duration,
     at: Option<Instant>,
 }
 
 impl Pulse {
     fn new(limit: Duration) -> Self {
-        Self { detector: StallDetector::new(limit), every: (limit / 4).min(PULSE_EVERY), at: None }
+        let (every, within) = ((limit / 4).min(PULSE_EVERY), limit.min(ASK_WITHIN));
+        Self { detector: StallDetector::new(limit), every, within, at: None }
     }
 }
 
@@ -280,7 +283,7 @@ impl Prober {
         else {
             return Probe::Up;
         };
-        let text = self.client.text(&self.engine, "/metrics", ASK_WITHIN).await.ok().flatten();
+        let text = self.client.text(&self.engine, "/metrics", pulse.within).await.ok().flatten();
         let unanswered = self.engine.unanswered() as u64;
         let sample = match text.and_then(|text| Sample::parse(&text)) {
             Some(sample) => sample.with_unanswered(unanswered),

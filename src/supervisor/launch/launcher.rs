@@ -23,7 +23,7 @@ use crate::supervisor::store::record::{Record, RecordKeeper, Recorded, Records};
 use crate::supervisor::store::rotate::{Rotation, Rotator};
 
 /// Time between two looks at the size of an engine's log.
-const TIDY_EVERY: Duration = Duration::from_secs(1);
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs engines on this machine.
 #[derive(Clone, Debug)]
