@@ -71,7 +71,7 @@ impl Outlook {
     pub(super) fn told(self, error: ApiError) -> ApiError {
         match self {
             Self::In(wait) => {
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
                 error.after(seconds.clamp(BOUNDS.0, BOUNDS.1))
             }
             Self::Unknown => error,

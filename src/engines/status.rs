@@ -64,11 +64,16 @@ impl Status {
     }
 
     pub(super) fn set(&self, state: EngineState) {
+        self.set_at(state, millis(self.born.elapsed()));
+    }
+
+    /// The same, `now` milliseconds after `born`.
+    fn set_at(&self, state: EngineState, now: u64) {
         let ready = state == EngineState::Ready;
         if ready {
             self.ejected_until.store(0, Ordering::Release);
         }
-        self.note_times(&state);
+        self.note_times(&state, now.max(1));
         self.state.store(Arc::new(state));
         // SeqCst: see `Lease::try_take`.
         self.ready.store(ready, Ordering::SeqCst);
@@ -79,8 +84,7 @@ impl Status {
     }
 
     /// Notes what the change to `state`, which is about to be made, tells of times.
-    fn note_times(&self, state: &EngineState) {
-        let now = millis(self.born.elapsed()).max(1);
+    fn note_times(&self, state: &EngineState, now: u64) {
         if state.word() != self.state.load().word() {
             self.since.store(now, Ordering::Relaxed);
         }
@@ -104,7 +108,10 @@ impl Status {
     }
 
     pub(super) fn times(&self) -> Times {
-        let now = millis(self.born.elapsed());
+        self.times_at(millis(self.born.elapsed()))
+    }
+
+    fn times_at(&self, now: u64) -> Times {
         let spawned = Some(self.spawned.load(Ordering::Relaxed)).filter(|at| *at > 0);
         let since = spawned.unwrap_or_else(|| self.since.load(Ordering::Relaxed));
         let took = Some(self.start_took.load(Ordering::Relaxed)).filter(|took| *took > 0);
@@ -164,22 +171,24 @@ mod tests {
     #[test]
     fn a_start_is_measured_from_its_process_to_its_readiness_and_nothing_else_is_one() {
         let status = Status::default();
-        assert_eq!(status.times().start, None);
-        status.set(EngineState::starting(StartPhase::Adopted));
-        status.set(EngineState::Ready);
-        assert_eq!(status.times().start, None, "it was only found");
-        status.set(EngineState::Stopped);
-        status.set(EngineState::starting(StartPhase::Waiting));
-        status.set(EngineState::starting(StartPhase::Spawning));
-        std::thread::sleep(Duration::from_millis(20));
-        status.set(EngineState::starting(StartPhase::LoadingWeights));
-        assert!(status.times().in_state >= Duration::from_millis(20), "since its process was started");
-        status.set(EngineState::Ready);
-        let took = status.times().start.expect("it was seen");
-        assert!(took >= Duration::from_millis(20), "{took:?}");
-        assert!(status.times().in_state < took, "{:?}", status.times());
-        status.set(EngineState::starting(StartPhase::Waking));
-        status.set(EngineState::Ready);
-        assert_eq!(status.times().start, Some(took), "to wake is no start");
+        let starting = |phase, now| status.set_at(EngineState::starting(phase), now);
+        let times = |now: u64| {
+            let Times { in_state, start } = status.times_at(now);
+            (in_state.as_millis(), start.map(|start| start.as_millis()))
+        };
+        starting(StartPhase::Adopted, 10);
+        status.set_at(EngineState::Ready, 100);
+        assert_eq!(times(150), (50, None), "it was only found");
+        status.set_at(EngineState::Stopped, 200);
+        starting(StartPhase::Waiting, 300);
+        assert_eq!(times(350), (50, None));
+        starting(StartPhase::Spawning, 1000);
+        starting(StartPhase::LoadingWeights, 2000);
+        assert_eq!(times(2500), (1500, None), "since its process was started");
+        status.set_at(EngineState::Ready, 6000);
+        assert_eq!(times(6500), (500, Some(5000)));
+        starting(StartPhase::Waking, 7000);
+        status.set_at(EngineState::Ready, 7100);
+        assert_eq!(times(7200), (100, Some(5000)), "to wake is no start");
     }
 }
