@@ -78,7 +78,8 @@ fn unusable(state: &ProxyState, session: &Session, ctx: &mut RequestContext, sta
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let what = if status == 101 { "wants to speak another protocol" } else { "points to another address" };
     let engine = forward.attempts.engine().map_or_else(String::new, |engine| format!(" {}", engine.id));
-    let message = format!("Engine{engine} {what} ({status}), which is not followed. Correct its URL, or what stands before it.");
+    let message =
+        format!("Engine{engine} {what} ({status}), which is not followed. Correct its URL, or what stands before it.");
     forward.response.refusal = Some(ApiError::new(Code::EngineAnswer, message));
     Err(Error::new_up(ErrorType::Custom("UnusableAnswer")))
 }

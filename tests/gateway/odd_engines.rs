@@ -16,7 +16,9 @@ async fn scripted(answer: &'static [u8]) -> SocketAddr {
         while let Ok((mut socket, _)) = listener.accept().await {
             tokio::spawn(async move {
                 let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-                while !request.windows(4).any(|end| end == b"\r\n\r\n") || !request.ends_with(b"}") && request[0] == b'P' {
+                while !request.windows(4).any(|end| end == b"\r\n\r\n")
+                    || !request.ends_with(b"}") && request[0] == b'P'
+                {
                     match socket.read(&mut piece).await {
                         Ok(size @ 1..) => request.extend_from_slice(&piece[..size]),
                         _ => return,
@@ -39,7 +41,8 @@ async fn redirects_and_other_protocols_are_told_and_another_engine_answers_where
         let engine = scripted(answer).await;
         let model = |urls: &str| format!("models: {{ tiny: {{ urls: [{urls}], served_name: tiny, health: off }} }}");
         let gateway = Gateway::ready(&model(&format!("\"http://{engine}\""))).await;
-        let reply = http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
+        let reply =
+            http().post(gateway.url("/v1/chat/completions")).json(&chat("tiny")).send().await.expect("answered");
         assert_eq!(reply.status(), 502, "{status}");
         let error: Value = reply.json().await.expect("JSON");
         assert_eq!(error["error"]["code"], "engine_answer", "{error}");
@@ -56,7 +59,8 @@ async fn redirects_and_other_protocols_are_told_and_another_engine_answers_where
 /// A bug: an interim answer to a question of the gateway's own ended the task that asks.
 #[tokio::test(flavor = "multi_thread")]
 async fn interim_answers_are_skipped() {
-    let answer: &[u8] = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+    let answer: &[u8] =
+        b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
         content-length: 64\r\n\r\n{\"object\":\"list\",\"data\":[{\"id\":\"tiny\",\"object\":\"model\",\"x\":1}]} ";
     let engine = scripted(answer).await;
     let gateway = Gateway::start(&format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], health: off }} }}"));
@@ -71,7 +75,8 @@ async fn interim_answers_are_skipped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_engine_says_of_its_own_connection_stays_there() {
-    let answer: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nx-end: 2\r\n\
+    let answer: &[u8] =
+        b"HTTP/1.1 200 OK\r\nconnection: close, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\nx-end: 2\r\n\
         content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     let engine = scripted(answer).await;
     let yaml = format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}");
