@@ -5,8 +5,9 @@ use http::{HeaderName, HeaderValue};
 use super::Endpoint;
 use super::changes::ChangeLog;
 use super::condition::is_met;
+use super::field_rule::{FieldRule, Replacements};
 use super::object::TooManyMembers;
-use super::rules::{CompiledSettings, FieldRule, Replacements, Request, Rules};
+use super::rules::{CompiledSettings, Request, Rules};
 use crate::settings::{Prompt, Test};
 
 /// Headers for the engine, in place of the client's; of one name the last counts.

@@ -13,12 +13,13 @@ use super::Endpoint;
 use super::apply::{Body, FieldEdit, Part, Target, apply};
 use super::changes::{Change, ChangeLog};
 use super::condition::{form_equals, json_equals, passes};
+use super::field_rule::{FieldRule, Replacement};
 use super::json::{Scanner, Span};
 use super::members::apply_fields;
 use super::multipart::{BadForm, FormPeek};
 use super::object::{Object, TooManyMembers};
 use super::patch::{Edit, Edits, patch};
-use super::rules::{FieldRule, Replacement, Request, Rules};
+use super::rules::{Request, Rules};
 use super::splice::Rewritten;
 use crate::settings::{Prompt, Test};
 

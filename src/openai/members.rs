@@ -6,9 +6,10 @@ use super::Endpoint;
 use super::apply::{Body, FieldEdit, Part, Target};
 use super::changes::ChangeLog;
 use super::condition::{json_equals, passes};
+use super::field_rule::{FieldRule, Replacement};
 use super::object::{Object, TooManyMembers};
 use super::prompt::{PromptEdit, prompt_edit};
-use super::rules::{FieldRule, Replacement, scalar};
+use super::rules::scalar;
 use crate::settings::{Prompt, Test};
 
 impl<'r> Body<'r> for Object<'_, 'r> {

@@ -6,6 +6,7 @@ mod changes;
 mod condition;
 mod endpoint;
 mod error;
+mod field_rule;
 mod fields;
 mod form;
 mod json;

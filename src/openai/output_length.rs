@@ -1,8 +1,8 @@
 //! The length of an answer has three names, by route and by age (vLLM 0.32: `max_tokens`, deprecated by
 //! `max_completion_tokens` in Chat Completions, and `max_output_tokens` in Responses). Settings say `max_tokens` for all.
 
+use super::field_rule::FieldRule;
 use super::fields::EndpointSet;
-use super::rules::FieldRule;
 
 /// The name that settings say, first.
 const NAMES: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];

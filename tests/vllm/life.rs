@@ -73,6 +73,7 @@ pub async fn becomes_ready(fixture: &Fixture) -> String {
             _ => assert!(since.elapsed() < START, "not ready after {START:?}: {engine:#}"),
         }
         let detail = engine["detail"].as_str().unwrap_or_default().split("; before: ").next().unwrap_or_default();
+        let detail = detail.split("; it failed ").next().unwrap_or_default();
         if told.last().is_none_or(|last| last != detail) {
             told.push(detail.to_owned());
         }
