@@ -168,7 +168,11 @@ async fn a_model_that_a_reload_takes_away_while_an_adapter_loads_can_come_back()
     reload(&without).await;
     reload(&with).await;
     drop(loading.await.expect("a task").expect("answered"));
-    are(&gateway, &[("own/0", "ready"), ("other/0", "ready")]).await;
+    eventually("the model to be back", async || {
+        let states = states(&gateway).await;
+        (states.len() == 2 && states.iter().all(|(_, state)| state == "ready")).then_some(())
+    })
+    .await;
     let url = format!("http://{}/api/v1/models/own/replicas", gateway.admin);
     let reply = http().put(url).json(&json!({ "replicas": 2 })).send().await.expect("answered");
     assert_eq!(reply.status(), 200, "{}", reply.text().await.expect("text"));
