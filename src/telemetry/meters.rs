@@ -131,7 +131,7 @@ impl Meters {
         }
     }
 
-    /// A stream has ended so: one of [`STREAM_ENDS`].
+    /// A stream has ended so: `complete`, `client_gone`, `engine_died`, `timeout` or `cut`.
     pub fn stream_ended(&self, end: &str) {
         let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
         let labels = [&*self.model, &*self.alias, STREAM_ENDS[at]];
