@@ -56,12 +56,19 @@ pub(super) async fn receive(
         session.write_continue_response().await.map_err(Refusal::Gone)?;
     }
     ctx.account.ours.stop();
-    let Ok(body) = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await else {
-        let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
-        return Err(ApiError::new(Code::RequestTimeout, message).into());
-    };
+    let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;
     reservation.has_arrived();
-    let mut bytes = body?;
+    let late = || {
+        let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
+        ApiError::new(Code::RequestTimeout, message)
+    };
+    let mut bytes = match body {
+        Ok(Ok(bytes)) => bytes,
+        // Pingora's own clock may strike first.
+        Ok(Err(Refusal::Gone(error))) if *error.etype() == ErrorType::ReadTimedout => return Err(late().into()),
+        Ok(Err(refusal)) => return Err(refusal),
+        Err(_) => return Err(late().into()),
+    };
     ctx.account.received = bytes.len();
     ctx.account.complete = Some(Instant::now());
     ctx.account.ours.start();

@@ -280,7 +280,8 @@ def responses_stream_text_and_reasoning(args):
 def what_no_engine_can_do_is_refused(args):
     """hosted tools and stored conversations are refused by name"""
     api = client(args)
-    for wrong in ({"tools": [{"type": "web_search"}]}, {"previous_response_id": "resp_1"}):
+    forced = {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}
+    for wrong in (forced, {"previous_response_id": "resp_1"}):
         error = shared.refused(
             openai.BadRequestError, lambda: api.responses.create(model=args.model, input="Hi", **wrong)
         )
