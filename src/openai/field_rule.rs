@@ -21,6 +21,8 @@ pub(super) struct FieldRule {
     pub(super) bound: Option<UpperBound>,
     /// Of a default: other names of the same field. A client that sends one of them is not silent.
     pub(super) unless: &'static [&'static str],
+    /// Of a default: it stands for one by another name, and steps back also where a default has one of these names.
+    pub(super) is_derived: bool,
     /// Of a default that is an object: overrides make an object of the field, whatever the client sent.
     pub(super) becomes_object: bool,
 }
@@ -85,6 +87,7 @@ pub(super) fn field_rules(members: &Map<String, Value>, top: bool) -> Vec<FieldR
         members: value.as_object().map(|members| field_rules(members, false)),
         bound: value.as_number().cloned().map(UpperBound),
         unless: &[],
+        is_derived: false,
         becomes_object: false,
     };
     members.iter().filter(|(key, _)| !top || *key != "model").map(rule).collect()

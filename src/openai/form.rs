@@ -150,7 +150,9 @@ impl<'b, 'r> Fields<'b, 'r> {
         endpoint: Endpoint,
         log: &mut ChangeLog<'_>,
     ) -> Result<(), TooManyMembers> {
-        if part == Part::Defaults && rule.unless.iter().any(|name| self.named(name).any(|field| !field.defaulted)) {
+        if part == Part::Defaults
+            && rule.unless.iter().any(|name| self.named(name).any(|field| rule.is_derived || !field.defaulted))
+        {
             return Ok(());
         }
         if part != Part::Limits && !self.is_there(&rule.key) {

@@ -123,7 +123,7 @@ pub(super) fn apply_fields<'r>(
     log: &mut ChangeLog<'_>,
 ) -> Result<(), TooManyMembers> {
     for rule in rules {
-        if part == Part::Defaults && rule.unless.iter().any(|name| is_said(object, name)) {
+        if part == Part::Defaults && rule.unless.iter().any(|name| is_said(object, name, rule.is_derived)) {
             continue;
         }
         let at = match part {
@@ -161,9 +161,9 @@ pub(super) fn apply_fields<'r>(
     Ok(())
 }
 
-/// Whether the client, or settings before, said the member `key`.
-fn is_said(object: &Object<'_, '_>, key: &str) -> bool {
-    object.find(key).is_some_and(|at| !object.is_default(at))
+/// Whether the client, or settings before, said the member `key`; `also_default`: or a default did. To say null is silence.
+fn is_said(object: &Object<'_, '_>, key: &str, also_default: bool) -> bool {
+    object.find(key).is_some_and(|at| object.first_byte(at) != Some(b'n') && (also_default || !object.is_default(at)))
 }
 
 /// Whether the member at `at` is a number above the bound that `rule` is.

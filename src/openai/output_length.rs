@@ -1,6 +1,8 @@
 //! The length of an answer has three names, by route and by age (vLLM 0.32: `max_tokens`, deprecated by
 //! `max_completion_tokens` in Chat Completions, and `max_output_tokens` in Responses). Settings say `max_tokens` for all.
 
+use serde_json::{Map, Value};
+
 use super::field_rule::FieldRule;
 use super::fields::EndpointSet;
 
@@ -21,13 +23,15 @@ pub(super) fn complete_limits(limits: &mut Vec<FieldRule>) {
     }
 }
 
-/// Has a default of `max_tokens` stand on each endpoint by a name that it knows, where the client sends none of them.
-pub(super) fn complete_defaults(defaults: &mut Vec<FieldRule>) {
+/// Has a default of `max_tokens` stand on each endpoint by a name that it knows, where the client sends none of them. Where
+/// `overrides` say one of the names themselves, the default stands for its own name alone.
+pub(super) fn complete_defaults(defaults: &mut Vec<FieldRule>, overrides: &Map<String, Value>) {
     let mut known = EndpointSet::with_field(NAMES[0]);
-    for other in others(defaults) {
+    let is_overridden = NAMES.iter().any(|name| overrides.contains_key(*name));
+    for other in others(defaults).into_iter().filter(|_| !is_overridden) {
         let endpoints = other.endpoints.without(known);
         known = known.with(other.endpoints);
-        defaults.push(FieldRule { endpoints, ..other });
+        defaults.push(FieldRule { endpoints, is_derived: true, ..other });
     }
     for rule in defaults {
         if let Some(at) = NAMES.iter().position(|name| **name == *rule.key) {

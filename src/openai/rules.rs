@@ -89,7 +89,7 @@ fn compile(settings: &Settings, origin: &Arc<str>) -> Option<CompiledSettings> {
         Some((when.condition.clone(), compile(&when.settings, &origin)?))
     });
     let mut defaults = field_rules(&settings.defaults, true);
-    output_length::complete_defaults(&mut defaults);
+    output_length::complete_defaults(&mut defaults, &settings.overrides);
     let mut limits = field_rules(&settings.limits, true);
     output_length::complete_limits(&mut limits);
     mark_objects(&mut defaults, &settings.overrides);
