@@ -159,9 +159,9 @@ async fn a_model_that_a_reload_takes_away_while_an_adapter_loads_can_come_back()
     let adapter = json!({ "name": "sql", "path": "/adapters/slow" });
     let loading = tokio::spawn(http().post(url).json(&adapter).send());
     eventually("the adapter to be under way", async || {
-        let url = format!("http://{}/api/v1/models/own/lora", gateway.admin);
-        let other = json!({ "name": "x", "path": "/adapters/x" });
-        let reply = http().post(url).json(&other).send().await.expect("answered");
+        // Nothing would come of it otherwise.
+        let url = format!("http://{}/api/v1/models/own/replicas", gateway.admin);
+        let reply = http().put(url).json(&json!({ "replicas": 1 })).send().await.expect("answered");
         reply.text().await.expect("text").contains("an adapter is being added").then_some(())
     })
     .await;
