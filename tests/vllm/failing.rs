@@ -25,7 +25,7 @@ pub async fn checked(setup: &Setup) -> String {
     };
     let (fits, out, err, first) = check(&setup.model(&json!({ "args": { "max-model-length": 512 } })));
     assert!(!fits, "{out}");
-    assert!(err.contains("`max-model-length`") && err.contains("Did you mean `max-model-len`?"), "{err}");
+    assert!(err.contains("args.max-model-length") && err.contains("Did you mean `max-model-len`?"), "{err}");
     let (fits, out, err, again) = check(&setup.model(&json!({})));
     assert!(fits && err.is_empty(), "{err}");
     let needs = out.lines().find(|line| line.starts_with("tiny needs ")).unwrap_or_else(|| panic!("no needs: {out}"));
