@@ -162,7 +162,7 @@ pub async fn unknown_model(fixture: &Fixture) -> String {
 
 /// What steers an engine, or runs inference without a key, is not offered.
 pub async fn control_routes(fixture: &Fixture) {
-    for path in ["/metrics", "/version", "/load", "/openapi.json", "/docs"] {
+    for path in ["/metrics", "/load", "/openapi.json", "/docs"] {
         assert_eq!(fixture.get(path).await.status, 404, "{path}");
     }
     for path in ["/invocations", "/sleep", "/wake_up", "/v1/load_lora_adapter", "/collective_rpc"] {
