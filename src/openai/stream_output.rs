@@ -1,13 +1,21 @@
 //! Which events of a stream carry output: text, reasoning, arguments of tools. The others open and close it.
 
+use memchr::memmem;
 use serde_json::Value;
 
-/// How many of the whole events in `piece` carry output.
+/// How many of the whole events at the beginning of `piece` carry no output. Nothing after the first that does is read.
 #[must_use]
-pub fn output_events(piece: &[u8]) -> usize {
+pub fn events_before_output(piece: &[u8]) -> usize {
     let lines = piece.split(|byte| *byte == b'\n');
-    let data = lines.filter_map(|line| line.strip_prefix(b"data:"));
-    data.filter_map(|data| serde_json::from_slice::<Value>(data).ok()).filter(carries_output).count()
+    let data = lines.filter_map(|line| line.strip_prefix(b"data:")).filter(|data| data.trim_ascii() != b"[DONE]");
+    data.take_while(|data| !is_output(data)).count()
+}
+
+fn is_output(data: &[u8]) -> bool {
+    // Nearly all events say it so: then the JSON need not be read. A text that does stand elsewhere is output, too.
+    let content = memmem::find(data, b"\"delta\":{\"content\":\"").map(|at| at + br#""delta":{"content":""#.len());
+    content.is_some_and(|at| data.get(at).is_some_and(|byte| *byte != b'"'))
+        || serde_json::from_slice(data).is_ok_and(|event| carries_output(&event))
 }
 
 /// Whether an event carries output, in any of the three APIs.
@@ -51,15 +59,20 @@ mod tests {
             (r#"{"type":"content_block_delta"}"#, 1),
             (r#"{"type":"message_delta"}"#, 0),
             (r#"{"text":"of an API that we do not know"}"#, 1),
-            ("[DONE]", 0),
             ("{", 0),
         ] {
-            assert_eq!(output_events(format!("event: x\r\ndata: {event}\r\n\r\n").as_bytes()), count, "{event}");
+            let piece = format!(": a note\n\nevent: x\r\ndata: {event}\r\n\r\n");
+            assert_eq!(events_before_output(piece.as_bytes()), 1 - count, "{event}");
         }
-        assert_eq!(
-            output_events(b"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"text\":\"b\"}]}\n\n"),
-            2
-        );
-        assert_eq!(output_events(b": ping\n\n"), 0);
+        let opening = r#"data: {"choices":[{"delta":{"role":"assistant"}}]}"#;
+        let output = r#"data: {"choices":[{"text":"a"}]}"#;
+        for (piece, before) in [
+            (format!("{opening}\n\n{opening}\n\n{output}\n\n{opening}\n\n"), 2),
+            (format!("{opening}\n\ndata: [DONE]\n\n"), 1),
+            (format!(": ping\n\n{output}\n\n"), 0),
+            (": ping\n\n".into(), 0),
+        ] {
+            assert_eq!(events_before_output(piece.as_bytes()), before, "{piece}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem, memrchr};
 use serde_json::Value;
 
 use super::Peek;
@@ -50,38 +50,52 @@ pub(super) fn ask(object: &mut Object<'_, '_>, log: &mut ChangeLog<'_>) -> Resul
 #[must_use]
 pub fn without_usage(events: Bytes) -> (Bytes, bool) {
     let Some((start, end)) = usage_event(&events) else { return (events, false) };
-    let mut rest = BytesMut::with_capacity(events.len() - (end - start));
-    rest.extend_from_slice(&events[..start]);
-    rest.extend_from_slice(&events[end..]);
+    // Nobody else holds them, as a rule: then only what follows is moved, and that is little.
+    let mut rest = events.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    rest.copy_within(end.., start);
+    rest.truncate(rest.len() - (end - start));
     (rest.freeze(), true)
 }
 
-/// Where the event stands that holds nothing but token counts.
+/// Where the event stands that holds nothing but token counts: looked for from the end, where it is.
 fn usage_event(events: &[u8]) -> Option<(usize, usize)> {
-    // Nearly no piece of a stream has one.
-    memmem::find(events, b"\"usage\"")?;
-    let mut start = 0;
-    while start < events.len() {
-        let end = event_end(events, start);
+    let mut before = events.len();
+    loop {
+        let at = memmem::rfind(&events[..before], b"\"usage\"")?;
+        let start = last_boundary(&events[..at]).unwrap_or(0);
+        let end = first_boundary(&events[at..]).map_or(events.len(), |end| at + end);
         let data = events[start..end].split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:"));
         if data.is_some_and(is_only_usage) {
             return Some((start, end));
         }
-        start = end;
+        before = start;
     }
-    None
 }
 
-/// Where the event that begins at `start` ends.
-fn event_end(events: &[u8], start: usize) -> usize {
-    let after = |end: &[u8]| memmem::find(&events[start..], end).map(|at| start + at + end.len());
-    [after(b"\n\n"), after(b"\n\r\n")].into_iter().flatten().min().unwrap_or(events.len())
+/// Where the last event of `bytes` ends that ends in them.
+#[must_use]
+pub fn last_boundary(bytes: &[u8]) -> Option<usize> {
+    let mut before = bytes.len();
+    loop {
+        let line = memrchr(b'\n', &bytes[..before])?;
+        if is_empty_line(bytes, line) {
+            return Some(line + 1);
+        }
+        before = line;
+    }
+}
+
+/// Where the first event of `bytes` ends.
+fn first_boundary(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find(|line| is_empty_line(bytes, *line)).map(|line| line + 1)
+}
+
+/// Whether the line that ends at `line` is empty.
+fn is_empty_line(bytes: &[u8], line: usize) -> bool {
+    matches!(bytes[..line], [.., b'\n'] | [.., b'\n', b'\r'])
 }
 
 fn is_only_usage(data: &[u8]) -> bool {
-    if memmem::find(data, b"\"usage\"").is_none() {
-        return false;
-    }
     let Ok(event) = serde_json::from_slice::<Value>(data) else { return false };
     let is_empty = event.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty);
     is_empty && event.get("usage").is_some_and(Value::is_object)

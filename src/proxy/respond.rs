@@ -13,7 +13,7 @@ use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::retry::is_clean;
 use super::transform::{ResponseTransform, last_event};
 use super::{ProxyState, cors, reply};
-use crate::openai::{ApiError, Code, Scanned, output_events, without_usage};
+use crate::openai::{ApiError, Code, Scanned, events_before_output, without_usage};
 
 /// The header that names the types of tools which the engine was not told of, because nobody here can run them.
 const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
@@ -121,7 +121,8 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let Some(answer) = forward.as_mut().map(|forward| &mut forward.response) else { return piece };
     let Some(scanner) = &mut answer.scanner else { return piece };
     let Scanned { bytes, events } = scanner.feed(piece);
-    let events = if answer.first_output.is_some() || events == 0 { events } else { output_events(&bytes) };
+    let opening = if answer.first_output.is_some() || events == 0 { 0 } else { events_before_output(&bytes) };
+    let events = events.saturating_sub(opening);
     if events == 0 {
         return bytes;
     }

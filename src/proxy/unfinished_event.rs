@@ -2,7 +2,8 @@
 //! events before the error: half of one would be read together with what follows it.
 
 use bytes::{Bytes, BytesMut};
-use memchr::memmem;
+
+use crate::openai::last_boundary;
 
 /// An event that is longer is passed on in pieces.
 const MOST: usize = 1 << 20;
@@ -51,12 +52,6 @@ impl UnfinishedEvent {
         self.held.clear();
         !self.is_torn
     }
-}
-
-/// Where the last event of `piece` ends that ends in it.
-fn last_boundary(piece: &[u8]) -> Option<usize> {
-    let after = |end: &[u8]| memmem::rfind(piece, end).map(|at| at + end.len());
-    after(b"\n\n").max(after(b"\n\r\n"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The caller's side of a request that goes to engines: its session, wrapped so that Pingora can repeat attempts.
 //!
 //! `session` is what Pingora sees in place of the caller's session. `answer` holds an answer back until something of it is
-//! worth keeping, `wait` knows what else ends the wait for an engine, and `interim` writes what a caller gets meanwhile.
-//! `shared` is what the request tells the session and hears from it.
+//! worth keeping, `burst` gathers events that come at once, `wait` knows what else ends the wait for an engine, and `interim`
+//! writes what a caller gets meanwhile. `shared` is what the request tells the session and hears from it.
 
 mod answer;
+mod burst;
 mod interim;
 mod session;
 mod shared;

@@ -29,6 +29,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, Result};
 
 use super::answer::Answer;
+use super::burst::{Burst, settled};
 use super::interim::Interim;
 use super::shared::Shared;
 use super::wait::{LEFT, Wait, leaves, ring};
@@ -41,6 +42,7 @@ pub(super) struct BufferedSession {
     real: Option<Box<ServerSession>>,
     shared: Arc<Shared>,
     answer: Answer,
+    burst: Burst,
     interim: Interim,
     wait: Wait,
     /// The engine whose answer is passed on.
@@ -55,8 +57,8 @@ impl Drop for BufferedSession {
 
 impl BufferedSession {
     pub(super) fn new(real: Box<ServerSession>, shared: Arc<Shared>, wait: Wait) -> Self {
-        let (answer, interim) = (Answer::default(), Interim::default());
-        Self { real: Some(real), shared, answer, interim, wait, engine: None }
+        let (answer, burst, interim) = (Answer::default(), Burst::default(), Interim::default());
+        Self { real: Some(real), shared, answer, burst, interim, wait, engine: None }
     }
 
     #[expect(clippy::expect_used, reason = "`real` is taken by drop alone")]
@@ -69,8 +71,11 @@ impl BufferedSession {
         self.real.as_mut().expect("present until drop")
     }
 
-    /// The real session, after what was begun to be written while nothing came.
+    /// The real session, after what was begun to be written while nothing came, and what is gathered.
     async fn resume(&mut self) -> Result<&mut ServerSession> {
+        if let Some(gathered) = self.burst.take() {
+            self.write(vec![gathered]).await?;
+        }
         let Self { real: Some(real), interim, .. } = self else { return Ok(self.real_mut()) };
         if interim.is_pending(real) {
             interim.write(real).await?;
@@ -78,10 +83,18 @@ impl BufferedSession {
         Ok(real)
     }
 
-    /// Writes what is to be told while nothing comes, or waits for the caller's departure.
-    async fn write_or_read(real: &mut ServerSession, interim: &mut Interim) -> Result<Option<Option<Bytes>>> {
+    /// Writes what is gathered or to be told while nothing comes, or waits for the caller's departure.
+    async fn write_or_read(
+        (real, interim, burst): (&mut ServerSession, &mut Interim, &mut Burst),
+        engine: Option<&Arc<Engine>>,
+    ) -> Result<Option<Option<Bytes>>> {
+        if !burst.is_empty() {
+            settled().await;
+            interim.queue(real, burst.take());
+        }
         if interim.is_pending(real) {
-            return interim.write(real).await.map(|()| None);
+            let writing = std::pin::pin!(interim.write(real));
+            return until_taken(writing, engine).await.map(|()| None);
         }
         real.read_body_or_idle(true).await.map(Some)
     }
@@ -142,7 +155,7 @@ impl CustomSession for BufferedSession {
     /// The body is done: what can come is the caller's departure, or an end of the wait for the engine. Pingora drops this
     /// whenever something comes of the engine.
     async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
-        let Self { real, shared, answer, interim, wait, .. } = self;
+        let Self { real, shared, answer, burst, interim, wait, engine } = self;
         let Some(real) = real else { return std::future::pending().await };
         let (number, alternatives) = {
             let attempt = shared.attempt();
@@ -159,7 +172,7 @@ impl CustomSession for BufferedSession {
                     interim.say(answer.speak());
                     shared.opened.store(answer.is_opened(), Ordering::Relaxed);
                 }
-                left = Self::write_or_read(real, interim) => match left {
+                left = Self::write_or_read((&mut *real, &mut *interim, &mut *burst), engine.as_ref()) => match left {
                     Err(error) => return Err(error),
                     Ok(Some(left)) => return Ok(left),
                     Ok(None) => {}
@@ -205,9 +218,12 @@ impl CustomSession for BufferedSession {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        if matches!(self.answer, Answer::Passed { .. }) {
+        if let Answer::Passed { takes_comments: is_stream, .. } = self.answer {
             self.answer.note(&tasks);
-            return self.write(tasks).await;
+            // Only there Pingora keeps count of what is written by `read_body_or_idle`.
+            let gathers = is_stream && matches!(self.real(), ServerSession::H1(_));
+            let now = if gathers { self.burst.add(tasks) } else { tasks };
+            return if now.is_empty() { Ok(false) } else { self.write(now).await };
         }
         let number = self.shared.attempt().number;
         let (mut pass, mut failed) = (false, None);
@@ -262,7 +278,7 @@ impl CustomSession for BufferedSession {
 
     async fn finish(&mut self) -> Result<()> {
         self.pass().await?;
-        self.real_mut().finish_body().await
+        self.resume().await?.finish_body().await
     }
 
     fn body_bytes_sent(&self) -> usize {
