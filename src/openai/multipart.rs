@@ -1,4 +1,7 @@
 //! Looks into multipart forms (RFC 7578) once: where the fields are, which model is named. Files are jumped over.
+//!
+//! vLLM reads forms with Starlette and python-multipart (0.0.20 and later), whose reading differs from the RFCs in places. A
+//! form that both would not read alike is refused: its settings would be applied to another field than the engine's.
 
 use std::borrow::Cow;
 
@@ -50,6 +53,11 @@ impl FormPeek {
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
+
+    /// Its fields in their order: name, whether it is a file, content. `body` is what the form was made from.
+    pub fn fields<'f>(&'f self, body: &'f [u8]) -> impl Iterator<Item = (&'f str, bool, &'f [u8])> {
+        self.parts.iter().map(|part| (&*part.name, part.file, part.value.of(body)))
+    }
 }
 
 /// Why a form is refused. None of these reaches an engine.
@@ -61,8 +69,8 @@ pub enum BadForm {
     /// Offsets would not fit.
     #[error("the form is larger than 4 GiB; send less")]
     TooLarge,
-    /// The boundary does not occur.
-    #[error("the form does not contain the boundary that its Content-Type names; send a form that begins with it")]
+    /// It begins with something else.
+    #[error("the form does not begin with the boundary that its Content-Type names; send nothing before it")]
     NoDelimiter,
     /// The form was cut.
     #[error("the form ends without its closing boundary; send all of it")]
@@ -133,6 +141,12 @@ pub fn boundary_of(content_type: &str) -> Option<String> {
         return None;
     }
     let boundary = only(&parameters, "boundary")?;
+    // Engines decode names and texts by it.
+    let charset = only(&parameters, "charset");
+    let is_utf8 = charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
+    if !is_utf8 || parameters.iter().any(|(key, _)| key.contains('*') || key == "charset" && charset.is_none()) {
+        return None;
+    }
     let usable = (1..=MAX_BOUNDARY).contains(&boundary.len())
         && boundary.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
         && !boundary.ends_with(' ');
@@ -156,26 +170,27 @@ pub fn peek_form(body: &[u8], boundary: &str) -> Result<FormPeek, BadForm> {
     let next = |from: usize| finder.find(body.get(from..)?).map(|at| from + at);
 
     let mut form = FormPeek { parts: SmallVec::new(), delimiter: delimiter.into(), close: 0, model: None };
-    let mut at =
-        if body.starts_with(delimiter.as_bytes()) { 0 } else { next(0).ok_or(BadForm::NoDelimiter)? + b"\r\n".len() };
+    let mut at = body.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if !body[at..].starts_with(delimiter.as_bytes()) {
+        return Err(BadForm::NoDelimiter);
+    }
     loop {
         let rest = body.get(at + delimiter.len()..).unwrap_or_default();
         if rest.starts_with(b"--") {
             form.close = Span::new(at, at).start;
             return Ok(form);
         }
-        // RFC 2046 allows padding, but no client sends it.
-        let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        if rest.len() < padding + 2 {
+        if rest.len() < 2 {
             return Err(BadForm::NotClosed);
         }
-        if !rest[padding..].starts_with(b"\r\n") {
+        // RFC 2046 allows padding, but neither clients nor engines know it.
+        if !rest.starts_with(b"\r\n") {
             return Err(BadForm::BadDelimiter { at });
         }
         if form.parts.len() == MAX_PARTS {
             return Err(BadForm::TooManyParts);
         }
-        let headers = at + delimiter.len() + padding + 2;
+        let headers = at + delimiter.len() + 2;
         let (name, file, content) = head(body, headers)?;
         let end = next(content).ok_or(BadForm::NotClosed)?;
         let value = Span::new(content, end);
@@ -215,7 +230,7 @@ fn head(body: &[u8], at: usize) -> Result<(Box<str>, bool, usize), BadForm> {
     for line in text.split("\r\n") {
         // No folded lines, no lone line breaks: engines may read them otherwise than we do.
         let (name, value) = line.split_once(':').ok_or(bad)?;
-        if name.is_empty() || line.contains(['\r', '\n', '\0']) || name.contains([' ', '\t', '"']) {
+        if !is_token(name) || value.contains(|c: char| c.is_ascii_control() && c != '\t') {
             return Err(bad);
         }
         if name.eq_ignore_ascii_case("content-disposition") && disposition.replace(value).is_some() {
@@ -224,12 +239,18 @@ fn head(body: &[u8], at: usize) -> Result<(Box<str>, bool, usize), BadForm> {
     }
     let no_name = BadForm::NoName { at };
     let (kind, parameters) = disposition.and_then(parameters).ok_or(no_name)?;
-    // `name*` is not for forms (RFC 7578 § 5.1), but some parsers let it win over `name`.
-    if !kind.eq_ignore_ascii_case("form-data") || parameters.iter().any(|(key, _)| key.starts_with("name*")) {
+    // `name*` and `name*0` are not for forms (RFC 7578 § 5.1), but Python lets them win over `name`.
+    let continued = |key: &str| key.contains('*') && !key.starts_with("filename*");
+    if !kind.eq_ignore_ascii_case("form-data") || parameters.iter().any(|(key, _)| continued(key)) {
         return Err(no_name);
     }
     let name = only(&parameters, "name").ok_or(no_name)?;
-    let file = parameters.iter().any(|(key, _)| key == "filename" || key.starts_with("filename*"));
+    let has = |name: &str| parameters.iter().any(|(key, _)| key.starts_with(name));
+    let file = parameters.iter().any(|(key, _)| key == "filename");
+    if !file && has("filename*") {
+        // Whether that is a file depends on the parser's age.
+        return Err(no_name);
+    }
     Ok((name.into(), file, at + length + b"\r\n\r\n".len()))
 }
 
@@ -242,14 +263,15 @@ fn only<'p>(parameters: &'p Parameters<'_>, key: &str) -> Option<&'p str> {
     values.next().is_none().then_some(first)
 }
 
-/// Splits `kind; key=value; key="va\"lue"`, keys in lower case; `None` when it is not of this form.
+/// Splits `kind; key=value; key="va\"lue"`, keys in lower case; `None` when it is not of this form, or Python's `email` package
+/// would split it elsewhere.
 fn parameters(text: &str) -> Option<(&str, Parameters<'_>)> {
     let (kind, mut rest) = text.split_once(';').unwrap_or((text, ""));
     let mut found = Parameters::new();
     loop {
         rest = rest.trim_start_matches([' ', '\t', ';']);
         if rest.is_empty() {
-            return Some((kind.trim(), found));
+            return Some((kind.trim_matches([' ', '\t']), found));
         }
         let (key, after) = rest.split_once('=')?;
         let after = after.trim_start_matches([' ', '\t']);
@@ -265,15 +287,24 @@ fn parameters(text: &str) -> Option<(&str, Parameters<'_>)> {
             None => {
                 let (value, left) = after.split_once(';').unwrap_or((after, ""));
                 rest = left;
-                Cow::Borrowed(value.trim_end_matches([' ', '\t']))
+                if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic() && !b"\"\\<>".contains(&byte)) {
+                    return None;
+                }
+                Cow::Borrowed(value.trim_end_matches(' '))
             }
         };
-        let key = key.trim().to_ascii_lowercase();
-        if key.contains([';', '"', ' ']) {
+        let key = key.trim_end_matches([' ', '\t']);
+        if !is_token(key) {
             return None;
         }
-        found.push((key, value));
+        found.push((key.to_ascii_lowercase(), value));
     }
+}
+
+/// Whether `text` is a token (RFC 9110, 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
 }
 
 /// The text of a quoted string after its first quote, and what follows it. A backslash before anything but a quote or
@@ -288,6 +319,10 @@ fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
         end
     })?;
     let value = text.get(..end)?;
+    // Python takes any quote after a backslash for a part of the text.
+    if value.contains("\\\\\"") || value.ends_with('\\') {
+        return None;
+    }
     let value = if escapes { Cow::Owned(unescape(value)) } else { Cow::Borrowed(value) };
     Some((value, text.get(end + 1..)?))
 }

@@ -38,7 +38,7 @@ pub fn at(python: PathBuf, package: &str) -> Option<Python> {
     };
     eprintln!(
         "SKIPPED: {} cannot `import {package}` ({why}). Remedy: python3 -m venv target/clients && \
-         target/clients/bin/pip install openai anthropic",
+         target/clients/bin/pip install openai anthropic starlette python-multipart",
         python.display()
     );
     None
@@ -47,6 +47,17 @@ pub fn at(python: PathBuf, package: &str) -> Option<Python> {
 impl Python {
     /// Runs a script of `tests/clients`, prints what it says, and panics when it fails. Returns its last line.
     pub async fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) -> String {
+        let out = self.output(script, args).await;
+        println!("{out}");
+        out.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Runs a script of `tests/clients` that answers in lines, and panics when it fails.
+    pub async fn lines(&self, script: &str, args: &[impl AsRef<OsStr>]) -> Vec<String> {
+        self.output(script, args).await.lines().map(str::to_owned).collect()
+    }
+
+    async fn output(&self, script: &str, args: &[impl AsRef<OsStr>]) -> String {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
         let mut command = Command::new(&self.0);
         // -B: no __pycache__ among the sources.
@@ -56,7 +67,7 @@ impl Python {
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (said(&output.stdout), said(&output.stderr));
         assert!(output.status.success(), "{script} failed ({}):\n{out}{err}", output.status);
-        println!("{out}{err}");
-        out.lines().last().unwrap_or_default().to_owned()
+        eprint!("{err}");
+        out
     }
 }

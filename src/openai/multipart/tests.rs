@@ -18,6 +18,10 @@ fn boundaries_bare_and_quoted() {
         ("multipart/form-data; boundary=abc", Some("abc")),
         ("Multipart/Form-Data;charset=utf-8; Boundary=\"a b;c\" ", Some("a b;c")),
         ("multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxk ; x=y", Some("----WebKitFormBoundary7MA4YWxk")),
+        ("multipart/form-data; boundary=abc; charset=utf-7", None),
+        ("multipart/form-data; boundary=abc; charset=UTF-8; charset=utf-7", None),
+        ("multipart/form-data; boundary=abc; boundary*0=x", None),
+        ("multipart/form-data; boundary=<abc>", None),
         ("multipart/form-data", None),
         ("multipart/form-data; boundary=", None),
         ("multipart/form-data; boundary=\"\"", None),
@@ -43,8 +47,10 @@ fn finds_fields_and_jumps_over_files() {
     assert_eq!(names, [("file", true), ("model", false), ("stream", false)]);
     assert_eq!(form.parts[0].value.of(FORM.as_bytes()), b"RIFF\r\n--\r\nmodel");
     assert!(form.parts[1].whole.of(FORM.as_bytes()).ends_with(b"whisper\r\n"));
-    let with_preamble = format!("preamble\r\n{FORM}");
-    assert_eq!(peek(&with_preamble).expect("a form").model(), Some("whisper"));
+    for lines in ["\r\n", "\n", "\r", "\n\n", "\r\r\n"] {
+        // python-multipart skips them.
+        assert_eq!(peek(&format!("{lines}{FORM}")).expect("a form").model(), Some("whisper"), "{lines:?}");
+    }
     assert!(peek("--b--").expect("an empty form").parts.is_empty());
 }
 
@@ -70,6 +76,9 @@ fn refuses_with_a_reason() {
     for (form, bad) in [
         (String::new(), BadForm::Empty),
         ("no form".into(), BadForm::NoDelimiter),
+        (format!("preamble\r\n{FORM}"), BadForm::NoDelimiter),
+        (format!(" \r\n{FORM}"), BadForm::NoDelimiter),
+        (FORM.replacen("--b", "--b ", 1), BadForm::BadDelimiter { at: 0 }),
         ("--bc\r\n\r\n".into(), BadForm::BadDelimiter { at: 0 }),
         ("--b".into(), BadForm::NotClosed),
         ("--b\r\n".into(), BadForm::NotClosed),
@@ -84,6 +93,15 @@ fn refuses_with_a_reason() {
         (named("name=\"x\"; name=\"model\""), BadForm::NoName { at }),
         (named("name=\"x\"; name*=utf-8''model"), BadForm::NoName { at }),
         (named("name=\"x"), BadForm::NoName { at }),
+        // Each of these has another name in Python.
+        (named("name=x; name*0=mo; name*1=del"), BadForm::NoName { at }),
+        (named("name=\"x\\\\\"; foo=\"; name=model; \""), BadForm::NoName { at }),
+        (named("name=x\"; foo=\"; name=model; \""), BadForm::NoName { at }),
+        (named("name=<model>"), BadForm::NoName { at }),
+        (named("name=x; filename*=utf-8''a"), BadForm::NoName { at }),
+        (named("name=model\u{a0}"), BadForm::NoName { at }),
+        (named("name=x; name\u{1c}=model"), BadForm::BadHeaders { at }),
+        (named("name=model\u{c}"), BadForm::BadHeaders { at }),
         (part("Content-Disposition: attachment; name=\"x\""), BadForm::NoName { at }),
         (
             part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b"),
