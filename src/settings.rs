@@ -90,7 +90,7 @@ pub enum Test {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointGroup {
-    /// `/v1/chat/completions`
+    /// `/v1/chat/completions` and its batch
     Chat,
     /// `/v1/completions`
     Completions,
@@ -100,12 +100,14 @@ pub enum EndpointGroup {
     Messages,
     /// `/v1/messages/count_tokens`
     CountTokens,
-    /// `/v1/embeddings`
+    /// `/v1/embeddings` and Cohere's `/v2/embed`
     Embeddings,
     /// `/rerank` and its versions
     Rerank,
     /// `/score` and its version
     Score,
+    /// `/generative_scoring`
+    GenerativeScoring,
     /// `/classify`
     Classify,
     /// `/pooling`
@@ -122,7 +124,7 @@ pub enum EndpointGroup {
 
 impl EndpointGroup {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Chat,
         Self::Completions,
         Self::Responses,
@@ -131,6 +133,7 @@ impl EndpointGroup {
         Self::Embeddings,
         Self::Rerank,
         Self::Score,
+        Self::GenerativeScoring,
         Self::Classify,
         Self::Pooling,
         Self::Tokenize,

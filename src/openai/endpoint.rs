@@ -1,4 +1,7 @@
 //! The inference routes of vLLM 0.32, the only ones that reach an engine.
+//!
+//! vLLM has two more. `/invocations` (Amazon SageMaker's) takes the body of any other: it is served as the one that the body
+//! is for. `/v1/systemone`, its newest, is left out: its members still change with every release, so no settings could be kept.
 
 use crate::settings::EndpointGroup;
 
@@ -7,10 +10,14 @@ use crate::settings::EndpointGroup;
 pub enum Endpoint {
     /// `/v1/chat/completions`
     ChatCompletions,
+    /// `/v1/chat/completions/batch`: several conversations in one request
+    ChatBatch,
     /// `/v1/completions`
     Completions,
     /// `/v1/embeddings`
     Embeddings,
+    /// `/v2/embed` (Cohere)
+    EmbedV2,
     /// `/v1/responses`
     Responses,
     /// `/v1/messages` (Anthropic)
@@ -27,6 +34,8 @@ pub enum Endpoint {
     ScoreV1,
     /// `/score`
     Score,
+    /// `/generative_scoring`: how probable tokens are after a text
+    GenerativeScoring,
     /// `/classify`
     Classify,
     /// `/pooling`
@@ -62,10 +71,12 @@ pub enum Dialect {
 }
 
 /// Each with its path and its word in configurations, in the order of their declaration.
-const TABLE: [(Endpoint, &str, EndpointGroup); 17] = [
+const TABLE: [(Endpoint, &str, EndpointGroup); 20] = [
     (Endpoint::ChatCompletions, "/v1/chat/completions", EndpointGroup::Chat),
+    (Endpoint::ChatBatch, "/v1/chat/completions/batch", EndpointGroup::Chat),
     (Endpoint::Completions, "/v1/completions", EndpointGroup::Completions),
     (Endpoint::Embeddings, "/v1/embeddings", EndpointGroup::Embeddings),
+    (Endpoint::EmbedV2, "/v2/embed", EndpointGroup::Embeddings),
     (Endpoint::Responses, "/v1/responses", EndpointGroup::Responses),
     (Endpoint::Messages, "/v1/messages", EndpointGroup::Messages),
     (Endpoint::CountTokens, "/v1/messages/count_tokens", EndpointGroup::CountTokens),
@@ -74,6 +85,7 @@ const TABLE: [(Endpoint, &str, EndpointGroup); 17] = [
     (Endpoint::RerankV2, "/v2/rerank", EndpointGroup::Rerank),
     (Endpoint::ScoreV1, "/v1/score", EndpointGroup::Score),
     (Endpoint::Score, "/score", EndpointGroup::Score),
+    (Endpoint::GenerativeScoring, "/generative_scoring", EndpointGroup::GenerativeScoring),
     (Endpoint::Classify, "/classify", EndpointGroup::Classify),
     (Endpoint::Pooling, "/pooling", EndpointGroup::Pooling),
     (Endpoint::Tokenize, "/tokenize", EndpointGroup::Tokenize),

@@ -62,6 +62,8 @@ codes! {
     NotAnObject = 400 "not_an_object";
     /// The body has more members than can be looked through.
     TooManyMembers = 400 "too_many_members";
+    /// The body of `/invocations` does not tell which route it is for.
+    UnknownInvocation = 400 "unknown_invocation";
     /// `model` stands in the body twice.
     DuplicateModel = 400 "duplicate_model", param "model";
     /// `model` is no name.
@@ -84,6 +86,8 @@ codes! {
     ModelNotFound = 404 "model_not_found", param "model";
     /// There is no such path.
     NotFound = 404 "not_found";
+    /// The model's engine does not have the route.
+    EndpointNotServed = 404 "endpoint_not_served";
     /// The path takes another method.
     MethodNotAllowed = 405 "method_not_allowed";
     /// The body's format is another one than the path takes.

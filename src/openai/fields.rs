@@ -5,8 +5,9 @@ use super::Endpoint;
 /// Endpoints with the same members, each with those members.
 ///
 /// `chat_template_kwargs` of rerankers is left out: those of an alias are meant for a chat model's template, not for theirs.
-const FAMILIES: [(&[Endpoint], &str); 10] = [
+const FAMILIES: [(&[Endpoint], &str); 13] = [
     (&[Endpoint::ChatCompletions], CHAT),
+    (&[Endpoint::ChatBatch], CHAT_BATCH),
     (&[Endpoint::Completions], COMPLETIONS),
     (&[Endpoint::Responses], RESPONSES),
     (&[Endpoint::Messages], MESSAGES),
@@ -17,6 +18,12 @@ const FAMILIES: [(&[Endpoint], &str); 10] = [
         "user truncate_prompt_tokens padding truncation_side request_id priority mm_processor_kwargs cache_salt \
          use_activation max_tokens_per_query max_tokens_per_doc instruction query documents top_n data_1 data_2 text_1 \
          text_2 queries items",
+    ),
+    // Its `max_tokens` bounds what is read of each text, not an answer.
+    (&[Endpoint::EmbedV2], "input_type texts images inputs output_dimension embedding_types truncate priority"),
+    (
+        &[Endpoint::GenerativeScoring],
+        "query items label_token_ids apply_softmax item_first add_special_tokens cache_salt priority request_id",
     ),
     (&[Endpoint::Transcriptions, Endpoint::Translations], AUDIO),
     (&[Endpoint::Tokenize], "prompt add_special_tokens return_token_strs"),
@@ -41,6 +48,13 @@ const CHAT: &str = "messages frequency_penalty logit_bias logprobs top_logprobs 
     routed_experts_prompt_start return_token_offsets return_prompt_text mm_payload return_mm_kwargs cache_salt \
     kv_transfer_params ec_transfer_params vllm_xargs repetition_detection stream_interval metadata store service_tier \
     prompt_cache_key guided_json guided_regex guided_choice guided_grammar";
+
+/// What several conversations share.
+const CHAT_BATCH: &str = "messages frequency_penalty logit_bias logprobs top_logprobs logprob_token_ids max_tokens \
+    max_completion_tokens n presence_penalty response_format seed stop temperature top_p user tool_choice \
+    include_reasoning best_of use_beam_search top_k min_p repetition_penalty watermarking length_penalty early_stopping \
+    structured_outputs request_id add_generation_prompt continue_final_message chat_template chat_template_kwargs \
+    mm_processor_kwargs priority cache_salt vllm_xargs";
 
 const COMPLETIONS: &str = "prompt echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop \
     stream stream_options suffix temperature top_p user use_beam_search top_k min_p repetition_penalty watermarking \

@@ -90,6 +90,13 @@ impl<'a> Scanner<'a> {
         if self.at < self.bytes.len() { Err(self.fault("more text after the end of the value")) } else { Ok(()) }
     }
 
+    /// Checks the value that begins here. Returns its span.
+    pub(super) fn span(&mut self) -> Result<Span, SyntaxError> {
+        let start = self.at;
+        self.value(1)?;
+        Ok(Span::new(start, self.at))
+    }
+
     /// Checks the object that opens here and hands out its members. Returns its span, braces included.
     pub(super) fn members<E: From<SyntaxError>>(
         &mut self,

@@ -30,6 +30,7 @@ pub(super) fn prompt_edit<'t>(
     let (text, place) = (prompt.text.as_str(), prompt.place);
     match endpoint {
         Endpoint::ChatCompletions => Some(("messages", in_messages(&member("messages")?, text, place, "text")?)),
+        Endpoint::ChatBatch => Some(("messages", in_conversations(&member("messages")?, text, place)?)),
         Endpoint::Messages | Endpoint::CountTokens => {
             Some(("system", in_text(member("system").as_deref(), text, place, "text")?))
         }
@@ -54,6 +55,19 @@ fn in_text(own: Option<&[u8]>, text: &str, place: Place, kind: &str) -> Option<P
         Some(_) if place == Place::Missing => None,
         Some(own) => beside(own, text, place, kind).map(PromptEdit::Insert),
     }
+}
+
+/// A list of lists of messages.
+fn in_conversations(all: &[u8], text: &str, place: Place) -> Option<PromptEdit> {
+    let mut pieces = Vec::new();
+    let read = Scanner::new(all, 0).elements::<SyntaxError>(|element| {
+        let one = element.span()?;
+        if let Some(PromptEdit::Insert(inside)) = in_messages(one.of(all), text, place, "text") {
+            pieces.extend(inside.into_iter().map(|(at, piece)| (one.range().start + at, piece)));
+        }
+        Ok(())
+    });
+    (read.is_ok() && !pieces.is_empty()).then_some(PromptEdit::Insert(pieces))
 }
 
 /// A list of messages, with or without one of the system.
@@ -233,6 +247,16 @@ mod tests {
         assert_eq!(messages(MISSING, "{}"), r#"{"system":"be \"brief\""}"#);
         assert_eq!(messages(BEFORE, r#"{"system":"own"}"#), r#"{"system":"be \"brief\"\n\nown"}"#);
         assert_eq!(messages(AFTER, r#"{"system":[]}"#), r#"{"system":[{"type":"text","text":"be \"brief\""}]}"#);
+        let batch = |places, body: &str| with(Endpoint::ChatBatch, places, body);
+        assert_eq!(
+            batch(
+                BEFORE,
+                r#"{"model":"m","messages":[[{"role":"user","content":"a"}], [{"role":"system","content":"b"}],7]}"#
+            ),
+            "{\"model\":\"m\",\"messages\":[[{\"role\":\"system\",\"content\":\"be \\\"brief\\\"\"},{\"role\":\"user\",\"content\":\"a\"}], \
+             [{\"role\":\"system\",\"content\":\"be \\\"brief\\\"\\n\\nb\"}],7]}"
+        );
+        assert_eq!(batch(BEFORE, r#"{"model":"m","messages":7}"#), r#"{"model":"m","messages":7}"#);
         for endpoint in [Endpoint::Completions, Endpoint::Embeddings, Endpoint::Tokenize] {
             assert_eq!(with(endpoint, MISSING, r#"{"messages":[]}"#), r#"{"messages":[]}"#);
         }

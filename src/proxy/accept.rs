@@ -1,5 +1,7 @@
 //! The first look at a request: its head, who sent it, what it asks, and its body.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method, Version, header};
 use pingora::proxy::Session;
 
@@ -13,6 +15,9 @@ use crate::dialects::gym;
 use crate::ids;
 use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, boundary_of};
 use crate::routing::RequestHead;
+
+/// How long a refused caller may go on sending its body, so that it gets to read the refusal (nginx waits 30 s).
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A request that was let in, with its whole body.
 pub(super) struct Accepted {
@@ -51,7 +56,7 @@ pub(super) fn tune(session: &mut Session, ctx: &RequestContext) {
     }
     downstream.set_write_timeout(Some(timeouts.client_write));
     downstream.set_read_timeout(Some(timeouts.body));
-    downstream.set_total_drain_timeout(Some(std::time::Duration::from_secs(2)));
+    downstream.set_total_drain_timeout(Some(DRAIN_WITHIN));
     // Otherwise a stray byte behind the request ends the answer that is under way.
     downstream.set_pipelining_enabled(true);
 }
@@ -81,9 +86,10 @@ pub(super) async fn accept(
     ctx.account.caller = ctx.snapshot.callers.identify(path, &session.req_header().headers)?;
     let gym = ctx.own_target().ok().flatten().and_then(|target| target.route.gym.clone());
     let path = if gym.is_some() { &*openai::path::normal(gym::without_rollout(path)) } else { path };
-    let hidden = gym.is_some_and(|rules| rules.strict) && gym::route(path).is_none();
+    let hidden = gym.as_ref().is_some_and(|rules| rules.strict) && gym::route(path).is_none();
     ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
-    let Some(endpoint) = ctx.account.endpoint else {
+    let is_invocation = path == openai::INVOCATIONS && gym.is_none();
+    let Some(endpoint) = ctx.account.endpoint.or(is_invocation.then_some(Endpoint::ChatCompletions)) else {
         return Ok(Arrival::Local(local::answer(state, ctx, session.req_header(), (prefix, path))?));
     };
     if session.req_header().method != Method::POST {
@@ -92,6 +98,8 @@ pub(super) async fn accept(
     }
     check_content_type(&session.req_header().headers, endpoint.body())?;
     let body = body::receive(state, session, ctx).await?;
+    let endpoint = if is_invocation { openai::invoked(&body.bytes)? } else { endpoint };
+    ctx.account.endpoint = Some(endpoint);
     Ok(Arrival::Request(Accepted { endpoint, body }))
 }
 

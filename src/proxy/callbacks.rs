@@ -15,7 +15,7 @@ use super::accept::{self, Admitted, Arrival};
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use super::state::ProxyState;
-use super::{forward, gym, local, peer, record, reply, respond, retry, upstream_head};
+use super::{forward, gym, local, peer, record, reply, request_head, respond, retry, upstream_head};
 use crate::net::ListenerId;
 
 /// The proxy application that Pingora drives.
@@ -56,6 +56,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        request_head::has_come();
         accept::tune(session, ctx);
         Ok(())
     }

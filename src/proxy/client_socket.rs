@@ -1,4 +1,5 @@
-//! A client's socket, as Pingora gets it: small writes are gathered, and Pingora's own error answers put in our shape.
+//! A client's socket, as Pingora gets it: small writes are gathered, Pingora's own error answers put in our shape, and a head
+//! has to come in time.
 //!
 //! A request head that does not parse never reaches a callback: Pingora 0.9 writes an empty 400 (an empty 405 for
 //! CONNECT) and closes. Those answers say `Server: Pingora` and lack the `x-request-id` that every answer of ours and
@@ -8,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -19,8 +21,10 @@ use pingora::protocols::{
     UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
-use super::reply;
+use super::gathered::GATHERED;
+use super::{reply, request_head};
 use crate::openai::{ApiError, Code};
 
 /// Whether Pingora wrote this head by itself (pingora-core 0.9.1, protocols/http/error_resp.rs).
@@ -35,10 +39,6 @@ const MAX_LINES: usize = 256;
 /// A head of this size that did not parse is answered with "too large".
 const LARGE: usize = 64 * 1024;
 
-/// Pingora writes the size, the bytes and the end of a chunk one by one and then flushes: gathered here, an event is one
-/// packet instead of three. Larger pieces bypass the buffer.
-const GATHER: usize = 4096;
-
 /// A client's socket.
 #[derive(Debug)]
 pub(super) struct ClientSocket {
@@ -48,11 +48,16 @@ pub(super) struct ClientSocket {
     lines: usize,
     /// Our answer, and the size of the one it stands for.
     instead: Option<(Bytes, usize)>,
+    /// How long a head may take, and what is left of it. The clock is made when a head does not come at once.
+    patience: Duration,
+    clock: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientSocket {
-    pub(super) fn new(inner: Stream) -> Self {
-        Self { inner: BufWriter::with_capacity(GATHER, inner), bytes: 0, lines: 0, instead: None }
+    /// `patience`: for the head of a request, from its first byte on (`timeouts.head`).
+    pub(super) fn new(inner: Stream, patience: Duration) -> Self {
+        let inner = BufWriter::with_capacity(GATHERED, inner);
+        Self { inner, bytes: 0, lines: 0, instead: None, patience, clock: None }
     }
 
     fn answer(&self, written: &[u8]) -> Bytes {
@@ -74,6 +79,17 @@ impl ClientSocket {
 impl AsyncRead for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.bytes > 0 && request_head::is_awaited() {
+            let patience = this.patience;
+            let clock = this.clock.get_or_insert_with(|| Box::pin(sleep(patience)));
+            if clock.as_mut().poll(cx).is_ready() {
+                // Pingora says nothing to a client that it cannot read from. There is room for it: nothing waits to be written.
+                let message = format!("The request's head did not arrive within {patience:?} (timeouts.head).");
+                let answer = reply::raw(&ApiError::new(Code::RequestTimeout, message));
+                let _ = Pin::new(&mut this.inner).poll_write(cx, &answer);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
@@ -92,7 +108,7 @@ impl AsyncWrite for ClientSocket {
         if this.instead.is_none() && is_pingoras_own(buf) {
             this.instead = Some((this.answer(buf), buf.len()));
         }
-        (this.bytes, this.lines) = (0, 0);
+        (this.bytes, this.lines, this.clock) = (0, 0, None);
         let Some((answer, stands_for)) = &mut this.instead else {
             return Pin::new(&mut this.inner).poll_write(cx, buf);
         };

@@ -14,7 +14,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::callbacks::Gateway;
-use super::kept_session;
+use super::{kept_session, request_head};
 
 /// The connection of a kept session, ready for its next request.
 async fn reuse(session: Box<ServerSession>) -> Option<ReusedHttpStream> {
@@ -45,7 +45,8 @@ impl HttpServerApp for HttpApp {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let (next, kept) = kept_session::catch(self.proxy.process_new_http(session, shutdown)).await;
+        let request = request_head::read_by(self.proxy.process_new_http(session, shutdown));
+        let (next, kept) = kept_session::catch(request).await;
         match (next, kept) {
             (None, Some(session)) => reuse(session).await,
             (next, _) => next,

@@ -58,7 +58,10 @@ impl HttpListener {
 impl Handler for HttpListener {
     async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
         let Some(_counted) = self.state.count_connection() else { return turn_away(stream).await };
-        let idle = self.state.snapshot().timeouts.keepalive;
+        let (idle, head) = {
+            let timeouts = &self.state.snapshot().timeouts;
+            (timeouts.keepalive, timeouts.head)
+        };
         let too_late = async {
             let closes = async { closing.wait_for(|is_closing| *is_closing).await.is_ok() };
             if let Ok(true) = timeout(idle, closes).await {
@@ -84,7 +87,7 @@ impl Handler for HttpListener {
         if is_http2 {
             app.process_new(Box::new(stream), &closing).await;
         } else {
-            app.process_new(Box::new(ClientSocket::new(stream)), &closing).await;
+            app.process_new(Box::new(ClientSocket::new(stream, head)), &closing).await;
         }
     }
 

@@ -6,11 +6,11 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::ProxyState;
 use super::attempts::Advance;
 use super::context::RequestContext;
 use super::downstream::{ABORTED, EXPIRED, LEFT};
 use super::response::HeldError;
+use super::{ProxyState, missing_route};
 use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 use crate::engines;
 use crate::openai::{ApiError, Code};
@@ -45,6 +45,10 @@ pub(super) async fn head(
     if status == 101 || (300..400).contains(&status) {
         return unusable(state, session, ctx, status);
     }
+    if missing_route::may_be(response) {
+        return has_no_route(state, ctx, status).await;
+    }
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
     match judge_head(status) {
         Judgement::Known(Outcome::Answered { .. }) => {
             forward.response.opening = is_readable_stream(response).then(BytesMut::new);
@@ -82,6 +86,17 @@ fn unusable(state: &ProxyState, session: &Session, ctx: &mut RequestContext, sta
         format!("Engine{engine} {what} ({status}), which is not followed. Correct its URL, or what stands before it.");
     forward.response.refusal = Some(ApiError::new(Code::EngineAnswer, message));
     Err(Error::new_up(ErrorType::Custom("UnusableAnswer")))
+}
+
+/// There may be no such route at the engine: then the caller is told so, and no other engine is asked.
+async fn has_no_route(state: &ProxyState, ctx: &mut RequestContext, status: u16) -> Result<()> {
+    ctx.account.ours.stop();
+    let refusal = missing_route::refusal(state, ctx).await;
+    ctx.account.ours.start();
+    let Some((forward, refusal)) = ctx.forward.as_mut().zip(refusal) else { return Ok(()) };
+    forward.attempts.settle(Outcome::Answered { status }, String::new);
+    forward.response.refusal = Some(refusal);
+    Err(Error::new_up(ErrorType::Custom("NoSuchRoute")))
 }
 
 fn is_readable_stream(response: &ResponseHeader) -> bool {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::engine::Engine;
 use super::metrics::page;
-use super::routes::Route;
+use super::routes::{self, Route};
 use super::wire::errors::Fail;
 use super::wire::fields::Fields;
 use super::wire::reply;
@@ -28,6 +28,11 @@ pub(super) async fn control(
             reply::bytes(StatusCode::SERVICE_UNAVAILABLE, None, "")
         }
         Route::Health | Route::Ping | Route::ResetCache => reply::empty(),
+        Route::Description => {
+            let routes = routes::served(&engine.settings);
+            let paths: serde_json::Map<_, _> = routes.map(|(path, _)| (path.to_owned(), json!({}))).collect();
+            reply::ok(&json!({ "openapi": "3.1.0", "paths": paths }))
+        }
         Route::Version => reply::ok(&json!({ "version": super::VERSION })),
         Route::Load => {
             let load =

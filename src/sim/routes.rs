@@ -12,6 +12,8 @@ pub(super) enum Route {
     Health,
     Ping,
     Version,
+    /// FastAPI's description of the routes.
+    Description,
     Load,
     Metrics,
     Models,
@@ -42,8 +44,9 @@ enum Needs {
 }
 
 /// The paths that are no inference endpoint's, in vLLM's order: what each leads to, and its methods, as in the header `Allow`.
-const PATHS: [(&str, Route, &str, Needs); 22] = [
+const PATHS: [(&str, Route, &str, Needs); 23] = [
     ("/load", Route::Load, "GET", Needs::Nothing),
+    ("/openapi.json", Route::Description, "GET", Needs::Nothing),
     ("/version", Route::Version, "GET", Needs::Nothing),
     ("/kv_event_sources", Route::KvEventSources, "GET", Needs::Nothing),
     ("/health", Route::Health, "GET", Needs::Nothing),
@@ -95,11 +98,23 @@ fn is_served(endpoint: Endpoint, settings: &Settings) -> bool {
     use Endpoint as E;
     match endpoint {
         E::Tokenize | E::Detokenize => true,
-        E::ChatCompletions | E::Completions | E::Responses | E::Messages | E::CountTokens => settings.generates,
+        E::ChatCompletions
+        | E::ChatBatch
+        | E::GenerativeScoring
+        | E::Completions
+        | E::Responses
+        | E::Messages
+        | E::CountTokens => settings.generates,
         // A text model hears nothing; a simulation that does everything also pretends to hear.
         E::Transcriptions | E::Translations => settings.generates && settings.pools,
-        E::Embeddings | E::Rerank | E::RerankV1 | E::RerankV2 | E::Score | E::ScoreV1 | E::Classify | E::Pooling => {
-            settings.pools
-        }
+        E::Embeddings
+        | E::EmbedV2
+        | E::Rerank
+        | E::RerankV1
+        | E::RerankV2
+        | E::Score
+        | E::ScoreV1
+        | E::Classify
+        | E::Pooling => settings.pools,
     }
 }

@@ -239,11 +239,14 @@ fn is_deadly(engine: &Engine, body: &[u8]) -> bool {
 async fn dispatch(request: &ApiRequest, endpoint: Endpoint) -> Result<ApiReply, Fail> {
     match endpoint {
         Endpoint::ChatCompletions => chat::chat(request).await,
+        Endpoint::ChatBatch => chat::batch(request).await,
         Endpoint::Completions => completions::completions(request).await,
         Endpoint::Responses => responses::responses(request).await,
         Endpoint::Messages => messages::messages(request).await,
         Endpoint::CountTokens => messages::count_tokens(request),
         Endpoint::Embeddings => pooling::embeddings(request).await,
+        Endpoint::EmbedV2 => pooling::embed_v2(request).await,
+        Endpoint::GenerativeScoring => pooling::generative_scoring(request).await,
         Endpoint::Pooling => pooling::pooling(request).await,
         Endpoint::Classify => pooling::classify(request).await,
         Endpoint::Score | Endpoint::ScoreV1 => pooling::score(request).await,

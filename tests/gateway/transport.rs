@@ -116,6 +116,75 @@ async fn idle_and_silent_connections_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_to_come_in_time_and_a_connection_without_one_may_idle() {
+    let (_sim, gateway) = start("timeouts: { head: 1s, keepalive: 20s }").await;
+    let ask = "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n";
+    let mut idle = Wire::to(gateway.address).await;
+    idle.send(ask).await;
+    assert_eq!(idle.reply().await.status, 200);
+    let mut silent = Wire::to(gateway.address).await;
+    let mut again = Wire::to(gateway.address).await;
+    again.send(ask).await;
+    assert_eq!(again.reply().await.status, 200);
+    let mut dripping = Wire::to(gateway.address).await;
+    for wire in [&mut silent, &mut again] {
+        wire.send(&ask[..20]).await;
+    }
+    let begun = std::time::Instant::now();
+    for byte in ask.bytes().cycle().take_while(|byte| *byte != b'\n').collect::<Vec<_>>().chunks(1).take(5) {
+        dripping.send(byte).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for wire in [&mut silent, &mut again, &mut dripping] {
+        let reply = wire.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (408, Some("close")));
+        let error = &reply.json()["error"];
+        assert!(error["message"].as_str().is_some_and(|text| text.contains("timeouts.head")), "{error}");
+        assert_eq!(tokio::io::AsyncReadExt::read(&mut wire.0, &mut [0; 1]).await.ok(), Some(0), "closed");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6));
+    idle.send(ask).await;
+    assert_eq!(idle.reply().await.status, 200, "it had no head to send");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_a_body_that_breaks_the_rules_of_framing() {
+    let (sim, gateway) = start("").await;
+    let started = sim.stat("started").await;
+    let body = chat("tiny").to_string();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json";
+    let next = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let large = format!("X: {}\r\n", "y".repeat(100)).repeat(700);
+    for (path, authorization) in
+        [("/v1/chat/completions", ""), ("/v1/nothing", ""), ("/v1/chat/completions", "x: y\r\n")]
+    {
+        for (name, chunks) in [
+            ("a size that is none", "zz\r\n{}\r\n0\r\n\r\n".to_owned()),
+            ("a huge size", "fffffffffffffffff\r\n{}\r\n".into()),
+            ("a bad end of a chunk", "2\r\n{}xx0\r\n\r\n".into()),
+            ("a size without a line", "2{}\r\n0\r\n\r\n".into()),
+            ("leading zeros", format!("{}2\r\n{{}}\r\n0\r\n\r\n", "0".repeat(200))),
+            ("huge trailers", format!("2\r\n{{}}\r\n0\r\n{large}\r\n")),
+        ] {
+            let mut wire = Wire::to(gateway.address).await;
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: t\r\n{authorization}content-type: application/json\r\n\
+                 transfer-encoding: chunked\r\n\r\n"
+            );
+            wire.send(format!("{head}{chunks}{next}")).await;
+            let mut answers = Vec::new();
+            // The gateway may reset what was not read.
+            let read = tokio::io::AsyncReadExt::read_to_end(&mut wire.0, &mut answers);
+            let _ = tokio::time::timeout(Duration::from_secs(10), read).await.expect(name);
+            let answers = String::from_utf8_lossy(&answers);
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{name} {path}: {answers}");
+            assert!(answers.starts_with("HTTP/1.1 40"), "{name} {path}: {answers}");
+        }
+    }
+    assert_eq!(sim.stat("started").await, started, "what follows was no request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_connection_that_the_engine_closed_meanwhile_costs_no_request() {
     // Far shorter than the gateway believes: every reuse meets a connection that is closed or about to be.
     let sim = Sim::start(&["--ttft", "1ms", "--tokens", "1", "--keep-alive", "20ms"]);

@@ -176,6 +176,9 @@ pub struct Timeouts {
     /// Writing a whole request to an engine.
     #[serde(with = "Time")]
     pub write: Duration,
+    /// A client sending the whole head of a request, from its first byte.
+    #[serde(with = "Time")]
+    pub head: Duration,
     /// A client sending its whole body.
     #[serde(with = "Time")]
     pub body: Duration,
@@ -208,6 +211,7 @@ impl Default for Timeouts {
             // An engine that is busy with a long prompt sends nothing for minutes before its first token.
             read: seconds(600),
             write: seconds(60),
+            head: seconds(30),
             body: seconds(60),
             client_write: seconds(60),
             keepalive: seconds(75),

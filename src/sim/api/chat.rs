@@ -70,6 +70,48 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
     })))
 }
 
+/// Answers several conversations at once: a choice for each.
+pub(crate) async fn batch(request: &ApiRequest) -> Result<ApiReply, Fail> {
+    let fields = request.fields()?;
+    fields.require(&["messages"])?;
+    let params = Params::read(&fields, &["max_completion_tokens", "max_tokens"], &request.engine.settings)?;
+    for (name, refused) in [("stream", params.stream), ("tools", fields.get("tools").is_some())] {
+        if refused {
+            return Err(Fail::bad(format!("Batch chat completions do not support {name}."), None));
+        }
+    }
+    let head = request.head(&fields)?;
+    let mut prompt = 0;
+    let mut answers = Vec::new();
+    for (at, conversation) in messages(&fields)?.iter().enumerate() {
+        let Value::Array(conversation) = conversation else {
+            return Err(Fail::wrong_type(
+                "messages",
+                "list_type",
+                "Input should be a valid list",
+                &conversation.to_string(),
+            ));
+        };
+        let tokens = prompt_tokens(conversation, &params);
+        let room = params.room(tokens, &request.engine.settings)?;
+        prompt += tokens;
+        let question = last_user_text(conversation);
+        answers.push(Answer::to(&question, &params, at, request.engine.settings.thinks, request.pace.tokens, room));
+    }
+    let run = request.enqueue(&params, prompt, &mut answers)?;
+    collect(run, &mut answers).await;
+    let extras = Extras { top_logprobs: None, prompt_ids: None, tool: None };
+    let choices: Vec<Value> =
+        answers.iter().enumerate().map(|(at, answer)| choice(at, answer, &params, &extras)).collect();
+    let completion = answers.iter().map(|answer| answer.count).sum();
+    let reasoning = answers.iter().map(|answer| answer.reasoning).sum();
+    Ok(ApiReply::Json(json!({
+        "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
+        "model": head.model, "choices": choices, "system_fingerprint": head.fingerprint,
+        "usage": usage(&request.engine, prompt, completion, reasoning),
+    })))
+}
+
 fn messages(fields: &Fields) -> Result<&[Value], Fail> {
     match fields.get("messages") {
         Some(Value::Array(all)) => Ok(all),

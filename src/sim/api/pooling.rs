@@ -26,6 +26,37 @@ pub(crate) async fn embeddings(request: &ApiRequest) -> Result<ApiReply, Fail> {
     .await
 }
 
+/// `POST /v2/embed` (Cohere), of texts
+pub(crate) async fn embed_v2(request: &ApiRequest) -> Result<ApiReply, Fail> {
+    let (fields, head) = open(request, &[])?;
+    let words = fields.get("texts").map(texts).filter(|texts| !texts.is_empty());
+    let words = words.ok_or_else(|| {
+        Fail::bad("Exactly one of texts, images, or inputs must be provided, and it must be non-empty", None)
+    })?;
+    let wanted = fields.int("output_dimension")?.and_then(|wanted| usize::try_from(wanted).ok());
+    let size = wanted.unwrap_or(request.engine.settings.args.dimensions).clamp(1, 65_536);
+    let prompt = work(request, &words).await?;
+    let vectors: Vec<Vec<f32>> = words.iter().map(|text| embed(text, size)).collect();
+    Ok(ApiReply::Json(json!({
+        "id": format!("embd-{}", head.id), "embeddings": { "float": vectors }, "texts": words,
+        "meta": { "api_version": { "version": "2" }, "billed_units": { "input_tokens": prompt } },
+        "response_type": "embeddings_by_type",
+    })))
+}
+
+/// `POST /generative_scoring`
+pub(crate) async fn generative_scoring(request: &ApiRequest) -> Result<ApiReply, Fail> {
+    let (fields, head) = open(request, &["query", "items", "label_token_ids"])?;
+    let query = fields.get("query").map(content_text).unwrap_or_default().into_owned();
+    let items = fields.get("items").map(texts).unwrap_or_default();
+    let all: Vec<String> = items.iter().map(|item| format!("{query}{item}")).collect();
+    let prompt = work(request, &all).await?;
+    let score = |item: &String| (similarity(&query, item) + 1.0) / 2.0;
+    let data = items.iter().enumerate();
+    let data = data.map(|(at, item)| json!({ "index": at, "object": "score", "score": score(item) })).collect();
+    Ok(ApiReply::Json(list(&head, "generative-scoring", data, prompt)))
+}
+
 /// `POST /pooling`
 pub(crate) async fn pooling(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let (fields, head) = open(request, &[])?;
