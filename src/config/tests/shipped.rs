@@ -1,4 +1,5 @@
-//! The files of `conf/`: they parse, the reference is complete and true, and editors find their schema.
+//! The files of `conf/` and what the documentation shows: they parse, the reference is complete and true, and editors find
+//! their schema.
 
 use std::path::{Path, PathBuf};
 
@@ -37,15 +38,23 @@ fn every_shipped_configuration_is_good() {
 }
 
 #[test]
-fn what_the_readme_shows_is_good() {
-    let readme = std::fs::read_to_string(conf().with_file_name("README.md")).expect("README.md");
+fn what_the_documentation_shows_is_good() {
+    let mut files = vec![conf().with_file_name("README.md")];
+    let entries = std::fs::read_dir(conf()).expect("conf/").map(|entry| entry.expect("an entry").path());
+    files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    assert!(files.len() >= 6, "only {files:?}");
     let models = "models: {qwen3-32b: {source: s}, qwen3-next: {source: n}, qwen3-small: {source: t}}\n";
-    let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 6, "only {} blocks", blocks.len());
-    for block in blocks {
-        let whole = if block.contains("models:") { block.to_owned() } else { format!("{block}{models}") };
-        parse(&whole, &|_| Some("k".into())).unwrap_or_else(|found| panic!("{found}\nin\n{whole}"));
+    let mut seen = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a file of the documentation");
+        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            seen += 1;
+            let whole = if block.contains("models:") { block.to_owned() } else { format!("{block}{models}") };
+            parse(&whole, &|_| Some("k".into()))
+                .unwrap_or_else(|found| panic!("{}: {found}\nin\n{whole}", file.display()));
+        }
     }
+    assert!(seen >= 8, "only {seen} blocks");
 }
 
 /// Every key of the schema, wherever.
