@@ -295,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_explained_to_callers() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/errors.md");
+        let text = std::fs::read_to_string(file).expect("conf/errors.md");
+        let missing: Vec<_> =
+            Code::ALL.iter().map(|code| code.row().code).filter(|word| !text.contains(&format!("`{word}`"))).collect();
+        assert!(missing.is_empty(), "conf/errors.md does not name {missing:?}");
+    }
+
+    #[test]
     fn every_code_is_one_word_of_its_own_and_every_wait_has_a_reason_to_end() {
         let words: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.row().code).collect();
         assert_eq!(words.len(), Code::ALL.len());
