@@ -71,7 +71,7 @@ def visit(stack, server):
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={stack.folder / 'browser'}",
         f"{server.origin}/page.html#{stack.gateway},{KEY}",
     ]  # fmt: skip
-    home = {"HOME": str(stack.folder), "XDG_CONFIG_HOME": str(stack.folder), "XDG_CACHE_HOME": str(stack.folder)}
+    home = dict.fromkeys(("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(stack.folder))
     with (stack.folder / "browser.log").open("wb") as log:
         browser = subprocess.Popen(
             words, env=os.environ | home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -16,6 +16,7 @@ def run(words, folder, environment):
     work.mkdir(exist_ok=True)
     closed = {
         "HOME": str(folder),
+        "TMPDIR": str(folder),
         "PATH": os.environ["PATH"],
         "HTTP_PROXY": NOWHERE,
         "HTTPS_PROXY": NOWHERE,
