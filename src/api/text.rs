@@ -183,10 +183,18 @@ impl Display for NextStep {
     }
 }
 
+impl Failure {
+    /// The cause and what happens next.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        format!("{}. {}", self.cause.to_string().trim_end_matches('.'), self.next)
+    }
+}
+
 impl Display for Failure {
     /// The cause, what happens next and the last log lines.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}. {}", self.cause.to_string().trim_end_matches('.'), self.next)?;
+        f.write_str(&self.brief())?;
         if !self.log.is_empty() {
             write!(f, "\nLast log lines:\n{}", self.log.join("\n"))?;
         }

@@ -13,12 +13,13 @@ pub fn state_dir(config: &Config) -> PathBuf {
 }
 
 /// Where gateways have their state directories unless they say otherwise: `$XDG_STATE_HOME/enginehouse`, or
-/// `~/.local/state/enginehouse` (XDG Base Directory Specification).
+/// `~/.local/state/enginehouse` (XDG Base Directory Specification). Without a home, as in a systemd unit without `User=`, it is
+/// `/var/lib/enginehouse`: nothing below a folder where everybody can write is fit for it.
 #[must_use]
 pub fn state_dirs() -> PathBuf {
     let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     var("XDG_STATE_HOME")
         .or_else(|| var("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir)
+        .unwrap_or_else(|| "/var/lib".into())
         .join("enginehouse")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{gpus, needs};
-use crate::config::{self, Config, Diagnostic, Diagnostics, Gpus, Severity};
+use crate::config::{self, Config, Diagnostic, Diagnostics, Engines, Gpus, Severity};
 use crate::ids::EngineId;
 use crate::inventory::Inventory;
 use crate::placement::{self, Assignment, Conflict, Demand};
@@ -45,6 +45,11 @@ fn report(
             let (text, assigned, mut found) = assignments(&config, read);
             // A reader that stopped reading (`| head`) is no failure of the check.
             let _ = write!(out, "{}", config::overview(&config));
+            if config.state_dir.is_none()
+                && config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)))
+            {
+                let _ = writeln!(out, "\nRecords and engine logs: {}", app::state_dir(&config).display());
+            }
             for text in [text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
                 let _ = write!(out, "\n{text}");
             }

@@ -18,6 +18,15 @@ pub fn is_vllm(command: &[String]) -> bool {
         })
 }
 
+/// The flag by which requests in flight finish at a stop; the supervisor gives it to every vLLM.
+pub const SHUTDOWN_TIMEOUT: &str = "shutdown-timeout";
+
+/// Whether `args` says that it is not to be given: no vLLM knows `--no-shutdown-timeout`.
+#[must_use]
+pub fn leaves_out(name: &str, value: &Value) -> bool {
+    name == SHUTDOWN_TIMEOUT && *value == Value::Bool(false)
+}
+
 /// A flag of `args:` as words: none for `null`, `--no-…` for `false`. A value that could be taken for a flag itself is in
 /// one word with its flag.
 #[must_use]

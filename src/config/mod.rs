@@ -27,7 +27,7 @@ mod tests;
 mod types;
 mod units;
 
-pub use command::{fill, flag_words, is_template, is_vllm};
+pub use command::{SHUTDOWN_TIMEOUT, fill, flag_words, is_template, is_vllm, leaves_out};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use load::{LARGEST_FILE, load, parse, parse_as};

@@ -12,6 +12,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `previous_response_id`, `conversation`, `background`, `prompt`, item references | 400: nothing is stored here |
+//! | Anthropic's `bash`, `text_editor` and `memory`, which clients run | functions |
 //! | hosted tools, MCP servers | dropped, and named in the answer's head; 400 where `tool_choice` demands one |
 //! | calls of hosted tools in the history | dropped: the conversation goes on without them |
 //! | files, documents other than text | 400: an engine reads text and images |

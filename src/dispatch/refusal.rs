@@ -12,10 +12,10 @@ pub fn shutting_down() -> ApiError {
     ApiError::new(Code::ShuttingDown, "The gateway is shutting down. Try again on another one.")
 }
 
-/// 503 with the state of the model and, when it failed, the reason with its last log lines; and when another try makes sense,
-/// here or at the pools `elsewhere` where the request may go too.
+/// 503 with the state of the model and, when it failed, the reason, with its last log lines where `sees_logs`; and when another
+/// try makes sense, here or at the pools `elsewhere` where the request may go too.
 #[must_use]
-pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Pool>) -> ApiError {
+pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Pool>, sees_logs: bool) -> ApiError {
     let model = &pool.model;
     let state = pool.best_state();
     let detail = state.detail().unwrap_or_default();
@@ -25,7 +25,13 @@ pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Poo
         EngineState::Unhealthy { .. } => {
             (Code::ModelUnhealthy, format!("No engine of the model `{model}` passes its health checks: {detail}"))
         }
-        EngineState::Failed(failure) => (Code::ModelFailed, format!("The model `{model}` failed: {failure}")),
+        EngineState::Failed(failure) if sees_logs => {
+            (Code::ModelFailed, format!("The model `{model}` failed: {failure}"))
+        }
+        EngineState::Failed(failure) => {
+            let message = format!("The model `{model}` failed: {}", failure.brief());
+            (Code::ModelFailed, format!("{message} An operator finds more in its log."))
+        }
         EngineState::Asleep(_) => {
             (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it."))
         }
@@ -111,7 +117,7 @@ mod tests {
     #[test]
     fn a_model_without_engines_is_stopped() {
         let (registry, _demand) = EngineRegistry::new(["m".into()]);
-        let error = no_engine(&registry.pool("m").expect("m"), []);
+        let error = no_engine(&registry.pool("m").expect("m"), [], false);
         assert_eq!((error.code, error.retry_after, error.should_retry), ("model_stopped", None, Some(false)));
         assert!(EngineState::starting(StartPhase::Launched).detail().is_some());
     }

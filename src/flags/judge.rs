@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::help::{Flag, Help, Takes};
-use crate::config::{Spawn, flag_name};
+use crate::config::{Spawn, flag_name, leaves_out};
 use crate::similar::similar;
 
 /// Flags that vLLM had once, and what to do instead.
@@ -43,7 +43,8 @@ pub(super) fn judge(spawn: &Spawn, help: &Help) -> Vec<FlagError> {
         let (reason, remedy) = judge_flag(written, value, help)?;
         Some(FlagError { written: written.clone(), reason, remedy })
     };
-    spawn.args.iter().filter_map(error).collect()
+    let given = spawn.args.iter().filter(|(written, value)| !leaves_out(&flag_name(written), value));
+    given.filter_map(error).collect()
 }
 
 /// What is wrong, and what to do.

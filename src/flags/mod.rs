@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::cache::Key;
 use self::help::Help;
 use self::judge::FlagError;
-use crate::config::{Config, Diagnostic, Engines, Severity, Spawn, is_template, is_vllm};
+use crate::config::{Config, Diagnostic, Engines, SHUTDOWN_TIMEOUT, Severity, Spawn, flag_name, is_template, is_vllm};
 
 /// The vLLM whose flags and behaviour this was written for.
 const TESTED: locate::Version = (0, 32);
@@ -202,10 +202,11 @@ fn missing(model: &str, spawn: &Spawn, config: &Config, help: &Help, version: Op
 /// Flags that Enginehouse gives by itself, and why.
 fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)> {
     let mut flags = vec![("served-model-name", "so that engines know their name")];
-    if !config.timeouts.drain.is_zero() {
+    let is_given = spawn.args.keys().any(|name| flag_name(name) == SHUTDOWN_TIMEOUT);
+    if !config.timeouts.drain.is_zero() && !is_given {
         flags.push((
-            "shutdown-timeout",
-            "so that requests in flight finish at a stop (`timeouts: { drain: 0s }` does without)",
+            SHUTDOWN_TIMEOUT,
+            "so that requests in flight finish at a stop (`args: { shutdown-timeout: false }` leaves it out)",
         ));
     }
     if spawn.sleep_mode {
@@ -329,6 +330,8 @@ mod tests {
         );
         assert!(found[0].1.contains("vLLM 0.9.1 is older than 0.32"), "{found:?}");
         assert!(found[1].1.contains("The installed vLLM 0.9.1 has no `--shutdown-timeout`"), "{found:?}");
+        let found = bench.check(&venv.config("args: { shutdown_timeout: false }"));
+        assert_only(&found, Severity::Warning, "vLLM 0.9.1 is older than 0.32");
         let severity = |version| age(version).map(|(severity, _)| severity);
         assert_eq!((severity(Some("0.32.0+cpu")), severity(Some("1.0"))), (None, None));
         for unknown in [None, Some("dev"), Some("0.1.dev1+gabc")] {

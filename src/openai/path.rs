@@ -63,7 +63,19 @@ pub fn meant(path: &str) -> Option<&'static str> {
     missing
         .or_else(|| known().filter(ends).max_by_key(|known| known.len()))
         .or_else(|| known().filter(|_| is_long).find(|known| behind(known, &path).is_some()))
-        .or_else(|| similar(&path, known().filter(|_| is_long), 1).first().copied())
+        .or_else(|| misspelt(&path, known))
+}
+
+/// The known path of which `path` differs in its last word alone, and little.
+fn misspelt<K: Iterator<Item = &'static str>>(path: &str, known: impl Fn() -> K) -> Option<&'static str> {
+    fn parts(path: &str) -> Option<(&str, &str)> {
+        path.strip_prefix("/v1").unwrap_or(path).rsplit_once('/')
+    }
+    let (folder, word) = parts(path)?;
+    let beside = || known().filter(|known| parts(known).is_some_and(|(other, _)| other == folder));
+    let words = beside().filter_map(|known| Some(parts(known)?.1));
+    let meant = *similar(word, words, 1).first()?;
+    beside().find(|known| parts(known).is_some_and(|(_, other)| other == meant))
 }
 
 /// What `path` has behind the whole segments of `beginning`.
@@ -116,6 +128,12 @@ mod tests {
             ("/v1/chat", Some("/v1/chat/completions")),
             ("/v1/chat/completion", Some("/v1/chat/completions")),
             ("/V1/Embeddings", Some("/v1/embeddings")),
+            ("/v1/embedings", Some("/v1/embeddings")),
+            ("/chat/completion", Some("/v1/chat/completions")),
+            ("/v1/assistants", None),
+            ("/v1/files", None),
+            ("/v1/moderations", None),
+            ("/v1/audio/speech", None),
             ("/v1", None),
             ("/v2", None),
             ("/favicon.ico", None),

@@ -42,6 +42,8 @@ pub(super) struct Terms {
     pub(super) expires: Option<Instant>,
     /// It is a copy, whose answer nobody gets.
     pub(super) is_copy: bool,
+    /// The caller may know what engines log.
+    pub(super) sees_logs: bool,
 }
 
 impl Terms {
@@ -224,7 +226,10 @@ impl Attempts {
         }
         let pools = || (0..self.plan.legs.len()).filter_map(|leg| Some(&*self.target(leg)?.pool));
         pools().for_each(Pool::ask_for_engine);
-        self.target(0).map_or_else(dispatch::shutting_down, |target| dispatch::no_engine(&target.pool, pools()))
+        match self.target(0) {
+            Some(target) => dispatch::no_engine(&target.pool, pools(), self.terms.sees_logs),
+            None => dispatch::shutting_down(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::downstream::Downstream;
 use super::entry::Entry;
 use super::response::Response;
 use super::upstream_request::UpstreamRequest;
+use crate::config::LogReaders;
 use crate::engines::Engine;
 use crate::ids::Name;
 use crate::net::ListenerId;
@@ -40,6 +41,15 @@ impl RequestContext {
     /// When the time for its answer is over.
     pub(super) fn expires(&self) -> Option<Instant> {
         self.snapshot.timeouts.request.map(|time| self.account.started + time)
+    }
+
+    /// Whether its caller may know what engines log.
+    pub(super) fn sees_logs(&self) -> bool {
+        match self.snapshot.log_readers {
+            LogReaders::Operators => false,
+            LogReaders::Callers => self.account.caller.is_some(),
+            LogReaders::Everybody => true,
+        }
     }
 
     /// What the request goes to.

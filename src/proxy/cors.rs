@@ -13,7 +13,7 @@ use crate::routing::CorsAnswer;
 const MAX_AGE: u32 = 7200;
 
 /// Headers of answers that a page may read besides the usual ones.
-const EXPOSED: &str = "x-request-id, request-id, retry-after, x-should-retry";
+const EXPOSED: &str = "x-request-id, request-id, retry-after, x-should-retry, x-enginehouse-dropped-tools";
 
 /// A preflight: what a browser asks before it sends a page's request (Fetch Standard, 4.8).
 pub(super) struct Preflight {

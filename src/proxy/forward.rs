@@ -51,7 +51,7 @@ pub(super) async fn admit(
     if let (Some(to), Some(original)) = (plan.mirror, &original) {
         mirror::send_copy(state, ctx, to, original);
     }
-    let terms = Terms { expires: ctx.expires(), ..Terms::default() };
+    let terms = Terms { expires: ctx.expires(), sees_logs: ctx.sees_logs(), ..Terms::default() };
     let mut attempts = Attempts::new(ctx.snapshot.clone(), plan, terms);
     if attempts.advance(&state.admission) != Advance::Go {
         return Err(attempts.refusal(state.is_draining()).into());

@@ -149,7 +149,12 @@ pub(super) async fn fail(
 ) -> FailToProxy {
     let downstream = error.esource() == &ErrorSource::Downstream;
     if downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &ABORTED | &EXPIRED | &LEFT) {
-        ctx.account.error = Some("client_gone");
+        // Some leave when they have the last event, before the engine has ended the answer.
+        let is_written = !matches!(error.etype(), ErrorType::WriteError | ErrorType::WriteTimedout);
+        let has_all = is_written && ctx.forward.as_ref().is_some_and(|forward| forward.response.is_complete());
+        if !has_all {
+            ctx.account.error = Some("client_gone");
+        }
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     let refusal = refusal(state, error, ctx);

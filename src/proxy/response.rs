@@ -71,6 +71,17 @@ impl Response {
         self.scanner.as_ref().filter(|scanner| scanner.is_stream() && !scanner.done())
     }
 
+    /// Whether it is a stream whose final event has come.
+    pub(super) fn is_complete(&self) -> bool {
+        match &self.transform {
+            ResponseTransform::None => {
+                self.scanner.as_ref().is_some_and(|scanner| scanner.is_stream() && scanner.done())
+            }
+            ResponseTransform::Events(by) => by.done(),
+            ResponseTransform::Whole { .. } | ResponseTransform::Late { .. } => false,
+        }
+    }
+
     /// Decides how an answer with this `status` and content type is followed, and what is done to it. `name`: of the model
     /// that it has to name; returns whether its name will be replaced.
     pub(super) fn follow(

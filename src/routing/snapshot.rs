@@ -10,7 +10,7 @@ use super::cors::Cors;
 use super::routes::{Destination, Route, Routes};
 use super::split::Split;
 use super::target::Target;
-use crate::config::{Config, Limits, Retry, Timeouts};
+use crate::config::{Config, Limits, LogReaders, Retry, Timeouts};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::net::ListenerId;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// Further attempts.
     pub retry: Retry,
+    /// Who is told what engines log.
+    pub log_readers: LogReaders,
 }
 
 impl Snapshot {
@@ -59,6 +61,7 @@ impl Snapshot {
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
             retry: config.retry.clone(),
+            log_readers: config.engine_logs.shown_to,
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 
 /// What is written to prove that there is room: more than some file systems keep beside a file's name.
@@ -45,7 +46,38 @@ fn remedy(error: &io::Error) -> &'static str {
 /// # Errors
 /// In words, with the remedy.
 pub(crate) fn make(folder: &Path) -> Result<(), FolderError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(FolderError::on(folder))
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(FolderError::on(folder))?;
+    check_ways(folder).map_err(FolderError::on(folder))
+}
+
+/// Whether nobody else can put other files or links in the place of ours: every folder that stands where all can write must
+/// belong to us, and the last one be closed to others.
+fn check_ways(folder: &Path) -> io::Result<()> {
+    let us = rustix::process::geteuid().as_raw();
+    // As it is written, links included, and where it really is.
+    for way in [std::path::absolute(folder)?, folder.canonicalize()?] {
+        let mut parts: Vec<_> = way.ancestors().collect();
+        parts.reverse();
+        let mut open_above: Option<&Path> = None;
+        for part in parts {
+            let owner = fs::symlink_metadata(part)?.uid();
+            if let Some(above) = open_above
+                && owner != us
+            {
+                let (part, above) = (part.display(), above.display());
+                let why = format!("everybody can write to `{above}`, and `{part}` belongs to another user ({owner})");
+                return Err(io::Error::other(why));
+            }
+            let mode = fs::metadata(part)?.mode();
+            let (is_open, is_sticky) = (mode & 0o002 != 0, mode & 0o1000 != 0);
+            if is_open && (!is_sticky || part == way) {
+                let why = format!("everybody can write to `{}` and exchange what is in it", part.display());
+                return Err(io::Error::other(why));
+            }
+            open_above = is_open.then_some(part);
+        }
+    }
+    Ok(())
 }
 
 /// [`make`], and proves that files in it can be written, now.
@@ -85,9 +117,10 @@ pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Opens a file to write, making it for us alone where it is missing.
+/// Opens a file to write, making it for us alone where it is missing. A link in its place is not followed.
 pub(crate) fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.create(true).write(true).mode(0o600).open(path)
+    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    options.create(true).write(true).mode(0o600).custom_flags(no_link).open(path)
 }
 
 #[cfg(test)]
@@ -104,6 +137,34 @@ mod tests {
         writable(&path).expect("it was there");
         assert_eq!(fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(&path).expect("made").count(), 0, "the proof is gone");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_exchange_is_refused_and_so_is_a_link_in_the_place_of_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        let shared = folder.path().join("shared");
+        make(&shared.join("state")).expect("nobody else can write there");
+        mode(&shared, 0o1777);
+        make(&shared.join("state")).expect("it is ours, and nobody else can move it away");
+        mode(&shared, 0o777);
+        let told = make(&shared.join("state")).expect_err("anybody can move it away").to_string();
+        assert!(told.contains("everybody can write to `") && told.contains("set `state_dir`"), "{told}");
+        mode(&shared, 0o700);
+        mode(&shared.join("state"), 0o1777);
+        make(&shared.join("state")).expect_err("anybody can write into it");
+        mode(&shared.join("state"), 0o700);
+        if rustix::process::geteuid().is_root() {
+            mode(&shared, 0o1777);
+            std::os::unix::fs::chown(shared.join("state"), Some(65_534), None).expect("given away");
+            let told = make(&shared.join("state")).expect_err("somebody else made it").to_string();
+            assert!(told.contains("belongs to another user (65534)"), "{told}");
+        }
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "kept").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("linked");
+        assert!(private(OpenOptions::new().truncate(true), &link).is_err());
+        assert_eq!(fs::read_to_string(&target).expect("read"), "kept");
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn a_model_that_loads_is_told_to_be_loading_and_others_are_not_disturbed()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_start_says_why_with_its_last_log_lines() {
     let yaml = format!(
-        "models:\n{}{}{}{}",
+        "engine_logs: {{ shown_to: everybody }}\nmodels:\n{}{}{}{}",
         model("oom", "restart: off, env: { ENGINEHOUSE_SIM_FAULTS: \"exit-while-loading=1:200ms\" }"),
         model(
             "stuck",
@@ -188,4 +188,26 @@ async fn an_engine_that_loses_a_signal_while_it_loads_is_told_again_soon() {
     // A third of stop_timeout would be 8 s.
     assert!(since.elapsed() < Duration::from_secs(7), "{:?}", since.elapsed());
     assert_eq!(group_members(pid), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_engines_log_is_told_to_callers_with_a_key_alone() {
+    let failing = model("oom", "restart: off, env: { ENGINEHOUSE_SIM_FAULTS: \"exit-while-loading=1:50ms\" }");
+    let gateway = Gateway::start(&format!(
+        "callers: {{ known: {{ keys: [sk-known-caller-key] }} }}\nanonymous: true\nmodels:\n{failing}"
+    ));
+    for (key, told) in [(None, false), (Some("sk-known-caller-key"), true)] {
+        let error = eventually("the failure", || async {
+            let mut request = http().post(gateway.url("/v1/chat/completions")).json(&crate::support::chat("oom"));
+            if let Some(key) = key {
+                request = request.bearer_auth(key);
+            }
+            let error: Value = request.send().await.expect("answered").json().await.expect("JSON");
+            (error["error"]["code"] == "model_failed").then_some(error)
+        })
+        .await;
+        let message = error["error"]["message"].as_str().expect("text");
+        assert!(message.contains("memory"), "the cause is told to all: {message}");
+        assert_eq!(message.contains("Last log lines:"), told, "{message}");
+    }
 }

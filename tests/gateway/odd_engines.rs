@@ -86,3 +86,48 @@ async fn what_an_engine_says_of_its_own_connection_stays_there() {
     assert!(!headers.contains_key("x-hop") && !headers.contains_key("keep-alive"), "{headers:?}");
     assert_eq!(headers["x-end"], "2");
 }
+
+/// Codex leaves at `response.completed`, others at `[DONE]`: before the engine has ended the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_after_the_last_event_has_all_of_its_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let engine = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            let output = r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}"#;
+            let last = r#"data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+            let _ = socket.write_all(format!("{head}{output}\n\n{last}\n\ndata: [DONE]\n\n").as_bytes()).await;
+            // It never ends.
+            open.push(socket);
+        }
+    });
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}\n\
+         aliases: {{ chat: {{ model: tiny, dialect: {{ responses: chat, messages: chat }} }} }}"
+    );
+    let gateway = Gateway::start(&yaml);
+    let body = |model: &str| {
+        serde_json::json!({ "model": model, "stream": true, "max_tokens": 9, "input": "hi",
+            "messages": [{ "role": "user", "content": "hi" }] })
+        .to_string()
+    };
+    let cases = [
+        ("/v1/chat/completions", "tiny", &b"[DONE]\n\n"[..]),
+        ("/v1/responses", "chat", b"event: response.completed"),
+        ("/v1/messages", "chat", b"event: message_stop"),
+    ];
+    for (path, model, last) in cases {
+        let mut wire = crate::support::Wire::to(gateway.address).await;
+        wire.post(path, body(model).as_bytes()).await;
+        wire.read_until(last).await;
+    }
+    let complete = async |alias: &str| {
+        gateway.metric(&format!("enginehouse_streams_total{{alias=\"{alias}\",end=\"complete\",model=\"tiny\"}}")).await
+    };
+    crate::support::eventually("all to be counted as complete", || async {
+        (complete("").await == 1.0 && complete("chat").await == 2.0).then_some(())
+    })
+    .await;
+}

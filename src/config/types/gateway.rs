@@ -131,11 +131,26 @@ pub struct EngineLogs {
     /// Closed log files kept for each engine.
     #[schemars(range(max = 1000))]
     pub keep: usize,
+    /// Who is told the last lines of a failed engine's log in an error. Paths and parts of programs stand in them.
+    pub shown_to: LogReaders,
+}
+
+/// Who is told what engines log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogReaders {
+    /// Operators alone.
+    Operators,
+    /// Callers with a key, too.
+    #[default]
+    Callers,
+    /// Whoever asks.
+    Everybody,
 }
 
 impl Default for EngineLogs {
     fn default() -> Self {
-        Self { size: 64 << 20, age: Duration::from_secs(7 * 24 * 3600), keep: 3 }
+        Self { size: 64 << 20, age: Duration::from_secs(7 * 24 * 3600), keep: 3, shown_to: LogReaders::default() }
     }
 }
 

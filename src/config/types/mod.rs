@@ -8,8 +8,8 @@ mod model;
 pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
 pub use alias::{Alias, Dialects, LateSystem, Mirror, ResponseModel, SESSION, Via, WILDCARD};
 pub use gateway::{
-    ANONYMOUS, ANY_ORIGIN, Admin, Anonymous, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, OnExit, Retry,
-    Timeouts,
+    ANONYMOUS, ANY_ORIGIN, Admin, Anonymous, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, LogReaders,
+    OnExit, Retry, Timeouts,
 };
 pub use gym::Gym;
 pub(super) use gym::without_nulls;

@@ -136,6 +136,25 @@ fn tools_and_calls_of_anthropic_are_dropped_unless_one_is_demanded() {
     );
 }
 
+#[test]
+fn tools_of_anthropic_that_the_client_runs_are_functions() {
+    let tools = json!([
+        { "type": "bash_20250124", "name": "bash" },
+        { "type": "text_editor_20250728", "name": "str_replace_based_edit_tool", "max_characters": 100 },
+        { "type": "memory_20250818", "name": "memory" },
+        { "type": "computer_20250124", "name": "computer", "display_width_px": 1 },
+    ]);
+    let choice = json!({ "type": "tool", "name": "bash" });
+    let (chat, translator) =
+        asked(ClientApi::Messages, &json!({ "messages": [], "tools": tools, "tool_choice": choice }));
+    assert_eq!(translator.dropped_tools(), ["computer_20250124"]);
+    let function = |at: usize| chat["tools"][at]["function"].clone();
+    assert_eq!(function(0)["parameters"]["properties"]["command"]["type"], "string");
+    assert_eq!(function(1)["name"], "str_replace_based_edit_tool");
+    assert_eq!(function(2)["parameters"]["required"], json!(["command"]));
+    assert_eq!(chat["tool_choice"]["function"]["name"], "bash");
+}
+
 /// Claude Code sends them after the user's message; templates of Qwen and others refuse them there.
 #[test]
 fn system_messages_in_the_middle_become_what_strict_templates_take() {

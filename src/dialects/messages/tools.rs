@@ -22,6 +22,36 @@ const DATED: [&str; 10] = [
     "web_search",
 ];
 
+/// Of these, those that the client runs, with the arguments that Anthropic's documentation of each names. `computer` is not
+/// among them: its results are pictures, which a tool's result in chat cannot have.
+const RUN_BY_CLIENTS: [(&str, &str, &str); 3] = [
+    (
+        "bash",
+        "Run a command in a shell that stays open between calls.",
+        r#"{"type": "object", "properties": {"command": {"type": "string", "description": "The command to run"},
+            "restart": {"type": "boolean", "description": "Begin with a new shell"}}}"#,
+    ),
+    (
+        "memory",
+        "Read and change the files of a memory folder that lasts longer than this conversation.",
+        r#"{"type": "object", "required": ["command"], "properties": {
+            "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert", "delete", "rename"]},
+            "path": {"type": "string"}, "view_range": {"type": "array", "items": {"type": "integer"}},
+            "file_text": {"type": "string"}, "old_str": {"type": "string"}, "new_str": {"type": "string"},
+            "insert_line": {"type": "integer"}, "insert_text": {"type": "string"}, "old_path": {"type": "string"},
+            "new_path": {"type": "string"}}}"#,
+    ),
+    (
+        "text_editor",
+        "View, create and change text files.",
+        r#"{"type": "object", "required": ["command", "path"], "properties": {
+            "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
+            "path": {"type": "string"}, "view_range": {"type": "array", "items": {"type": "integer"}},
+            "file_text": {"type": "string"}, "old_str": {"type": "string"}, "new_str": {"type": "string"},
+            "insert_line": {"type": "integer"}, "insert_text": {"type": "string"}}}"#,
+    ),
+];
+
 /// Tools of MCP servers, which Anthropic calls.
 const MCP: &str = "mcp_toolset";
 
@@ -50,7 +80,14 @@ impl Tools {
     }
 
     fn add(&mut self, mut tool: Members, param: &str) -> Result<(), ApiError> {
-        if let Some(kind) = peek(&tool, "type").filter(|kind| *kind != "custom") {
+        let known = peek(&tool, "type").filter(|kind| *kind != "custom");
+        if let Some((description, schema)) = known.and_then(run_by_client) {
+            let name = required(&mut tool, "name", param)?;
+            let schema = serde_json::from_str(schema).unwrap_or_default();
+            self.functions.push(function_tool(name, Some(description.into()), Some(schema), None));
+            return Ok(());
+        }
+        if let Some(kind) = known {
             if !is_of_anthropic(kind) {
                 return Err(unsupported(
                     format!("{param}.type"),
@@ -132,6 +169,17 @@ impl Tools {
 
 /// Whether tools of that type are Anthropic's.
 fn is_of_anthropic(kind: &str) -> bool {
+    kind == MCP || undated(kind).is_some_and(|name| DATED.contains(&name))
+}
+
+/// What a tool of Anthropic's that the client runs does, and the schema of its arguments.
+fn run_by_client(kind: &str) -> Option<(&'static str, &'static str)> {
+    let name = undated(kind)?;
+    RUN_BY_CLIENTS.iter().find(|(known, ..)| *known == name).map(|(_, description, schema)| (*description, *schema))
+}
+
+/// `kind` without the date at its end; `None`: it has none.
+fn undated(kind: &str) -> Option<&str> {
     let is_date = |date: &str| date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    kind == MCP || kind.rsplit_once('_').is_some_and(|(name, date)| is_date(date) && DATED.contains(&name))
+    kind.rsplit_once('_').filter(|(_, date)| is_date(date)).map(|(name, _)| name)
 }

@@ -34,6 +34,11 @@ const KV_CACHE: Known = known(
 /// In one line the first one that fits counts.
 const ALL: &[Known] = &[
     known(
+        &["unrecognized arguments: --shutdown-timeout"],
+        "this vLLM is too old for `--shutdown-timeout`, which Enginehouse adds so that requests in flight finish at a stop; \
+         install vLLM 0.32 or later, or leave it out with `shutdown-timeout: false` in `args`",
+    ),
+    known(
         &[
             "unrecognized arguments:",
             "unexpected argument '",

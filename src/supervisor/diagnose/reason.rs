@@ -155,6 +155,7 @@ mod tests {
         ("OSError: nope/x is not a local folder and is not a valid model identifier listed on", "`source`"),
         ("ValueError: Invalid repository ID or local directory specified: 'x'.", "`source`"),
         ("vllm: error: unrecognized arguments: --max-modell-len 3", "`args`"),
+        ("vllm: error: unrecognized arguments: --shutdown-timeout 30", "too old for `--shutdown-timeout`"),
         ("error: unexpected argument '--bad' found", "`args`"),
         ("ModuleNotFoundError: No module named 'torch'", "reinstall"),
         ("ImportError: libcudart.so.12: cannot open shared object file: No such file or directory", "shared library"),

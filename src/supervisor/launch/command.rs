@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Model, Spawn, fill, flag_name, flag_words, is_template, is_vllm};
+use crate::config::{Model, SHUTDOWN_TIMEOUT, Spawn, fill, flag_name, flag_words, is_template, is_vllm, leaves_out};
 use crate::placement;
 use crate::supervisor::process::spawn::Program;
 
@@ -173,7 +173,7 @@ fn arguments(model: &Model, spawn: &Spawn, flags: &Map<String, Value>, place: &P
         ours(&mut args, spawn, &given, place, drain);
     }
     for (name, value) in &given.0 {
-        if !OURS.contains(&name.as_str()) {
+        if !OURS.contains(&name.as_str()) && !leaves_out(name, value) {
             args.extend(flag_words(name, value));
         }
     }
@@ -198,9 +198,9 @@ fn ours(args: &mut Vec<String>, spawn: &Spawn, given: &Given<'_>, place: &Place,
     if let Some(size) = placement::tensor_parallel_size(place.count, &spawn.args) {
         push(args, "tensor-parallel-size", size.to_string());
     }
-    if is_vllm(&spawn.command) && !drain.is_zero() && !given.has(&["shutdown-timeout"]) {
+    if is_vllm(&spawn.command) && !drain.is_zero() && !given.has(&[SHUTDOWN_TIMEOUT]) {
         // Without it a SIGTERM aborts the streams in flight, and vLLM may hang with them.
-        push(args, "shutdown-timeout", drain.as_millis().div_ceil(1000).to_string());
+        push(args, SHUTDOWN_TIMEOUT, drain.as_millis().div_ceil(1000).to_string());
     }
     if spawn.sleep_mode {
         args.push("--enable-sleep-mode".into());

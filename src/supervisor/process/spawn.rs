@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +22,7 @@ use super::process_tree::ProcessTree;
 use super::procfs::{self, Identity, ProcessInfo};
 use super::reaper;
 use crate::secret::Secret;
+use crate::supervisor::folder;
 
 /// How long processes that were killed may take to be gone: a driver takes its time to give back a GPU's memory.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -298,11 +298,11 @@ fn without_log(log: &mut Log, title: &str, error: &io::Error) -> io::Result<File
 }
 
 fn open(log: &mut Log, program: &Program, title: &str) -> io::Result<File> {
-    if let Some(folder) = log.path.parent() {
+    if let Some(parent) = log.path.parent() {
         // It was there at the start of the gateway; a clean-up may have removed it since.
-        crate::supervisor::folder::make(folder).map_err(|error| error.source)?;
+        folder::make(parent).map_err(|error| error.source)?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log.path)?;
+    let mut file = folder::private(OpenOptions::new().append(true), &log.path)?;
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
     let path = program.path.to_string_lossy();
     writeln!(file, "=== {now} enginehouse starts {title}: {path} {}", program.args.join(" "))?;

@@ -8,13 +8,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::supervisor::folder;
 use crate::supervisor::process::spawn::Log;
 
 /// How often new lines are copied before a truncation; an engine that writes faster than we copy must not keep us here.
@@ -132,7 +131,7 @@ fn rotate(path: &Path, keep: usize) -> io::Result<u64> {
 
 /// A new file with the first `length` bytes of `log`, which are left read.
 fn copied(log: &mut File, length: u64, new: &Path) -> io::Result<File> {
-    let mut copy = folder::private(OpenOptions::new().truncate(true), new)?;
+    let mut copy = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(new)?;
     log.rewind()?;
     io::copy(&mut log.take(length), &mut copy)?;
     Ok(copy)
@@ -173,6 +172,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
+    use crate::supervisor::folder;
 
     const ALWAYS: Rotation = Rotation { size: 1, age: None, keep: 3 };
 

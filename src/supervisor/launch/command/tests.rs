@@ -93,6 +93,14 @@ fn everything_at_once() {
 }
 
 #[test]
+fn a_vllm_that_is_too_old_for_it_is_started_without_a_timeout_for_its_stop() {
+    let mut spawn = spawn(&[]);
+    spawn.args = args(json!({ "shutdown_timeout": false }));
+    let given = run(&model("m"), &spawn, 0).program.args;
+    assert!(!given.iter().any(|word| word.contains("shutdown")), "{given:?}");
+}
+
+#[test]
 fn what_the_user_sets_is_not_set_again() {
     let mut spawn = spawn(&[]);
     spawn.gpus = Gpus::Listed(["0", "1"].map(String::from).into());
