@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Faster than glibc's, and gives memory back by a thread of its own (`.cargo/config.toml` says when).
+/// Faster than glibc's, and gives the memory of bodies back (`.cargo/config.toml` says when).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
