@@ -30,17 +30,20 @@ impl Gateway {
         Self { state, listener }
     }
 
+    /// What is rare is boxed: the state of a request moves through all of Pingora, and is as large as its largest part.
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
         match accept::accept(&self.state, session, ctx).await? {
             Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
             Arrival::Preflight(preflight) => {
                 let head = preflight.head().map_err(Refusal::Gone)?;
-                reply::send(session, &ctx.account, head, Bytes::new()).await.map_err(Refusal::Gone)?;
+                Box::pin(reply::send(session, &ctx.account, head, Bytes::new())).await.map_err(Refusal::Gone)?;
                 Ok(Admitted::Answered)
             }
-            Arrival::Local(local::Answer { body, gym: true, .. }) => gym::answer_local(session, ctx, body).await,
+            Arrival::Local(local::Answer { body, gym: true, .. }) => {
+                Box::pin(gym::answer_local(session, ctx, body)).await
+            }
             Arrival::Local(local::Answer { body, content_type, gym: false }) => {
-                reply::ok(session, &ctx.account, content_type, body).await.map_err(Refusal::Gone)?;
+                Box::pin(reply::ok(session, &ctx.account, content_type, body)).await.map_err(Refusal::Gone)?;
                 Ok(Admitted::Answered)
             }
         }
@@ -67,7 +70,7 @@ impl ProxyHttp for Gateway {
             Ok(Admitted::Answered) => Ok(true),
             Err(Refusal::Gone(error)) => Err(error),
             Err(Refusal::Say(error)) => {
-                reply::refuse(session, &mut ctx.account, error).await?;
+                Box::pin(reply::refuse(session, &mut ctx.account, error)).await?;
                 Ok(true)
             }
         }

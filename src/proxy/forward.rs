@@ -45,8 +45,8 @@ pub(super) async fn admit(
         ctx.account.set_target(&ctx.snapshot, *at);
     }
     if let Protocol::Gym(route) = plan.protocol {
-        return gym::serve(state, session, ctx, gym::Asked { plan, route, body: request.body.freeze(), reservation })
-            .await;
+        let asked = gym::Asked { plan, route, body: request.body.freeze(), reservation };
+        return Box::pin(gym::serve(state, session, ctx, asked)).await;
     }
     if let (Some(to), Some(original)) = (plan.mirror, &original) {
         mirror::send_copy(state, ctx, to, original);

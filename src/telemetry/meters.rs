@@ -13,6 +13,9 @@ use crate::openai::Endpoint;
 const STATUSES: [u16; 22] =
     [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 499, 500, 501, 502, 503, 504];
 
+/// How nearly all attempts end.
+const ANSWERED: &str = "answered";
+
 /// How streams end.
 const STREAM_ENDS: [&str; 5] = ["complete", "client_gone", "engine_died", "timeout", "cut"];
 
@@ -48,6 +51,7 @@ pub struct Meters {
     completion_tokens: IntCounter,
     cached_tokens: IntCounter,
     estimated_tokens: OnceLock<IntCounter>,
+    answered: OnceLock<IntCounter>,
     streams: [OnceLock<IntCounter>; STREAM_ENDS.len()],
     duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
     requests: [[OnceLock<IntCounter>; SLOTS]; Endpoint::ALL.len() + 1],
@@ -70,6 +74,7 @@ impl Meters {
             completion_tokens: metrics.tokens.completion.with_label_values(&labels),
             cached_tokens: metrics.tokens.cached.with_label_values(&labels),
             estimated_tokens: OnceLock::new(),
+            answered: OnceLock::new(),
             streams: array::from_fn(|_| OnceLock::new()),
             duration: array::from_fn(|_| OnceLock::new()),
             requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
@@ -103,9 +108,11 @@ impl Meters {
         self.metrics.requests.retries.with_label_values(&[self.model.as_str(), reason]).inc();
     }
 
-    /// Counts how an attempt ended.
+    /// Counts how an attempt ended: by an [`Outcome`](crate::outcome::Outcome)'s word.
     pub fn attempted(&self, outcome: &'static str) {
-        self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
+        let count = || self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]);
+        // Nearly all end so.
+        if outcome == ANSWERED { self.answered.get_or_init(count).inc() } else { count().inc() }
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
