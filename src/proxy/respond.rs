@@ -149,13 +149,17 @@ pub(super) async fn fail(
 ) -> FailToProxy {
     let downstream = error.esource() == &ErrorSource::Downstream;
     if downstream && !matches!(error.etype(), ErrorType::InvalidHTTPHeader | &ABORTED | &EXPIRED | &LEFT) {
-        // Some leave when they have the last event, before the engine has ended the answer.
-        let is_written = !matches!(error.etype(), ErrorType::WriteError | ErrorType::WriteTimedout);
-        let has_all = is_written && ctx.forward.as_ref().is_some_and(|forward| forward.response.is_complete());
-        if !has_all {
+        if !ctx.forward.as_ref().is_some_and(|forward| forward.response.is_left_complete(error)) {
             ctx.account.error = Some("client_gone");
         }
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    if let Some(forward) = &mut ctx.forward
+        && forward.response.is_complete()
+    {
+        // Its engine broke, or the gateway ends, after the last event: all that is missing is the end.
+        forward.response.ended = session.write_response_body(Some(Bytes::new()), true).await.is_ok();
+        return FailToProxy { error_code: 200, can_reuse_downstream: false };
     }
     let refusal = refusal(state, error, ctx);
     let status = refusal.status;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::BytesMut;
+use pingora::{Error, ErrorSource, ErrorType};
 
 use super::transform::ResponseTransform;
 use super::unfinished_event::UnfinishedEvent;
@@ -14,6 +15,8 @@ use crate::routing::ResponseTranslator;
 pub(super) struct HeldError {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// What the caller is told in its place, if it says that there is no such route.
+    pub(super) no_route: Option<ApiError>,
 }
 
 /// The answer of the attempt under way.
@@ -80,6 +83,12 @@ impl Response {
             ResponseTransform::Events(by) => by.done(),
             ResponseTransform::Whole { .. } | ResponseTransform::Late { .. } => false,
         }
+    }
+
+    /// Whether `error` says no more than that the caller left when it had all of a stream: before the engine has ended it.
+    pub(super) fn is_left_complete(&self, error: &Error) -> bool {
+        let is_written = !matches!(error.etype(), ErrorType::WriteError | ErrorType::WriteTimedout);
+        error.esource() == &ErrorSource::Downstream && is_written && self.is_complete()
     }
 
     /// Decides how an answer with this `status` and content type is followed, and what is done to it. `name`: of the model

@@ -46,7 +46,13 @@ pub(super) async fn head(
         return unusable(state, session, ctx, status);
     }
     if missing_route::may_be(response) {
-        return has_no_route(state, ctx, status).await;
+        ctx.account.ours.stop();
+        let no_route = missing_route::refusal(state, ctx).await;
+        ctx.account.ours.start();
+        if let Some(forward) = &mut ctx.forward {
+            forward.response.held_error = Some(HeldError { status, body: Vec::new(), no_route });
+        }
+        return Ok(());
     }
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     match judge_head(status) {
@@ -70,7 +76,7 @@ pub(super) async fn head(
         Judgement::NeedsBody => {
             // Only a later leg could do better.
             let wanted = forward.attempts.has_later_leg();
-            forward.response.held_error = wanted.then(|| HeldError { status, body: Vec::new() });
+            forward.response.held_error = wanted.then(|| HeldError { status, body: Vec::new(), no_route: None });
             Ok(())
         }
     }
@@ -86,17 +92,6 @@ fn unusable(state: &ProxyState, session: &Session, ctx: &mut RequestContext, sta
         format!("Engine{engine} {what} ({status}), which is not followed. Correct its URL, or what stands before it.");
     forward.response.refusal = Some(ApiError::new(Code::EngineAnswer, message));
     Err(Error::new_up(ErrorType::Custom("UnusableAnswer")))
-}
-
-/// There may be no such route at the engine: then the caller is told so, and no other engine is asked.
-async fn has_no_route(state: &ProxyState, ctx: &mut RequestContext, status: u16) -> Result<()> {
-    ctx.account.ours.stop();
-    let refusal = missing_route::refusal(state, ctx).await;
-    ctx.account.ours.start();
-    let Some((forward, refusal)) = ctx.forward.as_mut().zip(refusal) else { return Ok(()) };
-    forward.attempts.settle(Outcome::Answered { status }, String::new);
-    forward.response.refusal = Some(refusal);
-    Err(Error::new_up(ErrorType::Custom("NoSuchRoute")))
 }
 
 fn is_readable_stream(response: &ResponseHeader) -> bool {
@@ -127,6 +122,15 @@ pub(super) fn body(
         forward.response.held_error = None;
     } else if end {
         let outcome = judge_body(held.status, &held.body);
+        if held.body == missing_route::NOT_FOUND
+            && let Some(refusal) = held.no_route.take()
+        {
+            // No other engine is asked.
+            forward.attempts.settle(outcome, String::new);
+            forward.response.held_error = None;
+            forward.response.refusal = Some(refusal);
+            return Err(Error::new_up(ErrorType::Custom("NoSuchRoute")));
+        }
         forward.response.held_error = None;
         if !matches!(outcome, Outcome::Answered { .. }) {
             return judged(state, session, ctx, outcome);
@@ -206,6 +210,7 @@ pub(super) fn attempt_failed(
         ABORTED => Outcome::Aborted,
         LEFT => Outcome::EngineLeft,
         EXPIRED => Outcome::Expired,
+        _ if forward.response.is_left_complete(&error) => Outcome::Answered { status: 200 },
         _ => engines::outcome(&error, forward.response.began),
     };
     failed(state, session, ctx, error, outcome)

@@ -1,7 +1,9 @@
 //! What all requests share: the snapshot, the engines, what is counted, and whether the gateway shuts down.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
@@ -9,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::memory::BodyMemory;
 use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
+use crate::openai::Endpoint;
 use crate::routing::Snapshot;
 use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE};
 
@@ -31,6 +34,8 @@ pub struct ProxyState {
     pub(super) admission: Admission,
     /// Room for copies of requests.
     pub(super) mirrors: Arc<Semaphore>,
+    /// The inference routes that engines said they have, and when they did, by their keys.
+    pub(super) served_routes: Mutex<HashMap<u64, (Instant, Vec<Endpoint>)>>,
     connections: AtomicUsize,
     stage: watch::Sender<Stage>,
 }
@@ -79,6 +84,7 @@ impl ProxyState {
             client,
             admission: Admission::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
+            served_routes: Mutex::default(),
             connections: AtomicUsize::new(0),
             stage: watch::Sender::new(Stage::Serving),
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -50,8 +50,9 @@ pub(crate) fn make(folder: &Path) -> Result<(), FolderError> {
     check_ways(folder).map_err(FolderError::on(folder))
 }
 
-/// Whether nobody else can put other files or links in the place of ours: every folder that stands where all can write must
-/// belong to us, and the last one be closed to others.
+/// Whether a user to whom none of it belongs could put other files or links in the place of ours: every folder that stands where
+/// all can write must belong to us, and the last one is closed to others. A volume of a container is often open to all; where
+/// that is the root of a file system, nobody else is expected to be there.
 fn check_ways(folder: &Path) -> io::Result<()> {
     let us = rustix::process::geteuid().as_raw();
     // As it is written, links included, and where it really is.
@@ -68,8 +69,20 @@ fn check_ways(folder: &Path) -> io::Result<()> {
                 let why = format!("everybody can write to `{above}`, and `{part}` belongs to another user ({owner})");
                 return Err(io::Error::other(why));
             }
-            let mode = fs::metadata(part)?.mode();
-            let (is_open, is_sticky) = (mode & 0o002 != 0, mode & 0o1000 != 0);
+            let about = fs::metadata(part)?;
+            let (is_open, is_sticky) = (about.mode() & 0o002 != 0, about.mode() & 0o1000 != 0);
+            if is_open && part == way && owner == us {
+                fs::set_permissions(part, fs::Permissions::from_mode(0o700))?;
+                continue;
+            }
+            let is_mounted = || {
+                part.parent().and_then(|above| fs::metadata(above).ok()).is_some_and(|above| above.dev() != about.dev())
+            };
+            if is_open && is_mounted() {
+                // Links and folders of others in it are refused all the same.
+                open_above = is_sticky.then_some(part);
+                continue;
+            }
             if is_open && (!is_sticky || part == way) {
                 let why = format!("everybody can write to `{}` and exchange what is in it", part.display());
                 return Err(io::Error::other(why));
@@ -125,8 +138,6 @@ pub(crate) fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -152,8 +163,8 @@ mod tests {
         assert!(told.contains("everybody can write to `") && told.contains("set `state_dir`"), "{told}");
         mode(&shared, 0o700);
         mode(&shared.join("state"), 0o1777);
-        make(&shared.join("state")).expect_err("anybody can write into it");
-        mode(&shared.join("state"), 0o700);
+        make(&shared.join("state")).expect("it is ours to close");
+        assert_eq!(fs::metadata(shared.join("state")).expect("there").mode() & 0o7777, 0o700);
         if rustix::process::geteuid().is_root() {
             mode(&shared, 0o1777);
             std::os::unix::fs::chown(shared.join("state"), Some(65_534), None).expect("given away");

@@ -131,3 +131,56 @@ async fn a_client_that_leaves_after_the_last_event_has_all_of_its_stream() {
     })
     .await;
 }
+
+/// A bug: what came in full batches was gathered without an end while the caller took nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_takes_nothing_holds_up_its_engine_also_in_a_burst() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let engine = listener.local_addr().expect("an address");
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = written.clone();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let count = count.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = socket.read(&mut request).await;
+                if !request.starts_with(b"POST") {
+                    return;
+                }
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                let _ = socket.write_all(head.as_bytes()).await;
+                let event =
+                    format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(100));
+                let four = format!("{:x}\r\n{event}\r\n", event.len()).repeat(4);
+                // Far more than all sockets on the way can hold.
+                for _ in 0..400_000 {
+                    if socket.write_all(four.as_bytes()).await.is_err() {
+                        return;
+                    }
+                    count.fetch_add(four.len(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let yaml = format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}");
+    let gateway = Gateway::start(&yaml);
+    let mut wire = crate::support::Wire::to(gateway.address).await;
+    wire.post("/v1/chat/completions", b"{\"model\":\"tiny\",\"stream\":true,\"messages\":[]}").await;
+    wire.read_until(b"data: ").await;
+    let mut before = 0;
+    crate::support::eventually("the engine to be held up", || {
+        let now = written.load(Ordering::Relaxed);
+        let is_held_up = now > 0 && now == std::mem::replace(&mut before, now);
+        async move {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            is_held_up.then_some(())
+        }
+    })
+    .await;
+    let sent = written.load(Ordering::Relaxed);
+    assert!(sent < 64 << 20, "{sent} bytes were taken from the engine for a caller that takes nothing");
+}

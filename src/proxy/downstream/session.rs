@@ -220,9 +220,11 @@ impl CustomSession for BufferedSession {
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         if let Answer::Passed { takes_comments: is_stream, .. } = self.answer {
             self.answer.note(&tasks);
-            // Only there Pingora keeps count of what is written by `read_body_or_idle`.
-            let gathers = is_stream && matches!(self.real(), ServerSession::H1(_));
-            let now = if gathers { self.burst.add(tasks) } else { tasks };
+            // Only over HTTP/1.1 Pingora keeps count of what is written by `read_body_or_idle`. A caller that takes nothing must
+            // hold up its engine.
+            let is_h1 = matches!(self.real(), ServerSession::H1(_));
+            let gathers = is_stream && is_h1 && !self.interim.is_pending(self.real());
+            let now = if gathers { self.burst.add(tasks) } else { self.burst.before(tasks) };
             return if now.is_empty() { Ok(false) } else { self.write(now).await };
         }
         let number = self.shared.attempt().number;
