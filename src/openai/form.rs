@@ -298,7 +298,7 @@ fn new<'b, 'r>(name: Cow<'r, str>, text: Cow<'r, [u8]>, defaulted: bool) -> Fiel
 /// A part before the closing delimiter.
 fn append(parts: &mut Vec<u8>, form: &FormPeek, name: &str, text: &[u8]) {
     // Readers disagree on how such names are written, and no engine has a field of such a name.
-    if name.contains(['"', '\\', '\r', '\n']) {
+    if name.contains(|c: char| c.is_ascii_control() || matches!(c, '"' | '\\')) {
         return;
     }
     let head = format!("{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", form.delimiter);

@@ -160,12 +160,12 @@ pub async fn unknown_model(fixture: &Fixture) -> String {
     message
 }
 
-/// What steers an engine, or runs inference without a key, is not offered.
+/// What steers an engine is not offered.
 pub async fn control_routes(fixture: &Fixture) {
     for path in ["/metrics", "/load", "/openapi.json", "/docs"] {
         assert_eq!(fixture.get(path).await.status, 404, "{path}");
     }
-    for path in ["/invocations", "/sleep", "/wake_up", "/v1/load_lora_adapter", "/collective_rpc"] {
+    for path in ["/sleep", "/wake_up", "/v1/load_lora_adapter", "/collective_rpc"] {
         assert_eq!(fixture.post(path, &chat("tiny", 5)).await.status, 404, "{path}");
     }
 }

@@ -51,6 +51,18 @@ fn the_model_is_renamed_and_the_file_stays() {
     );
 }
 
+/// Found by fuzzing: a control character made the part's head unreadable.
+#[test]
+fn a_field_whose_name_readers_disagree_on_is_not_added() {
+    for name in ["a\"b", "a\\b", "a\rb", "a\u{1c}b", "a\u{7f}b"] {
+        let mut defaults = json!({ "language": "en" });
+        defaults[name] = 1.into();
+        let rules = rules(&[], defaults, json!({}), json!({}));
+        let form = rewritten(&write(&[("model", "m")]), &rules, None);
+        assert_eq!(form, write(&[("model", "m"), ("language", "en")]), "{name:?}");
+    }
+}
+
 #[test]
 fn the_same_rules_hold_for_fields() {
     let rules = rules(
