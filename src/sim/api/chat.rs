@@ -56,14 +56,10 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
         return Ok(ApiReply::stream(run, chunks));
     }
     collect(run, &mut answers).await;
-    let choices: Vec<Value> =
-        answers.iter().enumerate().map(|(at, answer)| choice(at, answer, &params, &extras)).collect();
-    let completion = answers.iter().map(|answer| answer.count).sum();
-    let reasoning = answers.iter().map(|answer| answer.reasoning).sum();
     Ok(ApiReply::Json(json!({
         "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
-        "model": head.model, "choices": choices, "service_tier": null, "system_fingerprint": head.fingerprint,
-        "usage": usage(&request.engine, prompt, completion, reasoning),
+        "model": head.model, "choices": choices(&answers, &params, &extras), "service_tier": null, "system_fingerprint": head.fingerprint,
+        "usage": usage(&request.engine, prompt, &answers),
         "prompt_logprobs": if params.prompt_logprobs { prompt_logprobs(&rendered) } else { Value::Null },
         "prompt_token_ids": extras.prompt_ids, "prompt_text": null, "kv_transfer_params": null,
         "ec_transfer_params": null, "metrics": null,
@@ -101,14 +97,10 @@ pub(crate) async fn batch(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let run = request.enqueue(&params, prompt, &mut answers)?;
     collect(run, &mut answers).await;
     let extras = Extras { top_logprobs: None, prompt_ids: None, tool: None };
-    let choices: Vec<Value> =
-        answers.iter().enumerate().map(|(at, answer)| choice(at, answer, &params, &extras)).collect();
-    let completion = answers.iter().map(|answer| answer.count).sum();
-    let reasoning = answers.iter().map(|answer| answer.reasoning).sum();
     Ok(ApiReply::Json(json!({
         "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
-        "model": head.model, "choices": choices, "system_fingerprint": head.fingerprint,
-        "usage": usage(&request.engine, prompt, completion, reasoning),
+        "model": head.model, "choices": choices(&answers, &params, &extras), "system_fingerprint": head.fingerprint,
+        "usage": usage(&request.engine, prompt, &answers),
     })))
 }
 
@@ -122,6 +114,10 @@ fn messages(fields: &Fields) -> Result<&[Value], Fail> {
             &other.map_or_else(|| "None".into(), Value::to_string),
         )),
     }
+}
+
+fn choices(answers: &[Answer], params: &Params, extras: &Extras) -> Vec<Value> {
+    answers.iter().enumerate().map(|(at, answer)| choice(at, answer, params, extras)).collect()
 }
 
 fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value {
@@ -151,7 +147,9 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
     })
 }
 
-fn usage(engine: &Engine, prompt: usize, completion: usize, reasoning: usize) -> Value {
+fn usage(engine: &Engine, prompt: usize, answers: &[Answer]) -> Value {
+    let completion: usize = answers.iter().map(|answer| answer.count).sum();
+    let reasoning: usize = answers.iter().map(|answer| answer.reasoning).sum();
     let details = engine
         .settings
         .args
