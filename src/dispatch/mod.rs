@@ -19,4 +19,4 @@ pub use judge::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 pub use next::next;
 pub use policy::Candidate;
 pub use refusal::{after, no_engine, shutting_down};
-pub use view::{Engines, View};
+pub use view::{Affinity, Engines, View};

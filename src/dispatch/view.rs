@@ -35,23 +35,36 @@ pub trait View {
     fn affords_retry(&self, leg: usize) -> bool;
 }
 
+/// Which engine a request is for, of all that could take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// Any.
+    #[default]
+    None,
+    /// The requests of a session stay on one replica, as long as nothing speaks against it.
+    Session(String),
+    /// This engine has what is needed for a better answer.
+    Prefers(u64),
+    /// No other engine can answer it.
+    Only(u64),
+}
+
 /// The real engines.
 #[derive(Clone, Copy, Debug)]
 pub struct Engines<'a> {
     /// Where the plan's targets are.
     snapshot: &'a Snapshot,
     plan: &'a Plan,
-    /// The session whose requests stay on one replica.
-    session: Option<&'a str>,
+    affinity: &'a Affinity,
     /// Drawn once.
     random: usize,
 }
 
 impl<'a> Engines<'a> {
-    /// Those of `plan`, for an attempt of a request of `session`.
+    /// Those of `plan`, for an attempt of a request.
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, plan: &'a Plan, session: Option<&'a str>) -> Self {
-        Self { snapshot, plan, session, random: fastrand::usize(..) }
+    pub fn new(snapshot: &'a Snapshot, plan: &'a Plan, affinity: &'a Affinity) -> Self {
+        Self { snapshot, plan, affinity, random: fastrand::usize(..) }
     }
 
     /// The target of a leg.
@@ -79,7 +92,7 @@ impl View for Engines<'_> {
             ready: engine.is_ready(),
             ejected: engine.is_ejected(),
             in_flight: engine.in_flight(),
-            has_room: true,
+            has_room: !matches!(self.affinity, Affinity::Only(key) if *key != engine.key()),
         };
         target.pool.engines().iter().map(candidate).collect()
     }
@@ -96,8 +109,12 @@ impl View for Engines<'_> {
     }
 
     fn preferred(&self, leg: usize) -> Option<usize> {
-        let count = self.target(leg)?.pool.engines().len();
-        Some(gym::replica(self.session?, count))
+        let engines = self.target(leg)?.pool.engines();
+        match self.affinity {
+            Affinity::None => None,
+            Affinity::Session(session) => Some(gym::replica(session, engines.len())),
+            Affinity::Prefers(key) | Affinity::Only(key) => engines.iter().position(|engine| engine.key() == *key),
+        }
     }
 
     fn context_length(&self, leg: usize) -> Option<u64> {

@@ -84,6 +84,8 @@ codes! {
     MissingModel = 400 "missing_model", param "model";
     /// Nothing is served under that name.
     ModelNotFound = 404 "model_not_found", param "model";
+    /// No response of that id is known to the gateway.
+    ResponseNotFound = 404 "response_not_found", param "response_id";
     /// There is no such path.
     NotFound = 404 "not_found";
     /// The model's engine does not have the route.

@@ -23,6 +23,7 @@ mod prompt;
 mod rules;
 mod scan;
 mod splice;
+mod stored_response;
 mod stream_output;
 mod stream_usage;
 #[cfg(test)]
@@ -40,5 +41,6 @@ pub use peek::{BadBody, Peek, peek};
 pub use rules::{Request, Rules};
 pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, rewrite};
+pub use stored_response::{StoredResponse, previous_response, response_id};
 pub use stream_output::events_before_output;
 pub use stream_usage::{last_boundary, without_usage};

@@ -9,11 +9,12 @@ use super::body::{self, ReceivedBody};
 use super::context::RequestContext;
 use super::cors::Preflight;
 use super::entry::Entry;
+use super::memory::BodyReservation;
 use super::refusal::Refusal;
-use super::{ProxyState, local};
+use super::{ProxyState, local, stored};
 use crate::dialects::gym;
 use crate::ids;
-use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, boundary_of};
+use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, StoredResponse, boundary_of};
 use crate::routing::RequestHead;
 
 /// How long a refused caller may go on sending its body, so that it gets to read the refusal (nginx waits 30 s).
@@ -25,10 +26,21 @@ pub(super) struct Accepted {
     pub(super) body: ReceivedBody,
 }
 
+/// A request about a response that an engine has kept.
+pub(super) struct StoredRequest {
+    /// The response.
+    pub(super) id: String,
+    /// Its path at the engine.
+    pub(super) path: String,
+    pub(super) reservation: BodyReservation,
+}
+
 /// What came in.
 pub(super) enum Arrival {
     /// A request for an engine.
     Request(Accepted),
+    /// A request about a response that an engine has kept.
+    Stored(StoredRequest),
     /// What a browser asks before it sends a page's request.
     Preflight(Preflight),
     /// Something that the gateway itself knows.
@@ -88,6 +100,10 @@ pub(super) async fn accept(
     let path = if gym.is_some() { &*openai::path::normal(gym::without_rollout(path)) } else { path };
     let hidden = gym.as_ref().is_some_and(|rules| rules.strict) && gym::route(path).is_none();
     ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
+    if gym.is_none() && StoredResponse::find(path).is_some() {
+        let path = path.to_owned();
+        return stored_request(state, session, ctx, path).await;
+    }
     let is_invocation = path == openai::INVOCATIONS && gym.is_none();
     let Some(endpoint) = ctx.account.endpoint.or(is_invocation.then_some(Endpoint::ChatCompletions)) else {
         return Ok(Arrival::Local(local::answer(state, ctx, session.req_header(), (prefix, path))?));
@@ -101,6 +117,24 @@ pub(super) async fn accept(
     let endpoint = if is_invocation { openai::invoked(&body.bytes)? } else { endpoint };
     ctx.account.endpoint = Some(endpoint);
     Ok(Arrival::Request(Accepted { endpoint, body }))
+}
+
+/// A request for `path`, about a response that was made before.
+async fn stored_request(
+    state: &ProxyState,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    path: String,
+) -> Result<Arrival, Refusal> {
+    ctx.account.endpoint = Some(Endpoint::Responses);
+    let Some(stored) = StoredResponse::find(&path) else { return Err(stored::unknown(&path).into()) };
+    if session.req_header().method.as_str() != stored.method() {
+        let message = format!("{path} takes {}, not {}.", stored.method(), session.req_header().method);
+        return Err(ApiError::new(Code::MethodNotAllowed, message).allow(stored.method()).into());
+    }
+    // Clients may send `{}`: engines read nothing of it.
+    let reservation = body::receive(state, session, ctx).await?.reservation;
+    Ok(Arrival::Stored(StoredRequest { id: stored.id.to_owned(), path, reservation }))
 }
 
 /// `path` with one slash at its beginning.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::admission::{Admission, Permit};
 use crate::config::{Balance, Retry};
-use crate::dispatch::{self, Attempt, Decision, Engines, History, Rules, Send, WaitFor};
+use crate::dispatch::{self, Affinity, Attempt, Decision, Engines, History, Rules, Send, WaitFor};
 use crate::engines::{Engine, Lease, Pool};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
@@ -34,8 +34,8 @@ pub(super) enum Advance {
 /// What is asked of the attempts of one request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
-    /// The session whose requests stay on one replica.
-    pub(super) session: Option<String>,
+    /// Which engine it is for.
+    pub(super) affinity: Affinity,
     /// How long engines are waited for that cannot be had; `None`: not at all.
     pub(super) wait_until: Option<Instant>,
     /// When the time for the answer is over.
@@ -103,7 +103,7 @@ impl Attempts {
     pub(super) fn advance(&mut self, admission: &Admission) -> Advance {
         // An engine may stop between the look and the count, or the last of the budget go: then the question is put again.
         loop {
-            let view = Engines::new(&self.snapshot, &self.plan, self.terms.session.as_deref());
+            let view = Engines::new(&self.snapshot, &self.plan, &self.terms.affinity);
             let rules = self.terms.rules(&self.snapshot);
             let send = match dispatch::next(&rules, &self.history, &view, Instant::now()) {
                 Decision::Send(send) => send,
@@ -273,7 +273,7 @@ impl Alternatives {
     pub(super) fn any(&self) -> bool {
         let mut history = self.history.clone();
         history.note(self.attempt);
-        let view = Engines::new(&self.snapshot, &self.plan, self.terms.session.as_deref());
+        let view = Engines::new(&self.snapshot, &self.plan, &self.terms.affinity);
         let rules = self.terms.rules(&self.snapshot);
         matches!(dispatch::next(&rules, &history, &view, Instant::now()), Decision::Send(_))
     }

@@ -34,6 +34,7 @@ impl Gateway {
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
         match accept::accept(&self.state, session, ctx).await? {
             Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
+            Arrival::Stored(stored) => forward::to_stored(&self.state, session, ctx, stored),
             Arrival::Preflight(preflight) => {
                 let head = preflight.head().map_err(Refusal::Gone)?;
                 Box::pin(reply::send(session, &ctx.account, head, Bytes::new())).await.map_err(Refusal::Gone)?;
@@ -140,7 +141,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
-        respond::body(body, end, ctx)?;
+        respond::body(&self.state, body, end, ctx)?;
         Ok(None)
     }
 

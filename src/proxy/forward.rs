@@ -1,11 +1,12 @@
 //! A request on its way through Pingora: prepared, mirrored, admitted, and given its first engine.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use pingora::proxy::Session;
 
-use super::accept::{self, Accepted, Admitted};
+use super::accept::{self, Accepted, Admitted, StoredRequest};
 use super::attempts::{Advance, Attempts, Terms};
 use super::body::ReceivedBody;
 use super::context::{Forward, RequestContext};
@@ -13,10 +14,12 @@ use super::downstream::{Downstream, Wait};
 use super::memory::BodyReservation;
 use super::refusal::Refusal;
 use super::response::Response;
+use super::stored::{self, Kept};
 use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
 use super::{ProxyState, gym, mirror};
+use crate::dispatch::Affinity;
 use crate::openai::ApiError;
-use crate::routing::{self, Chance, Prepared, Protocol, RequestHead, Snapshot};
+use crate::routing::{self, Chance, Plan, Prepared, Protocol, RequestHead, Snapshot};
 
 /// Takes an accepted request as far as it goes without an engine.
 pub(super) async fn admit(
@@ -29,7 +32,8 @@ pub(super) async fn admit(
     let boundary = accept::boundary(session, endpoint);
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
     let (prepared, mut beside) = prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await?;
-    let Prepared { plan, request, original } = prepared;
+    let Prepared { plan, request, original, previous } = prepared;
+    let affinity = affinity(state, ctx, previous.as_deref())?;
     if let Some(translator) = &request.translator
         && !translator.by.dropped_tools().is_empty()
     {
@@ -51,16 +55,54 @@ pub(super) async fn admit(
     if let (Some(to), Some(original)) = (plan.mirror, &original) {
         mirror::send_copy(state, ctx, to, original);
     }
-    let terms = Terms { expires: ctx.expires(), sees_logs: ctx.sees_logs(), ..Terms::default() };
+    let request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
+    send(state, session, ctx, (plan, affinity, request))
+}
+
+/// Gives a request that goes where `plan` says its first engine.
+fn send(
+    state: &ProxyState,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    (plan, affinity, request): (Plan, Affinity, UpstreamRequest),
+) -> Result<Admitted, Refusal> {
+    let terms = Terms { affinity, expires: ctx.expires(), sees_logs: ctx.sees_logs(), ..Terms::default() };
     let mut attempts = Attempts::new(ctx.snapshot.clone(), plan, terms);
     if attempts.advance(&state.admission) != Advance::Go {
         return Err(attempts.refusal(state.is_draining()).into());
     }
-    let request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
     let wait = Wait::new(state.abort_signal(), &ctx.snapshot.timeouts, ctx.expires());
     let (response, downstream) = (Response::default(), Some(Downstream::install(session, wait)));
     ctx.forward = Some(Box::new(Forward { attempts, request, response, downstream }));
     Ok(Admitted::Forward)
+}
+
+/// Sends a request about a response to the engine that keeps it.
+pub(super) fn to_stored(
+    state: &ProxyState,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    asked: StoredRequest,
+) -> Result<Admitted, Refusal> {
+    let StoredRequest { id, path, reservation } = asked;
+    let kept = state.stored.find(&id, ctx.account.caller_name(), Instant::now())?;
+    let is_here = |kept: &Arc<Kept>| ctx.entry.alias.as_ref().is_none_or(|own| *own == kept.route);
+    let kept = kept.filter(is_here).ok_or_else(|| stored::unknown(&id))?;
+    let at = ctx.snapshot.leads_to(&kept.route, kept.engine).ok_or_else(|| stored::gone(&id))?;
+    ctx.account.set_target(&ctx.snapshot, at);
+    let plan = Plan { legs: [at].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
+    let affinity = Affinity::Only(kept.engine);
+    send(state, session, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
+}
+
+/// The engine that has what a request goes on with: no other one knows the `previous` response.
+///
+/// # Errors
+/// 404: it is another caller's.
+fn affinity(state: &ProxyState, ctx: &RequestContext, previous: Option<&str>) -> Result<Affinity, ApiError> {
+    let Some(id) = previous else { return Ok(Affinity::None) };
+    let kept = state.stored.find(id, ctx.account.caller_name(), Instant::now())?;
+    Ok(kept.map_or(Affinity::None, |kept| Affinity::Prefers(kept.engine)))
 }
 
 /// [`routing::prepare`], where it delays no other request; what that takes beside the body is reserved in `beside`.

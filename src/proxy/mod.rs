@@ -10,7 +10,7 @@
 //! | record | `record` | one record of the request |
 //!
 //! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
-//! `reply` are answers of our own. `state` is what all requests share; `listener`, `http_app` and `client_socket` bring
+//! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share; `listener`, `http_app` and `client_socket` bring
 //! connections in.
 
 mod accept;
@@ -42,6 +42,7 @@ mod respond;
 mod response;
 mod retry;
 mod state;
+mod stored;
 mod transform;
 mod unfinished_event;
 mod upstream_head;

@@ -4,6 +4,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
 use super::context::RequestContext;
+use super::response::KeptResponse;
 use super::{ProxyState, downstream, kept_session};
 use crate::outcome::Outcome;
 use crate::telemetry::Record;
@@ -50,6 +51,13 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     };
     let since = account.complete.unwrap_or(account.started);
     let usage = answer.and_then(|answer| answer.usage()).or(account.usage);
+    let estimate = answer.and_then(|answer| answer.estimate());
+    // A response that is read again has cost nothing again.
+    let is_counted = match answer.map(|answer| &answer.kept) {
+        Some(KeptResponse::Known(kept)) if usage.is_some() || estimate.is_some() => kept.count(),
+        _ => false,
+    };
+    let told = usage.or(estimate).filter(|_| !is_counted);
     let record = Record {
         id: &account.id,
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
@@ -68,7 +76,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         first_token: answer.and_then(|answer| answer.first_output).map(|at| at - since),
         overhead,
         retries,
-        usage: usage.or_else(|| answer.and_then(|answer| answer.estimate())),
+        usage: told,
         is_estimate: usage.is_none(),
         stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(account.error)),
         error: account.error,

@@ -1,5 +1,6 @@
 //! The answer on its way to the caller: each piece is read, translated if needed, and passed on at once.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,10 +11,14 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::context::{Forward, RequestContext};
 use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
+use super::response::KeptResponse;
 use super::retry::is_clean;
+use super::stored::Kept;
 use super::transform::{ResponseTransform, last_event};
+use super::upstream_request::UpstreamRequest;
 use super::{ProxyState, cors, reply};
-use crate::openai::{ApiError, Code, Scanned, events_before_output, without_usage};
+use crate::ids::Name;
+use crate::openai::{ApiError, Code, Endpoint, Scanned, events_before_output, response_id, without_usage};
 
 /// The header that names the types of tools which the engine was not told of, because nobody here can run them.
 const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
@@ -58,6 +63,13 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         answer.hides_usage = forward.request.hides_usage;
         answer.follow(response.status.as_u16(), kind, translator, name.as_deref())
     };
+    answer.kept = match &forward.request {
+        UpstreamRequest { about: Some((kept, _)), .. } => KeptResponse::Known(kept.clone()),
+        request if request.endpoint == Endpoint::Responses && response.status == 200 && readable => {
+            KeptResponse::Awaited
+        }
+        _ => KeptResponse::No,
+    };
     if renamed || !answer.transform.is_none() {
         // What it will be is not known yet. The buffered downstream says it where it can.
         response.remove_header(&header::CONTENT_LENGTH);
@@ -85,13 +97,16 @@ fn remove_hop_by_hop(response: &mut ResponseHeader) {
 }
 
 /// A piece of the answer, before it is written; `end`: the last one.
-pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+pub(super) fn body(state: &ProxyState, piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
     let Some(forward) = &ctx.forward else { return Ok(()) };
     if forward.response.transform.is_none() && forward.response.scanner.is_none() {
         return Ok(());
     }
     // The clock is asked twice for a piece, whatever is done to it: it is no cheaper than the rest.
     let now = Instant::now();
+    if let Some(KeptResponse::Awaited) = ctx.forward.as_ref().map(|forward| &forward.response.kept) {
+        note_kept(state, piece.as_deref().unwrap_or_default(), now, ctx);
+    }
     *piece = piece.take().map(|piece| read(piece, now, ctx));
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let answer = &mut forward.response;
@@ -113,6 +128,22 @@ pub(super) fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut RequestContex
         answer.refusal = Some(refusal);
         Error::new_in(ErrorType::InternalError)
     })
+}
+
+/// Notes which engine has made the response that begins with `piece`: it may be asked for again.
+fn note_kept(state: &ProxyState, piece: &[u8], now: Instant, ctx: &mut RequestContext) {
+    let (route, owner) = (ctx.target().map(|target| target.route.name.clone()), ctx.account.caller_name());
+    let (owner, lifetime) = (owner.map(Name::from), ctx.snapshot.timeouts.stored_response);
+    let Some(Forward { attempts, request, response: answer, .. }) = ctx.forward.as_deref_mut() else { return };
+    if piece.is_empty() {
+        return;
+    }
+    answer.kept = KeptResponse::No;
+    if let (Some(id), Some(route), Some(engine)) = (response_id(piece, answer.is_stream()), route, attempts.engine()) {
+        let kept = Arc::new(Kept::new(engine.key(), owner, route, request.requested.clone()));
+        answer.kept = KeptResponse::Known(kept.clone());
+        state.stored.note(id, kept, lifetime, now);
+    }
 }
 
 /// Notes what a piece of the engine's answer, which came `now`, says of tokens and time; returns it under the right name.

@@ -1,10 +1,12 @@
 //! What is known of the answer of the attempt under way.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::stored::Kept;
 use super::transform::ResponseTransform;
 use super::unfinished_event::UnfinishedEvent;
 use crate::openai::{ApiError, Dialect, ResponseScanner, Usage};
@@ -17,6 +19,18 @@ pub(super) struct HeldError {
     pub(super) body: Vec<u8>,
     /// What the caller is told in its place, if it says that there is no such route.
     pub(super) no_route: Option<ApiError>,
+}
+
+/// Whether an answer is a response that may be asked for again.
+#[derive(Debug, Default)]
+pub(super) enum KeptResponse {
+    /// It is none.
+    #[default]
+    No,
+    /// It is one; its id has not come.
+    Awaited,
+    /// It is one, and the gateway knows its engine.
+    Known(Arc<Kept>),
 }
 
 /// The answer of the attempt under way.
@@ -41,6 +55,8 @@ pub(super) struct Response {
     pub(super) output_events: usize,
     /// The caller did not ask for the token counts that the engine adds.
     pub(super) hides_usage: bool,
+    /// The response that it is, where engines may keep it.
+    pub(super) kept: KeptResponse,
     /// It was ended by us, properly, after its engine had died.
     pub(super) ended: bool,
     /// What we say instead of an engine.

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
 use super::memory::BodyMemory;
+use super::stored::StoredResponses;
 use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::openai::Endpoint;
@@ -36,6 +37,8 @@ pub struct ProxyState {
     pub(super) mirrors: Arc<Semaphore>,
     /// The inference routes that engines said they have, and when they did, by their keys.
     pub(super) served_routes: Mutex<HashMap<u64, (Instant, Vec<Endpoint>)>>,
+    /// Which engine made which response.
+    pub(super) stored: StoredResponses,
     connections: AtomicUsize,
     stage: watch::Sender<Stage>,
 }
@@ -85,6 +88,7 @@ impl ProxyState {
             admission: Admission::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
             served_routes: Mutex::default(),
+            stored: StoredResponses::default(),
             connections: AtomicUsize::new(0),
             stage: watch::Sender::new(Stage::Serving),
         }

@@ -1,6 +1,6 @@
 //! The head of a request as the engine gets it.
 
-use http::header;
+use http::{Method, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 
@@ -31,7 +31,12 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
     for (name, value) in &upstream.headers {
         request.insert_header(name.clone(), value.clone())?;
     }
-    request.insert_header(header::CONTENT_LENGTH, upstream.body.len())?;
+    if request.method == Method::GET {
+        request.remove_header(&header::CONTENT_LENGTH);
+        request.remove_header(&header::CONTENT_TYPE);
+    } else {
+        request.insert_header(header::CONTENT_LENGTH, upstream.body.len())?;
+    }
     request.insert_header(header::HOST, &**engine.authority())?;
     request.insert_header("x-request-id", &ctx.account.id)?;
     if let Some(key) = &engine.address.api_key {
@@ -39,7 +44,7 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
         // The caller's own credentials were for us.
         request.remove_header("x-api-key");
     }
-    let path = upstream.endpoint.path();
+    let path = upstream.path();
     // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2). Nor does it know of paths of our own.
     if request.uri.authority().is_some() || request.uri.path() != path {
         let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::memory::BodyReservation;
+use super::stored::Kept;
 use crate::ids::Name;
 use crate::openai::{ApiError, Code, Endpoint};
 use crate::routing::{self, OwnedHead, PreparedRequest, ResponseTranslator, Snapshot};
@@ -28,6 +29,8 @@ pub(super) struct UpstreamRequest {
     pub(super) hides_usage: bool,
     /// As in [`PreparedRequest`].
     pub(super) requested: Option<Name>,
+    /// It is about a response that an engine made before: the response, and its path in place of the endpoint's.
+    pub(super) about: Option<(Arc<Kept>, String)>,
     /// The leg that it is for.
     leg: usize,
     original: Option<Arc<OriginalRequest>>,
@@ -83,7 +86,30 @@ impl UpstreamRequest {
     ) -> Self {
         let PreparedRequest { body, endpoint, translator, hides_usage, headers, requested } = request;
         let body = body.freeze();
-        Self { body, endpoint, headers, decoded, translator, hides_usage, requested, leg, original, reservation }
+        let about = None;
+        Self { body, endpoint, headers, decoded, translator, hides_usage, requested, about, leg, original, reservation }
+    }
+
+    /// About a response that an engine made before.
+    pub(super) fn about(kept: Arc<Kept>, path: String, reservation: BodyReservation) -> Self {
+        Self {
+            body: Bytes::new(),
+            endpoint: Endpoint::Responses,
+            headers: Vec::new(),
+            decoded: false,
+            translator: None,
+            hides_usage: false,
+            requested: kept.requested.clone(),
+            about: Some((kept, path)),
+            leg: 0,
+            original: None,
+            reservation,
+        }
+    }
+
+    /// Its path at the engine.
+    pub(super) fn path(&self) -> &str {
+        self.about.as_ref().map_or(self.endpoint.path(), |(_, path)| path)
     }
 
     /// Makes it the request for another leg's engines; whether that changed anything.

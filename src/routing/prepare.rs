@@ -96,6 +96,8 @@ pub struct Prepared {
     pub request: PreparedRequest,
     /// The body as its caller sent it, where another place may want it.
     pub original: Option<Bytes>,
+    /// The response, kept by an engine, that it goes on with.
+    pub previous: Option<String>,
 }
 
 /// A request as the engines of one target get it.
@@ -208,8 +210,12 @@ pub fn prepare(
         room(body.len())?;
     }
     let original = wanted_again.then(|| Bytes::copy_from_slice(&body));
+    let previous = match &peeked {
+        Peeked::Json(peek) if head.endpoint == Endpoint::Responses => openai::previous_response(peek, &body),
+        _ => None,
+    };
     let request = rewritten(target(snapshot, at)?, (head, peeked), body, None, room)?;
-    Ok(Prepared { plan, request, original })
+    Ok(Prepared { plan, request, original, previous })
 }
 
 /// Makes a request ready for the engines of the target at `at`; every change is added to `changes`,
@@ -251,7 +257,7 @@ fn gym_plan(snapshot: &Snapshot, at: usize, endpoint: Endpoint) -> Option<Plan> 
 fn untouched(plan: Plan, endpoint: Endpoint, body: BytesMut) -> Prepared {
     let (translator, hides_usage) = (None, false);
     let request = PreparedRequest { body, endpoint, translator, hides_usage, headers: Vec::new(), requested: None };
-    Prepared { plan, request, original: None }
+    Prepared { plan, request, original: None, previous: None }
 }
 
 /// The request for the engines of `target`: translated, changed by its settings, under the name they know.

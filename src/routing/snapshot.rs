@@ -71,6 +71,14 @@ impl Snapshot {
         self.targets.get(at)
     }
 
+    /// The position of the target of requests by the route `name` for the engine with this key; `None`: the route does not
+    /// lead there any more.
+    #[must_use]
+    pub fn leads_to(&self, name: &str, engine: u64) -> Option<usize> {
+        let has = |target: &Target| target.pool.engines().iter().any(|it| it.key() == engine);
+        self.targets.iter().position(|target| *target.route.name == *name && has(target))
+    }
+
     /// Targets with names of their own: models, their adapters, aliases.
     #[must_use]
     pub fn named(&self) -> &[Target] {

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
+use super::api::responses;
 use super::engine::Engine;
 use super::metrics::page;
 use super::routes::{self, Route};
@@ -18,7 +19,7 @@ use super::{debug, sleep};
 pub(super) async fn control(
     engine: &Engine,
     route: Route,
-    query: &str,
+    (path, query): (&str, &str),
     headers: &HeaderMap,
     body: bytes::Bytes,
 ) -> Result<Response, Fail> {
@@ -46,12 +47,8 @@ pub(super) async fn control(
         ),
         Route::Models => engine.models.list(),
         Route::KvEventSources => reply::ok(&json!({})),
-        Route::StoredResponse => {
-            return Err(Fail {
-                kind: "invalid_request_error",
-                ..Fail::not_found("Responses are not stored by the simulated engine.", Some("response_id"))
-            });
-        }
+        Route::StoredResponse => responses::stored(engine, path, query)?,
+        Route::CancelResponse => responses::cancel(engine, path)?,
         Route::LoadLora => engine.models.load(&fields(&body)?).await?,
         Route::UnloadLora => engine.models.unload(&fields(&body)?)?,
         Route::Sleep => sleep::sleep(engine, query).await?,

@@ -1,7 +1,7 @@
 //! What each path leads to, and which of them an engine has.
 
 use super::flags::Settings;
-use crate::openai::Endpoint;
+use crate::openai::{Endpoint, StoredResponse};
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub(super) enum Route {
     Models,
     KvEventSources,
     StoredResponse,
+    CancelResponse,
     LoadLora,
     UnloadLora,
     Sleep,
@@ -82,8 +83,9 @@ pub(super) fn find(path: &str, settings: &Settings) -> Option<(Route, &'static s
     if let Some(endpoint) = Endpoint::find(path) {
         return is_served(endpoint, settings).then_some((Route::Infer(endpoint), "POST"));
     }
-    if settings.generates && path.strip_prefix("/v1/responses/").is_some_and(|id| !id.contains('/')) {
-        return Some((Route::StoredResponse, "GET"));
+    if let Some(stored) = StoredResponse::find(path).filter(|_| settings.generates) {
+        let route = if stored.cancel { Route::CancelResponse } else { Route::StoredResponse };
+        return Some((route, stored.method()));
     }
     let (_, route, methods, needs) = PATHS.iter().find(|(known, ..)| *known == path)?;
     let has = match needs {

@@ -121,10 +121,10 @@ async fn answer(
         }
         return spoiled;
     }
-    let query = parts.uri.query().unwrap_or_default();
+    let asked = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     match hold {
         Some(hold) => infer(engine, route, parts, body, fault, hold).await,
-        None => control(engine, route, query, &parts.headers, body).await.unwrap_or_else(|fail| fail.reply()),
+        None => control(engine, route, asked, &parts.headers, body).await.unwrap_or_else(|fail| fail.reply()),
     }
 }
 

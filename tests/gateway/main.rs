@@ -29,6 +29,7 @@ mod reloading;
 mod retry_hints;
 mod rewriting;
 mod routes;
+mod stored_responses;
 mod streaming;
 mod transport;
 mod waiting;

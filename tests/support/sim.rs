@@ -25,10 +25,16 @@ impl Sim {
 
     /// Starts an engine of `model`.
     pub fn start_model(model: &str, args: &[&str]) -> Self {
+        Self::start_with(model, args, &[])
+    }
+
+    /// Starts an engine of `model` with `env` in its environment.
+    pub fn start_with(model: &str, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["sim", model, "--port", "0"])
             .args(args)
             .env_remove("VLLM_API_KEY")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -216,6 +216,9 @@ pub struct Timeouts {
     /// Silence in a stream, before a comment tells the caller that the connection lives.
     #[serde(with = "TimeOrOff")]
     pub keepalive_comment: Option<Duration>,
+    /// How long the gateway knows which engine keeps a response of `/v1/responses`.
+    #[serde(with = "Time")]
+    pub stored_response: Duration,
 }
 
 impl Default for Timeouts {
@@ -234,6 +237,7 @@ impl Default for Timeouts {
             request: None,
             head_hold: Some(seconds(10)),
             keepalive_comment: Some(seconds(15)),
+            stored_response: seconds(3600),
         }
     }
 }

@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 
 use super::driver::{Calls, Driver};
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::dispatch;
+use crate::dispatch::{self, Affinity};
 use crate::openai::{ApiError, Endpoint};
 use crate::proxy::accept::{self, Admitted};
 use crate::proxy::attempts::Terms;
@@ -44,7 +44,8 @@ pub(in crate::proxy) async fn serve(
     let wait = ctx.target().and_then(|target| target.route.gym.as_ref()).map_or(Duration::ZERO, |gym| gym.retry_for);
     let (expires, waits_until) = (ctx.expires(), Instant::now() + wait);
     let wait_until = Some(expires.map_or(waits_until, |expires| expires.min(waits_until)));
-    let terms = Terms { session: Some(seat), wait_until, expires, is_copy: false, sees_logs: ctx.sees_logs() };
+    let terms =
+        Terms { affinity: Affinity::Session(seat), wait_until, expires, is_copy: false, sees_logs: ctx.sees_logs() };
     let endpoint = ctx.account.endpoint.unwrap_or(Endpoint::ChatCompletions);
     let mut driver = Driver {
         state: state.clone(),

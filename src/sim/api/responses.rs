@@ -1,5 +1,8 @@
 //! `POST /v1/responses`: plain and as named events.
 
+use std::sync::Arc;
+
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -8,16 +11,21 @@ use super::generate::{ApiReply, ApiRequest, collect};
 use super::params::Params;
 use super::stream::{Events, Framing};
 use super::tokens;
+use crate::openai::StoredResponse;
+use crate::sim::engine::{Engine, Run};
 use crate::sim::metrics::Finish;
 use crate::sim::stamp::random_id;
 use crate::sim::wire::errors::Fail;
 use crate::sim::wire::fields::Fields;
+use crate::sim::wire::query::parameter;
+use crate::sim::wire::reply;
 
 /// Answers a request of the Responses API. (Thoughts are not shown apart here.)
 pub(crate) async fn responses(request: &ApiRequest) -> Result<ApiReply, Fail> {
     let fields = request.fields()?;
     fields.require(&["input"])?;
     let params = Params::read(&fields, &["max_output_tokens"], &request.engine.settings)?;
+    let keep = Keep::read(&fields, &request.engine)?;
     let head = request.head(&fields)?;
     let messages: Vec<Value> = match fields.get("input") {
         Some(Value::Array(items)) => items.clone(),
@@ -37,11 +45,98 @@ pub(crate) async fn responses(request: &ApiRequest) -> Result<ApiReply, Fail> {
     };
     if params.stream {
         let answer = answers.remove(0);
-        return Ok(ApiReply::stream(run, Named { sheet, answer, number: 0, generated: 0, aborted: false }));
+        return Ok(ApiReply::stream(run, Named { sheet, keep, answer, number: 0, generated: 0, aborted: false }));
+    }
+    if keep.background {
+        return Ok(ApiReply::Json(keep.make(run, answers, sheet)));
     }
     collect(run, &mut answers).await;
     let answer = &answers[0];
-    Ok(ApiReply::Json(sheet.whole(&answer.text(0, answer.count), answer.count, answer.finish)))
+    let whole = sheet.whole(&answer.text(0, answer.count), answer.count, answer.finish);
+    keep.keep(&whole);
+    Ok(ApiReply::Json(whole))
+}
+
+/// `GET /v1/responses/{id}`: a response that was kept.
+pub(crate) fn stored(engine: &Engine, path: &str, query: &str) -> Result<Response, Fail> {
+    let id = StoredResponse::find(path).map_or("", |stored| stored.id);
+    let response = engine.responses.get(id).ok_or_else(|| no_response(id))?;
+    if parameter(query, "stream").is_some_and(|on| matches!(on, "true" | "1")) {
+        // Events are kept of none that is simulated.
+        return Err(Fail::value("response_id", id, format!("Unknown response_id: {id}")));
+    }
+    Ok(reply::ok(&response))
+}
+
+/// `POST /v1/responses/{id}/cancel`: ends a response that is made in the background.
+pub(crate) fn cancel(engine: &Engine, path: &str) -> Result<Response, Fail> {
+    let id = StoredResponse::find(path).map_or("", |stored| stored.id);
+    engine.responses.get(id).ok_or_else(|| no_response(id))?;
+    let cancelled = engine.responses.cancel(id).ok_or_else(|| Fail {
+        kind: "invalid_request_error",
+        ..Fail::bad("Cannot cancel a synchronous response.", Some("response_id"))
+    })?;
+    Ok(reply::ok(&cancelled))
+}
+
+fn no_response(id: &str) -> Fail {
+    let message = format!("Response with id '{id}' not found.");
+    Fail { kind: "invalid_request_error", ..Fail::not_found(message, Some("response_id")) }
+}
+
+/// Whether a response is kept.
+struct Keep {
+    engine: Arc<Engine>,
+    is_kept: bool,
+    /// It is made after its request was answered.
+    background: bool,
+}
+
+impl Keep {
+    /// What the request asks for, which its engine must be able to do.
+    fn read(fields: &Fields, engine: &Arc<Engine>) -> Result<Self, Fail> {
+        let asked = fields.get("store").is_none() || fields.flag("store")?;
+        let background = fields.flag("background")?;
+        if asked && background && !engine.settings.keeps_responses {
+            let message = "This vLLM engine does not support `store=True` and therefore does not support the background \
+                           mode. To enable these features, set the environment variable \
+                           `VLLM_ENABLE_RESPONSES_API_STORE=1` when launching the vLLM server.";
+            return Err(Fail { kind: "invalid_request_error", ..Fail::bad(message, Some("background")) });
+        }
+        if background && !asked {
+            return Err(Fail::bad("background can only be used when `store` is true", Some("background")));
+        }
+        if let Some(id) = fields.text("previous_response_id")?
+            && engine.responses.get(id).is_none()
+        {
+            return Err(no_response(id));
+        }
+        Ok(Self { engine: engine.clone(), is_kept: asked && engine.settings.keeps_responses, background })
+    }
+
+    fn keep(&self, whole: &Value) {
+        if self.is_kept {
+            self.engine.responses.keep(whole);
+        }
+    }
+
+    /// Makes a response in the background; returns what is told of it until then.
+    fn make(self, run: Run, mut answers: Vec<Answer>, sheet: Sheet) -> Value {
+        let mut queued = sheet.base.clone();
+        queued["status"] = "queued".into();
+        queued["background"] = true.into();
+        self.engine.responses.keep(&queued);
+        let engine = self.engine.clone();
+        let maker = tokio::spawn(async move {
+            collect(run, &mut answers).await;
+            let answer = &answers[0];
+            let mut whole = sheet.whole(&answer.text(0, answer.count), answer.count, answer.finish);
+            whole["background"] = true.into();
+            self.keep(&whole);
+        });
+        engine.responses.made_by(queued["id"].as_str().unwrap_or_default(), maker.abort_handle());
+        queued
+    }
 }
 
 /// A response without what only its end can tell.
@@ -114,6 +209,7 @@ impl Sheet {
 /// `response.…` events.
 struct Named {
     sheet: Sheet,
+    keep: Keep,
     answer: Answer,
     number: usize,
     generated: usize,
@@ -179,6 +275,7 @@ impl Framing for Named {
         self.send(out, "response.output_item.done", json!({ "item": item, "output_index": 0 }));
         let finish = if self.aborted { Finish::Abort } else { self.answer.finish };
         let whole = self.sheet.whole(&text, self.generated, finish);
+        self.keep.keep(&whole);
         self.send(out, "response.completed", json!({ "response": whole }));
     }
 

@@ -2,6 +2,7 @@
 
 mod models;
 mod request_log;
+mod responses;
 mod run;
 mod scheduler;
 mod sleep;

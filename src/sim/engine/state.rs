@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::models::Models;
 use super::request_log::RequestLog;
+use super::responses::Responses;
 use super::scheduler::Scheduler;
 use super::sleep::Sleep;
 use super::stats::Stats;
@@ -23,6 +24,7 @@ pub(crate) struct Engine {
     pub(crate) sleep: Sleep,
     pub(crate) faults: FaultQueue,
     pub(crate) request_log: RequestLog,
+    pub(crate) responses: Responses,
     pub(crate) stats: Arc<Stats>,
     /// SIGTERM came and requests in flight may finish: new ones are refused.
     pub(crate) draining: AtomicBool,
@@ -47,6 +49,7 @@ impl Engine {
             sleep: Sleep::default(),
             faults: FaultQueue::default(),
             request_log: RequestLog::default(),
+            responses: Responses::default(),
             stats: Arc::default(),
             draining: AtomicBool::new(false),
             core_dead: AtomicBool::new(false),

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) api_keys: Vec<String>,
     pub(crate) runtime_lora: bool,
     pub(crate) dev_mode: bool,
+    /// Responses of `/v1/responses` can be asked for again.
+    pub(crate) keeps_responses: bool,
     pub(crate) thinks: bool,
     pub(crate) generates: bool,
     pub(crate) pools: bool,
@@ -55,6 +57,7 @@ impl Settings {
             runtime_lora: args.runtime_lora || args.enable_lora && on("VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
             adapters,
             dev_mode: args.dev_mode || on("VLLM_SERVER_DEV_MODE"),
+            keeps_responses: on("VLLM_ENABLE_RESPONSES_API_STORE"),
             thinks: args.reasoning_parser.is_some(),
             generates: !pools_only,
             pools: args.runner != "generate",
