@@ -29,6 +29,8 @@ pub enum Outcome {
         /// HTTP status.
         status: u16,
     },
+    /// What came is no answer in HTTP.
+    Malformed,
     /// No connection: the engine has seen nothing of the request.
     Unreachable,
     /// The connection broke; the engine may have read the request.
@@ -74,6 +76,7 @@ impl Outcome {
             Self::TooLong { .. } => "too_long",
             Self::GaveUp { .. } => "gave_up",
             Self::EngineBroken { .. } => "engine_broken",
+            Self::Malformed => "malformed",
             Self::Unreachable => "unreachable",
             Self::Died { .. } => "died",
             Self::TimedOut { .. } => "timed_out",
@@ -87,7 +90,10 @@ impl Outcome {
     /// Whether it speaks against the engine: requests should go elsewhere until its health is known.
     #[must_use]
     pub fn speaks_against_engine(self) -> bool {
-        matches!(self, Self::EngineBroken { .. } | Self::Unreachable | Self::Died { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::EngineBroken { .. } | Self::Malformed | Self::Unreachable | Self::Died { .. } | Self::TimedOut { .. }
+        )
     }
 
     /// Whether the engine's health is to be checked now.
@@ -100,7 +106,11 @@ impl Outcome {
     #[must_use]
     pub fn breaks_engine(self) -> bool {
         match self {
-            Self::Died { .. } | Self::GaveUp { .. } | Self::EngineBroken { .. } | Self::EngineLeft => true,
+            Self::Died { .. }
+            | Self::GaveUp { .. }
+            | Self::EngineBroken { .. }
+            | Self::Malformed
+            | Self::EngineLeft => true,
             Self::TimedOut { phase } => phase != Phase::Connect,
             _ => false,
         }
@@ -131,6 +141,7 @@ mod tests {
             Outcome::TooLong { status: 400 },
             Outcome::GaveUp { status: 500 },
             Outcome::EngineBroken { status: 500 },
+            Outcome::Malformed,
             Outcome::Unreachable,
             Outcome::Died { began: true },
             Outcome::TimedOut { phase: Phase::FirstByte },
@@ -142,6 +153,7 @@ mod tests {
         let words = all.map(Outcome::word).into_iter().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(words.len(), all.len());
         assert!(!Outcome::ClientGone.speaks_against_engine() && !Outcome::Aborted.speaks_against_engine());
+        assert!(Outcome::TimedOut { phase: Phase::FirstByte }.speaks_against_engine());
         assert!(!Outcome::Unreachable.was_sent() && Outcome::Died { began: false }.was_sent());
     }
 }

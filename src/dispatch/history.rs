@@ -13,7 +13,7 @@ pub struct Attempt {
     pub key: u64,
     /// What became of it.
     pub outcome: Outcome,
-    /// It was sent over a kept connection, which the engine may have closed meanwhile.
+    /// It was sent over a kept connection, and if it failed, then at once: the engine may have closed it meanwhile.
     pub reused: bool,
     /// The engine had no other request while it had this one.
     pub alone: bool,
@@ -32,6 +32,8 @@ pub struct History {
     broken_before: usize,
     /// Engines of earlier rounds that died of this request alone.
     killed_before: usize,
+    /// An attempt of an earlier round was repeated on the same engine.
+    repeated_before: bool,
     /// Something of an answer has reached the caller.
     pub delivered: bool,
 }
@@ -53,6 +55,7 @@ impl History {
     /// After a wait every engine may be tried again.
     pub fn begin_round(&mut self) {
         (self.broken_before, self.killed_before) = (self.broken(), self.killed());
+        self.repeated_before = self.has_repeated();
         self.attempts.clear();
     }
 
@@ -68,9 +71,11 @@ impl History {
         self.attempts.iter().any(|attempt| attempt.key == key)
     }
 
-    /// Attempts of this round on that engine.
-    pub(super) fn attempts_on(&self, key: u64) -> usize {
-        self.attempts.iter().filter(|attempt| attempt.key == key).count()
+    /// Whether an attempt was repeated on the same engine, over all rounds.
+    pub(super) fn has_repeated(&self) -> bool {
+        let again =
+            |(at, attempt): (usize, &Attempt)| self.attempts[..at].iter().any(|before| before.key == attempt.key);
+        self.repeated_before || self.attempts.iter().enumerate().any(again)
     }
 
     /// Attempts of this round that an engine may have worked on.
@@ -115,15 +120,5 @@ impl History {
     #[must_use]
     pub fn server_errors(&self) -> usize {
         self.server_errors
-    }
-}
-
-#[cfg(test)]
-impl History {
-    /// Further attempts on an engine that closed a kept connection.
-    pub(super) fn attempts_over_new_connections(&self) -> usize {
-        let is_second =
-            |(at, attempt): (usize, &Attempt)| self.attempts[..at].iter().any(|earlier| earlier.key == attempt.key);
-        self.attempts.iter().enumerate().filter(|each| is_second(*each)).count()
     }
 }

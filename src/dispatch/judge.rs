@@ -20,6 +20,9 @@ pub enum Judgement {
 /// Words of vLLM (0.32, `serving/engine`, `input_processor`) for a prompt that is longer than the context.
 const TOO_LONG: [&[u8]; 2] = [b"maximum context length", b"maximum model length"];
 
+/// Events that promise an answer before the engine has taken the request.
+const PROMISES: [&[u8]; 3] = [b"response.created", b"response.queued", b"response.in_progress"];
+
 /// What the head of an answer with `status` says.
 #[must_use]
 pub fn judge_head(status: u16) -> Judgement {
@@ -54,35 +57,52 @@ pub fn judge_health(status: u16, healthy: bool) -> Outcome {
     if healthy { Outcome::Answered { status } } else { Outcome::EngineBroken { status } }
 }
 
-/// What the first event of a stream says, of which `bytes` are there; `None`: it is not complete. vLLM sends the head of a
-/// stream, 200, before its engine has taken the request: what it refuses then it tells in the first event.
+/// What a stream says of which `bytes` have come; `None`: nothing yet. vLLM sends the head of a stream, 200, before its engine
+/// has taken the request, and of a response its first two events, too: what it refuses then it tells in the next one.
 #[must_use]
 pub fn judge_opening(bytes: &[u8]) -> Option<Outcome> {
-    let fine = Outcome::Answered { status: 200 };
-    let mut rest = bytes;
+    let (mut rest, mut name) = (bytes, &b""[..]);
     loop {
         let end = memchr::memchr(b'\n', rest)?;
         let line = rest[..end].trim_ascii();
         rest = &rest[end + 1..];
         if let Some(data) = line.strip_prefix(b"data:") {
-            // Nearly all events have none, and are not parsed.
-            let told = memmem::find(data, b"\"error\"").and_then(|_| serde_json::from_slice::<Value>(data).ok());
-            return Some(told.as_ref().and_then(|event| event.get("error")).and_then(judge_error).unwrap_or(fine));
+            if !PROMISES.contains(&name) {
+                return Some(judge_event(data));
+            }
+        } else if let Some(told) = line.strip_prefix(b"event:") {
+            name = told.trim_ascii();
+        } else if line.is_empty() {
+            name = b"";
         }
     }
 }
 
-/// `{"message": …, "type": …, "code": 500}` in vLLM's OpenAI API; Anthropic's API has no code.
+/// What an event says with this `data`.
+fn judge_event(data: &[u8]) -> Outcome {
+    // Nearly all events have none, and are not parsed.
+    let told = memmem::find(data, b"error").and_then(|_| serde_json::from_slice::<Value>(data).ok());
+    let refusal = told.as_ref().and_then(|event| {
+        let nested = event.get("error").or_else(|| event.get("response")?.get("error"));
+        // Responses' own: `{"type": "error", "code": …, "message": …}`.
+        let is_error = event.get("type").and_then(Value::as_str) == Some("error");
+        nested.filter(|error| error.is_object()).or(Some(event).filter(|_| is_error))
+    });
+    refusal.and_then(judge_error).unwrap_or(Outcome::Answered { status: 200 })
+}
+
+/// `{"message": …, "type": …, "code": 500}` in vLLM's OpenAI API; Anthropic's API has no code, and Responses has words for it.
 fn judge_error(error: &Value) -> Option<Outcome> {
     let error = error.as_object()?;
-    let by_type = || match error.get("type").and_then(Value::as_str) {
-        Some("overloaded_error") => 503,
-        Some("rate_limit_error") => 429,
-        Some("invalid_request_error" | "BadRequestError") => 400,
-        _ => 500,
-    };
+    let by_word =
+        || match error.get("code").filter(|code| code.is_string()).or(error.get("type")).and_then(Value::as_str) {
+            Some("overloaded_error" | "server_is_overloaded") => 503,
+            Some("rate_limit_error" | "rate_limit_exceeded") => 429,
+            Some("invalid_request_error" | "BadRequestError" | "invalid_prompt") => 400,
+            _ => 500,
+        };
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    Some(match code.unwrap_or_else(by_type) {
+    Some(match code.unwrap_or_else(by_word) {
         status @ (429 | 503) => Outcome::Busy { status },
         status @ 400..500 => judge_body(status, error.get("message").and_then(Value::as_str).unwrap_or("").as_bytes()),
         status => Outcome::GaveUp { status },
@@ -150,5 +170,34 @@ mod tests {
             assert_eq!(judge_opening(&events.as_bytes()[..first_line + 5]), None, "{events}");
         }
         assert_eq!(judge_opening(b""), None);
+    }
+
+    #[test]
+    fn what_a_response_promises_is_no_output() {
+        let promises = "event: response.created\ndata: {\"response\":{\"error\":null},\"type\":\"response.created\"}\n\n\
+                        event: response.in_progress\r\ndata: {\"type\":\"response.in_progress\"}\r\n\r\n";
+        for end in 0..promises.len() {
+            assert_eq!(judge_opening(&promises.as_bytes()[..end]), None);
+        }
+        let with = |event: &str| judge_opening(format!("{promises}{event}\n\n").as_bytes());
+        for (event, outcome) in [
+            ("event: response.output_item.added\ndata: {\"item\":{}}", Outcome::Answered { status: 200 }),
+            (
+                "event: response.failed\ndata: {\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"x\"}}}",
+                Outcome::GaveUp { status: 500 },
+            ),
+            (
+                "event: response.failed\ndata: {\"response\":{\"error\":{\"code\":\"rate_limit_exceeded\"}}}",
+                Outcome::Busy { status: 429 },
+            ),
+            (
+                "event: error\ndata: {\"type\":\"error\",\"code\":503,\"message\":\"Generation is paused\"}",
+                Outcome::Busy { status: 503 },
+            ),
+            ("data: {\"error\":{\"message\":\"x\",\"code\":500}}", Outcome::GaveUp { status: 500 }),
+            ("event: response.completed\ndata: {\"response\":{\"error\":null}}", Outcome::Answered { status: 200 }),
+        ] {
+            assert_eq!(with(event), Some(outcome), "{event}");
+        }
     }
 }

@@ -84,14 +84,15 @@ impl Scope {
         let still_there = || view.candidates(last.leg).iter().any(|it| it.key == last.key && it.ready && it.has_room);
         match last.outcome {
             // A kept connection that the engine had closed says nothing of its health. It may also be the engine's death,
-            // so that it counts as an attempt, and a second time on the same engine is believed.
-            Outcome::Died { began: false } if last.reused && history.attempts_on(last.key) == 1 && still_there() => {
+            // so that it counts as an attempt, and a second time, on whatever engine, is believed.
+            Outcome::Died { began: false } if last.reused && !history.has_repeated() && still_there() => {
                 Some(Self::SameEngine)
             }
             Outcome::Died { .. }
             | Outcome::Unreachable
             | Outcome::GaveUp { .. }
             | Outcome::EngineBroken { .. }
+            | Outcome::Malformed
             | Outcome::EngineLeft
             | Outcome::TimedOut { phase: Phase::Connect } => Some(Self::AnotherEngine),
             Outcome::Busy { status: 429 } => Some(Self::LaterLeg),

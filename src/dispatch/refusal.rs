@@ -58,6 +58,10 @@ pub fn after(outcome: Outcome, engine: &str, why: &str, killed: usize) -> ApiErr
         Outcome::Unreachable | Outcome::TimedOut { phase: Phase::Connect } => {
             ApiError::new(Code::EngineUnreachable, format!("Engine {engine} cannot be reached ({why})."))
         }
+        Outcome::Malformed => ApiError::new(
+            Code::EngineAnswer,
+            format!("Engine {engine} does not answer in HTTP/1.1. Check its URL, and what listens there."),
+        ),
         Outcome::TimedOut { phase: Phase::Write } => ApiError::new(
             Code::EngineTimeout,
             format!("Engine {engine} did not take the request within timeouts.write; the request was given up."),

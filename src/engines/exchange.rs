@@ -66,6 +66,7 @@ fn upstream_outcome(error: &Error, began: bool) -> Outcome {
         ErrorType::WriteTimedout => Outcome::TimedOut { phase: Phase::Write },
         ErrorType::ReadTimedout if began => Outcome::TimedOut { phase: Phase::Stream },
         ErrorType::ReadTimedout => Outcome::TimedOut { phase: Phase::FirstByte },
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error if !began => Outcome::Malformed,
         _ => Outcome::Died { began },
     }
 }
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(up(ErrorType::ReadTimedout), Outcome::TimedOut { phase: Phase::FirstByte });
         assert_eq!(outcome(&Error::new_up(ErrorType::ReadTimedout), true), Outcome::TimedOut { phase: Phase::Stream });
         assert_eq!(up(ErrorType::ConnectionClosed), Outcome::Died { began: false });
+        assert_eq!(up(ErrorType::InvalidHTTPHeader), Outcome::Malformed);
         assert_eq!(outcome(&Error::new_up(ErrorType::ReadError), true), Outcome::Died { began: true });
         assert_eq!(outcome(&Error::new_down(ErrorType::ReadError), true), Outcome::ClientGone);
         assert_eq!(outcome(&Error::new_in(ErrorType::InternalError), false), Outcome::Aborted);

@@ -1,9 +1,11 @@
 //! Tells HTTP/2 from HTTP/1.1 by how a connection begins.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,18 +19,26 @@ pub struct Beginning {
     pub taken: Vec<u8>,
 }
 
-/// How the connection begins; decided as soon as a byte differs from HTTP/2.
+/// How the connection begins; decided as soon as a byte differs from HTTP/2. `patience`: from the first byte on.
 ///
 /// # Errors
-/// The peer closed or broke the connection before that.
-pub async fn beginning(stream: &mut TcpStream) -> io::Result<Beginning> {
+/// The peer closed or broke the connection before that, or took too long.
+pub async fn beginning(stream: &mut TcpStream, patience: Duration) -> io::Result<Beginning> {
     let mut buffer = [0; PREFACE.len()];
     let seen = stream.peek(&mut buffer).await?;
     if seen == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let mut decided = decide(&buffer[..seen]);
-    let mut taken = 0;
+    if let Some(is_http2) = decide(&buffer[..seen]) {
+        return Ok(Beginning { is_http2, taken: Vec::new() });
+    }
+    timeout(patience, rest(stream)).await.map_err(|_| io::ErrorKind::TimedOut)?
+}
+
+/// How a connection begins whose first bytes could be HTTP/2.
+async fn rest(stream: &mut TcpStream) -> io::Result<Beginning> {
+    let mut buffer = [0; PREFACE.len()];
+    let (mut decided, mut taken) = (None, 0);
     while decided.is_none() {
         // `peek` would return the same bytes again at once, whether more come or not.
         match stream.read(&mut buffer[taken..]).await? {
@@ -62,7 +72,7 @@ mod tests {
         client.set_nodelay(true).expect("set");
         let (mut stream, _) = listener.accept().await.expect("accepted");
         let looking = tokio::spawn(async move {
-            let Beginning { is_http2, mut taken } = beginning(&mut stream).await?;
+            let Beginning { is_http2, mut taken } = beginning(&mut stream, Duration::from_secs(9)).await?;
             stream.read_to_end(&mut taken).await?;
             Ok((is_http2, taken))
         });

@@ -42,5 +42,5 @@ pub use rules::{Request, Rules};
 pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, rewrite};
 pub use stored_response::{StoredResponse, previous_response, response_id};
-pub use stream_output::events_before_output;
+pub use stream_output::{events_before_output, output_events};
 pub use stream_usage::{last_boundary, without_usage};

@@ -11,10 +11,23 @@ pub fn events_before_output(piece: &[u8]) -> usize {
     data.take_while(|data| !is_output(data)).count()
 }
 
+/// How many of the events of `piece` carry output.
+#[must_use]
+pub fn output_events(piece: &[u8]) -> usize {
+    piece
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.strip_prefix(b"data:"))
+        .filter(|data| is_output(data))
+        .count()
+}
+
 fn is_output(data: &[u8]) -> bool {
     // Nearly all events say it so: then the JSON need not be read. A text that does stand elsewhere is output, too.
     let content = memmem::find(data, b"\"delta\":{\"content\":\"").map(|at| at + br#""delta":{"content":""#.len());
     content.is_some_and(|at| data.get(at).is_some_and(|byte| *byte != b'"'))
+        // The types of Responses and Messages. In a text that a model wrote a quote has a backslash before it.
+        || memmem::find(data, b".delta\"").is_some()
+        || memmem::find(data, b"\"content_block_delta\"").is_some()
         || serde_json::from_slice(data).is_ok_and(|event| carries_output(&event))
 }
 
@@ -64,6 +77,8 @@ mod tests {
             let piece = format!(": a note\n\nevent: x\r\ndata: {event}\r\n\r\n");
             assert_eq!(events_before_output(piece.as_bytes()), 1 - count, "{event}");
         }
+        let last = "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[],\"usage\":{}}\n\ndata: [DONE]\n\n";
+        assert_eq!((output_events(last.as_bytes()), output_events(b"data: [DONE]\n\n")), (1, 0));
         let opening = r#"data: {"choices":[{"delta":{"role":"assistant"}}]}"#;
         let output = r#"data: {"choices":[{"text":"a"}]}"#;
         for (piece, before) in [

@@ -11,9 +11,10 @@ use super::cors::Preflight;
 use super::entry::Entry;
 use super::memory::BodyReservation;
 use super::refusal::Refusal;
-use super::{ProxyState, local, stored};
+use super::{ProxyState, cors, local, stored};
 use crate::dialects::gym;
 use crate::ids;
+use crate::openai::path::PROBES;
 use crate::openai::{self, ApiError, BodyKind, Code, Endpoint, StoredResponse, boundary_of};
 use crate::routing::RequestHead;
 
@@ -85,6 +86,7 @@ pub(super) async fn accept(
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
     let (prefix, path) = ctx.entry.inside(uri_path);
     let path = &*openai::path::normal(path);
+    ctx.account.is_probe = PROBES.contains(&path);
     // Known before anything is refused: it decides in whose dialect.
     ctx.account.endpoint = Endpoint::find(path);
     ctx.account.is_anthropic = ctx.account.endpoint.is_none()
@@ -113,6 +115,9 @@ pub(super) async fn accept(
         return Err(ApiError::new(Code::MethodNotAllowed, message).allow("POST").into());
     }
     check_content_type(&session.req_header().headers, endpoint.body())?;
+    if endpoint.body() == BodyKind::Multipart {
+        cors::check_form(&ctx.account, session.req_header())?;
+    }
     let body = body::receive(state, session, ctx).await?;
     let endpoint = if is_invocation { openai::invoked(&body.bytes)? } else { endpoint };
     ctx.account.endpoint = Some(endpoint);
@@ -184,6 +189,11 @@ fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
     if head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST) {
         let message = "An HTTP/1.1 request needs a Host header (RFC 9112, 3.2).";
         return Err(ApiError::new(Code::MissingHost, message));
+    }
+    let codings = head.headers.get_all(header::TRANSFER_ENCODING);
+    if codings.iter().any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        // Pingora would undo the last one alone.
+        return Err(ApiError::new(Code::InvalidFraming, "Transfer-Encoding may be chunked, and nothing else."));
     }
     Ok(())
 }

@@ -15,6 +15,9 @@ use crate::routing::{Plan, Snapshot, Target};
 /// How long a guess holds. The health check that it sets off is the better judge, and comes before.
 const EJECTION: Duration = Duration::from_secs(1);
 
+/// How soon a connection breaks that its engine had closed while it was idle. An engine that takes longer has read the request.
+const IDLE_CLOSE: Duration = Duration::from_millis(250);
+
 /// For a copy of a request: nobody misses its answer, and no client's retries are to be spent on it.
 const ONCE: Retry = Retry { attempts: 1, budget: 0.0 };
 
@@ -63,6 +66,7 @@ pub(super) struct Current {
     pub(super) fresh: bool,
     /// It goes over a kept connection.
     pub(super) reused: bool,
+    since: Instant,
     /// What became of it is known.
     settled: bool,
     /// Given back with it.
@@ -115,7 +119,8 @@ impl Attempts {
                 let Send { leg, fresh, .. } = send;
                 self.count(leg);
                 let permit = admission.admit();
-                self.next = Some(Current { lease, leg, fresh, reused: false, settled: false, _permit: permit });
+                let since = Instant::now();
+                self.next = Some(Current { lease, leg, fresh, reused: false, since, settled: false, _permit: permit });
                 return Advance::Go;
             }
         }
@@ -183,7 +188,8 @@ impl Attempts {
         } else if outcome.casts_doubt() {
             engine.suspect();
         }
-        let (leg, reused, alone) = (current.leg, current.reused, current.lease.was_alone());
+        let reused = current.reused && current.since.elapsed() < IDLE_CLOSE;
+        let (leg, alone) = (current.leg, current.lease.was_alone());
         if let Some(target) = self.target(leg) {
             target.meters.attempted(outcome.word());
         }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version, header};
 use pingora::ErrorType;
 use pingora::proxy::Session;
 
@@ -21,7 +21,7 @@ const SPARE: usize = 1024;
 /// First allocation for a body of unknown length.
 const FIRST_GUESS: usize = 16 * 1024;
 
-/// Up to this size a body is given its memory at once; beyond, in steps of it as it arrives.
+/// Memory is reserved in steps of this size, as a body arrives.
 const STEP: usize = 64 * 1024;
 
 /// A whole body, decoded, and the memory that is reserved for it.
@@ -46,14 +46,13 @@ pub(super) async fn receive(
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit).into());
     }
-    let first = length.unwrap_or(FIRST_GUESS).min(STEP);
     let mut reservation = state.memory.reserve(0, limits.body_memory)?;
-    if length.is_none_or(|length| length > STEP) {
-        reservation.arrives();
-    }
-    reservation.make_room(first).await?;
-    if headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let expects = headers.get(header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if expects && session.req_header().version >= Version::HTTP_11 {
+        // Pingora takes it for an answer, after which the connection would close.
+        let keep_alive = session.downstream_session.get_keepalive();
         session.write_continue_response().await.map_err(Refusal::Gone)?;
+        session.downstream_session.set_keepalive(keep_alive);
     }
     ctx.account.ours.stop();
     let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;
@@ -102,11 +101,12 @@ async fn collect(
                 if size > limit {
                     return Err(too_large(limit).into());
                 }
-                if size > STEP {
-                    reservation
-                        .make_room(size.next_multiple_of(STEP).min(length.unwrap_or(usize::MAX).max(size)))
-                        .await?;
+                if length.is_none_or(|length| size < length) {
+                    // There is more to come: promises hold no memory, and who is slow may have to give way.
+                    reservation.arrives();
                 }
+                let room = if size > STEP { size.next_multiple_of(STEP) } else { size };
+                reservation.make_room(room.min(length.unwrap_or(usize::MAX).max(size))).await?;
                 body.extend_from_slice(&piece);
             }
             Ok(None) => return Ok(body),

@@ -86,6 +86,8 @@ pub(super) struct Account {
     pub(super) endpoint: Option<Endpoint>,
     /// It comes from a client of Anthropic's API, as far as that shows where there is no endpoint.
     pub(super) is_anthropic: bool,
+    /// It only asks whether the gateway is well.
+    pub(super) is_probe: bool,
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<CorsAnswer>,
     /// The caller; `None`: without a key.
@@ -96,6 +98,8 @@ pub(super) struct Account {
     pub(super) complete: Option<Instant>,
     /// Position of its target in the snapshot.
     pub(super) target: Option<usize>,
+    /// The name that it says, where nothing is served under it.
+    pub(super) unknown_model: Option<String>,
     in_flight: Option<InFlight>,
     /// What the answer says of tokens, where the answer did not come through [`Forward`].
     pub(super) usage: Option<Usage>,
@@ -113,11 +117,13 @@ impl Account {
             id: String::new(),
             endpoint: None,
             is_anthropic: false,
+            is_probe: false,
             cors: None,
             caller: None,
             received: 0,
             complete: None,
             target: None,
+            unknown_model: None,
             in_flight: None,
             usage: None,
             calls: None,

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::context::RequestContext;
+use super::context::{Account, RequestContext};
 use super::local;
 use crate::openai::{ApiError, Code, Endpoint};
 use crate::routing::CorsAnswer;
@@ -14,6 +14,28 @@ const MAX_AGE: u32 = 7200;
 
 /// Headers of answers that a page may read besides the usual ones.
 const EXPOSED: &str = "x-request-id, request-id, retry-after, x-should-retry, x-enginehouse-dropped-tools";
+
+/// Refuses forms of pages that may not use the gateway: browsers send them without a preflight. With a key it is no page that
+/// sends them: a page's own key has a preflight, too.
+pub(super) fn check_form(account: &Account, head: &RequestHeader) -> std::result::Result<(), ApiError> {
+    let Some(origin) = head.headers.get(header::ORIGIN).filter(|_| account.caller.is_none()) else { return Ok(()) };
+    let is_allowed = account.cors.as_ref().is_some_and(|cors| cors.origin.is_some());
+    if is_allowed || is_own(origin, head) { Ok(()) } else { Err(not_allowed(origin)) }
+}
+
+/// Whether `origin` is where the request goes.
+fn is_own(origin: &HeaderValue, head: &RequestHeader) -> bool {
+    let host = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let host = host.or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes()));
+    let place = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, place)| place.as_bytes());
+    place.is_some() && place == host
+}
+
+fn not_allowed(origin: &HeaderValue) -> ApiError {
+    let shown: String = origin.to_str().unwrap_or("(not text)").chars().take(128).collect();
+    let message = format!("Pages of {shown} may not use this gateway: cors.origins does not list that origin.");
+    ApiError::new(Code::OriginNotAllowed, message)
+}
 
 /// A preflight: what a browser asks before it sends a page's request (Fetch Standard, 4.8).
 pub(super) struct Preflight {
@@ -37,9 +59,7 @@ impl Preflight {
         let asked = headers.get(header::ORIGIN).zip(headers.get(header::ACCESS_CONTROL_REQUEST_METHOD));
         let Some((origin, _)) = asked.filter(|_| method == Method::OPTIONS) else { return Ok(None) };
         if cors.origin.is_none() {
-            let shown: String = origin.to_str().unwrap_or("(not text)").chars().take(128).collect();
-            let message = format!("Pages of {shown} may not use this gateway: cors.origins does not list that origin.");
-            return Err(ApiError::new(Code::OriginNotAllowed, message));
+            return Err(not_allowed(origin));
         }
         let methods = match Endpoint::find(path) {
             Some(_) => "POST",

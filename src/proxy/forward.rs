@@ -19,7 +19,7 @@ use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhe
 use super::{ProxyState, gym, mirror};
 use crate::dispatch::Affinity;
 use crate::openai::ApiError;
-use crate::routing::{self, Chance, Plan, Prepared, Protocol, RequestHead, Snapshot};
+use crate::routing::{self, Chance, Plan, Prepared, PreparedRequest, Protocol, RequestHead, Snapshot, Unprepared};
 
 /// Takes an accepted request as far as it goes without an engine.
 pub(super) async fn admit(
@@ -31,15 +31,12 @@ pub(super) async fn admit(
     let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded } } = accepted;
     let boundary = accept::boundary(session, endpoint);
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
-    let (prepared, mut beside) = prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await?;
+    let (prepared, mut beside) = match prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await {
+        Ok(prepared) => prepared,
+        Err(unprepared) => return Err(refused(ctx, unprepared).into()),
+    };
     let Prepared { plan, request, original, previous } = prepared;
     let affinity = affinity(state, ctx, previous.as_deref())?;
-    if let Some(translator) = &request.translator
-        && !translator.by.dropped_tools().is_empty()
-    {
-        let (tools, id) = (translator.by.dropped_tools().join(","), &ctx.account.id);
-        tracing::debug!(tools, id, "hosted tools were dropped from a request: nobody here can run them");
-    }
     reservation.grow_to(request.body.len())?;
     let original = original.map(|body| {
         beside.shrink_to(body.len());
@@ -48,6 +45,7 @@ pub(super) async fn admit(
     if let Some(at) = plan.legs.first() {
         ctx.account.set_target(&ctx.snapshot, *at);
     }
+    tell_dropped_tools(state, ctx, &request);
     if let Protocol::Gym(route) = plan.protocol {
         let asked = gym::Asked { plan, route, body: request.body.freeze(), reservation };
         return Box::pin(gym::serve(state, session, ctx, asked)).await;
@@ -95,6 +93,30 @@ pub(super) fn to_stored(
     send(state, session, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
 }
 
+/// Notes of a request that cannot be made ready what is known of it; returns what its caller is told.
+fn refused(ctx: &mut RequestContext, unprepared: Unprepared) -> ApiError {
+    let Unprepared { error, target, model } = unprepared;
+    if let Some(at) = target {
+        ctx.account.set_target(&ctx.snapshot, at);
+    }
+    ctx.account.unknown_model = model;
+    error
+}
+
+/// Tells operators, once for an alias, which tools its requests have that are dropped, because nobody here can run them.
+fn tell_dropped_tools(state: &ProxyState, ctx: &RequestContext, request: &PreparedRequest) {
+    let dropped = request.translator.as_ref().map_or(&[][..], |translator| translator.by.dropped_tools());
+    let Some(target) = ctx.target().filter(|_| !dropped.is_empty()) else { return };
+    let tools = dropped.join(", ");
+    if state.is_news(format!("{} {tools}", target.route.name)) {
+        tracing::info!(
+            model = &*target.route.name,
+            tools,
+            "hosted tools are dropped from requests: nobody here can run them. Said once for these."
+        );
+    }
+}
+
 /// The engine that has what a request goes on with: no other one knows the `previous` response.
 ///
 /// # Errors
@@ -111,7 +133,7 @@ async fn prepare(
     head: &RequestHead<'_>,
     body: BytesMut,
     mut beside: BodyReservation,
-) -> Result<(Prepared, BodyReservation), ApiError> {
+) -> Result<(Prepared, BodyReservation), Unprepared> {
     let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
     if body.len() < OFFLOAD {
         let prepared = routing::prepare(snapshot, head, body, chance, &mut |bytes| beside.grow_by(bytes))?;

@@ -70,7 +70,7 @@ impl Handler for HttpListener {
             }
         };
         let Beginning { is_http2, taken } = tokio::select! {
-            seen = beginning(&mut stream) => match seen {
+            seen = beginning(&mut stream, head) => match seen {
                 Ok(beginning) => beginning,
                 Err(_) => return,
             },

@@ -1,7 +1,7 @@
 //! The memory that request bodies take: every byte of every copy is counted, against `limits.body_memory`.
 //!
-//! When it is full, the body that arrives most slowly gives way: nobody can keep others out by promising bytes that do not
-//! come.
+//! When it is full, copies for mirrors give way, then the body that arrives most slowly: nobody can keep others out by sending
+//! bytes that hardly come.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,11 +25,15 @@ pub(super) struct BodyMemory {
     gauge: IntGauge,
     /// Bodies that are on their way and hold some of it.
     arriving: Mutex<Vec<Arc<Arriving>>>,
-    /// Wakes who waits for a slower body to give way.
+    /// Copies whose answers nobody waits for.
+    copies: AtomicUsize,
+    /// They are to be given up.
+    copies_end: Notify,
+    /// Wakes who waits for others to give way.
     freed: Notify,
 }
 
-/// A large body on its way in.
+/// A body on its way in.
 #[derive(Debug)]
 struct Arriving {
     since: Instant,
@@ -49,7 +53,14 @@ impl Arriving {
 impl BodyMemory {
     /// Nothing held; what is held is shown by `gauge`.
     pub(super) fn new(gauge: IntGauge) -> Self {
-        Self { held: AtomicUsize::new(0), gauge, arriving: Mutex::default(), freed: Notify::new() }
+        Self {
+            held: AtomicUsize::new(0),
+            gauge,
+            arriving: Mutex::default(),
+            copies: AtomicUsize::new(0),
+            copies_end: Notify::new(),
+            freed: Notify::new(),
+        }
     }
 
     /// Reserves `bytes`, of at most `limit` in all.
@@ -57,13 +68,23 @@ impl BodyMemory {
     /// # Errors
     /// 503: there is not enough left.
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<BodyReservation, ApiError> {
-        let mut reservation = BodyReservation { memory: self.clone(), bytes: 0, limit, arriving: None };
+        let memory = self.clone();
+        let mut reservation = BodyReservation { memory, bytes: 0, limit, arriving: None, is_copy: false };
         reservation.grow_to(bytes)?;
         Ok(reservation)
     }
 
-    /// Has the slowest of the arriving bodies give way, if it is slower than `own`; whether one does.
+    /// Returns when copies have to give way to a request.
+    pub(super) async fn copies_must_give_way(&self) {
+        self.copies_end.notified().await;
+    }
+
+    /// Has others give way: copies; or else the slowest of the arriving bodies, if it is slower than `own`. Whether any does.
     fn evict(&self, own: Option<&Arc<Arriving>>) -> bool {
+        if self.copies.load(Ordering::Relaxed) > 0 {
+            self.copies_end.notify_waiters();
+            return true;
+        }
         let arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
         let rated = arriving.iter().filter_map(|body| Some((body.rate()?, body)));
         let Some((_, slowest)) = rated.min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return false };
@@ -82,11 +103,15 @@ pub(super) struct BodyReservation {
     bytes: usize,
     limit: usize,
     arriving: Option<Arc<Arriving>>,
+    is_copy: bool,
 }
 
 impl BodyReservation {
-    /// The body is large and on its way: it may have to give way, and others to it.
+    /// The body is on its way: it may have to give way, and others to it.
     pub(super) fn arrives(&mut self) {
+        if self.arriving.is_some() {
+            return;
+        }
         let body = Arc::new(Arriving { since: Instant::now(), bytes: AtomicUsize::new(0), give_way: Notify::new() });
         self.memory.arriving.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
         self.arriving = Some(body);
@@ -177,18 +202,24 @@ impl BodyReservation {
     }
 
     /// A separate reservation for a copy whose answer no client waits for. Such copies get memory only while half of it is free:
-    /// a slow mirror must not cost a request its place.
+    /// a slow mirror must not cost a request its place. They give way to requests.
     ///
     /// # Errors
     /// 503: there is not enough left.
     pub(super) fn for_copy(&self, bytes: usize) -> Result<Self, ApiError> {
-        self.memory.reserve(bytes, self.limit / 2)
+        let mut copy = self.memory.reserve(bytes, self.limit / 2)?;
+        copy.is_copy = true;
+        self.memory.copies.fetch_add(1, Ordering::Relaxed);
+        Ok(copy)
     }
 }
 
 impl Drop for BodyReservation {
     fn drop(&mut self) {
         self.has_arrived();
+        if self.is_copy {
+            self.memory.copies.fetch_sub(1, Ordering::Relaxed);
+        }
         self.shrink_to(0);
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn send_copy(state: &Arc<ProxyState>, ctx: &RequestContext, to: usize
         let mut abort = state.abort_signal();
         let outcome = tokio::select! {
             outcome = copy(&state, &snapshot, to, &original, &id) => outcome,
+            () = state.memory.copies_must_give_way() => "dropped",
             () = abort.aborted() => "failed",
         };
         drop(place);

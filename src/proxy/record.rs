@@ -58,6 +58,8 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         _ => false,
     };
     let told = usage.or(estimate).filter(|_| !is_counted);
+    let told_error = answer.filter(|answer| answer.tells_error()).map(|_| "engine_error");
+    let error = account.error.or(told_error);
     let record = Record {
         id: &account.id,
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
@@ -66,6 +68,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         path: head.uri.path(),
         endpoint: account.endpoint,
         model: target.map(|target| &*target.route.model),
+        unknown_model: account.unknown_model.as_deref(),
         alias: target.and_then(|target| target.alias()),
         engine: engine.map(|engine| engine.id.as_str()),
         status,
@@ -78,9 +81,16 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         retries,
         usage: told,
         is_estimate: usage.is_none(),
-        stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(account.error)),
-        error: account.error,
+        stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(error)),
+        error,
     };
+    if account.is_probe {
+        // Nobody counts them, and nobody wants to read of those that went well.
+        if status >= 400 {
+            state.access_log.write(&record);
+        }
+        return;
+    }
     let meters = target.map_or(&state.no_route, |target| &*target.meters);
     let caller = account.caller.as_ref().map(|caller| &caller.meters);
     record.publish(meters, caller, &state.access_log, &state.events);
@@ -93,6 +103,7 @@ fn stream_end(error: Option<&str>) -> &'static str {
         Some("client_gone") => "client_gone",
         Some("engine_died" | "engine_unreachable") => "engine_died",
         Some("engine_timeout") => "timeout",
+        Some("engine_error") => "engine_error",
         Some(_) => "cut",
     }
 }

@@ -66,15 +66,14 @@ pub(super) async fn ok(
 pub(super) async fn whole(
     session: &mut Session,
     account: &Account,
-    status: u16,
-    content_type: &str,
-    headers: &[(HeaderName, &str)],
+    (status, content_type): (u16, &str),
+    headers: &[(HeaderName, String)],
     body: Bytes,
 ) -> Result<()> {
     let mut head = ResponseHeader::build(status, Some(4 + headers.len()))?;
     head.insert_header(header::CONTENT_TYPE, content_type)?;
     for (name, value) in headers {
-        head.insert_header(name.clone(), *value)?;
+        head.insert_header(name.clone(), value.as_str())?;
     }
     send(session, account, head, body).await
 }

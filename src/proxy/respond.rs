@@ -18,7 +18,9 @@ use super::transform::{ResponseTransform, last_event};
 use super::upstream_request::UpstreamRequest;
 use super::{ProxyState, cors, reply};
 use crate::ids::Name;
-use crate::openai::{ApiError, Code, Endpoint, Scanned, events_before_output, response_id, without_usage};
+use crate::openai::{
+    ApiError, Code, Dialect, Endpoint, Scanned, events_before_output, output_events, response_id, without_usage,
+};
 
 /// The header that names the types of tools which the engine was not told of, because nobody here can run them.
 const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
@@ -149,11 +151,23 @@ fn note_kept(state: &ProxyState, piece: &[u8], now: Instant, ctx: &mut RequestCo
 /// Notes what a piece of the engine's answer, which came `now`, says of tokens and time; returns it under the right name.
 fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let RequestContext { snapshot, account, forward, .. } = ctx;
-    let Some(answer) = forward.as_mut().map(|forward| &mut forward.response) else { return piece };
+    let Some(Forward { response: answer, request, .. }) = forward.as_deref_mut() else { return piece };
     let Some(scanner) = &mut answer.scanner else { return piece };
+    let (is_torn, told) = (scanner.is_stream() && !scanner.at_boundary(), scanner.usage().is_some());
     let Scanned { bytes, events } = scanner.feed(piece);
-    let opening = if answer.first_output.is_some() || events == 0 { 0 } else { events_before_output(&bytes) };
-    let events = events.saturating_sub(opening);
+    let is_named = request.endpoint.dialect() != Dialect::OpenAi;
+    let events = match answer.first_output {
+        _ if events == 0 => 0,
+        // Nearly half of their events carry nothing.
+        _ if is_named => events.min(output_events(&bytes)),
+        // What closes a stream is no output, and comes right behind the last of it.
+        _ if scanner.done() || !told && scanner.usage().is_some() => {
+            events.min(output_events(&bytes) + usize::from(is_torn))
+        }
+        Some(_) => events,
+        // Of an event whose beginning came before, the kind is not known any more: it is one that opens the stream.
+        None => events.saturating_sub(events_before_output(&bytes) + usize::from(is_torn)),
+    };
     if events == 0 {
         return bytes;
     }

@@ -79,6 +79,11 @@ impl Response {
         self.scanner.as_ref().and_then(ResponseScanner::usage)
     }
 
+    /// Whether its engine ended it with an error, after a head that promised a stream.
+    pub(super) fn tells_error(&self) -> bool {
+        self.scanner.as_ref().is_some_and(ResponseScanner::failed)
+    }
+
     /// What is known of the tokens of a stream that does not say them: so many were written, about.
     pub(super) fn estimate(&self) -> Option<Usage> {
         let completion = u64::try_from(self.output_events).ok().filter(|events| *events > 0)?;

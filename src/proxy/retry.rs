@@ -38,8 +38,14 @@ pub(super) async fn head(
     ctx.account.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
+    let is_stream = is_readable_stream(response);
     if let Some(current) = &mut forward.attempts.current {
-        current.lease.note_answer();
+        if is_stream {
+            // An engine whose core is stuck sends it, too.
+            current.lease.note_piece();
+        } else {
+            current.lease.note_answer();
+        }
     }
     let status = response.status.as_u16();
     if status == 101 || (300..400).contains(&status) {
@@ -57,7 +63,7 @@ pub(super) async fn head(
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     match judge_head(status) {
         Judgement::Known(Outcome::Answered { .. }) => {
-            forward.response.opening = is_readable_stream(response).then(BytesMut::new);
+            forward.response.opening = is_stream.then(BytesMut::new);
             Ok(())
         }
         Judgement::Known(outcome) => judged(state, session, ctx, outcome),
@@ -68,10 +74,12 @@ pub(super) async fn head(
             ctx.account.ours.stop();
             let healthy = state.client.is_healthy(&engine).await;
             ctx.account.ours.start();
-            match judge_health(status, healthy) {
-                Outcome::Answered { .. } => Ok(()),
-                outcome => judged(state, session, ctx, outcome),
-            }
+            let outcome = match judge_health(status, healthy) {
+                // As where the first event of a stream says it: another engine may do better, and nothing is held against this one.
+                Outcome::Answered { status } => Outcome::GaveUp { status },
+                outcome => outcome,
+            };
+            judged(state, session, ctx, outcome)
         }
         Judgement::NeedsBody => {
             // Only a later leg could do better.
@@ -153,16 +161,19 @@ fn opening(
         *piece = Some(std::mem::take(&mut came).freeze());
     }
     let bytes = piece.as_deref().unwrap_or_default();
-    match judge_opening(bytes) {
-        Some(Outcome::Answered { .. }) => Ok(()),
+    // A stream that ends without any event was given up, too.
+    let outcome = judge_opening(bytes).or(end.then_some(Outcome::GaveUp { status: 500 }));
+    let Some(forward) = &mut ctx.forward else { return Ok(()) };
+    if outcome.is_none() && bytes.len() <= JUDGED_BODY {
+        forward.response.opening = Some(BytesMut::from(piece.take().unwrap_or_default()));
+        return Ok(());
+    }
+    if let Some(current) = &mut forward.attempts.current {
+        current.lease.note_answer();
+    }
+    match outcome {
+        None | Some(Outcome::Answered { .. }) => Ok(()),
         Some(outcome) => judged(state, session, ctx, outcome),
-        None if end || bytes.len() > JUDGED_BODY => Ok(()),
-        None => {
-            if let Some(forward) = &mut ctx.forward {
-                forward.response.opening = Some(BytesMut::from(piece.take().unwrap_or_default()));
-            }
-            Ok(())
-        }
     }
 }
 

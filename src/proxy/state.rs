@@ -1,8 +1,8 @@
 //! What all requests share: the snapshot, the engines, what is counted, and whether the gateway shuts down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,9 @@ use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE};
 
 /// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
 const MIRRORS: usize = 256;
+
+/// Things that operators are told once; the memory of it is bounded.
+const TOLD: usize = 256;
 
 /// State of the data path.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct ProxyState {
     pub(super) mirrors: Arc<Semaphore>,
     /// The inference routes that engines said they have, and when they did, by their keys.
     pub(super) served_routes: Mutex<HashMap<u64, (Instant, Vec<Endpoint>)>>,
+    /// What operators were told once.
+    told: Mutex<HashSet<String>>,
     /// Which engine made which response.
     pub(super) stored: StoredResponses,
     connections: AtomicUsize,
@@ -88,6 +93,7 @@ impl ProxyState {
             admission: Admission::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
             served_routes: Mutex::default(),
+            told: Mutex::default(),
             stored: StoredResponses::default(),
             connections: AtomicUsize::new(0),
             stage: watch::Sender::new(Stage::Serving),
@@ -119,6 +125,12 @@ impl ProxyState {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         *self.stage.borrow() != Stage::Serving
+    }
+
+    /// Whether operators were not told `what` yet. Too many different things are no news any more.
+    pub(super) fn is_news(&self, what: String) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < TOLD && told.insert(what)
     }
 
     /// Tells one request when it is given up.

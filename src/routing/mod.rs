@@ -17,8 +17,8 @@ pub use callers::{CREDENTIALS, CallerIdentity};
 pub use cors::{Cors, CorsAnswer};
 pub use plan::{Place, Plan, Protocol, When};
 pub use prepare::{
-    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, Room, prepare, prepare_for,
-    tree_cost,
+    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, Room, Unprepared, prepare,
+    prepare_for, tree_cost,
 };
 pub use routes::{Destination, Route, Routes};
 pub use snapshot::Snapshot;

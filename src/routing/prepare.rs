@@ -167,6 +167,23 @@ impl Peeked {
     }
 }
 
+/// A request that cannot be made ready, and what is known of where it was to go.
+#[derive(Debug, PartialEq)]
+pub struct Unprepared {
+    /// What its caller is told.
+    pub error: ApiError,
+    /// The position of the target that its name leads to.
+    pub target: Option<usize>,
+    /// The name that it says, where that leads nowhere.
+    pub model: Option<String>,
+}
+
+impl From<ApiError> for Unprepared {
+    fn from(error: ApiError) -> Self {
+        Self { error, target: None, model: None }
+    }
+}
+
 /// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places.
 ///
 /// # Errors
@@ -177,7 +194,7 @@ pub fn prepare(
     body: BytesMut,
     chance: Chance,
     room: &mut Room<'_>,
-) -> Result<Prepared, ApiError> {
+) -> Result<Prepared, Unprepared> {
     let entry = head.entry.map(|name| snapshot.find(name)).transpose()?;
     let part = |at: usize| snapshot.part(at, head.headers, head.caller, chance.split);
     if let Some(at) = entry.map(part)
@@ -186,24 +203,39 @@ pub fn prepare(
         // Gym has its own words for a body that is wrong.
         return Ok(untouched(plan, head.endpoint, body));
     }
-    let peeked = Peeked::at(head.endpoint.body(), head.boundary, &body)?;
-    let at = match entry {
-        Some(at) => at,
-        None => {
-            let missing = || {
-                let message = "The request names no model: set `model` to one of GET /v1/models.";
-                ApiError::new(Code::MissingModel, message)
-            };
-            match peeked.model() {
-                Some(name) => snapshot.find(name)?,
-                None => snapshot.catch_all().ok_or_else(missing)?,
-            }
+    let looked_into = Peeked::at(head.endpoint.body(), head.boundary, &body);
+    let peeked = looked_into.map_err(|error| Unprepared { error, target: entry.map(part), model: None })?;
+    let at = match (entry, peeked.model()) {
+        (Some(at), _) => at,
+        (None, Some(name)) => {
+            let unknown = |error| Unprepared { error, target: None, model: Some(name.to_owned()) };
+            snapshot.find(name).map_err(unknown)?
         }
+        (None, None) => snapshot.catch_all().ok_or_else(|| {
+            let message = "The request names no model: set `model` to one of GET /v1/models.";
+            ApiError::new(Code::MissingModel, message)
+        })?,
     };
     let at = part(at);
     if let Some(plan) = gym_plan(snapshot, at, head.endpoint) {
         return Ok(untouched(plan, head.endpoint, body));
     }
+    prepare_at(snapshot, at, (head, peeked), body, chance, room).map_err(|error| Unprepared {
+        error,
+        target: Some(at),
+        model: None,
+    })
+}
+
+/// Decides where a request for the target at `at` may go, and makes it ready for that target.
+fn prepare_at(
+    snapshot: &Snapshot,
+    at: usize,
+    (head, peeked): (&RequestHead<'_>, Peeked),
+    body: BytesMut,
+    chance: Chance,
+    room: &mut Room<'_>,
+) -> Result<Prepared, ApiError> {
     let plan = plan(snapshot, at, Protocol::Plain, chance.mirror);
     let wanted_again = plan.legs.len() > 1 || plan.mirror.is_some();
     if wanted_again {

@@ -62,6 +62,7 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
     let words = [
         ("caller", record.caller),
         ("model", record.model),
+        ("unknown_model", record.unknown_model),
         ("alias", record.alias),
         ("engine", record.engine),
         ("error", record.error),
@@ -101,6 +102,7 @@ fn structured(record: &Record<'_>, now: SystemTime) -> Value {
         "method": record.method,
         "path": record.path,
         "model": record.model,
+        "unknown_model": record.unknown_model,
         "alias": record.alias,
         "engine": record.engine,
         "status": record.status,
@@ -135,6 +137,7 @@ mod tests {
             endpoint: Some(crate::openai::Endpoint::ChatCompletions),
             path: "/v1/chat/completions\n",
             model: Some("m"),
+            unknown_model: None,
             alias: None,
             engine: Some("m/0"),
             status: 200,
@@ -166,6 +169,6 @@ mod tests {
         let value = structured(&record(), SystemTime::UNIX_EPOCH);
         assert_eq!(value["duration_ms"], 1.5);
         assert_eq!(value["alias"], Value::Null);
-        assert_eq!(value.as_object().map(serde_json::Map::len), Some(22));
+        assert_eq!(value.as_object().map(serde_json::Map::len), Some(23));
     }
 }

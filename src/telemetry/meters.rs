@@ -17,7 +17,7 @@ const STATUSES: [u16; 22] =
 const ANSWERED: &str = "answered";
 
 /// How streams end.
-const STREAM_ENDS: [&str; 5] = ["complete", "client_gone", "engine_died", "timeout", "cut"];
+const STREAM_ENDS: [&str; 6] = ["complete", "client_gone", "engine_died", "engine_error", "timeout", "cut"];
 
 /// Whatever else an engine invents is counted by its class.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -138,7 +138,7 @@ impl Meters {
         }
     }
 
-    /// A stream has ended so: `complete`, `client_gone`, `engine_died`, `timeout` or `cut`.
+    /// A stream has ended so: `complete`, `client_gone`, `engine_died`, `engine_error`, `timeout` or `cut`.
     pub fn stream_ended(&self, end: &str) {
         let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
         let labels = [&*self.model, &*self.alias, STREAM_ENDS[at]];

@@ -22,6 +22,8 @@ pub struct Record<'a> {
     pub endpoint: Option<Endpoint>,
     /// The model served; `None`: none was found.
     pub model: Option<&'a str>,
+    /// The name that it says, where nothing is served under it.
+    pub unknown_model: Option<&'a str>,
     /// The alias it was reached by.
     pub alias: Option<&'a str>,
     /// The engine that answered, or was tried last.

@@ -134,6 +134,36 @@ async fn gzip_is_decoded_and_forwarded_plain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn promises_hold_no_memory_and_small_bodies_that_stop_coming_give_way() {
+    let sim = Sim::start(&["--max-model-len", "100000000"]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"] }} }}\nlimits: {{ body: 1MiB, body_memory: 1MiB }}\ntimeouts: {{ body: 60s }}",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
+    let mut promises = Vec::new();
+    for _ in 0..40 {
+        let mut wire = Wire::to(gateway.address).await;
+        wire.send(head).await;
+        promises.push(wire);
+    }
+    assert_eq!(send(&gateway, "length", &body(500_000)).await, 200);
+    // Now each of them holds nearly all it promised: together more than there is.
+    for wire in &mut promises {
+        wire.send(&[b' '; 24_000]).await;
+    }
+    crate::support::eventually("all that came to be held", || async {
+        (gateway.metric("enginehouse_request_body_bytes").await >= 40.0 * 24_000.0).then_some(())
+    })
+    .await;
+    crate::support::eventually("the slow ones to give way", || async {
+        (send(&gateway, "length", &body(500_000)).await == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_bodies_at_once_are_shed() {
     let sim = Sim::start(&[]);
     let yaml = format!(
@@ -144,8 +174,9 @@ async fn too_many_bodies_at_once_are_shed() {
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
     let mut first = Wire::to(gateway.address).await;
     first.send(head).await;
+    first.send(&[b' '; 50_000]).await;
     crate::support::eventually("the first body to be reserved", || async {
-        (gateway.metric("enginehouse_request_body_bytes").await >= 60_000.0).then_some(())
+        (gateway.metric("enginehouse_request_body_bytes").await >= 50_000.0).then_some(())
     })
     .await;
     let mut second = Wire::to(gateway.address).await;

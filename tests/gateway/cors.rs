@@ -129,3 +129,32 @@ async fn without_origins_nothing_is_said_of_them() {
         assert_eq!((header(&reply, "vary"), header(&reply, "access-control-allow-origin")), (None, None));
     }
 }
+
+/// Browsers send forms of any page without asking first.
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_of_pages_that_may_not_use_the_gateway_are_refused_unless_they_have_a_key() {
+    let own_page = |gateway: &Gateway| format!("http://{}", gateway.address);
+    let send = async |gateway: &Gateway, origin: Option<&str>, key: Option<&str>| {
+        let form = "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nsmall\r\n--x\r\n\
+                    content-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\naudio\r\n--x--\r\n";
+        let request = http().post(gateway.url("/v1/audio/transcriptions")).body(form);
+        let request = request.header("content-type", "multipart/form-data; boundary=x");
+        let request = origin.iter().fold(request, |request, origin| request.header("origin", *origin));
+        let request = key.iter().fold(request, |request, key| request.bearer_auth(key));
+        request.send().await.expect("answered").status().as_u16()
+    };
+    let keys = "callers: { ann: { keys: [sk-ann] } }\nanonymous: true\n";
+    let (_sim, gateway) = start("").await;
+    assert_eq!(send(&gateway, None, None).await, 200);
+    assert_eq!(send(&gateway, Some(&own_page(&gateway)), None).await, 200);
+    for foreign in [PAGE, "null", "http://evil.example"] {
+        assert_eq!(send(&gateway, Some(foreign), None).await, 403, "{foreign}");
+    }
+    let (_sim, gateway) = start(&format!("cors: {{ origins: [\"{PAGE}\"] }}\n")).await;
+    assert_eq!(
+        (send(&gateway, Some(PAGE), None).await, send(&gateway, Some("http://evil.example"), None).await),
+        (200, 403)
+    );
+    let (_sim, gateway) = start(keys).await;
+    assert_eq!((send(&gateway, Some(PAGE), Some("sk-ann")).await, send(&gateway, Some(PAGE), None).await), (200, 403));
+}

@@ -203,7 +203,7 @@ async fn a_refusal_as_the_first_event_of_a_stream_goes_to_another_engine_and_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_errors_of_an_engine_are_not_repeated() {
+async fn a_500_is_tried_on_another_engine_and_other_errors_are_not() {
     let (first, second, gateway) = pair(&[], "").await;
     for kind in ["status:500", "status:429;retry-after:3", "malformed"] {
         let before = first.stat("started").await + second.stat("started").await;
@@ -218,8 +218,13 @@ async fn other_errors_of_an_engine_are_not_repeated() {
             _ => assert!(kind.contains(&status.to_string()), "{kind}: {status}"),
         }
         let after = first.stat("started").await + second.stat("started").await;
-        assert_eq!(after, before + 1, "{kind}");
+        assert_eq!(after, before + if kind == "status:500" { 2 } else { 1 }, "{kind}");
     }
+    fault(&first, "status:500", 4).await;
+    for _ in 0..8 {
+        assert_eq!(gateway.ask("tiny").await.0, 200, "the other one could");
+    }
+    assert!(gateway.engines().await.iter().all(|engine| engine["ejected"] != true), "its health check passes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,10 +283,20 @@ async fn round_robin_and_random_are_options() {
 /// A bug: a failure on a connection that was open already did not count, so a request that kills its engine killed them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_cannot_kill_every_replica() {
+    kill_at_most_two("").await;
+}
+
+/// As it was found: nobody looks whether engines are well.
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_where_there_are_no_health_checks() {
+    kill_at_most_two(", health: off, served_name: tiny").await;
+}
+
+async fn kill_at_most_two(more: &str) {
     let mut engines: Vec<Sim> = (0..6).map(|_| Sim::start(&["--die-on", "deadly"])).collect();
     let urls: Vec<String> = engines.iter().map(|engine| format!("\"{}\"", engine.url())).collect();
     let gateway =
-        Gateway::start(&format!("models: {{ tiny: {{ urls: [{}], balance: round_robin }} }}", urls.join(", ")));
+        Gateway::start(&format!("models: {{ tiny: {{ urls: [{}], balance: round_robin{more} }} }}", urls.join(", ")));
     crate::support::eventually("all engines to be ready", || async {
         gateway.engines().await.iter().all(|engine| engine["state"] == "ready").then_some(())
     })
@@ -294,8 +309,9 @@ async fn one_request_cannot_kill_every_replica() {
     deadly["messages"][0]["content"] = json!("a deadly prompt");
     let reply = http().post(gateway.url("/v1/chat/completions")).json(&deadly).send().await.expect("answered");
     assert_eq!(reply.status(), 502);
-    let message = reply.json::<Value>().await.expect("JSON")["error"]["message"].to_string();
-    assert!(message.contains("2 engines died"), "{message}");
+    let error = reply.json::<Value>().await.expect("JSON")["error"].clone();
+    assert_eq!(error["code"], "engine_died", "{error}");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("2 engines died")), "{error}");
     let running = |engines: &mut Vec<Sim>| engines.iter_mut().filter_map(|it| it.is_running().then_some(())).count();
     crate::support::eventually("the engines to have died", async || (running(&mut engines) <= 4).then_some(())).await;
     assert_eq!(gateway.ask("tiny").await.0, 200, "the others serve");

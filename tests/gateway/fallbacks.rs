@@ -230,3 +230,61 @@ async fn a_gym_alias_falls_back_and_avoids_an_engine_that_failed() {
     let failed = gateway.metric("enginehouse_attempts_total{model=\"pair\",outcome=\"unreachable\"}").await;
     assert!((1.0..=2.0).contains(&failed), "an engine that failed gets no further request for a while: {failed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_an_engine_that_stands_still_go_to_the_fallback() {
+    let (first, second) = (Sim::start(&["--ttft", "300ms"]), Sim::start(&[]));
+    let gateway = start(&first, &second).await;
+    assert_eq!(ask(&gateway, &chat("sure")).await.0, 200);
+    first.signal(rustix::process::Signal::STOP);
+    let since = std::time::Instant::now();
+    let (status, answer) = ask(&gateway, &chat("sure")).await;
+    assert_eq!((status, &answer["model"]), (200, &json!("sure")), "{answer}");
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    first.signal(rustix::process::Signal::CONT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_refused_in_their_first_event_go_to_the_fallback() {
+    let (first, second) = (Sim::start(&[]), Sim::start(&["--concurrency", "32"]));
+    let gateway = start(&first, &second).await;
+    let order = json!({ "kind": "refuse:503", "times": 15 });
+    assert_eq!(http().post(first.url() + "/sim/fault").json(&order).send().await.expect("planned").status(), 200);
+    let asked = (0..15).map(|_| {
+        let mut body = chat("sure");
+        body["stream"] = json!(true);
+        http().post(gateway.url("/v1/chat/completions")).json(&body).send()
+    });
+    for reply in futures::future::join_all(asked).await {
+        let text = reply.expect("answered").text().await.expect("whole");
+        assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("\"error\""), "{text}");
+    }
+    assert_eq!(second.stat("started").await, 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_give_way_to_requests() {
+    let (first, second) =
+        (Sim::start(&["--max-model-len", "100000000"]), Sim::start(&["--ttft", "60s", "--max-model-len", "100000000"]));
+    let yaml = format!(
+        "models:\n  first: {{ urls: [\"{}\"] }}\n  second: {{ urls: [\"{}\"] }}\n\
+         aliases: {{ seen: {{ model: first, mirror: {{ to: second, percent: 100 }} }} }}\nlimits: {{ body: 8MiB, body_memory: 8MiB }}",
+        first.url(),
+        second.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let large = |model: &str, size: usize| {
+        let mut body = chat(model);
+        body["messages"][0]["content"] = json!("a ".repeat(size / 2));
+        body
+    };
+    assert_eq!(ask(&gateway, &large("seen", 1 << 20)).await.0, 200);
+    let held = async || gateway.metric("enginehouse_request_body_bytes").await;
+    eventually("a copy to be held by a mirror that does not answer", async || {
+        (held().await > f64::from(1 << 20)).then_some(())
+    })
+    .await;
+    assert_eq!(ask(&gateway, &large("first", 7 << 20)).await.0, 200);
+    eventually("all to be given back", async || (held().await == 0.0).then_some(())).await;
+    assert_eq!(gateway.metric("enginehouse_mirrored_total{alias=\"seen\",outcome=\"dropped\"}").await, 1.0);
+}

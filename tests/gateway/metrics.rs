@@ -226,3 +226,84 @@ async fn tokens_of_a_stream_that_its_client_leaves_are_counted_as_far_as_they_ca
     assert_eq!(gateway.metric("enginehouse_streams_total{alias=\"\",end=\"client_gone\",model=\"tiny\"}").await, 3.0);
     assert!(gateway.access_log().contains("tokens=~0+~"), "{}", gateway.access_log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_stream_ended_is_counted_and_logged() {
+    let sims = [Sim::start(&["--gap", "5ms", "--ttft", "5ms"]), Sim::start(&["--gap", "5ms", "--ttft", "5ms"])];
+    let yaml = format!(
+        "models:\n  tiny: {{ urls: [\"{}\"], health: off, served_name: tiny }}\n  \
+         other: {{ urls: [\"{}\"], health: off, served_name: tiny }}\ntimeouts: {{ read: 500ms, drain: 300ms }}",
+        sims[0].url(),
+        sims[1].url()
+    );
+    let mut gateway = Gateway::ready(&yaml).await;
+    let stream = |model: &str, fault: Option<&str>, tokens: u32| {
+        let mut body = chat(model);
+        (body["stream"], body["ignore_eos"], body["max_tokens"]) = (json!(true), json!(true), json!(tokens));
+        let request = http().post(gateway.url("/v1/chat/completions")).json(&body);
+        fault.iter().fold(request, |request, fault| request.header("x-sim-fault", *fault))
+    };
+    for (fault, end, error) in [
+        ("refuse:503", "engine_error", "engine_error"),
+        ("hang-after:2", "timeout", "engine_timeout"),
+        ("die-after:2", "engine_died", "engine_died"),
+    ] {
+        let text = stream("tiny", Some(fault), 20).send().await.expect("begun").text().await.expect("ended well");
+        assert!(text.contains("\"error\""), "{fault}: {text}");
+        let line = format!("enginehouse_streams_total{{alias=\"\",end=\"{end}\",model=\"tiny\"}}");
+        eventually(&line, || async { (gateway.metric(&line).await == 1.0).then_some(()) }).await;
+        assert!(gateway.access_log().contains(&format!("error={error}")), "{}", gateway.access_log());
+    }
+    let long = stream("other", None, 2000).send().await.expect("begun");
+    gateway.terminate();
+    let text = long.text().await.expect("ended well");
+    assert!(text.contains("shutting_down"), "{text}");
+    gateway.ended().await;
+    assert!(gateway.access_log().contains("error=shutting_down"), "{}", gateway.access_log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_the_aliases_and_a_name_that_is_not_served_is_told() {
+    let sim = Sim::start(&[]);
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"{}\"] }} }}\naliases: {{ spoken: {{ model: tiny, dialect: {{ responses: chat }} }} }}\n\
+         log: {{ format: json }}",
+        sim.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let body = json!({ "model": "spoken", "input": "hi", "previous_response_id": "resp_1" });
+    let reply = http().post(gateway.url("/v1/responses")).json(&body).send().await.expect("answered");
+    assert_eq!(reply.status(), 400);
+    let line = "enginehouse_requests_total{alias=\"spoken\",endpoint=\"/v1/responses\",model=\"tiny\",status=\"400\"}";
+    eventually(line, || async { (gateway.metric(line).await == 1.0).then_some(()) }).await;
+    assert_eq!(post(&gateway, &chat("tyni \"x\"")).await, 404);
+    let log = || gateway.access_log();
+    eventually("the name in the log", || async {
+        log().contains("\"unknown_model\":\"tyni \\\"x\\\"\"").then_some(())
+    })
+    .await;
+    assert!(!gateway.metrics().await.contains("tyni"), "names of clients are no labels");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_token_and_the_time_between_tokens_are_those_of_output_in_every_api() {
+    let sim = Sim::start(&["--ttft", "500ms", "--gap", "20ms"]);
+    let apis = [
+        ("/v1/chat/completions", json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 6 })),
+        ("/v1/completions", json!({ "prompt": "hi", "max_tokens": 6 })),
+        ("/v1/responses", json!({ "input": "hi", "max_output_tokens": 6 })),
+        ("/v1/messages", json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 6 })),
+    ];
+    for (path, mut body) in apis {
+        let yaml = format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url());
+        let gateway = Gateway::ready(&yaml).await;
+        (body["model"], body["stream"], body["ignore_eos"]) = (json!("tiny"), json!(true), json!(true));
+        let reply = http().post(gateway.url(path)).json(&body).send().await.expect("answered");
+        assert_eq!(reply.status(), 200);
+        reply.bytes().await.expect("whole");
+        let metric = async |name: &str| gateway.metric(&format!("enginehouse_{name}{{model=\"tiny\"}}")).await;
+        assert_eq!(metric("time_to_first_token_seconds_count").await, 1.0, "{path}");
+        assert!(metric("time_to_first_token_seconds_sum").await >= 0.5, "{path}");
+        assert_eq!(metric("inter_token_latency_seconds_count").await, 5.0, "{path}: six tokens");
+    }
+}

@@ -191,3 +191,83 @@ async fn a_caller_that_takes_nothing_holds_up_its_engine_also_in_a_burst() {
     let sent = written.load(Ordering::Relaxed);
     assert!(sent < 64 << 20, "{sent} bytes were taken from the engine for callers that take nothing");
 }
+
+/// The head of a stream, and what vLLM promises of a response before its engine has taken the request.
+const PROMISED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+    event: response.created\ndata: {\"response\":{\"id\":\"resp_lost\",\"error\":null},\"type\":\"response.created\"}\n\n\
+    event: response.in_progress\ndata: {\"response\":{\"id\":\"resp_lost\"},\"type\":\"response.in_progress\"}\n\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_was_only_promised_is_given_by_another_engine() {
+    let refusals = [
+        // A core that died; one that is paused; one that gave up.
+        "",
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"Generation is paused\",\"code\":503}}\n\n",
+        "event: response.failed\ndata: {\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"x\"}}}\n\n",
+    ];
+    for refusal in refusals {
+        let answer: &'static str = Box::leak(format!("{PROMISED}{refusal}").into_boxed_str());
+        let (engine, sim) = (scripted(answer.as_bytes()).await, Sim::start(&[]));
+        let yaml = format!(
+            "models: {{ tiny: {{ urls: [\"http://{engine}\", \"{}\"], served_name: tiny, health: off, balance: round_robin }} }}\n\
+             retry: {{ budget: 5 }}",
+            sim.url()
+        );
+        let gateway = Gateway::ready(&yaml).await;
+        for _ in 0..4 {
+            let body = serde_json::json!({ "model": "tiny", "stream": true, "input": "hi" });
+            let reply = http().post(gateway.url("/v1/responses")).json(&body).send().await.expect("answered");
+            let text = reply.text().await.expect("whole");
+            assert!(text.contains("event: response.completed") && !text.contains("resp_lost"), "{refusal}: {text}");
+            assert_eq!(text.matches("event: response.created").count(), 1, "{text}");
+        }
+        let retries = gateway.metrics().await;
+        assert!(retries.contains("enginehouse_retries_total"), "it was not met: the test proves nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_torn_is_dropped_before_the_error() {
+    let whole = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{whole}\r\n\
+         28\r\ndata: {{\"choices\":[{{\"index\":0,",
+        whole.len()
+    );
+    let answer: &'static str = Box::leak(answer.into_boxed_str());
+    let engine = scripted(answer.as_bytes()).await;
+    let yaml = format!(
+        "models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}\n\
+         aliases: {{ spoken: {{ model: tiny, dialect: {{ responses: chat, messages: chat }} }} }}"
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    let chat =
+        serde_json::json!({ "model": "tiny", "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+    let message =
+        serde_json::json!({ "model": "spoken", "stream": true, "max_tokens": 9, "messages": chat["messages"] });
+    let response = serde_json::json!({ "model": "spoken", "stream": true, "input": "hi" });
+    for (path, body) in [("/v1/chat/completions", chat), ("/v1/messages", message), ("/v1/responses", response)] {
+        let reply = http().post(gateway.url(path)).json(&body).send().await.expect("answered");
+        let text = reply.text().await.expect("a stream that ends well");
+        let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        for event in data.iter().filter(|event| **event != "[DONE]") {
+            assert!(serde_json::from_str::<Value>(event).is_ok(), "{path}: half an event: {event}");
+        }
+        assert!(text.contains("engine_died") && text.contains("\"a\""), "{path}: {text}");
+        assert_eq!(path == "/v1/chat/completions", data.last() == Some(&"[DONE]"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_speak_http_is_told_as_such() {
+    let strange: [&'static [u8]; 2] =
+        [b"220 mail.example ESMTP ready\r\n\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"];
+    for answer in strange {
+        let engine = scripted(answer).await;
+        let yaml = format!("models: {{ tiny: {{ urls: [\"http://{engine}\"], served_name: tiny, health: off }} }}");
+        let gateway = Gateway::ready(&yaml).await;
+        let (status, error) = gateway.ask("tiny").await;
+        assert_eq!((status, &error["error"]["code"]), (502, &Value::from("engine_answer")), "{error}");
+        assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("HTTP/1.1")), "{error}");
+    }
+}

@@ -78,6 +78,7 @@ fn unframed() -> Vec<Case> {
         ("false gzip", with_headers(&format!("{json}content-encoding: gzip\r\ncontent-length: 2\r\n"), b"{}"), 400, "invalid_gzip"),
         ("a length that is none", with_headers(&format!("{json}content-length: 0x10\r\n"), b""), 400, "*"),
         ("two lengths", with_headers(&format!("{json}content-length: 2\r\ncontent-length: 2\r\n"), b"{}"), 400, "invalid_content_length"),
+        ("a coding that is not undone", with_headers(&format!("{json}transfer-encoding: gzip, chunked\r\n"), b"0\r\n\r\n"), 400, "*"),
         ("a body that never comes", with_headers(&format!("{json}content-length: 10\r\n"), b"{"), 408, "request_timeout"),
         ("head over the limit", with_headers(&long_header, b"{}"), 431, "request_header_fields_too_large"),
         ("head over all limits", with_headers(&huge_header, b"{}"), 431, "request_header_fields_too_large"),

@@ -87,3 +87,17 @@ async fn an_engines_own_word_stays_and_its_silence_is_filled() {
         assert_eq!((told.0, told.1), (status, wait), "{fault}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_a_gym_alias_are_told_the_same() {
+    let yaml = format!("{}aliases: {{ train: {{ model: own, gym: {{ retry_for: 1s }} }} }}\n", own("sleep_mode: true"));
+    let gateway = Gateway::ready(&yaml).await;
+    order(&gateway, "stop").await;
+    let body = json!({ "model": "train", "messages": [{ "role": "user", "content": "hi" }] });
+    let told = ask(&gateway, "/v1/chat/completions", &body, &[]).await;
+    assert_eq!(told, (503, None, Some("false".into()), "model_stopped".into()));
+    eventually("the log to name the reason", async || {
+        gateway.access_log().contains("error=model_stopped").then_some(())
+    })
+    .await;
+}

@@ -215,3 +215,58 @@ async fn the_request_id_is_the_callers_or_ours() {
     assert!(ours.len() == 32 && ours != other);
     assert_ne!(id(send(Some(&"x".repeat(500))).await.expect("answered")).len(), 500);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_may_become_http2_has_to_say_so_in_time() {
+    let (_sim, gateway) = start("timeouts: { head: 1s, keepalive: 60s }\n").await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send("PRI").await;
+    let since = std::time::Instant::now();
+    let mut rest = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut wire.0, &mut rest);
+    let _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("closed");
+    assert!(since.elapsed() >= Duration::from_millis(900) && rest.is_empty(), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_end_in_a_torn_preface_are_forgotten_at_once() {
+    let (_sim, gateway) = start("limits: { connections: 50 }\ntimeouts: { head: 60s, keepalive: 60s }\n").await;
+    for _ in 0..3 {
+        let mut wires = Vec::new();
+        for _ in 0..40 {
+            let mut wire = Wire::to(gateway.address).await;
+            wire.send("PRI").await;
+            wires.push(wire);
+        }
+        drop(wires);
+        let open = "enginehouse_connections ";
+        crate::support::eventually("the connections to be counted out", || async {
+            (gateway.metric(open).await < 5.0).then_some(())
+        })
+        .await;
+        assert_eq!(gateway.ask("tiny").await.0, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_before_it_sends_keeps_its_connection_and_one_of_http_1_0_is_not_told() {
+    let (_sim, gateway) = start("").await;
+    let body = chat("tiny").to_string();
+    let fields = format!("content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}", body.len());
+    let mut wire = Wire::to(gateway.address).await;
+    for _ in 0..3 {
+        wire.send(format!("POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\n{fields}\r\n\r\n")).await;
+        let interim = wire.read_until(b"\r\n\r\n").await;
+        assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
+        wire.send(&body).await;
+        let reply = wire.reply().await;
+        assert_eq!(reply.status, 200);
+        assert_ne!(reply.header("connection"), Some("close"));
+    }
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send(format!("POST /v1/chat/completions HTTP/1.0\r\n{fields}\r\n\r\n{body}")).await;
+    let mut all = String::new();
+    let read = tokio::io::AsyncReadExt::read_to_string(&mut wire.0, &mut all);
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("the connection ends").expect("text");
+    assert!(all.starts_with("HTTP/1.") && !all.contains(" 100 ") && all.contains(" 200 "), "{all}");
+}

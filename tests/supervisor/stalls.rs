@@ -62,7 +62,7 @@ async fn a_slow_stream_is_no_hang() {
 }
 
 /// A scripted engine without any counters: it answers `/health` and `/v1/models`, and keeps every request waiting; one that says
-/// "large" gets a large answer.
+/// "large" gets a large answer, and one for a stream the head of it, as from vLLM's server whose engine core is stuck.
 const WITHOUT_COUNTERS: &str = r#"
 import json, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +78,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body or b"")
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if b'"stream":true' in body:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            if self.path == "/v1/responses":
+                event = b'event: response.created\ndata: {"type":"response.created"}\n\n'
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self.wfile.flush()
         if b"large" not in body:
             time.sleep(3600)
         self.send_response(200)
@@ -186,6 +195,29 @@ async fn a_slow_client_gets_no_healthy_engine_killed() {
     assert!(read > 8 << 20, "a large answer: {read}");
     assert_eq!(gateway.all_ready().await, pids, "the engine was not restarted");
     assert_eq!(gateway.engine("own/0").await["stalls"], 0);
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: the head of a stream was taken for an answer, so that an engine which only promises could hang for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_promises_streams_and_sends_no_event_is_ended_and_started_again() {
+    let (deployment, mut gateway) = without_counters(EAGER);
+    let mut pids = gateway.all_ready().await;
+    let mut chat = chat("own");
+    chat["stream"] = json!(true);
+    let response = json!({ "model": "own", "stream": true, "input": "hi" });
+    for (path, body) in [("/v1/chat/completions", chat), ("/v1/responses", response)] {
+        let asked = tokio::spawn(http().post(gateway.url(path)).json(&body).send());
+        let fresh = gateway.ready_again("own/0", pids[0]).await;
+        let reply = asked.await.expect("a task").expect("answered");
+        assert!(
+            reply.status().is_server_error(),
+            "{path}: nothing had come of it, so it is no stream: {}",
+            reply.status()
+        );
+        pids = vec![fresh];
+    }
     gateway.stop().await;
     deployment.assert_empty();
 }

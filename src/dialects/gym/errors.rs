@@ -66,7 +66,8 @@ pub(super) fn unprocessable(errors: &[ValidationError]) -> Answer {
 
 /// An error in the route's own shape.
 pub(super) fn failed(route: GymRoute, error: &ApiError) -> Answer {
-    Answer { status: error.status, content_type: JSON, body: error.body(route.dialect()).into_bytes() }
+    let body = error.body(route.dialect()).into_bytes();
+    Answer { status: error.status, content_type: JSON, body, error: Some(Box::new(error.clone())) }
 }
 
 /// The members of a body.

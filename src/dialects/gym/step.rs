@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::openai::ApiError;
+
 /// What to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -29,6 +31,8 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The whole body.
     pub body: Vec<u8>,
+    /// The gateway's own error that it tells.
+    pub error: Option<Box<ApiError>>,
 }
 
 /// Makes the random part of an id, a new one at each call.
@@ -41,10 +45,10 @@ pub(super) const JSON: &str = "application/json";
 
 impl Answer {
     pub(super) fn json(status: u16, body: &Value) -> Self {
-        Self { status, content_type: JSON, body: body.to_string().into_bytes() }
+        Self { status, content_type: JSON, body: body.to_string().into_bytes(), error: None }
     }
 
     pub(super) fn events(body: String) -> Self {
-        Self { status: 200, content_type: EVENTS, body: body.into_bytes() }
+        Self { status: 200, content_type: EVENTS, body: body.into_bytes(), error: None }
     }
 }

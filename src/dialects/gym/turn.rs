@@ -101,7 +101,8 @@ impl Turn {
     pub fn failed(&mut self, error: &ApiError) -> Answer {
         self.stage = Stage::Over;
         if self.streams_response() {
-            return Answer::events(replay::failed_response(&error.message, &mut self.ids));
+            let events = Answer::events(replay::failed_response(&error.message, &mut self.ids));
+            return Answer { error: Some(Box::new(error.clone())), ..events };
         }
         errors::failed(self.route(), error)
     }

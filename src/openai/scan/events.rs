@@ -21,6 +21,8 @@ pub(super) struct Events {
     /// The event under way is the last one.
     last: bool,
     done: bool,
+    /// What ended it is an error.
+    failed: bool,
 }
 
 /// What a piece of a line is.
@@ -33,7 +35,7 @@ pub(super) struct Line {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { head: [0; HEAD], length: 0, open: false, data: false, last: false, done: false }
+        Self { head: [0; HEAD], length: 0, open: false, data: false, last: false, done: false, failed: false }
     }
 }
 
@@ -48,6 +50,10 @@ impl Events {
 
     pub(super) fn done(&self) -> bool {
         self.done
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.failed
     }
 
     /// A line, or the next piece of one; `ends`: up to its end.
@@ -89,7 +95,9 @@ impl Events {
             if matches!(data, b"[DONE]" | b"[DONE]\r") {
                 self.done = true;
             } else {
-                self.last |= !self.data && is_error(data);
+                if !self.data && is_error(data) {
+                    (self.last, self.failed) = (true, true);
+                }
                 self.data = true;
             }
             return Line { data: Some(DATA.len()), ends_event: false };
@@ -101,6 +109,7 @@ impl Events {
         self.open = true;
         if let Some(name) = field(line, b"event:") {
             self.last |= is_last(name);
+            self.failed |= matches!(name, b"error" | b"response.failed");
         }
         Line { data: None, ends_event: false }
     }

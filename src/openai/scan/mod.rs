@@ -111,6 +111,12 @@ impl ResponseScanner {
         self.events.as_ref().is_some_and(Events::done)
     }
 
+    /// Whether the stream told of an error. Never for one JSON value.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.events.as_ref().is_some_and(Events::failed)
+    }
+
     /// Whether the bytes so far end with a whole event (or there were none). Never for one JSON value.
     #[must_use]
     pub fn at_boundary(&self) -> bool {

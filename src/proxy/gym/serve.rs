@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use pingora::proxy::Session;
 
 use super::driver::{Calls, Driver};
@@ -106,7 +106,7 @@ pub(in crate::proxy) async fn answer_local(
 ) -> Result<Admitted, Refusal> {
     let alias = ctx.entry.alias.clone().unwrap_or_else(|| "".into());
     let cookie = seat(&alias, session.req_header().headers.get_all(header::COOKIE)).1;
-    let answer = Answer { status: 200, content_type: "application/json", body: body.into_bytes() };
+    let answer = Answer { status: 200, content_type: "application/json", body: body.into_bytes(), error: None };
     send(session, &mut ctx.account, answer, &cookie).await
 }
 
@@ -121,11 +121,15 @@ fn seat<'a>(alias: &str, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> 
 
 /// Sends `answer`, and the cookie with it.
 async fn send(session: &mut Session, account: &mut Account, answer: Answer, cookie: &str) -> Result<Admitted, Refusal> {
-    if answer.status >= 400 {
-        account.error = Some("gym");
-    }
-    let headers = [(header::SET_COOKIE, cookie), (header::VARY, "Cookie")];
-    reply::whole(session, account, answer.status, answer.content_type, &headers, answer.body.into())
+    account.error = match &answer.error {
+        Some(error) => Some(error.code),
+        // What the engine, or Gym's schema, says of the request.
+        None => (answer.status >= 400).then_some("gym"),
+    };
+    let mut headers = vec![(header::SET_COOKIE, cookie.to_owned()), (header::VARY, "Cookie".to_owned())];
+    let retry = answer.error.iter().filter(|_| answer.status >= 400).flat_map(|error| error.retry_headers());
+    headers.extend(retry.map(|(name, value)| (HeaderName::from_static(name), value)));
+    reply::whole(session, account, (answer.status, answer.content_type), &headers, answer.body.into())
         .await
         .map_err(Refusal::Gone)?;
     Ok(Admitted::Answered)

@@ -38,7 +38,7 @@ fn head<'a>(headers: &'a HeaderMap, endpoint: Endpoint, entry: Option<&'a str>) 
     RequestHead { endpoint, boundary: None, headers, caller: None, entry }
 }
 
-fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance) -> Result<Prepared, ApiError> {
+fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance) -> Result<Prepared, Unprepared> {
     let body = json!({ "model": model, "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 500 });
     let headers = HeaderMap::new();
     prepare(
@@ -50,7 +50,7 @@ fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance
     )
 }
 
-fn chat(model: &str) -> Result<Prepared, ApiError> {
+fn chat(model: &str) -> Result<Prepared, Unprepared> {
     prepared(model, Endpoint::ChatCompletions, None, NO_CHANCE)
 }
 
@@ -137,14 +137,23 @@ fn gyms_requests_pass_untouched_with_all_their_legs() {
 fn at_an_entry_of_its_own_an_alias_is_all_there_is() {
     let at = |entry| prepared("no such thing", Endpoint::ChatCompletions, Some(entry), NO_CHANCE);
     assert_eq!(models(&snapshot(), &at("parts").expect("prepared").plan), ["big"]);
-    assert_eq!(at("gone").map(|_| ()).map_err(|error| error.status), Err(404));
+    assert_eq!(at("gone").map(|_| ()).map_err(|refused| refused.error.status), Err(404));
 }
 
 #[test]
 fn what_is_wrong_is_told() {
-    let code = |result: Result<Prepared, ApiError>| result.map(|_| ()).map_err(|error| error.code);
-    assert_eq!(code(chat("quikc")), Err("model_not_found"));
-    assert!(chat("quikc").is_err_and(|error| error.message.contains("Did you mean `quick`?")));
+    let code = |result: Result<Prepared, Unprepared>| result.map(|_| ()).map_err(|refused| refused.error.code);
+    let unknown = chat("quikc").expect_err("nothing is served under it");
+    assert_eq!(
+        (unknown.error.code, unknown.model.as_deref(), unknown.target),
+        ("model_not_found", Some("quikc"), None)
+    );
+    assert!(unknown.error.message.contains("Did you mean `quick`?"));
+    // What an alias cannot do is said of the alias.
+    let body = BytesMut::from(json!({ "model": "spoken", "input": "hi", "conversation": "c" }).to_string().as_bytes());
+    let (snapshot_now, headers) = (snapshot(), HeaderMap::new());
+    let refused = prepare(&snapshot_now, &head(&headers, Endpoint::Responses, None), body, NO_CHANCE, &mut |_| Ok(()));
+    assert_eq!(refused.expect_err("not translatable").target, snapshot_now.find("spoken").ok());
     let raw = |body: &str, endpoint| {
         let headers = HeaderMap::new();
         code(prepare(&snapshot(), &head(&headers, endpoint, None), BytesMut::from(body), NO_CHANCE, &mut |_| Ok(())))

@@ -12,7 +12,10 @@ const FIRST_TOKEN: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0,
 ];
 /// Seconds, between tokens.
-const BETWEEN: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 5.0];
+const BETWEEN: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.0225, 0.025, 0.03, 0.035, 0.04, 0.045, 0.05,
+    0.06, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 5.0,
+];
 /// Seconds, for our own work: 10 us to 1 s.
 const OVERHEAD: &[f64] =
     &[0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
@@ -50,13 +53,13 @@ impl RequestMetrics {
             first_token: to.histograms(
                 "time_to_first_token_seconds",
                 &["model"],
-                "From the request's last byte to the first event of a stream.",
+                "From the request's last byte to the first event of a stream that carries output.",
                 FIRST_TOKEN,
             )?,
             between_tokens: to.histograms(
                 "inter_token_latency_seconds",
                 &["model"],
-                "Between two events of a stream.",
+                "Between two events of a stream that carry output: about one token each.",
                 BETWEEN,
             )?,
             attempts: to.counters(
@@ -67,7 +70,7 @@ impl RequestMetrics {
             streams: to.counters(
                 "streams_total",
                 &["model", "alias", "end"],
-                "Streams of events, by how they ended (complete, client_gone, engine_died, timeout, cut).",
+                "Streams of events, by how they ended (complete, client_gone, engine_died, engine_error, timeout, cut).",
             )?,
             retries: to.counters(
                 "retries_total",
