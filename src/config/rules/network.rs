@@ -71,8 +71,9 @@ pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Draft>) {
             if own.iter().any(|own| is_own(*own, &url.host, url.port)) {
                 let reason = "Enginehouse itself listens there: it would send every request to itself again and again.";
                 out.push(Draft::new(path, reason, "Write the engine's own port.").given([Path::of(&["listen"])]));
-            } else if let Some((earlier, _)) =
-                seen.iter().find(|(_, other)| other.host == url.host && other.port == url.port)
+            } else if let Some((earlier, _)) = seen
+                .iter()
+                .find(|(_, other)| (&other.host, other.port, &other.base) == (&url.host, url.port, &url.base))
             {
                 let reason = format!("This engine is also at urls[{earlier}].");
                 out.push(Draft::new(path, reason, "List each engine once."));
