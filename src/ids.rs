@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub type Name = Arc<str>;
 
 /// One engine of one model: `{model}/{replica}` for one that is run here, `{model}/{host}:{port}` for one that others
-/// run; stable over restarts.
+/// run (`{model}/{host}:{port}~{base}` for one below a path); stable over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EngineId(Arc<str>);
 
@@ -18,11 +18,13 @@ impl EngineId {
         Self(format!("{model}/{replica}").into())
     }
 
-    /// The id of an engine of `model` that others run at `host`, which may be an IPv6 address, and `port`.
+    /// The id of an engine of `model` that others run at `host`, which may be an IPv6 address, and `port`, below the path
+    /// `base`, if there is one.
     #[must_use]
-    pub fn remote(model: &str, host: &str, port: u16) -> Self {
+    pub fn remote(model: &str, host: &str, port: u16, base: &str) -> Self {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Self(format!("{model}/{host}:{port}").into())
+        // What follows the last slash is the engine's own part.
+        Self(format!("{model}/{host}:{port}{}", base.replace('/', "~")).into())
     }
 
     /// The id as text.
@@ -92,9 +94,11 @@ mod tests {
 
     #[test]
     fn remote_engines_are_named_by_where_they_are() {
-        let id = |host| EngineId::remote("org/embed", host, 8000);
+        let id = |host| EngineId::remote("org/embed", host, 8000, "");
         assert_eq!(id("10.0.0.7").as_str(), "org/embed/10.0.0.7:8000");
         assert_eq!(id("::1").as_str(), "org/embed/[::1]:8000");
+        let below = EngineId::remote("org/embed", "h", 80, "/a/b");
+        assert_eq!((below.as_str(), below.model()), ("org/embed/h:80~a~b", "org/embed"));
     }
 
     #[test]

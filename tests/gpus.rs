@@ -83,6 +83,7 @@ fn a_machine_without_the_library_has_no_gpu_and_one_sentence_why() {
     assert_eq!((&inventory["gpus"], &inventory["driver"]), (&json!([]), &Value::Null));
     let fault = fault(&inventory);
     assert!(fault.contains("/no/such/libnvidia-ml.so.1") && fault.contains("install NVIDIA's driver"), "{fault}");
+    assert!(!fault.contains("libloading"), "in words of this program: {fault}");
     assert_eq!(text(&gpus(library, &[])), format!("{fault}\n"));
 }
 

@@ -93,6 +93,15 @@ impl Bound {
     }
 }
 
+/// Warns of addresses that other machines can reach, where nobody needs a key.
+fn warn_of_open(bound: impl Iterator<Item = SocketAddr>) {
+    let open: Vec<String> = bound.filter(|it| !it.ip().to_canonical().is_loopback()).map(|it| it.to_string()).collect();
+    if !open.is_empty() {
+        let open = open.join(" or ");
+        tracing::warn!("everybody who can reach {open} may send requests: the configuration has no `callers`");
+    }
+}
+
 impl Gateway {
     /// Starts every part of `config`.
     pub(super) async fn start(
@@ -148,8 +157,8 @@ impl Gateway {
         let admin = tokio::spawn(admin.serve(bound.admin, stopped));
         let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-        if !address.ip().is_loopback() && config.callers.is_empty() {
-            tracing::warn!("everybody who can reach {address} may send requests: the configuration has no `callers`");
+        if config.callers.is_empty() {
+            warn_of_open(listeners.all().into_iter().map(|(.., bound)| bound));
         }
         tracing::info!(
             version,

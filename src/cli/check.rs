@@ -1,5 +1,7 @@
 //! `enginehouse check FILE`: which engine a configuration would run where, or all its errors.
 
+mod doubts;
+
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ fn report(
                 let _ = write!(out, "\n{text}");
             }
             found.extend(config::notes(&config));
+            found.extend(doubts::doubts(&config));
             found.extend(flags(&config, err));
             found
         }
@@ -152,6 +155,13 @@ mod tests {
         assert!(read("models: {m: {source: s}}").is_ok_and(|config| config.models.len() == 1));
         assert!(read("listne: x").is_err_and(|found| found.to_string().contains("listen")));
         assert!(load(Path::new("-"), &|_| None, &mut &b"\xff"[..]).is_err());
+    }
+
+    #[test]
+    fn what_may_not_hold_here_is_a_warning_and_no_failure() {
+        let (code, _, err) = check("models: {m: {source: /no/such/model, command: [python, serve.py]}}");
+        assert_eq!(code, ExitCode::SUCCESS, "{err}");
+        assert!(err.starts_with("warning: models.m.source, line 1"), "{err}");
     }
 
     #[test]

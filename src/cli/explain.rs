@@ -1,7 +1,10 @@
 //! `enginehouse explain FILE --alias NAME`: a request before and after its settings, with what made each change.
 
+mod by_gym;
+
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,10 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::output::fail;
 use crate::config::{self, Config, EndpointGroup, Engines};
+use crate::dialects::gym;
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::openai::{self, ApiError, BodyKind, Change, Endpoint};
-use crate::routing::{Place, RequestHead, Snapshot, Target, When, prepare_for};
+use crate::routing::{Place, RequestHead, Route, Snapshot, Target, When, prepare_for};
 use crate::telemetry::Metrics;
 
 /// The request that is explained.
@@ -65,26 +69,17 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let snapshot = snapshot(&config)?;
     let alias = asked_model(ask, body)?;
     let at = snapshot.find(&alias).map_err(|error| error.message)?;
-    let places = snapshot.places(at);
-    let chosen: Vec<&Place> = match &ask.part {
-        None => places.iter().collect(),
-        Some(part) => places.iter().filter(|place| *place.name == **part).collect(),
-    };
-    if chosen.is_empty() {
-        let names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
-        let part = ask.part.as_deref().unwrap_or_default();
-        return Err(format!("Requests for `{alias}` never go to `{part}`. They go to: {}.", names.join(", ")));
+    let has_gym = snapshot.target(at).is_some_and(|target| target.route.gym.is_some());
+    let gym_route = gym::route(asked.path()).filter(|_| has_gym);
+    // Nothing is copied of what goes by Gym's rules.
+    let mirror = snapshot.mirror(at).filter(|_| gym_route.is_none());
+    let places: Vec<Place> = snapshot.places(at).into_iter().chain(mirror).collect();
+    let chosen = chosen(&places, ask.part.as_deref(), &alias)?;
+    let mut out = format!("{} -> {}, POST {}\n", named(&alias, &snapshot, at), to(&chosen, &snapshot), asked.path());
+    if let Some(address) = snapshot.target(at).and_then(|target| listens(&config, &target.route)) {
+        out += &format!("(also at http://{address}/v1, where requests need not name a model)\n");
     }
-    let mut out = Vec::new();
-    let mut to: Vec<&str> = Vec::new();
-    for name in chosen.iter().filter_map(|place| Some(&**engines(snapshot.target(place.target)?))) {
-        if !to.contains(&name) {
-            to.push(name);
-        }
-    }
-    let route = snapshot.target(at).map(|target| &target.route).filter(|route| route.is_wildcard);
-    let by = route.map_or_else(String::new, |route| format!(" (by the alias {})", route.name));
-    out.extend_from_slice(format!("{}{by} -> {}, POST {}\n", alias, to.join(" or "), asked.path()).as_bytes());
+    let mut out = out.into_bytes();
     section(&mut out, "before", body);
     let boundary = boundary(asked, body);
     let head = RequestHead {
@@ -94,13 +89,52 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
         caller: caller.as_deref(),
         entry: None,
     };
+    let meant = places.first().map_or(at, |first| first.target);
     for place in chosen {
         if places.len() > 1 {
             out.extend_from_slice(format!("\n=== {}\n", title(place, &snapshot)).as_bytes());
         }
-        becomes(&mut out, &snapshot, place.target, &head, body)?;
+        match gym_route {
+            Some(route) => by_gym::becomes(&mut out, &snapshot, (place.target, meant), (route, &head), body)?,
+            None => becomes(&mut out, &snapshot, place.target, &head, body)?,
+        }
     }
     Ok(out)
+}
+
+/// The places that are asked for.
+fn chosen<'p>(places: &'p [Place], part: Option<&str>, alias: &str) -> Result<Vec<&'p Place>, String> {
+    let Some(part) = part else { return Ok(places.iter().collect()) };
+    let chosen: Vec<&Place> = places.iter().filter(|place| *place.name == *part).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
+        return Err(format!("Requests for `{alias}` never go to `{part}`. They go to: {}.", names.join(", ")));
+    }
+    Ok(chosen)
+}
+
+/// The name of the request, and the wildcard alias that answers to it.
+fn named(alias: &str, snapshot: &Snapshot, at: usize) -> String {
+    let route = snapshot.target(at).map(|target| &target.route).filter(|route| route.is_wildcard);
+    let by = route.map_or_else(String::new, |route| format!(" (by the alias {})", route.name));
+    format!("{alias}{by}")
+}
+
+/// The models that answer in these places. Where answers come from, copies are left out.
+fn to(places: &[&Place], snapshot: &Snapshot) -> String {
+    let answers = |place: &&&Place| places.len() == 1 || !matches!(place.when, When::Mirror(_));
+    let mut names: Vec<&str> = Vec::new();
+    for name in places.iter().filter(answers).filter_map(|place| Some(&**engines(snapshot.target(place.target)?))) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(" or ")
+}
+
+/// The address that an alias has to itself.
+fn listens(config: &Config, route: &Route) -> Option<SocketAddr> {
+    config.aliases.iter().find(|alias| alias.name == route.name)?.listen
 }
 
 /// The name that the request says.
@@ -143,13 +177,18 @@ fn becomes(
         out.extend_from_slice(format!("\n(translated for POST {path} before all other changes)\n").as_bytes());
     }
     let renamed_later = snapshot.target(at).is_some_and(|target| target.known_served_name().is_none());
-    section(out, "changes", changes(&noted, renamed_later).as_bytes());
     let sent: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
-    if !sent.is_empty() {
-        section(out, "headers", format!("{} (values are not shown)", sent.join(", ")).as_bytes());
-    }
-    section(out, "after", &request.body);
+    ending(out, &changes(&noted, renamed_later), &sent, &request.body);
     Ok(())
+}
+
+/// What was changed, which headers are sent, and the body that the engine gets.
+fn ending(out: &mut Vec<u8>, changes: &str, headers: &[&str], body: &[u8]) {
+    section(out, "changes", changes.as_bytes());
+    if !headers.is_empty() {
+        section(out, "headers", format!("{} (values are not shown)", headers.join(", ")).as_bytes());
+    }
+    section(out, "after", body);
 }
 
 /// The boundary of a form. The header that would say it is not here; the form itself begins with it.
@@ -227,6 +266,7 @@ fn title(place: &Place, snapshot: &Snapshot) -> String {
         When::Always => format!("usually -> {to}"),
         When::Share(percent) => format!("part {name}, {percent} % of the requests -> {to}"),
         When::Fallback(at) => format!("fallback {at}, {name} -> {to}"),
+        When::Mirror(percent) => format!("copy of {percent} % of the requests, {name} -> {to}"),
     }
 }
 

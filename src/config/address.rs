@@ -51,9 +51,10 @@ pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Draft> {
     range.ok_or_else(|| Draft::of_text("This is not a range of ports.", remedy))
 }
 
-/// `http://host:port` or `https://host:port`.
+/// `http://host:port` or `https://host:port`, and a path if the engine is there below one. `/v1` at its end is part of each
+/// request and so not of it.
 pub(super) fn engine_url(text: &str) -> Result<EngineUrl, Draft> {
-    const SHAPE: &str = "Write http://host:port or https://host:port.";
+    const SHAPE: &str = "Write http://host:port or https://host:port, and the path before /v1 where there is one.";
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
         let guess = format!("http://{text}");
@@ -76,12 +77,27 @@ pub(super) fn engine_url(text: &str) -> Result<EngineUrl, Draft> {
     }
     let url =
         authority_of(tls, authority).ok_or_else(|| Draft::of_text("The URL names no valid host and port.", SHAPE))?;
-    if !matches!(tail, "" | "/") {
-        let hint = if tail.starts_with("/v1") { " (/v1 is part of each request)" } else { "" };
-        let remedy = format!("Write {url}{hint}.");
-        return Err(Draft::of_text("The URL has a path or query; requests bring their own.", remedy));
+    let path = tail.split(['?', '#']).next().unwrap_or_default();
+    let base = base_of(path).ok_or_else(|| {
+        Draft::of_text(
+            "The URL's path has characters or segments that cannot be in one.",
+            format!("Write {url}, or a plain path after it."),
+        )
+    })?;
+    let url = EngineUrl { base: base.to_owned(), ..url };
+    if path != tail {
+        return Err(Draft::of_text("The URL has a query; requests bring their own.", format!("Write {url}.")));
     }
     Ok(url)
+}
+
+/// What comes before the paths of an engine's requests; `None`: `path` is none.
+fn base_of(path: &str) -> Option<&str> {
+    let path = path.trim_end_matches('/');
+    let base = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/');
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&b);
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(legal);
+    (base.is_empty() || base.split('/').skip(1).all(is_segment)).then_some(base)
 }
 
 fn authority_of(tls: bool, authority: &str) -> Option<EngineUrl> {
@@ -108,7 +124,7 @@ fn authority_of(tls: bool, authority: &str) -> Option<EngineUrl> {
     };
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     let fits = !host.is_empty() && host.len() <= 253 && host.chars().all(legal) && port != 0;
-    fits.then(|| EngineUrl { tls, host: host.to_owned(), port })
+    fits.then(|| EngineUrl { tls, host: host.to_owned(), port, base: String::new() })
 }
 
 #[cfg(test)]
@@ -124,6 +140,12 @@ mod tests {
             ("https://engine.example/", "https://engine.example:443"),
             ("HTTP://a_b", "http://a_b:80"),
             ("http://[::1]:8000", "http://[::1]:8000"),
+            ("http://a:8000/v1", "http://a:8000"),
+            ("http://a:8000/v1/", "http://a:8000"),
+            ("https://a/api/v1", "https://a:443/api"),
+            ("http://a:8000/team/qwen/", "http://a:8000/team/qwen"),
+            ("http://a:8000/v1/v1", "http://a:8000/v1"),
+            ("http://a:8000/v1beta", "http://a:8000/v1beta"),
         ] {
             assert_eq!(engine_url(text).expect("a URL").to_string(), shown);
         }
@@ -134,8 +156,12 @@ mod tests {
         for (text, remedy) in [
             ("10.0.0.7:8000", "http://10.0.0.7:8000"),
             ("localhost", "http://localhost"),
-            ("http://a:8000/v1", "http://a:8000 ("),
             ("http://a?x", "http://a:80"),
+            ("http://a/b/v1?key=x", "http://a:80/b."),
+            ("http://a/b#c", "http://a:80/b."),
+            ("http://a/b//c", "http://a:80, or a plain path"),
+            ("http://a/../b", "http://a:80, or a plain path"),
+            ("http://a/b c", "http://a:80, or a plain path"),
             ("ftp://a", "http://host:port"),
             ("http://", "http://host:port"),
             ("http://a:0", "http://host:port"),

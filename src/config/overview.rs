@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::command::{flag_words, is_template};
-use super::types::{Alias, Config, Engines, FieldPath, Gpus, Model, Settings, Spawn};
+use super::types::{
+    Alias, Config, Dialects, Engines, FieldPath, Gpus, LateSystem, Model, ResponseModel, SESSION, Settings, Spawn, Via,
+};
 use crate::text_table::aligned;
 
 /// The overview: addresses, models and aliases in aligned columns. Names of environment variables, never their values.
@@ -108,6 +110,7 @@ fn quoted(text: &str) -> String {
 
 fn alias_row(alias: &Alias) -> [String; 3] {
     let mut changes: Vec<String> = alias.settings.iter().flat_map(changes).collect();
+    changes.extend(ways(alias));
     match alias.wildcard() {
         Some("") => changes.push("answers to all names that mean nothing else".into()),
         Some(beginning) => changes.push(format!("answers to names that begin with {beginning}")),
@@ -118,6 +121,45 @@ fn alias_row(alias: &Alias) -> [String; 3] {
     }
     let changes = if changes.is_empty() { "nothing but the name".into() } else { changes.join("; ") };
     [alias.name.to_string(), alias.model.to_string(), changes]
+}
+
+/// Where else requests of the alias go, how they come, and what becomes of their answers.
+fn ways(alias: &Alias) -> Vec<String> {
+    let mut ways = Vec::new();
+    if !alias.split.is_empty() {
+        let parts: Vec<String> = alias.split.iter().map(|(name, weight)| format!("{name} {weight}")).collect();
+        let by = if alias.sticky == SESSION { String::new() } else { format!(" by {}", alias.sticky) };
+        ways.push(format!("split{by}: {}", parts.join(", ")));
+    }
+    if !alias.fallback.is_empty() {
+        ways.push(format!("fall back to {}", alias.fallback.join(", then ")));
+    }
+    if let Some(mirror) = &alias.mirror {
+        ways.push(format!("copy {} % to {}", mirror.percent, mirror.to));
+    }
+    if let Some(address) = alias.listen {
+        ways.push(format!("listen on {address}"));
+    }
+    if alias.gym.is_some() {
+        ways.push("NeMo Gym's rules".into());
+    }
+    let Dialects { responses, messages, late_system } = alias.dialect;
+    let translated: Vec<&str> = [("responses", responses), ("messages", messages)]
+        .into_iter()
+        .filter_map(|(api, via)| (via == Via::Chat).then_some(api))
+        .collect();
+    if !translated.is_empty() {
+        let late = match late_system {
+            LateSystem::User => "",
+            LateSystem::First => ", late system messages first",
+            LateSystem::Keep => ", late system messages as they are",
+        };
+        ways.push(format!("translate {} to chat{late}", translated.join(" and ")));
+    }
+    if alias.response_model == ResponseModel::Engine {
+        ways.push("answer with the engine's model name".into());
+    }
+    ways
 }
 
 fn changes(settings: &Settings) -> Vec<String> {

@@ -32,7 +32,7 @@ pub(super) fn listed(config: &Config) -> Vec<RemoteModel> {
 
 /// The id of an engine: the same wherever in a list it stands.
 pub(super) fn id(model: &Model, url: &EngineUrl) -> EngineId {
-    EngineId::remote(&model.name, &url.host, url.port)
+    EngineId::remote(&model.name, &url.host, url.port, &url.base)
 }
 
 #[cfg(test)]
@@ -41,12 +41,13 @@ mod tests {
 
     #[test]
     fn one_address_is_one_engine_also_where_it_is_listed_with_http_and_with_https() {
-        let url = |tls| EngineUrl { tls, host: "h".into(), port: 8000 };
+        let url = |tls| EngineUrl { tls, host: "h".into(), port: 8000, base: String::new() };
         let other = EngineUrl { port: 8001, ..url(false) };
-        let urls = vec![url(false), url(true), other.clone(), url(false)];
+        let below = EngineUrl { base: "/b".into(), ..url(false) };
+        let urls = vec![url(false), url(true), other.clone(), below.clone(), url(false), below.clone()];
         let model = Model { engines: Engines::Urls(urls), ..Model::for_test("m") };
         let found = listed(&Config { models: vec![model], ..Config::for_test() });
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].urls, [url(false), other], "the first one counts");
+        assert_eq!(found[0].urls, [url(false), other, below], "the first one counts");
     }
 }

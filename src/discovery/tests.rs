@@ -146,7 +146,7 @@ async fn without_health_checks_an_engine_is_ready_and_its_name_is_asked_for() {
 #[tokio::test]
 async fn an_engine_that_is_not_there_is_unhealthy_with_the_reason() {
     // Nobody listens on port 1.
-    let nobody = EngineUrl { tls: false, host: "localhost".into(), port: 1 };
+    let nobody = EngineUrl { tls: false, host: "localhost".into(), port: 1, base: String::new() };
     let health = Some(health(Duration::from_millis(20)));
     let rig = Rig::of(Model { engines: Engines::Urls(vec![nobody]), health, ..Model::for_test("m") });
     let state = reached(&rig.engine(0), "unhealthy").await;

@@ -271,6 +271,7 @@ fn post(engine: &Engine, path: &str, headers: &HeaderMap, length: usize) -> ping
 /// # Errors
 /// When `path` or a header value cannot be sent over HTTP.
 pub(super) fn request(engine: &Engine, path: &str) -> pingora::Result<RequestHeader> {
+    let path = engine.address.url.path(path);
     let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3))?;
     request.insert_header("host", &**engine.authority())?;
     request.insert_header("accept", "application/json, */*")?;

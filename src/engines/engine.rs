@@ -366,7 +366,7 @@ mod tests {
     use crate::api::StartPhase;
 
     fn engine(host: &str, port: u16) -> Engine {
-        let url = EngineUrl { tls: false, host: host.into(), port };
+        let url = EngineUrl { tls: false, host: host.into(), port, base: String::new() };
         Engine::new(EngineId::new("m", 0), Address { url, api_key: None }, None)
     }
 

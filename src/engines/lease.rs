@@ -88,7 +88,7 @@ mod tests {
     use crate::ids::EngineId;
 
     fn engine() -> Engine {
-        let url = EngineUrl { tls: false, host: "a".into(), port: 1 };
+        let url = EngineUrl { tls: false, host: "a".into(), port: 1, base: String::new() };
         Engine::new(EngineId::new("m", 0), Address { url, api_key: None }, None)
     }
 

@@ -51,7 +51,7 @@ impl StubServer {
 
     /// Its URL.
     pub(crate) fn url(&self) -> EngineUrl {
-        EngineUrl { tls: false, host: "127.0.0.1".into(), port: self.address.port() }
+        EngineUrl { tls: false, host: "127.0.0.1".into(), port: self.address.port(), base: String::new() }
     }
 
     /// What `/health` answers from now on.

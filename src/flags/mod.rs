@@ -126,14 +126,21 @@ fn of_flag(config: &Config, model: &str, spawn: &Spawn, error: FlagError) -> Dia
 const ELSEWHERE: &[&str] =
     &["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "ssh", "srun", "sudo"];
 
+/// The program of `command`, if it runs the engine somewhere else: in a container, on another machine.
+#[must_use]
+pub fn runs_elsewhere(command: &[String]) -> Option<&str> {
+    let program = command.first()?;
+    let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
+    Some(name).filter(|name| ELSEWHERE.contains(name))
+}
+
 /// The flags of a program, and the version of vLLM.
 fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), (String, String)> {
     let command = of.command;
     // What the program is, its first model's environment says as well as any other's.
     let env = of.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default();
     let program = command.first().map_or("vllm", String::as_str);
-    let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or(program);
-    if ELSEWHERE.contains(&name) {
+    if let Some(name) = runs_elsewhere(command) {
         let remedy = "Compare them with `vllm serve --help=all` there.";
         return Err((format!("`{name}` runs it somewhere else"), remedy.into()));
     }

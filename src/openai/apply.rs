@@ -8,6 +8,7 @@ use super::condition::is_met;
 use super::field_rule::{FieldRule, Replacements};
 use super::object::TooManyMembers;
 use super::rules::{CompiledSettings, Request, Rules};
+use super::stream_only;
 use crate::settings::{Prompt, Test};
 
 /// Headers for the engine, in place of the client's; of one name the last counts.
@@ -76,8 +77,13 @@ pub(super) fn apply<'r>(
     log: &mut ChangeLog<'_>,
 ) -> Result<Headers, TooManyMembers> {
     let mut headers = Vec::new();
+    let unsaid = if rules.has_stream_only() { stream_only::unsaid(body)? } else { Vec::new() };
     for settings in rules.all() {
         apply_settings(body, settings, request, log, &mut headers)?;
+    }
+    // Only now it is known whether the request asks for a stream: settings may say that, too.
+    if !unsaid.is_empty() {
+        stream_only::take_out(body, &unsaid, log)?;
     }
     if let Some(model) = model {
         log.origin("the engines".into());

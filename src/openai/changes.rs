@@ -59,6 +59,12 @@ impl<'c> ChangeLog<'c> {
         self.changes.is_some().then(|| text(raw().as_ref()))
     }
 
+    /// Nothing that was done to the field `key` of the body, or in it, is to be seen any more.
+    pub(super) fn forget(&mut self, key: &str) {
+        let Some(changes) = &mut self.changes else { return };
+        changes.retain(|change| change.field.split('.').next() != Some(key));
+    }
+
     /// The field `key` was `old` and is `new`.
     pub(super) fn note(&mut self, key: &str, old: Option<String>, new: Option<&[u8]>) {
         let Some(changes) = &mut self.changes else { return };

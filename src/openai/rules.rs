@@ -3,7 +3,7 @@
 //! The order of one's parts: remove, map, defaults, limits, overrides, prompt; then its `when` settings whose condition is
 //! met. Objects merge deeply; arrays and scalars replace. A field that the defaults of one have added is replaced by the
 //! defaults of a later one: the client is still silent about it. Fields are added only to endpoints that have them
-//! ([`super::fields`]).
+//! ([`super::fields`]), and those that only a stream has only to streams ([`super::stream_only`]).
 //!
 //! Where overrides make an object of a field, a client that sent something else there has said nothing about what is in
 //! it: defaults for it hold, too. So settings that are applied again change nothing more (`map`, `when` and a `prompt`
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::Endpoint;
 use super::field_rule::{FieldRule, Replacement, Replacements, field_rules};
 use super::output_length;
+use super::stream_only;
 use super::text::decode;
 use crate::settings::{Condition, FieldPath, Prompt, Settings};
 
@@ -40,13 +41,17 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     all: Vec<CompiledSettings>,
+    /// Whether some of them are for fields that only a stream has.
+    stream_only: bool,
 }
 
 impl Rules {
     /// Compiles settings. `model` is not theirs to change: what they say of it is left out.
     #[must_use]
     pub fn new(settings: &[Settings]) -> Self {
-        Self { all: settings.iter().filter_map(|settings| compile(settings, &settings.origin)).collect() }
+        let all: Vec<_> = settings.iter().filter_map(|settings| compile(settings, &settings.origin)).collect();
+        let stream_only = all.iter().any(CompiledSettings::has_stream_only);
+        Self { all, stream_only }
     }
 
     /// Whether nothing is ever changed.
@@ -57,6 +62,10 @@ impl Rules {
 
     pub(super) fn all(&self) -> &[CompiledSettings] {
         &self.all
+    }
+
+    pub(super) fn has_stream_only(&self) -> bool {
+        self.stream_only
     }
 }
 
@@ -116,6 +125,12 @@ impl CompiledSettings {
             && self.prompt.is_none()
             && self.headers.is_empty()
             && self.when.is_empty()
+    }
+
+    fn has_stream_only(&self) -> bool {
+        stream_only::is_any_of(&self.defaults)
+            || stream_only::is_any_of(&self.overrides)
+            || self.when.iter().any(|(_, then)| then.has_stream_only())
     }
 }
 

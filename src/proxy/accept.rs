@@ -85,7 +85,7 @@ pub(super) async fn accept(
     let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
     let (prefix, path) = ctx.entry.inside(uri_path);
-    let path = &*openai::path::normal(path);
+    let path = &*openai::path::normal(&path);
     ctx.account.is_probe = PROBES.contains(&path);
     // Known before anything is refused: it decides in whose dialect.
     ctx.account.endpoint = Endpoint::find(path);

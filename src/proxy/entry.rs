@@ -9,6 +9,9 @@ use crate::ids::Name;
 /// What the paths of all aliases begin with.
 pub(super) const PREFIX: &str = "/a/";
 
+/// What the paths of Azure's API begin with. A deployment follows, which is an alias here, and what is below `/v1` elsewhere.
+const AZURE: &str = "/openai/deployments/";
+
 /// How a request came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -22,26 +25,30 @@ impl Entry {
     /// The entry of a request for `path` at the address of `alias`, if that is one's own.
     pub(super) fn new(alias: Option<Name>, path: &str) -> Self {
         match (alias, split(path)) {
-            (None, Some((alias, _))) => Self { alias: Some(alias.as_ref().into()), by_path: true },
+            (None, Some((alias, ..))) => Self { alias: Some(alias.as_ref().into()), by_path: true },
             (alias, _) => Self { alias, by_path: false },
         }
     }
 
     /// The prefix of the alias that `path` has, and the path behind it.
-    pub(super) fn inside<'p>(&self, path: &'p str) -> (&'p str, &'p str) {
+    pub(super) fn inside<'p>(&self, path: &'p str) -> (&'p str, Cow<'p, str>) {
         match split(path) {
-            Some((_, inside)) if self.by_path => path.split_at(path.len() - inside.len()),
-            _ => ("", path),
+            Some((_, prefix, inside)) if self.by_path => (prefix, inside),
+            _ => ("", Cow::Borrowed(path)),
         }
     }
 }
 
-/// The alias that `path` names, and the path behind it: `/a/{alias}/v1/...`. `None`: the path belongs to no alias.
-fn split(path: &str) -> Option<(Cow<'_, str>, &str)> {
-    let rest = path.strip_prefix(PREFIX)?;
+/// The alias that `path` names, the prefix that does so, and the path behind it: `/a/{alias}/v1/...`, or as Azure's clients
+/// write it. `None`: the path belongs to no alias.
+fn split(path: &str) -> Option<(Cow<'_, str>, &str, Cow<'_, str>)> {
+    let own = path.strip_prefix(PREFIX);
+    let rest = own.or_else(|| path.strip_prefix(AZURE))?;
     let (alias, inside) = rest.split_at(rest.find('/')?);
     let alias = percent_decode_str(alias).decode_utf8().ok().filter(|alias| !alias.is_empty())?;
-    Some((alias, inside))
+    let (prefix, _) = path.split_at(path.len() - inside.len());
+    let inside = if own.is_some() { Cow::Borrowed(inside) } else { Cow::Owned(format!("/v1{inside}")) };
+    Some((alias, prefix, inside))
 }
 
 #[cfg(test)]
@@ -50,10 +57,22 @@ mod tests {
 
     #[test]
     fn an_alias_is_named_by_one_segment() {
-        let split = |path| split(path).map(|(alias, inside)| (alias.into_owned(), inside));
-        assert_eq!(split("/a/quick/v1/models"), Some(("quick".into(), "/v1/models")));
-        assert_eq!(split("/a/qwen%2Fthink/rerank"), Some(("qwen/think".into(), "/rerank")));
-        assert_eq!(split("/a/qwen3:think/"), Some(("qwen3:think".into(), "/")));
+        for (path, alias, prefix, inside) in [
+            ("/a/quick/v1/models", "quick", "/a/quick", "/v1/models"),
+            ("/a/qwen%2Fthink/rerank", "qwen/think", "/a/qwen%2Fthink", "/rerank"),
+            ("/a/qwen3:think/", "qwen3:think", "/a/qwen3:think", "/"),
+            (
+                "/openai/deployments/gpt-4o/chat/completions",
+                "gpt-4o",
+                "/openai/deployments/gpt-4o",
+                "/v1/chat/completions",
+            ),
+        ] {
+            assert_eq!(split(path), Some((alias.into(), prefix, inside.into())), "{path}");
+        }
+        for nobody in ["/openai/deployments/gpt-4o", "/openai/deployments//chat/completions", "/openai/v1/models"] {
+            assert_eq!(split(nobody), None, "{nobody}");
+        }
         for nobody in ["/a/quick", "/a//v1/models", "/v1/models", "/a", "/", "/b/quick/v1", "/a/%ff/v1"] {
             assert_eq!(split(nobody), None, "{nobody}");
         }

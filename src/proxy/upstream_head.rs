@@ -42,9 +42,12 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
     if let Some(key) = &engine.address.api_key {
         request.insert_header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))?;
         // The caller's own credentials were for us.
-        request.remove_header("x-api-key");
+        CREDENTIALS
+            .iter()
+            .filter(|name| **name != header::AUTHORIZATION)
+            .for_each(|name| drop(request.remove_header(name)));
     }
-    let path = upstream.path();
+    let path = engine.address.url.path(upstream.path());
     // Absolute form is for proxies; an origin server gets a path (RFC 9112, 3.2). Nor does it know of paths of our own.
     if request.uri.authority().is_some() || request.uri.path() != path {
         let query = request.uri.query().map_or_else(String::new, |query| format!("?{query}"));

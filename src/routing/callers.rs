@@ -14,8 +14,11 @@ use crate::telemetry::{CallerMeters, Metrics};
 /// Where Anthropic's clients put their key.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// Where clients of Azure's API put theirs.
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+
 /// Headers in which callers show who they are.
-pub const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, X_API_KEY];
+pub const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, X_API_KEY, API_KEY];
 
 /// Paths for health checks, which have no key: their answers only say whether the gateway is healthy.
 const OPEN: [&str; 6] = ["/", "/health", "/livez", "/readyz", "/ping", "/openapi.json"];
@@ -146,6 +149,7 @@ mod tests {
             ("authorization", "k-bot", "bot"),
             ("x-api-key", "k-bot", "bot"),
             ("x-api-key", "abc", "batch"),
+            ("api-key", "k-bot", "bot"),
         ] {
             assert_eq!(who(&callers, &[(header, value)]), Ok(Some(name.into())), "{header}: {value}");
         }

@@ -46,10 +46,21 @@ pub enum When {
     Share(f64),
     /// When no place before it can take them: first fallback 1, then 2.
     Fallback(usize),
+    /// Copies of this percentage of them.
+    Mirror(f64),
 }
 
 impl Snapshot {
-    /// Everywhere that requests of the target at `at` may go: first where they are meant to.
+    /// Where copies of requests of the target at `at` go; nobody waits for what becomes of these.
+    #[must_use]
+    pub fn mirror(&self, at: usize) -> Option<Place> {
+        let target = self.target(at)?;
+        let (percent, to) = target.mirror?;
+        let (_, destination) = target.route.mirror.as_ref()?;
+        Some(Place { name: destination.name.clone(), target: to, when: When::Mirror(percent) })
+    }
+
+    /// Everywhere that requests of the target at `at` may go: first where they are meant to. Copies aside.
     #[must_use]
     pub fn places(&self, at: usize) -> Vec<Place> {
         let Some(target) = self.target(at) else { return Vec::new() };

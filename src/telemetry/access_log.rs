@@ -1,6 +1,6 @@
 //! One line per request: no bodies, no secrets, no query strings.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,6 +48,24 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// A value of a text line: in quotes where it could be taken for more than one, and without characters that nobody sees.
+struct Word<'a>(&'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain =
+            |c: char| !matches!(c, '"' | '\\') && !c.is_whitespace() && (c == '\'' || c.escape_debug().len() == 1);
+        if !self.0.is_empty() && self.0.chars().all(is_plain) {
+            return f.write_str(self.0);
+        }
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            if c == '\'' { f.write_char(c)? } else { write!(f, "{}", c.escape_debug())? }
+        }
+        f.write_char('"')
+    }
+}
+
 fn text(record: &Record<'_>, now: SystemTime) -> String {
     let mut line = String::with_capacity(256);
     let _ = write!(
@@ -56,7 +74,7 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
         humantime::format_rfc3339_millis(now),
         record.status,
         record.method,
-        record.path.escape_default(),
+        Word(record.path),
         millis(record.took)
     );
     let words = [
@@ -69,11 +87,11 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
     ];
     for (word, value) in words {
         if let Some(value) = value {
-            let _ = write!(line, " {word}={}", value.escape_default());
+            let _ = write!(line, " {word}={}", Word(value));
         }
     }
     if record.stream {
-        line.push_str(" stream");
+        let _ = write!(line, " stream end={}", record.stream_end.unwrap_or("complete"));
     }
     if let Some(first) = record.first_token {
         let _ = write!(line, " ttft={}ms", millis(first));
@@ -150,7 +168,7 @@ mod tests {
             retries: 1,
             usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
             is_estimate: false,
-            stream_end: None,
+            stream_end: Some("complete"),
             error: None,
         }
     }
@@ -159,14 +177,42 @@ mod tests {
     fn a_text_line_is_one_line_whatever_the_path() {
         assert_eq!(
             text(&record(), SystemTime::UNIX_EPOCH),
-            "1970-01-01T00:00:00.000Z 200 POST /v1/chat/completions\\n 1.5ms caller=bot model=m engine=m/0 stream ttft=1ms \
-             tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 id=r1\n"
+            "1970-01-01T00:00:00.000Z 200 POST \"/v1/chat/completions\\n\" 1.5ms caller=bot model=m engine=m/0 stream \
+             end=complete ttft=1ms tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 id=r1\n"
         );
+    }
+
+    #[test]
+    fn a_value_is_one_word_and_people_can_read_it() {
+        for (value, shown) in [
+            ("org/qwen3-32b:fast", "org/qwen3-32b:fast"),
+            ("größe", "größe"),
+            ("模型", "模型"),
+            ("l'été", "l'été"),
+            ("my model", "\"my model\""),
+            ("say \"hi\"", r#""say \"hi\"""#),
+            (r"a\b", r#""a\\b""#),
+            ("", "\"\""),
+            ("a\u{a0}b", r#""a\u{a0}b""#),
+            ("a\u{202e}b\u{1b}[31m", r#""a\u{202e}b\u{1b}[31m""#),
+            ("a status=200", "\"a status=200\""),
+        ] {
+            assert_eq!(Word(value).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_stream_says_how_it_ended_and_another_answer_nothing() {
+        let line = |stream, stream_end| text(&Record { stream, stream_end, ..record() }, SystemTime::UNIX_EPOCH);
+        assert!(line(true, Some("engine_died")).contains(" stream end=engine_died "));
+        assert!(!line(false, None).contains("end="));
     }
 
     #[test]
     fn a_structured_line_has_every_field_always() {
         let value = structured(&record(), SystemTime::UNIX_EPOCH);
+        // As in the other log.
+        assert_eq!(value["timestamp"], "1970-01-01T00:00:00.000Z");
         assert_eq!(value["duration_ms"], 1.5);
         assert_eq!(value["alias"], Value::Null);
         assert_eq!(value.as_object().map(serde_json::Map::len), Some(23));

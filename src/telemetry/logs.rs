@@ -1,6 +1,8 @@
 //! Log lines: to standard error, by threads of their own, so that a slow reader never blocks a worker.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::io::IsTerminal;
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -39,7 +41,7 @@ impl Logs {
         let (stderr, stderr_guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
         let (stdout, stdout_guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stdout());
         let (format_layer, format) = reload::Layer::new(format(log.format, &stderr));
-        let (filter_layer, filter) = reload::Layer::new(filter(log)?);
+        let (filter_layer, filter) = reload::Layer::new(filter_of_process(log)?);
         let subscriber = tracing_subscriber::registry().with(format_layer).with(filter_layer);
         subscriber.try_init().map_err(|error| format!("logging: {error}"))?;
         let access = AccessLog::new(stdout);
@@ -58,7 +60,7 @@ impl Logs {
     /// # Errors
     /// When `log.level` is not a filter; nothing is changed then.
     pub fn apply(&self, log: &Log) -> Result<(), String> {
-        let filter = filter(log)?;
+        let filter = filter_of_process(log)?;
         let broken = |error: reload::Error| format!("logging: {error}");
         self.filter.reload(filter).map_err(broken)?;
         self.format.reload(format(log.format, &self.stderr)).map_err(broken)?;
@@ -67,23 +69,101 @@ impl Logs {
     }
 }
 
+/// Pingora logs what we answer and account for ourselves. Its connectors call it an error that a kept connection was closed
+/// by the engine in the moment in which it was to be used, and open another one.
+const PINGORA: &str = "pingora_proxy=off,pingora_core=error,pingora_core::connectors=off";
+
+fn filter_of_process(log: &Log) -> Result<EnvFilter, String> {
+    filter(log, std::env::var("RUST_LOG").ok())
+}
+
 /// Which lines are written: `RUST_LOG` wins.
-fn filter(log: &Log) -> Result<EnvFilter, String> {
-    let text = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    // Pingora logs what we answer and account for ourselves.
-    let text = text.unwrap_or_else(|| format!("{},pingora_proxy=off,pingora_core=error", log.level));
+fn filter(log: &Log, rust_log: Option<String>) -> Result<EnvFilter, String> {
+    let text = rust_log.filter(|text| !text.is_empty());
+    let text = text.unwrap_or_else(|| format!("{},{PINGORA}", log.level));
     EnvFilter::try_new(&text).map_err(|error| format!("log filter `{text}`: {error}"))
 }
 
-/// Colours are for terminals, and for people who did not refuse them (<https://no-color.org>).
-fn is_coloured() -> bool {
-    std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+/// Colours are for terminals, and for people who did not refuse them by `NO_COLOR` (<https://no-color.org>).
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 fn format<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat, stderr: &NonBlocking) -> Format<S> {
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr.clone());
     match format {
-        LogFormat::Text => layer.with_ansi(is_coloured()).boxed(),
+        LogFormat::Text => {
+            let is_terminal = std::io::stderr().is_terminal();
+            layer.with_ansi(is_coloured(is_terminal, std::env::var_os("NO_COLOR").as_deref())).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("kept").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of what `tell` tells, in JSON.
+    fn lines(log: &Log, rust_log: Option<&str>, tell: impl FnOnce()) -> Vec<Value> {
+        let written = Written::default();
+        let (to, flushed) = NonBlockingBuilder::default().lossy(false).finish(written.clone());
+        let filter = filter(log, rust_log.map(str::to_owned)).expect("a filter");
+        let subscriber = tracing_subscriber::registry().with(format(LogFormat::Json, &to)).with(filter);
+        tracing::subscriber::with_default(subscriber, tell);
+        drop(flushed);
+        let bytes = written.0.lock().expect("kept").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    #[test]
+    fn pingoras_noise_is_left_out_and_its_errors_are_not() {
+        let tell = || {
+            tracing::error!(target: "pingora_core::connectors", "failed to acquire reusable stream");
+            tracing::error!(target: "pingora_proxy", "noise");
+            tracing::warn!(target: "pingora_core::server", "noise");
+            tracing::error!(target: "pingora_core::server", "kept");
+            tracing::info!(target: "enginehouse::proxy", "kept");
+            tracing::debug!(target: "enginehouse::proxy", "too much");
+        };
+        let messages = |lines: &[Value]| -> Vec<String> {
+            lines.iter().map(|line| line["message"].as_str().expect("text").to_owned()).collect()
+        };
+        assert_eq!(messages(&lines(&Log::default(), None, tell)), ["kept", "kept"]);
+        assert_eq!(messages(&lines(&Log::default(), Some(""), tell)), ["kept", "kept"]);
+        assert_eq!(lines(&Log::default(), Some("error"), tell).len(), 3, "who sets RUST_LOG gets what it says");
+    }
+
+    #[test]
+    fn the_time_has_the_name_that_it_has_in_the_access_log() {
+        let lines = lines(&Log::default(), None, || tracing::info!("hello"));
+        assert!(lines[0]["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{lines:?}");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_whose_reader_did_not_refuse_them() {
+        assert!(is_coloured(true, None) && is_coloured(true, Some(OsStr::new(""))));
+        assert!(!is_coloured(true, Some(OsStr::new("1"))) && !is_coloured(true, Some(OsStr::new("0"))));
+        assert!(!is_coloured(false, None));
     }
 }

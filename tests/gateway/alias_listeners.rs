@@ -125,3 +125,27 @@ async fn an_address_that_is_taken_is_named() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_others_can_reach_without_a_key_is_warned_of() {
+    const WARNING: &str = "may send requests: the configuration has no `callers`";
+    let warned = async |more: &str| {
+        let yaml = "models: { small: { urls: [\"http://127.0.0.1:9\"], health: off } }\naliases: { cool: { model: small, listen: ADDRESS } }\n";
+        let gateway = Gateway::start(
+            &(yaml.replace("ADDRESS", more.lines().next().expect("an address"))
+                + more.split_once('\n').map_or("", |(_, rest)| rest)),
+        );
+        let log = crate::support::eventually("the line that says where it serves", async || {
+            Some(gateway.log()).filter(|log| log.contains("serving http://"))
+        });
+        let log = log.await;
+        let line = log.lines().find(|line| line.contains(WARNING)).map(str::to_owned);
+        (line, gateway.alias_address("cool"))
+    };
+    let (line, address) = warned("\"0.0.0.0:0\"").await;
+    let line = line.expect("a warning");
+    assert!(line.contains("WARN") && line.contains(&format!("reach 0.0.0.0:{} may", address.port())), "{line}");
+    for fine in ["\"127.0.0.1:0\"", "\"0.0.0.0:0\"\ncallers: { bot: { keys: [k] } }\n"] {
+        assert_eq!(warned(fine).await.0, None, "{fine}");
+    }
+}

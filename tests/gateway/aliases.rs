@@ -23,6 +23,7 @@ const ALIASES: &str = r#"
       - cold: { overrides: { temperature: 0 } }
         hot: { overrides: { temperature: 1 } }
   plain: { model: small, response_model: engine }
+  counted: { model: small, defaults: { stream_options: { include_usage: true } }, overrides: { stream_interval: 2 } }
   gymnast: { model: small, gym: {} }
   strict: { model: small, gym: { strict: true } }
 "#;
@@ -73,6 +74,33 @@ async fn settings_of_every_kind_reach_the_engine() {
     let body = json!({ "model": "nice", "input": "hi" });
     assert_eq!(http().post(gateway.url("/v1/embeddings")).json(&body).send().await.expect("answered").status(), 200);
     assert_eq!(arrived(&sim.last_request().await), json!({ "model": "tiny", "input": "hi" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_streams_have_is_added_to_no_other_request() {
+    let (sim, gateway) = start(&[]).await;
+    let mut body = json!({ "model": "counted", "messages": [{ "role": "user", "content": "hi" }] });
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+    // The engine refuses stream options where nothing is streamed.
+    assert_eq!(reply.status(), 200, "{}", reply.text().await.expect("whole"));
+    let got = arrived(&sim.last_request().await);
+    assert_eq!((&got["stream_options"], &got["stream_interval"]), (&Value::Null, &Value::Null));
+    let said = explain(&["--alias", "counted"], &body).expect("explained");
+    assert!(!said.contains("stream_"), "{said}");
+
+    body["stream"] = json!(true);
+    let reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+    assert!(
+        reply.text().await.expect("whole").contains("\"usage\":{"),
+        "the alias asked for it, and the caller gets it"
+    );
+    let got = arrived(&sim.last_request().await);
+    assert_eq!((&got["stream_options"], &got["stream_interval"]), (&json!({ "include_usage": true }), &json!(2)));
+    let said = explain(&["--alias", "counted"], &body).expect("explained");
+    assert!(
+        said.contains("stream_options: (nothing) -> {\"include_usage\":true}\n    defaults of alias counted"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,8 @@ mod support;
 
 mod alias_listeners;
 mod aliases;
+mod azure;
+mod base_paths;
 mod bodies;
 mod callers;
 mod concurrency;
@@ -28,6 +30,7 @@ mod refusals;
 mod reloading;
 mod retry_hints;
 mod rewriting;
+mod route_table;
 mod routes;
 mod stored_responses;
 mod streaming;

@@ -113,6 +113,52 @@ model: (nothing) -> \"big\"
 }
 
 #[test]
+fn copies_and_an_address_of_its_own_are_shown() {
+    let yaml = "models: {big: {source: s}, next: {source: s, overrides: {n: 1}}}\naliases:\n  watched: {model: big, \
+                mirror: {to: next, percent: 5}, listen: '127.0.0.1:8100'}\n  plain: {model: watched}\n";
+    let text = explained(yaml, &["watched"], "{}").expect("explained");
+    let begin = "watched -> big, POST /v1/chat/completions\n(also at http://127.0.0.1:8100/v1, where requests need not name a model)\n";
+    assert!(text.starts_with(begin), "{text}");
+    let (meant, copy) = text.split_once("=== copy of 5 % of the requests, next -> next\n").expect(&text);
+    assert!(meant.contains("=== usually -> big\n") && !meant.contains("overrides of model next"), "{text}");
+    assert!(copy.ends_with("--- after\n{\"n\":1,\"model\":\"next\"}\n"), "{text}");
+    let one = explained(yaml, &["watched", "/next"], "{}").expect("explained");
+    assert!(one.starts_with("watched -> next, POST") && !one.contains("usually"), "{one}");
+    assert!(!explained(yaml, &["big"], "{}").expect("explained").contains("also at"));
+}
+
+#[test]
+fn what_goes_by_gyms_rules_is_shown_as_they_ask_it_of_the_engine() {
+    let yaml = "models: {big: {source: s, overrides: {seed: 7}}, far: {source: t, served_name: lab/far}}\naliases:\n  \
+                gym: {model: big, fallback: [far], mirror: {to: far, percent: 5}, gym: {extra_body: {top_k: 3}, \
+                default_headers: {x-key: hidden}, return_token_id_information: true}}\n";
+    let body = r#"{"model":"gym","input":"hi"}"#;
+    let text = explained(yaml, &["gym", "responses"], body).expect("explained");
+    assert!(text.starts_with("gym -> big or far, POST /v1/responses\n"), "{text}");
+    assert_eq!(
+        text.matches("(by NeMo Gym's rules, which first ask an engine for POST /v1/chat/completions)").count(),
+        2
+    );
+    let (meant, fallback) = text.split_once("=== fallback 1, far -> far\n").expect(&text);
+    let after = |text: &str| text.split_once("--- after\n").expect(text).1.lines().next().expect(text).to_owned();
+    let sent: serde_json::Value = serde_json::from_str(&after(meant)).expect(meant);
+    assert_eq!((&sent["model"], &sent["top_k"], &sent["seed"]), (&"big".into(), &3.into(), &7.into()), "{meant}");
+    assert_eq!(sent["messages"][0]["content"][0]["text"], "hi", "{meant}");
+    assert!(
+        meant.contains("seed: (nothing) -> 7\n    overrides of model big") && meant.contains("\nx-key (values"),
+        "{meant}"
+    );
+    let sent: serde_json::Value = serde_json::from_str(&after(fallback)).expect(fallback);
+    assert_eq!((&sent["model"], &sent["seed"]), (&"lab/far".into(), &serde_json::Value::Null), "{fallback}");
+    assert!(!text.contains("copy of") && !text.contains("hidden"), "Gym's turns are not copied: {text}");
+    // Other routes go on as they are.
+    let plain = explained(yaml, &["gym", "completions"], r#"{"model":"gym","prompt":"hi"}"#).expect("explained");
+    assert!(!plain.contains("Gym") && plain.contains("=== copy of 5 %"), "{plain}");
+    let refused = explained(yaml, &["gym"], r#"{"model":"gym","messages":7}"#).expect("explained");
+    assert!(refused.contains("no engine is asked: status 422)\n\n--- answer\n{"), "{refused}");
+}
+
+#[test]
 fn unknown_names_and_mistakes() {
     let far = explained(CONFIG, &["far"], "{}").expect("explained");
     assert!(far.contains("the name that the engine uses") && far.ends_with("--- after\n{}\n"), "{far}");

@@ -9,6 +9,7 @@ use super::compose::Composed;
 use super::document::Section;
 use super::fields::{Context, Fields};
 use super::local::local;
+use super::ports::addresses;
 use super::remote::remote;
 use super::resolve::resolve;
 use super::secret::Secrets;
@@ -60,6 +61,7 @@ pub(super) fn convert(composed: &Composed) -> Import {
         aliases.comment(format!("{name} is not here: {why}"));
         import.said.push(format!("{name} could not be carried over: {why}"));
     }
+    import.document = addresses(&models.value(), &aliases.value());
     import.document.nest("models", models);
     import.document.nest("aliases", aliases);
     import

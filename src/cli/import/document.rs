@@ -41,7 +41,6 @@ impl Section {
     }
 
     /// The same without comments.
-    #[cfg(test)]
     pub(super) fn value(&self) -> Value {
         let member = |item: &Item| match item {
             Item::Comment(_) => None,

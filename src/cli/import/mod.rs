@@ -2,7 +2,7 @@
 //!
 //! Gym's, step by step: files and overrides to one tree (`tree`, `overrides`, `compose`) → what its words stand for
 //! (`resolve`) → servers found (`servers`) → models (`remote`, `local`) and aliases (`alias`) with comments (`convert`,
-//! `fields`, `secret`) → text (`document`).
+//! `fields`, `secret`) and addresses (`ports`) → text (`document`), which is checked.
 
 mod alias;
 mod compose;
@@ -11,6 +11,7 @@ mod document;
 mod fields;
 mod local;
 mod overrides;
+mod ports;
 mod remote;
 mod resolve;
 mod secret;
@@ -27,6 +28,7 @@ use clap::Subcommand;
 
 use self::compose::{Disk, compose};
 use self::convert::{Import, convert};
+use crate::config::{self, Diagnostic, Diagnostics};
 
 /// The program whose configuration is read.
 #[derive(Debug, Subcommand)]
@@ -38,8 +40,9 @@ pub(super) enum Program {
     /// local_vllm_model and local_vllm_model_proxy become aliases with a `gym:` block, and models for their engines. Give
     /// env.yaml last, because in Gym its values win. Keys are never printed: they become environment variables.
     ///
-    /// The configuration goes to standard output. What could not be converted is in its comments and on standard error.
-    /// Values are not checked here: run `enginehouse check` on the result.
+    /// The configuration goes to standard output. What could not be converted is in its comments and on standard error, and
+    /// so is what is wrong with it; then the exit status is 1. What depends on environment variables, on flags of vLLM and on
+    /// GPUs is not checked here: run `enginehouse check` on the result.
     Gym {
         /// Files, and overrides such as '++policy_model.responses_api_models.vllm_model.port=9000' or
         /// '+config_paths=[a.yaml,b.yaml]'
@@ -78,14 +81,34 @@ fn gym(words: &[String], disk: &Disk<'_>, out: &mut dyn Write, err: &mut dyn Wri
             }
             let head = format!("# Made by `enginehouse import gym` from {}.", several(count, "file"));
             let check = "# Read the comments; then: enginehouse check THIS_FILE";
-            let _ = writeln!(out, "{head}\n{check}\n{}", import.document.text());
-            ExitCode::SUCCESS
+            let text = format!("{head}\n{check}\n{}\n", import.document.text());
+            let _ = write!(out, "{text}");
+            let wrong = errors(&text);
+            if wrong.is_empty() {
+                return ExitCode::SUCCESS;
+            }
+            let count = several(wrong.len(), "error");
+            let _ = writeln!(
+                err,
+                "The configuration has {count} to correct before it can be served:\n\n{}",
+                Diagnostics(wrong)
+            );
+            ExitCode::FAILURE
         }
         Err(errors) => {
             let _ = writeln!(err, "Nothing was imported:\n  {}", errors.join("\n  "));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with the configuration, whatever the variables are set to that it names.
+fn errors(text: &str) -> Vec<Diagnostic> {
+    let Err(Diagnostics(found)) = config::parse(text, &|_| None) else { return Vec::new() };
+    let lines: Vec<&str> = text.lines().collect();
+    let line =
+        |one: &Diagnostic| usize::try_from(one.line).ok().and_then(|line| lines.get(line.checked_sub(1)?).copied());
+    found.into_iter().filter(|one| !line(one).is_some_and(|line| line.contains("${"))).collect()
 }
 
 fn summary(import: &Import, files: usize) -> String {

@@ -22,11 +22,7 @@ pub(super) fn remote(fields: &mut Fields<'_>) -> Result<Section, String> {
         match address(text) {
             Ok(_) if fields.is_secret("base_url", text) => refused.push("has a secret.".into()),
             Ok(url) => {
-                if url.starts_with("${") {
-                    let text = "`base_url` comes from the environment: the variable must hold scheme://host:port here, \
-                                without /v1.";
-                    fields.say(&mut model, text);
-                } else if !text.trim_end_matches('/').ends_with("/v1") {
+                if !url.starts_with("${") && !text.trim_end_matches('/').ends_with("/v1") {
                     let text = "`base_url` has no /v1: Gym would ask /chat/completions, Enginehouse asks \
                                 /v1/chat/completions.";
                     fields.say(&mut model, text);
@@ -57,7 +53,7 @@ pub(super) fn remote(fields: &mut Fields<'_>) -> Result<Section, String> {
     Ok(model)
 }
 
-/// `scheme://host:port` out of a base URL.
+/// The base URL without `/v1`, which is part of each request here.
 fn address(text: &str) -> Result<String, String> {
     if let Some((name, default)) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')?.split_once(":-")) {
         return Ok(format!("${{{name}:-{}}}", if default.is_empty() { String::new() } else { address(default)? }));
@@ -71,15 +67,9 @@ fn address(text: &str) -> Result<String, String> {
     };
     // A key may be in a user's name or a query: nothing of such a URL is shown.
     if rest.is_empty() || rest.contains(['@', '?', '#', ' ', '\\']) {
-        return Err("has more than scheme, host and port.".into());
+        return Err("has more than scheme, host, port and path.".into());
     }
-    // Defaults of variables aside.
-    match rest.rsplit('}').next().unwrap_or(rest).contains('/') {
-        true => Err("has another path than /v1; Enginehouse asks engines under /v1 only. Give the engine's \
-                     own address."
-            .into()),
-        false => Ok(url.to_owned()),
-    }
+    Ok(url.to_owned())
 }
 
 #[cfg(test)]
@@ -93,6 +83,8 @@ mod tests {
             ("https://example.net/v1/", "https://example.net"),
             ("http://[::1]:8000/v1", "http://[::1]:8000"),
             ("http://h:8000", "http://h:8000"),
+            ("http://h/openai/v1", "http://h/openai"),
+            ("http://h/openai/", "http://h/openai"),
             ("${URL}", "${URL}"),
             ("${URL:-http://h:1/v1}", "${URL:-http://h:1}"),
             ("${URL:-}", "${URL:-}"),
@@ -117,6 +109,5 @@ mod tests {
             let why = address(text).expect_err(text);
             assert!(!why.contains("sk-1"), "{why}");
         }
-        assert!(address("http://h/openai/v1").expect_err("a path").contains("another path than /v1"));
     }
 }

@@ -200,9 +200,38 @@ fn the_models_are_those_of_a_good_configuration() {
 }
 
 #[test]
+fn what_is_written_can_be_served_also_where_engines_have_the_gateways_ports() {
+    let file = "
+a: {responses_api_models: {vllm_model: {base_url: 'http://127.0.0.1:8000/v1', api_key: EMPTY, model: m, port: 8001}}}
+b: {responses_api_models: {vllm_model: {base_url: '${oc.env:URL}', api_key: EMPTY, model: m}}}
+";
+    let (config, out, err) = imported(&[("f.yaml", file)], &["f.yaml"]);
+    assert_eq!(
+        (&config["listen"], &config["admin"]["listen"]),
+        (&json!("0.0.0.0:8010"), &json!("127.0.0.1:8011")),
+        "{out}"
+    );
+    assert!(!err.contains("to correct"), "{err}");
+    let parsed = crate::config::parse(&out, &|_| Some("http://h:1".into()));
+    assert!(parsed.is_ok(), "{}\n{out}", parsed.err().map(|found| found.to_string()).unwrap_or_default());
+}
+
+#[test]
+fn a_configuration_with_errors_is_printed_and_fails() {
+    let file = "
+a: {responses_api_models: {vllm_model: {base_url: 'http://h:1/v1', api_key: EMPTY, model: m, port: 9000}}}
+b: {responses_api_models: {vllm_model: {base_url: 'http://h:2/v1', api_key: EMPTY, model: m, port: 9000}}}
+";
+    let (code, out, err) = import(&[("f.yaml", file)], &["f.yaml"]);
+    assert_eq!(code, ExitCode::FAILURE, "{out}");
+    assert!(out.contains("\nmodels:\n") && err.contains("The configuration has 1 error to correct"), "{out}{err}");
+    assert!(err.contains("aliases.b.listen, line "), "{err}");
+}
+
+#[test]
 fn what_cannot_be_carried_over_is_said_at_its_place_and_in_the_summary() {
     let file = "
-a: {responses_api_models: {vllm_model: {base_url: http://h/openai/v1, api_key: x, model: m}}}
+a: {responses_api_models: {vllm_model: {base_url: http://h/v1?key=x, api_key: x, model: m}}}
 b: {responses_api_models: {local_vllm_model_proxy: {model_server: {name: lokal}}}}
 c: {responses_api_models: {vllm_model: {base_url: ???, model: m}}}
 d: {responses_api_models: {vllm_model: {}, local_vllm_model: {}}}
@@ -225,7 +254,7 @@ local:
     assert_eq!((&model["gpus"], &model["sleep_mode"]), (&Value::Null, &json!(true)));
     assert_eq!(model["env"], json!({"HF_TOKEN": "${LOCAL_HF_TOKEN}"}));
     for (name, part) in [
-        ("a", "another path than /v1"),
+        ("a", "has more than scheme, host, port and path"),
         ("b", "`lokal` does not exist, or has no vLLM engine. Servers with one: `local`"),
         ("c", "`c.responses_api_models.vllm_model.base_url` has no value yet"),
         ("d", "`vllm_model` and `local_vllm_model` at once"),

@@ -105,8 +105,8 @@ impl RawAnonymous {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Caller")]
 pub(crate) struct RawCaller {
-    /// Its keys, sent as `Authorization: Bearer` or `x-api-key`: each as it is, or as `sha256:` and the hash of it. More
-    /// than one while a key is changed. At least one.
+    /// Its keys, sent as `Authorization: Bearer`, `x-api-key` or `api-key`: each as it is, or as `sha256:` and the hash of
+    /// it. More than one while a key is changed. At least one.
     #[schemars(length(min = 1), example = ["${CHATBOT_KEY}", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"])]
     pub(crate) keys: Vec<String>,
 }

@@ -63,7 +63,7 @@ pub(crate) struct RawModel {
     /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed, and they wake up faster than they start.
     #[schemars(extend("default" = false))]
     pub(crate) sleep_mode: Option<bool>,
-    /// Engines that others run: `http://host:port` or `https://host:port`, without a path.
+    /// Engines that others run: `http://host:port` or `https://host:port`, and the path before `/v1` where there is one.
     #[schemars(length(min = 1), example = ["http://10.0.0.7:8000"])]
     pub(crate) urls: Option<Vec<String>>,
     /// Key that is sent to the engines as `Authorization: Bearer`; engines that Enginehouse starts require it. Empty means none.

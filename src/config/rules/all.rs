@@ -15,6 +15,7 @@ const RULES: &[Rule] = &[
     names::names_are_fit,
     names::names_are_used_once,
     network::addresses_parse,
+    network::engines_have_ports,
     network::listen_and_admin_differ,
     network::admin_off_loopback_has_a_token,
     network::keys_fit_a_header,

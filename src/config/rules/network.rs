@@ -20,6 +20,20 @@ pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Draft>) {
     }
 }
 
+/// Each engine that runs here listens on a port of its own.
+pub(super) fn engines_have_ports(raw: &Raw, out: &mut Vec<Draft>) {
+    let Ok(ports) = address::ports(&raw.ports) else { return };
+    let own = models(raw).filter(|(.., model)| model.source.is_some());
+    let engines = own.fold(0_usize, |sum, (.., model)| sum.saturating_add(model.replicas.unwrap_or(1)));
+    if engines > ports.len() {
+        let reason = format!("{engines} engines need a port each, and there are {} ports.", ports.len());
+        let remedy = "Widen `ports`, with some to spare for engines that replace others, or lower `replicas`.";
+        let mut draft = Draft::new(Path::of(&["ports"]), reason, remedy);
+        draft.given.extend(models(raw).map(|(path, ..)| path.key("replicas")));
+        out.push(draft);
+    }
+}
+
 pub(super) fn listen_and_admin_differ(raw: &Raw, out: &mut Vec<Draft>) {
     let (Ok(data), Ok(admin)) = (address::listen(&raw.listen), address::listen(&raw.admin.listen)) else { return };
     // Port 0 is chosen by the system, differently each time.
@@ -71,8 +85,9 @@ pub(super) fn urls_are_engines(raw: &Raw, out: &mut Vec<Draft>) {
             if own.iter().any(|own| is_own(*own, &url.host, url.port)) {
                 let reason = "Enginehouse itself listens there: it would send every request to itself again and again.";
                 out.push(Draft::new(path, reason, "Write the engine's own port.").given([Path::of(&["listen"])]));
-            } else if let Some((earlier, _)) =
-                seen.iter().find(|(_, other)| other.host == url.host && other.port == url.port)
+            } else if let Some((earlier, _)) = seen
+                .iter()
+                .find(|(_, other)| (&other.host, other.port, &other.base) == (&url.host, url.port, &url.base))
             {
                 let reason = format!("This engine is also at urls[{earlier}].");
                 out.push(Draft::new(path, reason, "List each engine once."));

@@ -147,6 +147,33 @@ fast   big    remove x; limit n<=1; hidden
     assert_eq!(overview(&config), expected);
 }
 
+#[test]
+fn the_overview_tells_all_that_an_alias_does() {
+    let shown = |alias: &str| {
+        let config = good(&format!(
+            "models: {{big: {{source: s}}, far: {{urls: ['http://h:1']}}}}\naliases:\n  quick: {{model: big, remove: [x]}}\n  a: {alias}\n"
+        ));
+        let text = overview(&config);
+        text.lines().find_map(|line| line.strip_prefix("a ")).expect(&text).trim().to_owned()
+    };
+    for (alias, expected) in [
+        ("{model: big}", "big    nothing but the name"),
+        ("{model: big, fallback: [far, quick]}", "big    fall back to far, then quick"),
+        ("{split: {big: 90, far: 10}}", "big    split: big 90, far 10"),
+        ("{split: {big: 1, far: 0}, sticky: x-user}", "big    split by x-user: big 1, far 0"),
+        ("{model: big, mirror: {to: far, percent: 2.5}}", "big    copy 2.5 % to far"),
+        ("{model: big, listen: '127.0.0.1:8100'}", "big    listen on 127.0.0.1:8100"),
+        ("{model: big, gym: {}}", "big    NeMo Gym's rules"),
+        ("{model: big, dialect: {responses: chat, messages: chat}}", "big    translate responses and messages to chat"),
+        (
+            "{model: quick, dialect: {messages: chat, late_system: first}, response_model: engine}",
+            "big    remove x; translate messages to chat, late system messages first; answer with the engine's model name",
+        ),
+    ] {
+        assert_eq!(shown(alias), expected, "{alias}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..ProptestConfig::default() })]
 

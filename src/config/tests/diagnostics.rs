@@ -18,6 +18,18 @@ fn what_is_no_configuration_at_all() {
 }
 
 #[test]
+fn every_engine_that_runs_here_needs_a_port() {
+    let with = |ports: &str, replicas: &str| {
+        format!(
+            "ports: {ports}\nmodels:\n  m: {{source: s, replicas: {replicas}}}\n  n: {{source: s}}\n  far: {{urls: ['http://h:1']}}\n"
+        )
+    };
+    super::support::good(&with("21000-21019", "19"));
+    assert_found(&with("21000-21019", "20"), &[("ports", "21 engines need a port each, and there are 20 ports.")]);
+    assert_found(&with("21000-21019", "many"), &[("models.m.replicas", "whole number")]);
+}
+
+#[test]
 fn many_at_once_in_file_order_with_lines_and_values() {
     let text = "\
 listen: localhost:8000

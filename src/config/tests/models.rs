@@ -11,9 +11,9 @@ fn where_engines_come_from() {
         &[("models.m.env", "run already"), ("models.m.gpus", "run already")],
     );
     assert_found(
-        "models: {m: {urls: ['http://h:1/v1', 'http://h:2', 'h:3', 'http://h:2', 'http://localhost:8000']}}",
+        "models: {m: {urls: ['http://h:1/v1?k=x', 'http://h:2/b', 'h:3', 'http://h:2/b/v1', 'http://localhost:8000', 'http://h:2/c']}}",
         &[
-            ("models.m.urls[0]", "Write http://h:1 ("),
+            ("models.m.urls[0]", "Write http://h:1."),
             ("models.m.urls[2]", "Write http://h:3"),
             ("models.m.urls[3]", "urls[1]"),
             ("models.m.urls[4]", "to itself again"),

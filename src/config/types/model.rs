@@ -1,5 +1,6 @@
 //! A validated model: where its engines come from, and how one of them is picked.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -149,7 +150,7 @@ impl Default for Restart {
     }
 }
 
-/// `http://host:port` or `https://host:port`, without a path.
+/// `http://host:port` or `https://host:port`, and below which path the engine is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineUrl {
     /// Whether TLS is spoken.
@@ -158,15 +159,26 @@ pub struct EngineUrl {
     pub host: String,
     /// Port, 80 or 443 unless written.
     pub port: u16,
+    /// What the paths of all requests begin with, such as `/qwen`; empty where the engine itself answers.
+    pub base: String,
+}
+
+impl EngineUrl {
+    /// The path that asks the engine for its `path`.
+    #[must_use]
+    pub fn path<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        if self.base.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{}{path}", self.base)) }
+    }
 }
 
 impl fmt::Display for EngineUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, base, .. } = self;
         let scheme = if self.tls { "https" } else { "http" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}{base}")
         } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
+            write!(f, "{scheme}://{host}:{port}{base}")
         }
     }
 }

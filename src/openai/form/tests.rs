@@ -51,6 +51,16 @@ fn the_model_is_renamed_and_the_file_stays() {
     );
 }
 
+#[test]
+fn what_only_streams_have_is_added_to_streams_alone() {
+    let rules = rules(&[], json!({"stream_include_usage": true, "language": "en"}), json!({}), json!({}));
+    let plain = write(&[("model", "m"), ("stream", "false")]);
+    let streamed = write(&[("model", "m"), ("stream", "True")]);
+    assert_eq!(rewritten(&plain, &rules, None), plain.replace("--b--\r\n", "") + &write(&[("language", "en")]));
+    let all = write(&[("stream_include_usage", "true"), ("language", "en")]);
+    assert_eq!(rewritten(&streamed, &rules, None), streamed.replace("--b--\r\n", "") + &all);
+}
+
 /// Found by fuzzing: a control character made the part's head unreadable.
 #[test]
 fn a_field_whose_name_readers_disagree_on_is_not_added() {

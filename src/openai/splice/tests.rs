@@ -214,6 +214,43 @@ fn members_are_added_where_they_mean_something() {
 }
 
 #[test]
+fn what_only_streams_have_is_added_to_streams_alone() {
+    let options = json!({"stream_options": {"include_usage": true}, "stream_interval": 5, "t": 1});
+    for rules in [rules(&[], options.clone(), none(), none()), rules(&[], none(), none(), options)] {
+        for (body, expected) in [
+            (r#"{"a":1}"#, r#"{"a":1,"t":1}"#),
+            (r#"{"stream":false,"stream_options":null}"#, r#"{"stream":false,"t":1}"#),
+            (
+                r#"{"stream":true}"#,
+                r#"{"stream":true,"stream_options":{"include_usage":true},"stream_interval":5,"t":1}"#,
+            ),
+            (
+                r#"{"stream":true,"stream_options":null}"#,
+                r#"{"stream":true,"stream_options":{"include_usage":true},"stream_interval":5,"t":1}"#,
+            ),
+            // What the client says itself is for the engine to refuse.
+            (r#"{"stream_options":{"include_usage":true}}"#, r#"{"stream_options":{"include_usage":true},"t":1}"#),
+        ] {
+            assert_eq!(rewritten(body, &rules, None), expected);
+        }
+    }
+}
+
+#[test]
+fn whether_a_request_is_a_stream_is_what_its_settings_make_of_it() {
+    let options = set(&[], json!({"stream_options": {"include_usage": true}}), none(), none());
+    let stream = |is| set(&[], none(), none(), json!({"stream": is}));
+    let on = Rules::new(&[options.clone(), stream(true)]);
+    assert_eq!(rewritten("{}", &on, None), r#"{"stream_options":{"include_usage":true},"stream":true}"#);
+    let off = Rules::new(&[options.clone(), stream(false)]);
+    assert_eq!(rewritten(r#"{"stream":true}"#, &off, None), r#"{"stream":false}"#);
+    let outer = Settings { when: vec![when(vec!["a".into()], options)], ..Settings::default() };
+    assert_eq!(rewritten(r#"{"a":1}"#, &only(&outer), None), r#"{"a":1}"#);
+    let streamed = r#"{"a":1,"stream":true,"stream_options":{"include_usage":true}}"#;
+    assert_eq!(rewritten(r#"{"a":1,"stream":true}"#, &only(&outer), None), streamed);
+}
+
+#[test]
 fn a_condition_is_about_the_body_before_the_settings_around_it() {
     let then = set(&[], none(), none(), json!({"seen": 1}));
     let mut outer = set(&["a"], json!({"b": 1}), none(), none());

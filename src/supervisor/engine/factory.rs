@@ -72,7 +72,7 @@ impl EngineFactory {
     pub(crate) fn make(&self, blueprint: Blueprint, job: Job) -> NewEngine {
         let Blueprint { spec, replica, grant, pool, found } = blueprint;
         let port = job.port();
-        let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port };
+        let url = EngineUrl { tls: false, host: "127.0.0.1".into(), port, base: String::new() };
         let address = Address { url, api_key: spec.model.api_key.clone() };
         let socket = SocketAddr::from(([127, 0, 0, 1], port));
         let local = Local { log: job.log().path.clone() };
