@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::{self, Config, Engines};
-use crate::{app, supervisor};
+use crate::supervisor::{self, EndedGateway};
+use crate::app;
 
 /// How much longer a gateway may take to exit than its configuration allows for requests and engines.
 const SLACK: Duration = Duration::from_secs(15);
@@ -90,7 +91,7 @@ async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
             Ok(closed) => {
                 found |= closed.gateway.is_some() || !closed.engines.is_empty();
                 let mut said = Vec::new();
-                said.extend(closed.gateway.map(|pid| format!("{place}: the gateway (pid {pid}) has ended")));
+                said.extend(closed.gateway.map(|gateway| format!("{place}: {}", told(&gateway))));
                 said.extend(closed.engines.iter().map(|engine| format!("{place}: {engine} has ended")));
                 if !closed.survivors.is_empty() {
                     code = ExitCode::FAILURE;
@@ -115,6 +116,19 @@ async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
         let _ = writeln!(io::stdout(), "{}", nothing(&targets, from_file));
     }
     code
+}
+
+/// What became of a gateway.
+fn told(gateway: &EndedGateway) -> String {
+    let EndedGateway { pid, was_paused, killed_after } = gateway;
+    let before = if *was_paused { " was stopped by a signal (SIGSTOP or Ctrl-Z); it was continued, and" } else { "" };
+    match killed_after {
+        None => format!("the gateway (pid {pid}){before} has ended"),
+        Some(time) => format!(
+            "the gateway (pid {pid}){before} did not end within {time:?} after SIGTERM and was killed; its engines were ended \
+             by their records"
+        ),
+    }
 }
 
 /// What is said when there was nothing to stop, and what the reason may be.

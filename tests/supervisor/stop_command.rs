@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::BINARY;
+use crate::support::{BINARY, eventually};
 use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
 
@@ -54,6 +54,21 @@ async fn a_gateway_that_runs_is_asked_to_end_first() {
     );
     let (good, said) = stop(&deployment, &["gateway.yaml", "--state-dir", "state"], None);
     assert!(good && said.contains(&format!("the gateway (pid {}) has ended", gateway.pid())), "{said}");
+    assert_eq!(gateway.ended().await, Some(0), "it ended well, and was not killed");
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stands_still_is_ended_with_its_engines() {
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "replicas: 2")));
+    gateway.all_ready().await;
+    processes::signal(gateway.pid(), rustix::process::Signal::STOP);
+    eventually("it to stand still", async || {
+        processes::stat(gateway.pid()).is_some_and(|stat| stat.state == 'T').then_some(())
+    })
+    .await;
+    let (good, said) = stop(&deployment, &["gateway.yaml", "--state-dir", "state"], None);
+    assert!(good && said.contains("was stopped by a signal") && said.contains("has ended"), "{said}");
     assert_eq!(gateway.ended().await, Some(0), "it ended well, and was not killed");
     deployment.assert_empty();
 }
