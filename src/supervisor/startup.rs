@@ -258,8 +258,11 @@ pub(super) async fn clear(launcher: &Launcher, monitor: &Monitor, unfit: Vec<Unf
             tree.find().iter().map(|info| info.who.pid.cast_unsigned()).collect::<Vec<_>>()
         });
         let pids = pids.await.unwrap_or_default();
-        launcher.end(&record, END_WITHIN).await;
-        let (id, mut shutdown) = (EngineId::new(&record.model, record.replica), shutdown.clone());
+        tokio::select! {
+            _ = launcher.end(&record, END_WITHIN) => {}
+            () = shutdown.hurried() => drop(launcher.end(&record, Duration::ZERO).await),
+        }
+        let id = EngineId::new(&record.model, record.replica);
         tokio::select! {
             () = memory.freed(&id, &pids) => {}
             _ = shutdown.asked() => {}

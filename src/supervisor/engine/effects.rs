@@ -39,7 +39,11 @@ impl Actor {
                 self.operation = Some(self.wake_up(level));
             }
             Effect::Term => self.job.terminate(),
-            Effect::Kill => self.job.kill(),
+            Effect::Kill => {
+                let (engine, pid) = (&self.engine.id, self.job.pid());
+                tracing::warn!(%engine, pid, "the engine has not ended after SIGTERM and is killed");
+                self.job.kill();
+            }
             Effect::CleanUp => return Some(self.clean_up().await),
             Effect::Abandon => {
                 self.job.abandon();
