@@ -34,6 +34,9 @@ pub trait Handler: Send + Sync + 'static {
     fn refusal(&self, why: NotServed) -> Bytes;
 }
 
+/// How long the request of a client that is turned away may take to come.
+const REQUEST_WITHIN: Duration = Duration::from_millis(500);
+
 /// Why a connection is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotServed {
@@ -245,9 +248,11 @@ impl Port {
     }
 }
 
-/// Tells the client of a connection that it is not served, without reading its request.
+/// Tells the client of a connection that it is not served, without reading its request to the end.
 pub async fn turn_away(mut stream: TcpStream, said: Bytes) {
     let polite = async {
+        // A client would not know what to do with an answer before it has asked.
+        let _ = timeout(REQUEST_WITHIN, stream.readable()).await;
         stream.write_all(&said).await?;
         stream.shutdown().await?;
         // Until the client has read it; closing on unread bytes would reset the connection.
