@@ -101,7 +101,8 @@ impl Gateway {
         logs: Logs,
         ready_file: Option<PathBuf>,
     ) -> Result<Self, AppError> {
-        limits::raise_open_files(config.limits.connections);
+        let is_chosen = config.source_map.line_of("limits.connections").is_some();
+        limits::raise_open_files(config.limits.connections, is_chosen);
         let metrics = Arc::new(Metrics::new()?);
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;

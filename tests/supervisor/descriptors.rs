@@ -44,6 +44,9 @@ async fn without_descriptors_clients_are_turned_away_and_the_log_says_it_once() 
         let answer = ask(&gateway);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
     }
+    let log = gateway.log();
+    assert!(log.contains("fit into the open-file limit"), "it is told at the start");
+    assert!(!log.contains("too low for limits.connections"), "nobody asked for so many");
     let told = gateway.log().lines().filter(|line| line.contains("connections cannot be accepted")).count();
     assert!((1..=3).contains(&told), "{told} lines");
     drop(held);

@@ -22,7 +22,7 @@ impl Actor {
             Effect::FirstReady(took) => {
                 if let Some(took) = took {
                     let engine = &self.engine.id;
-                    tracing::info!(%engine, ?took, "engine was ready after {took:.1?}");
+                    tracing::debug!(%engine, ?took, "engine was ready after {took:.1?}");
                     self.job.note(|record| record.start_seconds = Some(took.as_secs_f64())).await;
                 }
                 // What holds GPU memory is here now, and may be dead when it is looked for.
