@@ -13,6 +13,7 @@ use super::process::procfs;
 use super::process::spawn::watched;
 use super::store::adopt;
 use super::store::lock::Lock;
+use super::store::lost::{self, Deployment};
 use super::store::record::Records;
 
 /// How long a gateway that was killed may take to be gone.
@@ -77,17 +78,18 @@ pub async fn shut_down(
     stop_timeout: Duration,
 ) -> Result<ShutdownReport, ShutdownError> {
     let mut report = ShutdownReport::default();
-    if !state_dir.join("engines").is_dir() {
+    let deployment = Deployment::of(state_dir);
+    if !state_dir.join("engines").is_dir() && lost::find(&deployment, &[]).is_empty() {
         return Ok(report);
     }
     if let Some(holder) = Lock::holder(state_dir) {
         report.gateway = Some(end_gateway(state_dir, holder, patience).await?);
     }
     let unusable = |error: &dyn std::fmt::Display| ShutdownError::StateDir(error.to_string());
+    let records = Records::of(state_dir).map_err(|error| unusable(&error))?;
     // So that no gateway starts engines here meanwhile.
     let _lock = Lock::take(state_dir).map_err(|error| unusable(&error))?;
-    let records = Records::of(state_dir).map_err(|error| unusable(&error))?;
-    let found = records.load().map_err(|error| unusable(&error))?;
+    let found = lost::all(&records, &deployment).map_err(|error| unusable(&error))?;
     let ended = futures::future::join_all(found.iter().map(|record| adopt::end(&records, record, stop_timeout))).await;
     report.engines = found.iter().map(|record| record.engine.clone()).collect();
     report.survivors = ended.into_iter().flatten().map(|info| info.to_string()).collect();
@@ -98,10 +100,11 @@ pub async fn shut_down(
 /// milliseconds; empty where there are none or they cannot be told.
 #[must_use]
 pub fn processes(state_dir: &Path) -> Vec<u32> {
-    if !state_dir.join("engines").is_dir() {
-        return vec![];
-    }
-    let records = Records::of(state_dir).ok().and_then(|records| records.peek().ok()).unwrap_or_default();
+    let is_there = state_dir.join("engines").is_dir();
+    let records = is_there.then(|| Records::of(state_dir).ok()).flatten();
+    let mut records = records.and_then(|records| records.peek().ok()).unwrap_or_default();
+    let lost = lost::find(&Deployment::of(state_dir), &records);
+    records.extend(lost);
     let processes = records.iter().flat_map(|record| ProcessTree::new(record.marker(), None).find());
     processes.map(|info| info.who.pid.cast_unsigned()).collect()
 }

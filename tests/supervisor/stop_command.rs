@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{BINARY, eventually};
 use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
+use crate::support::{BINARY, eventually};
 
 /// Runs `enginehouse stop` in the environment of `deployment`: whether it succeeded, and what it said.
 fn stop(deployment: &Deployment, args: &[&str], state_home: Option<&Path>) -> (bool, String) {
@@ -74,6 +74,23 @@ async fn a_gateway_that_stands_still_is_ended_with_its_engines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn engines_without_records_are_ended_and_others_are_not() {
+    let yaml = format!("models:\n{}", model("own", "replicas: 2"));
+    let (deployment, mut gateway) = Deployment::open(&yaml);
+    let (other, mut other_gateway) = Deployment::open(&yaml);
+    gateway.all_ready().await;
+    let others = other_gateway.all_ready().await;
+    gateway.kill();
+    std::fs::remove_dir_all(deployment.state()).expect("removed");
+    let (good, said) = stop(&deployment, &["--state-dir", "state"], None);
+    assert!(good && said.contains("own/0 has ended") && said.contains("own/1 has ended"), "{said}");
+    deployment.assert_empty();
+    assert_eq!(other_gateway.all_ready().await, others);
+    other_gateway.stop().await;
+    other.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_stops_every_gateway_of_this_user() {
     let home = tempfile::tempdir().expect("a folder");
     let mut gateways = Vec::new();
@@ -93,6 +110,9 @@ async fn all_stops_every_gateway_of_this_user() {
     assert!(said.contains(&format!("the gateway (pid {}) has ended", gateways[1].pid())), "{said}");
     one.assert_empty();
     two.assert_empty();
+    let (good, said) = stop(&one, &["--all"], Some(home.path()));
+    let looked = format!("Looked for in {}", home.path().join("enginehouse").display());
+    assert!(good && said.contains(&looked) && said.contains("--state-dir DIR"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ use crate::supervisor::launch::launcher::Launcher;
 use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::port::{HeldPort, PortError, Ports};
 use crate::supervisor::process::reaper;
-use crate::supervisor::store::lock::Lock;
+use crate::supervisor::store::lock::LockKeeper;
 use crate::supervisor::store::orders::Orders;
 use crate::supervisor::store::orders_file::OrdersWriter;
 
@@ -91,7 +91,7 @@ pub(super) struct Home {
     /// Reaps what engines leave behind.
     pub(super) orphans: JoinHandle<()>,
     /// Given back when all is over.
-    pub(super) lock: Lock,
+    pub(super) lock: LockKeeper,
 }
 
 /// What the fleet wakes up for.
