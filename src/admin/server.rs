@@ -82,6 +82,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 /// As on the data port, by the names of models: 200 when one is served or none is due; with `?model=`, when that one is.
 async fn ready(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result<Response, ApiError> {
+    let shutting_down = admin.control.is_closed();
     let not_ready = match asked.model {
         Some(name) => {
             let Some(pool) = admin.registry.pool(&name) else {
@@ -98,10 +99,10 @@ async fn ready(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result
             }
         }
     };
-    if not_ready.is_empty() {
+    if not_ready.is_empty() && !shutting_down {
         return Ok(StatusCode::OK.into_response());
     }
-    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready })).into_response())
+    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(NotReadyView { not_ready, shutting_down })).into_response())
 }
 
 /// The query of `/readyz`.

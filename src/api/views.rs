@@ -110,6 +110,9 @@ pub struct AdaptersView {
 pub struct NotReadyView {
     /// Models without an engine that takes requests.
     pub not_ready: Vec<String>,
+    /// The gateway is shutting down, whatever the models are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shutting_down: bool,
 }
 
 /// Why something was not done.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::listeners::{AddressPlan, BoundPlan};
@@ -110,7 +110,8 @@ impl Gateway {
         logs: Logs,
         ready_file: Option<PathBuf>,
     ) -> Result<Self, AppError> {
-        limits::raise_open_files(config.limits.connections);
+        let is_chosen = config.source_map.line_of("limits.connections").is_some();
+        limits::raise_open_files(config.limits.connections, is_chosen);
         let metrics = Arc::new(Metrics::new()?);
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
@@ -199,26 +200,34 @@ impl Gateway {
     }
 
     /// Lets requests finish, then ends the engines or leaves them, as the configuration says.
-    pub(super) async fn stop(self, mut requests: mpsc::Receiver<Request>) {
+    pub(super) async fn stop(self, requests: mpsc::Receiver<Request>) {
         self.supervisor.control().close();
         self.reloader.close().await;
         let config = self.publisher.config();
         tracing::info!(patience = ?config.timeouts.drain, "stopping: requests under way may finish");
         self.state.drain();
-        let hurry = async { while let Some(Request::Reload) = requests.recv().await {} };
+        let signals = Signals::count(requests);
         let patience = async {
             tokio::select! {
                 () = tokio::time::sleep(config.timeouts.drain) => {
                     tracing::warn!("some requests did not finish within timeouts.drain and are cut");
                 }
-                () = hurry => tracing::warn!("a second signal to stop came: requests under way are cut"),
+                () = signals.reach(2) => tracing::warn!("a second signal to stop came: requests under way are cut"),
             }
         };
         self.listeners.drain(patience, || self.state.abort()).await;
         // Whoever had leases is gone or was cut.
         self.discovery.stop(Duration::ZERO).await;
         match config.on_exit {
-            OnExit::Stop => self.supervisor.stop(Duration::ZERO).await,
+            OnExit::Stop => {
+                let hurry = async {
+                    signals.reach(2).await;
+                    tracing::warn!("engines are waited for; a third signal to stop kills them");
+                    signals.reach(3).await;
+                    tracing::warn!("a third signal to stop came: engines that have not ended are killed");
+                };
+                self.supervisor.stop(Duration::ZERO, hurry).await;
+            }
             OnExit::Keep => self.supervisor.leave().await,
         }
         let _ = self.stop_admin.send(());
@@ -228,6 +237,32 @@ impl Gateway {
             OnExit::Keep => {
                 tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over");
             }
+        }
+    }
+}
+
+/// How often the gateway was asked to stop, the first time included.
+struct Signals(watch::Receiver<usize>);
+
+impl Signals {
+    /// Counts on from the first.
+    fn count(mut requests: mpsc::Receiver<Request>) -> Self {
+        let (count, counted) = watch::channel(1);
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                if request == Request::Stop {
+                    count.send_modify(|count| *count += 1);
+                }
+            }
+        });
+        Self(counted)
+    }
+
+    /// Returns when there were so many.
+    async fn reach(&self, number: usize) {
+        if self.0.clone().wait_for(|count| *count >= number).await.is_err() {
+            // Nobody can ask any more.
+            std::future::pending::<()>().await;
         }
     }
 }

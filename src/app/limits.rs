@@ -5,8 +5,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Each proxied request needs two sockets; the rest is for logs, engines and listeners.
 const SPARE: u64 = 256;
 
-/// Raises the soft limit as far as the hard one allows, and warns when `connections` do not fit.
-pub(super) fn raise_open_files(connections: usize) {
+/// Raises the soft limit as far as the hard one allows, and says when `connections` do not fit: a warning where that number
+/// `is_chosen`, and is not just the default.
+pub(super) fn raise_open_files(connections: usize, is_chosen: bool) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
@@ -14,11 +15,18 @@ pub(super) fn raise_open_files(connections: usize) {
         limit = getrlimit(Resource::Nofile);
     }
     let needed = connections as u64 * 2 + SPARE;
-    if let Some(have) = limit.current.filter(|have| *have < needed) {
+    let Some(have) = limit.current.filter(|have| *have < needed) else { return };
+    if is_chosen {
         tracing::warn!(
             have,
             needed,
             "the open-file limit is too low for limits.connections: raise it (`ulimit -Hn`, systemd LimitNOFILE=) or lower that"
+        );
+    } else {
+        tracing::info!(
+            have,
+            "about {} requests at a time fit into the open-file limit; for more raise it (`ulimit -Hn`, systemd LimitNOFILE=)",
+            have.saturating_sub(SPARE) / 2
         );
     }
 }

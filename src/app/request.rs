@@ -5,6 +5,6 @@
 pub enum Request {
     /// Read the configuration file again.
     Reload,
-    /// End in order; a second time: without waiting for requests under way.
+    /// End in order; a second time: without waiting for requests under way; a third time: without waiting for engines.
     Stop,
 }

@@ -23,7 +23,7 @@ const HANGUP_DELAY: Duration = Duration::from_secs(2);
 ///
 /// | signal | what it does |
 /// |---|---|
-/// | SIGTERM, SIGINT, SIGQUIT | stop; a second one cuts the drain short |
+/// | SIGTERM, SIGINT, SIGQUIT | stop; a second one cuts the drain short, a third one kills engines that have not ended |
 /// | SIGHUP | reload; stop, when it comes because the controlling terminal went away and `nohup` was not used |
 /// | SIGUSR1, SIGUSR2, SIGALRM, SIGIO, SIGVTALRM, SIGPROF, SIGXCPU | nothing; without a handler they would end the process and leave the engines behind |
 pub(super) struct Signals {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::app;
 use crate::config::{self, Config, Engines};
-use crate::{app, supervisor};
+use crate::supervisor::{self, EndedGateway};
 
 /// How much longer a gateway may take to exit than its configuration allows for requests and engines.
 const SLACK: Duration = Duration::from_secs(15);
@@ -23,11 +24,29 @@ struct Target {
     stop_timeout: Duration,
 }
 
+/// What told the state directories.
+#[derive(Clone, Copy)]
+enum From {
+    /// A configuration file, as it is now.
+    File,
+    /// The command line.
+    StateDir,
+    /// The usual place.
+    All,
+}
+
 /// Stops the gateway of `file`, or the one on `state_dir`, or with `all` every gateway of this user whose state directory is in
 /// the usual place; each with all its engines.
 pub(super) fn run(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> ExitCode {
     match targets(file, state_dir, all).and_then(|targets| Ok((targets, runtime()?))) {
-        Ok((targets, runtime)) => runtime.block_on(stop(targets, file.is_some())),
+        Ok((targets, runtime)) => {
+            let from = match file {
+                _ if all => From::All,
+                Some(_) => From::File,
+                None => From::StateDir,
+            };
+            runtime.block_on(stop(targets, from))
+        }
         Err(text) => {
             let _ = writeln!(io::stderr(), "{}", text.trim_end());
             ExitCode::FAILURE
@@ -77,8 +96,7 @@ fn stop_timeout(config: &Config) -> Duration {
     times.max().unwrap_or(UNKNOWN)
 }
 
-/// `from_file`: the state directory is what a configuration file says now.
-async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
+async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
     let ended = targets.iter().map(|Target { state_dir, drain, stop_timeout }| async move {
         (state_dir, supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
     });
@@ -90,7 +108,7 @@ async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
             Ok(closed) => {
                 found |= closed.gateway.is_some() || !closed.engines.is_empty();
                 let mut said = Vec::new();
-                said.extend(closed.gateway.map(|pid| format!("{place}: the gateway (pid {pid}) has ended")));
+                said.extend(closed.gateway.map(|gateway| format!("{place}: {}", told(&gateway))));
                 said.extend(closed.engines.iter().map(|engine| format!("{place}: {engine} has ended")));
                 if !closed.survivors.is_empty() {
                     code = ExitCode::FAILURE;
@@ -112,21 +130,44 @@ async fn stop(targets: Vec<Target>, from_file: bool) -> ExitCode {
         }
     }
     if !found {
-        let _ = writeln!(io::stdout(), "{}", nothing(&targets, from_file));
+        let _ = writeln!(io::stdout(), "{}", nothing(&targets, from));
     }
     code
 }
 
+/// What became of a gateway.
+fn told(gateway: &EndedGateway) -> String {
+    let EndedGateway { pid, was_paused, killed_after } = gateway;
+    let before = if *was_paused { " was stopped by a signal (SIGSTOP or Ctrl-Z); it was continued, and" } else { "" };
+    match killed_after {
+        None => format!("the gateway (pid {pid}){before} has ended"),
+        Some(time) => format!(
+            "the gateway (pid {pid}){before} did not end within {time:?} after SIGTERM and was killed; its engines were ended \
+             by their records"
+        ),
+    }
+}
+
 /// What is said when there was nothing to stop, and what the reason may be.
-fn nothing(targets: &[Target], from_file: bool) -> String {
+fn nothing(targets: &[Target], from: From) -> String {
     let mut said = "There was nothing to stop: no gateway and no engine runs.".to_owned();
-    if let (true, [Target { state_dir, .. }]) = (from_file, targets) {
-        said += &format!(
-            "\nLooked for in {}. If `name` or `state_dir` of the file was changed after the gateway was started, give the \
-             directory that it was started with: --state-dir DIR. A gateway whose models all have `urls:` is not found \
-             like this: stop it with kill PID.",
-            state_dir.display()
-        );
+    match (from, targets) {
+        (From::File, [Target { state_dir, .. }]) => {
+            said += &format!(
+                "\nLooked for in {}. If `name` or `state_dir` of the file was changed after the gateway was started, or the \
+                 file was moved, give the directory that it was started with: --state-dir DIR. A gateway whose models all have \
+                 `urls:` is not found like this: stop it with kill PID.",
+                state_dir.display()
+            );
+        }
+        (From::All, _) => {
+            said += &format!(
+                "\nLooked for in {}. A gateway with a `state_dir` of its own is not found there: give its configuration FILE, or \
+                 --state-dir DIR.",
+                app::state_dirs().display()
+            );
+        }
+        _ => {}
     }
     said
 }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::convert::convert;
 use super::diagnostic::{Diagnostic, Diagnostics, Draft};
@@ -16,6 +17,9 @@ use super::{foreign, rules, schema};
 
 /// The name of a gateway whose configuration has no file name.
 const NAME: &str = "gateway";
+
+/// Characters of a file's name that are kept in its gateway's, which may have 64: the hash and a hyphen take nine.
+const MOST_OF_STEM: usize = 55;
 
 /// Larger files are not configurations: bytes.
 pub const LARGEST_FILE: u64 = 8 << 20;
@@ -55,15 +59,31 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse_as(path: &FilePath, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    read_text(text, env, &gateway_name(&stem.unwrap_or_default()))
+    read_text(text, env, &gateway_name(path))
 }
 
-/// A name for the gateway, made from a file's: characters that cannot be in one become `-`.
-fn gateway_name(stem: &str) -> String {
+/// The name of the gateway of the file at `path`: the file's, and a hash of where the file is. Two projects may both have a
+/// `config.yaml`, and neither is to find, and to end, the engines of the other.
+fn gateway_name(path: &FilePath) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let fit = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
-    let name: String = stem.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(64).collect();
-    if name.is_empty() { NAME.to_owned() } else { name }
+    let name: String = stem.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(MOST_OF_STEM).collect();
+    let name = if name.is_empty() { NAME } else { &name };
+    let hash = Sha256::digest(place(path).as_os_str().as_encoded_bytes());
+    let digits: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}-{digits}")
+}
+
+/// Where the file at `path` is, however it is reached. The file itself may be a link that each new version replaces, as in a
+/// Kubernetes ConfigMap: where that points to says nothing of whose it is.
+fn place(path: &FilePath) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (Some(folder), Some(file)) = (absolute.parent(), absolute.file_name()) else { return absolute };
+    match folder.canonicalize() {
+        // A pipe of a shell (`<(…)`): the folder is named after a process.
+        Ok(folder) if !folder.starts_with("/proc") => folder.join(file),
+        _ => absolute,
+    }
 }
 
 /// The same for a text without a file.
@@ -139,4 +159,32 @@ fn is_consequence(draft: &Draft, unclear: &[Path]) -> bool {
     let unknown_name = matches!(keys[..], ["aliases", _, "model" | "fallback" | "split" | "mirror", ..]);
     let names = |path: &Path| path.last_key() == Some("lora") || path.keys().any(|key| key == "variants");
     of(&draft.path) || draft.given.iter().any(of) || unknown_name && unclear.iter().any(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_named_after_their_file_and_where_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = |name: &str| {
+            std::fs::create_dir(folder.path().join(name)).expect("made");
+            folder.path().join(name).join("config.yaml")
+        };
+        let (one, two) = (project("one"), project("two"));
+        let name = gateway_name(&one);
+        assert!(name.starts_with("config-") && name.len() == "config-".len() + 8, "{name}");
+        assert_ne!(name, gateway_name(&two), "another project");
+        assert_eq!(name, gateway_name(&folder.path().join("two/../one/config.yaml")), "the same file");
+        std::os::unix::fs::symlink(folder.path().join("one"), folder.path().join("link")).expect("linked");
+        assert_eq!(name, gateway_name(&folder.path().join("link/config.yaml")), "the same file by a link");
+        std::os::unix::fs::symlink(&two, &one).expect("linked");
+        assert_eq!(name, gateway_name(&one), "a link to a version of the file is exchanged");
+        let long = gateway_name(&folder.path().join(format!("_{}.yaml", "x y".repeat(40))));
+        assert!(long.starts_with("x-yx-y") && long.len() == 64, "{long}");
+        assert!(gateway_name(&folder.path().join("ä.yaml")).starts_with("gateway-"));
+        let in_file = parse_as(&one, "name: mine\nmodels: {m: {source: s}}", &|_| None).expect("valid");
+        assert_eq!(in_file.name, "mine", "it says so itself");
+    }
 }

@@ -1,6 +1,7 @@
 //! One running server of a model: its address, its state, its requests.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -167,7 +168,7 @@ impl Engine {
         }
         // The state first: requests must not go to a dead engine while a line is written.
         self.status.set(state);
-        log(&self.id, &before, &self.state());
+        log(&self.id, &before, &self.state(), self.process.local().map(|local| local.log.as_path()));
         true
     }
 
@@ -340,8 +341,9 @@ impl Drop for HeldUp {
     }
 }
 
-/// One line for a change of the kind of state; smaller changes are logged at debug level.
-fn log(engine: &EngineId, before: &EngineState, now: &EngineState) {
+/// One line for a change of the kind of state; smaller changes are logged at debug level, and so is what stands in the engine's
+/// own log, `file`.
+fn log(engine: &EngineId, before: &EngineState, now: &EngineState, file: Option<&Path>) {
     let (state, detail) = (now.word(), now.detail());
     let detail = detail.as_deref();
     if before.word() == state {
@@ -351,9 +353,10 @@ fn log(engine: &EngineId, before: &EngineState, now: &EngineState) {
     match now {
         EngineState::Unhealthy { .. } => tracing::warn!(%engine, state, detail, "engine is {state}"),
         EngineState::Failed(failure) => {
-            tracing::error!(%engine, state, detail, "engine {state}");
+            let log = file.map(|file| tracing::field::display(file.display()));
+            tracing::error!(%engine, state, detail, log, "engine {state}");
             for line in &failure.log {
-                tracing::error!(%engine, "| {line}");
+                tracing::debug!(%engine, "| {line}");
             }
         }
         _ => tracing::info!(%engine, state, detail, "engine is {state}"),

@@ -11,6 +11,7 @@ mod locate;
 #[cfg(test)]
 mod testing;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,10 +55,37 @@ pub fn check(config: &Config, options: &Options) -> Vec<Diagnostic> {
     programs(config).iter().flat_map(|program| check_program(program, config, options)).collect()
 }
 
+/// Whether the vLLM that `spawn` starts knows `flag`: as it said when it was asked last, else by its version. `false` where
+/// neither can be told, as for one that runs in a container. Blocks for some file accesses; nothing is started.
+#[must_use]
+pub fn knows(spawn: &Spawn, flag: &str, options: &Options) -> bool {
+    let program = Program { command: &spawn.command, models: vec![("", spawn)] };
+    let options = Options { limit: None, ..options.clone() };
+    match flags_of(&program, &options) {
+        Ok((help, _)) => help.find(flag).is_some(),
+        Err(_) => file_of(&program, &options)
+            .ok()
+            .and_then(|file| locate::version(&file))
+            .and_then(|version| locate::numbers(&version))
+            .is_some_and(|version| version >= TESTED),
+    }
+}
+
 /// Models whose engines are started by the same command.
 struct Program<'a> {
     command: &'a [String],
     models: Vec<(&'a str, &'a Spawn)>,
+}
+
+impl Program<'_> {
+    fn name(&self) -> &str {
+        self.command.first().map_or("vllm", String::as_str)
+    }
+
+    /// What the program is, its first model's environment says as well as any other's.
+    fn env(&self) -> BTreeMap<String, String> {
+        self.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default()
+    }
 }
 
 /// The programs that are vLLM, with their models in file order.
@@ -134,23 +162,26 @@ pub fn runs_elsewhere(command: &[String]) -> Option<&str> {
     Some(name).filter(|name| ELSEWHERE.contains(name))
 }
 
-/// The flags of a program, and the version of vLLM.
-fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), (String, String)> {
-    let command = of.command;
-    // What the program is, its first model's environment says as well as any other's.
-    let env = of.models.first().map(|(_, spawn)| spawn.env.clone()).unwrap_or_default();
-    let program = command.first().map_or("vllm", String::as_str);
-    if let Some(name) = runs_elsewhere(command) {
+/// The file that is run for a program.
+fn file_of(of: &Program<'_>, options: &Options) -> Result<PathBuf, (String, String)> {
+    if let Some(name) = runs_elsewhere(of.command) {
         let remedy = "Compare them with `vllm serve --help=all` there.";
         return Err((format!("`{name}` runs it somewhere else"), remedy.into()));
     }
-    let path = env.get("PATH").map(OsString::from).or_else(|| options.path.clone());
-    let file = locate::locate(program, path.as_deref()).ok_or_else(|| {
+    let program = of.name();
+    let path = of.env().get("PATH").map(OsString::from).or_else(|| options.path.clone());
+    locate::locate(program, path.as_deref()).ok_or_else(|| {
         (
             format!("`{program}` is not installed here"),
             "Install it, or check the file where the engines will run.".into(),
         )
-    })?;
+    })
+}
+
+/// The flags of a program, and the version of vLLM.
+fn flags_of(of: &Program<'_>, options: &Options) -> Result<(Help, Option<String>), (String, String)> {
+    let (program, env, command) = (of.name(), of.env(), of.command);
+    let file = file_of(of, options)?;
     let version = locate::version(&file);
     let words = command.get(1..).unwrap_or_default();
     let key = Key::of(&file, words, version.clone());
@@ -197,25 +228,27 @@ fn age(version: Option<&str>) -> Option<(Severity, String)> {
 /// Flags that Enginehouse gives by itself and the installed vLLM does not have.
 fn missing(model: &str, spawn: &Spawn, config: &Config, help: &Help, version: Option<&str>) -> Vec<Diagnostic> {
     let called = version.map_or_else(|| "vLLM".to_owned(), |version| format!("vLLM {version}"));
-    let gone = relied_on(spawn, config).into_iter().filter(|(flag, _)| help.find(flag).is_none());
-    gone.map(|(flag, why)| {
+    let gone = relied_on(spawn).into_iter().filter(|(flag, _)| help.find(flag).is_none());
+    let is_given = spawn.args.keys().any(|name| flag_name(name) == SHUTDOWN_TIMEOUT);
+    let is_cut = !config.timeouts.drain.is_zero() && !is_given && help.find(SHUTDOWN_TIMEOUT).is_none();
+    let cut = is_cut.then(|| {
+        let reason = format!(
+            "The installed {called} has no `--{SHUTDOWN_TIMEOUT}`: requests in flight are cut when an engine stops."
+        );
+        let remedy = format!("Install vLLM {}.{} or later.", TESTED.0, TESTED.1);
+        config.source_map.diagnostic(Severity::Warning, &[&["models", model]], reason, remedy)
+    });
+    let gone = gone.map(|(flag, why)| {
         let reason = format!("The installed {called} has no `--{flag}`, which is given {why}.");
         let remedy = format!("Install vLLM {}.{} or later.", TESTED.0, TESTED.1);
         config.source_map.diagnostic(Severity::Error, &[&["models", model]], reason, remedy)
-    })
-    .collect()
+    });
+    gone.chain(cut).collect()
 }
 
 /// Flags that Enginehouse gives by itself, and why.
-fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)> {
+fn relied_on(spawn: &Spawn) -> Vec<(&'static str, &'static str)> {
     let mut flags = vec![("served-model-name", "so that engines know their name")];
-    let is_given = spawn.args.keys().any(|name| flag_name(name) == SHUTDOWN_TIMEOUT);
-    if !config.timeouts.drain.is_zero() && !is_given {
-        flags.push((
-            SHUTDOWN_TIMEOUT,
-            "so that requests in flight finish at a stop (`args: { shutdown-timeout: false }` leaves it out)",
-        ));
-    }
     if spawn.sleep_mode {
         flags.push(("enable-sleep-mode", "because of `sleep_mode`"));
     }
@@ -229,7 +262,7 @@ fn relied_on(spawn: &Spawn, config: &Config) -> Vec<(&'static str, &'static str)
 mod tests {
     use std::fs;
 
-    use super::testing::{Venv, config, only_file};
+    use super::testing::{Venv, config, only_file, spawn_of};
     use super::*;
 
     struct Bench {
@@ -333,7 +366,7 @@ mod tests {
         let found = bench.check(&venv.config(""));
         assert_eq!(
             found.iter().map(|(severity, _)| *severity).collect::<Vec<_>>(),
-            [Severity::Warning, Severity::Error]
+            [Severity::Warning, Severity::Warning]
         );
         assert!(found[0].1.contains("vLLM 0.9.1 is older than 0.32"), "{found:?}");
         assert!(found[1].1.contains("The installed vLLM 0.9.1 has no `--shutdown-timeout`"), "{found:?}");
@@ -344,6 +377,25 @@ mod tests {
         for unknown in [None, Some("dev"), Some("0.1.dev1+gabc")] {
             assert_eq!(severity(unknown), Some(Severity::Note), "{unknown:?}");
         }
+    }
+
+    #[test]
+    fn a_flag_is_known_by_what_vllm_said_or_else_by_its_version() {
+        let (venv, bench) = (Venv::new("grep -v shutdown-timeout help.txt"), Bench::new());
+        let config = venv.config("");
+        let options = Options { cache: Some(bench.folder.path().join("c")), path: None, limit: bench.limit };
+        let knows = |config: &Config| knows(spawn_of(config), SHUTDOWN_TIMEOUT, &options);
+        venv.installed("0.31.2");
+        assert!(!knows(&config), "too old");
+        venv.installed("0.32.0");
+        assert!(knows(&config), "new enough");
+        assert!(venv.calls().is_empty(), "nothing was started");
+        bench.check(&config);
+        assert!(!knows(&config), "it said that it has none");
+        let elsewhere = testing::config("models: {m: {source: s, command: [docker, run, vllm/vllm-openai]}}");
+        assert!(!knows(&elsewhere));
+        let nowhere = testing::config("models: {m: {source: s, command: [/no/vllm, serve]}}");
+        assert!(!knows(&nowhere));
     }
 
     #[test]

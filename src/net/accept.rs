@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt;
 use rustix::net::sockopt::set_socket_reuseport;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::timeout;
 
+use super::shortage::Shortage;
 use super::{Listener, ListenerId};
 
 /// How long peers may take to hear that their request is given up.
@@ -25,6 +29,21 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The listener takes no more connections: idle ones should close.
     async fn close_idle(&self);
+
+    /// What a connection is told that is not served, as bytes of its protocol.
+    fn refusal(&self, why: NotServed) -> Bytes;
+}
+
+/// How long the request of a client that is turned away may take to come.
+const REQUEST_WITHIN: Duration = Duration::from_millis(500);
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotServed {
+    /// The gateway is about to end, and finishes what it has.
+    Draining,
+    /// The process has no file descriptor left.
+    NoDescriptors,
 }
 
 /// A listener that serves.
@@ -35,6 +54,10 @@ struct Serving {
     bound: SocketAddr,
     socket: Arc<TcpListener>,
     close: watch::Sender<bool>,
+    /// Has its address given up; a listener that closes before refuses connections until then.
+    unbind: watch::Sender<bool>,
+    /// Ends when all connections that it took before it closed have ended.
+    finished: oneshot::Receiver<()>,
     /// Ends when its address is free.
     unbound: oneshot::Receiver<()>,
     task: JoinHandle<()>,
@@ -56,9 +79,12 @@ impl Listeners {
         let Listener { id, wanted, socket } = listener;
         let socket = Arc::new(socket);
         let (close, closing) = watch::channel(false);
+        let (unbind, unbinds) = watch::channel(false);
         let (bound_until, unbound) = oneshot::channel();
-        let task = tokio::spawn(accept((socket.clone(), bound_until), handler, closing));
-        self.lock().push(Serving { id, wanted, bound, socket, close, unbound, task });
+        let (finish, finished) = oneshot::channel();
+        let port = Port { listener: socket.clone(), handler, closing, unbinds };
+        let task = tokio::spawn(port.serve(bound_until, finish));
+        self.lock().push(Serving { id, wanted, bound, socket, close, unbind, finished, unbound, task });
         Ok(())
     }
 
@@ -90,31 +116,39 @@ impl Listeners {
             let mut serving = self.lock();
             serving.iter().position(|one| one.id == id).map(|at| serving.remove(at))
         };
-        if let Some(Serving { close, unbound, socket, .. }) = removed {
+        if let Some(Serving { close, unbind, unbound, socket, .. }) = removed {
             drop(socket);
             // Its task goes on until its last connection ends.
+            unbind.send_replace(true);
             close.send_replace(true);
             let _ = unbound.await;
         }
     }
 
-    /// Stops accepting everywhere and waits for what is under way until `patience` ends; then `give_up` is called, and
-    /// what does not end then is ended.
+    /// Refuses connections everywhere, and waits for what is under way until `patience` ends; then `give_up` is called, and
+    /// what does not end then is ended. At the end nothing listens any more.
     pub async fn drain(&self, patience: impl Future<Output = ()>, give_up: impl FnOnce()) {
-        let mut tasks: JoinSet<()> = JoinSet::new();
-        for Serving { close, task, .. } in std::mem::take(&mut *self.lock()) {
+        let (mut tasks, mut under_way, mut bound) = (JoinSet::new(), JoinSet::new(), Vec::new());
+        for Serving { close, unbind, finished, task, .. } in std::mem::take(&mut *self.lock()) {
             close.send_replace(true);
+            under_way.spawn(async move { drop(finished.await) });
             tasks.spawn(async move {
                 let _ended = AbortOnDrop(task.abort_handle());
                 let _ = task.await;
             });
+            bound.push((close, unbind));
         }
-        tokio::select! {
+        let is_cut = tokio::select! {
             biased;
-            () = finish(&mut tasks) => return,
-            () = patience => {}
+            () = finish(&mut under_way) => false,
+            () = patience => true,
+        };
+        if is_cut {
+            give_up();
         }
-        give_up();
+        for (_, unbind) in &bound {
+            unbind.send_replace(true);
+        }
         // Peers that do not listen are left behind: dropping their tasks ends them.
         let _ = tokio::time::timeout(LAST_WORDS, finish(&mut tasks)).await;
     }
@@ -136,43 +170,100 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn accept(
-    (listener, bound_until): (Arc<TcpListener>, oneshot::Sender<()>),
+/// One address, and what is done with its connections.
+struct Port {
+    listener: Arc<TcpListener>,
     handler: Arc<dyn Handler>,
     closing: watch::Receiver<bool>,
-) {
-    let mut connections = JoinSet::new();
-    let serve = |(stream, peer): (TcpStream, SocketAddr), connections: &mut JoinSet<()>| {
-        let (handler, closing) = (handler.clone(), closing.clone());
-        connections.spawn(async move { handler.serve(stream, peer, closing).await });
-    };
-    let mut closes = closing.clone();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => serve(accepted, &mut connections),
-                Err(error) => {
-                    // Out of file descriptors, or the peer was gone already: the next accept may work.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            },
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = closes.changed() => break,
+    unbinds: watch::Receiver<bool>,
+}
+
+impl Port {
+    /// Serves connections until it closes, then refuses them until its address is given up; returns when all have ended.
+    async fn serve(self, bound_until: oneshot::Sender<()>, finished: oneshot::Sender<()>) {
+        let (mut connections, mut shortage) = (JoinSet::new(), Shortage::new());
+        let mut closes = self.closing.clone();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok(accepted) => self.serve_one(accepted, &mut connections),
+                    Err(error) => shortage.met(&self.listener, &*self.handler, &error).await,
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = closes.changed() => break,
+            }
         }
+        // The kernel has said yes to those that wait to be accepted; closing would reset them.
+        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
+            self.serve_one(accepted, &mut connections);
+        }
+        if !*self.unbinds.borrow() {
+            self.handler.close_idle().await;
+        }
+        let mut refused = self.refuse(&mut connections, finished, shortage).await;
+        let Self { listener, handler, .. } = self;
+        drop((listener, bound_until));
+        handler.close_idle().await;
+        finish(&mut connections).await;
+        finish(&mut refused).await;
     }
-    // The kernel has said yes to those that wait to be accepted; closing would reset them.
-    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
-        serve(accepted, &mut connections);
+
+    fn serve_one(&self, (stream, peer): (TcpStream, SocketAddr), connections: &mut JoinSet<()>) {
+        let (handler, closing) = (self.handler.clone(), self.closing.clone());
+        connections.spawn(async move { handler.serve(stream, peer, closing).await });
     }
-    drop((listener, bound_until));
-    handler.close_idle().await;
-    while connections.join_next().await.is_some() {}
+
+    /// Refuses connections until the address is to be given up, and tells when the last of `connections` has ended. Those
+    /// that are being refused then.
+    async fn refuse(
+        &self,
+        connections: &mut JoinSet<()>,
+        finished: oneshot::Sender<()>,
+        mut shortage: Shortage,
+    ) -> JoinSet<()> {
+        let (mut refused, mut unbinds, mut finished) = (JoinSet::new(), self.unbinds.clone(), Some(finished));
+        let refuse = |stream, refused: &mut JoinSet<()>| {
+            let said = self.handler.refusal(NotServed::Draining);
+            refused.spawn(turn_away(stream, said));
+        };
+        loop {
+            if connections.is_empty() {
+                let _ = finished.take().map(|finished| finished.send(()));
+            }
+            tokio::select! {
+                biased;
+                () = async { drop(unbinds.wait_for(|unbind| *unbind).await) } => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                Some(_) = refused.join_next(), if !refused.is_empty() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => refuse(stream, &mut refused),
+                    Err(error) => shortage.met(&self.listener, &*self.handler, &error).await,
+                },
+            }
+        }
+        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
+            refuse(stream, &mut refused);
+        }
+        refused
+    }
+}
+
+/// Tells the client of a connection that it is not served, without reading its request to the end.
+pub async fn turn_away(mut stream: TcpStream, said: Bytes) {
+    let polite = async {
+        // A client would not know what to do with an answer before it has asked.
+        let _ = timeout(REQUEST_WITHIN, stream.readable()).await;
+        stream.write_all(&said).await?;
+        stream.shutdown().await?;
+        // Until the client has read it; closing on unread bytes would reset the connection.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LAST_WORDS, polite).await;
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -193,6 +284,10 @@ mod tests {
         }
 
         async fn close_idle(&self) {}
+
+        fn refusal(&self, _: NotServed) -> Bytes {
+            Bytes::from_static(b"!")
+        }
     }
 
     #[tokio::test]
@@ -243,5 +338,52 @@ mod tests {
         assert_eq!(talk(all[1].2).await.expect("answered"), 7);
         listeners.drain(std::future::pending(), || unreachable!("nothing is under way")).await;
         assert!(listeners.all().is_empty() && talk(all[1].2).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn connections_that_come_while_others_are_finished_are_refused_and_hold_nothing_up() {
+        let listeners = Arc::new(Listeners::default());
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.expect("bound");
+        listeners.add(listener, Arc::new(Busy)).expect("served");
+        let at = listeners.all()[0].2;
+        let mut under_way = TcpStream::connect(at).await.expect("connected");
+        under_way.write_u8(7).await.expect("written");
+        assert_eq!(under_way.read_u8().await.expect("begun"), 7);
+        let draining = tokio::spawn({
+            let listeners = listeners.clone();
+            async move { listeners.drain(std::future::pending(), || unreachable!("it finishes")).await }
+        });
+        loop {
+            let mut late = TcpStream::connect(at).await.expect("connected");
+            late.write_u8(8).await.expect("written");
+            match late.read_u8().await.expect("answered") {
+                // It was before the drain.
+                8 => late.write_u8(0).await.expect("written"),
+                other => break assert_eq!(other, b'!'),
+            }
+        }
+        assert!(!draining.is_finished());
+        let _refused = TcpStream::connect(at).await.expect("connected");
+        under_way.write_u8(0).await.expect("written");
+        timeout(LAST_WORDS * 10, draining).await.expect("the last one ended").expect("no panic");
+        assert!(TcpStream::connect(at).await.is_err(), "nobody listens");
+    }
+
+    /// Answers the first byte with the same, and ends at the second.
+    struct Busy;
+
+    #[async_trait]
+    impl Handler for Busy {
+        async fn serve(&self, mut stream: TcpStream, _: SocketAddr, _: watch::Receiver<bool>) {
+            let byte = stream.read_u8().await.expect("a byte");
+            stream.write_u8(byte).await.expect("written");
+            let _ = stream.read_u8().await;
+        }
+
+        async fn close_idle(&self) {}
+
+        fn refusal(&self, _: NotServed) -> Bytes {
+            Bytes::from_static(b"!")
+        }
     }
 }

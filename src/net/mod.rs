@@ -3,7 +3,8 @@
 mod accept;
 mod listener;
 mod preface;
+mod shortage;
 
-pub use accept::{Handler, Listeners};
+pub use accept::{Handler, Listeners, NotServed, turn_away};
 pub use listener::{Listener, ListenerId, probe};
 pub use preface::{Beginning, beginning};

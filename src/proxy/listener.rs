@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::apps::ServerApp;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -20,7 +20,7 @@ use super::callbacks::Gateway;
 use super::client_socket::ClientSocket;
 use super::http_app::HttpApp;
 use super::{ProxyState, reply};
-use crate::net::{Beginning, Handler, ListenerId, beginning};
+use crate::net::{Beginning, Handler, ListenerId, NotServed, beginning, turn_away};
 use crate::openai::{ApiError, Code};
 
 /// How long a new connection may take to bring a request when its listener closes.
@@ -57,7 +57,10 @@ impl HttpListener {
 #[async_trait]
 impl Handler for HttpListener {
     async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
-        let Some(_counted) = self.state.count_connection() else { return turn_away(stream).await };
+        let Some(_counted) = self.state.count_connection() else {
+            let message = "The gateway has too many connections (limits.connections). Try again shortly.";
+            return turn_away(stream, reply::raw(&ApiError::new(Code::TooManyConnections, message))).await;
+        };
         let (idle, head) = {
             let timeouts = &self.state.snapshot().timeouts;
             (timeouts.keepalive, timeouts.head)
@@ -94,19 +97,16 @@ impl Handler for HttpListener {
     async fn close_idle(&self) {
         ServerApp::cleanup(&*self.proxy).await;
     }
-}
 
-/// Answers a client above the limit of connections, without reading its request.
-async fn turn_away(mut stream: TcpStream) {
-    let error = ApiError::new(
-        Code::TooManyConnections,
-        "The gateway has too many connections (limits.connections). Try again shortly.",
-    );
-    let polite = async {
-        stream.write_all(&reply::raw(&error)).await?;
-        stream.shutdown().await?;
-        // Until the client has read it; closing on unread bytes would reset the connection.
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(1), polite).await;
+    fn refusal(&self, why: NotServed) -> Bytes {
+        let error = match why {
+            NotServed::Draining => {
+                ApiError::new(Code::ShuttingDown, "The gateway is shutting down; it takes no new connections.")
+            }
+            NotServed::NoDescriptors => {
+                ApiError::new(Code::TooManyConnections, "The gateway has too many open files. Try again shortly.")
+            }
+        };
+        reply::raw(&error)
+    }
 }

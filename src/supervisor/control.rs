@@ -88,6 +88,12 @@ impl Control {
         self.0.is_closed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the gateway is about to end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::Relaxed)
+    }
+
     /// Has `call` called after the names that can be served changed. Only the first caller is heard.
     pub fn on_names(&self, call: impl Fn() + Send + Sync + 'static) {
         let _ = self.0.on_names.set(Box::new(call));
@@ -99,7 +105,7 @@ impl Control {
     /// When there is no such engine or model here, or the order makes no sense as things are. That of an adapter: also when
     /// an engine does not do it.
     pub async fn order(&self, order: Order) -> Result<Begun, ControlError> {
-        if self.0.is_closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(ControlError::shutting_down());
         }
         let (reply, answer) = oneshot::channel();

@@ -132,8 +132,12 @@ pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
 
 /// Opens a file to write, making it for us alone where it is missing. A link in its place is not followed.
 pub(crate) fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    options.create(true).write(true).mode(0o600).custom_flags(no_link).open(path)
+    options.create(true).write(true).mode(0o600).custom_flags(no_link()).open(path)
+}
+
+/// The flag with which a link is not followed when a file is opened (open(2)).
+pub(crate) fn no_link() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod tests;
 
 pub use self::control::{Begun, Control, ModelStatus};
 pub use self::service::{Dependencies, Supervisor};
-pub use self::shutdown::{ShutdownError, ShutdownReport, processes, shut_down};
+pub use self::shutdown::{EndedGateway, ShutdownError, ShutdownReport, processes, shut_down};
 pub use self::startup::{Claim, Home, Prepared, StartError};
 
 pub use self::terms::{Command, ControlError, Order};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout};
 
 use super::allocator::GpuAllocator;
@@ -100,21 +100,26 @@ impl Supervisor {
     }
 
     /// Stops all engines at once: they get no more requests, attempts under way may go on for `drain`, then SIGTERM to
-    /// the process group, after `stop_timeout` SIGKILL. Returns when nothing of ours is left.
-    pub async fn stop(self, drain: Duration) {
-        self.end(ShutdownMode::Stop(Instant::now() + drain)).await;
+    /// the process group, after `stop_timeout` SIGKILL, or as soon as `hurry` is ready. Returns when nothing of ours is left.
+    pub async fn stop(mut self, drain: Duration, hurry: impl Future<Output = ()>) {
+        self.shutdown.say(ShutdownMode::Stop(Instant::now() + drain));
+        tokio::select! {
+            ended = &mut self.fleet => return told(ended),
+            () = hurry => self.shutdown.at_once(),
+        }
+        told(self.fleet.await);
     }
 
     /// Leaves all engines running. The next gateway on the same state directory takes them over.
     pub async fn leave(self) {
-        self.end(ShutdownMode::Leave).await;
+        self.shutdown.say(ShutdownMode::Leave);
+        told(self.fleet.await);
     }
+}
 
-    async fn end(self, mode: ShutdownMode) {
-        self.shutdown.say(mode);
-        if let Err(error) = self.fleet.await {
-            tracing::error!(%error, "the task that keeps the engines failed; they were killed");
-        }
+fn told(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the task that keeps the engines failed; they were killed");
     }
 }
 

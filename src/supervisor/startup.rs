@@ -15,6 +15,7 @@ use super::process::port::{HeldPort, PortError, Ports};
 use super::process::process_tree::ProcessTree;
 use super::process::procfs::Identity;
 use super::process::reaper;
+use super::shutdown;
 use super::store::lock::{Lock, LockError};
 use super::store::orders::Orders;
 use super::store::orders_file;
@@ -83,7 +84,17 @@ impl Home {
 
     /// Makes the state directory ours alone.
     pub(super) fn lock(&self) -> Result<Lock, StartError> {
-        folder::writable(&self.state_dir.join("logs"))?;
+        if let Err(error) = folder::writable(&self.state_dir.join("logs")) {
+            let left = shutdown::processes(&self.state_dir).len();
+            if left == 0 {
+                return Err(error.into());
+            }
+            tracing::error!(
+                processes = left,
+                "{error}. Engines of an earlier gateway run and are taken over all the same. Until this is corrected, engines \
+                 that are started have no log, and if this gateway is killed the next one may not find them"
+            );
+        }
         Ok(Lock::take(&self.state_dir)?)
     }
 }
@@ -217,7 +228,7 @@ fn no_port(model: &Name, error: &PortError) -> StartError {
 /// it is replaced like after a change of the configuration, so that nobody misses it.
 async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>) -> Result<Found, StartError> {
     let mut found = Found::default();
-    for record in launcher.list()?.into_iter().map(Box::new) {
+    for record in launcher.list().await?.into_iter().map(Box::new) {
         let spec = specs.iter().find(|spec| *spec.model.name == *record.model);
         match (spec, Launcher::observe(&record).await) {
             (Some(spec), Ok(Some(leader))) => {
@@ -235,6 +246,11 @@ async fn survey(launcher: &Launcher, specs: &[LaunchSpec], ports: &Mutex<Ports>)
             }
             (None, Ok(Some(_))) => {
                 found.unfit.push((record, "the configuration has no such model any more".into()));
+            }
+            (_, Ok(None)) if record.is_trail() => {
+                found
+                    .unfit
+                    .push((record, "its record is damaged or gone, and its processes do not tell enough".into()));
             }
             (_, Ok(None)) if record.process.is_none() => {
                 found.unfit.push((record, "its gateway was killed while it was being started".into()));
@@ -258,8 +274,11 @@ pub(super) async fn clear(launcher: &Launcher, monitor: &Monitor, unfit: Vec<Unf
             tree.find().iter().map(|info| info.who.pid.cast_unsigned()).collect::<Vec<_>>()
         });
         let pids = pids.await.unwrap_or_default();
-        launcher.end(&record, END_WITHIN).await;
-        let (id, mut shutdown) = (EngineId::new(&record.model, record.replica), shutdown.clone());
+        tokio::select! {
+            _ = launcher.end(&record, END_WITHIN) => {}
+            () = shutdown.hurried() => drop(launcher.end(&record, Duration::ZERO).await),
+        }
+        let id = EngineId::new(&record.model, record.replica);
         tokio::select! {
             () = memory.freed(&id, &pids) => {}
             _ = shutdown.asked() => {}

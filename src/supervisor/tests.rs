@@ -122,7 +122,7 @@ fn lives(pid: Pid) -> bool {
 
 async fn stopped(rig: Rig, drain: Duration) -> Duration {
     let since = Instant::now();
-    timeout(PATIENCE, rig.supervisor.stop(drain)).await.expect("a stop ends");
+    timeout(PATIENCE, rig.supervisor.stop(drain, std::future::pending())).await.expect("a stop ends");
     since.elapsed()
 }
 
@@ -212,7 +212,7 @@ async fn a_stop_waits_for_attempts_but_not_longer_than_the_drain() {
     let engine = rig.engine(0);
     runs(&engine).await;
     let lease = Lease::take(engine.clone());
-    let stop = tokio::spawn(rig.supervisor.stop(Duration::from_secs(3600)));
+    let stop = tokio::spawn(rig.supervisor.stop(Duration::from_secs(3600), std::future::pending()));
     reached(&engine, "stopping").await;
     assert!(!stop.is_finished());
     drop(lease);
@@ -261,7 +261,7 @@ async fn a_state_directory_that_cannot_be_written_is_an_error_in_words() {
     let control = supervisor.control();
     let refused = control.prepare(&config(vec![shell("")])).await.expect_err("it is needed now").to_string();
     assert!(refused.contains("/proc/nowhere"), "{refused}");
-    supervisor.stop(Duration::ZERO).await;
+    supervisor.stop(Duration::ZERO, std::future::pending()).await;
 }
 
 /// An engine whose port is answered by somebody else, so that a shell can stand for a server.

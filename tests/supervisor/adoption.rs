@@ -218,3 +218,22 @@ async fn a_second_gateway_is_refused_and_disturbs_nothing() {
     assert!(since.elapsed() < Duration::from_secs(5));
     deployment.assert_empty();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_whose_records_are_damaged_are_taken_over_by_what_they_tell_themselves() {
+    let yaml = format!("models:\n{}", model("own", &format!("replicas: 2, {}", env("orphan"))));
+    let (deployment, mut gateway) = Deployment::open(&yaml);
+    let pids = gateway.all_ready().await;
+    gateway.kill();
+    let damaged = ["{", "no record, but with no nonce in it"];
+    for (entry, text) in std::fs::read_dir(deployment.state().join("engines")).expect("there").flatten().zip(damaged) {
+        std::fs::write(entry.path(), text).expect("written");
+    }
+    let mut gateway = deployment.gateway();
+    assert_eq!(gateway.all_ready().await, pids);
+    assert_eq!(gateway.log().matches("was set aside").count(), 2);
+    assert_eq!(gateway.log().matches("no record tells of").count(), 2);
+    assert!(!gateway.log().contains("is ended"), "nothing was");
+    gateway.stop().await;
+    deployment.assert_empty();
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::deployment::{Deployment, model, refused};
 use crate::support::load::Load;
-use crate::support::mount::{fill, filler, on_a_disk_of_its_own};
+use crate::support::mount::{fill, filler, on_a_disk_of_its_own, on_the_disk_of};
 use crate::support::processes;
 use crate::support::{Gateway, eventually};
 
@@ -89,6 +89,72 @@ async fn a_state_directory_that_vanishes_takes_no_engine_down() {
     }
     load.answered(20).await;
     load.stop_unharmed().await;
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_are_found_again_after_their_state_directory_vanished() {
+    for waits in [true, false] {
+        let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", QUICK)));
+        let pids = gateway.all_ready().await;
+        std::fs::remove_dir_all(deployment.state()).expect("removed");
+        let (_, said, _) = deployment.refused();
+        assert!(said.contains(&format!("already runs on `{}` (pid {})", deployment.state().display(), gateway.pid())));
+        if waits {
+            eventually("what is kept there to be written again", async || {
+                let records = std::fs::read_dir(deployment.state().join("engines")).into_iter().flatten().flatten();
+                let records = records.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count();
+                let lock = std::fs::read_to_string(deployment.state().join("lock")).unwrap_or_default();
+                (records == 2 && lock.trim() == gateway.pid().to_string()).then_some(())
+            })
+            .await;
+        }
+        gateway.kill();
+        let mut gateway = deployment.gateway();
+        assert_eq!(gateway.all_ready().await, pids, "taken over; waits: {waits}");
+        let is_told = gateway.log().contains("no record tells of");
+        assert_eq!(is_told, !waits);
+        gateway.stop().await;
+        deployment.assert_empty();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_keeps_nobody_from_taking_over_engines() {
+    let deployment = Deployment::new();
+    deployment.write(&format!("models:\n{}", model("own", QUICK)), None);
+    let Some(command) = on_a_disk_of_its_own(&deployment, "rw", "") else { return };
+    let mut gateway = Gateway::of(command);
+    let pids = gateway.all_ready().await;
+    fill(&deployment, &gateway);
+    gateway.kill();
+    // Its engines still have that disk.
+    let mut gateway = Gateway::of(on_the_disk_of(&deployment, pids[0]));
+    assert_eq!(gateway.all_ready().await, pids, "both run on");
+    assert_eq!(gateway.ask("own").await.0, 200);
+    let log = gateway.log();
+    let told = log.lines().find(|line| line.contains("are taken over all the same")).expect("it is told");
+    assert!(told.contains("No space left") && told.contains("make room"), "{told}");
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_an_engine_that_writes_fast_stays_small() {
+    // 8 KiB at a time, a hundred times a second.
+    let script = "while sleep 0.01; do printf '%08191d\\n' 0; done";
+    let own = format!("  own: {{ source: own, command: [bash, -c, \"{script}\", x] }}\n");
+    let (deployment, mut gateway) = Deployment::open(&format!("engine_logs: {{ size: 64KiB, keep: 3 }}\nmodels:\n{own}"));
+    let log = deployment.state().join("logs/own_0.log");
+    let size = |end: &str| std::fs::metadata(format!("{}{end}", log.display())).map(|about| about.len()).ok();
+    let parts = eventually("three parts to be put aside", async || {
+        let parts: Vec<u64> = [".1", ".2", ".3"].iter().filter_map(|end| size(end)).collect();
+        (parts.len() == 3).then_some(parts)
+    })
+    .await;
+    println!("{parts:?}");
+    assert!(parts.iter().all(|size| *size < 1024 * 1024), "{parts:?}");
     gateway.stop().await;
     deployment.assert_empty();
 }

@@ -66,7 +66,13 @@ async fn callers_hear_why_at_once_and_others_are_not_disturbed() {
     assert!(exits < SOON && memory < SOON && stuck < SOON, "{exits:?} {memory:?} {stuck:?}");
     load.answered(50).await;
     load.stop_unharmed().await;
-    assert!(gateway.log().contains("OutOfMemoryError"), "the last lines of the engine's log are in ours");
+    let log = gateway.log();
+    let errors: Vec<&str> =
+        log.lines().filter(|line| line.contains("ERROR") && line.contains("engine=memory/0")).collect();
+    assert_eq!(errors.len(), 1, "one line for one failure: {errors:#?}");
+    assert!(errors[0].contains("OutOfMemoryError") && errors[0].contains("logs/memory_0.log"), "{}", errors[0]);
+    let ready = log.lines().filter(|line| line.contains("ready") && line.contains("engine=good/0")).count();
+    assert_eq!(ready, 1, "it is ready once");
     gateway.stop().await;
     deployment.assert_empty();
 }
@@ -89,6 +95,7 @@ async fn the_reason_stays_while_it_is_tried_again_and_in_a_crash_loop() {
     let engine = gateway.engine("own/0").await;
     assert_eq!(engine["state"], "failed");
     assert_eq!(gateway.log().matches("engine process started").count(), 3);
+    assert_eq!(gateway.log().lines().filter(|line| line.contains("ERROR")).count(), 3, "one for each failure");
     assert_eq!(deployment.engine_processes(), vec![]);
     gateway.stop().await;
     deployment.assert_empty();

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::BINARY;
 use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
+use crate::support::{BINARY, eventually};
 
 /// Runs `enginehouse stop` in the environment of `deployment`: whether it succeeded, and what it said.
 fn stop(deployment: &Deployment, args: &[&str], state_home: Option<&Path>) -> (bool, String) {
@@ -59,6 +59,38 @@ async fn a_gateway_that_runs_is_asked_to_end_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stands_still_is_ended_with_its_engines() {
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", "replicas: 2")));
+    gateway.all_ready().await;
+    processes::signal(gateway.pid(), rustix::process::Signal::STOP);
+    eventually("it to stand still", async || {
+        processes::stat(gateway.pid()).is_some_and(|stat| stat.state == 'T').then_some(())
+    })
+    .await;
+    let (good, said) = stop(&deployment, &["gateway.yaml", "--state-dir", "state"], None);
+    assert!(good && said.contains("was stopped by a signal") && said.contains("has ended"), "{said}");
+    assert_eq!(gateway.ended().await, Some(0), "it ended well, and was not killed");
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_without_records_are_ended_and_others_are_not() {
+    let yaml = format!("models:\n{}", model("own", "replicas: 2"));
+    let (deployment, mut gateway) = Deployment::open(&yaml);
+    let (other, mut other_gateway) = Deployment::open(&yaml);
+    gateway.all_ready().await;
+    let others = other_gateway.all_ready().await;
+    gateway.kill();
+    std::fs::remove_dir_all(deployment.state()).expect("removed");
+    let (good, said) = stop(&deployment, &["--state-dir", "state"], None);
+    assert!(good && said.contains("own/0 has ended") && said.contains("own/1 has ended"), "{said}");
+    deployment.assert_empty();
+    assert_eq!(other_gateway.all_ready().await, others);
+    other_gateway.stop().await;
+    other.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_stops_every_gateway_of_this_user() {
     let home = tempfile::tempdir().expect("a folder");
     let mut gateways = Vec::new();
@@ -78,6 +110,9 @@ async fn all_stops_every_gateway_of_this_user() {
     assert!(said.contains(&format!("the gateway (pid {}) has ended", gateways[1].pid())), "{said}");
     one.assert_empty();
     two.assert_empty();
+    let (good, said) = stop(&one, &["--all"], Some(home.path()));
+    let looked = format!("Looked for in {}", home.path().join("enginehouse").display());
+    assert!(good && said.contains(&looked) && said.contains("--state-dir DIR"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

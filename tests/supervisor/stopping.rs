@@ -142,3 +142,60 @@ async fn a_stop_right_after_the_start_leaves_nothing() {
         deployment.assert_empty();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_signal_kills_engines_that_do_not_end() {
+    let deaf = model("deaf", "stop_timeout: 60s, env: { ENGINEHOUSE_SIM_FAULTS: \"ignore-term,orphan\" }");
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{deaf}"));
+    gateway.all_ready().await;
+    gateway.terminate();
+    eventually("it to say who is waited for", async || {
+        let log = gateway.log();
+        log.lines().any(|line| line.contains("waiting for engines") && line.contains("deaf/0 (at most 5")).then_some(())
+    })
+    .await;
+    gateway.terminate();
+    eventually("it to say what a third signal does", async || {
+        gateway.log().contains("a third signal to stop kills them").then_some(())
+    })
+    .await;
+    assert!(!deployment.engine_processes().is_empty(), "a second signal kills no engine");
+    let since = Instant::now();
+    gateway.terminate();
+    assert_eq!(gateway.ended().await, Some(0));
+    assert!(since.elapsed() < Duration::from_secs(2) + SLACK, "{:?}", since.elapsed());
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_requests_finish_new_ones_hear_why_and_both_ports_are_not_ready() {
+    let yaml = format!("models:\n{}timeouts: {{ drain: 60s }}\n", model("own", "replicas: 1"));
+    let (deployment, mut gateway) = Deployment::open(&yaml);
+    gateway.all_ready().await;
+    let admin = format!("http://{}/readyz", gateway.admin);
+    assert_eq!(http().get(&admin).send().await.expect("answered").status(), 200);
+    let mut body = chat("own");
+    body["stream"] = json!(true);
+    let url = gateway.url("/v1/chat/completions");
+    let stream = http().post(&url).header("x-sim-fault", "hang-after:3").json(&body).send().await.expect("begun");
+    gateway.terminate();
+    eventually("the end to begin", async || gateway.log().contains("requests under way may finish").then_some(()))
+        .await;
+    let reply = http().get(&admin).send().await.expect("answered");
+    assert_eq!(reply.status(), 503);
+    assert!(reply.text().await.expect("text").contains("\"shutting_down\":true"));
+    for _ in 0..3 {
+        // Connections of their own: nothing of them was there before.
+        let client = reqwest::Client::new();
+        let reply = client.post(&url).json(&chat("own")).send().await.expect("answered, and not refused");
+        assert_eq!(reply.status(), 503);
+        assert!(reply.headers().contains_key("retry-after"));
+        assert!(reply.text().await.expect("text").contains("shutting_down"));
+        let ready = client.get(gateway.url("/readyz")).send().await.expect("answered");
+        assert_eq!(ready.status(), 503);
+    }
+    gateway.terminate();
+    drop(stream);
+    assert_eq!(gateway.ended().await, Some(0));
+    deployment.assert_empty();
+}

@@ -28,6 +28,20 @@ pub fn on_a_disk_of_its_own(deployment: &Deployment, options: &str, script: &str
     Some(command)
 }
 
+/// A gateway of `deployment`, run where the state directory is the disk that the process `pid` has there.
+pub fn on_the_disk_of(deployment: &Deployment, pid: u32) -> Command {
+    let gateway = deployment.command();
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &pid.to_string(), "--mount"]);
+    let namespace = |whose: &str| std::fs::read_link(format!("/proc/{whose}/ns/user")).ok();
+    if namespace("self") != namespace(&pid.to_string()) {
+        command.args(["--user", "--preserve-credentials"]);
+    }
+    command.arg(gateway.get_program()).args(gateway.get_args());
+    deployment.prepare(&mut command);
+    command
+}
+
 /// The file that fills the disk of such a gateway, as the gateway sees it.
 pub fn filler(deployment: &Deployment, gateway: &Gateway) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), deployment.state().display())).join("filler")

@@ -25,7 +25,8 @@ pub(crate) struct Raw {
     pub(crate) listen: String,
     /// The operators' API: metrics, states of engines, actions on engines.
     pub(crate) admin: RawAdmin,
-    /// The name of this gateway, and of its state directory. Default: the file's name without its extension.
+    /// The name of this gateway, and of its state directory. Default: the file's name without its extension,
+    /// and a hash of where the file is.
     #[schemars(regex(pattern = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$"))]
     pub(crate) name: Option<String>,
     /// Where records and engine logs are kept. Default: `$XDG_STATE_HOME/enginehouse/<name>`, or

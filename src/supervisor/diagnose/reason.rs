@@ -16,6 +16,12 @@ const LAST_WORDS: usize = 200;
 const DYING: [&str; 3] =
     ["EngineCore encountered a fatal error", "died unexpectedly", "AsyncLLM output_handler failed"];
 
+/// What every part of vLLM says when the core is gone. It says nothing of why.
+const CORE_DEAD: &str = "EngineDeadError";
+
+/// What vLLM's server says of an error in the middle of a stream, which is told elsewhere.
+const IN_A_STREAM: &str = "Caught handled exception, but response already started";
+
 /// What a worker of vLLM says before that, and tells why; also of what it lives through, such as an adapter that is not there.
 const WORKER_FAILED: &str = "WorkerProc hit an exception";
 
@@ -24,7 +30,7 @@ pub(crate) fn diagnosed(mut cause: FailureCause, lines: &[String]) -> FailureCau
     let about = about(&cause, lines);
     if let FailureCause::Exited { diagnosis, .. } | FailureCause::StartTimeout { diagnosis, .. } = &mut cause {
         let own = || own_words(about).map(|said| Diagnosis { advice: None, said: Some(said) });
-        *diagnosis = usual(about).or_else(own);
+        *diagnosis = usual(about).or_else(own).or_else(|| core_ended(about));
     }
     cause
 }
@@ -60,6 +66,16 @@ fn usual(lines: &[String]) -> Option<Diagnosis> {
     let advice = known.advice(line);
     let said: String = line.trim().chars().take(MOST_OWN_WORDS).collect();
     Some(Diagnosis { advice: Some(advice), said: Some(said) })
+}
+
+/// What is said of a vLLM whose core ended without a word, as it does when it is killed.
+fn core_ended(lines: &[String]) -> Option<Diagnosis> {
+    let is_told = lines.iter().any(|line| {
+        line.contains(CORE_DEAD) || (line.contains("died unexpectedly") && line.to_lowercase().contains("engine core"))
+    });
+    let advice =
+        "its engine core ended without saying why; it may have been killed (`dmesg` shows whether memory ran out)";
+    is_told.then(|| Diagnosis { advice: Some(advice.to_owned()), said: None })
 }
 
 /// Whether a line can name a failure: no mere remark, and no code that a traceback quotes.
@@ -100,7 +116,8 @@ fn is_error(line: &str) -> bool {
         plain && (name.ends_with("Error") || name.ends_with("Exception")) && !message.is_empty()
     });
     // Pydantic says what is wrong in a line of its own.
-    let says_nothing = ["See root cause above", " validation error"].iter().any(|words| line.contains(words));
+    let says_nothing =
+        ["See root cause above", " validation error", CORE_DEAD, IN_A_STREAM].iter().any(|words| line.contains(words));
     (named && !says_nothing) || line.starts_with("Value error, ")
 }
 
@@ -309,6 +326,27 @@ mod tests {
             reason(exited(1), &["Warning: no Error: here", ": "]),
             "the process ended while loading (exit code 1)"
         );
+    }
+
+    #[test]
+    fn a_core_that_was_killed_is_the_reason_and_not_what_others_say_of_it() {
+        let died = FailureCause::Exited { code: Some(0), signal: None, loading: false, diagnosis: None };
+        let lines = [
+            "(APIServer pid=8) ERROR 11-21 21:10:06 [core_client.py:600] Engine core proc EngineCore_DP0 died unexpectedly, shutting down client.",
+            "(APIServer pid=8) ERROR 11-21 21:10:06 [async_llm.py:708] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause.",
+            "(APIServer pid=8)   File \"/x/starlette/_exception_handler.py\", line 50, in wrapped_app",
+            "(APIServer pid=8) RuntimeError: Caught handled exception, but response already started.",
+            "(APIServer pid=8) INFO:     Shutting down",
+        ];
+        let told = reason(died.clone(), &lines);
+        assert!(told.contains("its engine core ended without saying why"), "{told}");
+        assert!(!told.contains("RuntimeError") && !told.contains("EngineDeadError"), "{told}");
+        let mut with_cause = vec![
+            "(EngineCore pid=9) ERROR 11-21 21:10:05 [core.py:1] EngineCore encountered a fatal error.",
+            "(EngineCore pid=9) ERROR 11-21 21:10:05 [core.py:1] KeyError: 'req-1'",
+        ];
+        with_cause.extend(lines);
+        assert!(reason(died, &with_cause).ends_with(": KeyError: 'req-1'"));
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Actor {
                 ShutdownMode::Leave => Wakeup::Leave,
                 ShutdownMode::Stop(drain_until) => Wakeup::Event(Event::Shutdown(drain_until)),
             },
+            () = inbox.shutdown.hurried(), if phase.can_be_hurried() => Wakeup::Event(Event::Hurry),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 Wakeup::Event(Event::Deadline)
             }

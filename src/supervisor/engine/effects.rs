@@ -22,7 +22,7 @@ impl Actor {
             Effect::FirstReady(took) => {
                 if let Some(took) = took {
                     let engine = &self.engine.id;
-                    tracing::info!(%engine, ?took, "engine was ready after {took:.1?}");
+                    tracing::debug!(%engine, ?took, "engine was ready after {took:.1?}");
                     self.job.note(|record| record.start_seconds = Some(took.as_secs_f64())).await;
                 }
                 // What holds GPU memory is here now, and may be dead when it is looked for.
@@ -39,7 +39,11 @@ impl Actor {
                 self.operation = Some(self.wake_up(level));
             }
             Effect::Term => self.job.terminate(),
-            Effect::Kill => self.job.kill(),
+            Effect::Kill => {
+                let (engine, pid) = (&self.engine.id, self.job.pid());
+                tracing::warn!(%engine, pid, "the engine has not ended after SIGTERM and is killed");
+                self.job.kill();
+            }
             Effect::CleanUp => return Some(self.clean_up().await),
             Effect::Abandon => {
                 self.job.abandon();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::actual::Actual;
 use super::desired::Desired;
@@ -24,12 +24,15 @@ use crate::supervisor::launch::launcher::Launcher;
 use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::port::{HeldPort, PortError, Ports};
 use crate::supervisor::process::reaper;
-use crate::supervisor::store::lock::Lock;
+use crate::supervisor::store::lock::LockKeeper;
 use crate::supervisor::store::orders::Orders;
 use crate::supervisor::store::orders_file::OrdersWriter;
 
 /// How long what engines left behind may take to end after SIGKILL, when all is over.
 const ORPHANS_WITHIN: Duration = Duration::from_secs(5);
+
+/// After how long it is told which engines have not ended yet.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a failed attempt to make an engine is not repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -88,7 +91,7 @@ pub(super) struct Home {
     /// Reaps what engines leave behind.
     pub(super) orphans: JoinHandle<()>,
     /// Given back when all is over.
-    pub(super) lock: Lock,
+    pub(super) lock: LockKeeper,
 }
 
 /// What the fleet wakes up for.
@@ -299,16 +302,52 @@ impl Fleet {
         }
     }
 
+    /// Returns when all actors of engines have ended; says whose end takes time.
+    async fn end_engines(&mut self, mode: ShutdownMode) {
+        let told = sleep(TELL_AFTER);
+        tokio::pin!(told);
+        let mut is_told = matches!(mode, ShutdownMode::Leave);
+        let begun = Instant::now();
+        loop {
+            let ended = tokio::select! {
+                ended = self.engines.join_next_with_id() => ended,
+                () = &mut told, if !is_told => {
+                    is_told = true;
+                    self.tell_who_is_waited_for(mode, begun);
+                    continue;
+                }
+            };
+            match ended {
+                Some(ended) => self.engine_ended(ended.map(|(id, ())| id)),
+                None => return,
+            }
+        }
+    }
+
+    /// One line: the engines that have not ended, and until when they may.
+    fn tell_who_is_waited_for(&self, mode: ShutdownMode, begun: Instant) {
+        let told_to_end = if let ShutdownMode::Stop(drain_until) = mode { drain_until.max(begun) } else { begun };
+        let engines = self.models.iter().flat_map(|model| {
+            let left = (told_to_end + model.spec.spawn.stop_timeout).saturating_duration_since(Instant::now());
+            model.replicas.iter().map(move |replica| format!("{} (at most {left:.0?})", replica.handle.engine.id))
+        });
+        let engines: Vec<String> = engines.collect();
+        if !engines.is_empty() {
+            let engines = engines.join(", ");
+            tracing::warn!(
+                "waiting for engines that were told to end (SIGTERM) and have not: {engines}; then they are killed"
+            );
+        }
+    }
+
     /// Waits for all engines, which were told to end or are left alone, and gives the state directory back.
     async fn end(mut self, mode: ShutdownMode) {
         self.work.abort_all();
         // Nobody is told anything any more, and nobody waits to tell.
-        drop((self.parts.notices, self.parts.requests));
-        while let Some(ended) = self.engines.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the task that ran an engine failed; the engine was killed");
-            }
-        }
+        self.parts.notices.close();
+        self.parts.requests.close();
+        while self.parts.requests.try_recv().is_ok() {}
+        self.end_engines(mode).await;
         if let Some(clearing) = self.clearing.take() {
             match mode {
                 ShutdownMode::Stop(_) => _ = clearing.await,

@@ -13,6 +13,7 @@ use crate::supervisor::launch::spec::StartedWith;
 use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::reaper;
 use crate::supervisor::startup::{Claimed, Found, FoundEngine, Prepared, Unfit, clear};
+use crate::supervisor::store::lock::LockKeeper;
 use crate::supervisor::store::orders_file::OrdersWriter;
 
 impl Fleet {
@@ -61,7 +62,12 @@ impl Fleet {
             }
         });
         self.orders = orders.clone();
-        self.home = Some(Home { launcher, orders: OrdersWriter::start(state_dir, orders), orphans, lock });
+        self.home = Some(Home {
+            launcher,
+            orders: OrdersWriter::start(state_dir, orders),
+            orphans,
+            lock: LockKeeper::start(lock),
+        });
     }
 
     /// Takes over engines that an earlier gateway left, and ends those that are not wanted.

@@ -46,7 +46,7 @@ pub(crate) struct LaunchCommand {
 
 /// What to run for an engine of `model`, which is to listen on `port` of 127.0.0.1 and to see `gpus`.
 ///
-/// `drain` is how long requests in flight may take at a stop; `own_exe` is this binary.
+/// `drain` is how long vLLM may go on with requests at a stop, zero where it cannot be told; `own_exe` is this binary.
 pub(crate) fn launch(
     model: &Model,
     spawn: &Spawn,

@@ -5,6 +5,7 @@
 //! ([`Job::exited`], [`Job::clean_up`]), and [`Launcher::list`] of what is ours.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -19,11 +20,12 @@ use crate::supervisor::process::port::HeldPort;
 use crate::supervisor::process::procfs::{Identity, ProcessInfo};
 use crate::supervisor::process::spawn::{Log, Process};
 use crate::supervisor::store::adopt;
+use crate::supervisor::store::lost::{self, Deployment, RECORD_VARIABLE};
 use crate::supervisor::store::record::{Record, RecordKeeper, Recorded, Records};
 use crate::supervisor::store::rotate::{Rotation, Rotator};
 
-/// Time between two looks at the size of an engine's log.
-const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks whether an engine's record is there.
+const RECORD_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs engines on this machine.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Launcher {
     records: Records,
     /// Where engine logs are.
     logs: PathBuf,
+    /// Whose engines they are.
+    deployment: Arc<Deployment>,
 }
 
 impl Launcher {
@@ -39,15 +43,18 @@ impl Launcher {
     /// # Errors
     /// In words, with the remedy.
     pub(crate) fn new(state_dir: &Path) -> Result<Self, FolderError> {
-        Ok(Self { records: Records::of(state_dir)?, logs: state_dir.join("logs") })
+        let deployment = Deployment::of(state_dir).into();
+        Ok(Self { records: Records::of(state_dir)?, logs: state_dir.join("logs"), deployment })
     }
 
-    /// The engines that gateways started here, as they wrote it down.
+    /// The engines that gateways started here, as they wrote it down or as the engines tell it themselves.
     ///
     /// # Errors
     /// When the records cannot be read.
-    pub(crate) fn list(&self) -> Result<Vec<Record>, FolderError> {
-        self.records.load()
+    pub(crate) async fn list(&self) -> Result<Vec<Record>, FolderError> {
+        let (records, deployment) = (self.records.clone(), self.deployment.clone());
+        let listed = tokio::task::spawn_blocking(move || lost::all(&records, &deployment));
+        listed.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// The first process of a recorded engine; `None`: that is gone.
@@ -99,9 +106,11 @@ impl Launcher {
             process,
             log,
             record: RecordKeeper::new(self.records.clone(), record),
+            deployment: self.deployment.clone(),
             port,
             rotator: Rotator::new(rotation),
-            tidy_at: Instant::now() + TIDY_EVERY,
+            tidy_at: Instant::now(),
+            record_at: Instant::now() + RECORD_EVERY,
         }
     }
 }
@@ -113,11 +122,14 @@ pub(crate) struct Job {
     process: Option<Process>,
     log: Log,
     record: RecordKeeper,
+    deployment: Arc<Deployment>,
     /// Held for as long as it may be started again.
     port: HeldPort,
     rotator: Rotator,
     /// When its log is looked at next.
     tidy_at: Instant,
+    /// When it is looked whether its record is there.
+    record_at: Instant,
 }
 
 impl Job {
@@ -131,13 +143,17 @@ impl Job {
         }
         self.port.renew();
         let port = self.port.port();
-        let launch = spec.command(gpus, port);
+        let mut program = spec.command(gpus, port).program;
         // Written down before: if we are killed right after the spawn, the next gateway finds the process by its marker.
-        let marker = Marker::fresh(self.engine.as_str());
+        let marker = Marker::fresh(self.engine.as_str()).of_deployment(self.deployment.id());
         let record = spec.record(self.record.record().replica, &marker, gpus, port);
         let log = self.log.path.clone();
         self.record.update(|before| *before = Record { log, ..record }).await;
-        match Process::spawn(&launch.program, self.engine.as_str(), &mut self.log, &marker) {
+        // The same with the process itself: the file may be deleted or damaged before the next gateway reads it.
+        if let Ok(json) = serde_json::to_string(self.record.record()) {
+            program.env.insert(RECORD_VARIABLE.to_owned(), json);
+        }
+        match Process::spawn(&program, self.engine.as_str(), &mut self.log, &marker) {
             Ok(process) => {
                 let (who, from) = (Recorded::now(process.identity()), self.log.from);
                 let (pid, log) = (process.pid(), self.log.path.display());
@@ -234,12 +250,16 @@ impl Job {
         self.tidy_at
     }
 
-    /// Puts the log aside if it is large or old.
+    /// Puts the log aside if it is large or old, and writes a record that is gone.
     pub(crate) async fn tidy(&mut self) {
-        self.tidy_at = Instant::now() + TIDY_EVERY;
+        if self.process.is_some() && self.record_at <= Instant::now() {
+            self.record.renew().await;
+            self.record_at = Instant::now() + RECORD_EVERY;
+        }
         if self.rotator.look(&mut self.log).await > 0 {
             let from = self.log.from;
             self.note(|record| record.log_from = from).await;
         }
+        self.tidy_at = Instant::now() + self.rotator.look_again_in();
     }
 }

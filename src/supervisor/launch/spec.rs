@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 
 use super::command::{self, LaunchCommand};
 use super::ranks;
-use crate::config::{Config, Engines, Gpus, Model, Spawn, is_vllm};
+use crate::config::{Config, Engines, Gpus, Model, SHUTDOWN_TIMEOUT, Spawn, is_vllm};
 use crate::engines::health::Prober;
+use crate::flags;
 use crate::ids::{EngineId, Name};
 use crate::placement::{self, Demand};
 use crate::supervisor::lifecycle::terms::Settings;
@@ -29,6 +30,8 @@ pub(crate) struct LaunchSpec {
     pub(crate) spawn: Spawn,
     /// How long attempts under way may take when an engine is told to end.
     pub(crate) drain: Duration,
+    /// How long vLLM itself may go on with requests after SIGTERM; zero: it is not told, as it does not know the flag.
+    vllm_drain: Duration,
     /// When engine logs are put aside.
     pub(crate) rotation: Rotation,
     /// The adapters that its engines serve.
@@ -68,10 +71,13 @@ impl LaunchSpec {
 
     fn new(model: &Model, spawn: &Spawn, config: &Config, own_exe: &Path) -> Self {
         let logs = &config.engine_logs;
+        let options = flags::Options::from_env(&|name| std::env::var_os(name));
+        let is_known = is_vllm(&spawn.command) && flags::knows(spawn, SHUTDOWN_TIMEOUT, &options);
         let mut spec = Self {
             model: model.clone(),
             spawn: spawn.clone(),
             drain: config.timeouts.drain,
+            vllm_drain: if is_known { config.timeouts.drain } else { Duration::ZERO },
             rotation: Rotation { size: logs.size, age: Some(logs.age), keep: logs.keep },
             adapters: Adapters::new(ArcSwap::from_pointee(spawn.lora.clone())),
             own_exe: own_exe.to_owned(),
@@ -199,7 +205,7 @@ impl LaunchSpec {
 
     fn launch_with(&self, lora: BTreeMap<Name, String>, gpus: Option<&[String]>, port: u16) -> LaunchCommand {
         let spawn = Spawn { lora, ..self.spawn.clone() };
-        let mut launch = command::launch(&self.model, &spawn, gpus, port, self.drain, &self.own_exe);
+        let mut launch = command::launch(&self.model, &spawn, gpus, port, self.vllm_drain, &self.own_exe);
         launch.make_room_for_ranks(&ranks::of(&spawn));
         launch
     }
@@ -208,5 +214,25 @@ impl LaunchSpec {
 impl From<&Record> for StartedWith {
     fn from(record: &Record) -> Self {
         Self { fingerprint: record.spec.clone(), listed: record.listed.clone(), gpus: record.gpus.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vllm_of_which_nothing_is_known_is_not_given_a_flag_that_it_may_not_have() {
+        let words = |command: &str, more: &str| {
+            let text = format!("models: {{m: {{source: s, command: {command}, {more}}}}}");
+            let config = crate::config::parse(&text, &|_| None).expect("valid");
+            LaunchSpec::of_all(&config, Path::new("/e"))[0].command(None, 9001).program.args.join(" ")
+        };
+        let container = "[docker, run, 'vllm/vllm-openai:v0.9.0']";
+        let plain = words(container, "");
+        assert!(plain.contains("--served-model-name m") && !plain.contains("shutdown-timeout"), "{plain}");
+        assert!(!words("[/no/such/vllm, serve]", "").contains("shutdown-timeout"));
+        let asked_for = words(container, "args: {shutdown-timeout: 9}");
+        assert!(asked_for.ends_with("--shutdown-timeout 9"), "{asked_for}");
     }
 }

@@ -115,6 +115,7 @@ impl Lifecycle {
                 self.stop(at)
             }
             Event::Drained => self.drained(at),
+            Event::Hurry => self.hurry(at),
         }
     }
 

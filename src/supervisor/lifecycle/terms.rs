@@ -123,6 +123,8 @@ pub(crate) enum Event {
     Shutdown(Instant),
     /// No attempt is under way on it.
     Drained,
+    /// Nobody waits any more for what was asked to end.
+    Hurry,
 }
 
 /// What to do about it, in order.
@@ -233,6 +235,11 @@ impl Phase {
     /// Whether attempts under way are waited for.
     pub(crate) fn is_draining(&self) -> bool {
         matches!(self, Self::Draining { .. } | Self::DrainingToSleep(_))
+    }
+
+    /// Whether it has a process that was asked to end, or is about to be.
+    pub(crate) fn can_be_hurried(&self) -> bool {
+        matches!(self, Self::Draining { .. } | Self::Terminating { .. })
     }
 
     /// Whether it is stopping or stopped because it was asked to.

@@ -5,7 +5,8 @@ use rustix::process::getpgrp;
 use super::limit;
 use super::procfs::{ProcessInfo, environ};
 
-/// The variable that tells which start of which engine a process came from: `{engine}:{nonce}`.
+/// The variable that tells which start of which engine of which deployment a process came from:
+/// `{deployment}:{engine}:{nonce}`. Gateways before 0.2 wrote no deployment.
 pub(crate) const VARIABLE: &str = "ENGINEHOUSE_ENGINE";
 
 /// What one start of an engine is marked with. Children inherit it.
@@ -13,17 +14,46 @@ pub(crate) const VARIABLE: &str = "ENGINEHOUSE_ENGINE";
 pub(crate) struct Marker {
     engine: String,
     nonce: String,
+    /// Which gateways started it: 16 hexadecimal digits.
+    deployment: Option<String>,
 }
 
 impl Marker {
     /// One that no other start ever had.
     pub(crate) fn fresh(engine: &str) -> Self {
-        Self { engine: engine.to_owned(), nonce: format!("{:032x}", fastrand::u128(..)) }
+        Self { engine: engine.to_owned(), nonce: format!("{:032x}", fastrand::u128(..)), deployment: None }
     }
 
     /// The marker of a start that was recorded.
     pub(crate) fn of(engine: &str, nonce: &str) -> Self {
-        Self { engine: engine.to_owned(), nonce: nonce.to_owned() }
+        Self { engine: engine.to_owned(), nonce: nonce.to_owned(), deployment: None }
+    }
+
+    /// The same, of engines of this deployment.
+    pub(crate) fn of_deployment(self, deployment: &str) -> Self {
+        Self { deployment: Some(deployment.to_owned()), ..self }
+    }
+
+    /// All markers in an environment that tell a deployment.
+    pub(crate) fn all_in(environ: &[u8]) -> Vec<Self> {
+        let texts = values_of(VARIABLE, environ).filter_map(|value| std::str::from_utf8(value).ok());
+        let markers = texts.filter_map(|text| {
+            let (deployment, rest) = text.split_once(':')?;
+            let (engine, nonce) = rest.rsplit_once(':')?;
+            let is_hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            (is_hex(deployment, 16) && is_hex(nonce, 32)).then(|| Self::of(engine, nonce).of_deployment(deployment))
+        });
+        markers.collect()
+    }
+
+    /// The engine's id.
+    pub(crate) fn engine(&self) -> &str {
+        &self.engine
+    }
+
+    /// Which gateways started it, where it tells.
+    pub(crate) fn deployment(&self) -> Option<&str> {
+        self.deployment.as_deref()
     }
 
     /// 32 hexadecimal digits.
@@ -33,7 +63,8 @@ impl Marker {
 
     /// What [`VARIABLE`] is set to.
     pub(crate) fn value(&self) -> String {
-        format!("{}:{}", self.engine, self.nonce)
+        let deployment = self.deployment.iter().map(|id| format!("{id}:")).collect::<String>();
+        format!("{deployment}{}:{}", self.engine, self.nonce)
     }
 
     /// The resource limit that says the same, see [`limit`]. `None` when there is no proper nonce.
@@ -51,19 +82,19 @@ impl Marker {
     /// Whether an environment, as `/proc/PID/environ` shows it, holds this marker. The nonce decides: it is unique, and
     /// all that may be left of a damaged record.
     pub(crate) fn is_in(&self, environ: &[u8]) -> bool {
-        markers_in(environ).any(|value| {
+        values_of(VARIABLE, environ).any(|value| {
             let (front, nonce) = value.split_at(value.len().saturating_sub(self.nonce.len()));
             front.ends_with(b":") && nonce == self.nonce.as_bytes()
         })
     }
 }
 
-/// Every value of [`VARIABLE`] in an environment. A shell that starts puts a zero in the place of each `=` for an instant.
-fn markers_in(environ: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Every value of the variable `name` in an environment. A shell that starts puts a zero in the place of each `=` for an instant.
+pub(crate) fn values_of<'a>(name: &str, environ: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut is_value = false;
     environ.split(|byte| *byte == 0).filter_map(move |entry| {
-        let was_name = std::mem::replace(&mut is_value, entry == VARIABLE.as_bytes());
-        let value = entry.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        let was_name = std::mem::replace(&mut is_value, entry == name.as_bytes());
+        let value = entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
         value.or(was_name.then_some(entry))
     })
 }
@@ -75,7 +106,7 @@ pub(crate) fn comes_from_some_engine(pid: i32) -> bool {
 
 /// Whether an environment is that of some start of some engine, of whichever gateway.
 pub(crate) fn is_marked(environ: &[u8]) -> bool {
-    markers_in(environ).next().is_some()
+    values_of(VARIABLE, environ).next().is_some()
 }
 
 #[cfg(test)]
@@ -95,6 +126,13 @@ mod tests {
         assert!(!marker.is_in(&environ(marker.nonce())), "a nonce without engine is not ours");
         assert!(!marker.is_in(format!("X{VARIABLE}={}\0", marker.value()).as_bytes()));
         assert!(marker.is_in(format!("A=b\0{VARIABLE}\0{}\0", marker.value()).as_bytes()), "a shell that starts");
+        let id = "0123456789abcdef";
+        let told = marker.clone().of_deployment(id);
+        assert!(marker.is_in(&environ(&told.value())) && told.is_in(&environ(&marker.value())));
+        assert_eq!(Marker::all_in(&environ(&told.value())), [told]);
+        let odd = Marker::of("a:b/0", marker.nonce()).of_deployment(id);
+        assert_eq!(Marker::all_in(&environ(&odd.value())), [odd], "names may hold colons");
+        assert_eq!(Marker::all_in(&environ(&marker.value())), [], "it tells no deployment");
         assert!(!marker.is_in(b"") && !is_marked(b"") && is_marked(&environ("x")));
     }
 

@@ -125,6 +125,12 @@ pub(crate) fn look(pid: i32) -> Option<ProcessInfo> {
     parse(&String::from_utf8_lossy(bytes.get(..read)?))
 }
 
+/// Whether the process `pid` was stopped by a signal (SIGSTOP, Ctrl-Z) and waits for SIGCONT.
+pub(crate) fn is_paused(pid: i32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    String::from_utf8_lossy(&stat).rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
 /// All processes that `/proc` shows.
 pub(crate) fn all_processes() -> Vec<ProcessInfo> {
     let Ok(folder) = fs::read_dir("/proc") else { return vec![] };

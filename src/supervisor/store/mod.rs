@@ -1,8 +1,9 @@
 //! What is kept in the state directory: `lock` (one gateway at a time), `record` (what is written down of each engine),
-//! `adopt` (what there is of a recorded engine), `rotate` (engine logs), `orders` and `orders_file` (what operators ordered).
+//! `adopt` (what there is of a recorded engine), `lost` (engines that no record tells of), `rotate` (engine logs), `orders` and `orders_file` (what operators ordered).
 
 pub(super) mod adopt;
 pub(super) mod lock;
+pub(super) mod lost;
 pub(super) mod orders;
 pub(super) mod orders_file;
 pub(super) mod record;

@@ -111,6 +111,29 @@ impl Record {
         }
     }
 
+    /// What is known of a start of which only the mark of its processes is: it can be ended.
+    pub(crate) fn trail(engine: &str, marker: &Marker) -> Self {
+        let (model, replica) = engine.rsplit_once('/').unwrap_or((engine, ""));
+        let record = Self::about_to_start(model, replica.parse().unwrap_or_default(), marker);
+        Self { engine: engine.to_owned(), ..record }
+    }
+
+    /// Whether nothing but the mark of its processes is known.
+    pub(crate) fn is_trail(&self) -> bool {
+        self.process.is_none() && self.spec.is_empty()
+    }
+
+    /// The record that the first process `leader` of a start carries, as JSON; `None`: it is not understood, or of another
+    /// start than `marker` is.
+    pub(crate) fn restored(json: &[u8], marker: &Marker, leader: Identity) -> Option<Self> {
+        let record: Self = serde_json::from_slice(json).ok()?;
+        let is_sound = record.version == VERSION
+            && record.nonce == marker.nonce()
+            && record.engine == marker.engine()
+            && EngineId::new(&record.model, record.replica).as_str() == record.engine;
+        is_sound.then(|| Self { process: Some(Recorded::now(leader)), ..record })
+    }
+
     /// What its processes are marked with.
     pub(crate) fn marker(&self) -> Marker {
         Marker::of(&self.engine, &self.nonce)
@@ -200,6 +223,11 @@ impl Records {
         }
     }
 
+    /// Whether there is a record of that engine.
+    fn has(&self, record: &Record) -> bool {
+        self.path(record).exists()
+    }
+
     fn path(&self, record: &Record) -> PathBuf {
         // Appended, not set: the name of a model may hold dots.
         self.0.join(format!("{}.json", record.stem()))
@@ -225,14 +253,10 @@ fn read(path: &Path) -> Vec<Record> {
         Err(error) => error.to_string(),
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let trails = nonces(&bytes).into_iter().map(|nonce| {
-        let mut record = Record::about_to_start(&stem, 0, &Marker::of(&stem, &nonce));
-        record.engine = stem.clone();
-        record
-    });
+    let trails = nonces(&bytes).into_iter().map(|nonce| Record::trail(&stem, &Marker::of(&stem, &nonce)));
     let aside = path.with_extension("json.bad");
     let set_aside = fs::rename(path, &aside);
-    tracing::warn!(path = %aside.display(), %why, ?set_aside, "a record of an engine is not understood and was set aside; what it left is ended");
+    tracing::warn!(path = %aside.display(), %why, ?set_aside, "a record of an engine is not understood and was set aside; if its processes run, they are looked for by what they carry");
     trails.collect()
 }
 
@@ -289,6 +313,22 @@ impl RecordKeeper {
     pub(crate) async fn save(&mut self) -> bool {
         let (records, record) = (self.records.clone(), self.record.clone());
         self.perform(move || records.write(&record)).await
+    }
+
+    /// Writes the record if it is gone, or could not be written before. Returns whether it is on the disk.
+    pub(crate) async fn renew(&mut self) -> bool {
+        let (records, record, is_owed) = (self.records.clone(), self.record.clone(), self.failed);
+        let is_there = tokio::task::spawn_blocking(move || !is_owed && records.has(&record)).await;
+        if is_there.unwrap_or(true) && !is_owed {
+            return true;
+        }
+        if !is_owed {
+            tracing::warn!(
+                engine = %self.record.engine, folder = %self.records.0.display(),
+                "the engine's record was removed by somebody and is written again"
+            );
+        }
+        self.save().await
     }
 
     /// Removes the record: nothing of the engine is left. Returns whether it is gone.

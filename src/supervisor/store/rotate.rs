@@ -8,13 +8,17 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::supervisor::folder;
 use crate::supervisor::process::spawn::Log;
+
+/// Least and most time between two looks at a log.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How often new lines are copied before a truncation; an engine that writes faster than we copy must not keep us here.
 const ROUNDS: usize = 16;
@@ -35,12 +39,21 @@ pub(crate) struct Rotation {
 pub(crate) struct Rotator {
     rotation: Rotation,
     failed: bool,
+    /// The size of the log after the last look, and when that was.
+    last: (u64, Instant),
+    /// See [`Rotator::look_again_in`].
+    pause: Duration,
 }
 
 impl Rotator {
     /// Rotates by these rules.
     pub(crate) fn new(rotation: Rotation) -> Self {
-        Self { rotation, failed: false }
+        Self { rotation, failed: false, last: (0, Instant::now()), pause: LOOKS.1 }
+    }
+
+    /// When to look again.
+    pub(crate) fn look_again_in(&self) -> Duration {
+        self.pause
     }
 
     /// Rotates the log if it is due, off the async workers, and moves [`Log::from`] with what it points at. Returns how
@@ -53,7 +66,10 @@ impl Rotator {
         let looked = looked.unwrap_or_else(|error| Err(io::Error::other(error)));
         let failed = std::mem::replace(&mut self.failed, looked.is_err());
         match looked {
-            Ok(cut) => {
+            Ok(Looked { size, cut }) => {
+                let (before, since) = std::mem::replace(&mut self.last, (size.saturating_sub(cut), Instant::now()));
+                let room = rotation.size.saturating_sub(self.last.0);
+                self.pause = pause(room, size.saturating_sub(before), since.elapsed());
                 log.from = log.from.saturating_sub(cut);
                 cut
             }
@@ -68,15 +84,37 @@ impl Rotator {
     }
 }
 
-fn look(path: &Path, rotation: Rotation) -> io::Result<u64> {
-    let about = match fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+/// What a look at a log found and did.
+#[derive(Debug, Default)]
+struct Looked {
+    /// Its bytes before.
+    size: u64,
+    /// How many were cut from its front.
+    cut: u64,
+}
+
+/// When to look again at a log that has `room` bytes left and grew by `grown` within `within`: before it can be much larger than
+/// it may be.
+fn pause(room: u64, grown: u64, within: Duration) -> Duration {
+    if grown == 0 {
+        return LOOKS.1;
+    }
+    // Half of the time that is left, for it may grow faster.
+    let left = within.mul_f64((room as f64 / grown as f64 / 2.0).min(1e6));
+    left.clamp(LOOKS.0, LOOKS.1)
+}
+
+fn look(path: &Path, rotation: Rotation) -> io::Result<Looked> {
+    let about = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Looked::default()),
         about => about?,
     };
     // The live file is as old as the last rotation, which made the newest old part.
     let since = fs::metadata(part(path, 1)).and_then(|about| about.modified()).or_else(|_| about.created()).ok();
     let age = since.and_then(|since| SystemTime::now().duration_since(since).ok()).unwrap_or_default();
-    if is_due(rotation, about.len(), age) { rotate(path, rotation.keep) } else { Ok(0) }
+    let size = about.len();
+    let cut = if is_due(rotation, size, age) { rotate(path, rotation.keep, copied)? } else { 0 };
+    Ok(Looked { size, cut })
 }
 
 fn is_due(rotation: Rotation, size: u64, age: Duration) -> bool {
@@ -95,8 +133,8 @@ fn part(path: &Path, number: usize) -> PathBuf {
 ///
 /// # Errors
 /// What the system says. The log is whole then, but old parts may have been dropped to make room.
-fn rotate(path: &Path, keep: usize) -> io::Result<u64> {
-    let mut log = OpenOptions::new().read(true).write(true).open(path)?;
+fn rotate(path: &Path, keep: usize, copied: fn(&mut File, u64, &Path) -> io::Result<File>) -> io::Result<u64> {
+    let mut log = OpenOptions::new().read(true).write(true).custom_flags(folder::no_link()).open(path)?;
     let about = log.metadata()?;
     // Whole blocks, and not all of the file: what may be cut out of a file that grows.
     let front = about.len().saturating_sub(1) / about.blksize().max(1) * about.blksize();
@@ -131,7 +169,7 @@ fn rotate(path: &Path, keep: usize) -> io::Result<u64> {
 
 /// A new file with the first `length` bytes of `log`, which are left read.
 fn copied(log: &mut File, length: u64, new: &Path) -> io::Result<File> {
-    let mut copy = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(new)?;
+    let mut copy = folder::private(OpenOptions::new().truncate(true), new)?;
     log.rewind()?;
     io::copy(&mut log.take(length), &mut copy)?;
     Ok(copy)
@@ -172,7 +210,6 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-    use crate::supervisor::folder;
 
     const ALWAYS: Rotation = Rotation { size: 1, age: None, keep: 3 };
 
@@ -215,7 +252,7 @@ mod tests {
         assert!(written.ends_with(&all(&log.path)) && all(&log.path).len() >= 30_000, "what is kept is the end of all");
         assert!(part(&log.path, 3).exists() && !part(&log.path, 4).exists() && !part(&log.path, 0).exists());
         assert_eq!(fs::metadata(part(&log.path, 1)).expect("there").permissions().mode() & 0o777, 0o600);
-        assert!(rotate(&log.path, 0).is_ok() && part(&log.path, 3).exists());
+        assert!(rotate(&log.path, 0, copied).is_ok() && part(&log.path, 3).exists());
     }
 
     /// Ends with the test.
@@ -281,21 +318,47 @@ mod tests {
         assert_eq!((read(&path), read(&new)), (String::new(), "a\nb\nc\n".to_owned()));
     }
 
-    #[tokio::test]
-    async fn a_full_disk_drops_old_parts_and_then_gives_up_but_never_the_log() {
-        // Writing to it fails as on a full disk, whoever asks.
+    #[test]
+    fn a_full_disk_drops_old_parts_and_then_gives_up_but_never_the_log() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
+        let path = folder.path().join("m_0.log");
+        fs::write(&path, "x".repeat(10_000)).expect("written");
+        fs::write(part(&path, 2), "old").expect("written");
+        assert!(drop_oldest(&path, 3) && !part(&path, 2).exists() && !drop_oldest(&path, 3));
+        fs::write(part(&path, 2), "old").expect("written");
+        let full = |_: &mut File, _: u64, _: &Path| Err(ErrorKind::StorageFull.into());
+        let error = rotate(&path, 3, full).expect_err("there is no room");
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert!(!part(&path, 2).exists() && read(&path).len() == 10_000);
+    }
+
+    #[tokio::test]
+    async fn no_link_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, mut log) = (folder.path().join("target"), Log { path: folder.path().join("m_0.log"), from: 0 });
+        fs::write(&target, "kept").expect("written");
         fs::write(&log.path, "x".repeat(10_000)).expect("written");
-        std::os::unix::fs::symlink("/dev/full", part(&log.path, 0)).expect("linked");
-        fs::write(part(&log.path, 2), "old").expect("written");
-        assert!(drop_oldest(&log.path, 3) && !part(&log.path, 2).exists() && !drop_oldest(&log.path, 3));
-        fs::write(part(&log.path, 2), "old").expect("written");
+        std::os::unix::fs::symlink(&target, part(&log.path, 0)).expect("linked");
         let mut rotator = Rotator::new(ALWAYS);
         assert_eq!(rotator.look(&mut log).await, 0);
-        assert!(!part(&log.path, 2).exists() && read(&log.path).len() == 10_000);
-        assert!(rotator.failed, "told");
+        assert!(rotator.failed && read(&log.path).len() == 10_000, "told, and nothing is lost");
         assert!(rotator.look(&mut log).await > 0, "the link was removed with the copy: it works again");
         assert!(!rotator.failed);
+        fs::remove_file(&log.path).expect("removed");
+        std::os::unix::fs::symlink(&target, &log.path).expect("linked");
+        assert_eq!(rotator.look(&mut log).await, 0);
+        assert!(rotator.failed);
+        assert_eq!(read(&target), "kept");
+    }
+
+    #[test]
+    fn a_log_that_grows_fast_is_looked_at_often() {
+        const MIB: u64 = 1 << 20;
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(MIB, 0, second), LOOKS.1, "it stands still");
+        assert_eq!(pause(MIB, 1, second), LOOKS.1);
+        assert_eq!(pause(MIB, 2 * MIB, second), Duration::from_millis(250));
+        assert_eq!(pause(MIB, 1000 * MIB, second), LOOKS.0);
+        assert_eq!(pause(0, MIB, second), LOOKS.0);
     }
 }

@@ -153,6 +153,17 @@ impl Lifecycle {
         }
     }
 
+    /// Ends by force what was asked to end.
+    pub(super) fn hurry(&mut self, at: Moment) -> Vec<Effect> {
+        match self.phase {
+            Phase::Draining { end } | Phase::Terminating { end, .. } => {
+                self.enter(Phase::Killing { end }, at);
+                vec![Effect::Kill]
+            }
+            _ => vec![],
+        }
+    }
+
     fn terminate(&mut self, end: End, at: Moment) -> Vec<Effect> {
         self.enter(Phase::Terminating { reminded: false, end }, at);
         vec![Effect::Term]

@@ -93,6 +93,7 @@ fn all_events() -> Vec<Event> {
         Event::Dismiss(StopReason::Removed),
         Event::Shutdown(Instant::now() + SECOND),
         Event::Drained,
+        Event::Hurry,
     ]
 }
 
@@ -222,6 +223,17 @@ fn a_death_is_published_before_anything_is_waited_for() {
         assert_eq!(effects, [fail, Effect::CleanUp]);
         assert_eq!(life.step(Event::CleanedUp, Moment::now()), []);
         assert_eq!(life.phase(), &Phase::Failed);
+    }
+}
+
+#[test]
+fn what_was_asked_to_end_is_killed_at_once_when_nobody_waits_any_more() {
+    for phase in all_phases() {
+        let mut life = at(phase.clone(), None);
+        let killed = life.step(Event::Hurry, Moment::now()) == [Effect::Kill];
+        assert_eq!(killed, phase.can_be_hurried(), "{phase:?}");
+        assert_eq!(killed, life.phase() == &phase.end().map_or(Phase::Idle, |end| Phase::Killing { end }) && killed);
+        assert!(killed || *life.phase() == phase, "{phase:?}");
     }
 }
 

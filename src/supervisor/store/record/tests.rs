@@ -81,6 +81,17 @@ proptest! {
 }
 
 #[tokio::test]
+async fn a_record_that_was_removed_is_written_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = Records::of(folder.path()).expect("made");
+    let mut keeper = RecordKeeper::new(records.clone(), full());
+    assert!(keeper.renew().await, "there was none");
+    fs::remove_dir_all(folder.path()).expect("gone");
+    assert!(keeper.renew().await);
+    assert_eq!(records.load().expect("read"), [keeper.record().clone()]);
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_written_is_tried_again_at_the_next_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let records = Records::of(folder.path()).expect("made");
