@@ -1,7 +1,5 @@
 //! Everything that is not inference: health, models, sleep, and the simulation's own routes.
 
-use std::sync::atomic::Ordering;
-
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
@@ -24,8 +22,11 @@ pub(super) async fn control(
     body: bytes::Bytes,
 ) -> Result<Response, Fail> {
     let fields = |body: &[u8]| Fields::read(headers, body);
+    if engine.scheduler.is_core_stopped() && asks_the_core(route) {
+        return std::future::pending().await;
+    }
     Ok(match route {
-        Route::Health | Route::Ping if engine.core_dead.load(Ordering::SeqCst) => {
+        Route::Health | Route::Ping if engine.scheduler.is_core_dead() => {
             reply::bytes(StatusCode::SERVICE_UNAVAILABLE, None, "")
         }
         Route::Health | Route::Ping | Route::ResetCache => reply::empty(),
@@ -66,4 +67,19 @@ pub(super) async fn control(
         Route::PlanFault => debug::plan(engine, &body),
         Route::Infer(_) | Route::Invocations => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
     })
+}
+
+/// Whether only the process that computes can answer.
+fn asks_the_core(route: Route) -> bool {
+    matches!(
+        route,
+        Route::Sleep
+            | Route::WakeUp
+            | Route::IsSleeping
+            | Route::Pause
+            | Route::Resume
+            | Route::IsPaused
+            | Route::CollectiveRpc
+            | Route::ResetCache
+    )
 }

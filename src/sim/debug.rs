@@ -1,12 +1,10 @@
 //! `/sim/stats` and `/sim/fault`: what was counted, what shall fail.
 
-use std::sync::atomic::Ordering;
-
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::engine::Engine;
+use super::engine::{Engine, Wedge};
 use super::faults::Fault;
 use super::wire::reply;
 
@@ -22,7 +20,7 @@ pub(super) fn stats(engine: &Engine) -> Response {
 }
 
 /// `POST /sim/fault {"kind": …, "times": N, "path": …}`; `{"kind": "none"}` forgets all that wait. `wedge`,
-/// `unwedge` and `core-dead` are at once.
+/// `core-stopped`, `unwedge` and `core-dead` are at once.
 pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
     let wrong = |why: String| reply::detail(StatusCode::BAD_REQUEST, &why);
     let order: Value = match serde_json::from_slice(body) {
@@ -32,13 +30,18 @@ pub(super) fn plan(engine: &Engine, body: &[u8]) -> Response {
         }
     };
     let kind = order.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if matches!(kind, "none" | "wedge" | "unwedge" | "core-dead") {
-        engine.scheduler.wedge(kind == "wedge");
-        engine.core_dead.store(kind == "core-dead", Ordering::SeqCst);
+    if matches!(kind, "none" | "wedge" | "core-stopped" | "unwedge" | "core-dead") {
+        let wedge = match kind {
+            "wedge" => Some(Wedge::Stuck),
+            "core-stopped" => Some(Wedge::CoreStopped),
+            _ => None,
+        };
+        engine.scheduler.wedge(wedge);
+        engine.scheduler.kill_core(kind == "core-dead");
         if kind == "none" {
             engine.faults.clear();
         }
-        return reply::ok(&json!({ "waiting": engine.faults.waiting(), "wedged": kind == "wedge" }));
+        return reply::ok(&json!({ "waiting": engine.faults.waiting(), "wedged": wedge.is_some() }));
     }
     let fault: Fault = match kind.parse() {
         Ok(fault) => fault,

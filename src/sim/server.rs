@@ -150,7 +150,12 @@ async fn early(fault: Option<&Fault>, conn: &ConnHandle) -> Option<Response> {
             tokio::time::sleep(*delay).await;
             None
         }
-        Fault::HangAfter(_) | Fault::DieAfter(_) | Fault::ExitAfter(_) | Fault::Malformed | Fault::Refuse(_) => None,
+        Fault::HangAfter(_)
+        | Fault::DieAfter(_)
+        | Fault::TearAfter(_)
+        | Fault::ExitAfter(_)
+        | Fault::Malformed
+        | Fault::Refuse(_) => None,
     }
 }
 
@@ -170,15 +175,12 @@ async fn infer(
         Route::Infer(endpoint) => endpoint,
         _ => invoked(&body),
     };
-    if let Some(fail) = given_up(engine, fault.as_ref()) {
-        hold.in_flight.complete();
-        return refusal(endpoint, &body, &fail);
-    }
     let asked = pace(engine, &parts.headers).map(|pace| ApiRequest {
         engine: Arc::clone(engine),
         headers: parts.headers.clone(),
         body,
         pace,
+        given_up: given_up(engine, fault.as_ref()),
     });
     let replied = match asked {
         _ if engine.draining.load(Ordering::SeqCst) => {
@@ -191,7 +193,10 @@ async fn infer(
     match replied {
         Err(fail) => {
             hold.in_flight.complete();
-            fail.reply()
+            match endpoint {
+                Endpoint::Messages | Endpoint::CountTokens => fail.anthropic_reply(),
+                _ => fail.reply(),
+            }
         }
         Ok(ApiReply::Stream(..)) if malformed => stream::malformed(true, hold),
         Ok(_) if malformed => stream::malformed(false, hold),
@@ -203,31 +208,12 @@ async fn infer(
 
 /// Why the request is given up after it was taken in, in vLLM 0.32's words.
 fn given_up(engine: &Engine, fault: Option<&Fault>) -> Option<Fail> {
-    if engine.core_dead.load(Ordering::SeqCst) {
-        let message = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
-        return Some(Fail::internal(message));
+    if engine.scheduler.is_core_dead() {
+        return Some(Fail::core_dead());
     }
     let Some(Fault::Refuse(code)) = fault else { return None };
     let status = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Some(Fail { status, ..Fail::queue_full() })
-}
-
-/// A request that is given up: a stream has its head already, and tells it by its first event.
-fn refusal(endpoint: Endpoint, body: &[u8], fail: &Fail) -> Response {
-    let members: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    if members.get("stream") != Some(&json!(true)) {
-        return fail.reply();
-    }
-    let events = match endpoint {
-        // vLLM's task of a response dies with its engine, and its connection with it.
-        Endpoint::Responses => return stream::torn(),
-        Endpoint::Messages => {
-            let error = json!({ "type": "error", "error": { "type": "internal_error", "message": fail.message } });
-            format!("event: error\ndata: {error}\n\n")
-        }
-        _ => format!("data: {}\n\ndata: [DONE]\n\n", fail.body()),
-    };
-    reply::bytes(StatusCode::OK, Some(reply::EVENT_STREAM), events)
 }
 
 /// Whether `--die-on` names a text that is in the body.
@@ -237,6 +223,9 @@ fn is_deadly(engine: &Engine, body: &[u8]) -> bool {
 }
 
 async fn dispatch(request: &ApiRequest, endpoint: Endpoint) -> Result<ApiReply, Fail> {
+    if let Some(fail) = request.given_up.as_ref().filter(|_| !streams(endpoint)) {
+        return Err(fail.clone());
+    }
     match endpoint {
         Endpoint::ChatCompletions => chat::chat(request).await,
         Endpoint::ChatBatch => chat::batch(request).await,
@@ -255,6 +244,12 @@ async fn dispatch(request: &ApiRequest, endpoint: Endpoint) -> Result<ApiReply, 
         Endpoint::Detokenize => text::detokenize(request),
         Endpoint::Transcriptions | Endpoint::Translations => audio::transcribe(request).await,
     }
+}
+
+/// Whether an answer can be a stream: it is given up when it has begun.
+fn streams(endpoint: Endpoint) -> bool {
+    use Endpoint as E;
+    matches!(endpoint, E::ChatCompletions | E::Completions | E::Responses | E::Messages)
 }
 
 /// What `/invocations` runs: the first API whose members the body has.

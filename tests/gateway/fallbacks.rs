@@ -63,7 +63,7 @@ async fn a_model_that_is_down_is_replaced_by_the_fallback_with_its_own_settings(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_model_and_one_that_is_too_small_are_replaced_too() {
-    let full = ["--max-model-len", "64", "--max-num-seqs", "1", "--max-num-queued-reqs", "0"];
+    let full = ["--max-model-len", "64", "--max-num-seqs", "1", "--max-num-queued-reqs", "1"];
     let (first, second) = (Sim::start_model("one", &full), Sim::start_model("two", &["--max-model-len", "4096"]));
     let gateway = start(&first, &second).await;
     // Too long for the first.

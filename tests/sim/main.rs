@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod ends;
 mod faults;
+mod forms;
 mod life;
 mod recording;
 mod shapes;

@@ -60,11 +60,22 @@ fn parse_head(head: &str) -> Answer {
 
 /// Sends raw bytes, reads to the end of the connection.
 pub(crate) async fn exchange(engine: &Running, request: &[u8]) -> Answer {
+    exchange_torn(engine, request).await.0
+}
+
+/// The same; also whether the connection ended before the body did.
+pub(crate) async fn exchange_torn(engine: &Running, request: &[u8]) -> (Answer, bool) {
     let mut tcp = TcpStream::connect(engine.addr()).await.unwrap();
     tcp.write_all(request).await.unwrap();
     let mut raw = Vec::new();
-    tcp.read_to_end(&mut raw).await.unwrap();
+    let end = tcp.read_to_end(&mut raw).await;
     let raw = String::from_utf8(raw).unwrap();
+    let is_torn = end.is_err() || raw.contains("chunked") && !raw.ends_with("0\r\n\r\n");
+    (parse(&raw), is_torn)
+}
+
+/// An answer as it comes over the wire.
+pub(crate) fn parse(raw: &str) -> Answer {
     let (head, body) = raw.split_once("\r\n\r\n").unwrap();
     let answer = parse_head(&head.replace("\r\n", "\n"));
     let chunked = answer.headers.get("transfer-encoding").is_some_and(|value| value == "chunked");
@@ -75,7 +86,8 @@ pub(crate) async fn exchange(engine: &Running, request: &[u8]) -> Answer {
 pub(crate) fn dechunk(mut rest: &str) -> String {
     let mut out = String::new();
     loop {
-        let (size, after) = rest.split_once("\r\n").unwrap();
+        // A connection that was cut has no last chunk.
+        let Some((size, after)) = rest.split_once("\r\n") else { return out };
         let size = usize::from_str_radix(size, 16).unwrap();
         if size == 0 {
             return out;

@@ -67,11 +67,10 @@ impl Answer {
         let natural = natural.max(params.min_tokens).max(1);
         let room = room.max(1);
         let count = if params.ignore_eos && params.max_tokens.is_some() { room } else { natural.min(room) };
-        let thinks = thinks && params.thinking != Some(false);
         let answer = Self {
             lead: lead(question, &params.mentions, choice),
             turn: choice * 5,
-            reasoning: if thinks { THOUGHTS.len().min(count) } else { 0 },
+            reasoning: thoughts(params, thinks).min(count),
             count,
             finish: if room <= natural || count > natural { Finish::Length } else { Finish::Stop },
             stop_reason: None,
@@ -79,11 +78,14 @@ impl Answer {
         answer.stopped(&params.stop)
     }
 
-    /// An answer that is exactly these words.
-    pub(crate) fn fixed(words: Vec<String>, room: usize) -> Self {
-        let count = words.len().min(room).max(1);
-        let finish = if count < words.len() { Finish::Length } else { Finish::Stop };
-        Self { count, lead: words, turn: 0, reasoning: 0, finish, stop_reason: None }
+    /// An answer that says exactly these words, perhaps after thinking.
+    pub(crate) fn fixed(words: Vec<String>, params: &Params, thinks: bool, room: usize) -> Self {
+        let thoughts = thoughts(params, thinks);
+        let whole = thoughts + words.len();
+        let count = whole.min(room).max(1);
+        let finish = if count < whole { Finish::Length } else { Finish::Stop };
+        let answer = Self { count, lead: words, turn: 0, reasoning: thoughts.min(count), finish, stop_reason: None };
+        answer.stopped(&params.stop)
     }
 
     /// Given up after `made` tokens.
@@ -152,6 +154,11 @@ impl Answer {
         self.lead = words;
         self
     }
+}
+
+/// How many tokens of an answer are thoughts, at most.
+fn thoughts(params: &Params, thinks: bool) -> usize {
+    if thinks && params.thinking != Some(false) { THOUGHTS.len() } else { 0 }
 }
 
 fn lead(question: &str, mentions: &[String], choice: usize) -> Vec<String> {

@@ -40,7 +40,7 @@ pub(crate) async fn transcribe(request: &ApiRequest) -> Result<ApiReply, Fail> {
         said.join(", ")
     );
     let words: Vec<String> = text.split_inclusive(' ').map(Into::into).collect();
-    let mut answers = vec![Answer::fixed(words, usize::MAX)];
+    let mut answers = vec![Answer::fixed(words, &params, false, usize::MAX)];
     // Whisper hears 50 frames a second; take 16 kB/s as what an audio file has.
     let seconds = file.body.len().div_ceil(16_000);
     let run = request.enqueue(&params, seconds * 50, &mut answers)?;
@@ -48,7 +48,7 @@ pub(crate) async fn transcribe(request: &ApiRequest) -> Result<ApiReply, Fail> {
         let answer = answers.remove(0);
         return Ok(ApiReply::stream(run, Chunks { head, answer }));
     }
-    collect(run, &mut answers).await;
+    collect(run, &mut answers).await?;
     let text = answers[0].text(0, answers[0].count);
     Ok(match fields.text("response_format")? {
         Some("text") => ApiReply::Text("text/plain; charset=utf-8", text + "\n"),

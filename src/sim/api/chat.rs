@@ -7,9 +7,11 @@ use super::chunks::{Chunks, Extras, token_logprob};
 use super::conversation::{last_user_text, prompt_tokens, render};
 use super::generate::{ApiReply, ApiRequest, collect, prompt_logprobs};
 use super::params::Params;
-use super::tokens;
-use super::tools::forced_tool;
+use super::structured::Form;
+use super::task::{Length, Task};
+use super::{tokens, tools};
 use crate::sim::engine::Engine;
+use crate::sim::metrics::Finish;
 use crate::sim::stamp::random_id;
 use crate::sim::wire::errors::Fail;
 use crate::sim::wire::fields::Fields;
@@ -20,7 +22,7 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
     fields.require(&["messages"])?;
     let params = Params::read(&fields, &["max_completion_tokens", "max_tokens"], &request.engine.settings)?;
     let messages = messages(&fields)?;
-    let tool = forced_tool(&fields)?;
+    let (tool, form) = (tools::of_chat(&fields)?, Form::of_chat(&fields)?);
     let head = request.head(&fields)?;
     if fields.get("chat_template").is_some() && !request.engine.settings.args.trust_request_chat_template {
         return Err(Fail::bad(
@@ -33,29 +35,27 @@ pub(crate) async fn chat(request: &ApiRequest) -> Result<ApiReply, Fail> {
         let what = "Cannot apply chat template to an empty conversation. Provide at least one message.";
         return Err(Fail::bad(what, None));
     }
-    let tools = fields.get("tools").map_or(0, |tools| tokens::count(&tools.to_string()));
-    let prompt = prompt_tokens(messages, &params) + tools;
+    let described = fields.get("tools").map_or(0, |tools| tokens::count(&tools.to_string()));
+    let prompt = prompt_tokens(messages, &params) + described;
     let room = params.room(prompt, &request.engine.settings)?;
     Params::check_sampling(&fields)?;
     let question = last_user_text(messages);
-    let mut answers: Vec<Answer> = (0..params.n)
-        .map(|choice| match &tool {
-            Some(tool) => Answer::fixed(tool.words(), room),
-            None => Answer::to(&question, &params, choice, request.engine.settings.thinks, request.pace.tokens, room),
-        })
-        .collect();
+    let task = Task::new(tool, form, &question)?;
+    let length = Length { natural: request.pace.tokens, room, thinks: request.engine.settings.thinks };
+    let mut answers: Vec<Answer> =
+        (0..params.n).map(|choice| task.answer(&question, &params, choice, length)).collect();
     let run = request.enqueue(&params, prompt, &mut answers)?;
     let rendered = if params.token_ids || params.prompt_logprobs { tokens::ids(&render(messages)) } else { Vec::new() };
     let extras = Extras {
         top_logprobs: fields.flag("logprobs")?.then(|| fields.int("top_logprobs").ok().flatten().unwrap_or(0).max(0)),
         prompt_ids: params.token_ids.then_some(rendered.clone()),
-        tool,
+        tool: task.tool().cloned(),
     };
     if params.stream {
         let chunks = Chunks::new(&request.engine, head, params, answers, prompt, Some(extras));
         return Ok(ApiReply::stream(run, chunks));
     }
-    collect(run, &mut answers).await;
+    collect(run, &mut answers).await?;
     Ok(ApiReply::Json(json!({
         "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
         "model": head.model, "choices": choices(&answers, &params, &extras), "service_tier": null, "system_fingerprint": head.fingerprint,
@@ -76,6 +76,7 @@ pub(crate) async fn batch(request: &ApiRequest) -> Result<ApiReply, Fail> {
             return Err(Fail::bad(format!("Batch chat completions do not support {name}."), None));
         }
     }
+    let form = Form::of_chat(&fields)?;
     let head = request.head(&fields)?;
     let mut prompt = 0;
     let mut answers = Vec::new();
@@ -92,10 +93,11 @@ pub(crate) async fn batch(request: &ApiRequest) -> Result<ApiReply, Fail> {
         let room = params.room(tokens, &request.engine.settings)?;
         prompt += tokens;
         let question = last_user_text(conversation);
-        answers.push(Answer::to(&question, &params, at, request.engine.settings.thinks, request.pace.tokens, room));
+        let length = Length { natural: request.pace.tokens, room, thinks: request.engine.settings.thinks };
+        answers.push(Task::new(None, form.clone(), &question)?.answer(&question, &params, at, length));
     }
     let run = request.enqueue(&params, prompt, &mut answers)?;
-    collect(run, &mut answers).await;
+    collect(run, &mut answers).await?;
     let extras = Extras { top_logprobs: None, prompt_ids: None, tool: None };
     Ok(ApiReply::Json(json!({
         "id": format!("chatcmpl-{}", head.id), "object": "chat.completion", "created": head.created,
@@ -130,10 +132,13 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
     });
     if let Some(tool) = &extras.tool {
         message["content"] = "".into();
-        message["tool_calls"] = json!([{
-            "id": format!("chatcmpl-tool-{}", random_id()), "type": "function",
-            "function": { "name": tool.name, "arguments": said },
-        }]);
+        // A list of calls that is cut is no list; a call whose name is known may be cut.
+        if !said.is_empty() && !(tool.is_any && answer.finish != Finish::Stop) {
+            message["tool_calls"] = json!([{
+                "id": format!("chatcmpl-tool-{}", random_id()), "type": "function",
+                "function": { "name": tool.name, "arguments": said },
+            }]);
+        }
     }
     message["reasoning"] = thought.into();
     let logprobs = extras.top_logprobs.map(

@@ -25,7 +25,7 @@ impl Extras {
     /// The `finish_reason` of an answer that ends so.
     pub(super) fn finish(&self, finish: Finish) -> &'static str {
         match &self.tool {
-            Some(tool) if finish == Finish::Stop => tool.finish,
+            Some(tool) if finish == Finish::Stop => tool.finish(),
             _ => finish.word(),
         }
     }
@@ -34,14 +34,15 @@ impl Extras {
     fn delta(&self, out: &mut BytesMut, answer: &Answer, at: usize) {
         let token = answer.token(at);
         out.put_slice(br#","delta":"#);
-        if let Some(tool) = &self.tool {
-            let mut call = json!({ "index": 0, "function": { "arguments": token } });
-            if at == 0 {
-                call = json!({
+        if let Some(tool) = self.tool.as_ref().filter(|_| at >= answer.reasoning) {
+            let call = match (at == answer.reasoning, tool.is_any) {
+                (true, _) => json!({
                     "id": format!("chatcmpl-tool-{}", random_id()), "type": "function", "index": 0,
                     "function": { "name": tool.name, "arguments": token },
-                });
-            }
+                }),
+                (false, true) => json!({ "index": 0, "function": { "name": null, "arguments": token } }),
+                (false, false) => json!({ "index": 0, "function": { "arguments": token } }),
+            };
             let _ = write!(out, "{}", json!({ "tool_calls": [call] }));
         } else {
             let member: &[u8] = if at < answer.reasoning { br#"{"reasoning":"# } else { br#"{"content":"# };

@@ -6,7 +6,8 @@ use super::answer::Answer;
 use super::chunks::Chunks;
 use super::generate::{ApiReply, ApiRequest, collect, logprob, prompt_logprobs};
 use super::params::Params;
-use super::tokens;
+use super::task::{Length, Task};
+use super::{structured, tokens};
 use crate::sim::wire::errors::Fail;
 use crate::sim::wire::fields::Fields;
 
@@ -19,14 +20,15 @@ pub(crate) async fn completions(request: &ApiRequest) -> Result<ApiReply, Fail> 
     let prompts = prompts(&fields)?;
     // OpenAI's default, kept by vLLM for this API alone.
     params.max_tokens = params.max_tokens.or(Some(16));
+    let form = structured::constraint(&fields)?;
     let mut answers = Vec::new();
     for prompt in &prompts {
         let room = params.room(prompt.tokens(), &request.engine.settings)?;
         let question = prompt.text();
         let question: String = question.chars().take(2000).collect();
-        answers.extend(
-            (0..params.n).map(|choice| Answer::to(&question, &params, choice, false, request.pace.tokens, room)),
-        );
+        let task = Task::new(None, form.clone(), &question)?;
+        let length = Length { natural: request.pace.tokens, room, thinks: false };
+        answers.extend((0..params.n).map(|choice| task.answer(&question, &params, choice, length)));
     }
     Params::check_sampling(&fields)?;
     let prompt_tokens = prompts.iter().map(Prompt::tokens).sum();
@@ -35,7 +37,7 @@ pub(crate) async fn completions(request: &ApiRequest) -> Result<ApiReply, Fail> 
         let chunks = Chunks::new(&request.engine, head, params, answers, prompt_tokens, None);
         return Ok(ApiReply::stream(run, chunks));
     }
-    collect(run, &mut answers).await;
+    collect(run, &mut answers).await?;
     let extras = Extras {
         echo: fields.flag("echo")?,
         top: fields.int("logprobs")?.map(|top| usize::try_from(top).unwrap_or(0)),

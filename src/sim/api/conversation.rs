@@ -18,7 +18,9 @@ pub(crate) fn last_user_text(messages: &[Value]) -> String {
 /// Length of the conversation in a template like Qwen3's, which adds an empty thought when thinking is off.
 pub(crate) fn prompt_tokens(messages: &[Value], params: &Params) -> usize {
     let each = |message: &Value| {
-        5 + message.get("content").map_or(0, |content| tokens::count(&content_text(content)))
+        // `output` is what a tool said, in the Responses API.
+        let texts = ["content", "output"].iter().filter_map(|name| message.get(*name));
+        5 + texts.map(|content| tokens::count(&content_text(content))).sum::<usize>()
             + message.get("tool_calls").map_or(0, |calls| tokens::count(&calls.to_string()))
     };
     messages.iter().map(each).sum::<usize>() + 5 + if params.thinking == Some(false) { 6 } else { 0 }

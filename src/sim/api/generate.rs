@@ -22,6 +22,8 @@ pub(crate) struct ApiRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) pace: Pace,
+    /// Why it is given up after it was let in.
+    pub(crate) given_up: Option<Fail>,
 }
 
 /// What it makes of it.
@@ -72,12 +74,19 @@ impl ApiRequest {
         }
         let steps = answers.iter().map(|answer| answer.count).max().unwrap_or(1);
         let record = Record::new(prompt, params.max_tokens, params.n);
-        Run::enqueue(&self.engine, self.pace.tempo, steps, record)
+        let mut run = Run::enqueue(&self.engine, self.pace.tempo, steps, record)?;
+        if let Some(fail) = &self.given_up {
+            run.give_up(fail.clone());
+        }
+        Ok(run)
     }
 }
 
 /// Runs to the end; what was not made by then is cut off `answers`.
-pub(crate) async fn collect(mut run: Run, answers: &mut [Answer]) {
+///
+/// # Errors
+/// Why the engine gave it up.
+pub(crate) async fn collect(mut run: Run, answers: &mut [Answer]) -> Result<(), Fail> {
     loop {
         let before = run.made();
         let step = run.step(usize::MAX).await;
@@ -91,9 +100,10 @@ pub(crate) async fn collect(mut run: Run, answers: &mut [Answer]) {
             }
             Step::Made(_) if run.is_made() => answers.first().map_or(Finish::Stop, |answer| answer.finish),
             Step::Made(_) => continue,
+            Step::Failed(fail) => return Err(fail),
         };
         run.finish(finish);
-        return;
+        return Ok(());
     }
 }
 

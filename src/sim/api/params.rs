@@ -93,10 +93,7 @@ impl Params {
             continuous_usage: option("include_usage") && option("continuous_usage_stats") || force,
             token_ids: fields.flag("return_token_ids")?,
             prompt_logprobs,
-            thinking: fields
-                .get("chat_template_kwargs")
-                .and_then(|kwargs| kwargs.get("enable_thinking").or_else(|| kwargs.get("thinking")))
-                .and_then(Value::as_bool),
+            thinking: thinking(fields),
             mentions: mentions(&fields.0),
         })
     }
@@ -142,6 +139,22 @@ impl Params {
         }
         Ok(self.max_tokens.unwrap_or(usize::MAX).min(limit - prompt))
     }
+}
+
+/// Whether the request says that the model shall think: to the template, or by how much effort.
+fn thinking(fields: &Fields) -> Option<bool> {
+    let template = fields.get("chat_template_kwargs");
+    let said = template.and_then(|kwargs| kwargs.get("enable_thinking").or_else(|| kwargs.get("thinking")));
+    let inner = |member: &str, name: &str| fields.get(member).and_then(|value| value.get(name)).and_then(Value::as_str);
+    if let Some(said) = said.and_then(Value::as_bool) {
+        return Some(said);
+    }
+    if inner("thinking", "type") == Some("disabled") {
+        return Some(false);
+    }
+    let effort = fields.get("reasoning_effort").and_then(Value::as_str);
+    let effort = effort.or_else(|| inner("reasoning", "effort")).or_else(|| inner("output_config", "effort"));
+    effort.map(|effort| effort != "none")
 }
 
 /// The bound of an answer, which vLLM calls max_tokens in its messages, whatever the member's name was.

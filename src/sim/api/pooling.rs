@@ -201,6 +201,7 @@ async fn work(request: &ApiRequest, inputs: &[String]) -> Result<usize, Fail> {
     let finish = match run.step(1).await {
         Step::Made(_) => Finish::Stop,
         Step::Aborted => Finish::Abort,
+        Step::Failed(fail) => return Err(fail),
     };
     run.finish(finish);
     match finish {

@@ -15,10 +15,13 @@ use crate::sim::engine::InFlight;
 use crate::sim::engine::{Run, Step};
 use crate::sim::faults::Fault;
 use crate::sim::metrics::Finish;
+use crate::sim::wire::errors::Fail;
 use crate::sim::wire::reply;
 
 /// How an API dresses tokens up as events.
 pub(crate) trait Framing: Send + 'static {
+    /// Events that come with the head, before there is a token.
+    fn begin(&mut self, _: &mut Events) {}
     /// Events that come with the first token.
     fn open(&mut self, out: &mut Events);
     /// Step number `at` (from 0) of every choice that goes on so long. `abort`: it is the last one. Returns how many
@@ -26,8 +29,23 @@ pub(crate) trait Framing: Send + 'static {
     fn step(&mut self, at: usize, abort: bool, out: &mut Events) -> usize;
     /// Events after the last token.
     fn close(&mut self, out: &mut Events);
+    /// What tells that the engine gave the request up.
+    fn fail(&mut self, fail: &Fail, out: &mut Events) -> End {
+        out.data(&fail.body());
+        out.done();
+        End::Whole
+    }
     /// Why it ended by itself.
     fn finish(&self) -> Finish;
+}
+
+/// How the connection of a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// As HTTP wants it.
+    Whole,
+    /// Without the end of the body.
+    Torn,
 }
 
 /// Events that wait to be sent.
@@ -99,7 +117,7 @@ struct Driver {
     framing: Box<dyn Framing>,
     events: Events,
     sent: usize,
-    over: bool,
+    over: Option<End>,
     fault: Option<Fault>,
     keep_alive: Option<Duration>,
     hold: Hold,
@@ -113,7 +131,8 @@ pub(crate) fn reply(
     keep_alive: Option<Duration>,
     hold: Hold,
 ) -> Response {
-    let driver = Driver { run, framing, events: Events::default(), sent: 0, over: false, fault, keep_alive, hold };
+    let mut driver = Driver { run, framing, events: Events::default(), sent: 0, over: None, fault, keep_alive, hold };
+    driver.framing.begin(&mut driver.events);
     let body = futures::stream::unfold(driver, |mut driver| async move {
         let next = driver.next().await?;
         Some((next, driver))
@@ -128,14 +147,15 @@ impl Driver {
                 return Some(Err(cut));
             }
             if let Some(event) = self.events.ready.pop_front() {
-                self.sent += 1;
-                if self.over && self.events.ready.is_empty() {
-                    self.hold.in_flight.complete();
-                }
-                return Some(Ok(event));
+                return Some(Ok(self.sends(event)));
             }
-            if self.over {
-                return None;
+            match self.over {
+                None => {}
+                Some(End::Whole) => return None,
+                Some(End::Torn) => {
+                    self.over = Some(End::Whole);
+                    return Some(Err(cuts().await));
+                }
             }
             let step = match self.keep_alive {
                 None => self.run.step(1).await,
@@ -146,6 +166,20 @@ impl Driver {
             };
             self.frame(step);
         }
+    }
+
+    /// What is sent of this event: all of it, unless a fault tears it.
+    fn sends(&mut self, event: Bytes) -> Bytes {
+        self.sent += 1;
+        if self.fault == Some(Fault::TearAfter(self.sent - 1)) {
+            self.events.ready.clear();
+            self.over = Some(End::Torn);
+            return first_half(&event);
+        }
+        if self.over.is_some() && self.events.ready.is_empty() {
+            self.hold.in_flight.complete();
+        }
+        event
     }
 
     fn frame(&mut self, step: Step) {
@@ -170,10 +204,14 @@ impl Driver {
                 }
                 Finish::Abort
             }
+            Step::Failed(fail) => {
+                self.over = Some(self.framing.fail(&fail, &mut self.events));
+                return;
+            }
         };
         self.framing.close(&mut self.events);
         self.run.finish(finish);
-        self.over = true;
+        self.over = Some(End::Whole);
     }
 
     /// What the request's fault does now.
@@ -184,13 +222,12 @@ impl Driver {
         if self.sent < *after {
             return None;
         }
-        // What was sent so far leaves first.
-        tokio::task::yield_now().await;
+        let cut = cuts().await;
         match self.fault.take()? {
             Fault::DieAfter(_) => {
-                self.over = true;
+                self.over = Some(End::Whole);
                 self.events.ready.clear();
-                Some(cut())
+                Some(cut)
             }
             Fault::ExitAfter(_) => std::process::exit(1),
             _ => std::future::pending().await,
@@ -202,10 +239,16 @@ fn cut() -> io::Error {
     io::Error::other("the simulated engine cuts this answer, as it was told to")
 }
 
-/// The head of a stream, and the end of its connection.
-pub(crate) fn torn() -> Response {
-    let body = Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(cut()) }));
-    reply::bytes(StatusCode::OK, Some(reply::EVENT_STREAM), body)
+/// The cut of a connection; what was sent so far leaves first.
+async fn cuts() -> io::Error {
+    tokio::task::yield_now().await;
+    cut()
+}
+
+/// An event up to the middle of its data.
+fn first_half(event: &Bytes) -> Bytes {
+    let data = memchr::memmem::find(event, b"data: ").map_or(0, |at| at + 6);
+    event.slice(..data + (event.len() - data) / 2)
 }
 
 /// A plain reply, or what its fault leaves of it: half of the body, then silence or the end.
@@ -213,7 +256,7 @@ pub(crate) fn plain(kind: &'static str, body: impl Into<Bytes>, fault: Option<&F
     let body = body.into();
     let dies = match fault {
         Some(Fault::HangAfter(_)) => false,
-        Some(Fault::DieAfter(_)) => true,
+        Some(Fault::DieAfter(_) | Fault::TearAfter(_)) => true,
         Some(Fault::ExitAfter(_)) => std::process::exit(1),
         _ => {
             hold.in_flight.complete();

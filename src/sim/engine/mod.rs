@@ -10,6 +10,7 @@ mod state;
 mod stats;
 
 pub(super) use self::run::{Run, Step, Tempo};
+pub(super) use self::scheduler::Wedge;
 pub(super) use self::state::Engine;
 pub(super) use self::stats::InFlight;
 pub use self::stats::Stats;

@@ -17,6 +17,10 @@ use crate::sim::wire::errors::Fail;
 /// A plain answer's progress is counted at least this often, so that an observer of /metrics sees it move.
 const PROGRESS: Duration = Duration::from_millis(200);
 
+/// From being let in to being in the queue, which is where requests are counted: of a burst all are let in, and those find the
+/// queue full that come there last, when their streams have begun.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
+
 /// How fast one request goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tempo {
@@ -25,17 +29,21 @@ pub(crate) struct Tempo {
 }
 
 /// What came of waiting for tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// So many more steps were made, at least one.
     Made(usize),
-    /// The engine gave the request up.
+    /// The engine ended the request.
     Aborted,
+    /// The engine gave the request up, which is an error.
+    Failed(Fail),
 }
 
 type Acquiring = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 enum Place {
+    /// Let in, and not in the queue before this time.
+    OnTheWay(Instant),
     /// In the queue; the future holds the place in it.
     Waiting(Acquiring),
     Running {
@@ -55,25 +63,25 @@ pub(crate) struct Run {
     made: usize,
     total: usize,
     kv: usize,
+    given_up: Option<Fail>,
     pub(crate) record: Record,
 }
 
 impl Run {
-    /// Joins the queue. `total`: steps to make.
+    /// Is let in. `total`: steps to make.
     ///
     /// # Errors
     /// The queue is full.
     pub(crate) fn enqueue(engine: &Arc<Engine>, tempo: Tempo, total: usize, record: Record) -> Result<Self, Fail> {
         let scheduler = &engine.scheduler;
-        if scheduler.is_full() {
+        if scheduler.is_full(record.n) {
             engine.metrics.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(Fail::queue_full());
         }
-        scheduler.join();
         let power = scheduler.power.subscribe();
         let aborts = power.borrow().aborts;
-        Ok(Self {
-            place: Place::Waiting(Box::pin(Arc::clone(&scheduler.slots).acquire_owned())),
+        let mut run = Self {
+            place: Place::OnTheWay(Instant::now() + ON_THE_WAY),
             engine: Arc::clone(engine),
             power,
             aborts,
@@ -82,8 +90,35 @@ impl Run {
             made: 0,
             total: total.max(1),
             kv: 0,
+            given_up: None,
             record,
-        })
+        };
+        // Where there is no limit, nobody can tell the difference.
+        if !scheduler.is_limited() {
+            run.join();
+        }
+        Ok(run)
+    }
+
+    /// The first step fails so.
+    pub(crate) fn give_up(&mut self, fail: Fail) {
+        self.given_up = Some(fail);
+    }
+
+    fn join(&mut self) {
+        let scheduler = &self.engine.scheduler;
+        scheduler.join();
+        self.place = Place::Waiting(Box::pin(Arc::clone(&scheduler.slots).acquire_owned()));
+    }
+
+    /// Why it fails now: what was said before, or the end of the process that computes.
+    fn failure(&mut self, power: Power) -> Option<Fail> {
+        self.given_up.take().or_else(|| power.core_dead.then(Fail::core_dead))
+    }
+
+    fn fail(&mut self, fail: Fail) -> Step {
+        self.leave();
+        Step::Failed(fail)
     }
 
     /// Waits for the next step, or for as many as `at_most` allows when the answer is not streamed.
@@ -91,6 +126,17 @@ impl Run {
     pub(crate) async fn step(&mut self, at_most: usize) -> Step {
         loop {
             let power = *self.power.borrow_and_update();
+            if let Some(fail) = self.failure(power) {
+                return self.fail(fail);
+            }
+            if let Place::OnTheWay(there) = self.place {
+                sleep_until(there).await;
+                if self.engine.scheduler.is_full(self.record.n) {
+                    self.engine.metrics.rejected.fetch_add(1, Ordering::Relaxed);
+                    return self.fail(Fail::queue_full());
+                }
+                self.join();
+            }
             if power.aborts != self.aborts && !power.wedged {
                 return Step::Aborted;
             }
@@ -201,7 +247,7 @@ impl Run {
         match std::mem::replace(&mut self.place, Place::Left) {
             Place::Waiting(_) => self.engine.scheduler.leave_queue(),
             Place::Running { .. } => self.engine.scheduler.leave_slot(self.kv),
-            Place::Left => {}
+            Place::OnTheWay(_) | Place::Left => {}
         }
     }
 }

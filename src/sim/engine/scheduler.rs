@@ -1,7 +1,7 @@
 //! Slots for requests: who waits, who runs, and what stops them all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -16,6 +16,25 @@ pub(crate) struct Power {
     pub(crate) aborts: u64,
     /// Stuck: requests start, nothing goes on or ends, whatever else is asked.
     pub(crate) wedged: bool,
+    /// The process that computes was killed: until the rest follows it, all that is asked fails.
+    pub(crate) core_dead: bool,
+}
+
+/// How an engine gets stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wedge {
+    /// It computes nothing more, and knows what it has to do.
+    Stuck,
+    /// The process that computes was stopped: nobody counts any more, and what it is asked is not answered.
+    CoreStopped,
+}
+
+/// What the gauges of /metrics say of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gauges {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+    pub(crate) kv_tokens: usize,
 }
 
 /// Slots for running requests and the switch that stops them.
@@ -28,6 +47,9 @@ pub(crate) struct Scheduler {
     pub(super) power: watch::Sender<Power>,
     /// Requests until it gets stuck; `usize::MAX`: never.
     until_wedged: AtomicUsize,
+    wedge: Wedge,
+    /// The gauges of the moment when the process that computes was stopped.
+    frozen: Mutex<Option<Gauges>>,
     /// Requests, and tokens of theirs, that were left while it was stuck: it does not know yet.
     stuck: AtomicUsize,
     stuck_kv: AtomicUsize,
@@ -35,15 +57,18 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(concurrency: usize, max_queued: Option<usize>, wedge: Option<usize>) -> Self {
+    /// `wedge`: after how many requests it gets stuck, and how.
+    pub(crate) fn new(concurrency: usize, max_queued: Option<usize>, wedge: Option<(usize, Wedge)>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(concurrency)),
             running: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             kv_tokens: AtomicUsize::new(0),
             max_queued,
-            power: watch::Sender::new(Power { admit: true, run: true, aborts: 0, wedged: false }),
-            until_wedged: AtomicUsize::new(wedge.unwrap_or(usize::MAX)),
+            power: watch::Sender::new(Power { admit: true, run: true, aborts: 0, wedged: false, core_dead: false }),
+            until_wedged: AtomicUsize::new(wedge.map_or(usize::MAX, |(after, _)| after)),
+            wedge: wedge.map_or(Wedge::Stuck, |(_, how)| how),
+            frozen: Mutex::default(),
             stuck: AtomicUsize::new(0),
             stuck_kv: AtomicUsize::new(0),
             changed: Notify::new(),
@@ -58,8 +83,29 @@ impl Scheduler {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn kv_tokens(&self) -> usize {
-        self.kv_tokens.load(Ordering::Relaxed)
+    /// What /metrics says of requests: as it is, or as it was when nobody counted any more.
+    pub(crate) fn gauges(&self) -> Gauges {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(|| self.counted())
+    }
+
+    fn counted(&self) -> Gauges {
+        let kv_tokens = self.kv_tokens.load(Ordering::Relaxed);
+        Gauges { running: self.running(), waiting: self.waiting(), kv_tokens }
+    }
+
+    /// Whether the process that computes is stopped.
+    pub(crate) fn is_core_stopped(&self) -> bool {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Kills the process that computes, or has it run again.
+    pub(crate) fn kill_core(&self, dead: bool) {
+        self.power.send_modify(|power| power.core_dead = dead);
+    }
+
+    /// Whether the process that computes is dead.
+    pub(crate) fn is_core_dead(&self) -> bool {
+        self.power.borrow().core_dead
     }
 
     /// Lets waiting requests start (`admit`) and running ones go on (`run`).
@@ -72,11 +118,13 @@ impl Scheduler {
         self.power.send_modify(|power| power.aborts += 1);
     }
 
-    /// Gets stuck, or goes on.
-    pub(crate) fn wedge(&self, wedged: bool) {
+    /// Gets stuck in this way, or goes on.
+    pub(crate) fn wedge(&self, how: Option<Wedge>) {
+        let frozen = (how == Some(Wedge::CoreStopped)).then(|| self.counted());
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = frozen;
         self.power.send_modify(|power| {
-            power.wedged = wedged;
-            if !wedged {
+            power.wedged = how.is_some();
+            if how.is_none() {
                 self.running.fetch_sub(self.stuck.swap(0, Ordering::SeqCst), Ordering::SeqCst);
                 self.kv_tokens.fetch_sub(self.stuck_kv.swap(0, Ordering::SeqCst), Ordering::Relaxed);
             }
@@ -89,14 +137,19 @@ impl Scheduler {
         let down =
             |left: usize| if left == usize::MAX { None } else { Some(left.checked_sub(1).unwrap_or(usize::MAX)) };
         if self.until_wedged.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down) == Ok(0) {
-            self.wedge(true);
+            self.wedge(Some(self.wedge));
         }
     }
 
-    /// Whether a request that came now would be one too many.
-    pub(super) fn is_full(&self) -> bool {
-        self.max_queued.is_some_and(|max| self.waiting() >= max)
-            && (self.slots.available_permits() == 0 || !self.power.borrow().admit)
+    /// Whether a request for `n` answers that came now would be one too many. Despite the name of vLLM's flag, those that
+    /// run count, too.
+    pub(super) fn is_full(&self, n: usize) -> bool {
+        self.max_queued.is_some_and(|max| self.running() + self.waiting() + n > max)
+    }
+
+    /// Whether there is such a limit.
+    pub(super) fn is_limited(&self) -> bool {
+        self.max_queued.is_some()
     }
 
     /// A request waits.

@@ -28,8 +28,6 @@ pub(crate) struct Engine {
     pub(crate) stats: Arc<Stats>,
     /// SIGTERM came and requests in flight may finish: new ones are refused.
     pub(crate) draining: AtomicBool,
-    /// A fault has killed the process that computes: until the rest follows it, all that is asked fails.
-    pub(crate) core_dead: AtomicBool,
     /// Raised when a fault kills the engine: it refuses and cuts all connections, as a process that ended does.
     pub(crate) dead: CancellationToken,
     /// `system_fingerprint`.
@@ -43,7 +41,7 @@ impl Engine {
             scheduler: Scheduler::new(
                 settings.concurrency,
                 settings.args.max_num_queued_reqs,
-                settings.process_faults.wedge,
+                settings.process_faults.wedges(),
             ),
             metrics: Metrics::new(settings.names.first().map_or("", String::as_str)),
             sleep: Sleep::default(),
@@ -52,7 +50,6 @@ impl Engine {
             responses: Responses::default(),
             stats: Arc::default(),
             draining: AtomicBool::new(false),
-            core_dead: AtomicBool::new(false),
             dead: CancellationToken::new(),
             fingerprint: format!("vllm-{}-{:08x}", crate::sim::VERSION, fastrand::u32(..)),
             settings,
@@ -62,10 +59,11 @@ impl Engine {
     /// The gauges of /metrics.
     pub(crate) fn now(&self) -> Now {
         let kv_tokens = self.settings.kv_tokens();
+        let gauges = self.scheduler.gauges();
         Now {
-            running: self.scheduler.running(),
-            waiting: self.scheduler.waiting(),
-            kv_usage: (self.scheduler.kv_tokens() as f64 / kv_tokens as f64).min(1.0),
+            running: gauges.running,
+            waiting: gauges.waiting,
+            kv_usage: (gauges.kv_tokens as f64 / kv_tokens as f64).min(1.0),
             kv_tokens,
             sleep_level: self.sleep.level(),
         }

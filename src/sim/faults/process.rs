@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::sim::engine::Wedge;
 use crate::sim::flags::parse_duration;
 
 /// How the process misbehaves as a whole.
@@ -33,6 +34,11 @@ pub(crate) struct ProcessFaults {
     /// any more. Also POST /sim/fault {"kind": "wedge"}, and "unwedge" to go on.
     #[arg(long, num_args(0..=1), default_missing_value = "0", value_name = "REQUESTS")]
     pub(crate) wedge: Option<usize>,
+    /// The same, as when the process that computes was stopped (SIGSTOP): the gauges of /metrics stay as they were before that
+    /// request, so those that come later seem neither to run nor to wait, and /is_sleeping and /is_paused do not answer.
+    /// Also POST /sim/fault {"kind": "core-stopped"}.
+    #[arg(long, num_args(0..=1), default_missing_value = "0", value_name = "REQUESTS")]
+    pub(crate) core_stopped: Option<usize>,
     /// Ignore the first SIGTERM while loading, as vLLM does.
     #[arg(long)]
     pub(crate) swallow_term: bool,
@@ -87,6 +93,12 @@ impl FromStr for ExitWhileLoading {
 }
 
 impl ProcessFaults {
+    /// After how many requests the engine gets stuck, and how.
+    pub(crate) fn wedges(&self) -> Option<(usize, Wedge)> {
+        let stopped = self.core_stopped.map(|after| (after, Wedge::CoreStopped));
+        stopped.or(self.wedge.map(|after| (after, Wedge::Stuck)))
+    }
+
     /// These faults and those of ENGINEHOUSE_SIM_FAULTS: flags without dashes, separated by commas, which go before.
     ///
     /// # Errors
@@ -110,6 +122,7 @@ impl ProcessFaults {
             oom: more.oom.or(self.oom),
             die_on: more.die_on.or(self.die_on),
             wedge: more.wedge.or(self.wedge),
+            core_stopped: more.core_stopped.or(self.core_stopped),
             swallow_term: self.swallow_term || more.swallow_term,
             ignore_term: self.ignore_term || more.ignore_term,
             slow_term: more.slow_term.or(self.slow_term),

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     HangAfter(usize),
     /// Send so many events (of a plain answer: half of it), then cut the connection.
     DieAfter(usize),
+    /// Send so many events and half of the next one (of a plain answer: half of it), then cut the connection.
+    TearAfter(usize),
     /// Send so many events, then end the process.
     ExitAfter(usize),
     /// Reset the connection without an answer.
@@ -54,6 +56,7 @@ impl FromStr for Fault {
             "hang" => Self::Hang,
             "hang-after" => Self::HangAfter(number("events")?),
             "die-after" => Self::DieAfter(number("events")?),
+            "tear-after" => Self::TearAfter(number("events")?),
             "exit-after" => Self::ExitAfter(number("events")?),
             "reset" => Self::Reset,
             "malformed" => Self::Malformed,
@@ -66,8 +69,8 @@ impl FromStr for Fault {
             _ => {
                 return Err(format!(
                     "no fault {name:?}; known are status:CODE[;retry-after:S], hang, hang-after:N, die-after:N, \
-                     exit-after:N, reset, malformed, refuse:CODE, slow-header[:DURATION], and for POST /sim/fault also wedge, \
-                     unwedge, core-dead, none"
+                     tear-after:N, exit-after:N, reset, malformed, refuse:CODE, slow-header[:DURATION], and for POST \
+                     /sim/fault also wedge, core-stopped, unwedge, core-dead, none"
                 ));
             }
         };
@@ -132,6 +135,7 @@ mod tests {
     fn faults_parse() {
         assert_eq!("status:503;retry-after:2".parse(), Ok(Fault::Status { code: 503, retry_after: Some(2) }));
         assert_eq!("die-after:3".parse(), Ok(Fault::DieAfter(3)));
+        assert_eq!("tear-after:2".parse(), Ok(Fault::TearAfter(2)));
         assert_eq!("slow-header:2s".parse(), Ok(Fault::SlowHeader(Duration::from_secs(2))));
         for wrong in ["", "status", "refuse:200", "status:99", "die-after:x", "nope", "status:503;retry:1"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");

@@ -12,12 +12,14 @@ use crate::sim::faults::ProcessFaults;
 /// A stand-in for `vllm serve` 0.32 that needs no GPU: same routes, shapes, errors and streams, made-up words.
 ///
 /// One server answers both generation and pooling requests (a real vLLM does one of them: see --runner).
-/// Answers are deterministic and repeat what the request asked for. `GET /sim/last_request` shows what arrived,
+/// Answers are deterministic and repeat what the request asked for; structured outputs and forced tools get what conforms to
+/// their schemas. `GET /sim/last_request` shows what arrived,
 /// `GET /sim/stats` counts requests and aborts, `POST /sim/fault {"kind": "status:503;retry-after:2", "times": 1}`
 /// makes later requests fail.
 ///
 /// Faults of one request (header `x-sim-fault`, or `kind` above): `status:CODE[;retry-after:S]`, hang, hang-after:EVENTS,
-/// die-after:EVENTS, exit-after:EVENTS, reset, malformed, `slow-header[:DURATION]`. Headers x-sim-ttft, x-sim-gap and
+/// die-after:EVENTS, tear-after:EVENTS (half of the next event, then the end of the connection), exit-after:EVENTS, reset,
+/// malformed, refuse:CODE (of a stream: an error as its first event), `slow-header[:DURATION]`. Headers x-sim-ttft, x-sim-gap and
 /// x-sim-tokens override --ttft, --gap and --tokens for one request.
 ///
 /// Faults of the process (--ready-after … --escape) can also be given as ENGINEHOUSE_SIM_FAULTS, separated by
@@ -65,7 +67,7 @@ pub struct Args {
     /// Time to fall asleep, and to wake up.
     #[arg(long, default_value = "0ms", value_parser = parse_duration, value_name = "DURATION", help_heading = "Simulation")]
     pub(crate) sleep_takes: Duration,
-    /// Think first: the first words of a chat answer go to `reasoning`.
+    /// Think first: the first words of an answer are its thoughts (`reasoning`, a reasoning item, a thinking block).
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) reasoning_parser: Option<String>,
     /// Seconds that requests in flight may take after SIGTERM; 0 ends them at once.
@@ -98,7 +100,7 @@ pub struct Args {
     /// Requests that run at once; the others wait.
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub(super) max_num_seqs: usize,
-    /// Waiting requests above which new ones get 503.
+    /// Requests, running and waiting, above which new ones get 503, or in a burst a stream that begins with an error, as in vLLM.
     #[arg(long, value_name = "N")]
     pub(crate) max_num_queued_reqs: Option<usize>,
 

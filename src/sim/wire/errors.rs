@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::reply;
 
+/// The kind of what FastAPI refuses.
+const FASTAPI: &str = "Bad Request";
+
 /// A refused request: `{"error": {message, type, param, code}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fail {
@@ -37,7 +40,7 @@ impl Fail {
         let plural = if faults.len() == 1 { "" } else { "s" };
         let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         let message = format!("{} validation error{plural}:{lines}", faults.len());
-        Self::new(StatusCode::BAD_REQUEST, "Bad Request", message, param)
+        Self::new(StatusCode::BAD_REQUEST, FASTAPI, message, param)
     }
 
     /// Members that must be there are not. `members`: how many the body has.
@@ -81,6 +84,11 @@ impl Fail {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable", message, None)
     }
 
+    /// The process that computes has died.
+    pub(crate) fn core_dead() -> Self {
+        Self::internal("EngineCore encountered an issue. See stack trace (above) for the root cause.")
+    }
+
     /// Ours to blame, as FastAPI's handler of exceptions says it.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message, None)
@@ -89,6 +97,15 @@ impl Fail {
     /// The reply.
     pub(crate) fn reply(&self) -> Response {
         reply::json(self.status, &self.body())
+    }
+
+    /// The reply of Anthropic's API: in its shape, unless FastAPI refused the request before vLLM saw it.
+    pub(crate) fn anthropic_reply(&self) -> Response {
+        if self.kind == FASTAPI {
+            return self.reply();
+        }
+        let error = json!({ "type": "error", "error": { "type": self.kind, "message": self.message } });
+        reply::json(self.status, &error)
     }
 
     /// Its JSON.

@@ -122,7 +122,7 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
     (before + column).min(body.len())
 }
 
-/// The text of `content`: a string, or parts of which only the text counts; other parts appear as `[type]`.
+/// The text of `content`: a string, or parts of which only the text counts, and what a tool said; other parts appear as `[type]`.
 pub(crate) fn content_text(content: &Value) -> std::borrow::Cow<'_, str> {
     match content {
         Value::String(text) => text.into(),
@@ -130,6 +130,7 @@ pub(crate) fn content_text(content: &Value) -> std::borrow::Cow<'_, str> {
             .iter()
             .map(|part| match (part.get("text").and_then(Value::as_str), part.get("type").and_then(Value::as_str)) {
                 (Some(text), _) => text.to_owned(),
+                (None, Some("tool_result")) => part.get("content").map(content_text).unwrap_or_default().into_owned(),
                 (None, kind) => format!("[{}]", kind.unwrap_or("part")),
             })
             .collect::<Vec<_>>()

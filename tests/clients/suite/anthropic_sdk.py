@@ -92,6 +92,20 @@ def the_async_client_talks_in_parallel(args):
     asyncio.run(all_of_them())
 
 
+def a_structured_answer_conforms(args):
+    """`output_config` with a JSON Schema, whole and streamed"""
+    asked = {
+        "model": args.model,
+        "max_tokens": 99,
+        "messages": client.HELLO,
+        "extra_body": {"output_config": {"format": {"type": "json_schema", "schema": shared.PLACE}}},
+    }
+    whole = client.client(args).messages.create(**asked)
+    shared.is_a_place(whole.content[-1].text)
+    with client.client(args).messages.stream(**asked) as stream:
+        shared.is_a_place("".join(stream.text_stream))
+
+
 CHECKS = [
     client.a_message_is_answered,
     client.a_message_streams,
@@ -106,12 +120,20 @@ CHECKS = [
     a_stream_whose_engine_dies_raises,
     a_request_has_an_id,
     the_async_client_talks_in_parallel,
+    a_structured_answer_conforms,
+    client.thinking_and_text_stream,
+    client.tools_are_called,
 ]
-# The simulated engine calls tools in chat only.
-TRANSLATED = [client.thinking_and_text_stream, client.tools_are_called]
+# Over an engine that tells thoughts from text.
+THINKING = [client.thinking_and_text_stream, a_structured_answer_conforms]
 
 if __name__ == "__main__":
-    with Stack(["--max-model-len", "512", "--tokens", "40"]) as stack:
+    with (
+        Stack(["--max-model-len", "512", "--tokens", "40"]) as stack,
+        Stack(["--reasoning-parser", "qwen3", "--gap", "0ms"]) as thinking,
+    ):
         checks = say.bound(CHECKS, stack.arguments("native"))
-        checks += say.bound(CHECKS + TRANSLATED, stack.arguments("translated"))
+        checks += say.bound(CHECKS, stack.arguments("translated"))
+        for name in ("native", "translated"):
+            checks += say.bound(THINKING, thinking.arguments(name, reasoning=True))
         say.run("anthropic", anthropic.__version__, checks)

@@ -76,8 +76,7 @@ def the_async_client_answers(args):
 
 def tools_are_called(args):
     """a tool by name and as required, whole and streamed"""
-    # The simulated engine calls tools in chat only.
-    for where in providers(args)[: 3 if args.translated else 2]:
+    for where in providers(args):
         for choice in ({"type": "function", "function": {"name": "get_weather"}}, "required"):
             asked = {"messages": HELLO, "max_tokens": 64, "tools": [WEATHER], "tool_choice": choice}
             plain = ask(litellm.completion, where, **asked)

@@ -10,7 +10,6 @@ import pydantic
 
 import openai_client as client
 import say
-import scripted_engine
 import shared
 from stack import Stack
 
@@ -111,25 +110,30 @@ MORE = [
     a_wrong_key_is_refused,
     what_the_engine_refuses_has_its_class,
     a_stream_whose_engine_dies_raises,
+    a_structured_answer_is_parsed,
     the_stream_helper_puts_chat_together,
+    client.responses_call_tools,
+    client.responses_stream_text_and_reasoning,
     embeddings_of_tokens_answer,
     what_is_not_served_is_not_found,
     audio_is_transcribed,
 ]
-# The simulated engine calls tools in chat only.
-TRANSLATED = [
-    client.responses_call_tools,
+# An engine answers these itself, each in its way.
+TRANSLATED = [client.what_no_engine_can_do_is_refused]
+# Over an engine that tells thoughts from text.
+THINKING = [
+    client.chat_streams_reasoning,
     client.responses_stream_text_and_reasoning,
-    client.what_no_engine_can_do_is_refused,
+    a_structured_answer_is_parsed,
 ]
 
 if __name__ == "__main__":
     with (
         Stack(["--max-model-len", "512", "--gap", "10ms", "--tokens", "40"]) as stack,
-        scripted_engine.running({}) as engine,
-        Stack(engine=engine.url) as scripted,
+        Stack(["--reasoning-parser", "qwen3", "--gap", "0ms"]) as thinking,
     ):
         checks = say.bound(client.CHECKS + MORE, stack.arguments("native"))
         checks += say.bound(client.CHECKS + MORE + TRANSLATED, stack.arguments("translated"))
-        checks += say.bound([a_structured_answer_is_parsed], scripted.arguments("translated"))
+        for name in ("native", "translated"):
+            checks += say.bound(THINKING, thinking.arguments(name, reasoning=True))
         say.run("openai", openai.__version__, checks)

@@ -190,7 +190,7 @@ class Stack:
             "embed": "text-embedding-3-small",
             "down": "down",
             "translated": model == "translated",
-            "tools": model == "translated",
+            "tools": True,
             "reasoning": False,
             "stack": self,
         }
