@@ -57,6 +57,7 @@ struct Engines {
 impl Engines {
     async fn start(config: &Config, claim: Claim) -> Result<Self, AppError> {
         let (registry, demand) = EngineRegistry::new(config.models.iter().map(|model| model.name.clone()));
+        registry.set_required(config.readiness.required.iter().map(|name| name.as_str().into()));
         // A driver that hangs must keep nobody waiting: a thread of its own asks it.
         let monitor = Monitor::start(inventory::named_library().as_deref());
         tell_flags(config);

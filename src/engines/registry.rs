@@ -15,6 +15,8 @@ const DEMANDS: usize = 64;
 #[derive(Debug)]
 pub struct EngineRegistry {
     pools: ArcSwap<Vec<Arc<Pool>>>,
+    /// Models without which nothing is ready.
+    required: ArcSwap<Vec<Name>>,
     /// Held by who changes `pools`.
     changing: Mutex<()>,
     demand: mpsc::Sender<Name>,
@@ -36,7 +38,8 @@ impl EngineRegistry {
     #[must_use]
     pub fn new(models: impl IntoIterator<Item = Name>) -> (Arc<Self>, DemandReceiver) {
         let (demand, heard) = mpsc::channel(DEMANDS);
-        let registry = Self { pools: ArcSwap::default(), changing: Mutex::new(()), demand };
+        let registry =
+            Self { pools: ArcSwap::default(), required: ArcSwap::default(), changing: Mutex::new(()), demand };
         registry.replace(models, true);
         (Arc::new(registry), DemandReceiver(heard))
     }
@@ -68,10 +71,20 @@ impl EngineRegistry {
         self.pools.load().iter().find(|pool| &*pool.model == model).cloned()
     }
 
+    /// Has [`readiness`](Self::readiness) ask that each of these models is served.
+    pub fn set_required(&self, models: impl IntoIterator<Item = Name>) {
+        self.required.store(Arc::new(models.into_iter().collect()));
+    }
+
     /// Whether requests can be served.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let pools = self.pools.load();
+        let (pools, required) = (self.pools.load(), self.required.load());
+        let is_lacking = |pool: &&Arc<Pool>| required.contains(&pool.model) && !pool.is_ready();
+        let lacking: Vec<Arc<Pool>> = pools.iter().filter(is_lacking).cloned().collect();
+        if !lacking.is_empty() {
+            return Readiness { is_ready: false, models: pools.len(), missed: lacking };
+        }
         let missed: Vec<Arc<Pool>> = pools.iter().filter(|pool| pool.is_missed()).cloned().collect();
         let is_ready = missed.is_empty() || pools.iter().any(|pool| pool.is_ready());
         Readiness { is_ready, models: pools.len(), missed }

@@ -118,6 +118,8 @@ codes! {
     MissingApiKey = 401 "missing_api_key";
     /// The key is unknown.
     InvalidApiKey = 401 "invalid_api_key";
+    /// The gateway is called by a name that `hosts` does not list.
+    HostNotAllowed = 403 "host_not_allowed";
     /// A web page of an origin that `cors.origins` does not list.
     OriginNotAllowed = 403 "origin_not_allowed";
     /// `limits.connections` is reached.

@@ -92,6 +92,9 @@ pub(super) async fn accept(
     ctx.account.is_anthropic = ctx.account.endpoint.is_none()
         && (path.starts_with("/v1/messages") || session.req_header().headers.contains_key("anthropic-version"));
     check_head(session, ctx.snapshot.limits.head)?;
+    if !ctx.account.is_probe {
+        check_host(session, &ctx.snapshot.hosts)?;
+    }
     let head = session.req_header();
     if let Some(preflight) = Preflight::find(ctx, &head.method, &head.headers, path)? {
         // A browser sends no key with it.
@@ -196,6 +199,25 @@ fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
         return Err(ApiError::new(Code::InvalidFraming, "Transfer-Encoding may be chunked, and nothing else."));
     }
     Ok(())
+}
+
+/// Refuses clients that call the gateway by a name which is not one of `allowed`, if there are any.
+fn check_host(session: &Session, allowed: &[String]) -> Result<(), ApiError> {
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    let head = session.req_header();
+    let named = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let named = named.or(head.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+    // An address of IPv6 stands in brackets, before the port.
+    let host = named.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    let host = host.unwrap_or_else(|| named.split(':').next().unwrap_or_default());
+    if allowed.iter().any(|allowed| allowed.trim_matches(['[', ']']).eq_ignore_ascii_case(host)) {
+        return Ok(());
+    }
+    let shown: String = host.chars().take(128).collect();
+    let message = format!("This gateway is not called {shown}: the configuration's `hosts` does not list that name.");
+    Err(ApiError::new(Code::HostNotAllowed, message))
 }
 
 /// Refuses what is not in the format of the route, before its body is read.

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub callers: Callers,
     /// Which web pages may read answers; `None`: none.
     pub cors: Option<Cors>,
+    /// Names that clients may call the gateway by; empty: any.
+    pub hosts: Vec<String>,
     /// Sizes and counts beyond which requests are refused.
     pub limits: Limits,
     /// How long the gateway waits.
@@ -58,6 +60,7 @@ impl Snapshot {
             entries,
             callers: Callers::of(config, metrics),
             cors: Cors::of(&config.cors),
+            hosts: config.hosts.clone(),
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
             retry: config.retry.clone(),

@@ -98,15 +98,17 @@ def responses_call_tools(args):
     asked = {"model": "whatever", "input": [question], "tools": [function], "max_output_tokens": 64}
     asked["tool_choice"] = {"type": "function", "name": "get_weather"}
     answer = api.responses.create(**asked)
-    assert [item.type for item in answer.output] == ["function_call"], answer
-    call = answer.output[0]
+    output = shared.without_thoughts(answer.output)
+    assert [item.type for item in output] == ["function_call"], answer
+    call = output[0]
     assert call.name == "get_weather" and call.call_id, answer
     shared.is_a_place(call.arguments)
     events = list(api.responses.create(**asked, stream=True))
     # Gym's streams tell items when they are whole.
     done = [event.item for event in events if event.type == "response.output_item.done"]
-    assert [item.name for item in done] == ["get_weather"] and done == events[-1].response.output, events
-    shared.is_a_place(done[0].arguments)
+    calls = shared.without_thoughts(done)
+    assert [item.name for item in calls] == ["get_weather"] and done == events[-1].response.output, events
+    shared.is_a_place(calls[0].arguments)
 
     def further(result):
         told = {"type": "function_call_output", "call_id": call.call_id, "output": result}
@@ -124,15 +126,17 @@ def messages_call_tools(args):
     asked["tools"] = [{"name": "get_weather", "description": "The weather.", "input_schema": shared.PLACE}]
     asked["tool_choice"] = {"type": "tool", "name": "get_weather"}
     answer = api.messages.create(**asked)
-    assert [block.type for block in answer.content] == ["tool_use"] and answer.stop_reason == "tool_use", answer
-    call = answer.content[0]
+    content = shared.without_thoughts(answer.content)
+    assert [block.type for block in content] == ["tool_use"] and answer.stop_reason == "tool_use", answer
+    call = content[0]
     assert call.name == "get_weather" and call.id, answer
     shared.is_a_place(call.input)
     with api.messages.stream(**asked) as stream:
         parts = [event.partial_json for event in stream if event.type == "input_json"]
         whole = stream.get_final_message()
-    assert [block.type for block in whole.content] == ["tool_use"] and whole.stop_reason == "tool_use", whole
-    assert shared.is_a_place("".join(parts)) == whole.content[0].input, (parts, whole)
+    content = shared.without_thoughts(whole.content)
+    assert [block.type for block in content] == ["tool_use"] and whole.stop_reason == "tool_use", whole
+    assert shared.is_a_place("".join(parts)) == content[0].input, (parts, whole)
 
     def further(result):
         told = {"type": "tool_result", "tool_use_id": call.id, "content": result}

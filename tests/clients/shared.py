@@ -75,6 +75,11 @@ def refused(kind, call):
     raise AssertionError(f"{kind.__name__} was expected; the answer was {answer!r}")
 
 
+def without_thoughts(items):
+    """the items of an answer but for the model's reasoning, which an engine may tell before a call"""
+    return [item for item in items if item.type not in ("reasoning", "thinking")]
+
+
 def is_a_place(arguments):
     """The arguments of a call, which must be what `PLACE` allows; told as a text or as they are."""
     said = json.loads(arguments) if isinstance(arguments, str) else arguments

@@ -158,3 +158,23 @@ async fn forms_of_pages_that_may_not_use_the_gateway_are_refused_unless_they_hav
     let (_sim, gateway) = start(keys).await;
     assert_eq!((send(&gateway, Some(PAGE), Some("sk-ann")).await, send(&gateway, Some(PAGE), None).await), (200, 403));
 }
+
+/// A page whose name was made to lead to this machine is no foreign page to its browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_knows_its_names_is_called_by_no_other() {
+    let (_sim, gateway) = start("hosts: [localhost, 127.0.0.1, LLM.example]\n").await;
+    let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("client");
+    for (host, status) in [
+        ("llm.example", 200),
+        ("LLM.example:8000", 200),
+        ("localhost", 200),
+        ("evil.example", 403),
+        ("[::1]:8000", 403),
+    ] {
+        let reply = http().get(gateway.url("/v1/models")).header("host", host).send().await.expect("answered");
+        assert_eq!(reply.status(), status, "{host}");
+    }
+    assert_eq!(h2.get(gateway.url("/v1/models")).send().await.expect("answered").status(), 200);
+    let probe = http().get(gateway.url("/livez")).header("host", "10.0.0.7:8000").send().await.expect("answered");
+    assert_eq!(probe.status(), 200, "probes come by address");
+}

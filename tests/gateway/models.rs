@@ -144,3 +144,49 @@ async fn ping_and_version_are_answered_as_vllm_does() {
     let (status, said) = get(&gateway, "/version").await;
     assert_eq!((status, said["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_that_are_required_must_be_served_for_the_gateway_to_be_ready() {
+    let (mut sim, other) = (Sim::start(&[]), Sim::start(&[]));
+    let health = "health: { interval: 100ms, failures: 1 }";
+    let yaml = format!(
+        "models:\n  a: {{ urls: [\"{}\"], {health} }}\n  b: {{ urls: [\"{}\"], {health} }}\nreadiness: {{ required: [a] }}\n",
+        sim.url(),
+        other.url()
+    );
+    let gateway = Gateway::ready(&yaml).await;
+    sim.kill();
+    crate::support::eventually("the gateway to be not ready", || async {
+        (get(&gateway, "/readyz").await.0 == 503).then_some(())
+    })
+    .await;
+    let (_, told) = get(&gateway, "/readyz").await;
+    assert!(
+        told["error"]["message"].as_str().is_some_and(|text| text.contains("a is") && !text.contains("b is")),
+        "{told}"
+    );
+    let admin = http().get(format!("http://{}/readyz", gateway.admin)).send().await.expect("answered");
+    assert_eq!(admin.status(), 503);
+    assert_eq!(get(&gateway, "/health").await.0, 200, "b serves");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_are_no_requests_in_metrics_and_those_that_fail_are_logged() {
+    let (mut sim, gateway) = start().await;
+    for path in ["/livez", "/readyz", "/health", "/ping", "/health/"] {
+        assert_eq!(get(&gateway, path).await.0, 200, "{path}");
+    }
+    assert_eq!(get(&gateway, "/v1/models").await.0, 200);
+    let counted = "enginehouse_requests_total{alias=\"\",endpoint=\"other\",model=\"none\",status=\"200\"}";
+    crate::support::eventually("the list to be counted", || async {
+        (gateway.metric(counted).await == 1.0).then_some(())
+    })
+    .await;
+    assert!(!gateway.access_log().contains("/livez"), "{}", gateway.access_log());
+    sim.kill();
+    crate::support::eventually("a failed probe in the log", || async {
+        get(&gateway, "/readyz").await;
+        gateway.access_log().contains("503 GET /readyz").then_some(())
+    })
+    .await;
+}

@@ -145,7 +145,8 @@ async fn the_log_of_an_engine_that_writes_fast_stays_small() {
     // 8 KiB at a time, a hundred times a second.
     let script = "while sleep 0.01; do printf '%08191d\\n' 0; done";
     let own = format!("  own: {{ source: own, command: [bash, -c, \"{script}\", x] }}\n");
-    let (deployment, mut gateway) = Deployment::open(&format!("engine_logs: {{ size: 64KiB, keep: 3 }}\nmodels:\n{own}"));
+    let (deployment, mut gateway) =
+        Deployment::open(&format!("engine_logs: {{ size: 64KiB, keep: 3 }}\nmodels:\n{own}"));
     let log = deployment.state().join("logs/own_0.log");
     let size = |end: &str| std::fs::metadata(format!("{}{end}", log.display())).map(|about| about.len()).ok();
     let parts = eventually("three parts to be put aside", async || {

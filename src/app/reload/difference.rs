@@ -182,6 +182,8 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         callers: _,
         anonymous,
         cors,
+        hosts,
+        readiness,
         limits,
         timeouts,
         retry,
@@ -198,12 +200,14 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         ("watch", Setting::of(watch)),
         ("ports", Setting::Shown(format!("{}-{}", ports.start(), ports.end()))),
         ("threads", Setting::of(threads)),
+        ("hosts", Setting::of(hosts)),
         ("anonymous", Setting::of(&anonymous.is_some())),
         ("anonymous.keys", anonymous.as_ref().map_or(Setting::Unset, |anonymous| Setting::of(&anonymous.keys))),
     ];
     let groups = [
         ("engine_logs", serde_json::to_value(engine_logs)),
         ("cors", serde_json::to_value(cors)),
+        ("readiness", serde_json::to_value(readiness)),
         ("limits", serde_json::to_value(limits)),
         ("timeouts", serde_json::to_value(timeouts)),
         ("retry", serde_json::to_value(retry)),

@@ -41,6 +41,7 @@ impl Publisher {
     pub(super) fn publish(&self, config: Arc<Config>, entries: HashMap<ListenerId, Name>) {
         let mut current = self.lock();
         self.registry.set_models(config.models.iter().map(|model| model.name.clone()));
+        self.registry.set_required(config.readiness.required.iter().map(|name| name.as_str().into()));
         self.swap(&config, entries);
         *current = config;
     }

@@ -41,6 +41,8 @@ pub(in crate::config) fn convert(raw: Raw, name: &str) -> Result<Config, Draft> 
         callers,
         // As browsers write them.
         cors: Cors { origins: raw.cors.origins.iter().map(|origin| origin.to_ascii_lowercase()).collect() },
+        hosts: raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        readiness: raw.readiness,
         limits: raw.limits,
         timeouts: raw.timeouts,
         retry: raw.retry,

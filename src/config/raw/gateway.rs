@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alias::RawAlias;
 use super::model::{RawModel, RawProfile};
 use super::named::Named;
-use crate::config::types::{Anonymous, Cors, EngineLogs, Limits, Log, OnExit, Retry, Timeouts};
+use crate::config::types::{Anonymous, Cors, EngineLogs, Limits, Log, OnExit, Readiness, Retry, Timeouts};
 
 /// The configuration of Enginehouse: one OpenAI-compatible endpoint in front of many vLLM engines.
 ///
@@ -60,6 +60,12 @@ pub(crate) struct Raw {
     pub(crate) anonymous: Option<RawAnonymous>,
     /// Which web pages may use the gateway from a browser.
     pub(crate) cors: Cors,
+    /// Names and addresses that clients may call the gateway by, without port: others are refused (403), except by probes. It
+    /// keeps web pages out whose name is made to lead here (DNS rebinding). Empty: any.
+    #[schemars(example = ["localhost", "127.0.0.1", "llm.example.com"])]
+    pub(crate) hosts: Vec<String>,
+    /// What must be served before `/readyz` answers 200.
+    pub(crate) readiness: Readiness,
     /// Sizes and counts beyond which requests are refused.
     pub(crate) limits: Limits,
     /// How long the gateway waits.
@@ -130,6 +136,8 @@ impl Default for Raw {
             callers: Named::default(),
             anonymous: None,
             cors: Cors::default(),
+            hosts: Vec::new(),
+            readiness: Readiness::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),

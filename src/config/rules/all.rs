@@ -21,6 +21,8 @@ const RULES: &[Rule] = &[
     network::keys_fit_a_header,
     network::urls_are_engines,
     network::origins_are_origins,
+    network::hosts_are_hosts,
+    names::required_models_exist,
     network::health_paths_start_with_a_slash,
     callers::callers_have_names,
     callers::callers_have_keys,

@@ -7,6 +7,7 @@ use crate::config::diagnostic::Draft;
 use crate::config::expanded_alias::ExpandedAliases;
 use crate::config::path::Path;
 use crate::config::raw::Raw;
+use crate::config::suggest;
 
 /// Longest name, in bytes: it goes into headers, labels and file names.
 const LONGEST: usize = 256;
@@ -59,6 +60,17 @@ pub(super) fn check(path: Path, name: &str, kind: &str, example: &str, out: &mut
         return;
     };
     out.push(Draft::new(path, reason, format!("Use a short visible name, such as {example}.")).hidden());
+}
+
+pub(super) fn required_models_exist(raw: &Raw, out: &mut Vec<Draft>) {
+    let known: Vec<&str> = raw.models.iter().map(|(name, _)| name).collect();
+    for (at, name) in raw.readiness.required.iter().enumerate() {
+        if !known.is_empty() && !known.contains(&name.as_str()) {
+            let path = Path::of(&["readiness", "required"]).index(at);
+            let (remedy, _) = suggest::remedy(name, &known, "Models here");
+            out.push(Draft::new(path, format!("There is no model `{name}`."), remedy));
+        }
+    }
 }
 
 pub(super) fn names_are_used_once(raw: &Raw, out: &mut Vec<Draft>) {

@@ -120,6 +120,19 @@ pub(super) fn origins_are_origins(raw: &Raw, out: &mut Vec<Draft>) {
     }
 }
 
+pub(super) fn hosts_are_hosts(raw: &Raw, out: &mut Vec<Draft>) {
+    for (at, host) in raw.hosts.iter().enumerate() {
+        let is_address = host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
+        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if !is_address && !is_name {
+            let reason = format!("{host:?} is no host.");
+            let remedy =
+                "Write a name or an address without scheme, port and path, such as llm.example.com or 127.0.0.1.";
+            out.push(Draft::new(Path::of(&["hosts"]).index(at), reason, remedy));
+        }
+    }
+}
+
 pub(super) fn health_paths_start_with_a_slash(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, _, model) in models(raw) {
         let Some(checks) = model.health.as_ref().and_then(OrOff::on) else { continue };

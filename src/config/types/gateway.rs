@@ -53,6 +53,10 @@ pub struct Config {
     pub anonymous: Option<Anonymous>,
     /// Which web pages may use the gateway.
     pub cors: Cors,
+    /// Names and addresses that clients may call the gateway by, in lower case, without port; empty: any.
+    pub hosts: Vec<String>,
+    /// What must be served before the gateway says that it is ready.
+    pub readiness: Readiness,
     /// Sizes and counts we refuse to exceed.
     pub limits: Limits,
     /// How long we wait for what.
@@ -105,6 +109,14 @@ pub struct Cors {
     /// Origins of pages: scheme, host and, where it is not the scheme's own, port; or `*` for every page. Empty: none.
     #[schemars(example = ["http://localhost:3000", "app://obsidian.md"])]
     pub origins: Vec<String>,
+}
+
+/// What must be served before `/readyz` answers 200.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Readiness {
+    /// Models of which each must have an engine that is ready. Empty: any model, if one is due.
+    pub required: Vec<String>,
 }
 
 /// What happens to the engines when Enginehouse stops.

@@ -9,7 +9,7 @@ pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Se
 pub use alias::{Alias, Dialects, LateSystem, Mirror, ResponseModel, SESSION, Via, WILDCARD};
 pub use gateway::{
     ANONYMOUS, ANY_ORIGIN, Admin, Anonymous, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, LogReaders,
-    OnExit, Retry, Timeouts,
+    OnExit, Readiness, Retry, Timeouts,
 };
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
