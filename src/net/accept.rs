@@ -252,7 +252,7 @@ impl Port {
 pub async fn turn_away(mut stream: TcpStream, said: Bytes) {
     let polite = async {
         // A client would not know what to do with an answer before it has asked.
-        let _ = timeout(REQUEST_WITHIN, stream.readable()).await;
+        let _ = timeout(REQUEST_WITHIN, stream.peek(&mut [0])).await;
         stream.write_all(&said).await?;
         stream.shutdown().await?;
         // Until the client has read it; closing on unread bytes would reset the connection.
@@ -363,7 +363,9 @@ mod tests {
             }
         }
         assert!(!draining.is_finished());
-        let _refused = TcpStream::connect(at).await.expect("connected");
+        let mut silent = TcpStream::connect(at).await.expect("connected");
+        let early = timeout(REQUEST_WITHIN / 5, silent.read_u8()).await;
+        assert!(early.is_err(), "it has not asked yet: {early:?}");
         under_way.write_u8(0).await.expect("written");
         timeout(LAST_WORDS * 10, draining).await.expect("the last one ended").expect("no panic");
         assert!(TcpStream::connect(at).await.is_err(), "nobody listens");

@@ -79,7 +79,7 @@ fn reserve() -> Option<File> {
 
 /// Answers as well as it can be done at once: others wait.
 async fn turn_away(stream: TcpStream, said: &[u8]) {
-    let _ = timeout(REQUEST_WITHIN, stream.readable()).await;
+    let _ = timeout(REQUEST_WITHIN, stream.peek(&mut [0])).await;
     let mut request = [0; 16 * 1024];
     while matches!(stream.try_read(&mut request), Ok(read) if read > 0) {}
     let _ = stream.try_write(said);

@@ -76,7 +76,7 @@ async fn gateways_killed_at_any_moment_of_their_start_leave_no_second_engine() {
     let deployment = Deployment::new();
     deployment.write(&yaml, None);
     let mut seen = 0;
-    for round in 0..40 {
+    for round in 0..60 {
         let mut child = deployment.command().stderr(std::process::Stdio::null()).spawn().expect("started");
         tokio::time::sleep(Duration::from_millis(round * 3)).await;
         child.kill().expect("killed");
@@ -226,8 +226,10 @@ async fn engines_whose_records_are_damaged_are_taken_over_by_what_they_tell_them
     let pids = gateway.all_ready().await;
     gateway.kill();
     let damaged = ["{", "no record, but with no nonce in it"];
-    for (entry, text) in std::fs::read_dir(deployment.state().join("engines")).expect("there").flatten().zip(damaged) {
-        std::fs::write(entry.path(), text).expect("written");
+    for (number, text) in damaged.iter().enumerate() {
+        let record = deployment.state().join(format!("engines/own_{number}.json"));
+        assert!(record.exists(), "{}", record.display());
+        std::fs::write(record, text).expect("written");
     }
     let mut gateway = deployment.gateway();
     assert_eq!(gateway.all_ready().await, pids);

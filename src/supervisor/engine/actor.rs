@@ -115,7 +115,7 @@ impl Actor {
     /// What happens next. The end of the process comes first: no request must go to a dead engine.
     async fn wake(&mut self) -> Wakeup {
         let Self { engine, lifecycle, job, prober, operation, inbox, .. } = self;
-        let (phase, deadline, tidy_at) = (lifecycle.phase(), lifecycle.deadline(), job.tidy_at());
+        let (phase, deadline, tidy_due) = (lifecycle.phase(), lifecycle.deadline(), job.tidy_due());
         tokio::select! {
             biased;
             exit = job.exited() => Wakeup::Event(Event::Exited(exit)),
@@ -133,7 +133,7 @@ impl Actor {
                 Wakeup::Completed(completed)
             }
             () = engine.drained(), if phase.is_draining() => Wakeup::Event(Event::Drained),
-            () = sleep_until(tidy_at) => Wakeup::Tidy,
+            () = tidy_due.notified() => Wakeup::Tidy,
             probe = prober.next(*phase == Phase::Loading), if phase.is_probed() => {
                 Wakeup::Event(Event::Probed(probe))
             }

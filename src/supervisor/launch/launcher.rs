@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::time::Instant;
+use tokio::sync::Notify;
 
 use super::spec::LaunchSpec;
 use crate::ids::EngineId;
@@ -23,9 +23,7 @@ use crate::supervisor::store::adopt;
 use crate::supervisor::store::lost::{self, Deployment, RECORD_VARIABLE};
 use crate::supervisor::store::record::{Record, RecordKeeper, Recorded, Records};
 use crate::supervisor::store::rotate::{Rotation, Rotator};
-
-/// Time between two looks whether an engine's record is there.
-const RECORD_EVERY: Duration = Duration::from_secs(2);
+use crate::supervisor::store::upkeep::Upkeep;
 
 /// Runs engines on this machine.
 #[derive(Clone, Debug)]
@@ -101,16 +99,17 @@ impl Launcher {
     }
 
     fn job_of(&self, record: Record, log: Log, port: HeldPort, rotation: Rotation, process: Option<Process>) -> Job {
+        let engine = EngineId::new(&record.model, record.replica);
+        let record = RecordKeeper::new(self.records.clone(), record);
         Job {
-            engine: EngineId::new(&record.model, record.replica),
+            engine,
             process,
+            upkeep: Upkeep::start(log.path.clone(), rotation, record.path()),
             log,
-            record: RecordKeeper::new(self.records.clone(), record),
+            record,
             deployment: self.deployment.clone(),
             port,
             rotator: Rotator::new(rotation),
-            tidy_at: Instant::now(),
-            record_at: Instant::now() + RECORD_EVERY,
         }
     }
 }
@@ -126,10 +125,8 @@ pub(crate) struct Job {
     /// Held for as long as it may be started again.
     port: HeldPort,
     rotator: Rotator,
-    /// When its log is looked at next.
-    tidy_at: Instant,
-    /// When it is looked whether its record is there.
-    record_at: Instant,
+    /// Says when log and record need something.
+    upkeep: Upkeep,
 }
 
 impl Job {
@@ -243,23 +240,22 @@ impl Job {
     /// Has its log rotated by other rules from now on.
     pub(crate) fn set_rotation(&mut self, rotation: Rotation) {
         self.rotator = Rotator::new(rotation);
+        self.upkeep = Upkeep::start(self.log.path.clone(), rotation, self.record.path());
     }
 
-    /// When [`Job::tidy`] is due.
-    pub(crate) fn tidy_at(&self) -> Instant {
-        self.tidy_at
+    /// Notified when [`Job::tidy`] is due.
+    pub(crate) fn tidy_due(&self) -> Arc<Notify> {
+        self.upkeep.due()
     }
 
     /// Puts the log aside if it is large or old, and writes a record that is gone.
     pub(crate) async fn tidy(&mut self) {
-        if self.process.is_some() && self.record_at <= Instant::now() {
+        if self.process.is_some() {
             self.record.renew().await;
-            self.record_at = Instant::now() + RECORD_EVERY;
         }
         if self.rotator.look(&mut self.log).await > 0 {
             let from = self.log.from;
             self.note(|record| record.log_from = from).await;
         }
-        self.tidy_at = Instant::now() + self.rotator.look_again_in();
     }
 }

@@ -6,7 +6,7 @@ use super::limit;
 use super::procfs::{ProcessInfo, environ};
 
 /// The variable that tells which start of which engine of which deployment a process came from:
-/// `{deployment}:{engine}:{nonce}`. Gateways before 0.2 wrote no deployment.
+/// `{deployment}:{engine}:{nonce}`. Earlier gateways wrote no deployment.
 pub(crate) const VARIABLE: &str = "ENGINEHOUSE_ENGINE";
 
 /// What one start of an engine is marked with. Children inherit it.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::record::{Record, Records};
+use crate::ids::EngineId;
 use crate::supervisor::folder::FolderError;
 use crate::supervisor::process::marker::{self, Marker};
 use crate::supervisor::process::procfs::{self, Identity};
@@ -31,8 +32,8 @@ impl Deployment {
     pub(crate) fn of(state_dir: &Path) -> Self {
         let absolute = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let there = existing(&absolute);
-        let rest = absolute.strip_prefix(there).unwrap_or(Path::new(""));
-        let state_dir = there.canonicalize().unwrap_or_else(|_| there.to_owned()).join(rest);
+        let mut state_dir = there.canonicalize().unwrap_or_else(|_| there.to_owned());
+        state_dir.extend(absolute.strip_prefix(there).unwrap_or(Path::new("")));
         let hash = Sha256::digest(state_dir.as_os_str().as_encoded_bytes());
         Self { id: hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect(), state_dir }
     }
@@ -45,13 +46,23 @@ impl Deployment {
     /// Whether the process `pid` is of our user, and has the same folder where our state directory is: another container may have
     /// one of its own at the same path.
     fn can_be_of(&self, pid: i32) -> bool {
-        let us = rustix::process::geteuid().as_raw();
         let there = existing(&self.state_dir);
         let theirs = Path::new("/proc").join(pid.to_string()).join("root");
         let theirs = fs::metadata(theirs.join(there.strip_prefix("/").unwrap_or(there)));
-        fs::metadata(format!("/proc/{pid}")).is_ok_and(|about| about.uid() == us)
+        is_ours(pid)
             && matches!((fs::metadata(there), theirs), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
     }
+}
+
+/// Whether a process runs as our user, and was started as such: another user may have started a program that is set to run as
+/// ours, with an environment of its choice.
+fn is_ours(pid: i32) -> bool {
+    let us = rustix::process::geteuid().as_raw().to_string();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // Real, effective, saved and file system user (proc_pid_status(5)).
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    line.is_some_and(|users| users.split_ascii_whitespace().count() == 4)
+        && line.is_some_and(|users| users.split_ascii_whitespace().all(|user| user == us))
 }
 
 /// The part of `path` that is there.
@@ -87,7 +98,7 @@ pub(crate) fn find(deployment: &Deployment, known: &[Record]) -> Vec<Record> {
     });
     let records = starts.map(|Start { marker, leader }| {
         let is_first = !engines.iter().any(|engine| engine == marker.engine());
-        let restored = leader.filter(|_| is_first).and_then(|leader| restored(leader, &marker));
+        let restored = leader.filter(|_| is_first).and_then(|leader| restored(leader, &marker, deployment));
         let record = restored.unwrap_or_else(|| Record::trail(marker.engine(), &marker));
         engines.push(record.engine.clone());
         record
@@ -123,10 +134,13 @@ fn starts(deployment: &Deployment) -> BTreeMap<String, Start> {
 }
 
 /// The record of the start of `leader`, as it carries it.
-fn restored(leader: Identity, marker: &Marker) -> Option<Record> {
+fn restored(leader: Identity, marker: &Marker, deployment: &Deployment) -> Option<Record> {
     let environ = procfs::environ(leader.pid);
     let json = marker::values_of(RECORD_VARIABLE, &environ).next()?;
     let mut record = Record::restored(json, marker, leader)?;
+    // Not where it says: the file will be written to.
+    let name = EngineId::new(&record.model, record.replica).file_stem();
+    record.log = deployment.state_dir.join("logs").join(format!("{name}.log"));
     record.log_from = fs::metadata(&record.log).map_or(0, |about| about.len());
     Some(record)
 }
@@ -180,7 +194,12 @@ mod tests {
         let (ours, others) = (Deployment::of(&folder.path().join("a")), Deployment::of(&folder.path().join("b")));
         let about = |model: &str| {
             let marker = Marker::fresh(&format!("{model}/0"));
-            Record { port: 9001, spec: "00ff".into(), ..Record::about_to_start(model, 0, &marker) }
+            Record {
+                port: 9001,
+                spec: "00ff".into(),
+                log: "/etc/passwd".into(),
+                ..Record::about_to_start(model, 0, &marker)
+            }
         };
         let (whole, known, foreign) = (about("whole"), about("known"), about("foreign"));
         let (started, _) = start(&ours, "", Some(&whole));
@@ -193,6 +212,7 @@ mod tests {
         assert_eq!(names, ["whole/0", "bare/0"]);
         let pid = found[0].process.as_ref().map(|process| process.pid);
         assert_eq!((pid, found[0].port), (Some(started.0.id().cast_signed()), 9001), "it can be taken over");
+        assert_eq!(found[0].log, ours.state_dir.join("logs/whole_0.log"), "no other file is written to");
         assert_eq!((&found[1].process, found[1].nonce.as_str()), (&None, bare.nonce()), "it can only be ended");
         assert_eq!(found[1].marker().nonce(), bare.nonce());
         let twin = Record { nonce: "0".repeat(32), ..whole };

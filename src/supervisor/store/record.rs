@@ -293,6 +293,11 @@ impl RecordKeeper {
         Self { records, record, failed: false }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.records.path(&self.record)
+    }
+
     /// What is known.
     pub(crate) fn record(&self) -> &Record {
         &self.record

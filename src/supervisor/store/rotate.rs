@@ -10,15 +10,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::supervisor::folder;
 use crate::supervisor::process::spawn::Log;
-
-/// Least and most time between two looks at a log.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How often new lines are copied before a truncation; an engine that writes faster than we copy must not keep us here.
 const ROUNDS: usize = 16;
@@ -39,21 +36,12 @@ pub(crate) struct Rotation {
 pub(crate) struct Rotator {
     rotation: Rotation,
     failed: bool,
-    /// The size of the log after the last look, and when that was.
-    last: (u64, Instant),
-    /// See [`Rotator::look_again_in`].
-    pause: Duration,
 }
 
 impl Rotator {
     /// Rotates by these rules.
     pub(crate) fn new(rotation: Rotation) -> Self {
-        Self { rotation, failed: false, last: (0, Instant::now()), pause: LOOKS.1 }
-    }
-
-    /// When to look again.
-    pub(crate) fn look_again_in(&self) -> Duration {
-        self.pause
+        Self { rotation, failed: false }
     }
 
     /// Rotates the log if it is due, off the async workers, and moves [`Log::from`] with what it points at. Returns how
@@ -66,10 +54,7 @@ impl Rotator {
         let looked = looked.unwrap_or_else(|error| Err(io::Error::other(error)));
         let failed = std::mem::replace(&mut self.failed, looked.is_err());
         match looked {
-            Ok(Looked { size, cut }) => {
-                let (before, since) = std::mem::replace(&mut self.last, (size.saturating_sub(cut), Instant::now()));
-                let room = rotation.size.saturating_sub(self.last.0);
-                self.pause = pause(room, size.saturating_sub(before), since.elapsed());
+            Ok(cut) => {
                 log.from = log.from.saturating_sub(cut);
                 cut
             }
@@ -84,37 +69,24 @@ impl Rotator {
     }
 }
 
-/// What a look at a log found and did.
-#[derive(Debug, Default)]
-struct Looked {
-    /// Its bytes before.
-    size: u64,
-    /// How many were cut from its front.
-    cut: u64,
+fn look(path: &Path, rotation: Rotation) -> io::Result<u64> {
+    let (_, is_due) = size(path, rotation)?;
+    if is_due { rotate(path, rotation.keep, copied) } else { Ok(0) }
 }
 
-/// When to look again at a log that has `room` bytes left and grew by `grown` within `within`: before it can be much larger than
-/// it may be.
-fn pause(room: u64, grown: u64, within: Duration) -> Duration {
-    if grown == 0 {
-        return LOOKS.1;
-    }
-    // Half of the time that is left, for it may grow faster.
-    let left = within.mul_f64((room as f64 / grown as f64 / 2.0).min(1e6));
-    left.clamp(LOOKS.0, LOOKS.1)
-}
-
-fn look(path: &Path, rotation: Rotation) -> io::Result<Looked> {
+/// The size of a log, and whether it is to be rotated. Blocks.
+///
+/// # Errors
+/// What the system says; a log that is not there is empty.
+pub(crate) fn size(path: &Path, rotation: Rotation) -> io::Result<(u64, bool)> {
     let about = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Looked::default()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((0, false)),
         about => about?,
     };
     // The live file is as old as the last rotation, which made the newest old part.
     let since = fs::metadata(part(path, 1)).and_then(|about| about.modified()).or_else(|_| about.created()).ok();
     let age = since.and_then(|since| SystemTime::now().duration_since(since).ok()).unwrap_or_default();
-    let size = about.len();
-    let cut = if is_due(rotation, size, age) { rotate(path, rotation.keep, copied)? } else { 0 };
-    Ok(Looked { size, cut })
+    Ok((about.len(), is_due(rotation, about.len(), age)))
 }
 
 fn is_due(rotation: Rotation, size: u64, age: Duration) -> bool {
@@ -349,16 +321,5 @@ mod tests {
         assert_eq!(rotator.look(&mut log).await, 0);
         assert!(rotator.failed);
         assert_eq!(read(&target), "kept");
-    }
-
-    #[test]
-    fn a_log_that_grows_fast_is_looked_at_often() {
-        const MIB: u64 = 1 << 20;
-        let second = Duration::from_secs(1);
-        assert_eq!(pause(MIB, 0, second), LOOKS.1, "it stands still");
-        assert_eq!(pause(MIB, 1, second), LOOKS.1);
-        assert_eq!(pause(MIB, 2 * MIB, second), Duration::from_millis(250));
-        assert_eq!(pause(MIB, 1000 * MIB, second), LOOKS.0);
-        assert_eq!(pause(0, MIB, second), LOOKS.0);
     }
 }
