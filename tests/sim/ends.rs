@@ -72,7 +72,7 @@ async fn a_stream_that_is_given_up_says_so_in_its_apis_way() {
     let dead = engine(&[]).await;
     plan(&dead, "core-dead").await;
     for path in ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"] {
-        let mut streams = vec![
+        let mut streams = [
             streamed(&slow, path, Some("refuse:503")).await,
             streamed(&dead, path, None).await,
             streamed(&slow, path, None).await,

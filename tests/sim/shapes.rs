@@ -53,6 +53,7 @@ const APART: &[&str] = &[
     "drain_new_stream",
     "full_chat_stream",
     "full_messages",
+    "full_messages_stream",
     "full_responses_stream",
     "paused_chat",
     "paused_responses_stream",
@@ -282,7 +283,7 @@ async fn metrics(engine: &Running) -> String {
 #[tokio::test]
 async fn a_burst_over_a_full_queue_is_answered_as_recorded() {
     let engine = server("8106").await;
-    for name in ["full_chat_stream", "full_messages", "full_responses_stream"] {
+    for name in ["full_chat_stream", "full_messages", "full_messages_stream", "full_responses_stream"] {
         let recording = load(&folder().join(format!("{name}.http")));
         let request = String::from_utf8(recording.request.clone()).unwrap();
         let slow = request.replacen("\r\n", "\r\nx-sim-ttft: 500ms\r\n", 1);
@@ -304,11 +305,15 @@ async fn a_burst_over_a_full_queue_is_answered_as_recorded() {
     }
 }
 
+/// What a refusal says word for word, or the events before it.
 fn said(answer: &Answer) -> Vec<String> {
-    match answer.headers.get("content-type") {
-        Some(kind) if kind.starts_with("text/event-stream") => events(&answer.body),
-        _ => vec![answer.body.trim().to_owned()],
+    if !answer.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return vec![answer.body.trim().to_owned()];
     }
+    let errors =
+        answer.body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| data.contains("error\""));
+    let errors = errors.map(|data| serde_json::from_str::<Value>(data).unwrap().to_string());
+    errors.chain(events(&answer.body)).collect()
 }
 
 /// A paused engine, whatever the mode, takes requests in and answers them when it goes on.

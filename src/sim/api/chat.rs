@@ -133,7 +133,8 @@ fn choice(at: usize, answer: &Answer, params: &Params, extras: &Extras) -> Value
     if let Some(tool) = &extras.tool {
         message["content"] = "".into();
         // A list of calls that is cut is no list; a call whose name is known may be cut.
-        if !said.is_empty() && !(tool.is_any && answer.finish != Finish::Stop) {
+        let is_cut = tool.is_any && answer.finish != Finish::Stop;
+        if !said.is_empty() && !is_cut {
             message["tool_calls"] = json!([{
                 "id": format!("chatcmpl-tool-{}", random_id()), "type": "function",
                 "function": { "name": tool.name, "arguments": said },

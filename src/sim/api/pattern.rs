@@ -24,8 +24,9 @@ fn write(part: &Hir, out: &mut Vec<u8>) {
             let ranges = || class.iter().map(|range| (range.start(), range.end()));
             let pleasant =
                 ['a', 'A', '1', ' '].into_iter().find(|one| ranges().any(|(from, to)| from <= *one && *one <= to));
-            let visible = || ranges().map(|(from, to)| from.max('!').min(to)).next();
-            if let Some(one) = pleasant.or_else(visible) {
+            let visible = || ranges().find(|(_, to)| *to >= '!').map(|(from, _)| from.max('!'));
+            let any = || ranges().next().map(|(from, _)| from);
+            if let Some(one) = pleasant.or_else(visible).or_else(any) {
                 out.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
