@@ -100,7 +100,7 @@ fn refused(ctx: &mut RequestContext, unprepared: Unprepared) -> ApiError {
         ctx.account.set_target(&ctx.snapshot, at);
     }
     ctx.account.unknown_model = model;
-    error
+    *error
 }
 
 /// Tells operators, once for an alias, which tools its requests have that are dropped, because nobody here can run them.

@@ -171,7 +171,7 @@ impl Peeked {
 #[derive(Debug, PartialEq)]
 pub struct Unprepared {
     /// What its caller is told.
-    pub error: ApiError,
+    pub error: Box<ApiError>,
     /// The position of the target that its name leads to.
     pub target: Option<usize>,
     /// The name that it says, where that leads nowhere.
@@ -180,7 +180,7 @@ pub struct Unprepared {
 
 impl From<ApiError> for Unprepared {
     fn from(error: ApiError) -> Self {
-        Self { error, target: None, model: None }
+        Self { error: error.into(), target: None, model: None }
     }
 }
 
@@ -204,11 +204,16 @@ pub fn prepare(
         return Ok(untouched(plan, head.endpoint, body));
     }
     let looked_into = Peeked::at(head.endpoint.body(), head.boundary, &body);
-    let peeked = looked_into.map_err(|error| Unprepared { error, target: entry.map(part), model: None })?;
+    let peeked = looked_into.map_err(|error: ApiError| Unprepared {
+        error: error.into(),
+        target: entry.map(part),
+        model: None,
+    })?;
     let at = match (entry, peeked.model()) {
         (Some(at), _) => at,
         (None, Some(name)) => {
-            let unknown = |error| Unprepared { error, target: None, model: Some(name.to_owned()) };
+            let unknown =
+                |error: ApiError| Unprepared { error: error.into(), target: None, model: Some(name.to_owned()) };
             snapshot.find(name).map_err(unknown)?
         }
         (None, None) => snapshot.catch_all().ok_or_else(|| {
@@ -220,8 +225,8 @@ pub fn prepare(
     if let Some(plan) = gym_plan(snapshot, at, head.endpoint) {
         return Ok(untouched(plan, head.endpoint, body));
     }
-    prepare_at(snapshot, at, (head, peeked), body, chance, room).map_err(|error| Unprepared {
-        error,
+    prepare_at(snapshot, at, (head, peeked), body, chance, room).map_err(|error: ApiError| Unprepared {
+        error: error.into(),
         target: Some(at),
         model: None,
     })
