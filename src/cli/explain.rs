@@ -1,6 +1,7 @@
 //! `enginehouse explain FILE --alias NAME`: a request before and after its settings, with what made each change.
 
 mod by_gym;
+mod text;
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -13,12 +14,13 @@ use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use self::text::{changes, ending, section};
 use super::output::fail;
 use crate::config::{self, Config, EndpointGroup, Engines};
 use crate::dialects::gym;
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
-use crate::openai::{self, ApiError, BodyKind, Change, Endpoint};
+use crate::openai::{self, ApiError, BodyKind, Endpoint};
 use crate::routing::{Place, RequestHead, Route, Snapshot, Target, When, prepare_for};
 use crate::telemetry::Metrics;
 
@@ -182,47 +184,11 @@ fn becomes(
     Ok(())
 }
 
-/// What was changed, which headers are sent, and the body that the engine gets.
-fn ending(out: &mut Vec<u8>, changes: &str, headers: &[&str], body: &[u8]) {
-    section(out, "changes", changes.as_bytes());
-    if !headers.is_empty() {
-        section(out, "headers", format!("{} (values are not shown)", headers.join(", ")).as_bytes());
-    }
-    section(out, "after", body);
-}
-
 /// The boundary of a form. The header that would say it is not here; the form itself begins with it.
 fn boundary(endpoint: Endpoint, body: &[u8]) -> Option<String> {
     let first = body.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let boundary = first.strip_prefix(b"--").unwrap_or_default();
     (endpoint.body() == BodyKind::Multipart).then(|| String::from_utf8_lossy(boundary).into_owned())
-}
-
-fn section(out: &mut Vec<u8>, heading: &str, text: &[u8]) {
-    out.extend_from_slice(format!("\n--- {heading}\n").as_bytes());
-    out.extend_from_slice(text.trim_ascii_end());
-    out.push(b'\n');
-}
-
-/// One line for each change: the member, old and new, and what made it.
-fn changes(noted: &[Change], renamed_later: bool) -> String {
-    const LONGEST: usize = 100;
-    let short = |text: &Option<String>| match text {
-        None => "(nothing)".to_owned(),
-        Some(text) => match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-            None => text.clone(),
-        },
-    };
-    let line = |change: &Change| {
-        let Change { origin, part, field, old, new } = change;
-        format!("{field}: {} -> {}\n    {part} of {origin}\n", short(old), short(new))
-    };
-    let mut text: String = noted.iter().map(line).collect();
-    if renamed_later {
-        text += "model: becomes the name that the engine uses\n    the gateway reads that name from the engine's /v1/models\n";
-    }
-    if text.is_empty() { "none".into() } else { text }
 }
 
 /// The endpoint that a word means, as in `when`.

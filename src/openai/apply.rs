@@ -1,14 +1,15 @@
 //! Applies compiled settings to a request's body, one after the other, whatever its format is.
 
 use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
 
 use super::Endpoint;
 use super::changes::ChangeLog;
 use super::condition::is_met;
 use super::field_rule::{FieldRule, Replacements};
+use super::fields::STREAM_ONLY;
 use super::object::TooManyMembers;
 use super::rules::{CompiledSettings, Request, Rules};
-use super::stream_only;
 use crate::settings::{Prompt, Test};
 
 /// Headers for the engine, in place of the client's; of one name the last counts.
@@ -77,13 +78,13 @@ pub(super) fn apply<'r>(
     log: &mut ChangeLog<'_>,
 ) -> Result<Headers, TooManyMembers> {
     let mut headers = Vec::new();
-    let unsaid = if rules.has_stream_only() { stream_only::unsaid(body)? } else { Vec::new() };
+    let unsaid = if rules.has_stream_only() { unsaid_of_streams(body)? } else { Vec::new() };
     for settings in rules.all() {
         apply_settings(body, settings, request, log, &mut headers)?;
     }
     // Only now it is known whether the request asks for a stream: settings may say that, too.
     if !unsaid.is_empty() {
-        stream_only::take_out(body, &unsaid, log)?;
+        take_out_unless_stream(body, &unsaid, log)?;
     }
     if let Some(model) = model {
         log.origin("the engines".into());
@@ -134,4 +135,42 @@ fn apply_settings<'r>(
     }
     log.origin(outer);
     Ok(())
+}
+
+/// The fields that only a stream has and the client does not send: what is there afterwards came from settings.
+fn unsaid_of_streams<'r>(body: &mut impl Body<'r>) -> Result<Vec<&'static str>, TooManyMembers> {
+    let mut unsaid = Vec::new();
+    for name in STREAM_ONLY {
+        if !is_said(body, name)? {
+            unsaid.push(name);
+        }
+    }
+    Ok(unsaid)
+}
+
+/// Takes the fields `unsaid` out of a request that asks for no stream, as if no settings had added them: vLLM refuses such
+/// requests (0.32: 400 "Stream options can only be defined when `stream=True`").
+fn take_out_unless_stream<'r>(
+    body: &mut impl Body<'r>,
+    unsaid: &[&str],
+    log: &mut ChangeLog<'_>,
+) -> Result<(), TooManyMembers> {
+    // As JSON and as the text of a form.
+    let is_stream = Test::Any(vec![Value::Bool(true), json!(1)]);
+    if body.passes(&["stream".to_owned()], &is_stream)? {
+        return Ok(());
+    }
+    for name in unsaid {
+        if is_said(body, name)? {
+            body.edit(&[(*name).to_owned()], FieldEdit::Remove, &mut ChangeLog::new(None))?;
+            log.forget(name);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the field is there; null is silence.
+fn is_said<'r>(body: &mut impl Body<'r>, name: &str) -> Result<bool, TooManyMembers> {
+    let path = [name.to_owned()];
+    Ok(body.passes(&path, &Test::Present(true))? && !body.passes(&path, &Test::Any(vec![Value::Null]))?)
 }

@@ -85,6 +85,10 @@ const AUDIO: &str = "file language hotwords prompt response_format timestamp_gra
     include_stop_str_in_output temperature watermarking top_p top_k min_p seed frequency_penalty repetition_penalty \
     presence_penalty max_completion_tokens";
 
+/// Fields that only a stream has: of chats and completions, and of audio.
+pub(super) const STREAM_ONLY: [&str; 4] =
+    ["stream_options", "stream_interval", "stream_include_usage", "stream_continuous_usage_stats"];
+
 /// The endpoints that have a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EndpointSet {

@@ -24,7 +24,6 @@ mod rules;
 mod scan;
 mod splice;
 mod stored_response;
-mod stream_only;
 mod stream_output;
 mod stream_usage;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The order of one's parts: remove, map, defaults, limits, overrides, prompt; then its `when` settings whose condition is
 //! met. Objects merge deeply; arrays and scalars replace. A field that the defaults of one have added is replaced by the
 //! defaults of a later one: the client is still silent about it. Fields are added only to endpoints that have them
-//! ([`super::fields`]), and those that only a stream has only to streams ([`super::stream_only`]).
+//! ([`super::fields`]), and those that only a stream has only to streams.
 //!
 //! Where overrides make an object of a field, a client that sent something else there has said nothing about what is in
 //! it: defaults for it hold, too. So settings that are applied again change nothing more (`map`, `when` and a `prompt`
@@ -17,8 +17,8 @@ use serde_json::{Map, Value};
 
 use super::Endpoint;
 use super::field_rule::{FieldRule, Replacement, Replacements, field_rules};
+use super::fields::STREAM_ONLY;
 use super::output_length;
-use super::stream_only;
 use super::text::decode;
 use crate::settings::{Condition, FieldPath, Prompt, Settings};
 
@@ -128,9 +128,8 @@ impl CompiledSettings {
     }
 
     fn has_stream_only(&self) -> bool {
-        stream_only::is_any_of(&self.defaults)
-            || stream_only::is_any_of(&self.overrides)
-            || self.when.iter().any(|(_, then)| then.has_stream_only())
+        let mut added = self.defaults.iter().chain(&self.overrides);
+        added.any(|rule| STREAM_ONLY.contains(&&*rule.key)) || self.when.iter().any(|(_, then)| then.has_stream_only())
     }
 }
 

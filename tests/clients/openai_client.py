@@ -290,6 +290,27 @@ def what_no_engine_can_do_is_refused(args):
         assert error.body["message"], error.body
 
 
+def azures_client_finds_its_deployments(args):
+    """a deployment of Azure's client is an alias or a model"""
+    api = openai.AzureOpenAI(
+        azure_endpoint=args.gateway,
+        api_key="sk-caller",
+        api_version="2024-10-21",
+        max_retries=0,
+        timeout=60,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+    )
+    for name in (args.model, args.short):
+        answer = api.chat.completions.create(model=name, messages=HELLO, max_tokens=5)
+        assert answer.model == name and answer.usage.completion_tokens > 0, answer
+        pieces = list(api.completions.create(model=name, prompt="How are you?", max_tokens=5, stream=True))
+        assert pieces and pieces[0].model == name, pieces
+    error = shared.refused(
+        openai.NotFoundError, lambda: api.chat.completions.create(model="no-such-model", messages=HELLO)
+    )
+    assert error.code == "model_not_found", error.body
+
+
 def an_unknown_model_is_not_found(args):
     """NotFoundError with code, param, a message that helps, and a request id; streamed or not"""
     wrong = args.model[:-1] + "zz"
@@ -395,6 +416,7 @@ CHECKS = [
     completions_answer,
     responses_answer,
     responses_stream,
+    azures_client_finds_its_deployments,
     an_unknown_model_is_not_found,
     bad_json_is_a_bad_request,
     too_long_a_prompt_is_the_engines_refusal,

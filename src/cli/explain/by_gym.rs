@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 
-use super::{changes, ending, section};
+use super::text::{changes, ending, section};
 use crate::dialects::gym::{self, GymRoute, Step};
 use crate::openai::{self, ApiError, Endpoint};
 use crate::routing::{RequestHead, Snapshot};
