@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use rustix::net::sockopt::set_socket_reuseport;
@@ -14,37 +13,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::handler::{Handler, NotServed};
 use super::shortage::Shortage;
 use super::{Listener, ListenerId};
 
 /// How long peers may take to hear that their request is given up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What is done with the connections of one listener.
-#[async_trait]
-pub trait Handler: Send + Sync + 'static {
-    /// Serves one connection to its end. `closing` becomes true when the listener is removed: what is under way is
-    /// finished, and no further request is taken.
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, closing: watch::Receiver<bool>);
-
-    /// The listener takes no more connections: idle ones should close.
-    async fn close_idle(&self);
-
-    /// What a connection is told that is not served, as bytes of its protocol.
-    fn refusal(&self, why: NotServed) -> Bytes;
-}
-
 /// How long the request of a client that is turned away may take to come.
 const REQUEST_WITHIN: Duration = Duration::from_millis(500);
-
-/// Why a connection is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotServed {
-    /// The gateway is about to end, and finishes what it has.
-    Draining,
-    /// The process has no file descriptor left.
-    NoDescriptors,
-}
 
 /// A listener that serves.
 #[derive(Debug)]
@@ -263,6 +240,7 @@ pub async fn turn_away(mut stream: TcpStream, said: Bytes) {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
     use tokio::io::AsyncReadExt;
 
     use super::*;

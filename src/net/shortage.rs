@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::accept::{Handler, NotServed};
+use super::handler::{Handler, NotServed};
 
 /// Time between two lines of the log.
 const TELL_EVERY: Duration = Duration::from_secs(10);
