@@ -105,7 +105,9 @@ impl History {
                 // The engine died, and is found dead.
                 Some(next) => attempt.outcome.ends_process() && next.outcome == Outcome::Unreachable,
             };
-            died && attempt.alone
+            // The second of two attempts on an engine begins before the first one is counted out.
+            let before = at.checked_sub(1).and_then(|at| self.attempts.get(at)).filter(|it| it.key == attempt.key);
+            died && (attempt.alone || before.is_some_and(|before| before.alone))
         };
         self.killed_before + self.attempts.iter().enumerate().filter(|each| killed(*each)).count()
     }

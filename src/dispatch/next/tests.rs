@@ -116,6 +116,18 @@ fn one_request_cannot_kill_every_replica() {
 }
 
 #[test]
+fn an_engine_that_dies_twice_of_a_request_alone_counts_once() {
+    let died = |key, reused, alone| Attempt { reused, alone, ..attempt(key, Outcome::Died { began: false }) };
+    let mut history = History::default();
+    // It took a second connection while it died.
+    for attempt in [died(1, true, true), died(1, false, false), died(2, true, true)] {
+        history.note(attempt);
+    }
+    assert_eq!(history.killed(), 2);
+    assert_eq!(next(&RULES, &history, &World::of(&[4]), Instant::now()), Decision::Refuse);
+}
+
+#[test]
 fn a_request_that_was_with_others_may_be_a_bystander_of_two_deaths() {
     let died = |key, alone| Attempt { alone, ..attempt(key, Outcome::Died { began: false }) };
     let decide = |first, second| {
