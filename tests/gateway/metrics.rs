@@ -308,3 +308,33 @@ async fn the_first_token_and_the_time_between_tokens_are_those_of_output_in_ever
         assert_eq!(metric("inter_token_latency_seconds_count").await, 5.0, "{path}: six tokens");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_a_stream_that_its_client_leaves_are_exactly_those_that_had_come() {
+    let sim = Sim::start(&["--gap", "1ms", "--ttft", "1ms"]);
+    let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
+    let mut expected = 0.0;
+    for tokens in [1, 2, 5, 11, 23] {
+        let mut body = chat("tiny");
+        (body["stream"], body["ignore_eos"], body["max_tokens"]) = (json!(true), json!(true), json!(200));
+        let request =
+            http().post(gateway.url("/v1/chat/completions")).header("x-sim-fault", format!("hang-after:{tokens}"));
+        let mut reply = request.json(&body).send().await.expect("answered");
+        let mut seen = 0;
+        while seen < tokens {
+            let piece = reply.chunk().await.expect("a piece").expect("more");
+            let text = String::from_utf8_lossy(&piece).into_owned();
+            seen += text.matches("\"content\":\"").count() - text.matches("\"content\":\"\"").count();
+        }
+        drop(reply);
+        expected += tokens as f64;
+        let counted = "enginehouse_estimated_completion_tokens_total{alias=\"\",model=\"tiny\"}";
+        let before = expected - tokens as f64;
+        let total = eventually("the stream to be recorded", || async {
+            let total = gateway.metric(counted).await;
+            (total > before).then_some(total)
+        })
+        .await;
+        assert_eq!(total, expected, "{tokens} had come");
+    }
+}

@@ -221,3 +221,40 @@ async fn the_time_for_a_request_ends_plain_answers_and_streams_without_an_event(
     assert!(text.contains("timeouts.request") && text.ends_with("data: [DONE]\n\n"), "{text}");
     assert!(gateway.engines().await[0]["ejected"] != true, "that was not the engine's fault");
 }
+
+/// Interval and time-out of a check twice, and a second.
+const KNOWN_WITHIN: Duration = Duration::from_millis(2 * (200 + 300) + 1000);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_clients_lose_little_time_by_an_engine_that_stands_still() {
+    let normal = Duration::from_millis(300);
+    let args = ["--ttft", "300ms", "--gap", "0", "--concurrency", "64"];
+    let (first, second) = (Sim::start(&args), Sim::start(&args));
+    let gateway = gateway(&[first.url(), second.url()], "retry: { budget: 50 }").await;
+    let clients = (0..50).map(|number| {
+        let gateway = &gateway;
+        async move {
+            let mut longest = Duration::ZERO;
+            for _ in 0..8 {
+                let mut body = chat("tiny");
+                (body["stream"], body["max_tokens"]) = (json!(number % 2 == 0), json!(4));
+                let since = Instant::now();
+                let reply =
+                    http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("answered");
+                let (status, text) = (reply.status(), reply.text().await.expect("whole"));
+                assert!(status == 200 && !text.contains("\"error\""), "{status} {text}");
+                longest = longest.max(since.elapsed());
+            }
+            longest
+        }
+    });
+    let stopped = async {
+        eventually("the load to be there", || async { (first.stat("started").await > 40).then_some(()) }).await;
+        first.signal(Signal::STOP);
+    };
+    let (times, ()) = tokio::join!(futures::future::join_all(clients), stopped);
+    let longest = times.into_iter().max().expect("clients");
+    println!("the longest of 400 answers took {longest:?}");
+    assert!(longest < normal + KNOWN_WITHIN, "{longest:?}");
+    first.signal(Signal::CONT);
+}

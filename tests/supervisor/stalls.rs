@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
+use crate::support::processes::signal;
 use crate::support::{Gateway, chat, eventually, http, port_of};
 
 const EAGER: &str =
@@ -218,6 +219,59 @@ async fn an_engine_that_promises_streams_and_sends_no_event_is_ended_and_started
         );
         pids = vec![fresh];
     }
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_an_engine_that_stands_still_ends_with_an_error() {
+    let settings = "stall_timeout: 2s, stop_timeout: 1s, restart: { initial_backoff: 10ms }, args: { ttft: 5ms, gap: 50ms }, \
+                    health: { interval: 200ms, timeout: 300ms, failures: 2 }";
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", settings)));
+    let pids = gateway.all_ready().await;
+    let mut body = chat("own");
+    (body["stream"], body["max_tokens"], body["ignore_eos"]) = (json!(true), json!(400), json!(true));
+    let mut reply = http().post(gateway.url("/v1/chat/completions")).json(&body).send().await.expect("begun");
+    let mut text = String::from_utf8_lossy(&reply.chunk().await.expect("a piece").expect("more")).into_owned();
+    signal(pids[0], rustix::process::Signal::STOP);
+    while let Some(piece) = reply.chunk().await.expect("a stream that ends well") {
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(text.contains("engine_died") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    gateway.ready_again("own/0", pids[0]).await;
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// `ENGINEHOUSE_SLOW_SECONDS` sets for how long (6, if not set).
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_slow_clients_get_no_engine_touched() {
+    let seconds = std::env::var("ENGINEHOUSE_SLOW_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let settings = "stall_timeout: 3s, stop_timeout: 1s, health: { interval: 200ms }, args: { ttft: 0ms, gap: 0ms }";
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", settings)));
+    let pids = gateway.all_ready().await;
+    // Some 6 MiB each: more than the buffers on the way hold.
+    let body = json!({ "model": "own", "input": vec!["x"; 6_000] }).to_string();
+    let address = gateway.address;
+    let client = |number: usize| {
+        let body = body.clone();
+        async move {
+            let mut socket = tokio::net::TcpStream::connect(address).await.expect("connected");
+            let head = "POST /v1/embeddings HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\n";
+            let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+            tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.expect("sent");
+            let mut piece = [0; 1000];
+            let mut clock = tokio::time::interval(Duration::from_secs(1));
+            for _ in 0..seconds {
+                clock.tick().await;
+                let read = tokio::io::AsyncReadExt::read(&mut socket, &mut piece).await.expect("read");
+                assert!(read > 0, "client {number} was given up");
+            }
+        }
+    };
+    futures::future::join_all((0..20).map(client)).await;
+    assert_eq!(gateway.all_ready().await, pids, "the engine was not restarted");
+    assert_eq!(gateway.engine("own/0").await["stalls"], 0);
     gateway.stop().await;
     deployment.assert_empty();
 }

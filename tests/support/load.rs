@@ -38,18 +38,28 @@ impl Load {
 
     /// The same, with a chat request of the test's own.
     pub fn of(address: SocketAddr, body: &Value, count: usize) -> Self {
+        Self::of_all(address, &[("/v1/chat/completions", body.clone())], count)
+    }
+
+    /// The same, with requests of several APIs in turn: their paths and bodies.
+    pub fn of_all(address: SocketAddr, requests: &[(&'static str, Value)], count: usize) -> Self {
         let (tally, stop) = (Arc::<Tally>::default(), Arc::new(AtomicBool::new(false)));
         let since = Instant::now();
         let workers = (0..count).map(|number| {
-            let (tally, stop, mut body) = (tally.clone(), stop.clone(), body.clone());
+            let (path, mut body) = requests[number / 2 % requests.len()].clone();
+            let (tally, stop) = (tally.clone(), stop.clone());
             let stream = number % 2 == 0;
             body["stream"] = json!(stream);
             tokio::spawn(async move {
                 let client = http();
                 while !stop.load(Ordering::Relaxed) {
-                    if let Err(why) = ask(&client, address, &body, stream, &tally).await {
+                    if let Err(why) = ask(&client, (address, path), &body, stream, &tally).await {
                         let at = since.elapsed();
-                        tally.failures.lock().expect("kept").push(format!("after {at:?}, stream {stream}: {why}"));
+                        tally
+                            .failures
+                            .lock()
+                            .expect("kept")
+                            .push(format!("after {at:?}, {path}, stream {stream}: {why}"));
                     }
                 }
             })
@@ -87,12 +97,12 @@ impl Load {
 
 async fn ask(
     client: &reqwest::Client,
-    address: SocketAddr,
+    (address, path): (SocketAddr, &str),
     body: &Value,
     stream: bool,
     tally: &Tally,
 ) -> Result<(), String> {
-    let sent = client.post(format!("http://{address}/v1/chat/completions")).json(body).send().await;
+    let sent = client.post(format!("http://{address}{path}")).json(body).send().await;
     let reply = match sent {
         Ok(reply) => reply,
         Err(error) if error.is_connect() => {
@@ -108,16 +118,24 @@ async fn ask(
         return Err(format!("{status}: {text}"));
     }
     if stream {
-        let whole = text.ends_with("data: [DONE]\n\n");
+        let is_whole = match path {
+            "/v1/messages" => text.contains("event: message_stop\n"),
+            "/v1/responses" => {
+                text.contains("event: response.completed\n") || text.contains("event: response.incomplete\n")
+            }
+            _ => text.ends_with("data: [DONE]\n\n"),
+        };
         // A stream that had begun may be cut, but must say so.
-        if text.contains("\"error\"") && text.contains("\"delta\"") {
+        if text.contains("engine_died") && (text.contains("\"delta\"") || text.contains("\"text\"")) {
             tally.cut.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        if !whole {
+        if !is_whole {
             return Err(format!("a stream without an end: {text}"));
         }
-    } else if !serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|body| body["choices"].is_array()) {
+    } else if !serde_json::from_str::<Value>(&text)
+        .is_ok_and(|body| ["choices", "content", "output"].iter().any(|member| body[*member].is_array()))
+    {
         return Err(format!("no answer: {text}"));
     }
     tally.whole.fetch_add(1, Ordering::Relaxed);

@@ -149,6 +149,70 @@ pub async fn killed_again_and_again(two: &mut Two) -> String {
     format!("{cycles} kills, back after {least:.1} to {most:.1} s, {} processes; {tally:?}", processes.len())
 }
 
+/// The requests of eight callers: four APIs, plain and streamed.
+fn of_every_api() -> Vec<(&'static str, Value)> {
+    let messages = json!([{ "role": "user", "content": "Say something." }]);
+    vec![
+        ("/v1/chat/completions", chat("tiny", 16)),
+        ("/v1/completions", json!({ "model": "tiny", "prompt": "Say", "max_tokens": 16 })),
+        ("/v1/messages", json!({ "model": "tiny", "messages": messages, "max_tokens": 16 })),
+        ("/v1/responses", json!({ "model": "tiny", "input": "Say something.", "max_output_tokens": 16 })),
+    ]
+}
+
+/// The engine core of one of both is killed, again and again, while its server lives on for a moment: no request fails of which
+/// the caller had nothing yet.
+pub async fn cores_are_killed(two: &mut Two) -> String {
+    let cycles = std::env::var("ENGINEHOUSE_VLLM_CYCLES").ok().and_then(|text| text.parse().ok()).unwrap_or(FEW);
+    let load = Load::of_all(two.gateway.address, &of_every_api(), 8);
+    load.answered(20).await;
+    for cycle in 1..=cycles {
+        let victim = cycle % 2;
+        let old = two.groups[victim].0;
+        let members = two.groups[victim].members();
+        let core = members.iter().find(|member| member.contains("EngineCor")).expect("a core");
+        let core = core.split_once(' ').and_then(|(pid, _)| pid.parse().ok()).expect("a process id");
+        processes::kill(core);
+        two.groups[victim] = Group(ready(&two.gateway, &format!("tiny/{victim}"), old).await);
+        eprintln!("     {cycle} of {cycles}: the core of tiny/{victim}; so far {:?}", load.tally);
+    }
+    load.answered(20).await;
+    let tally = load.stop_unharmed().await;
+    format!("{cycles} cores killed; {tally:?}")
+}
+
+/// One of both is paused by somebody else: it gets no requests, is left alone, and serves again when it goes on.
+pub async fn one_is_paused(two: &Two) -> String {
+    let order = async |what: &str| {
+        let url = format!("http://127.0.0.1:{}{what}", two.ports[0]);
+        assert_eq!(http().post(url).send().await.expect("answered").status(), 200, "{what}");
+    };
+    let counted = async || {
+        let url = format!("http://127.0.0.1:{}/metrics", two.ports[0]);
+        let text = http().get(url).send().await.expect("answered").text().await.expect("text");
+        let lines = text.lines().filter(|line| line.starts_with("vllm:request_success_total{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let load = Load::of_all(two.gateway.address, &of_every_api(), 8);
+    load.answered(20).await;
+    order("/pause?mode=keep").await;
+    eventually("the gateway to know", || async {
+        (two.gateway.engine("tiny/0").await["state"] != "ready").then_some(())
+    })
+    .await;
+    let before = counted().await;
+    load.answered(60).await;
+    assert_eq!(counted().await, before, "it got requests");
+    assert_eq!(two.leaders().await, two.expected(), "nobody ended it");
+    order("/resume").await;
+    eventually("it to serve again", || async {
+        (two.gateway.engine("tiny/0").await["state"] == "ready").then_some(())
+    })
+    .await;
+    let tally = load.stop_unharmed().await;
+    format!("{tally:?}")
+}
+
 /// The gateway is killed under load: the next one serves at once, with both engines as they are.
 pub async fn gateway_is_killed(two: &mut Two, setup: &Setup) -> String {
     let processes = two.processes();

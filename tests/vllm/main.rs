@@ -69,6 +69,8 @@ async fn a_deployment_of_two(setup: &Setup) {
     let mut two = step("two engines become ready", chaos::open(setup)).await;
     step("what cannot be loaded beside them is told, and disturbs nobody", chaos::failures_beside(&two)).await;
     step("one of both is killed again and again", chaos::killed_again_and_again(&mut two)).await;
+    step("the core of one of both is killed again and again", chaos::cores_are_killed(&mut two)).await;
+    step("one that is paused by somebody else is left alone", chaos::one_is_paused(&two)).await;
     step("a gateway that is killed under load is replaced", chaos::gateway_is_killed(&mut two, setup)).await;
     step("a state directory that vanishes takes nobody down", chaos::state_vanishes(&two)).await;
     step("a told stop under load leaves nothing behind", chaos::stops(two)).await;
