@@ -24,6 +24,11 @@ pub enum Outcome {
         /// The status that it tells, in the first event of a stream.
         status: u16,
     },
+    /// The engine answers 500 and is well: it could not compute this request, which another one may.
+    Failed {
+        /// HTTP status: 500.
+        status: u16,
+    },
     /// The engine is broken: it says so itself, or fails its health check.
     EngineBroken {
         /// HTTP status.
@@ -75,6 +80,7 @@ impl Outcome {
             Self::Busy { .. } => "busy",
             Self::TooLong { .. } => "too_long",
             Self::GaveUp { .. } => "gave_up",
+            Self::Failed { .. } => "failed",
             Self::EngineBroken { .. } => "engine_broken",
             Self::Malformed => "malformed",
             Self::Unreachable => "unreachable",
@@ -140,6 +146,7 @@ mod tests {
             Outcome::Busy { status: 503 },
             Outcome::TooLong { status: 400 },
             Outcome::GaveUp { status: 500 },
+            Outcome::Failed { status: 500 },
             Outcome::EngineBroken { status: 500 },
             Outcome::Malformed,
             Outcome::Unreachable,

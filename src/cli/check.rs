@@ -3,7 +3,7 @@
 mod doubts;
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{gpus, needs};
@@ -15,9 +15,12 @@ use crate::{app, flags, supervisor};
 
 /// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
 #[must_use]
-pub fn run(file: &Path) -> ExitCode {
+pub fn run(file: &Path, state_dir: Option<PathBuf>) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    let load = || load(file, &env, &mut io::stdin().lock());
+    let load = || {
+        let config = load(file, &env, &mut io::stdin().lock())?;
+        Ok(Config { state_dir: state_dir.clone().or(config.state_dir.clone()), ..config })
+    };
     report((file, &load), &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
 }
 

@@ -61,6 +61,9 @@ enum Command {
     Check {
         /// The configuration (YAML); `-`: standard input
         file: PathBuf,
+        /// The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
     },
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
     Explain(explain::Ask),
@@ -101,7 +104,7 @@ pub fn main() -> ExitCode {
         Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
         Command::Reload(gateway) => reload::reload(&gateway),
         Command::Plan(gateway) => reload::plan(&gateway),
-        Command::Check { file } => check::run(&file),
+        Command::Check { file, state_dir } => check::run(&file, state_dir),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
         Command::Schema { api } => schema::run(api),

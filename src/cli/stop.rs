@@ -12,8 +12,12 @@ use crate::supervisor::{self, EndedGateway};
 /// How much longer a gateway may take to exit than its configuration allows for requests and engines.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// `drain` and `stop_timeout` of a gateway whose configuration is not known.
+/// `stop_timeout` of a gateway whose configuration is not known.
 const UNKNOWN: Duration = Duration::from_secs(30);
+
+/// How long such a gateway may go on with its requests before it counts as one that does not end: more than nearly all
+/// configurations say, because it may be well.
+const UNKNOWN_DRAIN: Duration = Duration::from_secs(600);
 
 /// One gateway to stop, dead or alive, known by its state directory.
 struct Target {
@@ -63,7 +67,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 }
 
 fn targets(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<Vec<Target>, String> {
-    let plain = |state_dir| Target { state_dir, drain: UNKNOWN, stop_timeout: UNKNOWN };
+    let plain = |state_dir| Target { state_dir, drain: UNKNOWN_DRAIN, stop_timeout: UNKNOWN };
     if all {
         let folder = app::state_dirs();
         let entries = match std::fs::read_dir(&folder) {

@@ -74,16 +74,19 @@ fn gateway_name(path: &FilePath) -> String {
     format!("{name}-{digits}")
 }
 
-/// Where the file at `path` is, however it is reached. The file itself may be a link that each new version replaces, as in a
-/// Kubernetes ConfigMap: where that points to says nothing of whose it is.
+/// Where the file at `path` is. Links on the way stay as they are: each new version of a deployment may replace them, as in a
+/// Kubernetes ConfigMap or behind `current -> releases/42`, and where they point to says nothing of whose the file is.
 fn place(path: &FilePath) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let (Some(folder), Some(file)) = (absolute.parent(), absolute.file_name()) else { return absolute };
-    match folder.canonicalize() {
-        // A pipe of a shell (`<(…)`): the folder is named after a process.
-        Ok(folder) if !folder.starts_with("/proc") => folder.join(file),
-        _ => absolute,
+    let mut place = PathBuf::new();
+    for part in absolute.components() {
+        if part == std::path::Component::ParentDir {
+            place.pop();
+        } else {
+            place.push(part);
+        }
     }
+    place
 }
 
 /// The same for a text without a file.
@@ -177,8 +180,12 @@ mod tests {
         assert!(name.starts_with("config-") && name.len() == "config-".len() + 8, "{name}");
         assert_ne!(name, gateway_name(&two), "another project");
         assert_eq!(name, gateway_name(&folder.path().join("two/../one/config.yaml")), "the same file");
-        std::os::unix::fs::symlink(folder.path().join("one"), folder.path().join("link")).expect("linked");
-        assert_eq!(name, gateway_name(&folder.path().join("link/config.yaml")), "the same file by a link");
+        let (link, by_link) = (folder.path().join("current"), folder.path().join("current/config.yaml"));
+        std::os::unix::fs::symlink(folder.path().join("one"), &link).expect("linked");
+        let first = gateway_name(&by_link);
+        std::fs::remove_file(&link).expect("removed");
+        std::os::unix::fs::symlink(folder.path().join("two"), &link).expect("linked");
+        assert_eq!(first, gateway_name(&by_link), "a link to a release is exchanged");
         std::os::unix::fs::symlink(&two, &one).expect("linked");
         assert_eq!(name, gateway_name(&one), "a link to a version of the file is exchanged");
         let long = gateway_name(&folder.path().join(format!("_{}.yaml", "x y".repeat(40))));

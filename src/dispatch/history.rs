@@ -112,6 +112,11 @@ impl History {
         self.killed_before + self.attempts.iter().enumerate().filter(|each| killed(*each)).count()
     }
 
+    /// Attempts of this round that engines which are well answered with 500.
+    pub(super) fn failed(&self) -> usize {
+        self.attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Failed { .. })).count()
+    }
+
     /// Attempts that another one followed, over all rounds.
     #[must_use]
     pub fn retries(&self) -> usize {

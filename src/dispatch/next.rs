@@ -42,6 +42,7 @@ fn again(rules: &Rules<'_>, last: &Attempt, history: &History, view: &impl View,
         | Outcome::Busy { .. }
         | Outcome::TooLong { .. }
         | Outcome::GaveUp { .. }
+        | Outcome::Failed { .. }
         | Outcome::EngineBroken { .. } => Decision::Deliver,
         _ => Decision::Refuse,
     };
@@ -95,10 +96,13 @@ impl Scope {
             | Outcome::Malformed
             | Outcome::EngineLeft
             | Outcome::TimedOut { phase: Phase::Connect } => Some(Self::AnotherEngine),
+            // Most of them would be the same everywhere.
+            Outcome::Failed { .. } if history.failed() < 2 => Some(Self::AnotherEngine),
             Outcome::Busy { status: 429 } => Some(Self::LaterLeg),
             Outcome::Busy { .. } => Some(Self::AnotherEngine),
             Outcome::TooLong { .. } => Some(Self::LongerContext),
             Outcome::Answered { .. }
+            | Outcome::Failed { .. }
             | Outcome::TimedOut { .. }
             | Outcome::Expired
             | Outcome::ClientGone

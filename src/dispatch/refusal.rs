@@ -89,6 +89,7 @@ pub fn after(outcome: Outcome, engine: &str, why: &str, killed: usize) -> ApiErr
         | Outcome::Busy { .. }
         | Outcome::TooLong { .. }
         | Outcome::GaveUp { .. }
+        | Outcome::Failed { .. }
         | Outcome::EngineBroken { .. }
         | Outcome::ClientGone => ApiError::new(
             Code::EngineDied,

@@ -43,8 +43,6 @@ pub enum Affinity {
     None,
     /// The requests of a session stay on one replica, as long as nothing speaks against it.
     Session(String),
-    /// This engine has what is needed for a better answer.
-    Prefers(u64),
     /// No other engine can answer it.
     Only(u64),
 }
@@ -113,7 +111,7 @@ impl View for Engines<'_> {
         match self.affinity {
             Affinity::None => None,
             Affinity::Session(session) => Some(gym::replica(session, engines.len())),
-            Affinity::Prefers(key) | Affinity::Only(key) => engines.iter().position(|engine| engine.key() == *key),
+            Affinity::Only(key) => engines.iter().position(|engine| engine.key() == *key),
         }
     }
 

@@ -81,6 +81,11 @@ fn reserve() -> Option<File> {
 async fn turn_away(stream: TcpStream, said: &[u8]) {
     let _ = timeout(REQUEST_WITHIN, stream.peek(&mut [0])).await;
     let mut request = [0; 16 * 1024];
-    while matches!(stream.try_read(&mut request), Ok(read) if read > 0) {}
+    // Closing on unread bytes would reset the connection; one that sends without end is not waited for.
+    for _ in 0..4 {
+        if !matches!(stream.try_read(&mut request), Ok(read) if read > 0) {
+            break;
+        }
+    }
     let _ = stream.try_write(said);
 }

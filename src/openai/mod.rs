@@ -41,6 +41,6 @@ pub use peek::{BadBody, Peek, peek};
 pub use rules::{Request, Rules};
 pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, rewrite};
-pub use stored_response::{StoredResponse, previous_response, response_id};
+pub use stored_response::{StoredResponse, is_background, previous_response, response_id};
 pub use stream_output::{events_before_output, output_events};
 pub use stream_usage::{last_boundary, without_usage};

@@ -65,6 +65,13 @@ pub fn previous_response(peek: &Peek, body: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether the request of `body`, which was looked at, is for a response that is made after its answer.
+#[must_use]
+pub fn is_background(peek: &Peek, body: &[u8]) -> bool {
+    let is_it = |member: &&super::json::Member| equals(member.key.of(body), "background");
+    peek.members.iter().rfind(is_it).is_some_and(|member| member.value.of(body) == b"true")
+}
+
 /// Finds `id`; `is_inside`: of this object, otherwise of its member `response`.
 struct Id<'f> {
     found: &'f mut Option<String>,
@@ -160,6 +167,7 @@ mod tests {
         ] {
             let peek = crate::openai::peek(body.as_bytes()).expect("an object");
             assert_eq!(previous_response(&peek, body.as_bytes()).as_deref(), id, "{body}");
+            assert!(!is_background(&peek, body.as_bytes()));
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) async fn accept(
     ctx: &mut RequestContext,
 ) -> Result<Arrival, Refusal> {
     ctx.account.id = request_id(session);
-    ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| cors.answer(&session.req_header().headers));
+    ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| Box::new(cors.answer(&session.req_header().headers)));
     let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
     let (prefix, path) = ctx.entry.inside(uri_path);
@@ -92,7 +92,7 @@ pub(super) async fn accept(
     ctx.account.is_anthropic = ctx.account.endpoint.is_none()
         && (path.starts_with("/v1/messages") || session.req_header().headers.contains_key("anthropic-version"));
     check_head(session, ctx.snapshot.limits.head)?;
-    if !ctx.account.is_probe {
+    if !ctx.account.is_probe && path != "/" {
         check_host(session, &ctx.snapshot.hosts)?;
     }
     let head = session.req_header();

@@ -16,7 +16,7 @@ use crate::routing::{Plan, Snapshot, Target};
 const EJECTION: Duration = Duration::from_secs(1);
 
 /// How soon a connection breaks that its engine had closed while it was idle. An engine that takes longer has read the request.
-const IDLE_CLOSE: Duration = Duration::from_millis(250);
+const IDLE_CLOSE: Duration = Duration::from_secs(1);
 
 /// For a copy of a request: nobody misses its answer, and no client's retries are to be spent on it.
 const ONCE: Retry = Retry { attempts: 1, budget: 0.0 };
@@ -133,7 +133,7 @@ impl Attempts {
 
     /// Begins the attempt that is about to: the one before is over.
     pub(super) fn begin(&mut self) -> Option<&mut Current> {
-        let next = self.next.take()?;
+        let next = Current { since: Instant::now(), ..self.next.take()? };
         self.last = Some((next.lease.engine().clone(), String::new()));
         Some(self.current.insert(next))
     }

@@ -76,6 +76,14 @@ pub(super) struct Forward {
     pub(super) downstream: Option<Downstream>,
 }
 
+/// What became of attempts that were not made by Pingora.
+pub(super) struct Called {
+    /// The engine tried last, and the attempts that another one followed.
+    pub(super) engine: Option<(Arc<Engine>, usize)>,
+    /// What the answer says of tokens.
+    pub(super) usage: Option<Usage>,
+}
+
 /// What the record of a request will contain.
 pub(super) struct Account {
     pub(super) started: Instant,
@@ -89,7 +97,7 @@ pub(super) struct Account {
     /// It only asks whether the gateway is well.
     pub(super) is_probe: bool,
     /// Which pages may read its answer, where any may.
-    pub(super) cors: Option<CorsAnswer>,
+    pub(super) cors: Option<Box<CorsAnswer>>,
     /// The caller; `None`: without a key.
     pub(super) caller: Option<Arc<CallerIdentity>>,
     /// Size of its body as received.
@@ -99,12 +107,10 @@ pub(super) struct Account {
     /// Position of its target in the snapshot.
     pub(super) target: Option<usize>,
     /// The name that it says, where nothing is served under it.
-    pub(super) unknown_model: Option<String>,
+    pub(super) unknown_model: Option<Box<str>>,
     in_flight: Option<InFlight>,
-    /// What the answer says of tokens, where the answer did not come through [`Forward`].
-    pub(super) usage: Option<Usage>,
     /// What became of attempts that were not made by Pingora.
-    pub(super) calls: Option<(Arc<Engine>, usize)>,
+    pub(super) calls: Option<Box<Called>>,
     /// Code of what went wrong.
     pub(super) error: Option<&'static str>,
 }
@@ -125,7 +131,6 @@ impl Account {
             target: None,
             unknown_model: None,
             in_flight: None,
-            usage: None,
             calls: None,
             error: None,
         }

@@ -7,7 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use super::context::{Account, RequestContext};
 use super::local;
 use crate::openai::{ApiError, Code, Endpoint};
-use crate::routing::CorsAnswer;
+use crate::routing::{CREDENTIALS, CorsAnswer};
 
 /// How long a browser may remember the answer to a preflight, in seconds: the longest that Chrome takes.
 const MAX_AGE: u32 = 7200;
@@ -18,14 +18,20 @@ const EXPOSED: &str = "x-request-id, request-id, retry-after, x-should-retry, x-
 /// Refuses forms of pages that may not use the gateway: browsers send them without a preflight. With a key it is no page that
 /// sends them: a page's own key has a preflight, too.
 pub(super) fn check_form(account: &Account, head: &RequestHeader) -> std::result::Result<(), ApiError> {
-    let Some(origin) = head.headers.get(header::ORIGIN).filter(|_| account.caller.is_none()) else { return Ok(()) };
+    let has_key = CREDENTIALS.iter().any(|name| head.headers.contains_key(name));
+    let Some(origin) = head.headers.get(header::ORIGIN).filter(|_| !has_key) else { return Ok(()) };
+    // Browsers say it themselves; pages cannot.
+    let site = head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_own = matches!(site, Some(b"same-origin" | b"none")) || is_own(origin, head);
     let is_allowed = account.cors.as_ref().is_some_and(|cors| cors.origin.is_some());
-    if is_allowed || is_own(origin, head) { Ok(()) } else { Err(not_allowed(origin)) }
+    if is_allowed || is_own { Ok(()) } else { Err(not_allowed(origin)) }
 }
 
 /// Whether `origin` is where the request goes.
 fn is_own(origin: &HeaderValue, head: &RequestHeader) -> bool {
-    let host = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    // What stands before the gateway may have changed the host; a page cannot send this header without a preflight.
+    let named = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
+    let host = named("x-forwarded-host").or(named("host"));
     let host = host.or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes()));
     let place = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, place)| place.as_bytes());
     place.is_some() && place == host

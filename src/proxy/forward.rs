@@ -35,8 +35,8 @@ pub(super) async fn admit(
         Ok(prepared) => prepared,
         Err(unprepared) => return Err(refused(ctx, unprepared).into()),
     };
-    let Prepared { plan, request, original, previous } = prepared;
-    let affinity = affinity(state, ctx, previous.as_deref())?;
+    let Prepared { plan, request, original, previous, is_background } = prepared;
+    let affinity = affinity(state, ctx, &plan, previous.as_deref())?;
     reservation.grow_to(request.body.len())?;
     let original = original.map(|body| {
         beside.shrink_to(body.len());
@@ -53,7 +53,8 @@ pub(super) async fn admit(
     if let (Some(to), Some(original)) = (plan.mirror, &original) {
         mirror::send_copy(state, ctx, to, original);
     }
-    let request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
+    let mut request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
+    request.is_background = is_background;
     send(state, session, ctx, (plan, affinity, request))
 }
 
@@ -84,7 +85,8 @@ pub(super) fn to_stored(
 ) -> Result<Admitted, Refusal> {
     let StoredRequest { id, path, reservation } = asked;
     let kept = state.stored.find(&id, ctx.account.caller_name(), Instant::now())?;
-    let is_here = |kept: &Arc<Kept>| ctx.entry.alias.as_ref().is_none_or(|own| *own == kept.route);
+    let own = ctx.own_target()?.map(|target| &target.route.name);
+    let is_here = |kept: &Arc<Kept>| own.is_none_or(|own| *own == kept.route);
     let kept = kept.filter(is_here).ok_or_else(|| stored::unknown(&id))?;
     let at = ctx.snapshot.leads_to(&kept.route, kept.engine).ok_or_else(|| stored::gone(&id))?;
     ctx.account.set_target(&ctx.snapshot, at);
@@ -99,7 +101,7 @@ fn refused(ctx: &mut RequestContext, unprepared: Unprepared) -> ApiError {
     if let Some(at) = target {
         ctx.account.set_target(&ctx.snapshot, at);
     }
-    ctx.account.unknown_model = model;
+    ctx.account.unknown_model = model.map(String::into_boxed_str);
     *error
 }
 
@@ -107,7 +109,8 @@ fn refused(ctx: &mut RequestContext, unprepared: Unprepared) -> ApiError {
 fn tell_dropped_tools(state: &ProxyState, ctx: &RequestContext, request: &PreparedRequest) {
     let dropped = request.translator.as_ref().map_or(&[][..], |translator| translator.by.dropped_tools());
     let Some(target) = ctx.target().filter(|_| !dropped.is_empty()) else { return };
-    let tools = dropped.join(", ");
+    // Clients choose them.
+    let tools: String = dropped.join(", ").chars().take(200).collect();
     if state.is_news(format!("{} {tools}", target.route.name)) {
         tracing::info!(
             model = &*target.route.name,
@@ -117,14 +120,28 @@ fn tell_dropped_tools(state: &ProxyState, ctx: &RequestContext, request: &Prepar
     }
 }
 
-/// The engine that has what a request goes on with: no other one knows the `previous` response.
+/// The engine that has what a request goes on with, of those that `plan` leads to: no other one knows the `previous` response.
 ///
 /// # Errors
-/// 404: it is another caller's.
-fn affinity(state: &ProxyState, ctx: &RequestContext, previous: Option<&str>) -> Result<Affinity, ApiError> {
+/// 404: it is another caller's, or its engine is gone. Where there are callers, whose a response is has to be known.
+fn affinity(
+    state: &ProxyState,
+    ctx: &RequestContext,
+    plan: &Plan,
+    previous: Option<&str>,
+) -> Result<Affinity, ApiError> {
     let Some(id) = previous else { return Ok(Affinity::None) };
-    let kept = state.stored.find(id, ctx.account.caller_name(), Instant::now())?;
-    Ok(kept.map_or(Affinity::None, |kept| Affinity::Prefers(kept.engine)))
+    let snapshot = &ctx.snapshot;
+    let Some(kept) = state.stored.find(id, ctx.account.caller_name(), Instant::now())? else {
+        let is_anybodys = !snapshot.callers.are_configured();
+        return if is_anybodys { Ok(Affinity::None) } else { Err(stored::unknown(id)) };
+    };
+    let has_it = |at: &usize| snapshot.target(*at).is_some_and(|target| target.has_engine(kept.engine));
+    if plan.legs.iter().any(has_it) {
+        return Ok(Affinity::Only(kept.engine));
+    }
+    // Elsewhere it may be known by another part of a split; a gateway cannot move what an engine keeps.
+    snapshot.leads_to(&kept.route, kept.engine).map(|_| Affinity::None).ok_or_else(|| stored::gone(id))
 }
 
 /// [`routing::prepare`], where it delays no other request; what that takes beside the body is reserved in `beside`.

@@ -15,6 +15,9 @@ use crate::openai::{ApiError, Code};
 /// Age of an arriving body from which on it may be called slow.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
+/// Bytes from which on it is worth while that a body gives way.
+const WORTH: usize = 64 * 1024;
+
 /// How long a body waits for a slower one to give way.
 const GIVE_WAY_WITHIN: Duration = Duration::from_millis(500);
 
@@ -86,8 +89,13 @@ impl BodyMemory {
             return true;
         }
         let arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        let rated = arriving.iter().filter_map(|body| Some((body.rate()?, body)));
-        let Some((_, slowest)) = rated.min_by(|(a, _), (b, _)| a.total_cmp(b)) else { return false };
+        let rated = || arriving.iter().filter_map(|body| Some((body.rate()?, body)));
+        let slowest = |least: usize| {
+            let large = rated().filter(|(_, body)| body.bytes.load(Ordering::Relaxed) >= least);
+            large.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, body)| body)
+        };
+        // A small one that is slow frees next to nothing.
+        let Some(slowest) = slowest(WORTH).or_else(|| slowest(0)) else { return false };
         if own.is_some_and(|own| Arc::ptr_eq(own, slowest)) {
             return false;
         }

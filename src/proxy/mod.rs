@@ -27,6 +27,7 @@ mod forward;
 mod gathered;
 mod gym;
 mod http_app;
+mod kept_response;
 mod kept_session;
 mod listener;
 mod local;

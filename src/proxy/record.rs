@@ -44,13 +44,14 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     if target.is_some() {
         state.metrics.gateway.overhead.observe(overhead.as_secs_f64());
     }
-    let (engine, retries) = match (&ctx.forward, &account.calls) {
+    let called = account.calls.as_deref();
+    let (engine, retries) = match (&ctx.forward, called.and_then(|called| called.engine.as_ref())) {
         (Some(forward), _) => (forward.attempts.engine(), forward.attempts.retries()),
         (None, Some((engine, retries))) => (Some(engine), *retries),
         (None, None) => (None, 0),
     };
     let since = account.complete.unwrap_or(account.started);
-    let usage = answer.and_then(|answer| answer.usage()).or(account.usage);
+    let usage = answer.and_then(|answer| answer.usage()).or(called.and_then(|called| called.usage));
     let estimate = answer.and_then(|answer| answer.estimate());
     // A response that is read again has cost nothing again.
     let is_counted = match answer.map(|answer| &answer.kept) {

@@ -89,7 +89,7 @@ pub(super) async fn send(
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
     account.name_answer(&mut head)?;
-    cors::write(&mut head, account.cors.as_ref())?;
+    cors::write(&mut head, account.cors.as_deref())?;
     let bodyless = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;
     if !bodyless {

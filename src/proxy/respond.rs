@@ -1,6 +1,5 @@
 //! The answer on its way to the caller: each piece is read, translated if needed, and passed on at once.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,14 +12,9 @@ use super::context::{Forward, RequestContext};
 use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::response::KeptResponse;
 use super::retry::is_clean;
-use super::stored::Kept;
 use super::transform::{ResponseTransform, last_event};
-use super::upstream_request::UpstreamRequest;
-use super::{ProxyState, cors, reply};
-use crate::ids::Name;
-use crate::openai::{
-    ApiError, Code, Dialect, Endpoint, Scanned, events_before_output, output_events, response_id, without_usage,
-};
+use super::{ProxyState, cors, kept_response, reply};
+use crate::openai::{ApiError, Code, Dialect, Endpoint, Scanned, events_before_output, output_events, without_usage};
 
 /// The header that names the types of tools which the engine was not told of, because nobody here can run them.
 const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
@@ -32,7 +26,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     }
     remove_hop_by_hop(response);
     ctx.account.name_answer(response)?;
-    cors::write(response, ctx.account.cors.as_ref())?;
+    cors::write(response, ctx.account.cors.as_deref())?;
     if matches!(response.status.as_u16(), 429 | 503) && !response.headers.contains_key(header::RETRY_AFTER) {
         // vLLM says nothing of it. Its queue may have room again at once.
         response.insert_header(header::RETRY_AFTER, 1)?;
@@ -65,12 +59,12 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
         answer.hides_usage = forward.request.hides_usage;
         answer.follow(response.status.as_u16(), kind, translator, name.as_deref())
     };
-    answer.kept = match &forward.request {
-        UpstreamRequest { about: Some((kept, _)), .. } => KeptResponse::Known(kept.clone()),
-        request if request.endpoint == Endpoint::Responses && response.status == 200 && readable => {
+    answer.kept = match &forward.request.about {
+        Some(about) => KeptResponse::Known(about.0.clone()),
+        None if forward.request.endpoint == Endpoint::Responses && response.status == 200 && readable => {
             KeptResponse::Awaited
         }
-        _ => KeptResponse::No,
+        None => KeptResponse::No,
     };
     if renamed || !answer.transform.is_none() {
         // What it will be is not known yet. The buffered downstream says it where it can.
@@ -106,9 +100,7 @@ pub(super) fn body(state: &ProxyState, piece: &mut Option<Bytes>, end: bool, ctx
     }
     // The clock is asked twice for a piece, whatever is done to it: it is no cheaper than the rest.
     let now = Instant::now();
-    if let Some(KeptResponse::Awaited) = ctx.forward.as_ref().map(|forward| &forward.response.kept) {
-        note_kept(state, piece.as_deref().unwrap_or_default(), now, ctx);
-    }
+    kept_response::note(state, piece.as_deref().unwrap_or_default(), ctx);
     *piece = piece.take().map(|piece| read(piece, now, ctx));
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     let answer = &mut forward.response;
@@ -132,22 +124,6 @@ pub(super) fn body(state: &ProxyState, piece: &mut Option<Bytes>, end: bool, ctx
     })
 }
 
-/// Notes which engine has made the response that begins with `piece`: it may be asked for again.
-fn note_kept(state: &ProxyState, piece: &[u8], now: Instant, ctx: &mut RequestContext) {
-    let (route, owner) = (ctx.target().map(|target| target.route.name.clone()), ctx.account.caller_name());
-    let (owner, lifetime) = (owner.map(Name::from), ctx.snapshot.timeouts.stored_response);
-    let Some(Forward { attempts, request, response: answer, .. }) = ctx.forward.as_deref_mut() else { return };
-    if piece.is_empty() {
-        return;
-    }
-    answer.kept = KeptResponse::No;
-    if let (Some(id), Some(route), Some(engine)) = (response_id(piece, answer.is_stream()), route, attempts.engine()) {
-        let kept = Arc::new(Kept::new(engine.key(), owner, route, request.requested.clone()));
-        answer.kept = KeptResponse::Known(kept.clone());
-        state.stored.note(id, kept, lifetime, now);
-    }
-}
-
 /// Notes what a piece of the engine's answer, which came `now`, says of tokens and time; returns it under the right name.
 fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let RequestContext { snapshot, account, forward, .. } = ctx;
@@ -159,7 +135,7 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let events = match answer.first_output {
         _ if events == 0 => 0,
         // Nearly half of their events carry nothing.
-        _ if is_named => events.min(output_events(&bytes)),
+        _ if is_named => events.min(output_events(&bytes) + usize::from(is_torn && answer.first_output.is_some())),
         // What closes a stream is no output, and comes right behind the last of it.
         _ if scanner.done() || !told && scanner.usage().is_some() => {
             events.min(output_events(&bytes) + usize::from(is_torn))

@@ -10,7 +10,7 @@ use super::attempts::Advance;
 use super::context::RequestContext;
 use super::downstream::{ABORTED, EXPIRED, LEFT};
 use super::response::HeldError;
-use super::{ProxyState, missing_route};
+use super::{ProxyState, kept_response, missing_route};
 use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 use crate::engines;
 use crate::openai::{ApiError, Code};
@@ -40,7 +40,7 @@ pub(super) async fn head(
     forward.response.began = true;
     let is_stream = is_readable_stream(response);
     if let Some(current) = &mut forward.attempts.current {
-        if is_stream {
+        if is_stream && !forward.request.is_background {
             // An engine whose core is stuck sends it, too.
             current.lease.note_piece();
         } else {
@@ -63,7 +63,8 @@ pub(super) async fn head(
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     match judge_head(status) {
         Judgement::Known(Outcome::Answered { .. }) => {
-            forward.response.opening = is_stream.then(BytesMut::new);
+            // Of one that is made in the background the caller has to know the id at once.
+            forward.response.opening = (is_stream && !forward.request.is_background).then(BytesMut::new);
             Ok(())
         }
         Judgement::Known(outcome) => judged(state, session, ctx, outcome),
@@ -75,8 +76,8 @@ pub(super) async fn head(
             let healthy = state.client.is_healthy(&engine).await;
             ctx.account.ours.start();
             let outcome = match judge_health(status, healthy) {
-                // As where the first event of a stream says it: another engine may do better, and nothing is held against this one.
-                Outcome::Answered { status } => Outcome::GaveUp { status },
+                // Another engine may do better, and nothing is held against this one.
+                Outcome::Answered { status } => Outcome::Failed { status },
                 outcome => outcome,
             };
             judged(state, session, ctx, outcome)
@@ -162,7 +163,9 @@ fn opening(
     }
     let bytes = piece.as_deref().unwrap_or_default();
     // A stream that ends without any event was given up, too.
-    let outcome = judge_opening(bytes).or(end.then_some(Outcome::GaveUp { status: 500 }));
+    let outcome = judge_opening(bytes).or_else(|| end.then(|| judge_whole(bytes)));
+    // It can be asked for again before its first output.
+    kept_response::note(state, bytes, ctx);
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     if outcome.is_none() && bytes.len() <= JUDGED_BODY {
         forward.response.opening = Some(BytesMut::from(piece.take().unwrap_or_default()));
@@ -175,6 +178,12 @@ fn opening(
         None | Some(Outcome::Answered { .. }) => Ok(()),
         Some(outcome) => judged(state, session, ctx, outcome),
     }
+}
+
+/// What a stream says that ends without a whole event.
+fn judge_whole(bytes: &[u8]) -> Outcome {
+    // The last line may have no end.
+    judge_opening(&[bytes, b"\n"].concat()).unwrap_or(Outcome::GaveUp { status: 500 })
 }
 
 /// There is an answer, but another engine may give a better one.

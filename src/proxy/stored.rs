@@ -50,14 +50,19 @@ struct Known {
 }
 
 impl StoredResponses {
-    /// Notes that the response `id` was made, and is known for `lifetime` from `now` on. An id that is known stays whose it is.
+    /// Notes that the response `id` was made, and is known for `lifetime` from `now` on. Clients may choose ids: one that two
+    /// callers have is nobody's, because engines keep the last one alone.
     pub(super) fn note(&self, id: String, kept: Arc<Kept>, lifetime: Duration, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.forget(now);
         let (id, Some(until)) = (Arc::<str>::from(id), now.checked_add(lifetime)) else { return };
-        if known.by_id.contains_key(&id) {
+        if let Some(before) = known.by_id.get(&id) {
+            if before.owner != kept.owner || before.engine != kept.engine {
+                known.by_id.remove(&id);
+            }
             return;
         }
+        known.make_room();
         known.by_id.insert(id.clone(), kept);
         known.ages.push_back((until, id));
     }
@@ -77,14 +82,23 @@ impl StoredResponses {
 }
 
 impl Known {
-    /// Forgets what is too old at `now`, and the oldest where there is no room for another one.
+    /// Forgets what is too old at `now`.
     fn forget(&mut self, now: Instant) {
-        while let Some((until, _)) = self.ages.front()
-            && (*until <= now || self.ages.len() >= MOST)
-        {
-            if let Some((_, id)) = self.ages.pop_front() {
-                self.by_id.remove(&id);
-            }
+        while self.ages.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the oldest where there is no room for another one.
+    fn make_room(&mut self) {
+        while self.ages.len() >= MOST {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.ages.pop_front() {
+            self.by_id.remove(&id);
         }
     }
 }
@@ -129,9 +143,9 @@ mod tests {
         for other in [None, Some("bob")] {
             assert_eq!(find("a", other, now), Err(unknown("a")));
         }
-        // Nobody takes it over by an engine that repeats an id.
-        stored.note("a".into(), kept(3, Some("bob")), HOUR, now);
-        assert_eq!(find("a", Some("ann"), now), Ok(Some(1)));
+        // An id that another caller chose, too, is nobody's.
+        stored.note("a".into(), kept(1, Some("bob")), HOUR, now);
+        assert_eq!((find("a", Some("ann"), now), find("a", Some("bob"), now)), (Ok(None), Ok(None)));
         assert_eq!(find("a", Some("ann"), now + HOUR), Ok(None));
         assert_eq!(find("b", None, now + HOUR), Ok(Some(2)));
         assert_eq!(stored.0.lock().expect("no panic").by_id.len(), 1);

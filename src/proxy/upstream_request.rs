@@ -30,7 +30,9 @@ pub(super) struct UpstreamRequest {
     /// As in [`PreparedRequest`].
     pub(super) requested: Option<Name>,
     /// It is about a response that an engine made before: the response, and its path in place of the endpoint's.
-    pub(super) about: Option<(Arc<Kept>, String)>,
+    pub(super) about: Option<Box<(Arc<Kept>, String)>>,
+    /// It is for a response that is made after its answer.
+    pub(super) is_background: bool,
     /// The leg that it is for.
     leg: usize,
     original: Option<Arc<OriginalRequest>>,
@@ -87,7 +89,21 @@ impl UpstreamRequest {
         let PreparedRequest { body, endpoint, translator, hides_usage, headers, requested } = request;
         let body = body.freeze();
         let about = None;
-        Self { body, endpoint, headers, decoded, translator, hides_usage, requested, about, leg, original, reservation }
+        let is_background = false;
+        Self {
+            body,
+            endpoint,
+            headers,
+            decoded,
+            translator,
+            hides_usage,
+            requested,
+            about,
+            is_background,
+            leg,
+            original,
+            reservation,
+        }
     }
 
     /// About a response that an engine made before.
@@ -100,7 +116,8 @@ impl UpstreamRequest {
             translator: None,
             hides_usage: false,
             requested: kept.requested.clone(),
-            about: Some((kept, path)),
+            about: Some(Box::new((kept, path))),
+            is_background: false,
             leg: 0,
             original: None,
             reservation,
@@ -109,7 +126,7 @@ impl UpstreamRequest {
 
     /// Its path at the engine.
     pub(super) fn path(&self) -> &str {
-        self.about.as_ref().map_or(self.endpoint.path(), |(_, path)| path)
+        self.about.as_deref().map_or(self.endpoint.path(), |(_, path)| path)
     }
 
     /// Makes it the request for another leg's engines; whether that changed anything.

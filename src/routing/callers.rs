@@ -82,11 +82,15 @@ impl Callers {
             return Ok(None);
         }
         let mut shown = false;
-        for key in CREDENTIALS.iter().flat_map(|name| headers.get_all(name)).map(|value| bare(value.as_bytes())) {
+        for (name, value) in CREDENTIALS.iter().flat_map(|name| headers.get_all(name).iter().map(move |it| (name, it)))
+        {
+            let key = bare(value.as_bytes());
             if let Some(known) = self.by_key.get(&KeyHash::of(key)) {
                 return Ok(Some(known.clone()));
             }
-            shown |= !self.is_none(key);
+            // What stands before the gateway may add an `api-key` of its own: only where a key is needed it is a wrong one.
+            let is_others = self.anonymous && *name == API_KEY;
+            shown |= !is_others && !self.is_none(key);
         }
         if OPEN.contains(&path) {
             return Ok(None);
@@ -95,7 +99,7 @@ impl Callers {
             (false, true) => return Ok(None),
             (false, false) => (
                 Code::MissingApiKey,
-                "This gateway needs a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
+                "This gateway needs a key: send it as `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`.",
             ),
             (true, false) => (Code::InvalidApiKey, "This key is unknown. Check it for an extra space or line break."),
             (true, true) => (Code::InvalidApiKey, "This key is unknown. Send the right one, or none at all."),

@@ -98,6 +98,8 @@ pub struct Prepared {
     pub original: Option<Bytes>,
     /// The response, kept by an engine, that it goes on with.
     pub previous: Option<String>,
+    /// It is for a response that is made after its answer.
+    pub is_background: bool,
 }
 
 /// A request as the engines of one target get it.
@@ -247,12 +249,14 @@ fn prepare_at(
         room(body.len())?;
     }
     let original = wanted_again.then(|| Bytes::copy_from_slice(&body));
-    let previous = match &peeked {
-        Peeked::Json(peek) if head.endpoint == Endpoint::Responses => openai::previous_response(peek, &body),
-        _ => None,
+    let (previous, is_background) = match &peeked {
+        Peeked::Json(peek) if head.endpoint == Endpoint::Responses => {
+            (openai::previous_response(peek, &body), openai::is_background(peek, &body))
+        }
+        _ => (None, false),
     };
     let request = rewritten(target(snapshot, at)?, (head, peeked), body, None, room)?;
-    Ok(Prepared { plan, request, original, previous })
+    Ok(Prepared { plan, request, original, previous, is_background })
 }
 
 /// Makes a request ready for the engines of the target at `at`; every change is added to `changes`,
@@ -294,7 +298,7 @@ fn gym_plan(snapshot: &Snapshot, at: usize, endpoint: Endpoint) -> Option<Plan> 
 fn untouched(plan: Plan, endpoint: Endpoint, body: BytesMut) -> Prepared {
     let (translator, hides_usage) = (None, false);
     let request = PreparedRequest { body, endpoint, translator, hides_usage, headers: Vec::new(), requested: None };
-    Prepared { plan, request, original: None, previous: None }
+    Prepared { plan, request, original: None, previous: None, is_background: false }
 }
 
 /// The request for the engines of `target`: translated, changed by its settings, under the name they know.

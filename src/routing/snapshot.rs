@@ -78,8 +78,7 @@ impl Snapshot {
     /// lead there any more.
     #[must_use]
     pub fn leads_to(&self, name: &str, engine: u64) -> Option<usize> {
-        let has = |target: &Target| target.pool.engines().iter().any(|it| it.key() == engine);
-        self.targets.iter().position(|target| *target.route.name == *name && has(target))
+        self.targets.iter().position(|target| *target.route.name == *name && target.has_engine(engine))
     }
 
     /// Targets with names of their own: models, their adapters, aliases.

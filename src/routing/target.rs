@@ -72,6 +72,12 @@ impl Target {
         (via == Via::Chat).then_some(api)
     }
 
+    /// Whether the engine with this key is one of its.
+    #[must_use]
+    pub fn has_engine(&self, key: u64) -> bool {
+        self.pool.engines().iter().any(|engine| engine.key() == key)
+    }
+
     /// The alias it was reached by, for labels.
     #[must_use]
     pub fn alias(&self) -> Option<&str> {

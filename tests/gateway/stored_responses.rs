@@ -48,7 +48,9 @@ async fn a_response_is_read_at_the_engine_that_made_it_by_its_caller_alone() {
             let (status, stored) = get(&gateway, &path, "sk-ann").await;
             assert_eq!((status, &stored["id"], &stored["model"]), (200, &json!(id), &json!(model)), "{stored}");
             assert_eq!(stored["usage"]["output_tokens"], 4);
-            assert_eq!(get(&gateway, &format!("/v1/{path}/"), "sk-ann").await.0, 200, "paths are normalised");
+            for same in [format!("/v1/{path}/"), format!("/a/{model}{path}")] {
+                assert_eq!(get(&gateway, &same, "sk-ann").await.0, 200, "{same}");
+            }
             let (status, refused) = get(&gateway, &path, "sk-bob").await;
             assert_eq!((status, &refused["error"]["code"]), (404, &json!("response_not_found")), "{refused}");
             let next = json!({ "model": model, "input": "on", "previous_response_id": id });
@@ -58,6 +60,9 @@ async fn a_response_is_read_at_the_engine_that_made_it_by_its_caller_alone() {
             assert_eq!((status, &refused["error"]["param"]), (400, &json!("response_id")), "{refused}");
         }
     }
+    let unknown = json!({ "model": "m", "input": "on", "previous_response_id": "resp_of_nobody" });
+    let (status, refused) = post(&gateway, "/v1/responses", "sk-bob", &unknown).await;
+    assert_eq!((status, &refused["error"]["code"]), (404, &json!("response_not_found")), "whose it is has to be known");
     for unknown in ["/v1/responses/resp_x", "/v1/responses/resp_x/input_items", "/v1/responses/resp_x/cancel/x"] {
         assert_eq!(get(&gateway, unknown, "sk-ann").await.0, 404, "{unknown}");
     }

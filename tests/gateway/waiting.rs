@@ -230,7 +230,7 @@ async fn fifty_clients_lose_little_time_by_an_engine_that_stands_still() {
     let normal = Duration::from_millis(300);
     let args = ["--ttft", "300ms", "--gap", "0", "--concurrency", "64"];
     let (first, second) = (Sim::start(&args), Sim::start(&args));
-    let gateway = gateway(&[first.url(), second.url()], "retry: { budget: 50 }").await;
+    let gateway = gateway(&[first.url(), second.url()], "retry: { budget: 10 }").await;
     let clients = (0..50).map(|number| {
         let gateway = &gateway;
         async move {

@@ -381,3 +381,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_500_of_an_engine_that_is_well_is_tried_once_elsewhere_and_then_the_callers() {
+    let failed = |key| Attempt { alone: true, ..attempt(key, Outcome::Failed { status: 500 }) };
+    let mut history = History::default();
+    history.note(failed(1));
+    assert!(matches!(next(&RULES, &history, &World::of(&[4]), Instant::now()), Decision::Send(_)));
+    assert_eq!(next(&RULES, &history, &World::of(&[1]), Instant::now()), Decision::Deliver);
+    history.note(failed(2));
+    assert_eq!(next(&RULES, &history, &World::of(&[4]), Instant::now()), Decision::Deliver);
+    assert_eq!((history.killed(), history.broken()), (0, 0));
+}

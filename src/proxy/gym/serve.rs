@@ -13,7 +13,7 @@ use crate::dispatch::{self, Affinity};
 use crate::openai::{ApiError, Endpoint};
 use crate::proxy::accept::{self, Admitted};
 use crate::proxy::attempts::Terms;
-use crate::proxy::context::{Account, RequestContext};
+use crate::proxy::context::{Account, Called, RequestContext};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::{ProxyState, reply};
@@ -62,8 +62,8 @@ pub(in crate::proxy) async fn serve(
     let outcome = unless_gone(state, session, driver.take(route, body)).await;
     ctx.account.ours.start();
     let Calls { retries, usage, engine } = driver.calls;
-    ctx.account.usage = usage.and_then(|scanner| scanner.usage());
-    ctx.account.calls = engine.map(|engine| (engine, retries));
+    let (engine, usage) = (engine.map(|engine| (engine, retries)), usage.and_then(|scanner| scanner.usage()));
+    ctx.account.calls = Some(Box::new(Called { engine, usage }));
     match outcome {
         Ok(answer) => send(session, &mut ctx.account, answer, &cookie).await,
         Err(refusal) => {

@@ -64,9 +64,9 @@ fn json_of(body: &[u8]) -> Value {
 
 #[test]
 fn a_name_is_resolved_and_its_settings_are_applied() {
-    let Prepared { plan, request, original, previous } = chat("big").expect("prepared");
+    let Prepared { plan, request, original, previous, is_background } = chat("big").expect("prepared");
     assert_eq!((models(&snapshot(), &plan), plan.mirror, plan.protocol), (vec!["big".into()], None, Protocol::Plain));
-    assert!(original.is_none() && previous.is_none(), "nobody else will want it");
+    assert!(original.is_none() && previous.is_none() && !is_background, "nobody else will want it");
     assert_eq!((&json_of(&request.body)["max_tokens"], request.endpoint), (&json!(100), Endpoint::ChatCompletions));
     assert_eq!(json_of(&chat("far").expect("prepared").request.body)["model"], "org/far");
 }

@@ -91,11 +91,15 @@ pub(crate) fn all(records: &Records, deployment: &Deployment) -> Result<Vec<Reco
 /// Those that none of `known` tells of. One without a leader, or of which there is another already, can only be ended: its
 /// record has no process.
 pub(crate) fn find(deployment: &Deployment, known: &[Record]) -> Vec<Record> {
-    let mut engines: Vec<String> = known.iter().map(|record| record.engine.clone()).collect();
-    let starts = starts(deployment).into_values().filter(|start| {
-        let nonce = start.marker.nonce();
-        known.iter().all(|record| record.nonce != nonce)
-    });
+    let starts = starts(deployment);
+    // A record of a start that has ended says nothing of one that lives.
+    let lives = |record: &&Record| starts.get(&record.nonce).is_some_and(|start| start.leader.is_some());
+    let mut engines: Vec<String> = known.iter().filter(lives).map(|record| record.engine.clone()).collect();
+    let is_known = |start: &Start| known.iter().any(|record| record.nonce == start.marker.nonce());
+    let mut starts: Vec<Start> = starts.into_values().filter(|start| !is_known(start)).collect();
+    // What is left of an earlier start takes no engine's place.
+    starts.sort_by_key(|start| start.leader.is_none());
+    let starts = starts.into_iter();
     let records = starts.map(|Start { marker, leader }| {
         let is_first = !engines.iter().any(|engine| engine == marker.engine());
         let restored = leader.filter(|_| is_first).and_then(|leader| restored(leader, &marker, deployment));
@@ -215,7 +219,11 @@ mod tests {
         assert_eq!(found[0].log, ours.state_dir.join("logs/whole_0.log"), "no other file is written to");
         assert_eq!((&found[1].process, found[1].nonce.as_str()), (&None, bare.nonce()), "it can only be ended");
         assert_eq!(found[1].marker().nonce(), bare.nonce());
-        let twin = Record { nonce: "0".repeat(32), ..whole };
+        let ended = Record { nonce: "0".repeat(32), ..whole };
+        let found = find(&ours, &[ended, known.clone()]);
+        assert!(found.iter().any(|record| record.process.is_some()), "one that ended takes no place: {found:?}");
+        let twin = about("whole");
+        let (_twin, _) = start(&ours, "", Some(&twin));
         let found = find(&ours, &[twin, known]);
         assert!(found.iter().all(|record| record.process.is_none()), "there is one of that name already: {found:?}");
     }
