@@ -222,3 +222,30 @@ fn only_cli_uses_app_and_main_only_cli() {
     assert!(main.contains("enginehouse::cli::main()"));
     assert_eq!(main.matches("enginehouse::").count(), 1, "main.rs only calls cli");
 }
+
+/// Fields that one struct of the data path may have: more are several things, and belong into several structs.
+const FIELDS: usize = 12;
+
+#[test]
+fn no_struct_of_the_data_path_has_too_many_fields() {
+    let mut seen = 0;
+    for (module, source) in &sources().sources {
+        if !module.first().is_some_and(|top| ["proxy", "dispatch", "admission"].contains(&&**top)) {
+            continue;
+        }
+        for (name, fields) in imports::structs::fields(&fs::read_to_string(&source.file).expect("UTF-8")) {
+            assert!(fields <= FIELDS, "{}: `{name}` has {fields} fields", source.file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen} structs were counted");
+}
+
+#[test]
+fn fields_are_counted_whatever_their_types_are() {
+    let text = "struct Unit; struct Pair(u8, u8); pub(crate) struct One<'a, T: Into<u8>> where T: Copy { \
+                #[doc = \"a: b\"] pub(super) a: std::sync::Arc<T>, b: Box<dyn Fn(&'a u8) -> u8 + 'a> } \
+                mod inside { struct Two { r#type: [u8; { let x: u8 = 1; 2 }] } } fn f() { struct Three {} }";
+    let counted: Vec<_> = [("One", 2), ("Two", 1), ("Three", 0)].map(|(name, count)| (name.to_owned(), count)).into();
+    assert_eq!(imports::structs::fields(text), counted);
+}

@@ -86,13 +86,13 @@ pub(super) async fn accept(
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
     let (prefix, path) = ctx.entry.inside(uri_path);
     let path = &*openai::path::normal(&path);
-    ctx.account.is_probe = PROBES.contains(&path);
+    ctx.account.asked.is_probe = PROBES.contains(&path);
     // Known before anything is refused: it decides in whose dialect.
-    ctx.account.endpoint = Endpoint::find(path);
-    ctx.account.is_anthropic = ctx.account.endpoint.is_none()
+    ctx.account.asked.endpoint = Endpoint::find(path);
+    ctx.account.asked.is_anthropic = ctx.account.asked.endpoint.is_none()
         && (path.starts_with("/v1/messages") || session.req_header().headers.contains_key("anthropic-version"));
     check_head(session, ctx.snapshot.limits.head)?;
-    if !ctx.account.is_probe && path != "/" {
+    if !ctx.account.asked.is_probe && path != "/" {
         check_host(session, &ctx.snapshot.hosts)?;
     }
     let head = session.req_header();
@@ -104,13 +104,13 @@ pub(super) async fn accept(
     let gym = ctx.own_target().ok().flatten().and_then(|target| target.route.gym.clone());
     let path = if gym.is_some() { &*openai::path::normal(gym::without_rollout(path)) } else { path };
     let hidden = gym.as_ref().is_some_and(|rules| rules.strict) && gym::route(path).is_none();
-    ctx.account.endpoint = Endpoint::find(path).filter(|_| !hidden);
+    ctx.account.asked.endpoint = Endpoint::find(path).filter(|_| !hidden);
     if gym.is_none() && StoredResponse::find(path).is_some() {
         let path = path.to_owned();
         return stored_request(state, session, ctx, path).await;
     }
     let is_invocation = path == openai::INVOCATIONS && gym.is_none();
-    let Some(endpoint) = ctx.account.endpoint.or(is_invocation.then_some(Endpoint::ChatCompletions)) else {
+    let Some(endpoint) = ctx.account.asked.endpoint.or(is_invocation.then_some(Endpoint::ChatCompletions)) else {
         return Ok(Arrival::Local(local::answer(state, ctx, session.req_header(), (prefix, path))?));
     };
     if session.req_header().method != Method::POST {
@@ -123,7 +123,7 @@ pub(super) async fn accept(
     }
     let body = body::receive(state, session, ctx).await?;
     let endpoint = if is_invocation { openai::invoked(&body.bytes)? } else { endpoint };
-    ctx.account.endpoint = Some(endpoint);
+    ctx.account.asked.endpoint = Some(endpoint);
     Ok(Arrival::Request(Accepted { endpoint, body }))
 }
 
@@ -134,7 +134,7 @@ async fn stored_request(
     ctx: &mut RequestContext,
     path: String,
 ) -> Result<Arrival, Refusal> {
-    ctx.account.endpoint = Some(Endpoint::Responses);
+    ctx.account.asked.endpoint = Some(Endpoint::Responses);
     let Some(stored) = StoredResponse::find(&path) else { return Err(stored::unknown(&path).into()) };
     if session.req_header().method.as_str() != stored.method() {
         let message = format!("{path} takes {}, not {}.", stored.method(), session.req_header().method);

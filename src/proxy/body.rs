@@ -1,7 +1,6 @@
 //! Reading a request body: bounded in size, time and memory, decoded.
 
 use std::io::Read;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Version, header};
@@ -54,7 +53,7 @@ pub(super) async fn receive(
         session.write_continue_response().await.map_err(Refusal::Gone)?;
         session.downstream_session.set_keepalive(keep_alive);
     }
-    ctx.account.ours.stop();
+    ctx.account.clock.ours.stop();
     let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;
     reservation.has_arrived();
     let late = || {
@@ -69,8 +68,7 @@ pub(super) async fn receive(
         Err(_) => return Err(late().into()),
     };
     ctx.account.received = bytes.len();
-    ctx.account.complete = Some(Instant::now());
-    ctx.account.ours.start();
+    ctx.account.clock.note_received();
     if decoded {
         // Inflating is slow enough to be kept off the workers whatever the size.
         (bytes, reservation) = elsewhere(move || {

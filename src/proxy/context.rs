@@ -40,7 +40,7 @@ impl RequestContext {
 
     /// When the time for its answer is over.
     pub(super) fn expires(&self) -> Option<Instant> {
-        self.snapshot.timeouts.request.map(|time| self.account.started + time)
+        self.snapshot.timeouts.request.map(|time| self.account.clock.started + time)
     }
 
     /// Whether its caller may know what engines log.
@@ -84,26 +84,28 @@ pub(super) struct Called {
     pub(super) usage: Option<Usage>,
 }
 
-/// What the record of a request will contain.
-pub(super) struct Account {
-    pub(super) started: Instant,
-    /// Runs while the gateway works on the request, and is stopped while an engine or the client does.
-    pub(super) ours: Stopwatch,
-    /// `x-request-id`.
-    pub(super) id: String,
+/// What a request asks for, as far as its head says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
     pub(super) endpoint: Option<Endpoint>,
     /// It comes from a client of Anthropic's API, as far as that shows where there is no endpoint.
     pub(super) is_anthropic: bool,
     /// It only asks whether the gateway is well.
     pub(super) is_probe: bool,
+}
+
+/// What the record of a request will contain.
+pub(super) struct Account {
+    pub(super) clock: Clock,
+    /// `x-request-id`.
+    pub(super) id: String,
+    pub(super) asked: Asked,
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<Box<CorsAnswer>>,
     /// The caller; `None`: without a key.
     pub(super) caller: Option<Arc<CallerIdentity>>,
     /// Size of its body as received.
     pub(super) received: usize,
-    /// When it was complete.
-    pub(super) complete: Option<Instant>,
     /// Position of its target in the snapshot.
     pub(super) target: Option<usize>,
     /// The name that it says, where nothing is served under it.
@@ -118,16 +120,12 @@ pub(super) struct Account {
 impl Account {
     fn new(now: Instant) -> Self {
         Self {
-            started: now,
-            ours: Stopwatch { since: Some(now), total: Duration::ZERO },
+            clock: Clock::start(now),
             id: String::new(),
-            endpoint: None,
-            is_anthropic: false,
-            is_probe: false,
+            asked: Asked::default(),
             cors: None,
             caller: None,
             received: 0,
-            complete: None,
             target: None,
             unknown_model: None,
             in_flight: None,
@@ -143,9 +141,9 @@ impl Account {
 
     /// Whose conventions its answer follows.
     pub(super) fn dialect(&self) -> Dialect {
-        match self.endpoint {
+        match self.asked.endpoint {
             Some(endpoint) => endpoint.dialect(),
-            None if self.is_anthropic => Dialect::Anthropic,
+            None if self.asked.is_anthropic => Dialect::Anthropic,
             None => Dialect::OpenAi,
         }
     }
@@ -168,6 +166,33 @@ impl Account {
     /// It is over: it counts nowhere any more.
     pub(super) fn close(&mut self) {
         self.in_flight = None;
+    }
+}
+
+/// The times of one request.
+#[derive(Debug)]
+pub(super) struct Clock {
+    pub(super) started: Instant,
+    /// Runs while the gateway works on the request, and is stopped while an engine or the client does.
+    pub(super) ours: Stopwatch,
+    /// When all of the request was there.
+    received: Option<Instant>,
+}
+
+impl Clock {
+    fn start(now: Instant) -> Self {
+        Self { started: now, ours: Stopwatch { since: Some(now), total: Duration::ZERO }, received: None }
+    }
+
+    /// All of the request is there: from now on it is the gateway's turn.
+    pub(super) fn note_received(&mut self) {
+        self.received = Some(Instant::now());
+        self.ours.start();
+    }
+
+    /// When all of the request was there, as far as it has a body.
+    pub(super) fn complete(&self) -> Instant {
+        self.received.unwrap_or(self.started)
     }
 }
 

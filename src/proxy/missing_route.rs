@@ -38,7 +38,7 @@ pub(super) async fn refusal(state: &ProxyState, ctx: &RequestContext) -> Option<
     if served.contains(&forward.request.endpoint) {
         return None;
     }
-    let asked = ctx.account.endpoint.unwrap_or(forward.request.endpoint);
+    let asked = ctx.account.asked.endpoint.unwrap_or(forward.request.endpoint);
     let model = ctx.target().map_or_else(String::new, |target| format!(" `{}`", target.route.model));
     let paths: Vec<&str> = served.into_iter().map(Endpoint::path).collect();
     let instead = if paths.is_empty() {

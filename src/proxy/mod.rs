@@ -36,6 +36,7 @@ mod mirror;
 mod missing_route;
 mod peer;
 mod record;
+mod recorder;
 mod refusal;
 mod reply;
 mod request_head;

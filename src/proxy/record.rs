@@ -14,7 +14,7 @@ const CLIENT_GONE: u16 = 499;
 
 /// Publishes the record of the request, and gives back what it held.
 pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
-    let took = ctx.account.started.elapsed();
+    let took = ctx.account.clock.started.elapsed();
     if let Some(forward) = &mut ctx.forward
         && let Some(downstream) = forward.downstream.take()
     {
@@ -40,9 +40,9 @@ pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&E
 fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16, took: std::time::Duration) {
     let (account, target, head) = (&ctx.account, ctx.target(), session.req_header());
     let answer = ctx.forward.as_ref().map(|forward| &forward.response);
-    let overhead = account.ours.total();
+    let overhead = account.clock.ours.total();
     if target.is_some() {
-        state.metrics.gateway.overhead.observe(overhead.as_secs_f64());
+        state.recorder.overhead(overhead);
     }
     let called = account.calls.as_deref();
     let (engine, retries) = match (&ctx.forward, called.and_then(|called| called.engine.as_ref())) {
@@ -50,7 +50,6 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         (None, Some((engine, retries))) => (Some(engine), *retries),
         (None, None) => (None, 0),
     };
-    let since = account.complete.unwrap_or(account.started);
     let usage = answer.and_then(|answer| answer.usage()).or(called.and_then(|called| called.usage));
     let estimate = answer.and_then(|answer| answer.estimate());
     // A response that is read again has cost nothing again.
@@ -67,7 +66,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         caller: account.caller_name(),
         method: head.method.as_str(),
         path: head.uri.path(),
-        endpoint: account.endpoint,
+        endpoint: account.asked.endpoint,
         model: target.map(|target| &*target.route.model),
         unknown_model: account.unknown_model.as_deref(),
         alias: target.and_then(|target| target.alias()),
@@ -77,7 +76,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         bytes_in: account.received,
         bytes_out: session.body_bytes_sent(),
         took,
-        first_token: answer.and_then(|answer| answer.first_output).map(|at| at - since),
+        first_token: answer.and_then(|answer| answer.output.first).map(|at| at - account.clock.complete()),
         overhead,
         retries,
         usage: told,
@@ -85,16 +84,10 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(error)),
         error,
     };
-    if account.is_probe {
-        // Nobody counts them, and nobody wants to read of those that went well.
-        if status >= 400 {
-            state.access_log.write(&record);
-        }
-        return;
+    if account.asked.is_probe {
+        return state.recorder.publish_probe(&record);
     }
-    let meters = target.map_or(&state.no_route, |target| &*target.meters);
-    let caller = account.caller.as_ref().map(|caller| &caller.meters);
-    record.publish(meters, caller, &state.access_log, &state.events);
+    state.recorder.publish(&record, target, account.caller.as_deref());
 }
 
 /// How a stream ended, by the code of what went wrong.

@@ -76,7 +76,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     if let ResponseTransform::Whole { .. } = answer.transform {
         response.insert_header(header::CONTENT_TYPE, "application/json")?;
     }
-    ctx.account.ours.stop();
+    ctx.account.clock.ours.stop();
     Ok(())
 }
 
@@ -117,7 +117,7 @@ pub(super) fn body(state: &ProxyState, piece: &mut Option<Bytes>, end: bool, ctx
             });
         }
     }
-    ctx.account.ours.add(now.elapsed());
+    ctx.account.clock.ours.add(now.elapsed());
     written.map_err(|refusal| {
         answer.refusal = Some(refusal);
         Error::new_in(ErrorType::InternalError)
@@ -132,10 +132,10 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     let (is_torn, told) = (scanner.is_stream() && !scanner.at_boundary(), scanner.usage().is_some());
     let Scanned { bytes, events } = scanner.feed(piece);
     let is_named = request.endpoint.dialect() != Dialect::OpenAi;
-    let events = match answer.first_output {
+    let events = match answer.output.first {
         _ if events == 0 => 0,
         // Nearly half of their events carry nothing.
-        _ if is_named => events.min(output_events(&bytes) + usize::from(is_torn && answer.first_output.is_some())),
+        _ if is_named => events.min(output_events(&bytes) + usize::from(is_torn && answer.output.first.is_some())),
         // What closes a stream is no output, and comes right behind the last of it.
         _ if scanner.done() || !told && scanner.usage().is_some() => {
             events.min(output_events(&bytes) + usize::from(is_torn))
@@ -147,17 +147,17 @@ fn read(piece: Bytes, now: Instant, ctx: &mut RequestContext) -> Bytes {
     if events == 0 {
         return bytes;
     }
-    answer.output_events += events;
+    answer.output.events += events;
     if let Some(target) = account.target.and_then(|at| snapshot.target(at)) {
-        match answer.last_event {
+        match answer.output.last {
             Some(last) => target.meters.tokens_after(now - last, events),
             None => {
-                answer.first_output = Some(now);
-                target.meters.first_token(now - account.complete.unwrap_or(account.started));
+                answer.output.first = Some(now);
+                target.meters.first_token(now - account.clock.complete());
             }
         }
     }
-    answer.last_event = Some(now);
+    answer.output.last = Some(now);
     bytes
 }
 

@@ -33,6 +33,15 @@ pub(super) enum KeptResponse {
     Known(Arc<Kept>),
 }
 
+/// When the output of a stream came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Output {
+    pub(super) first: Option<Instant>,
+    pub(super) last: Option<Instant>,
+    /// Events since the first one with output: about one for each token.
+    pub(super) events: usize,
+}
+
 /// The answer of the attempt under way.
 #[derive(Debug, Default)]
 pub(super) struct Response {
@@ -48,11 +57,7 @@ pub(super) struct Response {
     pub(super) transform: ResponseTransform,
     /// Of a stream that is not translated: the event that is not whole yet.
     pub(super) unfinished: UnfinishedEvent,
-    /// When its first output came, and its last event.
-    pub(super) first_output: Option<Instant>,
-    pub(super) last_event: Option<Instant>,
-    /// Events since the first one with output: about one for each token.
-    pub(super) output_events: usize,
+    pub(super) output: Output,
     /// The caller did not ask for the token counts that the engine adds.
     pub(super) hides_usage: bool,
     /// The response that it is, where engines may keep it.
@@ -86,7 +91,7 @@ impl Response {
 
     /// What is known of the tokens of a stream that does not say them: so many were written, about.
     pub(super) fn estimate(&self) -> Option<Usage> {
-        let completion = u64::try_from(self.output_events).ok().filter(|events| *events > 0)?;
+        let completion = u64::try_from(self.output.events).ok().filter(|events| *events > 0)?;
         self.is_stream().then(|| Usage { completion, ..Usage::default() })
     }
 

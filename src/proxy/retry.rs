@@ -35,7 +35,7 @@ pub(super) async fn head(
         // It promises nothing.
         return Ok(());
     }
-    ctx.account.ours.start();
+    ctx.account.clock.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
     let is_stream = is_readable_stream(response);
@@ -52,9 +52,9 @@ pub(super) async fn head(
         return unusable(state, session, ctx, status);
     }
     if missing_route::may_be(response) {
-        ctx.account.ours.stop();
+        ctx.account.clock.ours.stop();
         let no_route = missing_route::refusal(state, ctx).await;
-        ctx.account.ours.start();
+        ctx.account.clock.ours.start();
         if let Some(forward) = &mut ctx.forward {
             forward.response.held_error = Some(HeldError { status, body: Vec::new(), no_route });
         }
@@ -72,9 +72,9 @@ pub(super) async fn head(
             let Some(engine) = forward.attempts.current.as_ref().map(|current| current.lease.engine().clone()) else {
                 return Ok(());
             };
-            ctx.account.ours.stop();
+            ctx.account.clock.ours.stop();
             let healthy = state.client.is_healthy(&engine).await;
-            ctx.account.ours.start();
+            ctx.account.clock.ours.start();
             let outcome = match judge_health(status, healthy) {
                 // Another engine may do better, and nothing is held against this one.
                 Outcome::Answered { status } => Outcome::Failed { status },
@@ -243,7 +243,7 @@ fn failed(
     mut error: Box<Error>,
     outcome: Outcome,
 ) -> Box<Error> {
-    ctx.account.ours.start();
+    ctx.account.clock.ours.start();
     let Some(forward) = &mut ctx.forward else { return error };
     forward.attempts.settle(outcome, || error.etype().as_str().to_owned());
     forward.attempts.history.delivered = !is_clean(session);

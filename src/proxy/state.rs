@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
 use super::memory::BodyMemory;
+use super::recorder::Recorder;
 use super::stored::StoredResponses;
 use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::openai::Endpoint;
 use crate::routing::Snapshot;
-use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE};
+use crate::telemetry::{AccessLog, EventBus, Metrics};
 
 /// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
 const MIRRORS: usize = 256;
@@ -27,11 +28,7 @@ const TOLD: usize = 256;
 pub struct ProxyState {
     snapshot: ArcSwap<Snapshot>,
     pub(super) registry: Arc<EngineRegistry>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) access_log: AccessLog,
-    pub(super) events: EventBus,
-    /// Metrics of requests that named no model that is served.
-    pub(super) no_route: Meters,
+    pub(super) recorder: Recorder,
     pub(super) memory: Arc<BodyMemory>,
     /// For requests of our own.
     pub(super) client: Arc<EngineClient>,
@@ -84,11 +81,8 @@ impl ProxyState {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
-            no_route: Meters::new(&metrics, NO_ROUTE, ""),
             memory: Arc::new(BodyMemory::new(metrics.gateway.body_bytes.clone())),
-            metrics,
-            access_log,
-            events,
+            recorder: Recorder::new(metrics, access_log, events),
             client,
             admission: Admission::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
@@ -143,10 +137,10 @@ impl ProxyState {
         let limit = self.snapshot.load().limits.connections;
         if self.connections.fetch_add(1, Ordering::AcqRel) >= limit {
             self.connections.fetch_sub(1, Ordering::AcqRel);
-            self.metrics.gateway.connections_refused.inc();
+            self.recorder.metrics.gateway.connections_refused.inc();
             return None;
         }
-        self.metrics.gateway.connections.inc();
+        self.recorder.metrics.gateway.connections.inc();
         Some(Connection(self.clone()))
     }
 }
@@ -157,6 +151,6 @@ pub(super) struct Connection(Arc<ProxyState>);
 impl Drop for Connection {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.gateway.connections.dec();
+        self.0.recorder.metrics.gateway.connections.dec();
     }
 }

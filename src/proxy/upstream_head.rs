@@ -54,6 +54,6 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
         let uri = format!("{path}{query}").parse().map_err(|_| Error::new(ErrorType::InvalidHTTPHeader))?;
         request.set_uri(uri);
     }
-    ctx.account.ours.stop();
+    ctx.account.clock.ours.stop();
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! It knows only what this crate does: no macros that make imports, no `#[path]`. Everything under `#[cfg(test)]` is
 //! marked, because tests may look at anything.
 
+pub(crate) mod structs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -137,7 +137,7 @@ impl Drop for Deployment {
             for entry in std::fs::read_dir(self.state().join("logs")).into_iter().flatten().flatten() {
                 let text = std::fs::read(entry.path()).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text).into_owned();
-                let last: Vec<_> = text.lines().rev().take(5).collect();
+                let last: Vec<_> = text.lines().rev().take(25).collect();
                 eprintln!("--- {}, last lines first ---\n{}", entry.path().display(), last.join("\n"));
             }
         }

@@ -77,13 +77,13 @@ impl Load {
     }
 
     /// Lets the callers finish; what went wrong.
-    pub async fn stop(self) -> (Arc<Tally>, Vec<String>) {
+    pub async fn stop(mut self) -> (Arc<Tally>, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
-        for worker in self.workers {
+        for worker in std::mem::take(&mut self.workers) {
             worker.await.expect("a caller");
         }
         let failures = std::mem::take(&mut *self.tally.failures.lock().expect("kept"));
-        (self.tally, failures)
+        (self.tally.clone(), failures)
     }
 
     /// Lets the callers finish; fails when anything went wrong, but for streams cut with an error event.
@@ -92,6 +92,14 @@ impl Load {
         assert!(failures.is_empty(), "{} failed; {tally:?}:\n{}", failures.len(), failures.join("\n"));
         assert_eq!(tally.unheard.load(Ordering::Relaxed), 0, "the gateway was not there");
         tally
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- load: {:?} ---", self.tally);
+        }
     }
 }
 
@@ -125,8 +133,8 @@ async fn ask(
             }
             _ => text.ends_with("data: [DONE]\n\n"),
         };
-        // A stream that had begun may be cut, but must say so.
-        if text.contains("engine_died") && (text.contains("\"delta\"") || text.contains("\"text\"")) {
+        // A stream that had begun may be cut, but must say so: the gateway does, or the engine before it dies.
+        if ends_with_error(&text) && (text.contains("\"delta\"") || text.contains("\"text\"")) {
             tally.cut.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
@@ -140,4 +148,11 @@ async fn ask(
     }
     tally.whole.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+/// Whether the last event but `[DONE]` is an error, in any of the APIs.
+fn ends_with_error(text: &str) -> bool {
+    let mut events = text.lines().rev().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let last = events.next().and_then(|data| serde_json::from_str::<Value>(data).ok()).unwrap_or_default();
+    last["error"].is_object() || last["response"]["error"].is_object() || last["type"] == "error"
 }

@@ -1,9 +1,9 @@
 //! The real binary over a real vLLM that it starts, serves and stops itself: `ENGINEHOUSE_VLLM=/path/to/bin/vllm` and
 //! `ENGINEHOUSE_VLLM_MODEL=/path/to/model` (see `.ci/vllm`); skipped without them.
 //!
-//! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and one test runs
-//! them in order. Only a start that fails, a stop while loading, a sudden death and two engines under load need starts of
-//! their own; `ENGINEHOUSE_VLLM_CYCLES` sets how many deaths under load there are (3, if not set).
+//! A start of vLLM takes a minute of processor time, so the checks share one: a check is a function, and a test runs those
+//! of one start in order. Only a start that fails, a stop while loading, a sudden death and two engines under load need
+//! starts of their own; `ENGINEHOUSE_VLLM_CYCLES` sets how many deaths under load there are (3, if not set).
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
@@ -20,20 +20,47 @@ mod lives;
 mod operators;
 mod streams;
 
+use std::sync::{Mutex, PoisonError};
+
 use fixture::{Fixture, Setup, step};
 use serde_json::json;
 
-#[test]
-fn a_real_vllm_is_started_served_and_stopped() {
+/// One test at a time: a start has both cores of a small machine to itself.
+fn run(checks: impl AsyncFnOnce(&Setup)) {
+    static ALONE: Mutex<()> = Mutex::new(());
     let Some(setup) = fixture::setup() else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
-    runtime.block_on(async {
-        step("a configuration is checked", failing::checked(&setup)).await;
-        step("a stop while it loads leaves nothing behind", life::stopped_while_loading(&setup)).await;
-        one_start(&setup).await;
-        many_starts(&setup).await;
-        a_deployment_of_two(&setup).await;
-        step("a disk that fills up under load takes nobody down", chaos::disk_fills_up(&setup)).await;
+    runtime.block_on(checks(&setup));
+}
+
+#[test]
+fn a_stop_while_it_loads() {
+    run(async |setup| {
+        step("a configuration is checked", failing::checked(setup)).await;
+        step("a stop while it loads leaves nothing behind", life::stopped_while_loading(setup)).await;
+    });
+}
+
+#[test]
+fn one_engine_is_started_served_and_stopped() {
+    run(one_start);
+}
+
+#[test]
+fn one_engine_dies_and_outlives_its_gateway() {
+    run(many_starts);
+}
+
+#[test]
+fn two_engines_under_load() {
+    run(a_deployment_of_two);
+}
+
+#[test]
+fn a_full_disk() {
+    run(async |setup| {
+        step("a disk that fills up under load takes nobody down", chaos::disk_fills_up(setup)).await;
     });
 }
 

@@ -46,7 +46,7 @@ pub(in crate::proxy) async fn serve(
     let wait_until = Some(expires.map_or(waits_until, |expires| expires.min(waits_until)));
     let terms =
         Terms { affinity: Affinity::Session(seat), wait_until, expires, is_copy: false, sees_logs: ctx.sees_logs() };
-    let endpoint = ctx.account.endpoint.unwrap_or(Endpoint::ChatCompletions);
+    let endpoint = ctx.account.asked.endpoint.unwrap_or(Endpoint::ChatCompletions);
     let mut driver = Driver {
         state: state.clone(),
         snapshot: ctx.snapshot.clone(),
@@ -58,9 +58,9 @@ pub(in crate::proxy) async fn serve(
         asked: 0,
         calls: Calls::default(),
     };
-    ctx.account.ours.stop();
+    ctx.account.clock.ours.stop();
     let outcome = unless_gone(state, session, driver.take(route, body)).await;
-    ctx.account.ours.start();
+    ctx.account.clock.ours.start();
     let Calls { retries, usage, engine } = driver.calls;
     let (engine, usage) = (engine.map(|engine| (engine, retries)), usage.and_then(|scanner| scanner.usage()));
     ctx.account.calls = Some(Box::new(Called { engine, usage }));

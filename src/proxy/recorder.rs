@@ -1,0 +1,41 @@
+//! Where the records of requests go: metrics, the access log, the bus of events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::routing::{CallerIdentity, Target};
+use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE, Record};
+
+/// Publishes the records of requests.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) metrics: Arc<Metrics>,
+    access_log: AccessLog,
+    events: EventBus,
+    /// Metrics of requests that named no model that is served.
+    no_route: Meters,
+}
+
+impl Recorder {
+    pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, events: EventBus) -> Self {
+        Self { no_route: Meters::new(&metrics, NO_ROUTE, ""), metrics, access_log, events }
+    }
+
+    /// The gateway spent so long on a request that had a target.
+    pub(super) fn overhead(&self, time: Duration) {
+        self.metrics.gateway.overhead.observe(time.as_secs_f64());
+    }
+
+    /// A request for `target`, sent by `caller`, is over.
+    pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
+        let meters = target.map_or(&self.no_route, |target| &*target.meters);
+        record.publish(meters, caller.map(|caller| &caller.meters), &self.access_log, &self.events);
+    }
+
+    /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.
+    pub(super) fn publish_probe(&self, record: &Record) {
+        if record.status >= 400 {
+            self.access_log.write(record);
+        }
+    }
+}
