@@ -150,23 +150,14 @@ fn holds(pid: i32, file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Stdio};
 
     use super::*;
     use crate::supervisor::process::marker::{Marker, VARIABLE};
     use crate::supervisor::process::procfs::Identity;
     use crate::supervisor::process::reaper;
     use crate::supervisor::store::record::{Record, Recorded};
-
-    /// A process of the test, which ends with it.
-    struct Ours(Child);
-
-    impl Drop for Ours {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
+    use crate::supervisor::testing::KilledOnDrop;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_gateway_that_does_not_end_is_killed_and_then_its_engines_are_ended() {
@@ -174,14 +165,14 @@ mod tests {
         let marker = Marker::fresh("m/0");
         let mut engine = Command::new("sleep");
         engine.arg("300").env(VARIABLE, marker.value()).stdin(Stdio::null());
-        let mut engine = Ours(reaper::apart(|| engine.spawn()).expect("sleep"));
+        let mut engine = KilledOnDrop(reaper::apart(|| engine.spawn()).expect("sleep"));
         let who = Identity::of(engine.0.id().cast_signed()).expect("it lives");
         let record = Record { process: Some(Recorded::now(who)), ..Record::about_to_start("m", 0, &marker) };
         Records::of(folder.path()).expect("made").write(&record).expect("written");
         let script = "trap '' TERM; exec 9<>lock; flock -x 9 && echo $$ > lock && echo locked; while :; do sleep 0.01 9>&-; done";
         let mut gateway = Command::new("bash");
         gateway.args(["-c", script]).current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut gateway = Ours(reaper::apart(|| gateway.spawn()).expect("bash"));
+        let mut gateway = KilledOnDrop(reaper::apart(|| gateway.spawn()).expect("bash"));
         let mut line = String::new();
         BufReader::new(gateway.0.stdout.take().expect("piped")).read_line(&mut line).expect("told");
         let patience = Duration::from_millis(200);

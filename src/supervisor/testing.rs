@@ -1,5 +1,6 @@
-//! What the supervisor's tests share: small configurations.
+//! What the supervisor's tests share: small configurations, and processes that end with a test.
 
+use std::process::Child;
 use std::time::Duration;
 
 use crate::config::{Engines, Health, Model, Spawn};
@@ -19,4 +20,14 @@ pub(super) fn model(name: &str) -> Model {
 /// Checks every `interval`.
 pub(super) fn health(interval: Duration) -> Health {
     Health { path: "/health".into(), interval, timeout: Duration::from_secs(10), failures: 2, successes: 1 }
+}
+
+/// A process of a test, which ends with it.
+pub(super) struct KilledOnDrop(pub(super) Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

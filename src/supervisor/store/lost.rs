@@ -151,22 +151,13 @@ fn restored(leader: Identity, marker: &Marker, deployment: &Deployment) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Stdio};
 
     use super::*;
     use crate::supervisor::process::reaper;
+    use crate::supervisor::testing::KilledOnDrop;
 
-    /// A process of the test, which ends with it.
-    struct Ours(Child);
-
-    impl Drop for Ours {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
-    fn start(deployment: &Deployment, engine: &str, record: Option<&Record>) -> (Ours, Marker) {
+    fn start(deployment: &Deployment, engine: &str, record: Option<&Record>) -> (KilledOnDrop, Marker) {
         let marker = match record {
             Some(record) => record.marker().of_deployment(deployment.id()),
             None => Marker::fresh(engine).of_deployment(deployment.id()),
@@ -177,7 +168,7 @@ mod tests {
             command.env(RECORD_VARIABLE, serde_json::to_string(record).expect("JSON"));
         }
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        (Ours(reaper::apart(|| command.spawn()).expect("sleep")), marker)
+        (KilledOnDrop(reaper::apart(|| command.spawn()).expect("sleep")), marker)
     }
 
     #[test]

@@ -179,9 +179,10 @@ fn truncate(log: &mut File, copy: &mut File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::supervisor::testing::KilledOnDrop;
 
     const ALWAYS: Rotation = Rotation { size: 1, age: None, keep: 3 };
 
@@ -227,28 +228,13 @@ mod tests {
         assert!(rotate(&log.path, 0, copied).is_ok() && part(&log.path, 3).exists());
     }
 
-    /// Ends with the test.
-    struct Writer(Child);
-
-    impl Writer {
-        /// A child that writes numbered lines to `path` without pause, `last` of them.
-        fn start(path: &Path, last: u32) -> Self {
-            let file = folder::private(OpenOptions::new().append(true), path).expect("writable");
-            // A shell writes every line by itself.
-            let script = format!("i=0; while [ $i -lt {last} ]; do i=$((i+1)); echo $i; done");
-            Self(Command::new("bash").args(["-c", &script]).stdout(file).stdin(Stdio::null()).spawn().expect("bash"))
-        }
-
-        fn is_done(&mut self) -> bool {
-            self.0.try_wait().expect("our child").is_some()
-        }
-    }
-
-    impl Drop for Writer {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
+    /// A child that writes numbered lines to `path` without pause, `last` of them.
+    fn writer(path: &Path, last: u32) -> KilledOnDrop {
+        let file = folder::private(OpenOptions::new().append(true), path).expect("writable");
+        // A shell writes every line by itself.
+        let script = format!("i=0; while [ $i -lt {last} ]; do i=$((i+1)); echo $i; done");
+        let child = Command::new("bash").args(["-c", &script]).stdout(file).stdin(Stdio::null()).spawn();
+        KilledOnDrop(child.expect("bash"))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,9 +245,9 @@ mod tests {
         let folder = tempfile::tempdir_in(near.parent().expect("a folder")).expect("a folder");
         let mut log = Log { path: folder.path().join("m_0.log"), from: 0 };
         let mut rotator = Rotator::new(Rotation { size: 64 * 1024, age: None, keep: 100 });
-        let mut writer = Writer::start(&log.path, LINES);
+        let mut writer = writer(&log.path, LINES);
         let mut rotations = 0;
-        while !writer.is_done() {
+        while writer.0.try_wait().expect("our child").is_none() {
             rotations += u32::from(rotator.look(&mut log).await > 0);
             tokio::task::yield_now().await;
         }
