@@ -64,7 +64,9 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 /// A request id that is ours: 32 hexadecimal digits from 128 random bits.
 #[must_use]
 pub fn new_request_id() -> String {
-    format!("{:032x}", fastrand::u128(..))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    fastrand::u128(..).to_be_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Whether a caller's `x-request-id` is fit to keep: 1 to 128 visible ASCII characters.

@@ -1,10 +1,11 @@
 //! CPU time that the gateway takes for a request, beside other proxies in one run on one machine.
 //!
-//! `cargo bench --bench gateway [-- --against BINARY] [--rounds N] [--span SECONDS] [--only WORDS]`; needs `taskset`
-//! (util-linux) and two cores, and uses Debian's `nginx` where it is installed.
+//! `cargo bench --bench gateway [-- --against BINARY] [--rounds N] [--span SECONDS] [--only WORDS] [--json FILE]`; needs
+//! `taskset` (util-linux) and two cores, and uses Debian's `nginx` and `haproxy` where they are installed.
 //!
 //! `--against` adds another build of Enginehouse with the same configuration, usually the one from before a change. Below
-//! them stand Pingora without any logic of ours, built with this very profile, and nginx: both pass everything on unread.
+//! them stand Pingora without any logic of ours, built with this very profile, nginx and HAProxy: they pass everything on
+//! unread. The gateway counts and logs every request, the others log nothing.
 //! Whatever is measured has core 0 to itself; the simulated engine and the client share core 1. All sides take turns in
 //! every round, each time beginning with another one, so that a busy moment of the machine hits all of them. Figures are
 //! medians over the rounds with the smallest and the largest in brackets; ratios are made within each round.
@@ -20,7 +21,8 @@ use std::time::Duration;
 
 use client::{measure, request};
 use process::{Process, reachable};
-use sides::{Side, gateway, nginx, pingora};
+use serde_json::{Map, Value, json};
+use sides::{Side, gateway, haproxy, nginx, pingora};
 
 /// The gateway's, so that bare Pingora differs from it by our logic alone.
 #[global_allocator]
@@ -42,11 +44,13 @@ struct Options {
     rounds: usize,
     span: Duration,
     only: String,
+    json: Option<OsString>,
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { against: None, rounds: 15, span: Duration::from_millis(400), only: String::new() };
+        let span = Duration::from_millis(400);
+        let mut options = Self { against: None, rounds: 15, span, only: String::new(), json: None };
         let mut args = std::env::args_os().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().unwrap_or_else(|| panic!("{} takes a value", arg.display()));
@@ -58,9 +62,13 @@ impl Options {
                 Some("--rounds") => options.rounds = (number() as usize).max(5),
                 Some("--span") => options.span = Duration::from_secs_f64(number()),
                 Some("--only") => options.only = value().to_string_lossy().into_owned(),
+                Some("--json") => options.json = Some(value()),
                 // `cargo bench` adds the first.
                 Some("--bench" | PINNED) => {}
-                _ => panic!("{}: known are --against BINARY, --rounds N, --span SECONDS, --only WORDS", arg.display()),
+                _ => panic!(
+                    "{}: known are --against BINARY, --rounds N, --span SECONDS, --only WORDS, --json FILE",
+                    arg.display()
+                ),
             }
         }
         options
@@ -74,7 +82,10 @@ fn rows() -> Vec<(&'static str, Vec<u8>)> {
         ("chat 1 KiB, by alias (2 overrides)", request("a", kib, false, "")),
         ("chat 1 KiB, by alias, response_model: engine", request("e", kib, false, "")),
         ("chat 16 KiB, by alias", request("a", 16 * kib, false, "")),
+        ("chat 16 KiB, by model name", request("m", 16 * kib, false, "")),
         ("chat 100 KiB, by alias", request("a", 100 * kib, false, "")),
+        ("chat 256 KiB, by alias", request("a", 256 * kib, false, "")),
+        ("chat 2 MiB, by alias", request("a", 2048 * kib, false, "")),
         ("32 tokens 2 ms apart, by alias", request("a", kib, true, gap)),
         ("32 tokens 2 ms apart, response_model: engine", request("e", kib, true, gap)),
         ("32 tokens at once, by alias", request("a", kib, true, "")),
@@ -120,15 +131,26 @@ fn run(options: &Options) {
     let mut sides = vec![build("this build", &env!("CARGO_BIN_EXE_enginehouse").into(), "this")];
     sides.extend(options.against.as_ref().map(|binary| build("other build", binary, "other")));
     sides.push(pingora(engine_address));
-    match nginx(folder.path(), engine_address) {
-        Some(side) => sides.push(side),
-        None => println!("nginx is not installed"),
+    for (name, side) in
+        [("nginx", nginx(folder.path(), engine_address)), ("haproxy", haproxy(folder.path(), engine_address))]
+    {
+        match side {
+            Some(side) => sides.push(side),
+            None => println!("{name} is not installed"),
+        }
     }
     println!("{} rounds of {:?}; this build / each side: ratio", options.rounds, options.span);
     println!("{:<48} {:>36} {:>12} {:>24}", "", "us CPU per request", "req/core-s", "ratio");
+    let mut figures = Vec::new();
     for (name, request) in rows().iter().filter(|(name, _)| name.contains(&options.only)) {
         println!("{name}");
-        print(&sides, &rounds(&sides, request, options));
+        let costs = rounds(&sides, request, options);
+        print(&sides, &costs);
+        let of_sides = sides.iter().zip(&costs).map(|(side, costs)| (side.name.to_owned(), json!(costs)));
+        figures.push(json!({ "row": name, "us_per_request": of_sides.collect::<Map<_, _>>() }));
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, Value::from(figures).to_string()).expect("written");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is compared: builds of the gateway, Pingora without any logic, and nginx, each as a proxy on core 0.
+//! What is compared: builds of the gateway, Pingora without any logic, nginx and HAProxy, each as a proxy on core 0.
 
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -44,7 +44,7 @@ fn configure(binary: &OsStr, file: &Path, engine: SocketAddr) {
     let mut said = String::new();
     for key in RESPONSE_MODEL {
         let yaml = format!(
-            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nlog: {{ access: false }}\nmodels:\n  m: {{ urls: \
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nthreads: 1\nmodels:\n  m: {{ urls: \
              [\"http://{engine}\"], served_name: m }}\naliases:\n  a: {{ model: m, overrides: {{ temperature: 0.5, \
              chat_template_kwargs: {{ enable_thinking: false }} }} }}\n  e: {{ model: a, {key}: engine }}\n"
         );
@@ -91,6 +91,23 @@ pub(crate) fn nginx(folder: &Path, engine: SocketAddr) -> Option<Side> {
     let process = Process::start(CORE, "nginx", &args);
     reachable(address);
     Some(Side { name: "nginx", knows_aliases: false, process, address })
+}
+
+/// HAProxy; `None` where it is not installed.
+pub(crate) fn haproxy(folder: &Path, engine: SocketAddr) -> Option<Side> {
+    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_err() {
+        return None;
+    }
+    let address = free_port();
+    let conf = format!(
+        "global\n nbthread 1\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 600s\n timeout server 600s\n \
+         http-reuse always\nfrontend f\n bind {address}\n default_backend e\nbackend e\n server e {engine}\n"
+    );
+    let file = folder.join("haproxy.cfg");
+    std::fs::write(&file, conf).expect("written");
+    let process = Process::start(CORE, "haproxy", &["-db", "-f", file.to_str().expect("UTF-8")]);
+    reachable(address);
+    Some(Side { name: "haproxy", knows_aliases: false, process, address })
 }
 
 fn free_port() -> SocketAddr {

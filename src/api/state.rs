@@ -134,6 +134,11 @@ pub enum HealthProblem {
         /// What happened to the connection.
         why: String,
     },
+    /// Nothing listens at its port: it has closed it, or has not opened it.
+    Refused {
+        /// What was asked.
+        request: String,
+    },
     /// It answered with an error.
     BadStatus {
         /// What was asked.

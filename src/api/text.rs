@@ -89,6 +89,7 @@ impl Display for HealthProblem {
         match self {
             Self::Unresolved { host, why } => write!(f, "its host name `{host}` cannot be looked up: {why}"),
             Self::NoAnswer { request, why } => write!(f, "{request}: {why}"),
+            Self::Refused { request } => write!(f, "{request}: connection refused"),
             Self::BadStatus { request, status } => write!(f, "{request}: it answered {status}"),
             Self::KeyRefused { status } => {
                 write!(f, "it refuses our key (GET /v1/models: {status}); set `api_key` of this model")

@@ -114,6 +114,7 @@ impl Gateway {
         let is_chosen = config.source_map.line_of("limits.connections").is_some();
         limits::raise_open_files(config.limits.connections, is_chosen);
         let metrics = Arc::new(Metrics::new()?);
+        metrics.publish(logs.lost())?;
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
         let bound = Bound::new(&config).await?;

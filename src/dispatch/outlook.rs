@@ -31,6 +31,7 @@ impl Outlook {
             EngineState::Unhealthy { problem } => match problem {
                 HealthProblem::Unresolved { .. }
                 | HealthProblem::NoAnswer { .. }
+                | HealthProblem::Refused { .. }
                 | HealthProblem::BadStatus { .. }
                 | HealthProblem::Stalled(_) => Self::Unknown,
                 HealthProblem::KeyRefused { .. }

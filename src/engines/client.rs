@@ -273,7 +273,7 @@ fn post(engine: &Engine, path: &str, headers: &HeaderMap, length: usize) -> ping
 pub(super) fn request(engine: &Engine, path: &str) -> pingora::Result<RequestHeader> {
     let path = engine.address.url.path(path);
     let mut request = RequestHeader::build("GET", path.as_bytes(), Some(3))?;
-    request.insert_header("host", &**engine.authority())?;
+    request.insert_header(http::header::HOST, engine.authority().clone())?;
     request.insert_header("accept", "application/json, */*")?;
     if let Some(key) = &engine.address.api_key {
         request.insert_header("authorization", format!("Bearer {}", key.expose()))?;

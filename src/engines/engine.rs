@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::HeaderValue;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -46,7 +47,7 @@ pub struct Engine {
     /// `address` resolved; `None` until a look-up succeeded.
     socket: ArcSwapOption<SocketAddr>,
     /// `Host` header value.
-    authority: Arc<str>,
+    authority: HeaderValue,
     keep_alive: Duration,
     /// See [`Engine::health_path`].
     health_path: ArcSwapOption<String>,
@@ -88,7 +89,8 @@ impl Engine {
             key: NEXT.fetch_add(1, Ordering::Relaxed),
             process: Process::default(),
             socket: ArcSwapOption::from_pointee(socket),
-            authority: authority.into(),
+            // The host of a URL is a valid value.
+            authority: HeaderValue::try_from(authority).unwrap_or(HeaderValue::from_static("localhost")),
             keep_alive: KEEP_ALIVE,
             health_path: ArcSwapOption::empty(),
             address,
@@ -147,7 +149,7 @@ impl Engine {
 
     /// The `Host` header to send.
     #[must_use]
-    pub fn authority(&self) -> &Arc<str> {
+    pub fn authority(&self) -> &HeaderValue {
         &self.authority
     }
 
@@ -375,9 +377,9 @@ mod tests {
 
     #[test]
     fn authority_leaves_out_the_standard_port_and_brackets_ipv6() {
-        assert_eq!(&**engine("a", 80).authority(), "a");
-        assert_eq!(&**engine("a", 8000).authority(), "a:8000");
-        assert_eq!(&**engine("::1", 8000).authority(), "[::1]:8000");
+        assert_eq!(engine("a", 80).authority(), "a");
+        assert_eq!(engine("a", 8000).authority(), "a:8000");
+        assert_eq!(engine("::1", 8000).authority(), "[::1]:8000");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora::proxy::Session;
 
 use super::body::{self, ReceivedBody};
-use super::context::RequestContext;
+use super::context::{REQUEST_ID, RequestContext};
 use super::cors::Preflight;
 use super::entry::Entry;
 use super::memory::BodyReservation;
@@ -174,10 +174,11 @@ pub(super) fn boundary(session: &Session, endpoint: Endpoint) -> Option<String> 
 }
 
 /// The caller's request id if it is fit to keep, else one of ours.
-fn request_id(session: &Session) -> String {
-    match session.req_header().headers.get("x-request-id") {
-        Some(given) if ids::is_request_id(given.as_bytes()) => given.to_str().unwrap_or_default().to_owned(),
-        _ => ids::new_request_id(),
+fn request_id(session: &Session) -> HeaderValue {
+    match session.req_header().headers.get(REQUEST_ID) {
+        Some(given) if ids::is_request_id(given.as_bytes()) => given.clone(),
+        // Digits are a valid value.
+        _ => HeaderValue::try_from(ids::new_request_id()).unwrap_or(HeaderValue::from_static("")),
     }
 }
 

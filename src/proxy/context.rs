@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 
 use super::attempts::Attempts;
@@ -17,6 +18,9 @@ use crate::net::ListenerId;
 use crate::openai::{ApiError, Dialect, Endpoint, Usage};
 use crate::routing::{CallerIdentity, CorsAnswer, Snapshot, Target};
 use crate::telemetry::InFlight;
+
+/// The header with the id of a request.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request.
 pub(crate) struct RequestContext {
@@ -98,7 +102,7 @@ pub(super) struct Asked {
 pub(super) struct Account {
     pub(super) clock: Clock,
     /// `x-request-id`.
-    pub(super) id: String,
+    pub(super) id: HeaderValue,
     pub(super) asked: Asked,
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<Box<CorsAnswer>>,
@@ -121,7 +125,7 @@ impl Account {
     fn new(now: Instant) -> Self {
         Self {
             clock: Clock::start(now),
-            id: String::new(),
+            id: HeaderValue::from_static(""),
             asked: Asked::default(),
             cors: None,
             caller: None,
@@ -132,6 +136,11 @@ impl Account {
             calls: None,
             error: None,
         }
+    }
+
+    /// Its id, as text.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
     }
 
     /// The name of who sent it.
@@ -150,9 +159,9 @@ impl Account {
 
     /// The headers by which its answer is known again: ours, and the one that Anthropic's libraries read.
     pub(super) fn name_answer(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
-        head.insert_header("x-request-id", &self.id)?;
+        head.insert_header(REQUEST_ID, self.id.clone())?;
         if self.dialect() == Dialect::Anthropic {
-            head.insert_header("request-id", &self.id)?;
+            head.insert_header("request-id", self.id.clone())?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(super) fn send_copy(state: &Arc<ProxyState>, ctx: &RequestContext, to: usize
         return;
     };
     let (state, snapshot, original) = (state.clone(), ctx.snapshot.clone(), original.clone());
-    let id = format!("{}-mirror", ctx.account.id);
+    let id = format!("{}-mirror", ctx.account.id());
     tokio::spawn(async move {
         let mut abort = state.abort_signal();
         let outcome = tokio::select! {

@@ -61,7 +61,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     let told_error = answer.filter(|answer| answer.tells_error()).map(|_| "engine_error");
     let error = account.error.or(told_error);
     let record = Record {
-        id: &account.id,
+        id: account.id(),
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
         caller: account.caller_name(),
         method: head.method.as_str(),

@@ -4,7 +4,7 @@ use http::{Method, header};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::RequestContext;
+use super::context::{REQUEST_ID, RequestContext};
 use crate::routing::CREDENTIALS;
 
 /// The head for this attempt. Pingora has cloned the caller's and taken out hop-by-hop headers.
@@ -37,8 +37,8 @@ pub(super) fn write(request: &mut RequestHeader, ctx: &mut RequestContext) -> Re
     } else {
         request.insert_header(header::CONTENT_LENGTH, upstream.body.len())?;
     }
-    request.insert_header(header::HOST, &**engine.authority())?;
-    request.insert_header("x-request-id", &ctx.account.id)?;
+    request.insert_header(header::HOST, engine.authority().clone())?;
+    request.insert_header(REQUEST_ID, ctx.account.id.clone())?;
     if let Some(key) = &engine.address.api_key {
         request.insert_header(header::AUTHORIZATION, format!("Bearer {}", key.expose()))?;
         // The caller's own credentials were for us.

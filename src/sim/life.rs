@@ -78,6 +78,9 @@ pub async fn run(args: Args) -> ExitCode {
     }
     log::info("launcher.py:254", "[shutdown] API server: shutdown triggered");
     running.stop(patience).await;
+    if faults.hang_at_end {
+        std::future::pending::<()>().await;
+    }
     log::raw("INFO:     Application shutdown complete.");
     ExitCode::SUCCESS
 }

@@ -4,14 +4,15 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::IsTerminal;
 
+use prometheus::{IntCounter, Opts};
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::AccessLog;
+use super::log_writer::{LogThread, LogWriter};
 use crate::config::{Log, LogFormat};
 
 /// Writes an event as a line.
@@ -20,10 +21,11 @@ type Format<S> = Box<dyn Layer<S> + Send + Sync>;
 /// The logs of this process. Flushes what is still queued when dropped; keep it until the end.
 pub struct Logs {
     access: AccessLog,
-    stderr: NonBlocking,
+    lost: [IntCounter; 2],
+    stderr: LogWriter,
     format: reload::Handle<Format<Registry>, Registry>,
     filter: reload::Handle<EnvFilter, Layered<reload::Layer<Format<Registry>, Registry>, Registry>>,
-    _flush: [WorkerGuard; 2],
+    _flush: [LogThread; 2],
 }
 
 impl fmt::Debug for Logs {
@@ -38,21 +40,30 @@ impl Logs {
     /// # Errors
     /// When `log.level` or `RUST_LOG` is not a filter, or logging was set up already.
     pub fn start(log: &Log) -> Result<Self, String> {
-        let (stderr, stderr_guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
-        let (stdout, stdout_guard) = NonBlockingBuilder::default().lossy(true).finish(std::io::stdout());
+        let broken = |error: std::io::Error| format!("logging: {error}");
+        let lost = [lost("process")?, lost("access")?];
+        let (stderr, stderr_thread) = LogWriter::start("log", std::io::stderr(), lost[0].clone()).map_err(broken)?;
+        let (stdout, stdout_thread) =
+            LogWriter::start("access log", std::io::stdout(), lost[1].clone()).map_err(broken)?;
         let (format_layer, format) = reload::Layer::new(format(log.format, &stderr));
         let (filter_layer, filter) = reload::Layer::new(filter_of_process(log)?);
         let subscriber = tracing_subscriber::registry().with(format_layer).with(filter_layer);
         subscriber.try_init().map_err(|error| format!("logging: {error}"))?;
         let access = AccessLog::new(stdout);
         access.set(log);
-        Ok(Self { access, stderr, format, filter, _flush: [stderr_guard, stdout_guard] })
+        Ok(Self { access, lost, stderr, format, filter, _flush: [stderr_thread, stdout_thread] })
     }
 
     /// The log of requests.
     #[must_use]
     pub fn access(&self) -> AccessLog {
         self.access.clone()
+    }
+
+    /// How many lines of each log were not written, for the metrics.
+    #[must_use]
+    pub fn lost(&self) -> &[IntCounter] {
+        &self.lost
     }
 
     /// Applies the settings of `log`.
@@ -67,6 +78,13 @@ impl Logs {
         self.access.set(log);
         Ok(())
     }
+}
+
+/// Counts the lines of a log that are not written.
+fn lost(log: &str) -> Result<IntCounter, String> {
+    let help = "Lines that were not written because the disk was full or the reader of the log too slow.";
+    let opts = Opts::new("enginehouse_log_lines_lost_total", help).const_label("log", log);
+    IntCounter::with_opts(opts).map_err(|error| format!("logging: {error}"))
 }
 
 /// Pingora logs what we answer and account for ourselves. Its connectors call it an error that a kept connection was closed
@@ -89,7 +107,7 @@ fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
-fn format<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat, stderr: &NonBlocking) -> Format<S> {
+fn format<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat, stderr: &LogWriter) -> Format<S> {
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr.clone());
     match format {
         LogFormat::Text => {
@@ -126,7 +144,8 @@ mod tests {
     /// The lines of what `tell` tells, in JSON.
     fn lines(log: &Log, rust_log: Option<&str>, tell: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
-        let (to, flushed) = NonBlockingBuilder::default().lossy(false).finish(written.clone());
+        let lost = prometheus::IntCounter::new("lost", "Lost.").expect("a counter");
+        let (to, flushed) = LogWriter::start("log", written.clone(), lost).expect("a thread");
         let filter = filter(log, rust_log.map(str::to_owned)).expect("a filter");
         let subscriber = tracing_subscriber::registry().with(format(LogFormat::Json, &to)).with(filter);
         tracing::subscriber::with_default(subscriber, tell);

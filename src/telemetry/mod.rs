@@ -2,6 +2,7 @@
 
 mod access_log;
 mod events;
+mod log_writer;
 mod logs;
 mod meters;
 mod metrics;

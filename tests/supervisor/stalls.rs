@@ -39,6 +39,25 @@ async fn an_engine_that_makes_no_progress_is_ended_and_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_closes_its_port_and_does_not_end_is_ended_and_started_again() {
+    // Long before `stall_timeout`: it never opens its port again.
+    let own = "replicas: 2, stop_timeout: 2s, restart: { initial_backoff: 10ms }, health: { interval: 200ms }, args: { hang-at-end: true }";
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", model("own", own)));
+    let pids = gateway.all_ready().await;
+    let load = Load::start(gateway.address, "own", 4);
+    load.answered(20).await;
+    let since = Instant::now();
+    signal(pids[0], rustix::process::Signal::TERM);
+    gateway.ready_again("own/0", pids[0]).await;
+    let took = since.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(20), "{took:?}");
+    load.answered(20).await;
+    load.stop_unharmed().await;
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_stream_is_no_hang() {
     let slow = "args: { ttft: 1s, gap: 700ms, tokens: 7 }";
     let (deployment, mut gateway) =

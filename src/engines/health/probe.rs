@@ -343,6 +343,7 @@ async fn ask_health(check: &HttpHealthCheck, health: &Health, socket: SocketAddr
             pingora::ErrorType::CustomCode(_, status) => {
                 HealthProblem::BadStatus { request: format!("GET {}", health.path), status }
             }
+            pingora::ErrorType::ConnectRefused => HealthProblem::Refused { request: format!("GET {}", health.path) },
             _ => no_answer(&health.path, words(&error)),
         }),
         Err(_) => {

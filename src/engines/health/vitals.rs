@@ -52,6 +52,8 @@ pub enum Vitals {
     Down {
         /// Successes in a row.
         successes: usize,
+        /// Nothing listens at its port any more.
+        closed: bool,
     },
     /// Put to rest by somebody else.
     Resting,
@@ -61,13 +63,20 @@ impl Vitals {
     /// Nothing known yet.
     pub const NEW: Self = Self::Unknown { failures: 0 };
 
+    /// Down, while its port is open.
+    const DOWN: Self = Self::Down { successes: 0, closed: false };
+
+    fn down(problem: &HealthProblem) -> Self {
+        Self::Down { successes: 0, closed: matches!(problem, HealthProblem::Refused { .. }) }
+    }
+
     /// What we hold true after `probe`, and what to say now. Every success of an engine that is up says
     /// [`EngineState::Ready`] again: it ends an ejection.
     pub fn observe(self, probe: Probe, needed: Thresholds) -> (Self, Option<EngineState>) {
         match (self, probe) {
-            (_, Probe::Mismatch(problem)) => (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem })),
+            (_, Probe::Mismatch(problem)) => (Self::DOWN, Some(EngineState::Unhealthy { problem })),
             (_, Probe::Stalled(stall)) => {
-                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem: HealthProblem::Stalled(stall) }))
+                (Self::DOWN, Some(EngineState::Unhealthy { problem: HealthProblem::Stalled(stall) }))
             }
             (_, Probe::Resting(Rest::Asleep)) => (Self::Resting, Some(EngineState::Asleep(Sleep::default()))),
             (_, Probe::Resting(Rest::Paused)) => {
@@ -76,17 +85,17 @@ impl Vitals {
             (Self::Unknown { .. } | Self::Up { .. } | Self::Resting, Probe::Up) => {
                 (Self::Up { failures: 0 }, Some(EngineState::Ready))
             }
-            (Self::Down { successes }, Probe::Up) if successes + 1 >= needed.successes => {
+            (Self::Down { successes, .. }, Probe::Up) if successes + 1 >= needed.successes => {
                 (Self::Up { failures: 0 }, Some(EngineState::Ready))
             }
-            (Self::Down { successes }, Probe::Up) => (Self::Down { successes: successes + 1 }, None),
+            (Self::Down { successes, .. }, Probe::Up) => (Self::Down { successes: successes + 1, closed: false }, None),
             (Self::Down { .. } | Self::Resting, Probe::Down(problem)) => {
-                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem }))
+                (Self::down(&problem), Some(EngineState::Unhealthy { problem }))
             }
             (Self::Unknown { failures } | Self::Up { failures }, Probe::Down(problem))
                 if failures + 1 >= needed.failures =>
             {
-                (Self::Down { successes: 0 }, Some(EngineState::Unhealthy { problem }))
+                (Self::down(&problem), Some(EngineState::Unhealthy { problem }))
             }
             (Self::Unknown { failures }, Probe::Down(problem)) => {
                 let starting = Starting { problem: Some(problem), ..Starting::at(StartPhase::Unknown) };
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn successes_count_only_in_a_row() {
-        let was_down = Vitals::Down { successes: 0 };
+        let was_down = Vitals::DOWN;
         assert_eq!(story(was_down, vec![Probe::Up, down("a"), Probe::Up, Probe::Up]), ["-", "unhealthy", "-", "ready"]);
     }
 
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_mismatch_is_believed_at_once() {
-        for start in [Vitals::NEW, Vitals::Up { failures: 0 }, Vitals::Down { successes: 1 }] {
+        for start in [Vitals::NEW, Vitals::Up { failures: 0 }, Vitals::Down { successes: 1, closed: true }] {
             assert_eq!(
                 story(start, vec![Probe::Mismatch(HealthProblem::NameUnknown { lists_models: true }), Probe::Up]),
                 ["unhealthy", "-"]

@@ -52,7 +52,7 @@ pub(in crate::proxy) async fn serve(
         snapshot: ctx.snapshot.clone(),
         plan,
         terms,
-        id: ctx.account.id.clone(),
+        id: ctx.account.id().to_owned(),
         head: accept::head(session, ctx, endpoint, None).to_owned(),
         reservation,
         asked: 0,

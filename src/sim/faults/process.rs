@@ -48,6 +48,10 @@ pub(crate) struct ProcessFaults {
     /// Take this long to end after SIGTERM.
     #[arg(long, value_parser = parse_duration, num_args(0..=1), default_missing_value = "5s", value_name = "DURATION")]
     pub(crate) slow_term: Option<Duration>,
+    /// Close the port on SIGTERM, finish what is under way, and then never end: vLLM 0.32 does that at times when its engine core
+    /// has died.
+    #[arg(long)]
+    pub(crate) hang_at_end: bool,
     /// Start a child that outlives this process: in the same process group, or in its own.
     #[arg(long, value_enum, num_args(0..=1), default_missing_value = "group", value_name = "WHERE")]
     pub(crate) orphan: Option<Orphan>,
@@ -126,6 +130,7 @@ impl ProcessFaults {
             swallow_term: self.swallow_term || more.swallow_term,
             ignore_term: self.ignore_term || more.ignore_term,
             slow_term: more.slow_term.or(self.slow_term),
+            hang_at_end: self.hang_at_end || more.hang_at_end,
             orphan: more.orphan.or(self.orphan),
             escape: self.escape.into_iter().chain(more.escape).collect(),
         })

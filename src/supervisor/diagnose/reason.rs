@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn never_ready() -> FailureCause {
-        let refused = HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() };
+        let refused = HealthProblem::Refused { request: "GET /health".into() };
         let reached = Starting { problem: Some(refused), ..Starting::at(StartPhase::Launched) };
         FailureCause::StartTimeout { seconds: 600.0, reached: Some(Box::new(reached)), diagnosis: None }
     }

@@ -175,6 +175,8 @@ impl Lifecycle {
         let settings = &self.settings;
         let time = match self.phase {
             Phase::Loading => settings.start_timeout,
+            // It is about to end, as after SIGTERM, and never opens its port again.
+            Phase::Serving(Vitals::Down { closed: true, .. }) => settings.stop_timeout.min(settings.stall_timeout?),
             Phase::Serving(Vitals::Down { .. }) => settings.stall_timeout?,
             Phase::DrainingToSleep(_) | Phase::Draining { .. } => match (self.drain_until, self.dismissed) {
                 (Some(until), _) => return Some(until),

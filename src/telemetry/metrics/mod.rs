@@ -9,7 +9,7 @@ mod requests;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use prometheus::{Encoder, Error, TextEncoder};
+use prometheus::{Encoder, Error, IntCounter, TextEncoder};
 
 pub use self::config::ConfigMetrics;
 pub use self::requests::GatewayMetrics;
@@ -76,6 +76,14 @@ impl Metrics {
             sampling: Mutex::new(()),
             register,
         })
+    }
+
+    /// Publishes counters that were there before.
+    ///
+    /// # Errors
+    /// They are published already.
+    pub fn publish(&self, counters: &[IntCounter]) -> Result<(), Error> {
+        counters.iter().try_for_each(|counter| self.register.registry.register(Box::new(counter.clone())))
     }
 
     /// Somebody counts in series with these labels from now on.

@@ -44,7 +44,8 @@ fn all_phases() -> Vec<Phase> {
         Phase::Loading,
         UP,
         Phase::Serving(Vitals::Up { failures: 1 }),
-        Phase::Serving(Vitals::Down { successes: 0 }),
+        Phase::Serving(Vitals::Down { successes: 0, closed: false }),
+        Phase::Serving(Vitals::Down { successes: 0, closed: true }),
         Phase::Serving(Vitals::NEW),
         Phase::Serving(Vitals::Resting),
         Phase::DrainingToSleep(1),
@@ -97,8 +98,12 @@ fn all_events() -> Vec<Event> {
     ]
 }
 
+fn silent() -> HealthProblem {
+    HealthProblem::NoAnswer { request: "GET /health".into(), why: "no answer within 5s".into() }
+}
+
 fn refused() -> HealthProblem {
-    HealthProblem::NoAnswer { request: "GET /health".into(), why: "connection refused".into() }
+    HealthProblem::Refused { request: "GET /health".into() }
 }
 
 fn has_process(phase: &Phase) -> bool {
@@ -318,7 +323,7 @@ fn an_engine_that_stays_unhealthy_is_ended_and_one_that_recovers_is_not() {
     let mut life = at(UP, None);
     let now = Instant::now();
     for second in 0..4 {
-        life.step(Event::Probed(Probe::Down(refused())), moment(now + SECOND * second));
+        life.step(Event::Probed(Probe::Down(silent())), moment(now + SECOND * second));
     }
     assert_eq!(life.deadline(), Some(now + SECOND * 61), "since it was down, not since it was probed last");
     let mut better = life.clone();
@@ -328,6 +333,25 @@ fn an_engine_that_stays_unhealthy_is_ended_and_one_that_recovers_is_not() {
     assert_eq!(life.phase(), &Phase::Terminating { reminded: false, end: End::Failed });
     assert!(matches!(effects[0], Effect::Fail { cause: FailureCause::Unhealthy, .. }));
     assert!(life.stop_timeout() == END_STALLED, "what made no progress is not waited for");
+}
+
+#[test]
+fn an_engine_that_has_closed_its_port_has_no_more_time_than_to_end() {
+    let (mut life, now) = (at(UP, None), Instant::now());
+    let stop = life.settings.stop_timeout;
+    assert!(stop < life.settings.stall_timeout.expect("on"), "it would prove nothing");
+    for second in 0..3 {
+        life.step(Event::Probed(Probe::Down(silent())), moment(now + SECOND * second));
+    }
+    for second in 3..6 {
+        life.step(Event::Probed(Probe::Down(refused())), moment(now + SECOND * second));
+    }
+    assert_eq!(life.deadline(), Some(now + SECOND * 3 + stop), "from when it closed it");
+    let mut off = life.clone();
+    off.retune(Settings { stall_timeout: None, ..settings() });
+    assert_eq!(off.deadline(), None, "somebody wants no engine ended");
+    let effects = run(&mut life, vec![Event::Deadline]);
+    assert!(matches!(effects[0], Effect::Fail { cause: FailureCause::Unhealthy, .. }));
 }
 
 #[test]

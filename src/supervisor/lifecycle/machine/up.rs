@@ -105,6 +105,10 @@ impl Lifecycle {
         let (vitals, said) = before.observe(probe, self.settings.thresholds);
         let (was_up, is_up) = (is_up(before), is_up(vitals));
         match (&self.phase, vitals) {
+            // The time that it may take to end begins when it closes its port.
+            (Phase::Serving(Vitals::Down { closed: false, .. }), Vitals::Down { closed: true, .. }) => {
+                self.enter(Phase::Serving(vitals), at);
+            }
             (Phase::Serving(Vitals::Down { .. }), Vitals::Down { .. }) => self.phase = Phase::Serving(vitals),
             _ => self.enter(Phase::Serving(vitals), at),
         }
