@@ -10,6 +10,7 @@ use super::field_rule::{FieldRule, Replacement};
 use super::object::{Object, TooManyMembers};
 use super::prompt::{PromptEdit, prompt_edit};
 use super::rules::scalar;
+use super::text::quoted;
 use crate::settings::{Prompt, Test};
 
 impl<'r> Body<'r> for Object<'_, 'r> {
@@ -90,7 +91,7 @@ impl<'r> Body<'r> for Object<'_, 'r> {
     }
 
     fn rename(&mut self, model: &str, log: &mut ChangeLog<'_>) {
-        let json = serde_json::Value::from(model).to_string().into_bytes();
+        let json = quoted(model);
         let at = self.find("model");
         log.note("model", at.and_then(|at| log.before(|| self.json(at))), Some(&json));
         match at {

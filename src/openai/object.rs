@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::json::{Member, Scanner, Span, SyntaxError};
 use super::patch::{Edit, Edits, patch};
-use super::text::decode;
+use super::text::{decode, quoted};
 use super::{BadBody, Peek};
 
 /// Most members of an object that rules look into: far above what templates take. The top level has its own bound.
@@ -257,9 +257,7 @@ impl<'b, 'r> Object<'b, 'r> {
                 None if removed => {}
                 None => {
                     extra.push(b',');
-                    extra.extend_from_slice(
-                        serde_json::Value::from(key.text().unwrap_or_default()).to_string().as_bytes(),
-                    );
+                    extra.extend_from_slice(&quoted(key.text().unwrap_or_default()));
                     extra.push(b':');
                     match value {
                         Item::New(text) => extra.extend_from_slice(&text),

@@ -1,11 +1,11 @@
-//! What the strings of JSON say: escapes decoded, without a copy where there are none.
+//! What the strings of JSON say: escapes decoded, without a copy where there are none; and text as such a string.
 
 use std::borrow::Cow;
 
 /// The text of a string's inside that the scanner accepted; `None` for a surrogate without its partner.
 pub(super) fn decode(raw: &[u8]) -> Option<Cow<'_, str>> {
     let mut rest = std::str::from_utf8(raw).ok()?;
-    if !rest.contains('\\') {
+    if !raw.contains(&b'\\') {
         return Some(Cow::Borrowed(rest));
     }
     let mut text = String::with_capacity(rest.len());
@@ -53,11 +53,28 @@ pub(super) fn equals(raw: &[u8], text: &str) -> bool {
     if raw.contains(&b'\\') { decode(raw).is_some_and(|decoded| decoded == text) } else { raw == text.as_bytes() }
 }
 
+/// `text` as a JSON string, quotes included.
+pub(super) fn quoted(text: &str) -> Vec<u8> {
+    let is_plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(is_plain) {
+        [b"\"", text.as_bytes(), b"\""].concat()
+    } else {
+        serde_json::Value::from(text).to_string().into_bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn text_is_quoted_as_serde_json_does(text in ".{0,20}|[\\x00-\\x7f]{0,20}") {
+            prop_assert_eq!(quoted(&text), serde_json::Value::from(text).to_string().into_bytes());
+        }
+    }
 
     #[test]
     fn strings_decode_as_serde_json_does() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -15,7 +16,7 @@ use super::accept::{self, Admitted, Arrival};
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use super::state::ProxyState;
-use super::{forward, gym, local, peer, record, reply, request_head, respond, retry, upstream_head};
+use super::{forward, gym, header_case, local, peer, record, reply, request_head, respond, retry, upstream_head};
 use crate::net::ListenerId;
 
 /// The proxy application that Pingora drives.
@@ -59,8 +60,12 @@ impl ProxyHttp for Gateway {
         RequestContext::new(self.state.snapshot(), self.listener)
     }
 
+    /// None: bodies pass as they are.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
         request_head::has_come();
+        header_case::forget_of_request(session.req_header_mut());
         accept::tune(session, ctx);
         Ok(())
     }
@@ -111,6 +116,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
+        header_case::forget_of_response(response);
         retry::head(&self.state, session, response, ctx).await
     }
 

@@ -26,6 +26,7 @@ mod exchange;
 mod forward;
 mod gathered;
 mod gym;
+mod header_case;
 mod http_app;
 mod kept_response;
 mod kept_session;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::key::Key;
 use super::position::{Position, Texts};
+use crate::openai::text::quoted;
 
 /// Longest beginning of an event that is kept to be compared.
 const MAX_BEGINNING: usize = 1024;
@@ -29,7 +30,7 @@ struct Beginning {
 
 impl Rename {
     pub(super) fn new(name: &str) -> Self {
-        let name = serde_json::Value::from(name).to_string().into();
+        let name = quoted(name).into();
         Self { name, position: Position::default(), texts: Texts::default(), beginning: Beginning::default() }
     }
 
