@@ -20,6 +20,7 @@ mod engines;
 mod failures;
 mod fallbacks;
 mod forms_of_engines;
+mod logs;
 mod metrics;
 mod models;
 mod odd_engines;
