@@ -54,7 +54,7 @@ fn depth_is_bounded_at_256() {
 
 #[test]
 fn plain_stops_at_every_position() {
-    for length in 0..40 {
+    for length in 0..180 {
         for stop in 0..length {
             for byte in [b'"', b'\\', 0, 0x1f] {
                 let mut text = vec![b' '; length];
