@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The longest that a line waits while others come.
+/// The longest that a gathered line waits while others come.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// After so many pauses without a line the thread sleeps until the next one, which is then written at once.
@@ -28,6 +28,15 @@ const BATCH: usize = 64 * 1024;
 
 /// How long the end of the process waits for a reader that stands still.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// When lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delay {
+    /// As soon as the thread runs: for lines that are few.
+    No,
+    /// At most [`PAUSE`] later, with what has come until then: for lines that are many.
+    Gather,
+}
 
 /// Takes lines.
 #[derive(Clone, Debug)]
@@ -64,6 +73,7 @@ impl LogWriter {
         name: &str,
         out: impl Write + Send + 'static,
         lost: IntCounter,
+        delay: Delay,
     ) -> io::Result<(Self, LogThread)> {
         let shared = Arc::new(Shared {
             waiting: AtomicUsize::new(0),
@@ -74,7 +84,8 @@ impl LogWriter {
         let (lines, queue) = sync_channel(LINES);
         let batch = Batch { out, bytes: Vec::new(), is_torn: false, lost: shared.lost.clone() };
         let of_thread = shared.clone();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&queue, batch, &of_thread))?;
+        let thread =
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&queue, batch, &of_thread, delay))?;
         let writer = Self { lines, thread: thread.thread().clone(), shared: shared.clone() };
         Ok((writer, LogThread { shared, thread: Some(thread) }))
     }
@@ -130,7 +141,7 @@ impl Drop for LogThread {
     }
 }
 
-fn run<W: Write>(queue: &Receiver<Vec<u8>>, mut batch: Batch<W>, shared: &Shared) {
+fn run<W: Write>(queue: &Receiver<Vec<u8>>, mut batch: Batch<W>, shared: &Shared, delay: Delay) {
     let mut idle = 0;
     loop {
         // Looked at first: what was told before the end is written.
@@ -147,7 +158,7 @@ fn run<W: Write>(queue: &Receiver<Vec<u8>>, mut batch: Batch<W>, shared: &Shared
         } else {
             idle += 1;
         }
-        if idle < IDLE {
+        if delay == Delay::Gather && idle < IDLE {
             std::thread::park_timeout(PAUSE);
             continue;
         }
@@ -265,16 +276,16 @@ mod tests {
         }
     }
 
-    fn start(out: &Out) -> (LogWriter, LogThread, IntCounter) {
+    fn start(out: &Out, delay: Delay) -> (LogWriter, LogThread, IntCounter) {
         let lost = IntCounter::new("lost", "Lost.").expect("a counter");
-        let (writer, thread) = LogWriter::start("log", out.clone(), lost.clone()).expect("a thread");
+        let (writer, thread) = LogWriter::start("log", out.clone(), lost.clone(), delay).expect("a thread");
         (writer, thread, lost)
     }
 
     #[test]
     fn lines_of_many_threads_are_all_written_each_in_one_piece_and_by_few_writes() {
         let (out, senders) = (Out::default(), 8);
-        let (writer, thread, lost) = start(&out);
+        let (writer, thread, lost) = start(&out, Delay::Gather);
         std::thread::scope(|scope| {
             for sender in 0..senders {
                 let writer = writer.clone();
@@ -294,7 +305,7 @@ mod tests {
     #[test]
     fn a_line_after_a_long_silence_is_written_at_once() {
         let out = Out::default();
-        let (writer, _thread, _) = start(&out);
+        let (writer, _thread, _) = start(&out, Delay::Gather);
         let sleeps = || writer.shared.sleeps.load(Ordering::SeqCst);
         while !sleeps() {
             std::thread::yield_now();
@@ -306,10 +317,24 @@ mod tests {
     }
 
     #[test]
+    fn without_a_delay_each_line_is_written_before_the_next_one_is_told() {
+        let out = Out::default();
+        let (writer, thread, lost) = start(&out, Delay::No);
+        let since = Instant::now();
+        for round in 1..=200 {
+            writer.write(b"line\n".to_vec());
+            out.wait(|state| state.written.len() == round * 5);
+        }
+        assert!(since.elapsed() < 200 * PAUSE / 2, "{:?}", since.elapsed());
+        drop(thread);
+        assert_eq!(lost.get(), 0);
+    }
+
+    #[test]
     fn a_reader_that_stands_still_stops_nobody_and_what_is_lost_is_counted() {
         let out = Out::default();
         out.set(|state| state.stands = true);
-        let (writer, thread, lost) = start(&out);
+        let (writer, thread, lost) = start(&out, Delay::Gather);
         for at in 0..3 * LINES {
             writer.write(format!("{at}\n").into_bytes());
         }
@@ -328,7 +353,7 @@ mod tests {
     fn the_end_does_not_wait_for_a_reader_that_stands_still() {
         let out = Out::default();
         out.set(|state| state.stands = true);
-        let (writer, thread, _) = start(&out);
+        let (writer, thread, _) = start(&out, Delay::Gather);
         writer.write(b"line\n".to_vec());
         let (done, ended): (Sender<()>, _) = channel();
         std::thread::spawn(move || {
@@ -343,7 +368,7 @@ mod tests {
     fn a_full_disk_loses_lines_that_are_counted_and_tears_no_later_one() {
         let out = Out::default();
         out.set(|state| state.room = Some(9));
-        let (writer, thread, lost) = start(&out);
+        let (writer, thread, lost) = start(&out, Delay::Gather);
         for line in ["one\n", "two\n", "three\n", "four\n"] {
             writer.write(line.into());
         }

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::AccessLog;
-use super::log_writer::{LogThread, LogWriter};
+use super::log_writer::{Delay, LogThread, LogWriter};
 use crate::config::{Log, LogFormat};
 
 /// Writes an event as a line.
@@ -42,9 +42,10 @@ impl Logs {
     pub fn start(log: &Log) -> Result<Self, String> {
         let broken = |error: std::io::Error| format!("logging: {error}");
         let lost = [lost("process")?, lost("access")?];
-        let (stderr, stderr_thread) = LogWriter::start("log", std::io::stderr(), lost[0].clone()).map_err(broken)?;
+        let (stderr, stderr_thread) =
+            LogWriter::start("log", std::io::stderr(), lost[0].clone(), Delay::No).map_err(broken)?;
         let (stdout, stdout_thread) =
-            LogWriter::start("access log", std::io::stdout(), lost[1].clone()).map_err(broken)?;
+            LogWriter::start("access log", std::io::stdout(), lost[1].clone(), Delay::Gather).map_err(broken)?;
         let (format_layer, format) = reload::Layer::new(format(log.format, &stderr));
         let (filter_layer, filter) = reload::Layer::new(filter_of_process(log)?);
         let subscriber = tracing_subscriber::registry().with(format_layer).with(filter_layer);
@@ -145,7 +146,7 @@ mod tests {
     fn lines(log: &Log, rust_log: Option<&str>, tell: impl FnOnce()) -> Vec<Value> {
         let written = Written::default();
         let lost = prometheus::IntCounter::new("lost", "Lost.").expect("a counter");
-        let (to, flushed) = LogWriter::start("log", written.clone(), lost).expect("a thread");
+        let (to, flushed) = LogWriter::start("log", written.clone(), lost, Delay::No).expect("a thread");
         let filter = filter(log, rust_log.map(str::to_owned)).expect("a filter");
         let subscriber = tracing_subscriber::registry().with(format(LogFormat::Json, &to)).with(filter);
         tracing::subscriber::with_default(subscriber, tell);
