@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Sim, Wire, http};
+use crate::support::{Gateway, Sim, Wire, eventually, http};
 
 fn streaming(path: &str, model: &str) -> Value {
     let messages = json!([{ "role": "user", "content": "hi" }]);
