@@ -142,7 +142,7 @@ impl Drop for LogThread {
 }
 
 fn run<W: Write>(queue: &Receiver<Vec<u8>>, mut batch: Batch<W>, shared: &Shared, delay: Delay) {
-    let mut idle = 0;
+    let mut idle = 0_u32;
     loop {
         // Looked at first: what was told before the end is written.
         let ends = shared.ends.load(Ordering::Acquire);
@@ -156,7 +156,7 @@ fn run<W: Write>(queue: &Receiver<Vec<u8>>, mut batch: Batch<W>, shared: &Shared
         } else if ends {
             return;
         } else {
-            idle += 1;
+            idle = idle.saturating_add(1);
         }
         if delay == Delay::Gather && idle < IDLE {
             std::thread::park_timeout(PAUSE);
