@@ -125,7 +125,7 @@ fn a_request_asks_for_memory_no_more_often_than_before() {
          chat_template_kwargs: {{ enable_thinking: false }} }} }} }}\n",
         sim.url()
     ));
-    let found = [("tiny", false, 105), ("a", false, 122), ("tiny", true, 290), ("a", true, 335)]
+    let found = [("tiny", false, 50), ("a", false, 67), ("tiny", true, 160), ("a", true, 175)]
         .map(|(model, stream, most)| (model, stream, cost(gateway.address, model, stream), most));
     println!("{found:?}");
     for (model, stream, cost, most) in found {

@@ -71,16 +71,15 @@ impl RequestContext {
     }
 }
 
-/// A request on its way through Pingora.
+/// A request on its way to engines.
 pub(super) struct Forward {
     pub(super) attempts: Attempts,
     pub(super) request: UpstreamRequest,
     pub(super) response: Response,
-    /// The caller's session; `None` once Pingora has it back.
-    pub(super) downstream: Option<Downstream>,
+    pub(super) downstream: Downstream,
 }
 
-/// What became of attempts that were not made by Pingora.
+/// What became of attempts that were made by [`exchange`](super::exchange).
 pub(super) struct Called {
     /// The engine tried last, and the attempts that another one followed.
     pub(super) engine: Option<(Arc<Engine>, usize)>,
@@ -115,7 +114,7 @@ pub(super) struct Account {
     /// The name that it says, where nothing is served under it.
     pub(super) unknown_model: Option<Box<str>>,
     in_flight: Option<InFlight>,
-    /// What became of attempts that were not made by Pingora.
+    /// What became of attempts that were made by [`exchange`](super::exchange).
     pub(super) calls: Option<Box<Called>>,
     /// Code of what went wrong.
     pub(super) error: Option<&'static str>,

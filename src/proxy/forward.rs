@@ -1,4 +1,4 @@
-//! A request on its way through Pingora: prepared, mirrored, admitted, and given its first engine.
+//! A request on its way to engines: prepared, mirrored, admitted, and given its first engine.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,13 +55,12 @@ pub(super) async fn admit(
     }
     let mut request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
     request.is_background = is_background;
-    send(state, session, ctx, (plan, affinity, request))
+    send(state, ctx, (plan, affinity, request))
 }
 
 /// Gives a request that goes where `plan` says its first engine.
 fn send(
     state: &ProxyState,
-    session: &mut Session,
     ctx: &mut RequestContext,
     (plan, affinity, request): (Plan, Affinity, UpstreamRequest),
 ) -> Result<Admitted, Refusal> {
@@ -71,7 +70,7 @@ fn send(
         return Err(attempts.refusal(state.is_draining()).into());
     }
     let wait = Wait::new(state.abort_signal(), &ctx.snapshot.timeouts, ctx.expires());
-    let (response, downstream) = (Response::default(), Some(Downstream::install(session, wait)));
+    let (response, downstream) = (Response::default(), Downstream::new(wait));
     ctx.forward = Some(Box::new(Forward { attempts, request, response, downstream }));
     Ok(Admitted::Forward)
 }
@@ -79,7 +78,6 @@ fn send(
 /// Sends a request about a response to the engine that keeps it.
 pub(super) fn to_stored(
     state: &ProxyState,
-    session: &mut Session,
     ctx: &mut RequestContext,
     asked: StoredRequest,
 ) -> Result<Admitted, Refusal> {
@@ -92,7 +90,7 @@ pub(super) fn to_stored(
     ctx.account.set_target(&ctx.snapshot, at);
     let plan = Plan { legs: [at].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
     let affinity = Affinity::Only(kept.engine);
-    send(state, session, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
+    send(state, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
 }
 
 /// Notes of a request that cannot be made ready what is known of it; returns what its caller is told.

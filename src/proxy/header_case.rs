@@ -1,26 +1,16 @@
 //! The case of header names as they came: Pingora keeps it in a map beside the headers, so that every copy is twice as large and
 //! every change is made twice. Nobody here asks for it (RFC 9110, 5.1: names mean the same in any case), so it is forgotten.
 
-use http::{request, response};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::request;
+use pingora::http::RequestHeader;
 
-/// Forgets it of a request. A target that is no text stays as it came, and so does the case of its headers.
-pub(super) fn forget_of_request(head: &mut RequestHeader) {
+/// Forgets it. A target that is no text stays as it came, and so does the case of its headers.
+pub(super) fn forget(head: &mut RequestHeader) {
     if head.has_case()
         && head.raw_path_is_utf8()
         && let Ok(empty) = RequestHeader::build_no_case("GET", b"/", Some(0))
     {
         let parts: request::Parts = std::mem::replace(head, empty).into();
-        *head = parts.into();
-    }
-}
-
-/// Forgets it of an answer.
-pub(super) fn forget_of_response(head: &mut ResponseHeader) {
-    if head.has_case()
-        && let Ok(empty) = ResponseHeader::build_no_case(200, Some(0))
-    {
-        let parts: response::Parts = std::mem::replace(head, empty).into();
         *head = parts.into();
     }
 }
@@ -34,24 +24,19 @@ mod tests {
         let mut request = RequestHeader::build("POST", b"/v1/x?a=b", None).expect("a head");
         request.append_header("X-Twice", "1").expect("valid");
         request.append_header("x-twice", "2").expect("valid");
-        forget_of_request(&mut request);
+        forget(&mut request);
         let twice: Vec<_> = request.headers.get_all("x-twice").iter().map(|value| value.as_bytes()).collect();
         assert_eq!(
             (request.method.as_str(), request.raw_path(), twice),
             ("POST", &b"/v1/x?a=b"[..], vec![b"1", &b"2"[..]])
         );
         assert!(!request.has_case());
-
-        let mut response = ResponseHeader::build(404, None).expect("a head");
-        response.append_header("X-Name", "value").expect("valid");
-        forget_of_response(&mut response);
-        assert!(response.status == 404 && response.headers["x-name"] == "value" && !response.has_case());
     }
 
     #[test]
     fn a_target_that_is_no_text_stays_as_it_came() {
         let mut request = RequestHeader::build("GET", b"/\xff", None).expect("a head");
-        forget_of_request(&mut request);
+        forget(&mut request);
         assert_eq!(request.raw_path(), b"/\xff");
     }
 }

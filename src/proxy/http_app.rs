@@ -7,21 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::callbacks::Gateway;
-use super::{kept_session, request_head};
-
-/// The connection of a kept session, ready for its next request.
-async fn reuse(session: Box<ServerSession>) -> Option<ReusedHttpStream> {
-    let settings = HttpPersistentSettings::for_session(&session);
-    let stream = session.finish().await.ok().flatten()?;
-    Some(ReusedHttpStream::from_reusable_stream(stream, settings))
-}
+use super::request_head;
 
 /// A connection's application.
 pub(super) struct HttpApp {
@@ -45,12 +38,7 @@ impl HttpServerApp for HttpApp {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let request = request_head::read_by(self.proxy.process_new_http(session, shutdown));
-        let (next, kept) = kept_session::catch(request).await;
-        match (next, kept) {
-            (None, Some(session)) => reuse(session).await,
-            (next, _) => next,
-        }
+        request_head::read_by(self.proxy.process_new_http(session, shutdown)).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {

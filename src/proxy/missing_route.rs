@@ -53,7 +53,7 @@ pub(super) async fn refusal(state: &ProxyState, ctx: &RequestContext) -> Option<
 /// The inference routes that `engine` says it has; none if it does not say. It is asked once a minute: making the description
 /// costs it more than a request that it refuses.
 async fn served(state: &ProxyState, engine: &Engine) -> Vec<Endpoint> {
-    let known = || state.served_routes.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || state.learned.served_routes.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, served)) = known().get(&engine.key()).filter(|(at, _)| at.elapsed() < KNOWN_FOR) {
         return served.clone();
     }

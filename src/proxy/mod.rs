@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | accept | `accept` (with `entry`, `body`, `memory`) | `Accepted`: who asks what, with the whole body |
 //! | prepare, admit | `forward` | a plan, a request for its first leg's engines, a permit |
-//! | next, send | `attempts`, `peer`, `upstream_head` | a lease, and the attempt on it |
+//! | next, send | `relay` (with `attempts`, `next_engine`, `upstream_head`, `upstream`) | a lease, and the attempt on it |
 //! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
 //! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
@@ -29,16 +29,16 @@ mod gym;
 mod header_case;
 mod http_app;
 mod kept_response;
-mod kept_session;
 mod listener;
 mod local;
 mod memory;
 mod mirror;
 mod missing_route;
-mod peer;
+mod next_engine;
 mod record;
 mod recorder;
 mod refusal;
+mod relay;
 mod reply;
 mod request_head;
 mod respond;
@@ -48,6 +48,7 @@ mod state;
 mod stored;
 mod transform;
 mod unfinished_event;
+mod upstream;
 mod upstream_head;
 mod upstream_request;
 

@@ -3,9 +3,9 @@
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
+use super::ProxyState;
 use super::context::RequestContext;
 use super::response::KeptResponse;
-use super::{ProxyState, downstream, kept_session};
 use crate::outcome::Outcome;
 use crate::telemetry::Record;
 
@@ -13,13 +13,8 @@ use crate::telemetry::Record;
 const CLIENT_GONE: u16 = 499;
 
 /// Publishes the record of the request, and gives back what it held.
-pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+pub(super) fn finish(state: &ProxyState, session: &Session, error: Option<&Error>, ctx: &mut RequestContext) {
     let took = ctx.account.clock.started.elapsed();
-    if let Some(forward) = &mut ctx.forward
-        && let Some(downstream) = forward.downstream.take()
-    {
-        downstream.remove(session);
-    }
     let downstream = error.is_some_and(|error| error.esource() == &ErrorSource::Downstream);
     let gone = downstream && ctx.account.error == Some("client_gone");
     let written = session.response_written().map(|head| head.status.as_u16()).filter(|status| *status >= 200);
@@ -31,10 +26,7 @@ pub(super) fn finish(state: &ProxyState, session: &mut Session, error: Option<&E
     tell(state, session, ctx, status, took);
     // The next request may wait on this connection for a minute: nothing of this one must stay.
     ctx.account.close();
-    let ended = ctx.forward.take().is_some_and(|forward| forward.response.ended);
-    if ended {
-        kept_session::keep(downstream::take(session));
-    }
+    ctx.forward = None;
 }
 
 fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16, took: std::time::Duration) {

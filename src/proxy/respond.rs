@@ -21,9 +21,6 @@ const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
 
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
-    if response.status.is_informational() {
-        return Ok(());
-    }
     remove_hop_by_hop(response);
     ctx.account.name_answer(response)?;
     cors::write(response, ctx.account.cors.as_deref())?;
@@ -44,7 +41,7 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
     {
         response.insert_header(DROPPED_TOOLS, translator.by.dropped_tools().join(", "))?;
     }
-    let is_opened = forward.downstream.as_ref().is_some_and(Downstream::is_opened);
+    let is_opened = forward.downstream.is_opened();
     // What is compressed passes unread.
     let readable = !response.headers.contains_key(header::CONTENT_ENCODING);
     let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
@@ -179,20 +176,22 @@ pub(super) async fn fail(
         && forward.response.is_complete()
     {
         // Its engine broke, or the gateway ends, after the last event: all that is missing is the end.
-        forward.response.ended = session.write_response_body(Some(Bytes::new()), true).await.is_ok();
-        return FailToProxy { error_code: 200, can_reuse_downstream: false };
+        let ended = end_with(session, &mut forward.downstream, Bytes::new()).await.is_ok();
+        return FailToProxy { error_code: 200, can_reuse_downstream: ended };
     }
     let refusal = refusal(state, error, ctx);
     let status = refusal.status;
-    let is_opened = ctx.forward.as_ref().and_then(|it| it.downstream.as_ref()).is_some_and(Downstream::is_opened);
-    if is_clean(session) && !is_opened {
+    let is_opened = ctx.forward.as_ref().is_some_and(|forward| forward.downstream.is_opened());
+    let is_clean = ctx.forward.as_ref().is_none_or(|forward| is_clean(session, &forward.downstream));
+    if is_clean && !is_opened {
         // Nothing can be done about a caller that leaves just now.
         let _ = reply::refuse(session, &mut ctx.account, refusal).await;
         return FailToProxy { error_code: status, can_reuse_downstream: true };
     }
     ctx.account.error = Some(refusal.code);
     let dialect = ctx.account.dialect();
-    if let Some(Forward { response: answer, request, .. }) = ctx.forward.as_deref_mut()
+    let mut ended = false;
+    if let Some(Forward { response: answer, request, downstream, .. }) = ctx.forward.as_deref_mut()
         && (is_opened || answer.open_stream().is_some())
     {
         let at_boundary = answer.unfinished.give_up();
@@ -202,10 +201,16 @@ pub(super) async fn fail(
             answer.transform.translator()
         };
         let event = last_event(by, &refusal, dialect, at_boundary);
-        answer.ended = session.write_response_body(Some(event), true).await.is_ok();
+        ended = end_with(session, downstream, event).await.is_ok();
     }
-    // An answer of known length stays visibly short.
-    FailToProxy { error_code: status, can_reuse_downstream: false }
+    // An answer of known length stays visibly short. A stream that has ended well leaves the connection as it was.
+    FailToProxy { error_code: status, can_reuse_downstream: ended }
+}
+
+/// Ends an answer that is under way with these last bytes.
+async fn end_with(session: &mut Session, downstream: &mut Downstream, last: Bytes) -> Result<()> {
+    downstream.resume(session).await?;
+    session.write_response_body(Some(last), true).await
 }
 
 fn refusal(state: &ProxyState, error: &Error, ctx: &mut RequestContext) -> ApiError {

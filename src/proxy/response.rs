@@ -62,8 +62,6 @@ pub(super) struct Response {
     pub(super) hides_usage: bool,
     /// The response that it is, where engines may keep it.
     pub(super) kept: KeptResponse,
-    /// It was ended by us, properly, after its engine had died.
-    pub(super) ended: bool,
     /// What we say instead of an engine.
     pub(super) refusal: Option<ApiError>,
 }

@@ -1,14 +1,14 @@
-//! The ends of attempts that Pingora reports: the outcome of each, and whether the request is tried again.
+//! The ends of attempts: the outcome of each, and whether the request is tried again.
 
 use bytes::{Bytes, BytesMut};
-use http::{StatusCode, header};
+use http::header;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::attempts::Advance;
 use super::context::RequestContext;
-use super::downstream::{ABORTED, EXPIRED, LEFT};
+use super::downstream::{ABORTED, Downstream, EXPIRED, LEFT};
 use super::response::HeldError;
 use super::{ProxyState, kept_response, missing_route};
 use crate::dispatch::{Judgement, judge_body, judge_head, judge_health, judge_opening};
@@ -19,9 +19,10 @@ use crate::outcome::Outcome;
 /// Most of an engine's error answer that is looked into.
 const JUDGED_BODY: usize = 256 * 1024;
 
-/// Whether nothing of an answer has reached the caller yet, so that another engine may still give it.
-pub(super) fn is_clean(session: &Session) -> bool {
-    session.response_written().is_none_or(|head| head.status.is_informational() && head.status != 101)
+/// Whether nothing of an answer has reached the caller yet, so that another engine may still give it. The head of a stream with
+/// nothing but comments after it binds only to a stream.
+pub(super) fn is_clean(session: &Session, downstream: &Downstream) -> bool {
+    downstream.is_opened() || session.response_written().is_none_or(|head| head.status.is_informational())
 }
 
 /// The head of an engine's answer has come; `end`: there is no body.
@@ -31,10 +32,6 @@ pub(super) async fn head(
     response: &ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-        // It promises nothing.
-        return Ok(());
-    }
     ctx.account.clock.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
@@ -190,7 +187,7 @@ fn judge_whole(bytes: &[u8]) -> Outcome {
 fn judged(state: &ProxyState, session: &Session, ctx: &mut RequestContext, outcome: Outcome) -> Result<()> {
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.attempts.settle(outcome, String::new);
-    forward.attempts.history.delivered = !is_clean(session);
+    forward.attempts.history.delivered = !is_clean(session, &forward.downstream);
     if forward.attempts.advance(&state.admission) != Advance::Go {
         return Ok(());
     }
@@ -246,7 +243,7 @@ fn failed(
     ctx.account.clock.ours.start();
     let Some(forward) = &mut ctx.forward else { return error };
     forward.attempts.settle(outcome, || error.etype().as_str().to_owned());
-    forward.attempts.history.delivered = !is_clean(session);
+    forward.attempts.history.delivered = !is_clean(session, &forward.downstream);
     error.set_retry(forward.attempts.advance(&state.admission) == Advance::Go);
     error
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::memory::BodyMemory;
 use super::recorder::Recorder;
 use super::stored::StoredResponses;
+use super::upstream::EngineConnections;
 use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::openai::Endpoint;
@@ -32,17 +33,25 @@ pub struct ProxyState {
     pub(super) memory: Arc<BodyMemory>,
     /// For requests of our own.
     pub(super) client: Arc<EngineClient>,
+    /// For requests of callers.
+    pub(super) connections: EngineConnections,
     pub(super) admission: Admission,
     /// Room for copies of requests.
     pub(super) mirrors: Arc<Semaphore>,
+    pub(super) learned: Learned,
+    /// Which engine made which response.
+    pub(super) stored: StoredResponses,
+    callers: AtomicUsize,
+    stage: watch::Sender<Stage>,
+}
+
+/// What is worth knowing beyond one request.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
     /// The inference routes that engines said they have, and when they did, by their keys.
     pub(super) served_routes: Mutex<HashMap<u64, (Instant, Vec<Endpoint>)>>,
     /// What operators were told once.
     told: Mutex<HashSet<String>>,
-    /// Which engine made which response.
-    pub(super) stored: StoredResponses,
-    connections: AtomicUsize,
-    stage: watch::Sender<Stage>,
 }
 
 /// How far the shutdown of the gateway has gone.
@@ -84,12 +93,12 @@ impl ProxyState {
             memory: Arc::new(BodyMemory::new(metrics.gateway.body_bytes.clone())),
             recorder: Recorder::new(metrics, access_log, events),
             client,
+            connections: EngineConnections::default(),
             admission: Admission::default(),
             mirrors: Arc::new(Semaphore::new(MIRRORS)),
-            served_routes: Mutex::default(),
-            told: Mutex::default(),
+            learned: Learned::default(),
             stored: StoredResponses::default(),
-            connections: AtomicUsize::new(0),
+            callers: AtomicUsize::new(0),
             stage: watch::Sender::new(Stage::Serving),
         }
     }
@@ -123,7 +132,7 @@ impl ProxyState {
 
     /// Whether operators were not told `what` yet. Too many different things are no news any more.
     pub(super) fn is_news(&self, what: String) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.learned.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.len() < TOLD && told.insert(what)
     }
 
@@ -135,8 +144,8 @@ impl ProxyState {
     /// Counts an open connection in; `None` when there are as many as there may be, over all addresses.
     pub(super) fn count_connection(self: &Arc<Self>) -> Option<Connection> {
         let limit = self.snapshot.load().limits.connections;
-        if self.connections.fetch_add(1, Ordering::AcqRel) >= limit {
-            self.connections.fetch_sub(1, Ordering::AcqRel);
+        if self.callers.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.callers.fetch_sub(1, Ordering::AcqRel);
             self.recorder.metrics.gateway.connections_refused.inc();
             return None;
         }
@@ -150,7 +159,7 @@ pub(super) struct Connection(Arc<ProxyState>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.callers.fetch_sub(1, Ordering::AcqRel);
         self.0.recorder.metrics.gateway.connections.dec();
     }
 }

@@ -35,13 +35,6 @@ impl Interim {
         self.head.is_some() || !self.comment.is_empty() || real.has_pending_downstream_proxy_tasks()
     }
 
-    /// `task` is to be written, too: before anything of the interim. Over HTTP/1.1 only.
-    pub(super) fn queue(&mut self, real: &mut ServerSession, task: Option<HttpTask>) {
-        if let (ServerSession::H1(session), Some(task)) = (real, task) {
-            session.send_proxy_task(task);
-        }
-    }
-
     /// Writes it. May be dropped at any point, and called again.
     pub(super) async fn write(&mut self, real: &mut ServerSession) -> Result<()> {
         if let ServerSession::H1(session) = real {

@@ -1,72 +1,163 @@
-//! The caller's side of a request that goes to engines: its session, wrapped so that Pingora can repeat attempts.
+//! The caller's side of a request that goes to engines: what it gets, when it gets it, and what ends its wait.
 //!
-//! `session` is what Pingora sees in place of the caller's session. `answer` holds an answer back until something of it is
-//! worth keeping, `burst` gathers events that come at once, `wait` knows what else ends the wait for an engine, and `interim`
-//! writes what a caller gets meanwhile. `shared` is what the request tells the session and hears from it.
+//! The head of an answer is held back until the first bytes of a stream, or the end of a plain answer, have come (`answer`). An
+//! engine that dies before that has cost nothing: the next attempt's head takes the place of its. When that takes long, the caller
+//! gets the head of the stream and comments, which cost nothing either (`interim`). `wait` knows what else ends the wait for an
+//! engine.
 
 mod answer;
-mod burst;
 mod interim;
-mod session;
-mod shared;
 mod wait;
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::future::pending;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
 
-use bytes::Bytes;
-use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::proxy::Session;
+use pingora::{Error, Result};
 
-use self::session::BufferedSession;
-use self::shared::{Attempt, Shared};
+use self::answer::Answer;
+use self::interim::Interim;
+use self::wait::ring;
 pub(super) use self::wait::{ABORTED, EXPIRED, LEFT, Wait, leaves};
-use super::attempts::Alternatives;
+use super::attempts::{Alternatives, Attempts};
 use crate::engines::Engine;
 
-/// The caller's session, as long as Pingora has a buffered one in its place.
-#[derive(Debug)]
-pub(super) struct Downstream(Arc<Shared>);
+/// The caller's side of a request.
+pub(super) struct Downstream {
+    answer: Answer,
+    interim: Interim,
+    wait: Wait,
+    attempt: Attempt,
+}
+
+/// The attempt under way.
+#[derive(Default)]
+struct Attempt {
+    number: u32,
+    /// Its engine.
+    engine: Option<Arc<Engine>>,
+    /// Who knows whether another engine could take its place.
+    alternatives: Option<Alternatives>,
+}
 
 impl Downstream {
-    /// Puts a buffered session in the place of the real one.
-    pub(super) fn install(session: &mut Session, wait: Wait) -> Self {
-        let shared = Arc::new(Shared::default());
-        let real = std::mem::replace(&mut session.downstream_session, placeholder());
-        let buffered = BufferedSession::new(real, shared.clone(), wait);
-        *session.downstream_session = ServerSession::Custom(Box::new(buffered));
-        Self(shared)
+    pub(super) fn new(wait: Wait) -> Self {
+        Self { answer: Answer::default(), interim: Interim::default(), wait, attempt: Attempt::default() }
     }
 
-    /// An attempt begins on `engine`, which is sent `body`; `alternatives`: who knows whether another engine could take its place.
-    pub(super) fn begin(&self, engine: Arc<Engine>, body: Bytes, alternatives: Option<Alternatives>) {
-        let mut attempt = self.0.attempt();
-        let (number, alternatives) = (attempt.number + 1, alternatives.map(Arc::new));
-        *attempt = Attempt { number, body, alternatives, engine: Some(engine) };
+    /// An attempt begins.
+    pub(super) fn begin(&mut self, attempts: &Attempts) {
+        self.attempt = Attempt {
+            number: self.attempt.number + 1,
+            engine: attempts.engine().cloned(),
+            alternatives: attempts.alternatives(),
+        };
     }
 
     /// Whether the caller has the head of a stream, and perhaps comments, but nothing of its events: an answer that comes
     /// now must be events.
     pub(super) fn is_opened(&self) -> bool {
-        self.0.opened.load(Ordering::Relaxed)
+        self.answer.is_opened()
     }
 
-    /// Puts the real session back, so that its connection can be used again.
-    pub(super) fn remove(self, session: &mut Session) {
-        // Dropping it leaves the real session here.
-        *session.downstream_session = ServerSession::Custom(Box::new(()));
-        if let Some(real) = self.0.real.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            session.downstream_session = real;
+    /// What comes of the engine. Until then the caller is told that it is still waited for, and watched.
+    ///
+    /// # Errors
+    /// That of `coming`; or the caller has left, the time is over, the gateway ends, or another engine could do better than this one.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        session: &mut Session,
+        coming: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Self { answer, interim, wait: Wait { silence, alarm, end }, attempt } = self;
+        let Attempt { number, engine, alternatives } = attempt;
+        let (session, mut coming) = (&mut *session.downstream_session, pin!(coming));
+        loop {
+            let due = answer.due(*silence, *number);
+            tokio::select! {
+                // What has come is worth more than anything else. (Tokio sees to it that the others have their turn, too.)
+                biased;
+                came = &mut coming => return came,
+                kind = end.comes(answer.is_timed()) => return Err(Error::new_down(kind)),
+                () = leaves(alternatives.as_ref()), if answer.is_awaited(*number) => return Err(Error::new_down(LEFT)),
+                () = ring(alarm, due) => interim.say(answer.speak()),
+                told = tell_or_watch(session, interim, engine.as_ref()) => told.map_err(Error::into_down)?,
+            }
         }
     }
+
+    /// Passes on what has come of an answer, or holds it back.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) async fn pass(&mut self, session: &mut Session, task: HttpTask) -> Result<()> {
+        if let Answer::Passed { .. } = self.answer {
+            let tasks = vec![task];
+            self.answer.note(&tasks);
+            return self.write(session, tasks).await;
+        }
+        if self.answer.hold(task, self.attempt.number) { self.pass_held(session).await } else { Ok(()) }
+    }
+
+    /// The answer is over.
+    ///
+    /// # Errors
+    /// Its end cannot be written.
+    pub(super) async fn finish(&mut self, session: &mut Session) -> Result<()> {
+        self.pass_held(session).await?;
+        self.resume(session).await?;
+        session.downstream_session.finish_body().await.map_err(Error::into_down)
+    }
+
+    /// Goes on with what was begun to be written while nothing came.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) async fn resume(&mut self, session: &mut Session) -> Result<()> {
+        if self.interim.is_pending(&session.downstream_session) {
+            self.interim.write(&mut session.downstream_session).await.map_err(Error::into_down)?;
+        }
+        Ok(())
+    }
+
+    async fn pass_held(&mut self, session: &mut Session) -> Result<()> {
+        let tasks = self.answer.pass();
+        if tasks.is_empty() { Ok(()) } else { self.write(session, tasks).await }
+    }
+
+    /// Writes to the caller; the engine is not blamed for the time that a caller takes.
+    async fn write(&mut self, session: &mut Session, tasks: Vec<HttpTask>) -> Result<()> {
+        let Self { interim, attempt, .. } = self;
+        let session = &mut *session.downstream_session;
+        let writing = pin!(async {
+            if interim.is_pending(session) {
+                interim.write(session).await?;
+            }
+            session.response_duplex_vec(tasks).await.map(drop)
+        });
+        until_taken(writing, attempt.engine.as_ref()).await.map_err(Error::into_down)
+    }
 }
 
-/// A session that must never be asked anything: it fills a place for a moment.
-fn placeholder() -> Box<ServerSession> {
-    Box::new(ServerSession::Custom(Box::new(())))
+/// Writes what is to be told while nothing comes; or watches for the caller's departure, and returns only then.
+async fn tell_or_watch(session: &mut ServerSession, interim: &mut Interim, engine: Option<&Arc<Engine>>) -> Result<()> {
+    if interim.is_pending(session) {
+        let writing = pin!(interim.write(session));
+        return until_taken(writing, engine).await;
+    }
+    // The body is there: what can still come is the next request, which waits.
+    session.read_body_or_idle(true).await?;
+    pending().await
 }
 
-/// Takes the real session away for good. Pingora asks nothing more of a request that has failed and is accounted for.
-pub(super) fn take(session: &mut Session) -> Box<ServerSession> {
-    std::mem::replace(&mut session.downstream_session, placeholder())
+/// Awaits what is written to a caller; while that takes nothing, its `engine` is held up.
+async fn until_taken<T>(mut writing: Pin<&mut impl Future<Output = T>>, engine: Option<&Arc<Engine>>) -> T {
+    if let Poll::Ready(written) = futures::poll!(writing.as_mut()) {
+        return written;
+    }
+    let _held_up = engine.map(Engine::hold_up);
+    writing.await
 }
