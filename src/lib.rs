@@ -4,9 +4,10 @@
 //!
 //! - **A request.** [`net`] accepts its connection. [`proxy`] has one file for each step: `accept` (head, caller, body),
 //!   `forward` (calls [`routing`], which turns the request into one for the engines and into a plan of where it may go, and
-//!   [`admission`], which lets it in), `attempts` (asks [`dispatch`] which engine is next, takes a lease on it from
-//!   [`engines`] and sends the request), `retry` (what became of the attempt), `respond` (the answer, translated by
-//!   [`dialects`] if the alias says so), `record` (log, metrics and event, by [`telemetry`]).
+//!   [`admission`], which lets it in), `relay` (sends it to one engine after the other, and the answer back to the caller),
+//!   `attempts` (asks [`dispatch`] which engine is next, and takes a lease on it from [`engines`]), `retry` (what became of the
+//!   attempt), `respond` (the answer, translated by [`dialects`] if the alias says so), `record` (log, metrics and event, by
+//!   [`telemetry`]).
 //! - **An engine that runs here.** In [`supervisor`]: `startup` (what is needed, and what an earlier gateway left), `fleet`
 //!   (compares the engines that should run with those that run), `allocator` (its GPUs, chosen by [`placement`]), `engine` (the
 //!   actor that owns its process), `lifecycle` (what that actor decides: start, ready, failed, stop), `launch` (its command
@@ -46,6 +47,7 @@
 //! | 1 | [`estimate`] | how much GPU memory a model needs, from its files on disk |
 //! | 1 | [`api`] | the types and the client of the operators' API |
 //! | 1 | [`net`] | listeners and the accept loop |
+//! | 0 | [`http1`] | heads and bodies of HTTP/1.1 messages, as bytes; pure |
 //! | 0 | [`ids`] | names of models and aliases, ids of engines |
 //! | 0 | [`secret`] | keys and tokens, which are never printed |
 //! | 0 | [`outcome`] | how an attempt on an engine ended |
@@ -75,6 +77,7 @@ pub mod engines;
 pub mod estimate;
 pub mod flags;
 pub mod gpu;
+pub mod http1;
 pub mod ids;
 pub mod inventory;
 pub mod net;

@@ -6,7 +6,7 @@ use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Forward, REQUEST_ID, RequestContext};
-use super::upstream::head::RequestHead;
+use crate::http1::RequestHead;
 use crate::routing::CREDENTIALS;
 
 /// What concerns the caller's connection alone, or is said anew, and never reaches an engine (RFC 9110, 7.6.1). Engines never upgrade:

@@ -86,6 +86,12 @@ def main() -> None:
             write("splice", json.dumps(settings).encode() + b"\n" + body)
     for stream in streams:
         write("scan", stream[:8192])
+        # The recordings have bodies; heads and chunks as uvicorn writes them.
+        pieces = [stream[at : at + 700] for at in range(0, min(len(stream), 8192), 700)]
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+        head = b"HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2029 00:00:00 GMT\r\nserver: uvicorn\r\n"
+        write("answer", b"\x07" + head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        write("answer", b"\xff" + head + b"content-length: %d\r\n\r\n" % len(stream[:8192]) + stream[:8192])
     requests = [body for body in bodies if b"\n" not in body]
     for number, body in enumerate(requests):
         answer = streams[number % len(streams)][:8192]

@@ -13,10 +13,9 @@ use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::framing::Framing;
-use super::head;
 use super::patience::Patience;
 use super::socket::Socket;
+use crate::http1::{self, Framing};
 
 /// First room for an answer. A whole small one, or some events, fit in.
 const LITTLE: usize = 4 * 1024;
@@ -119,7 +118,7 @@ impl Connection {
     pub(in crate::proxy) async fn head(&mut self) -> Result<ResponseHeader> {
         loop {
             if !self.incoming.is_empty() {
-                let head = head::take_response(&mut self.incoming).map_err(|_| malformed())?;
+                let head = http1::take_response(&mut self.incoming).map_err(|_| malformed())?;
                 if let Some(mut head) = head {
                     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                         continue;

@@ -8,22 +8,27 @@ use super::chunked::{Chunked, NotChunked};
 
 /// How the body of an answer is delimited.
 #[derive(Debug)]
-pub(super) enum Framing {
+pub enum Framing {
     /// So many bytes are still to come.
     Length(u64),
+    /// It is chunked.
     Chunked(Chunked),
     /// It ends with the connection.
     UntilClose,
 }
 
 /// The head of an answer does not say how long it is, or says it in two ways.
-#[derive(Debug, PartialEq)]
-pub(super) struct Ambiguous;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the head does not say how long the body is")]
+pub struct Ambiguous;
 
 impl Framing {
     /// How the answer to a request of that `method` is delimited, and whether the connection may be used again after it. A length
     /// beside chunks means nothing and is removed.
-    pub(super) fn of(method: &Method, head: &mut ResponseHeader) -> Result<(Self, bool), Ambiguous> {
+    ///
+    /// # Errors
+    /// The head says nothing that could be relied on.
+    pub fn of(method: &Method, head: &mut ResponseHeader) -> Result<(Self, bool), Ambiguous> {
         let keeps = keeps_alive(head);
         let length = length(&head.headers)?;
         let is_chunked = is_chunked(&head.headers)?;
@@ -43,7 +48,8 @@ impl Framing {
     }
 
     /// Whether all of the body was taken.
-    pub(super) fn is_done(&self) -> bool {
+    #[must_use]
+    pub fn is_done(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
@@ -52,7 +58,10 @@ impl Framing {
     }
 
     /// Takes what `buffer` has of the body; `None`: nothing of it is there.
-    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotChunked> {
+    ///
+    /// # Errors
+    /// It breaks the rules of chunks.
+    pub fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotChunked> {
         match self {
             Self::Length(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.remaining());

@@ -13,11 +13,12 @@ const MAX_LINES: usize = 256;
 
 /// Writes the head of a request.
 #[derive(Debug)]
-pub(in crate::proxy) struct RequestHead(BytesMut);
+pub struct RequestHead(BytesMut);
 
 impl RequestHead {
-    /// `path` and `query` are valid in a URI.
-    pub(in crate::proxy) fn new(method: &Method, path: &str, query: Option<&str>) -> Self {
+    /// With its first line; `path` and `query` are valid in a URI.
+    #[must_use]
+    pub fn new(method: &Method, path: &str, query: Option<&str>) -> Self {
         let mut head = BytesMut::with_capacity(1024);
         for part in [method.as_str(), " ", path] {
             head.extend_from_slice(part.as_bytes());
@@ -30,25 +31,31 @@ impl RequestHead {
         Self(head)
     }
 
-    pub(in crate::proxy) fn push(&mut self, name: &HeaderName, value: &[u8]) {
+    /// Adds a header.
+    pub fn push(&mut self, name: &HeaderName, value: &[u8]) {
         for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
         }
     }
 
     /// Its bytes.
-    pub(in crate::proxy) fn end(mut self) -> Bytes {
+    #[must_use]
+    pub fn end(mut self) -> Bytes {
         self.0.extend_from_slice(b"\r\n");
         self.0.freeze()
     }
 }
 
 /// The head of an answer breaks the rules, or is too large.
-#[derive(Debug, PartialEq)]
-pub(super) struct Malformed;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the head is not one of HTTP/1.1, or too large")]
+pub struct Malformed;
 
 /// Takes the head of an answer out of `buffer`; `None`: it is not whole. Values are not copied.
-pub(super) fn take_response(buffer: &mut BytesMut) -> Result<Option<ResponseHeader>, Malformed> {
+///
+/// # Errors
+/// It breaks the rules, or is too large.
+pub fn take_response(buffer: &mut BytesMut) -> Result<Option<ResponseHeader>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; FEW];
     match parse(buffer, &mut lines) {
         Err(httparse::Error::TooManyHeaders) => {

@@ -21,26 +21,39 @@ enum State {
 }
 
 /// The body breaks the rules.
-#[derive(Debug, PartialEq)]
-pub(super) struct NotChunked;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not chunked as it says")]
+pub struct NotChunked;
 
 /// Reads a chunked body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chunked(State);
+pub struct Chunked(State);
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Chunked {
-    pub(super) fn new() -> Self {
+    /// At its first byte.
+    #[must_use]
+    pub fn new() -> Self {
         Self(State::Size)
     }
 
     /// Whether all of the body was taken.
-    pub(super) fn is_done(self) -> bool {
+    #[must_use]
+    pub fn is_done(self) -> bool {
         self.0 == State::Done
     }
 
     /// Takes what `buffer` has of the body, as one piece, whatever the number of chunks; `None`: nothing of it is there. What is
     /// behind the body stays in the buffer. Trailers are skipped.
-    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotChunked> {
+    ///
+    /// # Errors
+    /// The body breaks the rules.
+    pub fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, NotChunked> {
         // The chunks are moved together behind the first one, which stays where it is.
         let (mut at, mut start, mut end) = (0, 0, 0);
         loop {
