@@ -104,7 +104,7 @@ codes! {
     InvalidHttp = 400 "invalid_http";
     /// A header cannot be passed on.
     InvalidHeader = 400 "invalid_header";
-    /// An HTTP/1.1 request without `Host`.
+    /// The request does not say which host it is for.
     MissingHost = 400 "missing_host";
     /// `Content-Length` is not one number.
     InvalidContentLength = 400 "invalid_content_length";

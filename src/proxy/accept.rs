@@ -80,7 +80,7 @@ pub(super) async fn accept(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> Result<Arrival, Refusal> {
-    ctx.account.id = request_id(session);
+    ctx.account.id = request_id(&session.req_header().headers);
     ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| Box::new(cors.answer(&session.req_header().headers)));
     let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);
@@ -174,8 +174,8 @@ pub(super) fn boundary(session: &Session, endpoint: Endpoint) -> Option<String> 
 }
 
 /// The caller's request id if it is fit to keep, else one of ours.
-fn request_id(session: &Session) -> HeaderValue {
-    match session.req_header().headers.get(REQUEST_ID) {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(REQUEST_ID) {
         Some(given) if ids::is_request_id(given.as_bytes()) => given.clone(),
         // Digits are a valid value.
         _ => HeaderValue::try_from(ids::new_request_id()).unwrap_or(HeaderValue::from_static("")),

@@ -1,15 +1,13 @@
-//! One Pingora application under two sets of options: HTTP/1.1, and HTTP/2 in clear text.
+//! The Pingora application that serves the requests of a connection, over HTTP/1.1 one after another, over HTTP/2 side by side.
 //!
-//! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; `listener` looks first, and then hands the
-//! connection to the application that fits.
+//! Pingora's own detection of HTTP/2 waits for 24 bytes without a time-out; `listener` looks first, and hands connections of
+//! HTTP/2 to `http2`, which brings each of their requests here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
@@ -19,15 +17,11 @@ use super::request_head;
 /// A connection's application.
 pub(super) struct HttpApp {
     proxy: Arc<HttpProxy<Gateway>>,
-    options: HttpServerOptions,
 }
 
 impl HttpApp {
-    pub(super) fn new(proxy: Arc<HttpProxy<Gateway>>, h2c: bool, idle: Duration) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2c = h2c;
-        options.h2_idle_timeout = Some(idle);
-        Self { proxy, options }
+    pub(super) fn new(proxy: Arc<HttpProxy<Gateway>>) -> Self {
+        Self { proxy }
     }
 }
 
@@ -39,17 +33,6 @@ impl HttpServerApp for HttpApp {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         request_head::read_by(self.proxy.process_new_http(session, shutdown)).await
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        // Pingora's own limits on header lists and streams; without them one connection can exhaust memory.
-        let mut options = default_h2_options();
-        options.max_concurrent_streams(1024);
-        Some(options)
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
     }
 
     async fn http_cleanup(&self) {

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::callbacks::Gateway;
 use super::client_socket::ClientSocket;
 use super::http_app::HttpApp;
-use super::{ProxyState, reply};
+use super::{ProxyState, http2, reply};
 use crate::net::{Beginning, Handler, ListenerId, NotServed, beginning, turn_away};
 use crate::openai::{ApiError, Code};
 
@@ -86,9 +86,10 @@ impl Handler for HttpListener {
         let mut stream = Stream::from(stream);
         stream.set_socket_digest(digest);
         stream.rewind(&taken);
-        let app = Arc::new(HttpApp::new(self.proxy.clone(), is_http2, idle));
+        let app = Arc::new(HttpApp::new(self.proxy.clone()));
         if is_http2 {
-            app.process_new(Box::new(stream), &closing).await;
+            // Boxed: its state is far larger than that of a connection of HTTP/1.1, which would be as large.
+            Box::pin(http2::serve(stream, &app, idle, &closing)).await;
         } else {
             app.process_new(Box::new(ClientSocket::new(stream, head)), &closing).await;
         }

@@ -10,8 +10,8 @@
 //! | record | `record` | one record of the request |
 //!
 //! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
-//! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share; `listener`, `http_app` and `client_socket` bring
-//! connections in.
+//! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share;
+//! `listener` brings connections in, with `client_socket` for HTTP/1.1 and `http2` for HTTP/2, and `http_app` their requests.
 
 mod accept;
 mod attempts;
@@ -27,6 +27,7 @@ mod forward;
 mod gathered;
 mod gym;
 mod header_case;
+mod http2;
 mod http_app;
 mod kept_response;
 mod listener;

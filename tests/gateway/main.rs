@@ -20,6 +20,7 @@ mod engines;
 mod failures;
 mod fallbacks;
 mod forms_of_engines;
+mod http2;
 mod logs;
 mod metrics;
 mod models;
