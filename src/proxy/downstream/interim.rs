@@ -16,7 +16,7 @@ const COMMENT: &[u8] = b": keep-alive\n\n";
 #[derive(Default)]
 pub(super) struct Interim {
     head: Option<Box<pingora::http::ResponseHeader>>,
-    comment: &'static [u8],
+    comment: bool,
 }
 
 impl Interim {
@@ -25,38 +25,22 @@ impl Interim {
         if let Word::Head(head) = word {
             self.head = Some(head);
         }
-        if self.comment.is_empty() {
-            self.comment = COMMENT;
-        }
+        self.comment = true;
     }
 
     /// Whether something of it is still to be written.
     pub(super) fn is_pending(&self, real: &ServerSession) -> bool {
-        self.head.is_some() || !self.comment.is_empty() || real.has_pending_downstream_proxy_tasks()
+        self.head.is_some() || self.comment || real.has_pending_downstream_proxy_tasks()
     }
 
-    /// Writes it. May be dropped at any point, and called again.
+    /// Writes it. May be dropped at any point, and called again: sessions keep count of what of their tasks is written.
     pub(super) async fn write(&mut self, real: &mut ServerSession) -> Result<()> {
-        if let ServerSession::H1(session) = real {
-            // Pingora keeps count of what of these is written.
-            if let Some(head) = self.head.take() {
-                session.send_proxy_task(HttpTask::Header(head, false));
-            }
-            if !self.comment.is_empty() {
-                let comment = Bytes::from_static(std::mem::take(&mut self.comment));
-                session.send_proxy_task(HttpTask::Body(Some(comment), false));
-            }
-            return session.write_proxy_tasks().await.map(drop);
-        }
         if let Some(head) = self.head.take() {
-            // Over HTTP/2 this only queues a frame.
-            real.write_response_header(head).await?;
+            real.send_downstream_proxy_task(HttpTask::Header(head, false));
         }
-        // A single byte is either sent or not.
-        while let Some((first, rest)) = self.comment.split_at_checked(1) {
-            real.write_response_body(Bytes::from_static(first), false).await?;
-            self.comment = rest;
+        if std::mem::take(&mut self.comment) {
+            real.send_downstream_proxy_task(HttpTask::Body(Some(Bytes::from_static(COMMENT)), false));
         }
-        Ok(())
+        real.write_downstream_proxy_tasks().await.map(drop)
     }
 }
