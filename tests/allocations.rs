@@ -125,7 +125,7 @@ fn a_request_asks_for_memory_no_more_often_than_before() {
          chat_template_kwargs: {{ enable_thinking: false }} }} }} }}\n",
         sim.url()
     ));
-    let found = [("tiny", false, 50), ("a", false, 67), ("tiny", true, 160), ("a", true, 175)]
+    let found = [("tiny", false, 43), ("a", false, 61), ("tiny", true, 140), ("a", true, 155)]
         .map(|(model, stream, most)| (model, stream, cost(gateway.address, model, stream), most));
     println!("{found:?}");
     for (model, stream, cost, most) in found {

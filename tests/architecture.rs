@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("estimate", 1),
     ("api", 1),
     ("net", 1),
+    ("http1", 0),
     ("ids", 0),
     ("secret", 0),
     ("outcome", 0),

@@ -1,12 +1,12 @@
-//! Where the body of an answer ends (RFC 9112, 6.3), and whether its connection can be used again.
+//! Where the body of a message ends (RFC 9112, 6.3), and whether its connection can be used again.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Version, header};
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::chunked::{Chunked, NotChunked};
 
-/// How the body of an answer is delimited.
+/// How a body is delimited.
 #[derive(Debug)]
 pub enum Framing {
     /// So many bytes are still to come.
@@ -17,7 +17,7 @@ pub enum Framing {
     UntilClose,
 }
 
-/// The head of an answer does not say how long it is, or says it in two ways.
+/// The head of a message does not say how long it is, or says it in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the head does not say how long the body is")]
 pub struct Ambiguous;
@@ -45,6 +45,18 @@ impl Framing {
             (false, Some(length)) => (Self::Length(length), keeps),
             (false, None) => (Self::UntilClose, false),
         })
+    }
+
+    /// How the body of a request is delimited. A request that says it in two ways is taken for one by some and for two by others.
+    ///
+    /// # Errors
+    /// The head says nothing that could be relied on.
+    pub fn of_request(head: &RequestHeader) -> Result<Self, Ambiguous> {
+        match (is_chunked(&head.headers)?, length(&head.headers)?) {
+            (true, None) if head.version == Version::HTTP_11 => Ok(Self::Chunked(Chunked::new())),
+            (true, _) => Err(Ambiguous),
+            (false, length) => Ok(Self::Length(length.unwrap_or(0))),
+        }
     }
 
     /// Whether all of the body was taken.
@@ -174,6 +186,24 @@ mod tests {
             head.set_version(Version::HTTP_10);
             assert_eq!(Framing::of(&Method::POST, &mut head).expect("framed").1, keeps, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_request_says_once_how_long_it_is() {
+        let of = |version, headers: &[(&'static str, &'static str)]| {
+            let mut head = RequestHeader::build_no_case("POST", b"/", None).expect("a head");
+            head.set_version(version);
+            for (name, value) in headers {
+                head.append_header(*name, *value).expect("a header");
+            }
+            Framing::of_request(&head).map(|framing| format!("{framing:?}"))
+        };
+        assert_eq!(of(Version::HTTP_11, &[]), Ok("Length(0)".into()));
+        assert_eq!(of(Version::HTTP_10, &[("content-length", "3")]), Ok("Length(3)".into()));
+        assert_eq!(of(Version::HTTP_11, &[("transfer-encoding", "chunked")]), Ok("Chunked(Chunked(Size))".into()));
+        assert_eq!(of(Version::HTTP_10, &[("transfer-encoding", "chunked")]), Err(Ambiguous));
+        let both = [("transfer-encoding", "chunked"), ("content-length", "3")];
+        assert_eq!(of(Version::HTTP_11, &both), Err(Ambiguous));
     }
 
     #[test]

@@ -56,22 +56,12 @@ pub(super) enum Admitted {
     Answered,
 }
 
-/// The connection's time-outs. Pingora's defaults wait for ever.
+/// The time-outs of the client.
 pub(super) fn tune(session: &mut Session, ctx: &RequestContext) {
     let (downstream, timeouts) = (&mut session.downstream_session, &ctx.snapshot.timeouts);
-    // `None` means "close after this request", which must stay.
-    if downstream.get_keepalive().is_some() {
-        downstream.set_keepalive(Some(timeouts.keepalive.as_secs().max(1)));
-    }
-    if downstream.req_header().version == Version::HTTP_10 {
-        // It knows no chunks: the end of the connection is the end of an answer of unknown length.
-        downstream.set_keepalive(None);
-    }
     downstream.set_write_timeout(Some(timeouts.client_write));
     downstream.set_read_timeout(Some(timeouts.body));
     downstream.set_total_drain_timeout(Some(DRAIN_WITHIN));
-    // Otherwise a stray byte behind the request ends the answer that is under way.
-    downstream.set_pipelining_enabled(true);
 }
 
 /// Takes in the request: everything that can be known of it without an engine.

@@ -48,10 +48,7 @@ pub(super) async fn receive(
     let mut reservation = state.memory.reserve(0, limits.body_memory)?;
     let expects = headers.get(header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if expects && session.req_header().version >= Version::HTTP_11 {
-        // Pingora takes it for an answer, after which the connection would close.
-        let keep_alive = session.downstream_session.get_keepalive();
         session.write_continue_response().await.map_err(Refusal::Gone)?;
-        session.downstream_session.set_keepalive(keep_alive);
     }
     ctx.account.clock.ours.stop();
     let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;

@@ -13,7 +13,7 @@ use super::accept::{self, Admitted, Arrival};
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use super::state::ProxyState;
-use super::{forward, gym, header_case, local, record, relay, reply, request_head, respond};
+use super::{forward, gym, local, record, relay, reply, respond};
 use crate::net::ListenerId;
 
 /// The proxy application that Pingora drives.
@@ -61,8 +61,6 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
-        request_head::has_come();
-        header_case::forget(session.req_header_mut());
         accept::tune(session, ctx);
         Ok(())
     }

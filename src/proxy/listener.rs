@@ -1,15 +1,12 @@
 //! The connections of one address: counted, sorted by protocol, and handed to Pingora.
 
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::apps::ServerApp;
-use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::net::TcpStream;
@@ -17,9 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::callbacks::Gateway;
-use super::client_socket::ClientSocket;
-use super::http_app::HttpApp;
-use super::{ProxyState, http2, reply};
+use super::{ProxyState, http1, http2, reply};
 use crate::net::{Beginning, Handler, ListenerId, NotServed, beginning, turn_away};
 use crate::openai::{ApiError, Code};
 
@@ -42,14 +37,7 @@ impl HttpListener {
     /// For the connections of the listener `id`.
     #[must_use]
     pub fn new(state: Arc<ProxyState>, id: ListenerId) -> Self {
-        let conf = ServerConf {
-            // `dispatch` decides on every retry; this only has to be out of its way.
-            max_retries: 1024,
-            // Global over all engines; an idle connection costs little, a new one a round trip.
-            upstream_keepalive_pool_size: 4096,
-            ..ServerConf::default()
-        };
-        let proxy = Arc::new(http_proxy(&Arc::new(conf), Gateway::new(state.clone(), id)));
+        let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), Gateway::new(state.clone(), id)));
         Self { state, proxy }
     }
 }
@@ -81,17 +69,11 @@ impl Handler for HttpListener {
         };
         // Streams are many small writes; none may wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-        let _ = digest.peer_addr.set(Some(peer.into()));
-        let mut stream = Stream::from(stream);
-        stream.set_socket_digest(digest);
-        stream.rewind(&taken);
-        let app = Arc::new(HttpApp::new(self.proxy.clone()));
         if is_http2 {
             // Boxed: its state is far larger than that of a connection of HTTP/1.1, which would be as large.
-            Box::pin(http2::serve(stream, &app, idle, &closing)).await;
+            Box::pin(http2::serve(stream, &taken, peer, (&self.proxy, idle), &closing)).await;
         } else {
-            app.process_new(Box::new(ClientSocket::new(stream, head)), &closing).await;
+            http1::serve(stream, &taken, peer, (&self.state, &self.proxy), &closing).await;
         }
     }
 

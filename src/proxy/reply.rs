@@ -8,15 +8,11 @@ use pingora::proxy::Session;
 
 use super::context::Account;
 use super::cors;
-use crate::openai::{ApiError, Code, Dialect};
+use crate::openai::{ApiError, Dialect};
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
 pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: ApiError) -> Result<()> {
     account.error = Some(error.code);
-    if error.code == Code::InvalidFraming.row().code {
-        // Nobody knows where the next request begins.
-        session.set_keepalive(None);
-    }
     let body = error.body(account.dialect());
     let mut head = ResponseHeader::build(error.status, Some(8))?;
     for (name, value) in error.retry_headers() {
@@ -96,10 +92,7 @@ pub(super) async fn send(
         session.write_response_body(Some(body), true).await?;
     }
     // Closing on unread bytes resets the connection, and the caller may lose the answer with it. Bounded by
-    // `set_total_drain_timeout`. After a failure nobody knows where the next request begins.
-    let is_broken = account.error == Some(Code::InvalidFraming.row().code);
-    if !is_broken && session.downstream_session.drain_request_body().await.is_err() {
-        session.set_keepalive(None);
-    }
+    // `set_total_drain_timeout`. After a body that cannot be read to its end the connection closes.
+    let _ = session.downstream_session.drain_request_body().await;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! One HTTP/2 connection: its streams are taken in and served, until the client, time or the gateway's end closes it.
 
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +15,15 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest};
+use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::session::Http2Session;
 use super::{head, refused};
 use crate::proxy::accept;
-use crate::proxy::http_app::HttpApp;
 
 /// Requests that one connection may have under way.
 const MOST_STREAMS: u32 = 1024;
@@ -32,8 +34,21 @@ const MOST_MALFORMED: usize = 32;
 /// How long a connection that closes may take for what no request waits for: a client may not read, or not be there.
 const CLOSES_WITHIN: Duration = Duration::from_secs(5);
 
-/// Serves the requests of a connection. `idle`: how long it may be without one.
-pub(in crate::proxy) async fn serve(stream: Stream, app: &Arc<HttpApp>, idle: Duration, closing: &ShutdownWatch) {
+/// Serves the requests of a connection by `app`; `taken`: what was read of it. `idle`: how long it may be without a request.
+pub(in crate::proxy) async fn serve<A>(
+    socket: TcpStream,
+    taken: &[u8],
+    client: SocketAddr,
+    (app, idle): (&Arc<A>, Duration),
+    closing: &ShutdownWatch,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+    let _ = digest.peer_addr.set(Some(client.into()));
+    let mut stream = Stream::from(socket);
+    stream.set_socket_digest(digest);
+    stream.rewind(taken);
     let mut streams = Streams::new(&stream, app.clone(), closing.clone());
     // Pingora's own limits on header lists; without them one connection can exhaust memory.
     let mut options = default_h2_options();
@@ -76,16 +91,16 @@ async fn end(mut connection: Connection<Stream, Bytes>) {
 }
 
 /// The streams of a connection.
-struct Streams {
-    app: Arc<HttpApp>,
+struct Streams<A> {
+    app: Arc<A>,
     closing: ShutdownWatch,
     digest: Arc<Digest>,
     under_way: TaskTracker,
     malformed: usize,
 }
 
-impl Streams {
-    fn new(stream: &Stream, app: Arc<HttpApp>, closing: ShutdownWatch) -> Self {
+impl<A: HttpServerApp + Send + Sync + 'static> Streams<A> {
+    fn new(stream: &Stream, app: Arc<A>, closing: ShutdownWatch) -> Self {
         let digest = Digest {
             ssl_digest: None,
             timing_digest: stream.get_timing_digest(),

@@ -2,7 +2,7 @@
 #![no_main]
 
 use bytes::BytesMut;
-use enginehouse::http1::{Framing, take_response};
+use enginehouse::http1::{Framing, take_answer};
 use http::Method;
 use libfuzzer_sys::fuzz_target;
 
@@ -20,7 +20,7 @@ fn read(bytes: &[u8], step: usize) -> (End, String, Vec<u8>) {
     for piece in bytes.chunks(step) {
         buffer.extend_from_slice(piece);
         if framing.is_none() {
-            let Ok(taken) = take_response(&mut buffer) else { return refused(head, Vec::new()) };
+            let Ok(taken) = take_answer(&mut buffer) else { return refused(head, Vec::new()) };
             let Some(mut taken) = taken else { continue };
             head = format!("{:?} {:?} {:?}", taken.status, taken.version, taken.headers);
             match Framing::of(&Method::POST, &mut taken) {

@@ -1,0 +1,202 @@
+//! One HTTP/1.1 connection: its requests are taken in and served, one after the other.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Version, header};
+use pingora::apps::HttpServerApp;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::authority::validate_request_authority;
+use pingora::server::ShutdownWatch;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::session::{Addresses, Http1Session, Left};
+use crate::http1::{UnreadableHead, take_request};
+use crate::net::turn_away;
+use crate::openai::{ApiError, Code};
+use crate::proxy::wire::Wire;
+use crate::proxy::{ProxyState, reply};
+
+/// Most bytes of a head that is not whole yet. (`limits.head` is for whole ones.)
+const MAX_HEAD: usize = 64 * 1024;
+
+/// How long a new connection may take to bring a request when its listener closes.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
+
+/// What comes next on a connection.
+enum Next {
+    Request(Box<RequestHeader>),
+    /// Nothing that can be served.
+    Refused(ApiError),
+    /// The client has left, was silent for too long, or the gateway ends.
+    Over,
+}
+
+/// Serves the requests of a connection by `app`; `taken`: what was read of the first one.
+pub(in crate::proxy) async fn serve<A>(
+    stream: TcpStream,
+    taken: &[u8],
+    client: SocketAddr,
+    (state, app): (&ProxyState, &Arc<A>),
+    closing: &ShutdownWatch,
+) where
+    A: HttpServerApp,
+{
+    let server = stream.local_addr().ok().map(Into::into);
+    let addresses = Arc::new(Addresses { client: Some(client.into()), server });
+    let left = Arc::new(Left::default());
+    let mut wire = Wire::new(stream);
+    wire.incoming.extend_from_slice(taken);
+    loop {
+        let (idle, patience) = {
+            let timeouts = &state.snapshot().timeouts;
+            (timeouts.keepalive, timeouts.head)
+        };
+        let head = match next(&mut wire, idle, patience, closing).await {
+            Next::Request(head) => head,
+            Next::Refused(error) => return turn_away(wire.socket, reply::raw(&error)).await,
+            Next::Over => return,
+        };
+        let keeps = keeps_alive(&head) && !*closing.borrow();
+        let session = Http1Session::new(wire, *head, keeps, addresses.clone(), left.clone());
+        app.process_new_http(ServerSession::new_custom(Box::new(session)), closing).await;
+        match take(&left) {
+            Some(kept) => wire = kept,
+            None => return,
+        }
+        wire.shrink();
+    }
+}
+
+fn take(left: &Mutex<Option<Wire<TcpStream>>>) -> Option<Wire<TcpStream>> {
+    left.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whether the client expects to send another request (RFC 9112, 9.3). One of HTTP/1.0 knows no chunks: the end of the connection
+/// is the end of an answer of unknown length.
+fn keeps_alive(head: &RequestHeader) -> bool {
+    head.version == Version::HTTP_11 && !says_close(&head.headers)
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONNECTION).iter();
+    values.any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
+}
+
+/// The next request: `idle` is for its first byte, `patience` for the rest of its head.
+async fn next(wire: &mut Wire<TcpStream>, idle: Duration, patience: Duration, closing: &ShutdownWatch) -> Next {
+    match parse(wire) {
+        None if wire.incoming.is_empty() => {}
+        None => return rest_of_head(wire, patience).await,
+        Some(next) => return next,
+    }
+    let mut closes = closing.clone();
+    let too_late = async {
+        let closes = async { closes.wait_for(|is_closing| *is_closing).await.is_ok() };
+        if let Ok(true) = timeout(idle, closes).await {
+            // A request may be on its way already.
+            sleep(LAST_REQUEST_WITHIN).await;
+        }
+    };
+    let first = tokio::select! {
+        biased;
+        first = poll_fn(|cx| wire.poll_read(cx)) => first,
+        () = too_late => return Next::Over,
+    };
+    match first {
+        Ok(0) | Err(_) => Next::Over,
+        Ok(_) => match parse(wire) {
+            Some(next) => next,
+            None => rest_of_head(wire, patience).await,
+        },
+    }
+}
+
+async fn rest_of_head(wire: &mut Wire<TcpStream>, patience: Duration) -> Next {
+    let rest = async {
+        loop {
+            match poll_fn(|cx| wire.poll_read(cx)).await {
+                Ok(0) | Err(_) => return Next::Over,
+                Ok(_) => {
+                    if let Some(next) = parse(wire) {
+                        return next;
+                    }
+                }
+            }
+        }
+    };
+    timeout(patience, rest).await.unwrap_or_else(|_| {
+        let message = format!("The request's head did not arrive within {patience:?} (timeouts.head).");
+        Next::Refused(ApiError::new(Code::RequestTimeout, message))
+    })
+}
+
+/// What has come; `None`: the head is not whole.
+fn parse(wire: &mut Wire<TcpStream>) -> Option<Next> {
+    match take_request(&mut wire.incoming) {
+        Ok(None) if wire.incoming.len() > MAX_HEAD => Some(Next::Refused(too_large())),
+        Ok(None) => None,
+        Ok(Some(head)) => Some(match check(&head) {
+            Ok(()) => Next::Request(Box::new(head)),
+            Err(error) => Next::Refused(error),
+        }),
+        Err(UnreadableHead::TooLarge) => Some(Next::Refused(too_large())),
+        Err(UnreadableHead::Malformed) => Some(Next::Refused(invalid())),
+    }
+}
+
+/// Refuses what nobody can serve.
+fn check(head: &RequestHeader) -> Result<(), ApiError> {
+    if head.method == Method::CONNECT {
+        return Err(ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here."));
+    }
+    // It must be clear which host is meant.
+    validate_request_authority(head).map_err(|_| invalid())
+}
+
+fn invalid() -> ApiError {
+    ApiError::new(Code::InvalidHttp, "The request's head is not valid HTTP/1.1.")
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(Code::HeadTooLarge, "The request's head is too large.")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    fn head(text: &str) -> RequestHeader {
+        take_request(&mut BytesMut::from(text)).expect("valid").expect("whole")
+    }
+
+    #[test]
+    fn a_connection_is_kept_unless_the_client_says_otherwise_or_is_old() {
+        for (text, keeps) in [
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false),
+        ] {
+            assert_eq!(keeps_alive(&head(text)), keeps, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_two_hosts_or_none_that_is_clear_is_refused() {
+        let status = |text| check(&head(text)).err().map(|error| error.status);
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), None);
+        assert_eq!(status("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"), None);
+        assert_eq!(status("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n"), Some(400));
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Some(400));
+        assert_eq!(status("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"), Some(405));
+    }
+}

@@ -1,0 +1,112 @@
+//! A socket with what has come of it and was not taken, and with what is still to be sent.
+//!
+//! Whatever waits here may be given up at any point and goes on with the next call, from the byte where it stopped.
+
+mod outgoing;
+mod patience;
+
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+pub(super) use self::outgoing::Outgoing;
+use self::patience::Patience;
+
+/// First room for what comes. A whole small message, or some events, fit in.
+const LITTLE: usize = 4 * 1024;
+
+/// Most room for one read.
+const MUCH: usize = 64 * 1024;
+
+/// A socket and its buffers.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    pub(super) socket: S,
+    /// What has come and was not taken.
+    pub(super) incoming: BytesMut,
+    /// What is still to be sent.
+    pub(super) outgoing: Outgoing,
+    /// Room for the next read.
+    room: usize,
+    patience: Patience,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(socket: S) -> Self {
+        let (outgoing, patience) = (Outgoing::default(), Patience::default());
+        Self { socket, incoming: BytesMut::new(), outgoing, room: LITTLE, patience }
+    }
+
+    /// Sends what the socket takes; ready when nothing is left.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.outgoing.len();
+        let sent = self.outgoing.poll_send(&mut self.socket, cx);
+        if self.outgoing.len() < before {
+            self.patience.renew();
+        }
+        sent
+    }
+
+    /// Reads what is there; ready with the number of bytes, none at the end of the connection.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.incoming.reserve(self.room);
+        let read = pin!(self.socket.read_buf(&mut self.incoming)).poll(cx);
+        if let Poll::Ready(Ok(read)) = read {
+            self.patience.renew();
+            if read >= self.room {
+                self.room = MUCH.min(self.room * 4);
+            }
+        }
+        read
+    }
+
+    /// It stands still; ready once that has lasted for `limit`.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        self.patience.poll_over(cx, limit)
+    }
+
+    /// What is waited for now is something new.
+    pub(super) fn renew_patience(&mut self) {
+        self.patience.renew();
+    }
+
+    /// Gives back the room that only a large message needs. What has come and was not taken stays.
+    pub(super) fn shrink(&mut self) {
+        self.room = LITTLE;
+        if self.incoming.capacity() > 2 * LITTLE {
+            let rest = BytesMut::from(&self.incoming[..]);
+            self.incoming = rest;
+        }
+        self.outgoing.shrink();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_stays_until_it_is_taken_and_room_is_given_back() {
+        let (mut there, here) = duplex(1 << 20);
+        let mut wire = Wire::new(here);
+        let sent: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        there.write_all(&sent).await.expect("sent");
+        while wire.incoming.len() < sent.len() {
+            assert!(poll_fn(|cx| wire.poll_read(cx)).await.expect("read") > 0);
+        }
+        assert!(wire.incoming == sent && wire.room == MUCH);
+        let _ = wire.incoming.split_to(sent.len() - 3);
+        wire.shrink();
+        assert!(wire.incoming == sent[sent.len() - 3..] && wire.room == LITTLE && wire.incoming.capacity() < 64);
+        drop(there);
+        assert_eq!(poll_fn(|cx| wire.poll_read(cx)).await.expect("read"), 0);
+    }
+}
