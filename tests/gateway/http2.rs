@@ -112,7 +112,7 @@ async fn a_client_that_asks_before_it_sends_is_told_at_once_to_go_on() {
         let since = Instant::now();
         let (mut response, mut stream) = client.send(head.body(()).expect("a head"), None).await;
         assert_eq!(interim(&mut response).await, Some(100));
-        assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
         assert_eq!(sim.stat("started").await, round, "nothing has been sent yet");
         stream.send_data(body.clone().into(), true).expect("sent");
         assert_eq!(interim(&mut response).await, None, "once");
@@ -227,7 +227,7 @@ async fn a_connection_without_requests_is_closed_in_time_and_one_with_them_is_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_stops_finishes_what_is_under_way_and_takes_no_more() {
-    let (_sim, mut gateway) = start(&["--ttft", "1s"], "").await;
+    let (_sim, mut gateway) = start(&["--ttft", "3s"], "").await;
     let (mut idle, mut busy) = (Client::to(&gateway).await, Client::to(&gateway).await);
     assert!(idle.is_alive().await);
     let body = chat("tiny").to_string();
@@ -235,12 +235,12 @@ async fn a_gateway_that_stops_finishes_what_is_under_way_and_takes_no_more() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let since = Instant::now();
     gateway.terminate();
-    timeout(Duration::from_millis(700), idle.end).await.expect("closed at once").expect("no panic").expect("well");
+    timeout(Duration::from_secs(2), idle.end).await.expect("closed at once").expect("no panic").expect("well");
     let (head, answer) = whole(response.await.expect("answered")).await;
     assert!(head.status() == 200 && serde_json::from_slice::<Value>(&answer).is_ok());
     timeout(SOON, busy.end).await.expect("closed").expect("no panic").expect("well");
     assert_eq!(gateway.ended().await, Some(0));
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
