@@ -50,7 +50,7 @@ pub(super) enum Arrival {
 
 /// What became of a request that was admitted.
 pub(super) enum Admitted {
-    /// It goes to an engine, through Pingora.
+    /// It goes to an engine.
     Forward,
     /// It was answered.
     Answered,
@@ -186,7 +186,6 @@ fn check_head(session: &Session, limit: usize) -> Result<(), ApiError> {
     }
     let codings = head.headers.get_all(header::TRANSFER_ENCODING);
     if codings.iter().any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-        // Pingora would undo the last one alone.
         return Err(ApiError::new(Code::InvalidFraming, "Transfer-Encoding may be chunked, and nothing else."));
     }
     Ok(())

@@ -59,7 +59,7 @@ pub(super) async fn receive(
     };
     let mut bytes = match body {
         Ok(Ok(bytes)) => bytes,
-        // Pingora's own clock may strike first.
+        // The session's own clock may strike first.
         Ok(Err(Refusal::Gone(error))) if *error.etype() == ErrorType::ReadTimedout => return Err(late().into()),
         Ok(Err(refusal)) => return Err(refusal),
         Err(_) => return Err(late().into()),

@@ -1,4 +1,4 @@
-//! Pingora's callbacks: each one hands the request to the step that it belongs to.
+//! Pingora's callbacks: they hand a request to its steps.
 
 use std::sync::Arc;
 

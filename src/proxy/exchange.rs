@@ -1,4 +1,4 @@
-//! A request of our own to an engine, and to another one where the first cannot: the same attempts as Pingora's, over the
+//! A request of our own to an engine, and to another one where the first cannot: the same attempts as those of `relay`, over the
 //! [`EngineClient`](crate::engines::EngineClient).
 
 use std::time::Instant;

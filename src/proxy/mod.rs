@@ -9,9 +9,10 @@
 //! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
 //! | record | `record` | one record of the request |
 //!
-//! What needs no Pingora is driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
+//! Requests of our own are driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
 //! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share;
-//! `listener` brings connections in, with `client_socket` for HTTP/1.1 and `http2` for HTTP/2, and `http_app` their requests.
+//! `listener` brings connections in, and `http1` and `http2` their requests, over a `wire` of buffers, as `upstream` does towards
+//! engines.
 
 mod accept;
 mod attempts;

@@ -1,8 +1,7 @@
 //! A request on its way to engines, and the answer on its way back: one attempt after the other, until the caller has an answer.
 //!
-//! Pingora's own way to an upstream server is not taken: it sends the body of a request that was read before only up to 64 KiB,
-//! passes each piece of an answer through queues and four futures, and makes three copies of every head. `benches/pingora.md` has the
-//! measurements.
+//! Pingora's own way to an upstream server is not taken: it sends a body that was read before only up to 64 KiB, passes each piece of
+//! an answer through a queue, and asks three times as often for memory (`benches/pingora.md`).
 
 use http::{Method, Version, header};
 use pingora::http::ResponseHeader;

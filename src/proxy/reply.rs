@@ -6,8 +6,9 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::context::Account;
+use super::context::{Account, REQUEST_ID};
 use super::cors;
+use crate::ids;
 use crate::openai::{ApiError, Dialect};
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
@@ -36,10 +37,11 @@ pub(super) fn raw(error: &ApiError) -> Bytes {
     let retry: String = error.retry_headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let body = error.body(Dialect::OpenAi);
     let answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{retry}connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {}\r\n{retry}connection: close\r\n\r\n{body}",
         error.status,
         reason.unwrap_or_default(),
         body.len(),
+        ids::new_request_id(),
     );
     answer.into()
 }

@@ -1,6 +1,6 @@
 //! What the head of a request over HTTP/2 must be for the request to be taken in at all. Pure.
 //!
-//! The same is asked of heads over HTTP/1.1, by Pingora: one that two programs could understand in two ways goes nowhere.
+//! The same is asked of heads over HTTP/1.1: one that two programs could understand in two ways goes nowhere.
 //! Lengths are not looked at here: `body` refuses what is not one number, and engines get a length of our own.
 
 use http::{Method, header};

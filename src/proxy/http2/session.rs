@@ -194,7 +194,7 @@ impl CustomSession for Http2Session {
         self.digest.socket_digest.as_ref()?.local_addr()
     }
 
-    /// `downstream` shows Pingora the body that is sent again.
+    /// Nothing is sent again by Pingora.
     fn enable_retry_buffering(&mut self) {}
 
     fn retry_buffer_truncated(&self) -> bool {
