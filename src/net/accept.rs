@@ -226,13 +226,18 @@ impl Port {
 }
 
 /// Tells the client of a connection that it is not served, without reading its request to the end.
-pub async fn turn_away(mut stream: TcpStream, said: Bytes) {
+pub async fn turn_away(stream: TcpStream, said: Bytes) {
+    // A client would not know what to do with an answer before it has asked.
+    let _ = timeout(REQUEST_WITHIN, stream.peek(&mut [0])).await;
+    close(stream, said).await;
+}
+
+/// Closes a connection with these last words, perhaps none. The client may still be sending, and gets the time to read them: closing
+/// on unread bytes would reset the connection.
+pub async fn close(mut stream: TcpStream, said: Bytes) {
     let polite = async {
-        // A client would not know what to do with an answer before it has asked.
-        let _ = timeout(REQUEST_WITHIN, stream.peek(&mut [0])).await;
         stream.write_all(&said).await?;
         stream.shutdown().await?;
-        // Until the client has read it; closing on unread bytes would reset the connection.
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     let _ = timeout(LAST_WORDS, polite).await;

@@ -6,7 +6,7 @@ mod listener;
 mod preface;
 mod shortage;
 
-pub use accept::{Listeners, turn_away};
+pub use accept::{Listeners, close, turn_away};
 pub use handler::{Handler, NotServed};
 pub use listener::{Listener, ListenerId, probe};
 pub use preface::{Beginning, beginning};

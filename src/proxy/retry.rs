@@ -50,7 +50,8 @@ pub(super) async fn head(
     }
     if missing_route::may_be(response) {
         ctx.account.clock.ours.stop();
-        let no_route = missing_route::refusal(state, ctx).await;
+        // What is rare is boxed: the state of a request is as large as its largest part.
+        let no_route = Box::pin(missing_route::refusal(state, ctx)).await;
         ctx.account.clock.ours.start();
         if let Some(forward) = &mut ctx.forward {
             forward.response.held_error = Some(HeldError { status, body: Vec::new(), no_route });
@@ -70,7 +71,7 @@ pub(super) async fn head(
                 return Ok(());
             };
             ctx.account.clock.ours.stop();
-            let healthy = state.client.is_healthy(&engine).await;
+            let healthy = Box::pin(state.client.is_healthy(&engine)).await;
             ctx.account.clock.ours.start();
             let outcome = match judge_health(status, healthy) {
                 // Another engine may do better, and nothing is held against this one.

@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Version, header};
 use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
@@ -14,9 +15,9 @@ use pingora::server::ShutdownWatch;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::session::{Addresses, Http1Session, Left};
+use super::session::{Addresses, Http1Session, Left, Leftover};
 use crate::http1::{UnreadableHead, take_request};
-use crate::net::turn_away;
+use crate::net::close;
 use crate::openai::{ApiError, Code};
 use crate::proxy::wire::Wire;
 use crate::proxy::{ProxyState, reply};
@@ -48,7 +49,7 @@ pub(in crate::proxy) async fn serve<A>(
 {
     let server = stream.local_addr().ok().map(Into::into);
     let addresses = Arc::new(Addresses { client: Some(client.into()), server });
-    let left = Arc::new(Left::default());
+    let leftover = Arc::new(Leftover::default());
     let mut wire = Wire::new(stream);
     wire.incoming.extend_from_slice(taken);
     loop {
@@ -58,22 +59,23 @@ pub(in crate::proxy) async fn serve<A>(
         };
         let head = match next(&mut wire, idle, patience, closing).await {
             Next::Request(head) => head,
-            Next::Refused(error) => return turn_away(wire.socket, reply::raw(&error)).await,
+            Next::Refused(error) => return close(wire.socket, reply::raw(&error)).await,
             Next::Over => return,
         };
         let keeps = keeps_alive(&head) && !*closing.borrow();
-        let session = Http1Session::new(wire, *head, keeps, addresses.clone(), left.clone());
+        let session = Http1Session::new(wire, *head, keeps, addresses.clone(), leftover.clone());
         app.process_new_http(ServerSession::new_custom(Box::new(session)), closing).await;
-        match take(&left) {
-            Some(kept) => wire = kept,
+        match take(&leftover) {
+            Some(Left::Open(kept)) => wire = kept,
+            Some(Left::Unread(socket)) => return close(socket, Bytes::new()).await,
             None => return,
         }
         wire.shrink();
     }
 }
 
-fn take(left: &Mutex<Option<Wire<TcpStream>>>) -> Option<Wire<TcpStream>> {
-    left.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn take(leftover: &Leftover) -> Option<Left> {
+    leftover.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Whether the client expects to send another request (RFC 9112, 9.3). One of HTTP/1.0 knows no chunks: the end of the connection
@@ -123,8 +125,12 @@ async fn rest_of_head(wire: &mut Wire<TcpStream>, patience: Duration) -> Next {
         loop {
             match poll_fn(|cx| wire.poll_read(cx)).await {
                 Ok(0) | Err(_) => return Next::Over,
-                Ok(_) => {
-                    if let Some(next) = parse(wire) {
+                Ok(new) => {
+                    // A line that is not whole ends no head, and a client may send each byte by itself.
+                    let has_line = wire.incoming[wire.incoming.len() - new..].contains(&b'\n');
+                    if (has_line || wire.incoming.len() > MAX_HEAD)
+                        && let Some(next) = parse(wire)
+                    {
                         return next;
                     }
                 }

@@ -39,8 +39,16 @@ pub(super) struct Addresses {
     pub(super) server: Option<SocketAddr>,
 }
 
-/// Where a request leaves the connection for the next one.
-pub(super) type Left = Mutex<Option<Wire<TcpStream>>>;
+/// What a request leaves of its connection.
+pub(super) enum Left {
+    /// Another one may follow.
+    Open(Wire<TcpStream>),
+    /// It was answered before it was read to its end. The client may still be sending.
+    Unread(TcpStream),
+}
+
+/// Where a request leaves it.
+pub(super) type Leftover = Mutex<Option<Left>>;
 
 /// One request and its answer.
 pub(super) struct Http1Session {
@@ -57,7 +65,7 @@ pub(super) struct Http1Session {
     is_broken: bool,
     patience: Patience,
     addresses: Arc<Addresses>,
-    left: Arc<Left>,
+    leftover: Arc<Leftover>,
 }
 
 /// How long a client may be silent.
@@ -75,7 +83,7 @@ impl Http1Session {
         head: RequestHeader,
         keeps: bool,
         addresses: Arc<Addresses>,
-        left: Arc<Left>,
+        leftover: Arc<Leftover>,
     ) -> Self {
         let framing = Framing::of_request(&head).ok();
         let has_body = framing.as_ref().is_some_and(|framing| !framing.is_done());
@@ -94,7 +102,7 @@ impl Http1Session {
             is_broken: false,
             patience,
             addresses,
-            left,
+            leftover,
         }
     }
 
@@ -180,10 +188,14 @@ fn broke(kind: ErrorType, cause: io::Error) -> Box<Error> {
 impl Drop for Http1Session {
     /// Leaves the connection to the next request, if there may be one.
     fn drop(&mut self) {
-        let is_whole = self.answer.keeps() && self.is_read() && !self.is_broken;
-        if let Some(wire) = self.wire.take().filter(|wire| is_whole && wire.outgoing.is_done()) {
-            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
-        }
+        let is_whole = self.answer.is_ended() && !self.is_broken;
+        let Some(wire) = self.wire.take().filter(|wire| is_whole && wire.outgoing.is_done()) else { return };
+        let left = match self.is_read() {
+            true if self.answer.keeps() => Left::Open(wire),
+            true => return,
+            false => Left::Unread(wire.socket),
+        };
+        *self.leftover.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
     }
 }
 

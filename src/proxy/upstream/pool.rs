@@ -80,7 +80,8 @@ impl EngineConnections {
             return Ok((connection.with_limits(limits), true));
         }
         let socket = if engine.address.url.tls {
-            Socket::Tls(self.open_tls(engine, address, timeouts).await?)
+            // What is rare is boxed: the state of a request is as large as its largest part.
+            Socket::Tls(Box::pin(self.open_tls(engine, address, timeouts)).await?)
         } else {
             Socket::Plain(open(address, timeouts.connect).await?)
         };
