@@ -295,6 +295,6 @@ pub(super) fn peer(engine: &Engine, socket: SocketAddr, timeout: Duration) -> Ht
 }
 
 /// Has Pingora open a new connection to `peer`: a group of its own has no kept ones.
-pub fn avoid_kept_connections(peer: &mut HttpPeer) {
+fn avoid_kept_connections(peer: &mut HttpPeer) {
     peer.group_key = fastrand::u64(1..);
 }

@@ -18,7 +18,7 @@ mod status;
 pub(crate) mod testing;
 
 pub use self::budget::RetryBudget;
-pub use self::client::{Answer, CallLimits, EngineClient, Reply, avoid_kept_connections};
+pub use self::client::{Answer, CallLimits, EngineClient, Reply};
 pub use self::engine::{Address, Card, Engine, HeldUp};
 pub use self::exchange::{ExchangeError, connect_outcome, outcome};
 pub use self::lease::Lease;

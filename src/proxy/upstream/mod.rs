@@ -6,6 +6,8 @@
 mod connection;
 mod pool;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::connection::Connection;
 pub(super) use self::pool::EngineConnections;
