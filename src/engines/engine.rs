@@ -199,7 +199,7 @@ impl Engine {
     /// Whether a request just failed on it.
     #[must_use]
     pub fn is_ejected(&self) -> bool {
-        self.status.is_ejected(Instant::now())
+        self.status.is_ejected(Instant::now)
     }
 
     /// Takes it out of rotation for `pause`, and has its health checked now.

@@ -140,9 +140,10 @@ impl Status {
         self.ready.load(Ordering::SeqCst)
     }
 
-    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+    /// `now` is asked only where it matters: a decision looks at every engine of a model.
+    pub(super) fn is_ejected(&self, now: impl Fn() -> Instant) -> bool {
         let until = self.ejected_until.load(Ordering::Acquire);
-        until != 0 && millis(now.saturating_duration_since(self.born)) < until
+        until != 0 && millis(now().saturating_duration_since(self.born)) < until
     }
 
     pub(super) fn eject(&self, now: Instant, pause: Duration) {

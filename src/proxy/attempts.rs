@@ -159,19 +159,10 @@ impl Attempts {
     }
 
     /// Who can say whether another engine could take the place of the attempt under way; `None`: none ever could.
-    pub(super) fn alternatives(&self) -> Option<Alternatives> {
-        let Current { lease, leg, reused, .. } = self.current.as_ref()?;
-        let alone = self.plan.legs.len() == 1 && self.target(*leg)?.pool.engines().len() < 2;
-        let attempt =
-            Attempt { leg: *leg, key: lease.key(), outcome: Outcome::EngineLeft, reused: *reused, alone: false };
-        (!alone && !self.terms.is_copy).then(|| Alternatives {
-            engine: lease.engine().clone(),
-            snapshot: self.snapshot.clone(),
-            plan: self.plan.clone(),
-            history: self.history.clone(),
-            terms: self.terms.clone(),
-            attempt,
-        })
+    pub(super) fn alternatives(&self) -> Option<Alternatives<'_>> {
+        let current = self.current.as_ref()?;
+        let alone = self.plan.legs.len() == 1 && self.target(current.leg)?.pool.engines().len() < 2;
+        (!alone && !self.terms.is_copy).then_some(Alternatives { attempts: self, current })
     }
 
     /// Notes what became of the attempt under way, once; `why`: what happened to the connection, for people.
@@ -262,25 +253,27 @@ fn commit(view: &Engines<'_>, send: &Send) -> Option<Lease> {
 }
 
 /// Says whether another engine could take the place of an attempt under way.
-#[derive(Debug)]
-pub(super) struct Alternatives {
-    /// The attempt's own.
-    pub(super) engine: Arc<Engine>,
-    snapshot: Arc<Snapshot>,
-    plan: Plan,
-    history: History,
-    terms: Terms,
-    /// As it would end.
-    attempt: Attempt,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alternatives<'a> {
+    attempts: &'a Attempts,
+    current: &'a Current,
 }
 
-impl Alternatives {
+impl Alternatives<'_> {
+    /// The attempt's own engine.
+    pub(super) fn engine(&self) -> &Engine {
+        self.current.lease.engine()
+    }
+
     /// Whether one could now.
     pub(super) fn any(&self) -> bool {
-        let mut history = self.history.clone();
-        history.note(self.attempt);
-        let view = Engines::new(&self.snapshot, &self.plan, &self.terms.affinity);
-        let rules = self.terms.rules(&self.snapshot);
-        matches!(dispatch::next(&rules, &history, &view, Instant::now()), Decision::Send(_))
+        let Attempts { snapshot, plan, history, terms, .. } = self.attempts;
+        let Current { lease, leg, reused, .. } = self.current;
+        let mut history = history.clone();
+        // As it would end.
+        let outcome = Outcome::EngineLeft;
+        history.note(Attempt { leg: *leg, key: lease.key(), outcome, reused: *reused, alone: false });
+        let view = Engines::new(snapshot, plan, &terms.affinity);
+        matches!(dispatch::next(&terms.rules(snapshot), &history, &view, Instant::now()), Decision::Send(_))
     }
 }

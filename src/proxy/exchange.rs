@@ -79,7 +79,7 @@ async fn attempt(state: &ProxyState, attempts: &mut Attempts, limits: CallLimits
     let said = tokio::select! {
         biased;
         said = state.client.submit(&engine, path, headers, body.clone(), (limits, fresh)) => said,
-        () = leaves(alternatives.as_ref()) => {
+        () = leaves(alternatives) => {
             attempts.settle(Outcome::EngineLeft, String::new);
             return None;
         }

@@ -60,7 +60,7 @@ async fn exchange(
     connection.send(session.req_header().method.clone(), head, forward.request.body.clone());
     forward.downstream.begin(&forward.attempts);
 
-    let mut head = forward.downstream.meanwhile(session, connection.head()).await?;
+    let mut head = forward.downstream.meanwhile(session, &forward.attempts, connection.head()).await?;
     retry::head(state, session, &head, ctx).await?;
     let mut ended = connection.is_done();
     delimit(session, &mut head, ended)?;
@@ -68,11 +68,15 @@ async fn exchange(
     pass(session, ctx, HttpTask::Header(Box::new(head), ended)).await?;
     while !ended {
         let forward = ctx.forward.as_mut().ok_or_else(lost)?;
-        let mut piece = forward.downstream.meanwhile(session, connection.piece()).await?;
+        let mut piece = forward.downstream.meanwhile(session, &forward.attempts, connection.piece()).await?;
         ended = connection.is_done();
         retry::body(state, session, &mut piece, ended, ctx)?;
         respond::body(state, &mut piece, ended, ctx)?;
         pass(session, ctx, HttpTask::Body(piece, ended)).await?;
+        if let Some(forward) = ctx.forward.as_mut().filter(|forward| !retry::is_clean(session, &forward.downstream)) {
+            // Nobody can be asked again.
+            forward.request.forget_body();
+        }
     }
     let forward = ctx.forward.as_mut().ok_or_else(lost)?;
     forward.downstream.finish(session).await

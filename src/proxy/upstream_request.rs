@@ -124,6 +124,14 @@ impl UpstreamRequest {
         }
     }
 
+    /// Gives back the bodies, which are for further attempts.
+    pub(super) fn forget_body(&mut self) {
+        if !self.body.is_empty() {
+            (self.body, self.original) = (Bytes::new(), None);
+            self.reservation.shrink_to(0);
+        }
+    }
+
     /// Its path at the engine.
     pub(super) fn path(&self) -> &str {
         self.about.as_deref().map_or(self.endpoint.path(), |(_, path)| path)

@@ -22,7 +22,7 @@ use self::answer::Answer;
 use self::interim::Interim;
 use self::wait::ring;
 pub(super) use self::wait::{ABORTED, EXPIRED, LEFT, Wait, leaves};
-use super::attempts::{Alternatives, Attempts};
+use super::attempts::Attempts;
 use crate::engines::Engine;
 
 /// The caller's side of a request.
@@ -39,8 +39,6 @@ struct Attempt {
     number: u32,
     /// Its engine.
     engine: Option<Arc<Engine>>,
-    /// Who knows whether another engine could take its place.
-    alternatives: Option<Alternatives>,
 }
 
 impl Downstream {
@@ -50,11 +48,7 @@ impl Downstream {
 
     /// An attempt begins.
     pub(super) fn begin(&mut self, attempts: &Attempts) {
-        self.attempt = Attempt {
-            number: self.attempt.number + 1,
-            engine: attempts.engine().cloned(),
-            alternatives: attempts.alternatives(),
-        };
+        self.attempt = Attempt { number: self.attempt.number + 1, engine: attempts.engine().cloned() };
     }
 
     /// Whether the caller has the head of a stream, and perhaps comments, but nothing of its events: an answer that comes
@@ -70,10 +64,12 @@ impl Downstream {
     pub(super) async fn meanwhile<T>(
         &mut self,
         session: &mut Session,
+        attempts: &Attempts,
         coming: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let Self { answer, interim, wait: Wait { silence, alarm, end }, attempt } = self;
-        let Attempt { number, engine, alternatives } = attempt;
+        let Attempt { number, engine } = attempt;
+        let alternatives = attempts.alternatives();
         let (session, mut coming) = (&mut *session.downstream_session, pin!(coming));
         loop {
             let due = answer.due(*silence, *number);
@@ -82,7 +78,7 @@ impl Downstream {
                 biased;
                 came = &mut coming => return came,
                 kind = end.comes(answer.is_timed()) => return Err(Error::new_down(kind)),
-                () = leaves(alternatives.as_ref()), if answer.is_awaited(*number) => return Err(Error::new_down(LEFT)),
+                () = leaves(alternatives), if answer.is_awaited(*number) => return Err(Error::new_down(LEFT)),
                 () = ring(alarm, due) => interim.say(answer.speak()),
                 told = tell_or_watch(session, interim, engine.as_ref()) => told.map_err(Error::into_down)?,
             }

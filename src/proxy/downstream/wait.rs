@@ -81,10 +81,10 @@ pub(super) async fn ring(alarm: &mut Option<Pin<Box<Sleep>>>, due: Option<Instan
 }
 
 /// Returns when the engine of an attempt will not answer and another one could.
-pub(in crate::proxy) async fn leaves(alternatives: Option<&Alternatives>) {
+pub(in crate::proxy) async fn leaves(alternatives: Option<Alternatives<'_>>) {
     let Some(alternatives) = alternatives else { return pending().await };
     loop {
-        alternatives.engine.left().await;
+        alternatives.engine().left().await;
         if alternatives.any() {
             return;
         }

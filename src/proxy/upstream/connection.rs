@@ -53,6 +53,7 @@ impl Connection {
 
     /// Begins to send a request. It goes out while its answer is waited for.
     pub(in crate::proxy) fn send(&mut self, method: Method, head: Bytes, body: Bytes) {
+        self.wire.outgoing.make_room(head.len() + body.len());
         self.wire.outgoing.push_shared(head);
         self.wire.outgoing.push_shared(body);
         self.wire.renew_patience();
@@ -136,11 +137,16 @@ impl Connection {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize>> {
         if !self.wire.outgoing.is_done()
-            && let Poll::Ready(Err(error)) = self.wire.poll_send(cx)
+            && let Poll::Ready(sent) = self.wire.poll_send(cx)
         {
-            // It may have been refused before all of it was sent.
-            self.wire.outgoing.clear();
-            self.unsent = Some(error);
+            // An answer may take long, and be there although the request was refused before all of it was sent.
+            match sent {
+                Ok(()) => self.wire.outgoing.free(),
+                Err(error) => {
+                    self.wire.outgoing.clear();
+                    self.unsent = Some(error);
+                }
+            }
         }
         match self.wire.poll_read(cx) {
             Poll::Ready(Ok(read)) if read > 0 || self.unsent.is_none() => Poll::Ready(Ok(read)),

@@ -8,11 +8,23 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::proxy::wire::Readable;
+
 /// The socket of a connection to an engine.
 #[derive(Debug)]
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Stream),
+}
+
+impl Readable for Socket {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => socket.poll_read_ready(cx),
+            // It may have read more than it gave.
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 impl AsyncRead for Socket {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
 
 pub(super) use self::outgoing::Outgoing;
 use self::patience::Patience;
@@ -35,7 +36,19 @@ pub(super) struct Wire<S> {
     patience: Patience,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+/// A socket that can say whether there is something to read.
+pub(super) trait Readable {
+    /// Ready when a read is worth trying.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
     pub(super) fn new(socket: S) -> Self {
         let (outgoing, patience) = (Outgoing::default(), Patience::default());
         Self { socket, incoming: BytesMut::new(), outgoing, room: LITTLE, patience }
@@ -53,8 +66,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads what is there; ready with the number of bytes, none at the end of the connection.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.incoming.reserve(self.room);
-        let read = pin!(self.socket.read_buf(&mut self.incoming)).poll(cx);
+        let is_empty = self.incoming.is_empty();
+        let mut read = if is_empty { self.socket.poll_readable(cx).map_ok(|()| 0) } else { Poll::Ready(Ok(0)) };
+        if let Poll::Ready(Ok(_)) = read {
+            self.incoming.reserve(self.room);
+            read = pin!(self.socket.read_buf(&mut self.incoming)).poll(cx);
+        }
+        if is_empty && read.is_pending() {
+            // Most connections wait for most of their time; what they wait for needs no room yet.
+            self.incoming = BytesMut::new();
+        }
         if let Poll::Ready(Ok(read)) = read {
             self.patience.renew();
             if read >= self.room {
@@ -89,9 +110,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
+
+    impl Readable for DuplexStream {
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
 
     #[tokio::test]
     async fn what_is_read_stays_until_it_is_taken_and_room_is_given_back() {

@@ -11,6 +11,9 @@ use tokio::io::AsyncWrite;
 /// Up to this size bytes are copied together: that costs less than one more part of a write.
 const COPIED: usize = 4 * 1024;
 
+/// Room for a message whose size is not known.
+const LITTLE: usize = 1024;
+
 /// Most parts of one write.
 const PARTS: usize = 16;
 
@@ -27,8 +30,16 @@ pub(in crate::proxy) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Makes room for a message of about `size` bytes.
+    pub(in crate::proxy) fn make_room(&mut self, size: usize) {
+        self.tail.reserve(size.min(2 * COPIED));
+    }
+
     /// Adds a copy of `bytes`.
     pub(in crate::proxy) fn push(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            self.tail.reserve(bytes.len().max(LITTLE));
+        }
         self.tail.extend_from_slice(bytes);
         self.is_unflushed = true;
     }
@@ -64,6 +75,13 @@ impl Outgoing {
     /// Forgets what is left.
     pub(in crate::proxy) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Gives back all room. What is left to be sent stays.
+    pub(in crate::proxy) fn free(&mut self) {
+        if self.tail.is_empty() && self.parts.is_empty() {
+            (self.tail, self.parts) = (BytesMut::new(), VecDeque::new());
+        }
     }
 
     /// Gives back the room that only a large message needs.
