@@ -54,18 +54,27 @@ pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<
     String::from_utf8_lossy(&buffer[9..12]).parse().expect("status")
 }
 
-/// Sends `request` again and again for `span`; microseconds of CPU that `process` used for each.
-pub(crate) fn measure(process: &Process, address: SocketAddr, request: &[u8], span: Duration) -> f64 {
+/// Sends `requests` in turn, again and again for `span`; microseconds of CPU that `process` used for each.
+pub(crate) fn measure<R: AsRef<[u8]> + Sync>(
+    process: &Process,
+    address: SocketAddr,
+    requests: &[R],
+    span: Duration,
+) -> f64 {
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let before = process.cpu();
     std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
+        for connection in 0..CONNECTIONS {
+            // Each connection begins somewhere else.
+            let mut turn = requests.iter().cycle().skip(connection * requests.len() / CONNECTIONS);
+            let (done, stop) = (&done, &stop);
+            scope.spawn(move || {
                 let mut stream = TcpStream::connect(address).expect("connected");
                 let _ = stream.set_nodelay(true);
                 let mut buffer = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let status = exchange(&mut stream, request, &mut buffer);
+                    let request = turn.next().expect("a request");
+                    let status = exchange(&mut stream, request.as_ref(), &mut buffer);
                     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&buffer));
                     done.fetch_add(1, Ordering::Relaxed);
                 }

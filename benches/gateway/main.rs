@@ -13,6 +13,7 @@
 mod client;
 mod passthrough;
 mod process;
+mod rounds;
 mod sides;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use client::{measure, request};
 use process::{Process, reachable};
+use rounds::{spread, take_turns};
 use serde_json::{Map, Value, json};
 use sides::{Side, gateway, haproxy, nginx, pingora};
 
@@ -158,24 +160,15 @@ fn run(options: &Options) {
 fn rounds(sides: &[Side], request: &[u8], options: &Options) -> Vec<Vec<f64>> {
     let plain = by_model_name(request);
     let turn = |side: &Side, span| {
-        measure(&side.process, side.address, if side.knows_aliases { request } else { &plain }, span)
+        measure(&side.process, side.address, &[if side.knows_aliases { request } else { &plain }], span)
     };
     sides.iter().for_each(|side| {
         turn(side, WARM_UP);
     });
-    let mut costs = vec![Vec::new(); sides.len()];
-    for round in 0..options.rounds {
-        let mut order: Vec<usize> = (0..sides.len()).map(|place| (round + place) % sides.len()).collect();
-        // Nobody always follows the same one, whose leavings in the caches may suit it or not.
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for at in order {
-            turn(&sides[at], WARM_UP / 2);
-            costs[at].push(turn(&sides[at], options.span));
-        }
-    }
-    costs
+    take_turns(sides.len(), options.rounds, |at| {
+        turn(&sides[at], WARM_UP / 2);
+        turn(&sides[at], options.span)
+    })
 }
 
 /// The same request for a server without aliases.
@@ -200,11 +193,4 @@ fn print(sides: &[Side], costs: &[Vec<f64>]) {
         let cost_text = format!("{cost:.1} ({least:.1} to {most:.1})");
         println!("  {:<46} {cost_text:>36} {:>12.0} {ratio:>24}", side.name, 1e6 / cost);
     }
-}
-
-/// The smallest, the median and the largest.
-fn spread(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    let middle = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-    [values[0], middle, values[values.len() - 1]]
 }

@@ -30,7 +30,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts `program` on the core with this number.
+    /// Starts `program` on these cores: a number, or several with commas.
     pub(crate) fn start(core: &str, program: impl AsRef<OsStr>, args: &[&str]) -> Self {
         let program = program.as_ref();
         let child = Command::new("taskset")
@@ -64,26 +64,35 @@ impl Process {
         receive.recv_timeout(PATIENCE).expect("a line with an address")
     }
 
-    /// CPU time that the process and its children have used.
-    ///
-    /// The scheduler's own sum in nanoseconds; the ticks that `ps` shows are too coarse for a difference of a percent.
-    pub(crate) fn cpu(&self) -> Duration {
-        let own = self.0.id();
-        let children = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
-            (parent == own).then(|| entry.file_name().to_str()?.parse::<u32>().ok()).flatten()
-        });
-        let nanoseconds = std::iter::once(own).chain(children).map(|pid| {
-            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            let used = threads.filter_map(|thread| {
-                let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-                stat.split_whitespace().next()?.parse::<u64>().ok()
-            });
-            used.sum::<u64>()
-        });
-        Duration::from_nanos(nanoseconds.sum())
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
+
+    /// CPU time that the process and its children have used.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(self.id())
+    }
+}
+
+/// CPU time that a process and its children have used.
+///
+/// The scheduler's own sum in nanoseconds; the ticks that `ps` shows are too coarse for a difference of a percent.
+pub(crate) fn cpu_of(own: u32) -> Duration {
+    let children = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        (parent == own).then(|| entry.file_name().to_str()?.parse::<u32>().ok()).flatten()
+    });
+    let nanoseconds = std::iter::once(own).chain(children).map(|pid| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let used = threads.filter_map(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        used.sum::<u64>()
+    });
+    Duration::from_nanos(nanoseconds.sum())
 }
 
 /// Waits until something listens there.
