@@ -7,7 +7,8 @@ use crate::engine::addresses;
 use crate::gateway::{Gateway, Setup};
 use crate::rounds::take_turns;
 
-/// Requests that are sent in turn, at most; they are spread evenly over all that is configured.
+/// Requests that are sent in turn, spread evenly over all that is configured. As many where there is one of each, so that the
+/// client touches as much memory.
 const REQUESTS: usize = 1_000;
 
 /// The most that much may cost, over one.
@@ -34,13 +35,12 @@ pub(crate) fn run(bench: &mut Bench) {
 }
 
 fn side(build: &Build, setup: Setup) -> Side {
-    let count = setup.aliases.max(setup.keys).min(REQUESTS);
-    let requests = (0..count).map(|number| {
+    let requests = (0..REQUESTS).map(|number| {
         let key = match setup.keys {
             0 => String::new(),
-            keys => format!("authorization: Bearer k{}\r\n", number * keys / count),
+            keys => format!("authorization: Bearer k{}\r\n", number * keys / REQUESTS),
         };
-        request(&format!("a{}", number * setup.aliases / count), 1 << 10, false, &key)
+        request(&format!("a{}", number * setup.aliases / REQUESTS), 1 << 10, false, &key)
     });
     Side { requests: requests.collect(), gateway: build.start(&setup) }
 }
