@@ -23,6 +23,10 @@ const FIRST_GUESS: usize = 16 * 1024;
 /// Memory is reserved in steps of this size, as a body arrives.
 const STEP: usize = 64 * 1024;
 
+/// Room for what comes next of a body, offered to the session that reads it, which may fill it instead of returning a piece.
+#[derive(Clone, Debug)]
+pub(super) struct Room(pub(super) BytesMut);
+
 /// A whole body, decoded, and the memory that is reserved for it.
 pub(super) struct ReceivedBody {
     pub(super) bytes: BytesMut,
@@ -52,6 +56,8 @@ pub(super) async fn receive(
     }
     ctx.account.clock.ours.stop();
     let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;
+    // It may have been given up in the middle of a read.
+    session.req_header_mut().extensions_mut().remove::<Room>();
     reservation.has_arrived();
     let late = || {
         let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
@@ -85,11 +91,19 @@ async fn collect(
 ) -> Result<BytesMut, Refusal> {
     let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
+        if length.is_some_and(|length| length - body.len().min(length) > STEP) {
+            // What is read into it needs no copy.
+            let room = Room(body.split_off(body.len()));
+            session.req_header_mut().extensions_mut().insert(room);
+        }
         let read = tokio::select! {
             biased;
             read = session.read_request_body() => read,
             () = reservation.must_give_way() => return Err(memory::full().into()),
         };
+        if let Some(Room(filled)) = session.req_header_mut().extensions_mut().remove() {
+            body.unsplit(filled);
+        }
         match read {
             Ok(Some(piece)) => {
                 let size = body.len() + piece.len();

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
 use http::{HeaderMap, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -25,12 +25,16 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use crate::http1::Framing;
+use crate::proxy::body::Room;
 use crate::proxy::wire::Wire;
 
 type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
 /// How long a client may be silent, until it is told otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Most bytes of a large body that are read at once.
+const AT_ONCE: usize = 64 * 1024;
 
 /// The two ends of a connection.
 #[derive(Debug)]
@@ -108,8 +112,18 @@ impl Http1Session {
 
     /// The next bytes of the body, or none at its end.
     async fn read(&mut self) -> Result<Option<Bytes>> {
-        let Self { wire: Some(wire), framing, is_waiting, received, patience, .. } = self else { return Ok(None) };
+        let Self { wire: Some(wire), head, framing, is_waiting, received, patience, .. } = self else {
+            return Ok(None);
+        };
         let Some(framing) = framing else { return Err(Error::new_down(ErrorType::InvalidHTTPHeader)) };
+        if wire.incoming.is_empty()
+            && let Framing::Length(left) = framing
+            && let Some(Room(room)) = head.extensions_mut().get_mut()
+        {
+            let read = fill(wire, room, *left, patience.read).await?;
+            (*left, *received, *is_waiting) = (*left - read as u64, *received + read, false);
+            return Ok(Some(Bytes::new()));
+        }
         loop {
             let piece = framing.take(&mut wire.incoming).map_err(|_| Error::new_down(ErrorType::InvalidHTTPHeader))?;
             if piece.is_some() || framing.is_done() {
@@ -178,6 +192,21 @@ impl Http1Session {
 
     fn is_read(&self) -> bool {
         self.framing.as_ref().is_some_and(Framing::is_done)
+    }
+}
+
+/// Reads straight into `room`, of `left` bytes that belong there; at least one.
+async fn fill(wire: &mut Wire<TcpStream>, room: &mut BytesMut, left: u64, limit: Option<Duration>) -> Result<usize> {
+    let most = usize::try_from(left).unwrap_or(usize::MAX).min(AT_ONCE);
+    let read = poll_fn(|cx| match (wire.poll_read_into(&mut (&mut *room).limit(most), cx), limit) {
+        (Poll::Pending, Some(limit)) => {
+            wire.poll_over(cx, limit).map(|()| Err(Error::new_down(ErrorType::ReadTimedout)))
+        }
+        (read, _) => read.map_err(|error| broke(ErrorType::ReadError, error)),
+    });
+    match read.await? {
+        0 => Err(Error::new_down(ErrorType::ConnectionClosed)),
+        read => Ok(read),
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -81,6 +81,15 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
             if read >= self.room {
                 self.room = MUCH.min(self.room * 4);
             }
+        }
+        read
+    }
+
+    /// Reads straight into `room`, which is not full, when nothing waits in `incoming`.
+    pub(super) fn poll_read_into(&mut self, room: &mut impl BufMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = pin!(self.socket.read_buf(room)).poll(cx);
+        if let Poll::Ready(Ok(_)) = read {
+            self.patience.renew();
         }
         read
     }
