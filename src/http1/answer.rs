@@ -70,7 +70,7 @@ mod tests {
             assert_eq!(of(lines).expect("valid").expect("whole").headers.len(), lines);
         }
         assert_eq!(of(257).err(), Some(UnreadableHead::TooLarge));
-        let endless = [&b"HTTP/1.1 200 OK\r\nx: "[..], &vec![b'x'; 256 * 1024]].concat();
+        let endless = [&b"HTTP/1.1 200 OK\r\nx: "[..], &vec![b'x'; head::MAX_HEAD]].concat();
         assert_eq!(take_answer(&mut BytesMut::from(&endless[..])).err(), Some(UnreadableHead::TooLarge));
         for bad in [&b"HTTP/2 200 OK\r\n\r\n"[..], b"SSH-2.0\r\n\r\n", b"HTTP/1.1 200 OK\r\na b: c\r\n\r\n", b"\0"] {
             let refused = take_answer(&mut BytesMut::from(bad)).err();

@@ -110,7 +110,12 @@ impl Chunked {
 /// The first line without its end; `None`: it is not whole.
 fn line(bytes: &[u8], most: usize) -> Result<Option<&[u8]>, NotChunked> {
     match memchr(b'\n', bytes) {
-        Some(at) if at <= most => bytes[..at].strip_suffix(b"\r").map(Some).ok_or(NotChunked),
+        Some(at) if at <= most => {
+            let line = bytes[..at].strip_suffix(b"\r").ok_or(NotChunked)?;
+            // Another program may take one of these for the end of the line.
+            let is_text = line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+            if is_text { Ok(Some(line)) } else { Err(NotChunked) }
+        }
         None if bytes.len() <= most => Ok(None),
         _ => Err(NotChunked),
     }
@@ -168,6 +173,11 @@ mod tests {
             b"0x3\r\n",
             b"11112222333344445\r\n",
             b";a\r\n",
+            b"3\r\r\n",
+            b"3\x0c\r\n",
+            b"3;a\rb\r\n",
+            b"3;a\0\r\n",
+            b"0\r\na: \0\r\n\r\n",
             &[b'1'; MAX_LINE + 1],
         ] {
             assert_eq!(read([bad]), Err(NotChunked), "{}", bad.escape_ascii());

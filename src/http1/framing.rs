@@ -24,7 +24,7 @@ pub struct Ambiguous;
 
 impl Framing {
     /// How the answer to a request of that `method` is delimited, and whether the connection may be used again after it. A length
-    /// beside chunks means nothing and is removed.
+    /// beside chunks means nothing and is removed; one that stands there twice is said once.
     ///
     /// # Errors
     /// The head says nothing that could be relied on.
@@ -34,6 +34,9 @@ impl Framing {
         let is_chunked = is_chunked(&head.headers)?;
         if is_chunked && length.is_some() {
             head.remove_header(&header::CONTENT_LENGTH);
+        }
+        if let Some(length) = length.filter(|_| !is_chunked && !is_plain(&head.headers)) {
+            head.insert_header(header::CONTENT_LENGTH, length).map_err(|_| Ambiguous)?;
         }
         if *method == Method::HEAD || matches!(head.status.as_u16(), 100..=199 | 204 | 304) {
             return Ok((Self::Length(0), keeps));
@@ -104,6 +107,13 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Ambiguous> {
     Ok(length)
 }
 
+/// Whether the length stands there once, as one number.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let is_number = values.next().is_some_and(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    is_number && values.next().is_none()
+}
+
 /// Whether the body is chunked. Nothing else is undone here.
 fn is_chunked(headers: &HeaderMap) -> Result<bool, Ambiguous> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -171,6 +181,10 @@ mod tests {
         let mut both = head(200, &[("transfer-encoding", "chunked"), ("content-length", "3")]);
         Framing::of(&Method::POST, &mut both).expect("framed");
         assert!(!both.headers.contains_key("content-length"));
+        let mut twice = head(200, &[("content-length", "12, 12"), ("content-length", "12")]);
+        Framing::of(&Method::POST, &mut twice).expect("framed");
+        let values: Vec<_> = twice.headers.get_all("content-length").iter().collect();
+        assert_eq!(values, ["12"], "as one number for those behind us");
         let mut asked = head(200, &[("content-length", "3")]);
         assert!(Framing::of(&Method::HEAD, &mut asked).expect("framed").0.is_done());
     }

@@ -8,8 +8,8 @@ use httparse::Header;
 pub(super) const FEW: usize = 32;
 const MAX_LINES: usize = 256;
 
-/// Most bytes of a head.
-const MAX_HEAD: usize = 256 * 1024;
+/// Most bytes of a head. (Callers have a smaller bound of their own: `limits.head`.)
+pub(super) const MAX_HEAD: usize = 2 * 1024 * 1024;
 
 /// A head that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -141,7 +141,7 @@ mod tests {
         ] {
             assert_eq!(take(bad).err(), Some(UnreadableHead::Malformed), "{}", bad.escape_ascii());
         }
-        let endless = [&b"GET /"[..], &vec![b'x'; 256 * 1024]].concat();
+        let endless = [&b"GET /"[..], &vec![b'x'; head::MAX_HEAD]].concat();
         assert_eq!(take(&endless).err(), Some(UnreadableHead::TooLarge));
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn receive(
     }
     let mut reservation = state.memory.reserve(0, limits.body_memory)?;
     let expects = headers.get(header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if expects && session.req_header().version >= Version::HTTP_11 {
+    if expects && length != Some(0) && session.req_header().version >= Version::HTTP_11 {
         session.write_continue_response().await.map_err(Refusal::Gone)?;
     }
     ctx.account.clock.ours.stop();

@@ -3,7 +3,7 @@
 //! Pingora's own way to an upstream server is not taken: it sends a body that was read before only up to 64 KiB, passes each piece of
 //! an answer through a queue, and asks three times as often for memory (`benches/pingora.md`).
 
-use http::{Method, Version, header};
+use http::{Method, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
@@ -82,15 +82,23 @@ async fn exchange(
     forward.downstream.finish(session).await
 }
 
-/// An answer whose length is not known is chunked, whatever its engine made of it.
+/// An answer whose length is not known is chunked, whatever its engine made of it. So is a stream of events: it may end with one of ours.
 fn delimit(session: &Session, head: &mut ResponseHeader, ended: bool) -> Result<()> {
     head.set_version(Version::HTTP_11);
-    let has_body = session.req_header().method != Method::HEAD && !matches!(head.status.as_u16(), 204 | 304);
-    if has_body
-        && !ended
-        && !head.headers.contains_key(header::TRANSFER_ENCODING)
-        && !head.headers.contains_key(header::CONTENT_LENGTH)
-    {
+    if head.status == StatusCode::NO_CONTENT {
+        // It has no body that could have a length (RFC 9110, 8.6).
+        head.remove_header(&header::CONTENT_LENGTH);
+        head.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(());
+    }
+    if session.req_header().method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED || ended {
+        return Ok(());
+    }
+    let kind = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    if kind.starts_with(b"text/event-stream") {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
+    if !head.headers.contains_key(header::TRANSFER_ENCODING) && !head.headers.contains_key(header::CONTENT_LENGTH) {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(())

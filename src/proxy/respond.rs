@@ -19,6 +19,15 @@ use crate::openai::{ApiError, Code, Dialect, Endpoint, Scanned, events_before_ou
 /// The header that names the types of tools which the engine was not told of, because nobody here can run them.
 const DROPPED_TOOLS: &str = "x-enginehouse-dropped-tools";
 
+/// What concerns the engine's connection alone, named by it or not.
+static OF_A_CONNECTION: [HeaderName; 5] = [
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
 /// The head of an engine's answer, as the caller gets it.
 pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut RequestContext) -> Result<()> {
     remove_hop_by_hop(response);
@@ -79,10 +88,9 @@ pub(super) fn head(session: &Session, response: &mut ResponseHeader, ctx: &mut R
 
 /// Takes out what an engine says of its own connection (RFC 9110, 7.6.1).
 fn remove_hop_by_hop(response: &mut ResponseHeader) {
-    let Some(named) = response.headers.get(header::CONNECTION).and_then(|named| named.to_str().ok()) else { return };
+    let named = response.headers.get(header::CONNECTION).and_then(|named| named.to_str().ok()).unwrap_or_default();
     let named: Vec<HeaderName> = named.split(',').filter_map(|name| name.trim().parse().ok()).collect();
-    let others = ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"].map(HeaderName::from_static);
-    for name in named.iter().chain(&others) {
+    for name in named.iter().chain(&OF_A_CONNECTION) {
         if *name != header::TRANSFER_ENCODING && *name != header::CONTENT_LENGTH && *name != header::CONTENT_TYPE {
             response.remove_header(name);
         }

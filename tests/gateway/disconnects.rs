@@ -24,14 +24,17 @@ async fn the_engine_sees_it_within_100_ms() {
     let gateway = Gateway::ready(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}", sim.url())).await;
     let body = |stream: bool| json!({ "model": "tiny", "messages": [{ "role": "user", "content": "hi" }], "stream": stream, "max_tokens": 2000 });
     let mut aborted = 0;
-    for (what, stream, wait_for) in [
-        ("mid-stream", true, Some(&b"data: "[..])),
-        ("before the first event", true, None),
-        ("a plain request", false, None),
+    for (what, stream, wait_for, behind) in [
+        ("mid-stream", true, Some(&b"data: "[..]), ""),
+        ("before the first event", true, None, ""),
+        ("a plain request", false, None, ""),
+        ("a stray line behind its request", false, None, "\r\n"),
+        ("its next request behind the first", true, None, "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n"),
     ] {
         let started = sim.stat("started").await;
         let mut wire = Wire::to(gateway.address).await;
         wire.post("/v1/chat/completions", body(stream).to_string().as_bytes()).await;
+        wire.send(behind).await;
         match wait_for {
             Some(mark) => drop(wire.read_until(mark).await),
             None => {

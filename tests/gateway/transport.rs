@@ -66,6 +66,18 @@ async fn a_head_in_single_bytes_is_a_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_may_be_as_large_as_the_configuration_says() {
+    let (_sim, gateway) = start("limits: { head: 512KiB }").await;
+    for (size, status) in [(400 << 10, 200), (520 << 10, 431), (600 << 10, 431)] {
+        let mut wire = Wire::to(gateway.address).await;
+        wire.send(format!("GET /livez HTTP/1.1\r\nhost: t\r\nx-large: {}\r\n\r\n", "x".repeat(size))).await;
+        let reply = wire.reply().await;
+        assert_eq!(reply.status, status, "{size}");
+        assert!(status == 200 || reply.json().to_string().contains("limits.head"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_gets_answers_that_end_with_the_connection() {
     let (_sim, gateway) = start("").await;
     for stream in [false, true] {
@@ -120,7 +132,8 @@ async fn a_head_has_to_come_in_time_and_a_connection_without_one_may_idle() {
     let (_sim, gateway) = start("timeouts: { head: 1s, keepalive: 20s }").await;
     let ask = "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n";
     let mut idle = Wire::to(gateway.address).await;
-    idle.send(ask).await;
+    // Some clients end a body with a line that does not belong to it: it begins no head.
+    idle.send(format!("{ask}\r\n")).await;
     assert_eq!(idle.reply().await.status, 200);
     let mut silent = Wire::to(gateway.address).await;
     let mut again = Wire::to(gateway.address).await;

@@ -91,6 +91,12 @@ impl Downstream {
     /// It cannot be written.
     pub(super) async fn pass(&mut self, session: &mut Session, task: HttpTask) -> Result<()> {
         if let Answer::Passed { .. } = self.answer {
+            if let HttpTask::Body(piece, false) = &task
+                && piece.as_ref().is_none_or(bytes::Bytes::is_empty)
+            {
+                // An event that is not whole yet tells the caller nothing.
+                return Ok(());
+            }
             let tasks = vec![task];
             self.answer.note(&tasks);
             return self.write(session, tasks).await;

@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Version, header};
 use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
@@ -22,11 +23,22 @@ use crate::openai::{ApiError, Code};
 use crate::proxy::wire::Wire;
 use crate::proxy::{ProxyState, reply};
 
-/// Most bytes of a head that is not whole yet. (`limits.head` is for whole ones.)
-const MAX_HEAD: usize = 64 * 1024;
+/// What a head that is not whole yet may have beyond `limits.head`, which is looked at when it is: the answer is a better one then.
+const BEYOND: usize = 64 * 1024;
 
 /// How long a new connection may take to bring a request when its listener closes.
 const LAST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
+
+/// Of a request's head.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Until its first byte.
+    idle: Duration,
+    /// From there to its last one.
+    head: Duration,
+    /// Bytes.
+    most: usize,
+}
 
 /// What comes next on a connection.
 enum Next {
@@ -53,11 +65,12 @@ pub(in crate::proxy) async fn serve<A>(
     let mut wire = Wire::new(stream);
     wire.incoming.extend_from_slice(taken);
     loop {
-        let (idle, patience) = {
-            let timeouts = &state.snapshot().timeouts;
-            (timeouts.keepalive, timeouts.head)
+        let limits = {
+            let snapshot = state.snapshot();
+            let most = snapshot.limits.head + BEYOND;
+            Limits { idle: snapshot.timeouts.keepalive, head: snapshot.timeouts.head, most }
         };
-        let head = match next(&mut wire, idle, patience, closing).await {
+        let head = match next(&mut wire, limits, closing).await {
             Next::Request(head) => head,
             Next::Refused(error) => return close(wire.socket, reply::raw(&error)).await,
             Next::Over => return,
@@ -91,36 +104,35 @@ fn says_close(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The next request: `idle` is for its first byte, `patience` for the rest of its head.
-async fn next(wire: &mut Wire<TcpStream>, idle: Duration, patience: Duration, closing: &ShutdownWatch) -> Next {
-    match parse(wire) {
-        None if wire.incoming.is_empty() => {}
-        None => return rest_of_head(wire, patience).await,
-        Some(next) => return next,
-    }
+/// The next request.
+async fn next(wire: &mut Wire<TcpStream>, limits: Limits, closing: &ShutdownWatch) -> Next {
     let mut closes = closing.clone();
     let too_late = async {
         let closes = async { closes.wait_for(|is_closing| *is_closing).await.is_ok() };
-        if let Ok(true) = timeout(idle, closes).await {
+        if let Ok(true) = timeout(limits.idle, closes).await {
             // A request may be on its way already.
             sleep(LAST_REQUEST_WITHIN).await;
         }
     };
-    let first = tokio::select! {
-        biased;
-        first = poll_fn(|cx| wire.poll_read(cx)) => first,
-        () = too_late => return Next::Over,
-    };
-    match first {
-        Ok(0) | Err(_) => Next::Over,
-        Ok(_) => match parse(wire) {
-            Some(next) => next,
-            None => rest_of_head(wire, patience).await,
-        },
+    let mut too_late = pin!(too_late);
+    loop {
+        match parse(wire, limits.most) {
+            Some(next) => return next,
+            None if wire.incoming.is_empty() => {}
+            None => return rest_of_head(wire, limits).await,
+        }
+        let read = tokio::select! {
+            biased;
+            read = poll_fn(|cx| wire.poll_read(cx)) => read,
+            () = &mut too_late => return Next::Over,
+        };
+        if let Ok(0) | Err(_) = read {
+            return Next::Over;
+        }
     }
 }
 
-async fn rest_of_head(wire: &mut Wire<TcpStream>, patience: Duration) -> Next {
+async fn rest_of_head(wire: &mut Wire<TcpStream>, limits: Limits) -> Next {
     let rest = async {
         loop {
             match poll_fn(|cx| wire.poll_read(cx)).await {
@@ -128,8 +140,8 @@ async fn rest_of_head(wire: &mut Wire<TcpStream>, patience: Duration) -> Next {
                 Ok(new) => {
                     // A line that is not whole ends no head, and a client may send each byte by itself.
                     let has_line = wire.incoming[wire.incoming.len() - new..].contains(&b'\n');
-                    if (has_line || wire.incoming.len() > MAX_HEAD)
-                        && let Some(next) = parse(wire)
+                    if (has_line || wire.incoming.len() > limits.most)
+                        && let Some(next) = parse(wire, limits.most)
                     {
                         return next;
                     }
@@ -137,16 +149,19 @@ async fn rest_of_head(wire: &mut Wire<TcpStream>, patience: Duration) -> Next {
             }
         }
     };
-    timeout(patience, rest).await.unwrap_or_else(|_| {
-        let message = format!("The request's head did not arrive within {patience:?} (timeouts.head).");
+    timeout(limits.head, rest).await.unwrap_or_else(|_| {
+        let message = format!("The request's head did not arrive within {:?} (timeouts.head).", limits.head);
         Next::Refused(ApiError::new(Code::RequestTimeout, message))
     })
 }
 
 /// What has come; `None`: the head is not whole.
-fn parse(wire: &mut Wire<TcpStream>) -> Option<Next> {
+fn parse(wire: &mut Wire<TcpStream>, most: usize) -> Option<Next> {
+    // Some clients end a body with a line that does not belong to it (RFC 9112, 2.2). That begins no head.
+    let stray = wire.incoming.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    wire.incoming.advance(stray);
     match take_request(&mut wire.incoming) {
-        Ok(None) if wire.incoming.len() > MAX_HEAD => Some(Next::Refused(too_large())),
+        Ok(None) if wire.incoming.len() > most => Some(Next::Refused(too_large())),
         Ok(None) => None,
         Ok(Some(head)) => Some(match check(&head) {
             Ok(()) => Next::Request(Box::new(head)),
@@ -171,7 +186,7 @@ fn invalid() -> ApiError {
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(Code::HeadTooLarge, "The request's head is too large.")
+    ApiError::new(Code::HeadTooLarge, "The request's head is too large (limits.head).")
 }
 
 #[cfg(test)]

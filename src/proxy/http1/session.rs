@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of a large body that are read at once.
 const AT_ONCE: usize = 64 * 1024;
 
+/// Most bytes of further requests that are read while one is under way. A client that sends more is not watched.
+const AHEAD: usize = 64 * 1024;
+
 /// The two ends of a connection.
 #[derive(Debug)]
 pub(super) struct Addresses {
@@ -180,14 +183,14 @@ impl Http1Session {
     /// Returns when the client has left. What it sends meanwhile is its next request, which waits.
     async fn departure(&mut self) -> Box<Error> {
         let Some(wire) = &mut self.wire else { return pending().await };
-        if !wire.incoming.is_empty() {
-            return pending().await;
+        while wire.incoming.len() < AHEAD {
+            match poll_fn(|cx| wire.poll_read(cx)).await {
+                Ok(0) => return Error::new_down(ErrorType::ConnectionClosed),
+                Ok(_) => {}
+                Err(error) => return broke(ErrorType::ReadError, error),
+            }
         }
-        match poll_fn(|cx| wire.poll_read(cx)).await {
-            Ok(0) => Error::new_down(ErrorType::ConnectionClosed),
-            Ok(_) => pending().await,
-            Err(error) => broke(ErrorType::ReadError, error),
-        }
+        pending().await
     }
 
     fn is_read(&self) -> bool {
