@@ -1,3 +1,5 @@
+//! Connections to engines, over sockets.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
