@@ -29,6 +29,8 @@ pub struct Send {
     pub leg: usize,
     /// Which engine.
     pub key: u64,
+    /// Its position among the leg's engines when it was chosen: where to look for it first.
+    pub at: usize,
     /// Over a new connection: a kept one just turned out to be closed.
     pub fresh: bool,
     /// The leg whose model pays for a retry; `None`: it costs nothing.

@@ -17,6 +17,6 @@ pub use decision::{Decision, Rules, Send, WaitFor};
 pub use history::{Attempt, History};
 pub use judge::{Judgement, judge_body, judge_head, judge_health, judge_opening};
 pub use next::next;
-pub use policy::Candidate;
+pub use policy::{Candidate, Candidates};
 pub use refusal::{after, no_engine, shutting_down};
 pub use view::{Affinity, Engines, View};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::decision::{Decision, Rules, Send, WaitFor};
 use super::history::{Attempt, History};
-use super::policy::{Policy, choose};
+use super::policy::{Candidate, Candidates, Policy, choose};
 use super::view::View;
 use crate::dialects::gym::{PAUSE, SERVER_ERROR_TRIES, is_overload};
 use crate::outcome::{Outcome, Phase};
@@ -30,8 +30,8 @@ pub fn next(rules: &Rules<'_>, history: &History, view: &impl View, now: Instant
 
 /// The first leg that has an engine.
 fn first(history: &History, view: &impl View) -> Decision {
-    let found = (0..view.legs()).find_map(|leg| Some((leg, free_engine(view, leg, history)?)));
-    found.map_or(Decision::Refuse, |(leg, key)| Decision::Send(Send { leg, key, fresh: false, payer: None }))
+    let found = (0..view.legs()).find_map(|leg| free_engine(view, leg, history));
+    found.map_or(Decision::Refuse, Decision::Send)
 }
 
 /// What follows from the last attempt.
@@ -52,7 +52,7 @@ fn again(rules: &Rules<'_>, last: &Attempt, history: &History, view: &impl View,
     let Some(scope) = Scope::after(last, history, view) else { return over };
     if scope == Scope::SameEngine {
         // It costs nothing: an engine that did die is found dead, and no other one is asked for more work.
-        return Decision::Send(Send { leg: last.leg, key: last.key, fresh: true, payer: None });
+        return Decision::Send(Send { leg: last.leg, key: last.key, at: 0, fresh: true, payer: None });
     }
     if history.sent() >= rules.retry.attempts || is_harmful(rules, history) {
         return over;
@@ -62,8 +62,8 @@ fn again(rules: &Rules<'_>, last: &Attempt, history: &History, view: &impl View,
     if payer.is_some_and(|leg| !view.affords_retry(leg)) {
         return over;
     }
-    let found = scope.legs(last.leg, view).find_map(|leg| Some((leg, free_engine(view, leg, history)?)));
-    found.map_or(over, |(leg, key)| Decision::Send(Send { leg, key, fresh: false, payer }))
+    let found = scope.legs(last.leg, view).find_map(|leg| free_engine(view, leg, history));
+    found.map_or(over, |send| Decision::Send(Send { payer, ..send }))
 }
 
 /// Where another attempt makes sense.
@@ -82,7 +82,11 @@ enum Scope {
 impl Scope {
     /// `None`: nowhere.
     fn after(last: &Attempt, history: &History, view: &impl View) -> Option<Self> {
-        let still_there = || view.candidates(last.leg).iter().any(|it| it.key == last.key && it.ready && it.has_room);
+        let still_there = || {
+            let engines = view.candidates(last.leg);
+            let is_it = |it: Candidate| it.key == last.key && it.ready && it.has_room;
+            (0..engines.count()).any(|at| engines.at(at).is_some_and(is_it))
+        };
         match last.outcome {
             // A kept connection that the engine had closed says nothing of its health. It may also be the engine's death,
             // so that it counts as an attempt, and a second time, on whatever engine, is believed.
@@ -120,12 +124,11 @@ impl Scope {
     }
 }
 
-/// An engine of a leg that was not tried and can take the request.
-fn free_engine(view: &impl View, leg: usize, history: &History) -> Option<u64> {
-    let candidates = view.candidates(leg);
+/// An attempt on an engine of a leg that was not tried and can take the request.
+fn free_engine(view: &impl View, leg: usize, history: &History) -> Option<Send> {
     let policy = Policy { balance: view.balance(leg), turn: view.turn(leg), preferred: view.preferred(leg) };
-    let at = choose(&candidates, policy, |key| history.tried(key))?;
-    candidates.get(at).map(|candidate| candidate.key)
+    let (at, key) = choose(&view.candidates(leg), policy, |key| history.tried(key))?;
+    Some(Send { leg, key, at, fresh: false, payer: None })
 }
 
 /// Whether too many engines broke while they had the request, over all rounds.

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::decision::Send;
-use super::policy::Candidate;
+use super::policy::{Candidate, Candidates};
 use crate::config::Balance;
 use crate::dialects::gym;
-use crate::engines::Engine;
+use crate::engines::{Engine, Members};
 use crate::routing::{Plan, Snapshot, Target};
 
 /// What is known of the engines of each leg of a plan at the moment.
@@ -17,7 +15,7 @@ pub trait View {
     fn legs(&self) -> usize;
 
     /// The engines of a leg, in replica order.
-    fn candidates(&self, leg: usize) -> SmallVec<[Candidate; 16]>;
+    fn candidates(&self, leg: usize) -> impl Candidates;
 
     /// How one of them is chosen.
     fn balance(&self, leg: usize) -> Balance;
@@ -74,7 +72,10 @@ impl<'a> Engines<'a> {
     /// The engine that was decided for; `None`: it is gone.
     #[must_use]
     pub fn engine(&self, send: &Send) -> Option<Arc<Engine>> {
-        self.target(send.leg)?.pool.engines().iter().find(|engine| engine.key() == send.key).cloned()
+        let engines = self.target(send.leg)?.pool.engines();
+        let is_it = |engine: &&Arc<Engine>| engine.key() == send.key;
+        // Where it was a moment ago: to look at all engines for it is a cost that grows with their number.
+        engines.get(send.at).filter(is_it).or_else(|| engines.iter().find(is_it)).cloned()
     }
 }
 
@@ -83,16 +84,12 @@ impl View for Engines<'_> {
         self.plan.legs.len()
     }
 
-    fn candidates(&self, leg: usize) -> SmallVec<[Candidate; 16]> {
-        let Some(target) = self.target(leg) else { return SmallVec::new() };
-        let candidate = |engine: &Arc<Engine>| Candidate {
-            key: engine.key(),
-            ready: engine.is_ready(),
-            ejected: engine.is_ejected(),
-            in_flight: engine.in_flight(),
-            has_room: !matches!(self.affinity, Affinity::Only(key) if *key != engine.key()),
+    fn candidates(&self, leg: usize) -> impl Candidates {
+        let only = match self.affinity {
+            Affinity::Only(key) => Some(*key),
+            Affinity::None | Affinity::Session(_) => None,
         };
-        target.pool.engines().iter().map(candidate).collect()
+        LegEngines { engines: self.target(leg).map(|target| target.pool.engines()), only }
     }
 
     fn balance(&self, leg: usize) -> Balance {
@@ -121,5 +118,30 @@ impl View for Engines<'_> {
 
     fn affords_retry(&self, leg: usize) -> bool {
         self.target(leg).is_some_and(|target| target.pool.budget.affords_one())
+    }
+}
+
+/// The engines of one leg, each looked at when it is asked for.
+#[derive(Debug)]
+struct LegEngines {
+    engines: Option<Members>,
+    /// No other one has room for the request.
+    only: Option<u64>,
+}
+
+impl Candidates for LegEngines {
+    fn count(&self) -> usize {
+        self.engines.as_ref().map_or(0, |engines| engines.len())
+    }
+
+    fn at(&self, at: usize) -> Option<Candidate> {
+        let engine = self.engines.as_ref()?.get(at)?;
+        Some(Candidate {
+            key: engine.key(),
+            ready: engine.is_ready(),
+            ejected: engine.is_ejected(),
+            in_flight: engine.in_flight(),
+            has_room: self.only.is_none_or(|only| only == engine.key()),
+        })
     }
 }

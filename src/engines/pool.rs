@@ -18,6 +18,9 @@ pub enum Owner {
     SomebodyElse,
 }
 
+/// The engines of a model at one moment.
+pub type Members = arc_swap::Guard<Arc<Vec<Arc<Engine>>>>;
+
 /// The engines of one model.
 #[derive(Debug)]
 pub struct Pool {
@@ -65,7 +68,7 @@ impl Pool {
 
     /// Its engines: those that run here in replica order, then those that others run.
     #[must_use]
-    pub fn engines(&self) -> arc_swap::Guard<Arc<Vec<Arc<Engine>>>> {
+    pub fn engines(&self) -> Members {
         self.engines.load()
     }
 

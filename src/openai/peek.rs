@@ -112,12 +112,19 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
     if u32::try_from(body.len()).is_err() {
         return Err(BadBody::TooLarge);
     }
-    if simdutf8::basic::from_utf8(body).is_err() {
+    let bom = body.starts_with(BOM);
+    let mut scanner = Scanner::new(body, if bom { BOM.len() } else { 0 });
+    let looked = look(&mut scanner, body, bom);
+    // Most bodies are ASCII, and need no look at their characters. That bytes are no text says more than any other error.
+    if (looked.is_err() || !scanner.is_ascii()) && simdutf8::basic::from_utf8(body).is_err() {
         let at = simdutf8::compat::from_utf8(body).err().map_or(0, |error| error.valid_up_to());
         return Err(BadBody::Utf8 { at });
     }
-    let bom = body.starts_with(BOM);
-    let mut scanner = Scanner::new(body, if bom { BOM.len() } else { 0 });
+    looked
+}
+
+/// Looks into what may be no text.
+fn look(scanner: &mut Scanner<'_>, body: &[u8], bom: bool) -> Result<Peek, BadBody> {
     scanner.space();
     match scanner.byte() {
         Some(b'{') => {}
@@ -248,6 +255,20 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = peek(&bytes);
+        }
+
+        #[test]
+        fn what_is_no_text_is_refused_wherever_it_is(
+            text in "[ -~äß€😀]{0,90}", cut in any::<prop::sample::Index>(), with in prop::collection::vec(128_u8.., 1..4),
+        ) {
+            let mut body = serde_json::json!({ "model": "m", "prompt": text, "user": "u" }).to_string().into_bytes();
+            prop_assert!(peek(&body).is_ok());
+            let at = cut.index(body.len());
+            body.splice(at..at, with);
+            match std::str::from_utf8(&body) {
+                Err(error) => prop_assert_eq!(peek(&body).err(), Some(BadBody::Utf8 { at: error.valid_up_to() })),
+                Ok(text) => prop_assert_eq!(peek(&body).is_ok(), serde_json::from_str::<serde_json::Value>(text).is_ok()),
+            }
         }
 
         #[test]

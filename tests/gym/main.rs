@@ -128,8 +128,10 @@ mod one_engine {
     use std::time::{Duration, Instant};
 
     use enginehouse::config::{Balance, Retry};
-    use enginehouse::dispatch::{Candidate, Decision, History, Rules, View, next as decide};
-    use smallvec::{SmallVec, smallvec};
+    use enginehouse::dispatch::{Candidate, Candidates, Decision, History, Rules, View, next as decide};
+
+    /// What is known of it.
+    const IDLE: Candidate = Candidate { key: 1, ready: true, ejected: false, in_flight: 0, has_room: true };
 
     struct OneEngine;
 
@@ -138,8 +140,8 @@ mod one_engine {
             1
         }
 
-        fn candidates(&self, _: usize) -> SmallVec<[Candidate; 16]> {
-            smallvec![Candidate { key: 1, ready: true, ejected: false, in_flight: 0, has_room: true }]
+        fn candidates(&self, _: usize) -> impl Candidates {
+            &[IDLE][..]
         }
 
         fn balance(&self, _: usize) -> Balance {

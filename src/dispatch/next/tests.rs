@@ -1,9 +1,8 @@
 //! Decisions: what each end of an attempt leads to, and what holds for any plan, any engines and any luck.
 
 use proptest::prelude::*;
-use smallvec::SmallVec;
 
-use super::super::policy::Candidate;
+use super::super::policy::{Candidate, Candidates};
 use super::*;
 use crate::config::{Balance, Retry};
 
@@ -47,8 +46,8 @@ impl View for World {
         self.legs.len()
     }
 
-    fn candidates(&self, leg: usize) -> SmallVec<[Candidate; 16]> {
-        self.legs[leg].iter().copied().collect()
+    fn candidates(&self, leg: usize) -> impl Candidates {
+        &*self.legs[leg]
     }
 
     fn balance(&self, _: usize) -> Balance {
