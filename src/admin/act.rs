@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::path::Ask;
-use super::{Admin, events, gpus, show};
-use crate::api::{AdaptersView, EnginesView, ModelsView, ReloadOutcome};
+use super::{Admin, events, gpus, logs, show, status};
+use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, ReloadOutcome, RequestsView};
 use crate::engines::Pool;
 use crate::supervisor::{Control, Order};
 
@@ -20,7 +21,7 @@ use crate::supervisor::{Control, Order};
 const REFUSED_WITHIN: Duration = Duration::from_millis(250);
 
 /// Answers `ask`.
-pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError> {
+pub(super) async fn answer(admin: &Admin, headers: &HeaderMap, ask: Ask) -> Result<Response, ApiError> {
     let control = &admin.control;
     let pools = admin.registry.pools();
     Ok(match ask {
@@ -39,13 +40,36 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError
         Ask::Adapters(name) => {
             Json(AdaptersView { adapters: show::adapters(&*pool(admin, &name)?, control) }).into_response()
         }
-        Ask::Events => events::answer(&admin.events),
+        Ask::Status => Json(status::status(admin)).into_response(),
+        Ask::Aliases => Json(AliasesView { aliases: status::aliases(admin) }).into_response(),
+        Ask::Alias(name) => {
+            let found = status::aliases(admin).into_iter().find(|alias| alias.alias == name);
+            let unknown =
+                || ApiError::unknown(format!("There is no alias `{name}`; GET /api/v1/aliases lists all aliases."));
+            Json(found.ok_or_else(unknown)?).into_response()
+        }
+        Ask::Callers => Json(CallersView { callers: status::callers(admin) }).into_response(),
+        Ask::Requests(filter, most) => {
+            Json(RequestsView { requests: admin.requests.newest(&filter, most) }).into_response()
+        }
+        Ask::Request(id) => {
+            let unknown = || ApiError::unknown(format!("No request `{id}` is among the newest ones that have ended."));
+            Json(admin.requests.find(&id).ok_or_else(unknown)?).into_response()
+        }
+        Ask::Rates => Json(admin.requests.rates()).into_response(),
+        Ask::Logs(ask) => logs::answer(admin, ask).await?,
+        Ask::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
+        Ask::Events(kinds) => events::answer(admin.clone(), headers, kinds),
         Ask::LastReload => {
             let none = || ApiError::unknown("The configuration was not reloaded since the gateway started.");
             Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
         }
         Ask::Reload => reload(admin).await?,
-        Ask::Plan(text) => Json(admin.configuration.plan(&text).await?).into_response(),
+        Ask::Plan(text) => {
+            let configuration = admin.configuration.clone();
+            let plan = admin.runtime.spawn(async move { configuration.plan(&text).await });
+            Json(plan.await.map_err(|error| broken("the plan", &error))??).into_response()
+        }
         Ask::Do(order, wait) => act(admin, order, wait).await?,
     })
 }
@@ -53,15 +77,21 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError
 /// Reloads in a task of its own: an operator who goes away does not leave it half done.
 async fn reload(admin: &Admin) -> Result<Response, ApiError> {
     let configuration = admin.configuration.clone();
-    let lost = |error| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the reload ended with an internal error: {error}"))
-    };
-    let report = tokio::spawn(async move { configuration.reload().await }).await.map_err(lost)??;
+    let report = admin
+        .runtime
+        .spawn(async move { configuration.reload().await })
+        .await
+        .map_err(|error| broken("the reload", &error))??;
     let status = match report.outcome {
         ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
         ReloadOutcome::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Ok((status, Json(report)).into_response())
+}
+
+/// Something ended before it was done.
+fn broken(what: &str, error: &JoinError) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{what} ended with an internal error: {error}"))
 }
 
 fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, ApiError> {
@@ -96,7 +126,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
         return Err(ApiError::refused(message));
     }
     let (begun, has_begun) = oneshot::channel();
-    let task = tokio::spawn(async move {
+    let task = admin.runtime.spawn(async move {
         tracing::info!(order = %order, "an operator's order");
         let result = perform(&control, &order, begun).await;
         match &result {
@@ -116,10 +146,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
     if !wait && has_begun.await.is_ok() {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
-    let broken = |error| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the action ended with an internal error: {error}"))
-    };
-    task.await.map_err(broken)??;
+    task.await.map_err(|error| broken("the action", &error))??;
     Ok(engines().into_response())
 }
 

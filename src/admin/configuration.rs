@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 
 use crate::api::{ConfigChange, ConfigError, ReloadReport};
+use crate::config::Config;
 use crate::secret::Secret;
 
 /// The configuration of the running gateway.
@@ -23,6 +24,12 @@ pub trait Configuration: fmt::Debug + Send + Sync {
     /// # Errors
     /// Everything that is wrong with it, also addresses that are taken; or when the gateway is shutting down.
     async fn plan(&self, text: &str) -> Result<ConfigChange, ConfigurationError>;
+
+    /// What the gateway runs by.
+    fn current(&self) -> Arc<Config>;
+
+    /// The file that it was started with.
+    fn file(&self) -> String;
 
     /// What became of the last reload; `None`: there was none.
     fn last(&self) -> Option<Arc<ReloadReport>>;

@@ -1,4 +1,5 @@
-//! The operator's HTTP server: metrics, states, and what can be done with engines.
+//! The operator's HTTP server: metrics, states, and what can be done with engines. It runs in a thread of its own: nothing that
+//! is asked here keeps a request waiting.
 //!
 //! | method and path | what |
 //! |---|---|
@@ -17,7 +18,14 @@
 //! | `POST /api/v1/reload` | the configuration file is read again; the answer says what changed, or all that is wrong (422) |
 //! | `GET /api/v1/reload` | what became of the last reload, whatever caused it; 404: there was none |
 //! | `POST /api/v1/plan` | the body is a configuration: what it would change; nothing is changed |
-//! | `GET /api/v1/events` | what happens, as server-sent events: states of engines, reloads, requests |
+//! | `GET /api/v1/status` | the gateway itself: version, uptime, hash of the configuration, totals |
+//! | `GET /api/v1/aliases`, `GET /api/v1/aliases/{alias}` | where aliases lead and what they change |
+//! | `GET /api/v1/callers` | callers, and what they used |
+//! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=` |
+//! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes |
+//! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
+//! | `GET /api/v1/configuration` | the configuration as it is written, secrets masked |
+//! | `GET /api/v1/events` | what happens, as server-sent events: a snapshot, then what changes; `?kinds=engine,requests`, `Last-Event-ID` |
 //!
 //! `{engine}` is the id that is listed, `model/0`. Names that hold slashes are written as they are or with `%2F`:
 //! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
@@ -33,10 +41,15 @@ mod error;
 mod events;
 mod gpus;
 mod guard;
+mod logs;
 mod path;
+mod pulse;
+mod query;
 mod server;
 mod show;
 mod state;
+mod status;
 
 pub use self::configuration::{Configuration, ConfigurationError, Token};
 pub use self::state::Admin;
+pub use self::status::Started;

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::events::Kinds;
+use super::{logs, query};
 use crate::supervisor::{Command, Order};
+use crate::telemetry::RequestFilter;
 
 /// The path that all others begin with.
 pub(super) const ROOT: &str = "/api/v1/";
@@ -16,7 +19,7 @@ pub(super) const ROOT: &str = "/api/v1/";
 const MOST_REPLICAS: usize = 256;
 
 /// What a request asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ask {
     /// All engines.
     Engines,
@@ -36,8 +39,26 @@ pub(super) enum Ask {
     Reload,
     /// What this configuration would change.
     Plan(String),
-    /// Events, as they happen.
-    Events,
+    /// The gateway itself.
+    Status,
+    /// All aliases.
+    Aliases,
+    /// One alias.
+    Alias(String),
+    /// All callers.
+    Callers,
+    /// The newest requests that fit, so many.
+    Requests(RequestFilter, usize),
+    /// One request.
+    Request(String),
+    /// Rates of the last minutes.
+    Rates,
+    /// Lines of logs.
+    Logs(logs::Ask),
+    /// The configuration as it is written.
+    Configuration,
+    /// Events of these kinds, as they happen.
+    Events(Kinds),
     /// A change, and whether to answer only when it is done.
     Do(Order, bool),
 }
@@ -59,16 +80,30 @@ struct Options {
 /// others are the name. Where that leaves a choice, `is_model` decides.
 pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&str) -> bool) -> Result<Ask, ApiError> {
     let read = method == Method::GET || method == Method::HEAD;
-    let nothing =
-        || ApiError::unknown("There is nothing at this path. See /api/v1/engines, /api/v1/models and /api/v1/gpus.");
+    let nothing = || {
+        ApiError::unknown(
+            "There is nothing at this path. `enginehouse schema --api` lists all; begin with /api/v1/status.",
+        )
+    };
     let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
     match path.split_once('/') {
         None => match (path, method.as_str()) {
             ("engines", _) if read => Ok(Ask::Engines),
             ("gpus", _) if read => Ok(Ask::Gpus),
             ("models", _) if read => Ok(Ask::Models),
-            ("events", _) if read => Ok(Ask::Events),
-            ("engines" | "gpus" | "models" | "events", _) => Err(ApiError::method("GET")),
+            ("status", _) if read => Ok(Ask::Status),
+            ("aliases", _) if read => Ok(Ask::Aliases),
+            ("callers", _) if read => Ok(Ask::Callers),
+            ("requests", _) if read => query::requests(uri).map(|(filter, most)| Ask::Requests(filter, most)),
+            ("rates", _) if read => Ok(Ask::Rates),
+            ("logs", _) if read => logs::Ask::parse(uri).map(Ask::Logs),
+            ("configuration", _) if read => Ok(Ask::Configuration),
+            ("events", _) if read => Ok(Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?)),
+            (
+                "engines" | "gpus" | "models" | "status" | "aliases" | "callers" | "requests" | "rates" | "logs"
+                | "configuration" | "events",
+                _,
+            ) => Err(ApiError::method("GET")),
             ("reload", _) if read => Ok(Ask::LastReload),
             ("reload", "POST") => Ok(Ask::Reload),
             ("reload", _) => Err(ApiError::method("GET, POST")),
@@ -76,6 +111,9 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             ("plan", _) => Err(ApiError::method("POST")),
             _ => Err(nothing()),
         },
+        Some(("aliases", alias)) if read => Ok(Ask::Alias(name(alias)?)),
+        Some(("requests", id)) if read => Ok(Ask::Request(name(id)?)),
+        Some(("aliases" | "requests", _)) => Err(ApiError::method("GET")),
         // The id of an engine ends with a number.
         Some(("engines", id)) if read && is_action(id) => Err(ApiError::method("POST")),
         Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),

@@ -14,14 +14,15 @@ use tokio::net::TcpListener;
 
 use super::error::ApiError;
 use super::state::Admin;
-use super::{act, gpus, guard, path, show};
+use super::{act, gpus, guard, path, pulse, show};
 use crate::api::{EngineView, NotReadyView};
 
 /// The answer to `GET /`, for people.
 const WELCOME: &str =
     "This is the operators' API of Enginehouse. Clients of models use another address (listen in the \
 configuration).
-Metrics: GET /metrics. Engines and models: GET /api/v1/engines, /api/v1/models, /api/v1/gpus, /api/v1/events.
+Metrics: GET /metrics. How everything is: GET /api/v1/status, /api/v1/engines, /api/v1/models, /api/v1/gpus,
+/api/v1/requests, /api/v1/rates, /api/v1/logs; what happens: GET /api/v1/events.
 Where admin.token is set, send it as `Authorization: Bearer TOKEN`.
 `enginehouse schema --api` prints the types of the API.
 ";
@@ -30,12 +31,20 @@ Where admin.token is set, send it as `Authorization: Bearer TOKEN`.
 const MOST_BODY: usize = 8 << 20;
 
 impl Admin {
-    /// Serves on `listener` until `stop` is ready.
+    /// Serves on `listener` until `stop` is ready, and tells those who listen what changes.
     ///
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(stop).await
+        let (pulse, events) = (tokio::spawn(pulse::run(self.clone())), self.events.clone());
+        let stopped = async move {
+            stop.await;
+            // Otherwise those who listen would be waited for.
+            events.close();
+        };
+        let served = axum::serve(listener, self.router()).with_graceful_shutdown(stopped).await;
+        pulse.abort();
+        served
     }
 
     fn router(self) -> Router {
@@ -66,7 +75,7 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, A
         .await
         .map_err(|_| ApiError::malformed("The body is incomplete or larger than 8 MiB."))?;
     let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
-    act::answer(&admin, ask).await
+    act::answer(&admin, &head.headers, ask).await
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -1,12 +1,16 @@
 //! What the operators' server is made of.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::configuration::{Configuration, Token};
+use super::status::Started;
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
 use crate::supervisor::Control;
-use crate::telemetry::{EventBus, Metrics};
+use crate::telemetry::{EventBus, LogHistory, Metrics, RequestHistory};
 
 /// What the operator's server shows.
 #[derive(Clone, Debug)]
@@ -23,6 +27,16 @@ pub struct Admin {
     pub configuration: Arc<dyn Configuration>,
     /// What happens.
     pub events: EventBus,
+    /// Requests that have ended.
+    pub requests: RequestHistory,
+    /// The log of this process.
+    pub logs: LogHistory,
+    /// When this process began to serve.
+    pub started: Started,
+    /// Where callers connect.
+    pub data_address: SocketAddr,
+    /// Where changes are carried out: what they start must go on when the operators' server has ended.
+    pub runtime: Handle,
     /// Asked for on every route but the probes.
     pub token: Token,
 }

@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineState, ReloadReport};
+use super::{EngineState, LogLine, PulseView, ReloadReport, RequestView, SnapshotView};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// How everything is. What comes after it changes it. It is the first event of a listener that is new.
+    Snapshot(Box<SnapshotView>),
+    /// The listener missed events: it was too slow, or away for too long. A snapshot follows.
+    Resync,
     /// An engine does something else now.
     Engine {
         /// Its id.
@@ -21,40 +25,79 @@ pub enum Event {
     },
     /// The configuration was reloaded, or its reload was rejected.
     Reload(ReloadReport),
-    /// The listener was too slow: it missed events.
-    Missed {
-        /// So many.
-        count: u64,
+    /// Requests that have ended, in their order. Only while somebody listens.
+    Requests {
+        /// At least one.
+        requests: Vec<RequestView>,
     },
-    /// A request has ended.
-    Request(RequestSummary),
+    /// Engines, models, GPUs and rates as they are now, every second. Only while somebody listens.
+    Pulse(Box<PulseView>),
+    /// Lines of the gateway's own log. Only while somebody listens.
+    Log {
+        /// At least one.
+        lines: Vec<LogLine>,
+    },
 }
 
-/// A request, after its end. No bodies, no keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RequestSummary {
-    /// `x-request-id`.
-    pub id: String,
-    /// Whose key it showed.
-    pub caller: Option<String>,
-    /// Path without query.
-    pub path: String,
-    /// The model served.
-    pub model: Option<String>,
-    /// The alias it was reached by.
-    pub alias: Option<String>,
-    /// The engine that answered, or was tried last.
-    pub engine: Option<String>,
-    /// Status sent; 499: the client left first.
-    pub status: u16,
-    /// From head to end.
-    pub seconds: f64,
-    /// From the request's end to the first event.
-    pub first_token_seconds: Option<f64>,
-    /// Tokens read, as the engine reported.
-    pub prompt_tokens: Option<u64>,
-    /// Tokens written, as the engine reported.
-    pub completion_tokens: Option<u64>,
-    /// What went wrong, as a code.
-    pub error: Option<String>,
+/// Which kind an event is, as it is named in `?kinds=` and in `event` of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// [`Event::Snapshot`]
+    Snapshot,
+    /// [`Event::Resync`]
+    Resync,
+    /// [`Event::Engine`]
+    Engine,
+    /// [`Event::Reload`]
+    Reload,
+    /// [`Event::Requests`]
+    Requests,
+    /// [`Event::Pulse`]
+    Pulse,
+    /// [`Event::Log`]
+    Log,
+}
+
+impl EventKind {
+    /// All kinds, with their words.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Snapshot, "snapshot"),
+        (Self::Resync, "resync"),
+        (Self::Engine, "engine"),
+        (Self::Reload, "reload"),
+        (Self::Requests, "requests"),
+        (Self::Pulse, "pulse"),
+        (Self::Log, "log"),
+    ];
+}
+
+impl Event {
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Snapshot(_) => EventKind::Snapshot,
+            Self::Resync => EventKind::Resync,
+            Self::Engine { .. } => EventKind::Engine,
+            Self::Reload(_) => EventKind::Reload,
+            Self::Requests { .. } => EventKind::Requests,
+            Self::Pulse(_) => EventKind::Pulse,
+            Self::Log { .. } => EventKind::Log,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_as_events_are() {
+        for (kind, word) in EventKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), word);
+        }
+        let told = serde_json::to_value(Event::Requests { requests: vec![] }).expect("JSON");
+        assert_eq!((told["event"].as_str(), Event::Resync.kind()), (Some("requests"), EventKind::Resync));
+    }
 }

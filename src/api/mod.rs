@@ -4,29 +4,37 @@
 //! GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines. `schema`: the JSON Schema
 //! of all. `client`: asks a running gateway.
 
+mod aliases;
 mod client;
 mod events;
 mod fleet;
 mod gpus;
+mod logs;
 mod reload;
+mod requests;
 mod schema;
 mod state;
+mod status;
 mod text;
 mod views;
 
+pub use aliases::{AliasView, AliasesView, CallerView, CallersView, SplitPart};
 pub use client::{Client, ClientError};
-pub use events::{Event, RequestSummary};
+pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;
+pub use logs::{LogLine, LogsView};
 pub use reload::{
     ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
     SettingChange,
 };
+pub use requests::{Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView};
 pub use schema::schema;
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,
 };
+pub use status::{PulseView, SnapshotView, StatusView, Totals};
 pub use views::{
     AdapterView, AdaptersView, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
 };

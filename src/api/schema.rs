@@ -4,8 +4,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AdaptersView, ConfigChange, EngineView, EnginesView, ErrorView, Event, GpusView, ModelView, ModelsView,
-    NotReadyView, ReloadReport,
+    AdaptersView, AliasView, AliasesView, CallersView, ConfigChange, EngineView, EnginesView, ErrorView, Event,
+    GpusView, LogsView, ModelView, ModelsView, NotReadyView, RatesView, ReloadReport, RequestView, RequestsView,
+    StatusView,
 };
 
 /// One property for each path, with the schema of its answer; what they share is in `$defs`.
@@ -21,6 +22,14 @@ pub fn schema() -> Value {
     add("GET /api/v1/models/{model}", of::<ModelView>(&mut generator));
     add("GET /api/v1/models/{model}/lora", of::<AdaptersView>(&mut generator));
     add("GET /api/v1/gpus", of::<GpusView>(&mut generator));
+    add("GET /api/v1/status", of::<StatusView>(&mut generator));
+    add("GET /api/v1/aliases", of::<AliasesView>(&mut generator));
+    add("GET /api/v1/aliases/{alias}", of::<AliasView>(&mut generator));
+    add("GET /api/v1/callers", of::<CallersView>(&mut generator));
+    add("GET /api/v1/requests", of::<RequestsView>(&mut generator));
+    add("GET /api/v1/requests/{id}", of::<RequestView>(&mut generator));
+    add("GET /api/v1/rates", of::<RatesView>(&mut generator));
+    add("GET /api/v1/logs", of::<LogsView>(&mut generator));
     add("POST /api/v1/plan", of::<ConfigChange>(&mut generator));
     add("POST /api/v1/reload", of::<ReloadReport>(&mut generator));
     add("GET /api/v1/events", of::<Event>(&mut generator));

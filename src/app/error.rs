@@ -34,6 +34,9 @@ pub enum AppError {
     /// `--ready-file` cannot be written.
     #[error("cannot write --ready-file: {0}. Give the path of a file in a folder that this user may write to.")]
     ReadyFile(std::io::Error),
+    /// The operators' server has no thread.
+    #[error("cannot start the thread of the operators' server: {0}. The machine is out of threads or memory.")]
+    Thread(std::io::Error),
     /// Metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 
 use super::listeners::{AddressPlan, BoundPlan};
+use super::operators::Operators;
 use super::ready_file::ReadyFile;
 use super::reload::{Parts, Publisher, Reloader};
 use super::source::Source;
 use super::watch::watch_file;
 use super::{AppError, Request, limits, state_dir};
-use crate::admin::{Admin, Token};
+use crate::admin::{Admin, Started, Token};
 use crate::api::ReloadCause;
 use crate::config::{Config, OnExit, Severity};
 use crate::discovery::Discovery;
@@ -27,10 +28,7 @@ use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
 use crate::supervisor::{Claim, Dependencies, Home, Supervisor};
-use crate::telemetry::{EventBus, Logs, Metrics};
-
-/// How long the operator's server may take to end: a scraper that does not hang up must not keep us.
-const ADMIN_ENDS: Duration = Duration::from_secs(1);
+use crate::telemetry::{Collector, EventBus, Logs, Metrics};
 
 /// Everything that runs.
 pub(super) struct Gateway {
@@ -40,8 +38,7 @@ pub(super) struct Gateway {
     reloader: Arc<Reloader>,
     supervisor: Supervisor,
     discovery: Arc<Discovery>,
-    admin: JoinHandle<std::io::Result<()>>,
-    stop_admin: oneshot::Sender<()>,
+    operators: Operators,
 }
 
 /// All engines, and those who look after them.
@@ -78,7 +75,7 @@ impl Engines {
 /// Addresses that are ours, before anything serves there.
 struct Bound {
     addresses: BoundPlan,
-    admin: TcpListener,
+    admin: std::net::TcpListener,
     admin_address: SocketAddr,
 }
 
@@ -88,7 +85,7 @@ impl Bound {
             AddressPlan::new(config, &Listeners::default(), &HashMap::new()).bind(&Listeners::default()).await?;
         let address = config.admin.listen;
         let failed = |why| AppError::Listen { address, key: "admin.listen".into(), why };
-        let admin = TcpListener::bind(address).await.map_err(failed)?;
+        let admin = TcpListener::bind(address).await.and_then(TcpListener::into_std).map_err(failed)?;
         let admin_address = admin.local_addr().map_err(failed)?;
         Ok(Self { addresses, admin, admin_address })
     }
@@ -123,12 +120,13 @@ impl Gateway {
         let (control, token) = (supervisor.control(), Token::default());
         token.set(config.admin.token.clone());
         let config = Arc::new(config);
+        let (collector, requests) = Collector::new(events.clone(), logs.lost_requests());
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
             registry.clone(),
             client,
             metrics.clone(),
-            (logs.access(), events.clone()),
+            (logs.access(), requests),
         ));
         let publisher = Arc::new(Publisher::new(state.clone(), registry.clone(), metrics.clone(), config.clone()));
         control.on_names({
@@ -139,6 +137,7 @@ impl Gateway {
         let listeners = Arc::new(Listeners::default());
         // At a start nothing has to go first, so nothing can fail.
         bound.addresses.apply(&listeners, &state).await;
+        let log_history = logs.history();
         let parts = Parts {
             listeners: listeners.clone(),
             state: state.clone(),
@@ -154,12 +153,23 @@ impl Gateway {
         };
         let reloader = Arc::new(Reloader::new(source, parts)?);
         let configuration = reloader.clone();
-        let admin = Admin { registry, control, metrics, monitor, configuration, events, token };
-        let (stop_admin, stopped) = oneshot::channel::<()>();
-        let stopped = async move { drop(stopped.await) };
-        let admin = tokio::spawn(admin.serve(bound.admin, stopped));
-        let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
+        let admin = Admin {
+            registry,
+            control,
+            metrics,
+            monitor,
+            configuration,
+            events,
+            requests: collector.history(),
+            logs: log_history,
+            started: Started::now(),
+            data_address: address,
+            runtime: Handle::current(),
+            token,
+        };
+        let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
+        let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
         if config.callers.is_empty() {
             warn_of_open(listeners.all().into_iter().map(|(.., bound)| bound));
         }
@@ -170,7 +180,7 @@ impl Gateway {
             "serving http://{address}/v1, admin on http://{}",
             bound.admin_address
         );
-        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, admin, stop_admin })
+        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators })
     }
 
     /// Serves until it is asked to stop. A reload that takes its time keeps nobody from stopping.
@@ -232,8 +242,7 @@ impl Gateway {
             }
             OnExit::Keep => self.supervisor.leave().await,
         }
-        let _ = self.stop_admin.send(());
-        let _ = tokio::time::timeout(ADMIN_ENDS, self.admin).await;
+        self.operators.stop().await;
         match config.on_exit {
             OnExit::Stop => tracing::info!("stopped: all engines have ended"),
             OnExit::Keep => {

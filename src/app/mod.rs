@@ -4,6 +4,7 @@ mod error;
 mod gateway;
 mod limits;
 mod listeners;
+mod operators;
 mod ready_file;
 mod reload;
 mod request;

@@ -128,8 +128,9 @@ fn assemble(root: &Node, env: Env<'_>, name: &str) -> Result<Config, Vec<Diagnos
     let schema = schema::schema();
     let mut resolver = Resolver { schema: &schema, env, source_map: SourceMap::default(), drafts: Vec::new() };
     let mut value = resolver.resolve(root, &Path::default(), Some(&schema)).unwrap_or_default();
-    let (source_map, mut drafts) = (resolver.source_map, resolver.drafts);
+    let (mut source_map, mut drafts) = (resolver.source_map, resolver.drafts);
     without_nulls(&mut value);
+    source_map.note_document(root, &value);
     drafts.extend(schema::check(&schema, &value));
     // What was not understood, and what a typo was meant to be.
     let unclear: Vec<Path> =

@@ -32,7 +32,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use load::{LARGEST_FILE, load, parse, parse_as};
 pub use notes::notes;
-pub use overview::overview;
+pub use overview::{alias_changes, overview};
 pub use profiles::{Profile, builtin_profiles, flag_name, flag_value, profiles_yaml};
 pub use schema::schema;
 pub use secrets::is_secret;

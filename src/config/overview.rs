@@ -109,7 +109,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn alias_row(alias: &Alias) -> [String; 3] {
-    let mut changes: Vec<String> = alias.settings.iter().flat_map(changes).collect();
+    let mut changes = alias_changes(alias);
     changes.extend(ways(alias));
     match alias.wildcard() {
         Some("") => changes.push("answers to all names that mean nothing else".into()),
@@ -121,6 +121,12 @@ fn alias_row(alias: &Alias) -> [String; 3] {
     }
     let changes = if changes.is_empty() { "nothing but the name".into() } else { changes.join("; ") };
     [alias.name.to_string(), alias.model.to_string(), changes]
+}
+
+/// What an alias changes in requests, in the order in which it is changed; words for people.
+#[must_use]
+pub fn alias_changes(alias: &Alias) -> Vec<String> {
+    alias.settings.iter().flat_map(changes).collect()
 }
 
 /// Where else requests of the alias go, how they come, and what becomes of their answers.

@@ -69,7 +69,7 @@ impl Watcher {
 /// Says what an engine does, and tells everybody where that is news.
 pub(super) fn publish(events: &EventBus, model: &Name, engine: &Engine, state: EngineState) {
     if engine.publish(state) {
-        events.publish(|| Event::Engine {
+        events.publish(&Event::Engine {
             engine: engine.id.to_string(),
             model: model.to_string(),
             state: EngineState::clone(&engine.state()),

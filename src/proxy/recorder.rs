@@ -1,24 +1,24 @@
-//! Where the records of requests go: metrics, the access log, the bus of events.
+//! Where the records of requests go: metrics, the access log, the list that operators see.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routing::{CallerIdentity, Target};
-use crate::telemetry::{AccessLog, EventBus, Meters, Metrics, NO_ROUTE, Record};
+use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE, Record, RequestSink};
 
 /// Publishes the records of requests.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pub(super) metrics: Arc<Metrics>,
     access_log: AccessLog,
-    events: EventBus,
+    requests: RequestSink,
     /// Metrics of requests that named no model that is served.
     no_route: Meters,
 }
 
 impl Recorder {
-    pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, events: EventBus) -> Self {
-        Self { no_route: Meters::new(&metrics, NO_ROUTE, ""), metrics, access_log, events }
+    pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, requests: RequestSink) -> Self {
+        Self { no_route: Meters::new(&metrics, NO_ROUTE, ""), metrics, access_log, requests }
     }
 
     /// The gateway spent so long on a request that had a target.
@@ -29,7 +29,7 @@ impl Recorder {
     /// A request for `target`, sent by `caller`, is over.
     pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
         let meters = target.map_or(&self.no_route, |target| &*target.meters);
-        record.publish(meters, caller.map(|caller| &caller.meters), &self.access_log, &self.events);
+        record.publish(meters, caller.map(|caller| &caller.meters), &self.access_log, &self.requests);
     }
 
     /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.

@@ -209,35 +209,8 @@ fn structured(record: &Record<'_>, now: SystemTime) -> String {
 mod tests {
     use serde_json::Value;
 
+    use super::super::record::testing::record;
     use super::*;
-    use crate::openai::Usage;
-
-    fn record() -> Record<'static> {
-        Record {
-            id: "r1",
-            client: Some(IpAddr::from([127, 0, 0, 1])),
-            caller: Some("bot"),
-            method: "POST",
-            endpoint: Some(crate::openai::Endpoint::ChatCompletions),
-            path: "/v1/chat/completions\n",
-            model: Some("m"),
-            unknown_model: None,
-            alias: None,
-            engine: Some("m/0"),
-            status: 200,
-            stream: true,
-            bytes_in: 10,
-            bytes_out: 20,
-            took: Duration::from_micros(1500),
-            first_token: Some(Duration::from_millis(1)),
-            overhead: Duration::from_micros(42),
-            retries: 1,
-            usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
-            is_estimate: false,
-            stream_end: Some("complete"),
-            error: None,
-        }
-    }
 
     #[test]
     fn a_text_line_is_one_line_whatever_the_path() {

@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::AccessLog;
+use super::log_history::LogHistory;
 use super::log_writer::{Delay, LogThread, LogWriter};
 use crate::config::{Log, LogFormat};
 
@@ -21,7 +22,8 @@ type Format<S> = Box<dyn Layer<S> + Send + Sync>;
 /// The logs of this process. Flushes what is still queued when dropped; keep it until the end.
 pub struct Logs {
     access: AccessLog,
-    lost: [IntCounter; 2],
+    history: LogHistory,
+    lost: [IntCounter; 3],
     stderr: LogWriter,
     format: reload::Handle<Format<Registry>, Registry>,
     filter: reload::Handle<EnvFilter, Layered<reload::Layer<Format<Registry>, Registry>, Registry>>,
@@ -41,24 +43,37 @@ impl Logs {
     /// When `log.level` or `RUST_LOG` is not a filter, or logging was set up already.
     pub fn start(log: &Log) -> Result<Self, String> {
         let broken = |error: std::io::Error| format!("logging: {error}");
-        let lost = [lost("process")?, lost("access")?];
+        let lost = [lost("process")?, lost("access")?, lost("requests")?];
         let (stderr, stderr_thread) =
             LogWriter::start("log", std::io::stderr(), lost[0].clone(), Delay::No).map_err(broken)?;
         let (stdout, stdout_thread) =
             LogWriter::start("access log", std::io::stdout(), lost[1].clone(), Delay::Gather).map_err(broken)?;
         let (format_layer, format) = reload::Layer::new(format(log.format, &stderr));
         let (filter_layer, filter) = reload::Layer::new(filter_of_process(log)?);
-        let subscriber = tracing_subscriber::registry().with(format_layer).with(filter_layer);
+        let history = LogHistory::default();
+        let subscriber = tracing_subscriber::registry().with(format_layer).with(filter_layer).with(history.clone());
         subscriber.try_init().map_err(|error| format!("logging: {error}"))?;
         let access = AccessLog::new(stdout);
         access.set(log);
-        Ok(Self { access, lost, stderr, format, filter, _flush: [stderr_thread, stdout_thread] })
+        Ok(Self { access, history, lost, stderr, format, filter, _flush: [stderr_thread, stdout_thread] })
     }
 
     /// The log of requests.
     #[must_use]
     pub fn access(&self) -> AccessLog {
         self.access.clone()
+    }
+
+    /// The newest lines of the log of this process.
+    #[must_use]
+    pub fn history(&self) -> LogHistory {
+        self.history.clone()
+    }
+
+    /// Counts requests that are not in the list of requests, because they ended faster than they were collected.
+    #[must_use]
+    pub fn lost_requests(&self) -> IntCounter {
+        self.lost[2].clone()
     }
 
     /// How many lines of each log were not written, for the metrics.

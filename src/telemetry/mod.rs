@@ -1,17 +1,21 @@
-//! What this process measures and publishes: metrics, logs, access log, events.
+//! What this process measures and publishes: metrics, logs, access log, events, and the newest requests.
 
 mod access_log;
 mod events;
+mod log_history;
 mod log_writer;
 mod logs;
 mod meters;
 mod metrics;
 mod publish;
 mod record;
+mod requests;
 
 pub use access_log::AccessLog;
-pub use events::{EventBus, EventStream};
+pub use events::{EventBus, EventStream, Heard, Numbered};
+pub use log_history::{GATEWAY, LogHistory};
 pub use logs::Logs;
 pub use meters::{CallerMeters, InFlight, Meters};
 pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
 pub use record::Record;
+pub use requests::{Collector, RequestFilter, RequestHistory, RequestSink};

@@ -53,3 +53,36 @@ pub struct Record<'a> {
     /// What went wrong, as a code.
     pub error: Option<&'a str>,
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// A stream that went well.
+    pub(in crate::telemetry) fn record() -> Record<'static> {
+        Record {
+            id: "r1",
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            caller: Some("bot"),
+            method: "POST",
+            endpoint: Some(crate::openai::Endpoint::ChatCompletions),
+            path: "/v1/chat/completions\n",
+            model: Some("m"),
+            unknown_model: None,
+            alias: None,
+            engine: Some("m/0"),
+            status: 200,
+            stream: true,
+            bytes_in: 10,
+            bytes_out: 20,
+            took: Duration::from_micros(1500),
+            first_token: Some(Duration::from_millis(1)),
+            overhead: Duration::from_micros(42),
+            retries: 1,
+            usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
+            is_estimate: false,
+            stream_end: Some("complete"),
+            error: None,
+        }
+    }
+}

@@ -24,6 +24,7 @@ mod http2;
 mod logs;
 mod metrics;
 mod models;
+mod observing;
 mod odd_engines;
 mod openai_client;
 mod operators;

@@ -207,7 +207,7 @@ impl Reloader {
             self.parts.metrics.config.rejected();
         }
         self.last.store(Some(Arc::new(report.clone())));
-        self.parts.events.publish(|| Event::Reload(report.clone()));
+        self.parts.events.publish(&Event::Reload(report.clone()));
     }
 }
 
@@ -228,6 +228,14 @@ impl Configuration for Reloader {
         let taken = |error| ConfigurationError::Invalid(listen_error(&error, &config));
         addresses.check(self.parts.admin).and_then(|()| addresses.probe()).map_err(taken)?;
         Ok(self.change(&running, &config, &addresses, restart_required).await)
+    }
+
+    fn current(&self) -> Arc<Config> {
+        self.parts.publisher.config()
+    }
+
+    fn file(&self) -> String {
+        self.source.file().display().to_string()
     }
 
     fn last(&self) -> Option<Arc<ReloadReport>> {

@@ -1,5 +1,6 @@
 //! From the text of a file to the value that is meant, and where each part of it stands.
 
+mod shown;
 mod source_map;
 mod value;
 mod variables;

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::variables::is_variable;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::shown::{is_variable_only, shown};
 use super::yaml::{Kind, Node};
 use crate::config::diagnostic::{Diagnostic, Draft, Severity};
 use crate::config::path::Path;
@@ -15,7 +18,13 @@ const SHOWN: usize = 80;
 /// Lines and spellings by path, as it is displayed. What is written where is no part of what a configuration means: all of
 /// them are equal and look alike in `Debug`.
 #[derive(Default)]
-pub struct SourceMap(HashMap<Box<str>, (u64, Box<str>)>);
+pub struct SourceMap {
+    places: HashMap<Box<str>, (u64, Box<str>)>,
+    /// See [`SourceMap::shown`].
+    shown: Value,
+    /// See [`SourceMap::hash`].
+    hash: String,
+}
 
 impl fmt::Debug for SourceMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,13 +41,31 @@ impl PartialEq for SourceMap {
 impl SourceMap {
     /// Notes a value that stands on `line`.
     pub(super) fn note(&mut self, path: &Path, line: u64, node: &Node) {
-        self.0.entry(path.to_string().into()).or_insert_with(|| (line, written(path, node).into()));
+        self.places.entry(path.to_string().into()).or_insert_with(|| (line, written(path, node).into()));
+    }
+
+    /// Notes the whole document, and what it means once its variables are expanded.
+    pub(in crate::config) fn note_document(&mut self, root: &Node, meant: &Value) {
+        self.shown = shown(root);
+        self.hash = Sha256::digest(meant.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+
+    /// The document as it is written, variables not expanded, secrets masked.
+    #[must_use]
+    pub fn shown(&self) -> &Value {
+        &self.shown
+    }
+
+    /// SHA-256 of what the document means, as hexadecimal digits; empty without a document.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// The diagnostic that a draft becomes; where nothing is written, the line is that of the nearest thing around it.
     pub(in crate::config) fn locate(&self, draft: Draft) -> Diagnostic {
         let (path, line) = (draft.path.to_string(), self.line(&draft.path));
-        let value = self.0.get(&*path).filter(|_| draft.show).map(|(_, written)| written.to_string());
+        let value = self.places.get(&*path).filter(|_| draft.show).map(|(_, written)| written.to_string());
         let (reason, remedy) = (draft.reason.into(), draft.remedy.into());
         Diagnostic { severity: Severity::Error, path, line, value, reason, remedy }
     }
@@ -54,7 +81,7 @@ impl SourceMap {
         remedy: impl Into<String>,
     ) -> Diagnostic {
         let mut paths = settings.iter().map(|keys| Path::of(keys));
-        let path = paths.clone().find(|path| self.0.contains_key(&*path.to_string()));
+        let path = paths.clone().find(|path| self.places.contains_key(&*path.to_string()));
         let path = path.or_else(|| paths.next_back()).unwrap_or_default();
         Diagnostic { severity, ..self.locate(Draft::new(path, reason, remedy)) }
     }
@@ -62,13 +89,13 @@ impl SourceMap {
     /// The line of the setting at `path`, as it is displayed; `None`: it is not written there.
     #[must_use]
     pub fn line_of(&self, path: &str) -> Option<u64> {
-        self.0.get(path).map(|(line, _)| *line)
+        self.places.get(path).map(|(line, _)| *line)
     }
 
     fn line(&self, path: &Path) -> u64 {
         let mut path = path.clone();
         while !path.steps().is_empty() {
-            if let Some((line, _)) = self.0.get(&*path.to_string()) {
+            if let Some((line, _)) = self.places.get(&*path.to_string()) {
                 return *line;
             }
             path = path.parent();
@@ -97,11 +124,6 @@ fn written(path: &Path, node: &Node) -> String {
         }
         Kind::Text(text) => shorten(&format!("{:?}", mask_userinfo(text))),
     }
-}
-
-/// `${NAME}` and nothing else: a default may be a secret.
-fn is_variable_only(text: &str) -> bool {
-    text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(is_variable)
 }
 
 fn shorten(text: &str) -> String {

@@ -61,7 +61,7 @@ impl Actor {
     /// Tells everybody what the engine does. Requests first: the fleet may end another engine because this one is ready.
     async fn publish(&mut self, state: EngineState) {
         if self.engine.publish(state) {
-            self.listeners.events.publish(|| api::Event::Engine {
+            self.listeners.events.publish(&api::Event::Engine {
                 engine: self.engine.id.to_string(),
                 model: self.spec.model.name.to_string(),
                 state: EngineState::clone(&self.engine.state()),

@@ -86,6 +86,14 @@ impl Metrics {
         counters.iter().try_for_each(|counter| self.register.registry.register(Box::new(counter.clone())))
     }
 
+    /// Requests of a caller since the start, and its tokens for prompt and completion.
+    #[must_use]
+    pub fn caller_totals(&self, caller: &str) -> (u64, [u64; 2]) {
+        let tokens = |kind| self.tokens.caller_tokens.with_label_values(&[caller, kind]).get();
+        let requests = self.tokens.caller_requests.with_label_values(&[caller]).get();
+        (requests, [tokens("prompt"), tokens("completion")])
+    }
+
     /// Somebody counts in series with these labels from now on.
     pub(super) fn begin_series(&self, labels: &[Label<'_>]) {
         let (mut counting, labels) = (lock(&self.counting), owned(labels));

@@ -1,0 +1,97 @@
+//! The gateway as a whole, as operators see it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Admin, gpus, show};
+use crate::api::{AliasView, CallerView, EngineView, SnapshotView, SplitPart, StatusView, Totals};
+use crate::config::{Alias, Caller, alias_changes};
+
+/// When this process began to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    time: SystemTime,
+    instant: Instant,
+}
+
+impl Started {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { time: SystemTime::now(), instant: Instant::now() }
+    }
+
+    fn ago(self) -> Duration {
+        self.instant.elapsed()
+    }
+}
+
+/// The gateway itself.
+pub(super) fn status(admin: &Admin) -> StatusView {
+    let config = admin.configuration.current();
+    let (pools, engines) = (admin.registry.pools(), admin.registry.engines());
+    StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: config.name.clone(),
+        started: humantime::format_rfc3339_seconds(admin.started.time).to_string(),
+        uptime_seconds: admin.started.ago().as_secs_f64(),
+        configuration_file: admin.configuration.file(),
+        configuration_hash: config.source_map.hash().to_owned(),
+        listen: admin.data_address.to_string(),
+        shutting_down: admin.control.is_closed(),
+        totals: Totals {
+            models: pools.len(),
+            ready_models: pools.iter().filter(|pool| pool.is_ready()).count(),
+            engines: engines.len(),
+            ready_engines: engines.iter().filter(|(_, engine)| engine.is_ready()).count(),
+            aliases: config.aliases.len(),
+            in_flight: engines.iter().map(|(_, engine)| engine.in_flight()).sum(),
+        },
+    }
+}
+
+/// All aliases.
+pub(super) fn aliases(admin: &Admin) -> Vec<AliasView> {
+    admin.configuration.current().aliases.iter().map(alias).collect()
+}
+
+fn alias(alias: &Alias) -> AliasView {
+    let part = |(name, weight): &(_, u32)| SplitPart { name: ToString::to_string(name), weight: *weight };
+    AliasView {
+        alias: alias.name.to_string(),
+        model: alias.model.to_string(),
+        hidden: alias.hidden,
+        changes: alias_changes(alias),
+        split: alias.split.iter().map(part).collect(),
+        fallback: alias.fallback.iter().map(ToString::to_string).collect(),
+        mirror: alias.mirror.as_ref().map(|mirror| mirror.to.to_string()),
+        listen: alias.listen.map(|address| address.to_string()),
+    }
+}
+
+/// All callers.
+pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
+    let caller = |caller: &Caller| {
+        let (requests, [prompt_tokens, completion_tokens]) = admin.metrics.caller_totals(&caller.name);
+        let (caller, keys) = (caller.name.to_string(), caller.keys.len());
+        CallerView { caller, keys, requests, prompt_tokens, completion_tokens }
+    };
+    admin.configuration.current().callers.iter().map(caller).collect()
+}
+
+/// All engines.
+pub(super) fn engines(admin: &Admin) -> Vec<EngineView> {
+    admin.registry.pools().iter().flat_map(|pool| show::engines(pool)).collect()
+}
+
+/// How everything is.
+pub(super) fn snapshot(admin: &Admin) -> SnapshotView {
+    SnapshotView {
+        status: status(admin),
+        aliases: aliases(admin),
+        callers: callers(admin),
+        models: admin.registry.pools().iter().map(|pool| show::model(pool, &admin.control)).collect(),
+        engines: engines(admin),
+        gpus: gpus::show(&admin.monitor, &admin.registry.engines()),
+        rates: admin.requests.rates(),
+    }
+}

@@ -1,0 +1,126 @@
+//! What `GET /api/v1/requests` and `GET /api/v1/rates` tell.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A request, after its end. No bodies, no keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestView {
+    /// `x-request-id`.
+    pub id: String,
+    /// When it ended (RFC 3339).
+    pub ended: String,
+    /// The address that it came from.
+    pub client: Option<String>,
+    /// Whose key it showed.
+    pub caller: Option<String>,
+    /// Method.
+    pub method: String,
+    /// Path without query; its beginning, if it is long.
+    pub path: String,
+    /// The model served.
+    pub model: Option<String>,
+    /// The name that it says, where nothing is served under it.
+    pub unknown_model: Option<String>,
+    /// The alias it was reached by.
+    pub alias: Option<String>,
+    /// The engine that answered, or was tried last.
+    pub engine: Option<String>,
+    /// Status sent; 499: the client left first.
+    pub status: u16,
+    /// Whether the answer was a stream of events.
+    pub stream: bool,
+    /// Size of the request body as received.
+    pub bytes_in: usize,
+    /// Bytes of the answer's body.
+    pub bytes_out: usize,
+    /// From head to end.
+    pub seconds: f64,
+    /// From the request's end to the first event with output.
+    pub first_token_seconds: Option<f64>,
+    /// Time in the gateway itself.
+    pub overhead_seconds: f64,
+    /// Attempts that another one followed.
+    pub retries: usize,
+    /// Tokens read, as the engine reported.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written, as the engine reported.
+    pub completion_tokens: Option<u64>,
+    /// Of the tokens read, those that were in the engine's cache.
+    pub cached_tokens: Option<u64>,
+    /// The engine reported no tokens: they were counted on the way.
+    pub tokens_estimated: bool,
+    /// How it ended, if it was a stream: `complete`, `client_gone`, `engine_died`, `engine_error`, `timeout`, `cut`.
+    pub stream_end: Option<String>,
+    /// What went wrong, as a code.
+    pub error: Option<String>,
+}
+
+/// A list of requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestsView {
+    /// The newest first.
+    pub requests: Vec<RequestView>,
+}
+
+/// How fast and how well requests are answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RatesView {
+    /// The time that rates and quantiles are about.
+    pub window_seconds: f64,
+    /// The time that a point of `history` is about.
+    pub interval_seconds: f64,
+    /// Of all requests.
+    pub all: Rates,
+    /// Of each model that had requests in the last minutes.
+    pub models: BTreeMap<String, Rates>,
+    /// Of all requests, over the last minutes; the newest last.
+    pub history: Vec<RatesPoint>,
+}
+
+/// Rates and times of requests that have ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rates {
+    /// Requests.
+    pub requests_per_second: f64,
+    /// Those for which the gateway or an engine is to blame that they went wrong.
+    pub errors_per_second: f64,
+    /// Tokens read.
+    pub prompt_tokens_per_second: f64,
+    /// Tokens written.
+    pub completion_tokens_per_second: f64,
+    /// Time to the first token of streams; `null`: there were none.
+    pub first_token_seconds: Option<Quantiles>,
+    /// Time between two tokens of streams, on the average of each.
+    pub inter_token_seconds: Option<Quantiles>,
+    /// Time of requests that were answered well, from head to end.
+    pub duration_seconds: Option<Quantiles>,
+}
+
+/// Seconds that so many of a hundred do not exceed, to two hundredths.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// 50
+    pub p50: f64,
+    /// 95
+    pub p95: f64,
+    /// 99
+    pub p99: f64,
+}
+
+/// What happened in one interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RatesPoint {
+    /// Requests.
+    pub requests_per_second: f64,
+    /// Those that went wrong.
+    pub errors_per_second: f64,
+    /// Tokens written.
+    pub completion_tokens_per_second: f64,
+    /// Median time to the first token.
+    pub first_token_p50_seconds: Option<f64>,
+    /// 95th percentile of the time to the first token.
+    pub first_token_p95_seconds: Option<f64>,
+}

@@ -1,0 +1,174 @@
+//! A record that outlives its request, in one allocation.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::api::RequestView;
+use crate::openai::Usage;
+use crate::telemetry::Record;
+
+/// The longest text that is kept of each field, in bytes. Paths and names of models come from clients.
+const LONGEST: usize = 256;
+
+/// Fields that are text.
+const TEXTS: usize = 9;
+
+/// A record of its own.
+#[derive(Clone, Debug)]
+pub(super) struct KeptRecord {
+    /// When the request ended.
+    pub(super) ended: SystemTime,
+    client: Option<IpAddr>,
+    pub(super) status: u16,
+    pub(super) stream: bool,
+    bytes_in: usize,
+    bytes_out: usize,
+    pub(super) took: Duration,
+    pub(super) first_token: Option<Duration>,
+    overhead: Duration,
+    retries: usize,
+    pub(super) usage: Option<Usage>,
+    is_estimate: bool,
+    pub(super) stream_end: Option<&'static str>,
+    /// All texts, one behind the other.
+    text: Box<str>,
+    /// Where each ends in `text`.
+    ends: [u16; TEXTS],
+    /// Which of them there are: one bit each.
+    has: u16,
+}
+
+impl KeptRecord {
+    pub(super) fn of(record: &Record<'_>, ended: SystemTime) -> Self {
+        let texts = [
+            Some(record.id),
+            Some(record.method),
+            Some(record.path),
+            record.caller,
+            record.model,
+            record.unknown_model,
+            record.alias,
+            record.engine,
+            record.error,
+        ]
+        .map(|text| text.map(|text| &text[..text.floor_char_boundary(LONGEST)]));
+        let mut text = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
+        let (mut ends, mut has) = ([0; TEXTS], 0);
+        for (at, part) in texts.iter().enumerate() {
+            if let Some(part) = part {
+                text.push_str(part);
+                has |= 1 << at;
+            }
+            // Nine texts of 256 bytes.
+            ends[at] = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        }
+        Self {
+            ended,
+            client: record.client,
+            status: record.status,
+            stream: record.stream,
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            took: record.took,
+            first_token: record.first_token,
+            overhead: record.overhead,
+            retries: record.retries,
+            usage: record.usage,
+            is_estimate: record.is_estimate,
+            stream_end: record.stream_end,
+            text: text.into(),
+            ends,
+            has,
+        }
+    }
+
+    fn text(&self, at: usize) -> Option<&str> {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let text = self.text.get(usize::from(start)..usize::from(self.ends[at]))?;
+        (self.has >> at & 1 == 1).then_some(text)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.text(0).unwrap_or_default()
+    }
+
+    pub(super) fn model(&self) -> Option<&str> {
+        self.text(4)
+    }
+
+    pub(super) fn caller(&self) -> Option<&str> {
+        self.text(3)
+    }
+
+    pub(super) fn alias(&self) -> Option<&str> {
+        self.text(6)
+    }
+
+    pub(super) fn engine(&self) -> Option<&str> {
+        self.text(7)
+    }
+
+    pub(super) fn error(&self) -> Option<&str> {
+        self.text(8)
+    }
+
+    /// What operators are told of it.
+    pub(super) fn view(&self) -> RequestView {
+        let owned = |at| self.text(at).map(str::to_owned);
+        RequestView {
+            id: owned(0).unwrap_or_default(),
+            ended: humantime::format_rfc3339_millis(self.ended).to_string(),
+            client: self.client.map(|client| client.to_string()),
+            caller: owned(3),
+            method: owned(1).unwrap_or_default(),
+            path: owned(2).unwrap_or_default(),
+            model: owned(4),
+            unknown_model: owned(5),
+            alias: owned(6),
+            engine: owned(7),
+            status: self.status,
+            stream: self.stream,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            seconds: self.took.as_secs_f64(),
+            first_token_seconds: self.first_token.map(|time| time.as_secs_f64()),
+            overhead_seconds: self.overhead.as_secs_f64(),
+            retries: self.retries,
+            prompt_tokens: self.usage.map(|usage| usage.prompt),
+            completion_tokens: self.usage.map(|usage| usage.completion),
+            cached_tokens: self.usage.map(|usage| usage.cached),
+            tokens_estimated: self.usage.is_some() && self.is_estimate,
+            stream_end: self.stream_end.map(str::to_owned),
+            error: owned(8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::record::testing::record;
+
+    #[test]
+    fn a_kept_record_tells_what_the_record_told() {
+        let kept = KeptRecord::of(&record(), SystemTime::UNIX_EPOCH).view();
+        assert_eq!(
+            (kept.id.as_str(), kept.method.as_str(), kept.path.as_str()),
+            ("r1", "POST", "/v1/chat/completions\n")
+        );
+        assert_eq!((kept.caller.as_deref(), kept.alias, kept.model.as_deref()), (Some("bot"), None, Some("m")));
+        assert_eq!((kept.engine.as_deref(), kept.unknown_model, kept.error), (Some("m/0"), None, None));
+        assert_eq!((kept.seconds, kept.prompt_tokens, kept.completion_tokens), (0.0015, Some(3), Some(4)));
+        assert_eq!((kept.ended.as_str(), kept.client.as_deref()), ("1970-01-01T00:00:00.000Z", Some("127.0.0.1")));
+    }
+
+    #[test]
+    fn an_empty_text_is_not_an_absent_one_and_a_long_one_is_cut_at_a_character() {
+        let long = "ä".repeat(200);
+        let told = Record { alias: Some(""), unknown_model: Some(&long), path: &long, ..record() };
+        let kept = KeptRecord::of(&told, SystemTime::UNIX_EPOCH).view();
+        assert_eq!((kept.alias.as_deref(), kept.error), (Some(""), None));
+        assert_eq!((kept.unknown_model.map(|name| name.len()), kept.path.len()), (Some(LONGEST), LONGEST));
+        assert_eq!(kept.engine.as_deref(), Some("m/0"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Requests that have ended, for operators: the newest of them, and how fast and how well they are answered.
+//!
+//! `sink` takes records on the data path, one allocation (`kept`) and one push onto a queue without a lock each. `collector`
+//! empties that queue several times a second, where it costs no request anything: into the list of the newest requests, the
+//! `rates` of the last minutes, and the event bus.
+
+mod collector;
+mod kept;
+mod rates;
+mod sink;
+
+pub use collector::{Collector, RequestFilter, RequestHistory};
+pub use sink::RequestSink;

@@ -1,0 +1,217 @@
+//! What operators see while callers go on: the gateway as a whole, requests, rates, logs, and events as they happen.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, chat, eventually, http};
+
+const CONFIGURATION: &str = "
+callers: { bot: { keys: [k-bot] } }
+anonymous: {}
+models:
+  m: { source: m, command: [enginehouse, sim], sleep_mode: true, env: { API_TOKEN: hush } }
+aliases:
+  quick: { model: m, defaults: { temperature: 0.5 }, overrides: { chat_template_kwargs: { enable_thinking: false } } }
+";
+
+async fn started() -> Gateway {
+    let gateway = Gateway::ready(CONFIGURATION).await;
+    gateway.all_ready().await;
+    gateway
+}
+
+async fn get(gateway: &Gateway, path: &str) -> (u16, Value) {
+    let reply = http().get(format!("http://{}/api/v1/{path}", gateway.admin)).send().await.expect("answered");
+    (reply.status().as_u16(), reply.json().await.expect("JSON"))
+}
+
+async fn seen(gateway: &Gateway, path: &str) -> Value {
+    let (status, answer) = get(gateway, path).await;
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
+}
+
+/// Server-sent events, one after the other: ids and what they hold.
+struct Events(BoxStream<'static, String>);
+
+impl Events {
+    async fn open(gateway: &Gateway, path: &str, last: Option<&str>) -> Self {
+        let mut request = http().get(format!("http://{}/api/v1/{path}", gateway.admin));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let reply = request.send().await.expect("answered");
+        assert_eq!(reply.headers()["content-type"], "text/event-stream");
+        let mut rest = String::new();
+        let pieces = reply.bytes_stream().map(move |piece| {
+            rest.push_str(std::str::from_utf8(&piece.expect("a piece")).expect("text"));
+            let whole = rest.rfind("\n\n").map_or(0, |end| end + 2);
+            let messages: Vec<String> = rest[..whole].split_terminator("\n\n").map(str::to_owned).collect();
+            rest.drain(..whole);
+            futures::stream::iter(messages)
+        });
+        Self(pieces.flatten().boxed())
+    }
+
+    /// The next event that is no comment.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            let message = self.0.next().await?;
+            let line = |name: &str| message.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+            if let Some(data) = line("data: ") {
+                return Some((line("id: ").unwrap_or_default(), serde_json::from_str(&data).expect("JSON")));
+            }
+        }
+    }
+
+    /// The next one for which `wanted` holds.
+    async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> (String, Value) {
+        loop {
+            let found = self.next().await.expect("events go on");
+            if wanted(&found.1) {
+                return found;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_tells_what_it_is_and_what_it_runs_by() {
+    let gateway = started().await;
+    let status = seen(&gateway, "status").await;
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        status["totals"],
+        json!({ "models": 1, "ready_models": 1, "engines": 1, "ready_engines": 1, "aliases": 1, "in_flight": 0 })
+    );
+    assert_eq!(status["listen"], gateway.address.to_string());
+    assert!(status["uptime_seconds"].as_f64().is_some_and(|time| time > 0.0));
+    assert_eq!(status["configuration_hash"].as_str().map(str::len), Some(64));
+    let configuration = seen(&gateway, "configuration").await;
+    assert_eq!(configuration["callers"]["bot"]["keys"], json!(["***"]));
+    assert_eq!(configuration["models"]["m"]["env"]["API_TOKEN"], "***");
+    let alias = seen(&gateway, "aliases/quick").await;
+    assert_eq!((&alias["model"], &alias["hidden"]), (&json!("m"), &json!(false)));
+    assert_eq!(
+        alias["changes"],
+        json!(["default temperature=0.5", "override chat_template_kwargs={\"enable_thinking\":false}"])
+    );
+    assert_eq!(seen(&gateway, "aliases").await["aliases"], json!([alias]));
+    for (path, status) in
+        [("aliases/slow", 404), ("requests/none", 404), ("requests?limit=x", 400), ("events?kinds=x", 400)]
+    {
+        assert_eq!(get(&gateway, path).await.0, status, "{path}");
+    }
+    let put = http().put(format!("http://{}/api/v1/status", gateway.admin)).send().await.expect("answered");
+    assert_eq!((put.status().as_u16(), &put.headers()["allow"]), (405, &"GET".parse().expect("a value")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_listed_with_what_they_cost() {
+    let gateway = started().await;
+    let ask = |model: &str, stream: bool| {
+        let mut body = chat(model);
+        body["stream"] = json!(stream);
+        http()
+            .post(gateway.url("/v1/chat/completions"))
+            .bearer_auth("k-bot")
+            .header("x-request-id", format!("ask-{model}-{stream}"))
+            .json(&body)
+    };
+    for (model, stream) in [("m", false), ("quick", true), ("none", false)] {
+        ask(model, stream).send().await.expect("answered").bytes().await.expect("whole");
+    }
+    let requests = eventually("three requests", async || {
+        let list = seen(&gateway, "requests").await;
+        let list = list["requests"].as_array().expect("a list").clone();
+        (list.len() == 3).then_some(list)
+    })
+    .await;
+    let ids: Vec<&str> = requests.iter().map(|request| request["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["ask-none-false", "ask-quick-true", "ask-m-false"], "the newest first");
+    let stream = &requests[1];
+    assert_eq!((&stream["alias"], &stream["model"], &stream["engine"]), (&json!("quick"), &json!("m"), &json!("m/0")));
+    assert_eq!(
+        (&stream["status"], &stream["stream_end"], &stream["caller"]),
+        (&json!(200), &json!("complete"), &json!("bot"))
+    );
+    assert!(stream["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{stream}");
+    let times: Vec<f64> = ["overhead_seconds", "first_token_seconds", "seconds"]
+        .iter()
+        .map(|key| stream[*key].as_f64().expect("told"))
+        .collect();
+    assert!(times.is_sorted() && times[0] > 0.0, "{stream}");
+    assert_eq!((&requests[0]["unknown_model"], &requests[0]["status"]), (&json!("none"), &json!(404)));
+    assert_eq!(seen(&gateway, "requests/ask-quick-true").await, *stream);
+    assert_eq!(seen(&gateway, "requests?alias=quick").await["requests"], json!([stream]));
+    assert_eq!(seen(&gateway, "requests?failed=true&limit=1").await["requests"], json!([requests[0]]));
+    let rates = seen(&gateway, "rates").await;
+    assert!(rates["all"]["requests_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{rates}");
+    assert!(rates["models"]["m"]["first_token_seconds"]["p95"].as_f64().is_some_and(|time| time > 0.0), "{rates}");
+    let callers = seen(&gateway, "callers").await;
+    let bot = &callers["callers"][0];
+    assert_eq!((&bot["caller"], &bot["keys"], &bot["requests"]), (&json!("bot"), &json!(1), &json!(3)));
+    assert!(bot["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{bot}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_shown_of_one_or_merged_and_followed() {
+    let gateway = started().await;
+    let text = |lines: &Value| -> Vec<(String, String)> {
+        let own = |value: &Value| value.as_str().expect("text").to_owned();
+        lines["lines"].as_array().expect("a list").iter().map(|line| (own(&line["from"]), own(&line["text"]))).collect()
+    };
+    let engine = text(&seen(&gateway, "logs?from=m%2F0").await);
+    assert!(!engine.is_empty() && engine.iter().all(|(from, _)| from == "m/0"), "{engine:?}");
+    let own = text(&seen(&gateway, "logs?from=gateway&grep=ENGINE%20IS%20READY").await);
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert!(own[0].1.contains("engine is ready engine=m/0"), "{own:?}");
+    let merged = text(&seen(&gateway, "logs?since=10m").await);
+    assert!(["gateway", "m/0"].iter().all(|wanted| merged.iter().any(|(from, _)| from == wanted)), "{merged:?}");
+    assert_eq!(get(&gateway, "logs?from=x%2F0").await.0, 404);
+    let mut followed = Events::open(&gateway, "logs?lines=0&follow=true&grep=stopped", None).await;
+    let stop = http().post(format!("http://{}/api/v1/models/m/stop", gateway.admin)).send().await.expect("answered");
+    assert_eq!(stop.status(), 200);
+    let (_, line) = followed.find(|_| true).await;
+    assert_eq!((&line["from"], &line["level"]), (&json!("gateway"), &json!("info")), "{line}");
+    assert!(line["text"].as_str().is_some_and(|text| text.contains("engine is stopped")), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_begin_with_a_snapshot_and_go_on_where_a_listener_was() {
+    let mut gateway = started().await;
+    let mut events = Events::open(&gateway, "events", None).await;
+    let (first, snapshot) = events.next().await.expect("an event");
+    assert_eq!((&snapshot["event"], &snapshot["engines"][0]["state"]), (&json!("snapshot"), &json!("ready")));
+    assert_eq!(snapshot["status"]["totals"]["models"], 1);
+    assert_eq!(gateway.ask("quick").await.0, 200);
+    let (_, requests) = events.find(|event| event["event"] == "requests").await;
+    assert_eq!(requests["requests"][0]["alias"], "quick");
+    let (_, pulse) = events.find(|event| event["event"] == "pulse").await;
+    assert!(pulse["rates"]["all"]["requests_per_second"].is_f64(), "{pulse}");
+    let act = async |verb: &str| {
+        let url = format!("http://{}/api/v1/engines/m/0/{verb}", gateway.admin);
+        let reply = http().request(Method::POST, url).send().await.expect("answered");
+        assert_eq!(reply.status(), 200, "{verb}");
+    };
+    act("sleep").await;
+    let (asleep, _) = events.find(|event| event["event"] == "engine" && event["state"] == "asleep").await;
+    drop(events);
+    act("wake").await;
+    // It was away, and hears what it missed; nobody else does.
+    let mut again = Events::open(&gateway, "events?kinds=engine", Some(&asleep)).await;
+    let (woken, news) = again.next().await.expect("an event");
+    assert_eq!((&news["event"], &news["engine"]), (&json!("engine"), &json!("m/0")));
+    let number = |id: &str| id.parse::<u64>().expect("a number");
+    assert!(number(&first) < number(&asleep) && number(&asleep) < number(&woken));
+    again.find(|event| event["state"] == "ready").await;
+    // Its place is not known: it was with another gateway.
+    let mut lost = Events::open(&gateway, "events", Some("7")).await;
+    assert_eq!(lost.next().await.expect("an event").1, json!({ "event": "resync" }));
+    assert_eq!(lost.next().await.expect("an event").1["event"], "snapshot");
+    // Who listens does not hold up the end.
+    gateway.stop().await;
+    while lost.next().await.is_some() {}
+}
