@@ -87,7 +87,7 @@ pub(super) fn apply<'r>(
         take_out_unless_stream(body, &unsaid, log)?;
     }
     if let Some(model) = model {
-        log.origin("the engines".into());
+        log.origin(|| "the engines".into());
         log.part("name");
         body.rename(model, log);
     }
@@ -108,7 +108,7 @@ fn apply_settings<'r>(
             follow.push(then);
         }
     }
-    let outer = log.origin(settings.origin.clone());
+    let outer = log.origin(|| settings.origin.clone());
     log.part("remove");
     for path in &settings.remove {
         body.edit(path, FieldEdit::Remove, log)?;
@@ -133,7 +133,9 @@ fn apply_settings<'r>(
     for then in follow {
         apply_settings(body, then, request, log, headers)?;
     }
-    log.origin(outer);
+    if let Some(outer) = outer {
+        log.origin(|| outer);
+    }
     Ok(())
 }
 

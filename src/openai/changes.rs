@@ -37,9 +37,9 @@ impl<'c> ChangeLog<'c> {
         self.part = part;
     }
 
-    /// What follows is done by settings from `origin`; returns the origin until now.
-    pub(super) fn origin(&mut self, origin: Arc<str>) -> Arc<str> {
-        std::mem::replace(&mut self.origin, origin)
+    /// What follows is done by settings from `origin`; returns the origin until now. Both only if anybody wants to know.
+    pub(super) fn origin(&mut self, origin: impl FnOnce() -> Arc<str>) -> Option<Arc<str>> {
+        self.changes.is_some().then(|| std::mem::replace(&mut self.origin, origin()))
     }
 
     /// What follows happens inside of the field `key`.

@@ -1,6 +1,7 @@
 //! What settings say of one field: its value, its bound, and where it may stand.
 
 use serde_json::{Map, Number, Value};
+use smallvec::SmallVec;
 
 use super::fields::EndpointSet;
 use super::text::decode;
@@ -30,7 +31,8 @@ pub(super) struct FieldRule {
 /// A value ready to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Replacement {
-    pub(super) json: Box<[u8]>,
+    /// Most are numbers and words: they stand in place, where reading them does not mean to wait for other memory.
+    pub(super) json: SmallVec<[u8; 24]>,
     /// As the content of a form field; `None` for `null`, which a form cannot say.
     pub(super) text: Option<Box<[u8]>>,
 }

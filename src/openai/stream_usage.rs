@@ -22,7 +22,7 @@ pub(super) fn is_stream(body: &[u8], peek: &Peek) -> bool {
 
 /// Asks for the token counts, unless the client does; whether that was needed.
 pub(super) fn ask(object: &mut Object<'_, '_>, log: &mut ChangeLog<'_>) -> Result<bool, TooManyMembers> {
-    log.origin("the gateway".into());
+    log.origin(|| "the gateway".into());
     log.part("usage");
     let ours = || Cow::Borrowed(&br#"{"include_usage":true}"#[..]);
     let Some(at) = object.only(OPTIONS) else {

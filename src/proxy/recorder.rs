@@ -13,12 +13,12 @@ pub(super) struct Recorder {
     access_log: AccessLog,
     requests: RequestSink,
     /// Metrics of requests that named no model that is served.
-    no_route: Meters,
+    no_route: Arc<Meters>,
 }
 
 impl Recorder {
     pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, requests: RequestSink) -> Self {
-        Self { no_route: Meters::new(&metrics, NO_ROUTE, ""), metrics, access_log, requests }
+        Self { no_route: Meters::of(&metrics, NO_ROUTE, ""), metrics, access_log, requests }
     }
 
     /// The gateway spent so long on a request that had a target.
@@ -28,7 +28,7 @@ impl Recorder {
 
     /// A request for `target`, sent by `caller`, is over.
     pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
-        let meters = target.map_or(&self.no_route, |target| &*target.meters);
+        let meters = target.map_or(&self.no_route, |target| &target.meters);
         record.publish(meters, caller.map(|caller| &caller.meters), &self.access_log, &self.requests);
     }
 

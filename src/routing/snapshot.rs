@@ -156,7 +156,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
             balance: model.balance,
             usage: model.usage,
             rules: Rules::new(&route.settings),
-            meters: Arc::new(Meters::new(metrics, &route.model, if route.is_alias { &route.name } else { "" })),
+            meters: Meters::of(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
             route: route.clone(),
             split: None,
             fallback: Vec::new(),

@@ -1,7 +1,8 @@
 //! The metrics of one route, looked up once so that a request only touches atomics.
 
 use std::array;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
@@ -38,69 +39,138 @@ fn status_label(slot: usize) -> String {
     STATUSES.get(slot).map_or_else(|| CLASSES[slot - STATUSES.len()].into(), u16::to_string)
 }
 
-/// Counters and histograms of one route. When the last one of it is dropped, its series end.
+/// Counters and histograms of one route: of a model as reached by its own name or by one alias. There is one for all
+/// snapshots at a time; when the last who counts in it is gone, its series end.
 #[derive(Debug)]
+// In this order: what every request counts is one piece of memory, and what comes next is near.
+#[repr(C)]
 pub struct Meters {
+    hot: HotCounts,
+    duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
+    first_token: Histogram,
+    between_tokens: Histogram,
     metrics: Arc<Metrics>,
     model: String,
     alias: String,
-    in_flight: IntGauge,
-    first_token: Histogram,
-    between_tokens: Histogram,
-    prompt_tokens: IntCounter,
-    completion_tokens: IntCounter,
-    cached_tokens: IntCounter,
     estimated_tokens: OnceLock<IntCounter>,
-    answered: OnceLock<IntCounter>,
     streams: [OnceLock<IntCounter>; STREAM_ENDS.len()],
-    duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
     requests: [[OnceLock<IntCounter>; SLOTS]; Endpoint::ALL.len() + 1],
+    published: Mutex<Published>,
+}
+
+/// What nearly every request counts. With thousands of routes each of these would be a wait for memory, were they not side by
+/// side; Prometheus' own counters are not. They get what is counted here when somebody looks.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct HotCounts {
+    in_flight: AtomicU64,
+    /// Attempts that were answered.
+    answered: AtomicU64,
+    /// Conversations that were answered with 200.
+    chats: AtomicU64,
+    prompt_tokens: AtomicU64,
+    completion_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
+}
+
+/// What of that Prometheus' counters got.
+#[derive(Debug)]
+struct Published {
+    in_flight: (IntGauge, i64),
+    answered: (IntCounter, u64),
+    /// Made with the first one.
+    chats: (Option<IntCounter>, u64),
+    prompt_tokens: (IntCounter, u64),
+    completion_tokens: (IntCounter, u64),
+    cached_tokens: (IntCounter, u64),
 }
 
 impl Meters {
     /// The meters of `model` as reached through `alias` (empty: by its own name).
     #[must_use]
-    pub fn new(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Self {
+    pub fn of(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Arc<Self> {
+        metrics.meters(model, alias, || Self::new(metrics.clone(), model, alias))
+    }
+
+    fn new(metrics: Arc<Metrics>, model: &str, alias: &str) -> Self {
         let labels = [model, alias];
         series(model, alias).iter().for_each(|labels| metrics.begin_series(labels));
+        let published = Published {
+            in_flight: (metrics.requests.in_flight.with_label_values(&labels), 0),
+            answered: (metrics.requests.attempts.with_label_values(&[model, ANSWERED]), 0),
+            chats: (None, 0),
+            prompt_tokens: (metrics.tokens.prompt.with_label_values(&labels), 0),
+            completion_tokens: (metrics.tokens.completion.with_label_values(&labels), 0),
+            cached_tokens: (metrics.tokens.cached.with_label_values(&labels), 0),
+        };
         Self {
-            metrics: metrics.clone(),
-            model: model.into(),
-            alias: alias.into(),
-            in_flight: metrics.requests.in_flight.with_label_values(&labels),
+            hot: HotCounts::default(),
+            duration: array::from_fn(|_| OnceLock::new()),
             first_token: metrics.requests.first_token.with_label_values(&[model]),
             between_tokens: metrics.requests.between_tokens.with_label_values(&[model]),
-            prompt_tokens: metrics.tokens.prompt.with_label_values(&labels),
-            completion_tokens: metrics.tokens.completion.with_label_values(&labels),
-            cached_tokens: metrics.tokens.cached.with_label_values(&labels),
+            model: model.into(),
+            alias: alias.into(),
+            metrics,
             estimated_tokens: OnceLock::new(),
-            answered: OnceLock::new(),
             streams: array::from_fn(|_| OnceLock::new()),
-            duration: array::from_fn(|_| OnceLock::new()),
             requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
+            published: Mutex::new(published),
         }
+    }
+
+    /// Gives Prometheus' counters what was counted since the last time.
+    pub(super) fn publish(&self) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let Published { in_flight, answered, chats, prompt_tokens, completion_tokens, cached_tokens } = &mut *published;
+        let under_way = i64::try_from(self.hot.in_flight.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        in_flight.0.add(under_way - std::mem::replace(&mut in_flight.1, under_way));
+        let news = |count: &AtomicU64, before: &mut u64| {
+            let now = count.load(Ordering::Relaxed);
+            now - std::mem::replace(before, now)
+        };
+        let conversations = news(&self.hot.chats, &mut chats.1);
+        if conversations > 0 {
+            chats.0.get_or_insert_with(|| self.requests(Endpoint::ChatCompletions.path(), "200")).inc_by(conversations);
+        }
+        for (count, (counter, before)) in [
+            (&self.hot.answered, answered),
+            (&self.hot.prompt_tokens, prompt_tokens),
+            (&self.hot.completion_tokens, completion_tokens),
+            (&self.hot.cached_tokens, cached_tokens),
+        ] {
+            counter.inc_by(news(count, before));
+        }
+    }
+
+    /// Which model and alias these are.
+    pub(super) fn key(&self) -> (&str, &str) {
+        (&self.model, &self.alias)
     }
 
     /// Counts a request in; out when the guard is dropped.
     #[must_use]
-    pub fn enter(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.hot.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
     }
 
     /// Counts an answered request. `endpoint`: `None` for paths that are no inference route.
     pub fn answered(&self, endpoint: Option<Endpoint>, status: u16, took: Duration) {
         let at = endpoint.map_or(Endpoint::ALL.len(), |endpoint| endpoint as usize);
         let path = endpoint.map_or("other", Endpoint::path);
-        let slot = status_slot(status);
-        self.requests[at][slot]
-            .get_or_init(|| {
-                self.metrics.requests.answered.with_label_values(&[&self.model, &self.alias, path, &status_label(slot)])
-            })
-            .inc();
+        if endpoint == Some(Endpoint::ChatCompletions) && status == 200 {
+            self.hot.chats.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let slot = status_slot(status);
+            self.requests[at][slot].get_or_init(|| self.requests(path, &status_label(slot))).inc();
+        }
         self.duration[at]
             .get_or_init(|| self.metrics.requests.duration.with_label_values(&[self.model.as_str(), path]))
             .observe(took.as_secs_f64());
+    }
+
+    fn requests(&self, path: &str, status: &str) -> IntCounter {
+        self.metrics.requests.answered.with_label_values(&[&*self.model, &self.alias, path, status])
     }
 
     /// Counts a repeated attempt.
@@ -110,9 +180,11 @@ impl Meters {
 
     /// Counts how an attempt ended: by an [`Outcome`](crate::outcome::Outcome)'s word.
     pub fn attempted(&self, outcome: &'static str) {
-        let count = || self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]);
-        // Nearly all end so.
-        if outcome == ANSWERED { self.answered.get_or_init(count).inc() } else { count().inc() }
+        if outcome == ANSWERED {
+            self.hot.answered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
+        }
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
@@ -154,14 +226,16 @@ impl Meters {
 
     /// What an engine reported to have used.
     pub fn used(&self, prompt: u64, completion: u64, cached: u64) {
-        self.prompt_tokens.inc_by(prompt);
-        self.completion_tokens.inc_by(completion);
-        self.cached_tokens.inc_by(cached);
+        self.hot.prompt_tokens.fetch_add(prompt, Ordering::Relaxed);
+        self.hot.completion_tokens.fetch_add(completion, Ordering::Relaxed);
+        self.hot.cached_tokens.fetch_add(cached, Ordering::Relaxed);
     }
 }
 
 impl Drop for Meters {
     fn drop(&mut self) {
+        self.publish();
+        self.metrics.forget_meters(self);
         series(&self.model, &self.alias).iter().for_each(|labels| self.metrics.end_series(labels));
     }
 }
@@ -217,11 +291,11 @@ impl Drop for CallerMeters {
 
 /// A request under way. Dropping it, on whatever path, ends the count.
 #[derive(Debug)]
-pub struct InFlight(IntGauge);
+pub struct InFlight(Arc<Meters>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.hot.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -246,7 +320,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_once_and_its_guard_counts_down() {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let meters = Meters::new(&metrics, "m", "a");
+        let meters = Meters::of(&metrics, "m", "a");
         let guard = meters.enter();
         meters.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         meters.tokens_after(Duration::from_millis(40), 2);
@@ -261,12 +335,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_is_seen_whenever_somebody_looks_and_is_not_lost_with_the_meters() {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let seen = |line: &str| {
+            let text = text(&metrics);
+            let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse::<u64>().ok());
+            value.unwrap_or_else(|| panic!("no {line} in {text}"))
+        };
+        let (own, alias) = (Meters::of(&metrics, "m", ""), Meters::of(&metrics, "m", "a"));
+        assert!(Arc::ptr_eq(&own, &Meters::of(&metrics, "m", "")), "all snapshots count in one");
+        let ok = "enginehouse_requests_total{alias=\"\",endpoint=\"/v1/chat/completions\",model=\"m\",status=\"200\"}";
+        let attempts = "enginehouse_attempts_total{model=\"m\",outcome=\"answered\"}";
+        let tokens = "enginehouse_completion_tokens_total{alias=\"\",model=\"m\"}";
+        for round in 1..=3 {
+            own.answered(Some(Endpoint::ChatCompletions), 200, Duration::from_millis(1));
+            [&own, &alias].into_iter().for_each(|meters| meters.attempted(ANSWERED));
+            own.used(1, 7, 0);
+            assert_eq!((seen(ok), seen(attempts), seen(tokens)), (round, 2 * round, 7 * round));
+        }
+        // Nobody has looked when it goes; the other one counts in the same series.
+        alias.attempted(ANSWERED);
+        drop(alias);
+        assert_eq!(seen(attempts), 7);
+    }
+
+    #[test]
     fn series_end_with_the_last_who_counts_in_them_and_are_shared_until_then() {
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let (first, caller) = (Meters::new(&metrics, "m", "a"), CallerMeters::new(&metrics, "bot"));
+        let (first, caller) = (Meters::of(&metrics, "m", "a"), CallerMeters::new(&metrics, "bot"));
         first.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         caller.answered(Some((1, 2)));
-        let (second, other) = (Meters::new(&metrics, "m", "a"), Meters::new(&metrics, "m", "b"));
+        let (second, other) = (Meters::of(&metrics, "m", "a"), Meters::of(&metrics, "m", "b"));
         drop(first);
         second.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         other.answered(None, 404, Duration::ZERO);
@@ -275,7 +374,7 @@ mod tests {
         second.fell_back("n");
         // What an earlier one counted ends with the last, too.
         second.answered(Some(Endpoint::Score), 404, Duration::ZERO);
-        let third = Meters::new(&metrics, "m", "a");
+        let third = Meters::of(&metrics, "m", "a");
         drop((second, third, caller));
         let after = text(&metrics);
         assert!(!after.contains("alias=\"a\"") && !after.contains("caller=\"bot\""), "{after}");

@@ -7,7 +7,7 @@ mod register;
 mod requests;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use prometheus::{Encoder, Error, IntCounter, TextEncoder};
 
@@ -19,6 +19,7 @@ use self::engines::EngineMetrics;
 use self::gpus::GpuGauges;
 use self::register::{Ended, Labels, Register};
 use self::requests::{RequestMetrics, TokenMetrics};
+use super::meters::Meters;
 use crate::api::{EngineView, GpusView};
 
 /// `model` of requests that named none we know.
@@ -38,6 +39,8 @@ pub struct Metrics {
     pub(super) tokens: TokenMetrics,
     engines: EngineMetrics,
     gpus: GpuGauges,
+    /// The meters of routes, by model and alias.
+    meters: Mutex<HashMap<(String, String), Weak<Meters>>>,
     counting: Mutex<Counting>,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
@@ -72,6 +75,7 @@ impl Metrics {
             tokens: TokenMetrics::new(&mut register)?,
             engines: EngineMetrics::new(&mut register)?,
             gpus: GpuGauges::new(&mut register)?,
+            meters: Mutex::default(),
             counting: Mutex::default(),
             sampling: Mutex::new(()),
             register,
@@ -92,6 +96,28 @@ impl Metrics {
         let tokens = |kind| self.tokens.caller_tokens.with_label_values(&[caller, kind]).get();
         let requests = self.tokens.caller_requests.with_label_values(&[caller]).get();
         (requests, [tokens("prompt"), tokens("completion")])
+    }
+
+    /// The meters of a route; made where there are none.
+    pub(super) fn meters(&self, model: &str, alias: &str, make: impl FnOnce() -> Meters) -> Arc<Meters> {
+        let mut all = lock(&self.meters);
+        let entry = all.entry((model.to_owned(), alias.to_owned())).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(make());
+            *entry = Arc::downgrade(&made);
+            made
+        })
+    }
+
+    /// These are gone.
+    pub(super) fn forget_meters(&self, gone: &Meters) {
+        let (model, alias) = gone.key();
+        let mut all = lock(&self.meters);
+        let key = (model.to_owned(), alias.to_owned());
+        // Others may have been made meanwhile.
+        if all.get(&key).is_some_and(|meters| std::ptr::eq(meters.as_ptr(), gone)) {
+            all.remove(&key);
+        }
     }
 
     /// Somebody counts in series with these labels from now on.
@@ -130,6 +156,10 @@ impl Metrics {
     /// Never in practice: only if a metric were inconsistent.
     pub fn render(&self, engines: &[EngineView], gpus: &GpusView) -> Result<Vec<u8>, Error> {
         let _sampling = lock(&self.sampling);
+        // Collected first: the last of some may go here, which takes the same lock.
+        let meters: Vec<_> = lock(&self.meters).values().filter_map(Weak::upgrade).collect();
+        meters.iter().for_each(|meters| meters.publish());
+        drop(meters);
         self.forget(&mut lock(&self.counting));
         self.engines.set(engines);
         self.gpus.set(gpus);
