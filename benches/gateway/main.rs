@@ -1,11 +1,12 @@
 //! CPU time that the gateway takes for a request, beside other proxies in one run on one machine.
 //!
 //! `cargo bench --bench gateway [-- --against BINARY] [--rounds N] [--span SECONDS] [--only WORDS] [--json FILE]`; needs
-//! `taskset` (util-linux) and two cores, and uses Debian's `nginx` and `haproxy` where they are installed.
+//! `taskset` (util-linux) and two cores, and uses Debian's `nginx` and `haproxy`, and `envoy`, `vllm-router` and SGLang's `smg`,
+//! where they are on the `PATH`.
 //!
 //! `--against` adds another build of Enginehouse with the same configuration, usually the one from before a change. Below
-//! them stand Pingora without any logic of ours, built with this very profile, nginx and HAProxy: they pass everything on
-//! unread. The gateway counts and logs every request, the others log nothing.
+//! them stand Pingora without any logic of ours, built with this very profile, nginx, HAProxy and Envoy, which pass everything
+//! on unread, and other routers for LLM engines. The gateway counts and logs every request, the others log nothing.
 //! Whatever is measured has core 0 to itself; the simulated engine and the client share core 1. All sides take turns in
 //! every round, each time beginning with another one, so that a busy moment of the machine hits all of them. Figures are
 //! medians over the rounds with the smallest and the largest in brackets; ratios are made within each round.
@@ -14,6 +15,7 @@ mod client;
 mod passthrough;
 mod process;
 mod rounds;
+mod routers;
 mod sides;
 
 use std::ffi::OsString;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use client::{measure, request};
 use process::{Process, reachable};
 use rounds::{spread, take_turns};
+use routers::{envoy, sglang_router, vllm_router};
 use serde_json::{Map, Value, json};
 use sides::{Side, gateway, haproxy, nginx, pingora};
 
@@ -133,9 +136,13 @@ fn run(options: &Options) {
     let mut sides = vec![build("this build", &env!("CARGO_BIN_EXE_enginehouse").into(), "this")];
     sides.extend(options.against.as_ref().map(|binary| build("other build", binary, "other")));
     sides.push(pingora(engine_address));
-    for (name, side) in
-        [("nginx", nginx(folder.path(), engine_address)), ("haproxy", haproxy(folder.path(), engine_address))]
-    {
+    for (name, side) in [
+        ("nginx", nginx(folder.path(), engine_address)),
+        ("haproxy", haproxy(folder.path(), engine_address)),
+        ("envoy", envoy(folder.path(), engine_address)),
+        ("vllm-router", vllm_router(engine_address)),
+        ("sglang-router", sglang_router(engine_address)),
+    ] {
         match side {
             Some(side) => sides.push(side),
             None => println!("{name} is not installed"),

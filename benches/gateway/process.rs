@@ -4,13 +4,19 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long anything may take to start or end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Lines of a child that wait for somebody who wants to know them. Those that come then are forgotten, but read: a child whose
+/// output nobody reads stands still.
+const LINES: usize = 256;
+
 /// A child process that is ended on drop.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(Child, Mutex<Receiver<String>>);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -42,26 +48,27 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("taskset {}: {error}", program.display()));
-        Self(child)
-    }
-
-    /// Reads what it says until a line has an address after `mark`, and goes on reading in the background.
-    pub(crate) fn address(&mut self, mark: &'static str) -> SocketAddr {
-        let (send, receive) = std::sync::mpsc::channel();
+        let (mut child, (send, lines)) = (child, sync_channel(LINES));
         let outputs: [Box<dyn Read + Send>; 2] =
-            [Box::new(self.0.stdout.take().expect("stdout")), Box::new(self.0.stderr.take().expect("stderr"))];
+            [Box::new(child.stdout.take().expect("stdout")), Box::new(child.stderr.take().expect("stderr"))];
         for output in outputs {
             let send = send.clone();
             std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    let Some(at) = line.find(mark) else { continue };
-                    let rest = &line[at + mark.len()..];
-                    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
-                    let _ = send.send(rest[..end].parse().expect("an address"));
-                }
+                BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(send.try_send(line)));
             });
         }
-        receive.recv_timeout(PATIENCE).expect("a line with an address")
+        Self(child, Mutex::new(lines))
+    }
+
+    /// Waits until it says an address after `mark`.
+    pub(crate) fn address(&mut self, mark: &str) -> SocketAddr {
+        loop {
+            let line = self.1.get_mut().expect("its only user").recv_timeout(PATIENCE).expect("a line with an address");
+            let Some(at) = line.find(mark) else { continue };
+            let rest = &line[at + mark.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
+            return rest[..end].parse().expect("an address");
+        }
     }
 
     /// Its process id.

@@ -9,7 +9,7 @@ use crate::client::exchange;
 use crate::process::{Process, reachable, wait};
 
 /// The core of whatever is measured.
-const CORE: &str = "0";
+pub(crate) const CORE: &str = "0";
 
 /// Names that the key for the model's name in answers has had, newest first.
 const RESPONSE_MODEL: [&str; 2] = ["response_model", "echo"];
@@ -110,6 +110,6 @@ pub(crate) fn haproxy(folder: &Path, engine: SocketAddr) -> Option<Side> {
     Some(Side { name: "haproxy", knows_aliases: false, process, address })
 }
 
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }

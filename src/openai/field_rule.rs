@@ -1,9 +1,11 @@
 //! What settings say of one field: its value, its bound, and where it may stand.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value};
 use smallvec::SmallVec;
 
-use super::fields::EndpointSet;
+use super::fields::{self, EndpointSet};
 use super::text::decode;
 
 /// What becomes of which value, each by its text.
@@ -12,7 +14,7 @@ pub(super) type Replacements = [(Box<str>, Replacement)];
 /// A field of defaults, limits or overrides.
 #[derive(Clone, Debug)]
 pub(super) struct FieldRule {
-    pub(super) key: Box<str>,
+    pub(super) key: Cow<'static, str>,
     /// Where it may be added.
     pub(super) endpoints: EndpointSet,
     pub(super) value: Replacement,
@@ -32,7 +34,7 @@ pub(super) struct FieldRule {
 #[derive(Clone, Debug)]
 pub(super) struct Replacement {
     /// Most are numbers and words: they stand in place, where reading them does not mean to wait for other memory.
-    pub(super) json: SmallVec<[u8; 24]>,
+    pub(super) json: SmallVec<[u8; 32]>,
     /// As the content of a form field; `None` for `null`, which a form cannot say.
     pub(super) text: Option<Box<[u8]>>,
 }
@@ -83,7 +85,7 @@ impl UpperBound {
 /// The rules for `members`; `top`: of the body itself, whose `model` is not theirs to change.
 pub(super) fn field_rules(members: &Map<String, Value>, top: bool) -> Vec<FieldRule> {
     let rule = |(key, value): (&String, &Value)| FieldRule {
-        key: key.as_str().into(),
+        key: fields::name(key),
         endpoints: EndpointSet::with_field(key),
         value: Replacement::new(value),
         members: value.as_object().map(|members| field_rules(members, false)),

@@ -1,5 +1,7 @@
 //! Which endpoints have which members, as vLLM 0.32 declares its requests: settings add nothing to one that does not know it.
 
+use std::borrow::Cow;
+
 use super::Endpoint;
 
 /// Endpoints with the same members, each with those members.
@@ -29,6 +31,13 @@ const FAMILIES: [(&[Endpoint], &str); 13] = [
     (&[Endpoint::Tokenize], "prompt add_special_tokens return_token_strs"),
     (&[Endpoint::Detokenize], "tokens"),
 ];
+
+/// The name of a field: of one that an endpoint has, always the same text. A thousand aliases then name it by memory that every
+/// request reads.
+pub(super) fn name(text: &str) -> Cow<'static, str> {
+    let mut known = FAMILIES.iter().flat_map(|(_, names)| names.split_whitespace());
+    known.find(|name| *name == text).map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed)
+}
 
 /// Endpoints that can be asked with `messages` instead of what they usually take.
 const TAKE_MESSAGES: [Endpoint; 4] = [Endpoint::Tokenize, Endpoint::Embeddings, Endpoint::Classify, Endpoint::Pooling];

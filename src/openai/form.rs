@@ -192,7 +192,7 @@ impl<'b, 'r> Fields<'b, 'r> {
         if let Some(field) = old {
             (field.removed, field.defaulted, field.new) = (false, defaulted, Some(Cow::Borrowed(&**text)));
         } else if rule.endpoints.contains(endpoint, false) {
-            self.all.push(new(Cow::Borrowed(&rule.key), Cow::Borrowed(text), defaulted));
+            self.all.push(new(Cow::Borrowed(&*rule.key), Cow::Borrowed(text), defaulted));
         } else {
             return;
         }

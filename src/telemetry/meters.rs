@@ -42,20 +42,28 @@ fn status_label(slot: usize) -> String {
 /// Counters and histograms of one route: of a model as reached by its own name or by one alias. There is one for all
 /// snapshots at a time; when the last who counts in it is gone, its series end.
 #[derive(Debug)]
-// In this order: what every request counts is one piece of memory, and what comes next is near.
+// Small, so that those of a thousand routes are on few pages of memory, and in this order: what every request counts is one
+// piece.
 #[repr(C)]
 pub struct Meters {
     hot: HotCounts,
-    duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
+    chat_duration: OnceLock<Histogram>,
     first_token: Histogram,
     between_tokens: Histogram,
+    cold: Box<ColdMeters>,
+}
+
+/// What few requests need.
+#[derive(Debug)]
+struct ColdMeters {
     metrics: Arc<Metrics>,
     model: String,
     alias: String,
+    published: Mutex<Published>,
     estimated_tokens: OnceLock<IntCounter>,
     streams: [OnceLock<IntCounter>; STREAM_ENDS.len()],
+    duration: [OnceLock<Histogram>; Endpoint::ALL.len() + 1],
     requests: [[OnceLock<IntCounter>; SLOTS]; Endpoint::ALL.len() + 1],
-    published: Mutex<Published>,
 }
 
 /// What nearly every request counts. With thousands of routes each of these would be a wait for memory, were they not side by
@@ -105,22 +113,25 @@ impl Meters {
         };
         Self {
             hot: HotCounts::default(),
-            duration: array::from_fn(|_| OnceLock::new()),
+            chat_duration: OnceLock::new(),
             first_token: metrics.requests.first_token.with_label_values(&[model]),
             between_tokens: metrics.requests.between_tokens.with_label_values(&[model]),
-            model: model.into(),
-            alias: alias.into(),
-            metrics,
-            estimated_tokens: OnceLock::new(),
-            streams: array::from_fn(|_| OnceLock::new()),
-            requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
-            published: Mutex::new(published),
+            cold: Box::new(ColdMeters {
+                model: model.into(),
+                alias: alias.into(),
+                metrics,
+                published: Mutex::new(published),
+                estimated_tokens: OnceLock::new(),
+                streams: array::from_fn(|_| OnceLock::new()),
+                duration: array::from_fn(|_| OnceLock::new()),
+                requests: array::from_fn(|_| array::from_fn(|_| OnceLock::new())),
+            }),
         }
     }
 
     /// Gives Prometheus' counters what was counted since the last time.
     pub(super) fn publish(&self) {
-        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.cold.published.lock().unwrap_or_else(PoisonError::into_inner);
         let Published { in_flight, answered, chats, prompt_tokens, completion_tokens, cached_tokens } = &mut *published;
         let under_way = i64::try_from(self.hot.in_flight.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         in_flight.0.add(under_way - std::mem::replace(&mut in_flight.1, under_way));
@@ -144,7 +155,7 @@ impl Meters {
 
     /// Which model and alias these are.
     pub(super) fn key(&self) -> (&str, &str) {
-        (&self.model, &self.alias)
+        (&self.cold.model, &self.cold.alias)
     }
 
     /// Counts a request in; out when the guard is dropped.
@@ -158,24 +169,27 @@ impl Meters {
     pub fn answered(&self, endpoint: Option<Endpoint>, status: u16, took: Duration) {
         let at = endpoint.map_or(Endpoint::ALL.len(), |endpoint| endpoint as usize);
         let path = endpoint.map_or("other", Endpoint::path);
-        if endpoint == Some(Endpoint::ChatCompletions) && status == 200 {
+        let is_chat = endpoint == Some(Endpoint::ChatCompletions);
+        if is_chat && status == 200 {
             self.hot.chats.fetch_add(1, Ordering::Relaxed);
         } else {
             let slot = status_slot(status);
-            self.requests[at][slot].get_or_init(|| self.requests(path, &status_label(slot))).inc();
+            self.cold.requests[at][slot].get_or_init(|| self.requests(path, &status_label(slot))).inc();
         }
-        self.duration[at]
-            .get_or_init(|| self.metrics.requests.duration.with_label_values(&[self.model.as_str(), path]))
+        let duration = if is_chat { &self.chat_duration } else { &self.cold.duration[at] };
+        duration
+            .get_or_init(|| self.cold.metrics.requests.duration.with_label_values(&[self.cold.model.as_str(), path]))
             .observe(took.as_secs_f64());
     }
 
     fn requests(&self, path: &str, status: &str) -> IntCounter {
-        self.metrics.requests.answered.with_label_values(&[&*self.model, &self.alias, path, status])
+        let ColdMeters { metrics, model, alias, .. } = &*self.cold;
+        metrics.requests.answered.with_label_values(&[&**model, alias, path, status])
     }
 
     /// Counts a repeated attempt.
     pub fn retried(&self, reason: &'static str) {
-        self.metrics.requests.retries.with_label_values(&[self.model.as_str(), reason]).inc();
+        self.cold.metrics.requests.retries.with_label_values(&[self.cold.model.as_str(), reason]).inc();
     }
 
     /// Counts how an attempt ended: by an [`Outcome`](crate::outcome::Outcome)'s word.
@@ -183,18 +197,18 @@ impl Meters {
         if outcome == ANSWERED {
             self.hot.answered.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.metrics.requests.attempts.with_label_values(&[self.model.as_str(), outcome]).inc();
+            self.cold.metrics.requests.attempts.with_label_values(&[self.cold.model.as_str(), outcome]).inc();
         }
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
     pub fn fell_back(&self, to: &str) {
-        self.metrics.requests.fallbacks.with_label_values(&[self.alias.as_str(), to]).inc();
+        self.cold.metrics.requests.fallbacks.with_label_values(&[self.cold.alias.as_str(), to]).inc();
     }
 
     /// Counts a copy of a request.
     pub fn mirrored(&self, outcome: &'static str) {
-        self.metrics.requests.mirrored.with_label_values(&[self.alias.as_str(), outcome]).inc();
+        self.cold.metrics.requests.mirrored.with_label_values(&[self.cold.alias.as_str(), outcome]).inc();
     }
 
     /// The first event of a stream came `after` the request was complete.
@@ -213,15 +227,15 @@ impl Meters {
     /// A stream has ended so: `complete`, `client_gone`, `engine_died`, `engine_error`, `timeout` or `cut`.
     pub fn stream_ended(&self, end: &str) {
         let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
-        let labels = [&*self.model, &*self.alias, STREAM_ENDS[at]];
-        self.streams[at].get_or_init(|| self.metrics.requests.streams.with_label_values(&labels)).inc();
+        let labels = [&*self.cold.model, &*self.cold.alias, STREAM_ENDS[at]];
+        self.cold.streams[at].get_or_init(|| self.cold.metrics.requests.streams.with_label_values(&labels)).inc();
     }
 
     /// So many of the completion tokens are an estimate.
     pub fn estimated(&self, completion: u64) {
-        let labels = [&*self.model, &*self.alias];
-        let counter = || self.metrics.tokens.estimated.with_label_values(&labels);
-        self.estimated_tokens.get_or_init(counter).inc_by(completion);
+        let labels = [&*self.cold.model, &*self.cold.alias];
+        let counter = || self.cold.metrics.tokens.estimated.with_label_values(&labels);
+        self.cold.estimated_tokens.get_or_init(counter).inc_by(completion);
     }
 
     /// What an engine reported to have used.
@@ -235,8 +249,8 @@ impl Meters {
 impl Drop for Meters {
     fn drop(&mut self) {
         self.publish();
-        self.metrics.forget_meters(self);
-        series(&self.model, &self.alias).iter().for_each(|labels| self.metrics.end_series(labels));
+        self.cold.metrics.forget_meters(self);
+        series(&self.cold.model, &self.cold.alias).iter().for_each(|labels| self.cold.metrics.end_series(labels));
     }
 }
 
