@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::path::Ask;
-use super::{Admin, events, gpus, logs, show, status};
+use super::{Admin, events, gpus, logs, playground, show, status};
 use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, ReloadOutcome, RequestsView};
 use crate::engines::Pool;
 use crate::supervisor::{Control, Order};
@@ -59,6 +59,7 @@ pub(super) async fn answer(admin: &Admin, headers: &HeaderMap, ask: Ask) -> Resu
         Ask::Rates => Json(admin.requests.rates()).into_response(),
         Ask::Logs(ask) => logs::answer(admin, ask).await?,
         Ask::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
+        Ask::Chat(body) => playground::chat(admin, headers, body).await?,
         Ask::Events(kinds) => events::answer(admin.clone(), headers, kinds),
         Ask::LastReload => {
             let none = || ApiError::unknown("The configuration was not reloaded since the gateway started.");

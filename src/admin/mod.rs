@@ -3,7 +3,9 @@
 //!
 //! | method and path | what |
 //! |---|---|
-//! | `GET /` | what this is, as text or JSON (no token asked for) |
+//! | `GET /` | the dashboard for browsers; for others what this is, as text or JSON (no token asked for) |
+//! | `POST /api/v1/login`, `POST /api/v1/logout` | `{"token": "…"}`: a browser's login, a cookie |
+//! | `POST /api/v1/playground/chat` | a chat request, passed on to the callers' address |
 //! | `GET /livez`, `GET /readyz` | this process is there; a model is served, with `?model=` that one (no token asked for) |
 //! | `GET /metrics` | Prometheus |
 //! | `GET /api/v1/gpus` | the GPUs of this machine, as read last, and the engines on each |
@@ -41,11 +43,15 @@ mod error;
 mod events;
 mod gpus;
 mod guard;
+mod login;
 mod logs;
+mod page;
 mod path;
+mod playground;
 mod pulse;
 mod query;
 mod server;
+mod session;
 mod show;
 mod state;
 mod status;

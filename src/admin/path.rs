@@ -57,6 +57,8 @@ pub(super) enum Ask {
     Logs(logs::Ask),
     /// The configuration as it is written.
     Configuration,
+    /// A conversation of an operator.
+    Chat(Vec<u8>),
     /// Events of these kinds, as they happen.
     Events(Kinds),
     /// A change, and whether to answer only when it is done.
@@ -111,6 +113,8 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             ("plan", _) => Err(ApiError::method("POST")),
             _ => Err(nothing()),
         },
+        Some(("playground", "chat")) if method == Method::POST => Ok(Ask::Chat(body.to_vec())),
+        Some(("playground", "chat")) => Err(ApiError::method("POST")),
         Some(("aliases", alias)) if read => Ok(Ask::Alias(name(alias)?)),
         Some(("requests", id)) if read => Ok(Ask::Request(name(id)?)),
         Some(("aliases" | "requests", _)) => Err(ApiError::method("GET")),

@@ -4,23 +4,23 @@ use std::future::Future;
 use std::io;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router, middleware};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::error::ApiError;
 use super::state::Admin;
-use super::{act, gpus, guard, path, pulse, show};
+use super::{act, gpus, guard, login, page, path, pulse, show};
 use crate::api::{EngineView, NotReadyView};
 
 /// The answer to `GET /`, for people.
 const WELCOME: &str =
-    "This is the operators' API of Enginehouse. Clients of models use another address (listen in the \
-configuration).
+    "This is the operators' API of Enginehouse; in a browser it shows a dashboard. Clients of models use another address
+(listen in the configuration).
 Metrics: GET /metrics. How everything is: GET /api/v1/status, /api/v1/engines, /api/v1/models, /api/v1/gpus,
 /api/v1/requests, /api/v1/rates, /api/v1/logs; what happens: GET /api/v1/events.
 Where admin.token is set, send it as `Authorization: Bearer TOKEN`.
@@ -53,20 +53,33 @@ impl Admin {
             .route("/api/v1/{*rest}", any(api))
             .fallback(|| async { ApiError::unknown("There is nothing at this path.") })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard));
-        let open =
-            Router::new().route("/", get(welcome)).route("/livez", get(|| async {})).route("/readyz", get(ready));
+        let open = Router::new()
+            .route("/", get(welcome))
+            .route("/livez", get(|| async {}))
+            .route("/readyz", get(ready))
+            .route("/page/{name}", get(page_file))
+            .route("/api/v1/login", post(login::login))
+            .route("/api/v1/logout", post(login::logout));
         open.merge(guarded).with_state(self)
     }
 }
 
-/// What this is and where to go. It tells nothing of this gateway, and so asks for no token.
+/// The dashboard for a browser, for others what this is and where to go. Both tell nothing of this gateway, and so ask for no
+/// token.
 async fn welcome(headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") {
+        return page::index();
+    }
     if accept.contains("application/json") && !accept.contains("text/") {
         let paths = json!({ "service": "enginehouse operators' API", "metrics": "/metrics", "api": "/api/v1" });
         return Json(paths).into_response();
     }
     WELCOME.into_response()
+}
+
+async fn page_file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    page::file(&name, &headers)
 }
 
 async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, ApiError> {

@@ -113,6 +113,8 @@ pub struct Quantiles {
 /// What happened in one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RatesPoint {
+    /// Which interval it was, counted from the start.
+    pub number: u64,
     /// Requests.
     pub requests_per_second: f64,
     /// Those that went wrong.

@@ -215,3 +215,64 @@ async fn events_begin_with_a_snapshot_and_go_on_where_a_listener_was() {
     gateway.stop().await;
     while lost.next().await.is_some() {}
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_playground_is_a_caller_like_any_other() {
+    let gateway = started().await;
+    let url = format!("http://{}/api/v1/playground/chat", gateway.admin);
+    let mut body = chat("quick");
+    body["stream"] = json!(true);
+    let ask = |key: &str| http().post(&url).header("x-caller-key", key).json(&body).send();
+    let reply = ask("k-bot").await.expect("answered");
+    assert_eq!(
+        (reply.status().as_u16(), &reply.headers()["content-type"]),
+        (200, &"text/event-stream; charset=utf-8".parse().expect("a value"))
+    );
+    let text = reply.text().await.expect("whole");
+    assert!(text.ends_with("data: [DONE]\n\n") && text.contains("\"model\":\"quick\""), "{text}");
+    let refused = ask("k-other").await.expect("answered");
+    assert_eq!(refused.status(), 401);
+    let request = eventually("the request", async || {
+        let list = seen(&gateway, "requests?alias=quick").await;
+        list["requests"].get(0).cloned()
+    })
+    .await;
+    assert_eq!((&request["caller"], &request["stream_end"]), (&json!("bot"), &json!("complete")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_logs_in_with_the_token_and_pages_of_others_do_not() {
+    let yaml = "admin: { listen: 127.0.0.1:0, token: t0p }\nmodels:\n  m: { source: m, command: [enginehouse, sim] }\n";
+    let gateway = Gateway::start_whole(&format!("listen: 127.0.0.1:0\n{yaml}"));
+    let url = |path: &str| format!("http://{}{path}", gateway.admin);
+    let page = http().get(url("/")).header("accept", "text/html,*/*").send().await.expect("answered");
+    assert!(page.headers()["content-security-policy"].to_str().expect("text").starts_with("default-src 'none'"));
+    assert!(page.text().await.expect("text").contains("/page/main.js"));
+    assert_eq!(http().get(url("/page/main.js")).send().await.expect("answered").status(), 200);
+    assert_eq!(http().get(url("/api/v1/status")).send().await.expect("answered").status(), 401);
+    let login = |token: &str, origin: Option<String>| {
+        let request = http().post(url("/api/v1/login")).json(&json!({ "token": token }));
+        match origin {
+            Some(origin) => request.header("origin", origin),
+            None => request,
+        }
+        .send()
+    };
+    assert_eq!(login("wrong", None).await.expect("answered").status(), 401);
+    assert_eq!(login("t0p", Some("http://evil.example".into())).await.expect("answered").status(), 403);
+    let good = login("t0p", Some(url(""))).await.expect("answered");
+    assert_eq!(good.status(), 204);
+    let cookie = good.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let with = |method: Method, origin: Option<&str>| {
+        let path = if method == Method::GET { "/api/v1/status" } else { "/api/v1/reload" };
+        let request = http().request(method, url(path)).header("cookie", &cookie);
+        match origin {
+            Some(origin) => request.header("origin", origin),
+            None => request,
+        }
+        .send()
+    };
+    assert_eq!(with(Method::GET, None).await.expect("answered").status(), 200);
+    assert_eq!(with(Method::POST, Some("http://evil.example")).await.expect("answered").status(), 403);
+    assert_eq!(with(Method::POST, Some(&url(""))).await.expect("answered").status(), 200);
+}

@@ -32,10 +32,14 @@ pub struct Gateway {
 impl Gateway {
     /// Starts a gateway with the configuration `yaml` (without addresses) and waits until it listens.
     pub fn start(yaml: &str) -> Self {
+        Self::start_whole(&format!("listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\n{yaml}"))
+    }
+
+    /// The same with a configuration that has its addresses.
+    pub fn start_whole(yaml: &str) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let file = folder.path().join("gateway.yaml");
-        let head = "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\n";
-        std::fs::write(&file, format!("{head}{yaml}")).expect("configuration written");
+        std::fs::write(&file, yaml).expect("configuration written");
         Self::serve(&file, folder)
     }
 

@@ -75,6 +75,8 @@ impl RateBook {
 #[derive(Debug)]
 struct Series {
     intervals: VecDeque<Interval>,
+    /// Intervals that were forgotten.
+    forgotten: u64,
     /// When the newest one began.
     since: Instant,
     /// When the first one began.
@@ -127,19 +129,21 @@ fn quantiles<'a>(times: impl Iterator<Item = &'a Times>) -> Option<Quantiles> {
 
 impl Series {
     fn new(now: Instant) -> Self {
-        Self { intervals: VecDeque::from([Interval::default()]), since: now, born: now }
+        Self { intervals: VecDeque::from([Interval::default()]), forgotten: 0, since: now, born: now }
     }
 
     /// Begins the intervals that have begun since.
     fn turn(&mut self, now: Instant) {
         if now.saturating_duration_since(self.since) > INTERVAL * u32::try_from(INTERVALS).unwrap_or(u32::MAX) {
-            *self = Self { born: self.born, ..Self::new(now) };
+            let forgotten = self.forgotten + u64::try_from(self.intervals.len()).unwrap_or(0);
+            *self = Self { born: self.born, forgotten, ..Self::new(now) };
         }
         while now.saturating_duration_since(self.since) >= INTERVAL {
             self.since += INTERVAL;
             self.intervals.push_back(Interval::default());
             if self.intervals.len() > INTERVALS {
                 self.intervals.pop_front();
+                self.forgotten += 1;
             }
         }
     }
@@ -189,14 +193,15 @@ impl Series {
     /// A point for each interval that is over, the newest last.
     fn history(&self) -> Vec<RatesPoint> {
         let seconds = INTERVAL.as_secs_f64();
-        let point = |interval: &Interval| RatesPoint {
+        let point = |(number, interval): (u64, &Interval)| RatesPoint {
+            number,
             requests_per_second: per_second(interval.requests, seconds),
             errors_per_second: per_second(interval.errors, seconds),
             completion_tokens_per_second: per_second(interval.completion, seconds),
             first_token_p50_seconds: quantiles([&interval.first_token].into_iter()).map(|times| times.p50),
             first_token_p95_seconds: quantiles([&interval.first_token].into_iter()).map(|times| times.p95),
         };
-        self.intervals.iter().take(self.intervals.len().saturating_sub(1)).map(point).collect()
+        (self.forgotten..).zip(self.intervals.iter().take(self.intervals.len().saturating_sub(1))).map(point).collect()
     }
 }
 
@@ -249,6 +254,7 @@ mod tests {
         near(first.p95, 0.234);
         near(view.all.inter_token_seconds.expect("some").p50, 0.005);
         assert_eq!((view.all.errors_per_second, view.history.len()), (0.0, 23));
+        assert_eq!(view.history.last().map(|point| point.number), Some(22));
         assert_eq!(view.models["m"].requests_per_second, view.all.requests_per_second);
     }
 

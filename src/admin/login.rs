@@ -1,0 +1,40 @@
+//! `POST /api/v1/login` and `logout`: how a browser, which cannot send the token with everything, shows that it knows it.
+
+use std::time::SystemTime;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::{Admin, guard, session};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    token: String,
+}
+
+/// Logs a browser in: 204 with a cookie, 401 for another token, 409 where none is needed.
+pub(super) async fn login(State(admin): State<Admin>, headers: HeaderMap, body: String) -> Result<Response, ApiError> {
+    guard::may_change(&Method::POST, &headers)?;
+    let example = r#"The body is not understood. Send one like {"token": "…"}."#;
+    let Login { token: given } = serde_json::from_str(&body).map_err(|_| ApiError::malformed(example))?;
+    let Some(token) = admin.token.get() else {
+        return Err(ApiError::refused("No token is needed: the configuration has no `admin.token`."));
+    };
+    if !token.matches(given.as_bytes()) {
+        tracing::warn!("a login at the operators' server was refused: wrong token");
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "This is not the token of `admin.token`."));
+    }
+    let is_secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    let cookie = session::cookie(&token, SystemTime::now(), is_secure);
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// Logs a browser out.
+pub(super) async fn logout(headers: HeaderMap) -> Result<Response, ApiError> {
+    guard::may_change(&Method::POST, &headers)?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, session::no_cookie())]).into_response())
+}

@@ -1,0 +1,56 @@
+// One engine: what it does, what it can be told to do, its log, its requests.
+
+import { pathOf, perform } from "./api.js";
+import { facts, h, say, style } from "./dom.js";
+import { number, seconds, state } from "./format.js";
+import { store } from "./live.js";
+import { logView } from "./logs.js";
+import { requestTable } from "./requests.js";
+
+export function engine(root, id) {
+  const badge = h("span", { class: "state" });
+  const detail = h("p", { class: "soft" });
+  const progress = h("progress", { max: "100", "aria-label": "Progress" });
+  const about = h("div", { class: "card" });
+  const action = (word, question, path = word.toLowerCase()) =>
+    h("button", { type: "button", "data-action": path, onclick: (event) => perform(event.currentTarget, question, word, `${pathOf("engines", id)}/${path}`) }, word);
+  const buttons = [
+    action("Start", null), action("Stop", `Stop ${id}? Requests under way finish first.`),
+    action("Restart", `Restart ${id}? Its model is loaded again.`), action("Sleep", `Put ${id} to sleep? Its GPU memory is freed.`), action("Wake", null),
+  ];
+  const log = logView(id);
+  const table = requestTable((request) => request.engine === id);
+  root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head" }, h("h1", {}, id, " "), badge), progress, detail,
+    h("div", { class: "actions" }, ...buttons), h("h2", {}, "About"), about, h("h2", {}, "Log"), log.element, h("h2", {}, "Requests"), table.element);
+  let shown = "";
+  const update = () => {
+    const one = store.engines.get(id);
+    if (!one) {
+      say(detail, store.status ? `There is no engine ${id}.` : "");
+      style(badge, "state rest");
+      progress.hidden = true;
+      return;
+    }
+    const now = state(one);
+    say(badge, now.text);
+    style(badge, `state ${now.kind}`);
+    progress.hidden = now.percent === null;
+    if (now.percent !== null) progress.value = now.percent;
+    say(detail, one.detail ?? "");
+    const can = { start: ["stopped", "failed"], stop: ["ready", "starting", "unhealthy", "asleep"], restart: ["ready", "failed", "unhealthy", "stopped"], sleep: ["ready"], wake: ["asleep"] };
+    for (const button of buttons) button.hidden = !one.ours || !can[button.dataset.action].includes(one.state);
+    const text = JSON.stringify(one);
+    if (text !== shown) {
+      shown = text;
+      about.replaceChildren(facts([
+        ["Model", one.model], ["Address", one.url], ["Process", one.pid], ["GPUs", one.gpus?.join(", ")], ["Serves", one.serves.join(", ")],
+        ["Requests under way", number(one.in_flight)], ["Restarts", number(one.restarts)], ["Stalls", number(one.stalls)],
+        ["Last start took", one.start_seconds === null ? null : seconds(one.start_seconds)], ["Log file", one.log_file],
+        ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
+      ]));
+    }
+    table.update();
+  };
+  return { update, end: () => log.end() };
+}
+

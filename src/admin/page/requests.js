@@ -1,0 +1,79 @@
+// The newest requests, and one of them in detail.
+
+import { cells, facts, h, keyed, table } from "./dom.js";
+import { bytes, clock, number, seconds } from "./format.js";
+import { store } from "./live.js";
+
+const COLUMNS = [
+  ["Ended"], ["Status"], ["Path"], ["Alias or model"], ["Engine"], ["Caller"], ["Time", "num"], ["First token", "num"], ["Tokens", "num"], ["What went wrong"],
+];
+const KINDS = COLUMNS.map(([, kind]) => kind);
+
+/** Rows that are shown. */
+const MOST = 200;
+
+/** A table of the requests for which `wanted` holds. */
+export function requestTable(wanted) {
+  const { element, body } = table("Requests", COLUMNS);
+  const detail = h("div", { "aria-live": "polite" });
+  let chosen = null;
+  const show = () => {
+    const request = store.requests.find((one) => one.id === chosen);
+    detail.replaceChildren(...(request ? [about(request)] : []));
+  };
+  const row = (request) => h("tr", { class: "can", tabindex: "0", onclick: () => choose(request.id), onkeydown: (event) => event.key === "Enter" && choose(request.id) });
+  const choose = (id) => {
+    chosen = chosen === id ? null : id;
+    show();
+  };
+  const fill = (line, request) => {
+    if (line.filled) return;
+    line.filled = true;
+    const tokens = request.completion_tokens === null ? "" : `${request.tokens_estimated ? "~" : ""}${request.prompt_tokens} + ${request.completion_tokens}`;
+    cells(line, [
+      clock(request.ended), status(request), request.path, request.alias ?? request.model ?? request.unknown_model ?? "", request.engine ?? "",
+      request.caller ?? "", seconds(request.seconds), request.first_token_seconds === null ? "" : seconds(request.first_token_seconds), tokens, request.error ?? "",
+    ], KINDS);
+  };
+  const update = () => keyed(body, store.requests.filter(wanted).slice(0, MOST), (request) => request.id, row, fill);
+  return { element: h("div", {}, detail, element), update };
+}
+
+const status = (request) => h("span", { class: request.status >= 500 || request.error ? "bad-text" : request.status >= 400 ? "wait-text" : "" }, String(request.status));
+
+/** A request as a time line: the gateway's own time, until the first token, the stream. */
+function about(request) {
+  const first = request.first_token_seconds ?? request.seconds;
+  const own = Math.min(request.overhead_seconds, request.seconds);
+  const parts = [["in the gateway", own, "t-own"], [request.first_token_seconds === null ? "answer" : "until the first token", Math.max(first - own, 0), "t-first"],
+    ["stream", Math.max(request.seconds - first, 0), "t-stream"]].filter(([, time]) => time > 0);
+  const line = h("div", { class: "timeline", role: "img", "aria-label": parts.map(([name, time]) => `${name} ${seconds(time)}`).join(", ") },
+    parts.map(([, time, kind]) => {
+      const piece = h("span", { class: kind });
+      piece.style.flexGrow = String(time);
+      return piece;
+    }));
+  return h("section", { class: "card", "aria-label": "Request" }, h("h3", { class: "mono" }, request.id), line,
+    h("p", { class: "soft" }, parts.map(([name, time, kind]) => h("span", {}, h("span", { class: `key ${kind}` }), `${name} ${seconds(time)}   `))),
+    facts([
+      ["Ended", request.ended], ["Client", request.client], ["Caller", request.caller], ["Request", `${request.method} ${request.path}`], ["Alias", request.alias],
+      ["Model", request.model ?? request.unknown_model], ["Engine", request.engine], ["Status", request.status], ["Stream ended", request.stream_end],
+      ["Repeated attempts", number(request.retries)], ["Body", `${bytes(request.bytes_in)} in, ${bytes(request.bytes_out)} out`],
+      ["Cached tokens", request.cached_tokens], ["What went wrong", request.error],
+    ]));
+}
+
+export function requests(root) {
+  const text = h("input", { type: "search", placeholder: "Alias, model, engine, caller, id, error …", "aria-label": "Filter requests" });
+  const failed = h("input", { type: "checkbox", id: "failed" });
+  const wanted = (request) => {
+    const words = text.value.toLowerCase();
+    const all = [request.id, request.alias, request.model, request.unknown_model, request.engine, request.caller, request.error, request.path, String(request.status)];
+    return (!failed.checked || request.status >= 400 || request.error) && (words === "" || all.some((one) => one?.toLowerCase().includes(words)));
+  };
+  const shown = requestTable(wanted);
+  text.addEventListener("input", shown.update);
+  failed.addEventListener("change", shown.update);
+  root.append(h("h1", {}, "Requests"), h("div", { class: "filters" }, text, h("label", { for: "failed" }, failed, " only those that went wrong")), shown.element);
+  return { update: shown.update };
+}
