@@ -79,7 +79,8 @@ pub(super) fn apply<'r>(
 ) -> Result<Headers, TooManyMembers> {
     let mut headers = Vec::new();
     let unsaid = if rules.has_stream_only() { unsaid_of_streams(body)? } else { Vec::new() };
-    for settings in rules.all() {
+    for (settings, origin) in rules.all() {
+        log.origin(|| origin.clone());
         apply_settings(body, settings, request, log, &mut headers)?;
     }
     // Only now it is known whether the request asks for a stream: settings may say that, too.
@@ -103,12 +104,11 @@ fn apply_settings<'r>(
     headers: &mut Headers,
 ) -> Result<(), TooManyMembers> {
     let mut follow = Vec::new();
-    for (condition, then) in &settings.when {
+    for (number, condition, then) in &settings.when {
         if is_met(condition, request, |path, test| body.passes(path, test))? {
-            follow.push(then);
+            follow.push((number, then));
         }
     }
-    let outer = log.origin(|| settings.origin.clone());
     log.part("remove");
     for path in &settings.remove {
         body.edit(path, FieldEdit::Remove, log)?;
@@ -130,11 +130,12 @@ fn apply_settings<'r>(
         body.put_prompt(prompt, request.endpoint, log);
     }
     headers.extend(settings.headers.iter().cloned());
-    for then in follow {
+    for (number, then) in follow {
+        let outer = log.within(|outer| format!("{outer}, when #{number}").into());
         apply_settings(body, then, request, log, headers)?;
-    }
-    if let Some(outer) = outer {
-        log.origin(|| outer);
+        if let Some(outer) = outer {
+            log.origin(|| outer);
+        }
     }
     Ok(())
 }

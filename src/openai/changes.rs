@@ -37,9 +37,17 @@ impl<'c> ChangeLog<'c> {
         self.part = part;
     }
 
-    /// What follows is done by settings from `origin`; returns the origin until now. Both only if anybody wants to know.
-    pub(super) fn origin(&mut self, origin: impl FnOnce() -> Arc<str>) -> Option<Arc<str>> {
-        self.changes.is_some().then(|| std::mem::replace(&mut self.origin, origin()))
+    /// What follows is done by settings from `origin`, which is asked only if anybody wants to know.
+    pub(super) fn origin(&mut self, origin: impl FnOnce() -> Arc<str>) {
+        self.within(|_| origin());
+    }
+
+    /// The same for settings in those until now; returns the origin until now, if anybody wants to know.
+    pub(super) fn within(&mut self, origin: impl FnOnce(&Arc<str>) -> Arc<str>) -> Option<Arc<str>> {
+        self.changes.is_some().then(|| {
+            let inner = origin(&self.origin);
+            std::mem::replace(&mut self.origin, inner)
+        })
     }
 
     /// What follows happens inside of the field `key`.

@@ -38,7 +38,7 @@ pub use invocations::{INVOCATIONS, invoked};
 pub use json::SyntaxError;
 pub use multipart::{BadForm, FormPeek, boundary_of, peek_form};
 pub use peek::{BadBody, Peek, peek};
-pub use rules::{Request, Rules};
+pub use rules::{Request, RuleBook, Rules};
 pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, rewrite};
 pub use stored_response::{StoredResponse, is_background, previous_response, response_id};

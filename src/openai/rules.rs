@@ -10,6 +10,7 @@
 //! beside the client's own aside).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -40,40 +41,78 @@ pub struct Request<'a> {
 /// Compiled settings in the order in which they are applied.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
+    compiled: Arc<Compiled>,
+    /// Where each of them comes from: `alias quick`.
+    origins: Box<[Arc<str>]>,
+}
+
+/// What they do, wherever they come from.
+#[derive(Debug, Default)]
+struct Compiled {
     all: Vec<CompiledSettings>,
     /// Whether some of them are for fields that only a stream has.
     stream_only: bool,
 }
 
+/// Compiled settings by what they say. Names that say the same share them: of a thousand aliases that differ in their models,
+/// every request then reads what the last one has read.
+#[derive(Debug, Default)]
+pub struct RuleBook(HashMap<String, Vec<(Vec<Settings>, Arc<Compiled>)>>);
+
+impl RuleBook {
+    /// Compiles settings, or finds those that say the same. `model` is not theirs to change: what they say of it is left out.
+    pub fn rules(&mut self, settings: &[Settings]) -> Rules {
+        let nameless: Vec<Settings> = settings.iter().map(nameless).collect();
+        // Not every difference is to be seen in it: values of headers are secret.
+        let alike = self.0.entry(format!("{nameless:?}")).or_default();
+        let known = alike.iter().find(|(known, _)| *known == nameless).map(|(_, compiled)| compiled.clone());
+        let compiled = known.unwrap_or_else(|| {
+            let all: Vec<CompiledSettings> = settings.iter().filter_map(compile).collect();
+            let stream_only = all.iter().any(CompiledSettings::has_stream_only);
+            let compiled = Arc::new(Compiled { all, stream_only });
+            alike.push((nameless, compiled.clone()));
+            compiled
+        });
+        let origins = settings.iter().filter(|settings| compile(settings).is_some()).map(|it| it.origin.clone());
+        Rules { compiled, origins: origins.collect() }
+    }
+}
+
+/// The same, from nowhere.
+fn nameless(settings: &Settings) -> Settings {
+    let mut nameless = Settings { origin: Arc::default(), ..settings.clone() };
+    for when in &mut nameless.when {
+        when.settings = self::nameless(&when.settings);
+    }
+    nameless
+}
+
 impl Rules {
-    /// Compiles settings. `model` is not theirs to change: what they say of it is left out.
+    /// Compiles settings; see [`RuleBook::rules`].
     #[must_use]
     pub fn new(settings: &[Settings]) -> Self {
-        let all: Vec<_> = settings.iter().filter_map(|settings| compile(settings, &settings.origin)).collect();
-        let stream_only = all.iter().any(CompiledSettings::has_stream_only);
-        Self { all, stream_only }
+        RuleBook::default().rules(settings)
     }
 
     /// Whether nothing is ever changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.compiled.all.is_empty()
     }
 
-    pub(super) fn all(&self) -> &[CompiledSettings] {
-        &self.all
+    /// Each with the place that it comes from.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&CompiledSettings, &Arc<str>)> {
+        self.compiled.all.iter().zip(&self.origins)
     }
 
     pub(super) fn has_stream_only(&self) -> bool {
-        self.stream_only
+        self.compiled.stream_only
     }
 }
 
 /// [`Settings`], compiled.
 #[derive(Clone, Debug)]
 pub(super) struct CompiledSettings {
-    /// `alias quick, when #2`.
-    pub(super) origin: Arc<str>,
     pub(super) remove: Vec<FieldPath>,
     pub(super) map: Vec<(FieldPath, Box<Replacements>)>,
     pub(super) defaults: Vec<FieldRule>,
@@ -81,11 +120,12 @@ pub(super) struct CompiledSettings {
     pub(super) overrides: Vec<FieldRule>,
     pub(super) prompt: Option<Prompt>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) when: Vec<(Condition, Self)>,
+    /// Each with its number, from 1.
+    pub(super) when: Vec<(usize, Condition, Self)>,
 }
 
 /// `None`: they change nothing.
-fn compile(settings: &Settings, origin: &Arc<str>) -> Option<CompiledSettings> {
+fn compile(settings: &Settings) -> Option<CompiledSettings> {
     if settings.is_empty() {
         return None;
     }
@@ -93,17 +133,17 @@ fn compile(settings: &Settings, origin: &Arc<str>) -> Option<CompiledSettings> {
     let map = settings.map.iter().filter(|(path, _)| is_theirs(path)).map(|(path, values)| {
         (path.clone(), values.iter().map(|(from, to)| (from.as_str().into(), Replacement::new(to))).collect())
     });
-    let when = settings.when.iter().enumerate().filter_map(|(at, when)| {
-        let origin = format!("{origin}, when #{}", at + 1).into();
-        Some((when.condition.clone(), compile(&when.settings, &origin)?))
-    });
+    let when = settings
+        .when
+        .iter()
+        .enumerate()
+        .filter_map(|(at, when)| Some((at + 1, when.condition.clone(), compile(&when.settings)?)));
     let mut defaults = field_rules(&settings.defaults, true);
     output_length::complete_defaults(&mut defaults, &settings.overrides);
     let mut limits = field_rules(&settings.limits, true);
     output_length::complete_limits(&mut limits);
     mark_objects(&mut defaults, &settings.overrides);
     let compiled = CompiledSettings {
-        origin: origin.clone(),
         remove: settings.remove.iter().filter(|path| is_theirs(path)).cloned().collect(),
         map: map.collect(),
         defaults,
@@ -129,7 +169,7 @@ impl CompiledSettings {
 
     fn has_stream_only(&self) -> bool {
         let mut added = self.defaults.iter().chain(&self.overrides);
-        added.any(|rule| STREAM_ONLY.contains(&&*rule.key)) || self.when.iter().any(|(_, then)| then.has_stream_only())
+        added.any(|rule| STREAM_ONLY.contains(&&*rule.key)) || self.when.iter().any(|(.., then)| then.has_stream_only())
     }
 }
 
@@ -165,5 +205,26 @@ mod tests {
         let model = json!({ "model": "a" });
         assert!(Rules::new(&[set(&["model", "model.x"], model.clone(), model.clone(), model)]).is_empty());
         assert!(!Rules::new(&[set(&["a"], json!({}), json!({}), json!({}))]).is_empty());
+    }
+
+    #[test]
+    fn what_says_the_same_is_shared_and_nothing_else() {
+        let said = |origin: &str, header: &'static str, value: f64| {
+            let mut header = HeaderValue::from_static(header);
+            header.set_sensitive(true);
+            Settings {
+                origin: origin.into(),
+                headers: vec![(HeaderName::from_static("x-key"), header)],
+                ..set(&[], json!({ "temperature": value }), json!({}), json!({}))
+            }
+        };
+        let mut book = RuleBook::default();
+        let [first, same, secret, other] =
+            [said("a", "s", 0.5), said("b", "s", 0.5), said("a", "t", 0.5), said("a", "s", 0.6)]
+                .map(|settings| book.rules(&[settings]));
+        assert!(Arc::ptr_eq(&first.compiled, &same.compiled));
+        assert!(!Arc::ptr_eq(&first.compiled, &secret.compiled) && !Arc::ptr_eq(&first.compiled, &other.compiled));
+        let origins = |rules: &Rules| rules.all().map(|(_, origin)| origin.to_string()).collect::<Vec<_>>();
+        assert_eq!((origins(&first), origins(&same)), (vec!["a".to_owned()], vec!["b".to_owned()]));
     }
 }

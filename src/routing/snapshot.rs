@@ -14,7 +14,7 @@ use crate::config::{Config, Limits, LogReaders, Retry, Timeouts};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::net::ListenerId;
-use crate::openai::{ApiError, Code, Rules};
+use crate::openai::{ApiError, Code, RuleBook};
 use crate::telemetry::{Meters, Metrics};
 
 /// A configuration, ready to serve requests.
@@ -147,7 +147,8 @@ impl Snapshot {
 
 /// The targets of all routes, and of all places where requests of aliases may go.
 fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics: &Arc<Metrics>) -> Vec<Target> {
-    let ready = |route: &Route| {
+    let mut book = RuleBook::default();
+    let mut ready = |route: &Route| {
         let model = config.models.iter().find(|model| model.name == route.model)?;
         let pool = registry.pool(&route.model)?;
         pool.budget.set_share(config.retry.budget);
@@ -155,7 +156,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
             pool,
             balance: model.balance,
             usage: model.usage,
-            rules: Rules::new(&route.settings),
+            rules: book.rules(&route.settings),
             meters: Meters::of(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
             route: route.clone(),
             split: None,
@@ -163,7 +164,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
             mirror: None,
         })
     };
-    let mut targets: Vec<Target> = routes.all().iter().filter_map(ready).collect();
+    let mut targets: Vec<Target> = routes.all().iter().filter_map(&mut ready).collect();
     debug_assert_eq!(targets.len(), routes.all().len(), "the registry was made from the same configuration");
     for (at, route) in routes.all().iter().enumerate() {
         let mut add = |to: &Destination| {
