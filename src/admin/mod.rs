@@ -57,5 +57,4 @@ mod state;
 mod status;
 
 pub use self::configuration::{Configuration, ConfigurationError, Token};
-pub use self::state::Admin;
-pub use self::status::Started;
+pub use self::state::{Admin, Started};

@@ -89,30 +89,7 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
     };
     let path = uri.path().strip_prefix(ROOT).ok_or_else(nothing)?;
     match path.split_once('/') {
-        None => match (path, method.as_str()) {
-            ("engines", _) if read => Ok(Ask::Engines),
-            ("gpus", _) if read => Ok(Ask::Gpus),
-            ("models", _) if read => Ok(Ask::Models),
-            ("status", _) if read => Ok(Ask::Status),
-            ("aliases", _) if read => Ok(Ask::Aliases),
-            ("callers", _) if read => Ok(Ask::Callers),
-            ("requests", _) if read => query::requests(uri).map(|(filter, most)| Ask::Requests(filter, most)),
-            ("rates", _) if read => Ok(Ask::Rates),
-            ("logs", _) if read => logs::Ask::parse(uri).map(Ask::Logs),
-            ("configuration", _) if read => Ok(Ask::Configuration),
-            ("events", _) if read => Ok(Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?)),
-            (
-                "engines" | "gpus" | "models" | "status" | "aliases" | "callers" | "requests" | "rates" | "logs"
-                | "configuration" | "events",
-                _,
-            ) => Err(ApiError::method("GET")),
-            ("reload", _) if read => Ok(Ask::LastReload),
-            ("reload", "POST") => Ok(Ask::Reload),
-            ("reload", _) => Err(ApiError::method("GET, POST")),
-            ("plan", "POST") => Ok(Ask::Plan(text(body)?)),
-            ("plan", _) => Err(ApiError::method("POST")),
-            _ => Err(nothing()),
-        },
+        None => whole(method, uri, path, body)?.ok_or_else(nothing),
         Some(("playground", "chat")) if method == Method::POST => Ok(Ask::Chat(body.to_vec())),
         Some(("playground", "chat")) => Err(ApiError::method("POST")),
         Some(("aliases", alias)) if read => Ok(Ask::Alias(name(alias)?)),
@@ -142,6 +119,36 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             Ok(Ask::Do(order, wait))
         }
         _ => Err(nothing()),
+    }
+}
+
+/// What a request to a path of one word asks for; `None`: there is nothing.
+fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<Ask>, ApiError> {
+    let read = method == Method::GET || method == Method::HEAD;
+    let ask = match (word, method.as_str()) {
+        ("reload", "POST") => Ask::Reload,
+        ("reload", _) if !read => return Err(ApiError::method("GET, POST")),
+        ("plan", "POST") => Ask::Plan(text(body)?),
+        ("plan", _) => return Err(ApiError::method("POST")),
+        ("reload", _) => Ask::LastReload,
+        ("engines", _) => Ask::Engines,
+        ("gpus", _) => Ask::Gpus,
+        ("models", _) => Ask::Models,
+        ("status", _) => Ask::Status,
+        ("aliases", _) => Ask::Aliases,
+        ("callers", _) => Ask::Callers,
+        ("rates", _) => Ask::Rates,
+        ("configuration", _) => Ask::Configuration,
+        ("requests", _) if read => query::requests(uri).map(|(filter, most)| Ask::Requests(filter, most))?,
+        ("logs", _) if read => Ask::Logs(logs::Ask::parse(uri)?),
+        ("events", _) if read => Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?),
+        ("requests" | "logs" | "events", _) => return Err(ApiError::method("GET")),
+        _ => return Ok(None),
+    };
+    match ask {
+        Ask::Reload | Ask::Plan(_) => Ok(Some(ask)),
+        ask if read => Ok(Some(ask)),
+        _ => Err(ApiError::method("GET")),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 
 use super::configuration::{Configuration, Token};
-use super::status::Started;
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
 use crate::supervisor::Control;
@@ -39,4 +39,27 @@ pub struct Admin {
     pub runtime: Handle,
     /// Asked for on every route but the probes.
     pub token: Token,
+}
+
+/// When this process began to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    time: SystemTime,
+    instant: Instant,
+}
+
+impl Started {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { time: SystemTime::now(), instant: Instant::now() }
+    }
+
+    pub(super) fn time(self) -> SystemTime {
+        self.time
+    }
+
+    pub(super) fn ago(self) -> Duration {
+        self.instant.elapsed()
+    }
 }

@@ -1,29 +1,8 @@
 //! The gateway as a whole, as operators see it.
 
-use std::time::{Duration, Instant, SystemTime};
-
 use super::{Admin, gpus, show};
 use crate::api::{AliasView, CallerView, EngineView, SnapshotView, SplitPart, StatusView, Totals};
 use crate::config::{Alias, Caller, alias_changes};
-
-/// When this process began to serve.
-#[derive(Clone, Copy, Debug)]
-pub struct Started {
-    time: SystemTime,
-    instant: Instant,
-}
-
-impl Started {
-    /// Now.
-    #[must_use]
-    pub fn now() -> Self {
-        Self { time: SystemTime::now(), instant: Instant::now() }
-    }
-
-    fn ago(self) -> Duration {
-        self.instant.elapsed()
-    }
-}
 
 /// The gateway itself.
 pub(super) fn status(admin: &Admin) -> StatusView {
@@ -32,7 +11,7 @@ pub(super) fn status(admin: &Admin) -> StatusView {
     StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         name: config.name.clone(),
-        started: humantime::format_rfc3339_seconds(admin.started.time).to_string(),
+        started: humantime::format_rfc3339_seconds(admin.started.time()).to_string(),
         uptime_seconds: admin.started.ago().as_secs_f64(),
         configuration_file: admin.configuration.file(),
         configuration_hash: config.source_map.hash().to_owned(),

@@ -91,6 +91,15 @@ impl Bound {
     }
 }
 
+/// Says where it serves: callers, and operators.
+fn tell_addresses(config: &Config, listeners: &Listeners, (callers, operators): (SocketAddr, SocketAddr)) {
+    if config.callers.is_empty() {
+        warn_of_open(listeners.all().into_iter().map(|(.., bound)| bound));
+    }
+    let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
+    tracing::info!(version, models, aliases, "serving http://{callers}/v1, admin on http://{operators}");
+}
+
 /// Warns of addresses that other machines can reach, where nobody needs a key.
 fn warn_of_open(bound: impl Iterator<Item = SocketAddr>) {
     let open: Vec<String> = bound.filter(|it| !it.ip().to_canonical().is_loopback()).map(|it| it.to_string()).collect();
@@ -108,15 +117,14 @@ impl Gateway {
         logs: Logs,
         ready_file: Option<PathBuf>,
     ) -> Result<Self, AppError> {
-        let is_chosen = config.source_map.line_of("limits.connections").is_some();
-        limits::raise_open_files(config.limits.connections, is_chosen);
+        limits::raise_open_files(&config);
         let metrics = Arc::new(Metrics::new()?);
         metrics.publish(logs.lost())?;
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
         let bound = Bound::new(&config).await?;
-        let parts = Engines::start(&config, claim).await?;
-        let Engines { registry, supervisor, discovery, client, monitor, events } = parts;
+        let Engines { registry, supervisor, discovery, client, monitor, events } =
+            Engines::start(&config, claim).await?;
         let (control, token) = (supervisor.control(), Token::default());
         token.set(config.admin.token.clone());
         let config = Arc::new(config);
@@ -137,7 +145,7 @@ impl Gateway {
         let listeners = Arc::new(Listeners::default());
         // At a start nothing has to go first, so nothing can fail.
         bound.addresses.apply(&listeners, &state).await;
-        let log_history = logs.history();
+        let history = logs.history();
         let parts = Parts {
             listeners: listeners.clone(),
             state: state.clone(),
@@ -152,34 +160,23 @@ impl Gateway {
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
         let reloader = Arc::new(Reloader::new(source, parts)?);
-        let configuration = reloader.clone();
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
         let admin = Admin {
             registry,
             control,
             metrics,
             monitor,
-            configuration,
+            configuration: reloader.clone(),
             events,
             requests: collector.history(),
-            logs: log_history,
+            logs: history,
             started: Started::now(),
             data_address: address,
             runtime: Handle::current(),
             token,
         };
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
-        let (version, models, aliases) = (env!("CARGO_PKG_VERSION"), config.models.len(), config.aliases.len());
-        if config.callers.is_empty() {
-            warn_of_open(listeners.all().into_iter().map(|(.., bound)| bound));
-        }
-        tracing::info!(
-            version,
-            models,
-            aliases,
-            "serving http://{address}/v1, admin on http://{}",
-            bound.admin_address
-        );
+        tell_addresses(&config, &listeners, (address, bound.admin_address));
         Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators })
     }
 

@@ -57,7 +57,14 @@ struct Compiled {
 /// Compiled settings by what they say. Names that say the same share them: of a thousand aliases that differ in their models,
 /// every request then reads what the last one has read.
 #[derive(Debug, Default)]
-pub struct RuleBook(HashMap<String, Vec<(Vec<Settings>, Arc<Compiled>)>>);
+pub struct RuleBook(HashMap<String, Vec<Known>>);
+
+/// Settings from nowhere, and what they were compiled to.
+#[derive(Debug)]
+struct Known {
+    said: Vec<Settings>,
+    compiled: Arc<Compiled>,
+}
 
 impl RuleBook {
     /// Compiles settings, or finds those that say the same. `model` is not theirs to change: what they say of it is left out.
@@ -65,12 +72,12 @@ impl RuleBook {
         let nameless: Vec<Settings> = settings.iter().map(nameless).collect();
         // Not every difference is to be seen in it: values of headers are secret.
         let alike = self.0.entry(format!("{nameless:?}")).or_default();
-        let known = alike.iter().find(|(known, _)| *known == nameless).map(|(_, compiled)| compiled.clone());
+        let known = alike.iter().find(|known| known.said == nameless).map(|known| known.compiled.clone());
         let compiled = known.unwrap_or_else(|| {
             let all: Vec<CompiledSettings> = settings.iter().filter_map(compile).collect();
             let stream_only = all.iter().any(CompiledSettings::has_stream_only);
             let compiled = Arc::new(Compiled { all, stream_only });
-            alike.push((nameless, compiled.clone()));
+            alike.push(Known { said: nameless, compiled: compiled.clone() });
             compiled
         });
         let origins = settings.iter().filter(|settings| compile(settings).is_some()).map(|it| it.origin.clone());

@@ -18,7 +18,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, requests: RequestSink) -> Self {
-        Self { no_route: Meters::of(&metrics, NO_ROUTE, ""), metrics, access_log, requests }
+        Self { no_route: metrics.meters(NO_ROUTE, ""), metrics, access_log, requests }
     }
 
     /// The gateway spent so long on a request that had a target.
@@ -29,7 +29,7 @@ impl Recorder {
     /// A request for `target`, sent by `caller`, is over.
     pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
         let meters = target.map_or(&self.no_route, |target| &target.meters);
-        record.publish(meters, caller.map(|caller| &caller.meters), &self.access_log, &self.requests);
+        record.publish(meters, caller.map(|caller| &*caller.meters), &self.access_log, &self.requests);
     }
 
     /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.

@@ -29,7 +29,7 @@ pub struct CallerIdentity {
     /// What it is called in conditions, logs and metrics.
     pub name: Name,
     /// What is counted of it.
-    pub meters: CallerMeters,
+    pub meters: Arc<CallerMeters>,
 }
 
 /// All who may send requests.
@@ -46,7 +46,7 @@ impl Callers {
     /// Those of `config`.
     pub(super) fn of(config: &Config, metrics: &Arc<Metrics>) -> Self {
         let keys = |caller: &Caller| {
-            let known = CallerIdentity { name: caller.name.clone(), meters: CallerMeters::new(metrics, &caller.name) };
+            let known = CallerIdentity { name: caller.name.clone(), meters: metrics.caller_meters(&caller.name) };
             let known = Arc::new(known);
             caller.keys.iter().map(|key| (*key, known.clone())).collect::<Vec<_>>()
         };

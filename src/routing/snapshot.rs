@@ -15,7 +15,7 @@ use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Code, RuleBook};
-use crate::telemetry::{Meters, Metrics};
+use crate::telemetry::Metrics;
 
 /// A configuration, ready to serve requests.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ fn targets(config: &Config, routes: &Routes, registry: &EngineRegistry, metrics:
             balance: model.balance,
             usage: model.usage,
             rules: book.rules(&route.settings),
-            meters: Meters::of(metrics, &route.model, if route.is_alias { &route.name } else { "" }),
+            meters: metrics.meters(&route.model, if route.is_alias { &route.name } else { "" }),
             route: route.clone(),
             split: None,
             fallback: Vec::new(),

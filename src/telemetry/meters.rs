@@ -1,13 +1,16 @@
 //! The metrics of one route, looked up once so that a request only touches atomics.
 
 use std::array;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::metrics::{Label, Metrics};
+use super::metrics::requests::{RequestMetrics, TokenMetrics};
+use super::metrics::series::{Label, SeriesBook};
+use super::tally::Tally;
 use crate::openai::Endpoint;
 
 /// Statuses that get a counter of their own.
@@ -39,6 +42,54 @@ fn status_label(slot: usize) -> String {
     STATUSES.get(slot).map_or_else(|| CLASSES[slot - STATUSES.len()].into(), u16::to_string)
 }
 
+/// The meters of all routes, and where what they count goes.
+#[derive(Debug)]
+pub(super) struct MeterBook {
+    requests: RequestMetrics,
+    tokens: TokenMetrics,
+    series: Arc<SeriesBook>,
+    /// By model and alias.
+    all: Mutex<HashMap<(String, String), Weak<Meters>>>,
+}
+
+impl MeterBook {
+    pub(super) fn new(requests: RequestMetrics, tokens: TokenMetrics, series: Arc<SeriesBook>) -> Self {
+        Self { requests, tokens, series, all: Mutex::default() }
+    }
+
+    /// The meters of a route; made where there are none.
+    pub(super) fn meters(self: &Arc<Self>, model: &str, alias: &str) -> Arc<Meters> {
+        let mut all = lock(&self.all);
+        let entry = all.entry((model.to_owned(), alias.to_owned())).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(Meters::new(self.clone(), model, alias));
+            *entry = Arc::downgrade(&made);
+            made
+        })
+    }
+
+    /// Gives Prometheus' counters what was counted since the last time.
+    pub(super) fn publish(&self) {
+        // Collected first: the last of some may go here, which takes the same lock.
+        let meters: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
+        meters.iter().for_each(|meters| meters.publish());
+    }
+
+    /// These are gone.
+    fn forget(&self, gone: &Meters) {
+        let mut all = lock(&self.all);
+        let key = (gone.cold.model.clone(), gone.cold.alias.clone());
+        // Others may have been made meanwhile.
+        if all.get(&key).is_some_and(|meters| std::ptr::eq(meters.as_ptr(), gone)) {
+            all.remove(&key);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Counters and histograms of one route: of a model as reached by its own name or by one alias. There is one for all
 /// snapshots at a time; when the last who counts in it is gone, its series end.
 #[derive(Debug)]
@@ -56,7 +107,7 @@ pub struct Meters {
 /// What few requests need.
 #[derive(Debug)]
 struct ColdMeters {
-    metrics: Arc<Metrics>,
+    book: Arc<MeterBook>,
     model: String,
     alias: String,
     published: Mutex<Published>,
@@ -85,41 +136,35 @@ struct HotCounts {
 #[derive(Debug)]
 struct Published {
     in_flight: (IntGauge, i64),
-    answered: (IntCounter, u64),
+    answered: Tally,
     /// Made with the first one.
-    chats: (Option<IntCounter>, u64),
-    prompt_tokens: (IntCounter, u64),
-    completion_tokens: (IntCounter, u64),
-    cached_tokens: (IntCounter, u64),
+    chats: Option<Tally>,
+    prompt_tokens: Tally,
+    completion_tokens: Tally,
+    cached_tokens: Tally,
 }
 
 impl Meters {
-    /// The meters of `model` as reached through `alias` (empty: by its own name).
-    #[must_use]
-    pub fn of(metrics: &Arc<Metrics>, model: &str, alias: &str) -> Arc<Self> {
-        metrics.meters(model, alias, || Self::new(metrics.clone(), model, alias))
-    }
-
-    fn new(metrics: Arc<Metrics>, model: &str, alias: &str) -> Self {
+    fn new(book: Arc<MeterBook>, model: &str, alias: &str) -> Self {
         let labels = [model, alias];
-        series(model, alias).iter().for_each(|labels| metrics.begin_series(labels));
+        series(model, alias).iter().for_each(|labels| book.series.begin(labels));
         let published = Published {
-            in_flight: (metrics.requests.in_flight.with_label_values(&labels), 0),
-            answered: (metrics.requests.attempts.with_label_values(&[model, ANSWERED]), 0),
-            chats: (None, 0),
-            prompt_tokens: (metrics.tokens.prompt.with_label_values(&labels), 0),
-            completion_tokens: (metrics.tokens.completion.with_label_values(&labels), 0),
-            cached_tokens: (metrics.tokens.cached.with_label_values(&labels), 0),
+            in_flight: (book.requests.in_flight.with_label_values(&labels), 0),
+            answered: Tally::new(book.requests.attempts.with_label_values(&[model, ANSWERED])),
+            chats: None,
+            prompt_tokens: Tally::new(book.tokens.prompt.with_label_values(&labels)),
+            completion_tokens: Tally::new(book.tokens.completion.with_label_values(&labels)),
+            cached_tokens: Tally::new(book.tokens.cached.with_label_values(&labels)),
         };
         Self {
             hot: HotCounts::default(),
             chat_duration: OnceLock::new(),
-            first_token: metrics.requests.first_token.with_label_values(&[model]),
-            between_tokens: metrics.requests.between_tokens.with_label_values(&[model]),
+            first_token: book.requests.first_token.with_label_values(&[model]),
+            between_tokens: book.requests.between_tokens.with_label_values(&[model]),
             cold: Box::new(ColdMeters {
                 model: model.into(),
                 alias: alias.into(),
-                metrics,
+                book,
                 published: Mutex::new(published),
                 estimated_tokens: OnceLock::new(),
                 streams: array::from_fn(|_| OnceLock::new()),
@@ -130,32 +175,19 @@ impl Meters {
     }
 
     /// Gives Prometheus' counters what was counted since the last time.
-    pub(super) fn publish(&self) {
-        let mut published = self.cold.published.lock().unwrap_or_else(PoisonError::into_inner);
+    fn publish(&self) {
+        let mut published = lock(&self.cold.published);
         let Published { in_flight, answered, chats, prompt_tokens, completion_tokens, cached_tokens } = &mut *published;
         let under_way = i64::try_from(self.hot.in_flight.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         in_flight.0.add(under_way - std::mem::replace(&mut in_flight.1, under_way));
-        let news = |count: &AtomicU64, before: &mut u64| {
-            let now = count.load(Ordering::Relaxed);
-            now - std::mem::replace(before, now)
-        };
-        let conversations = news(&self.hot.chats, &mut chats.1);
-        if conversations > 0 {
-            chats.0.get_or_insert_with(|| self.requests(Endpoint::ChatCompletions.path(), "200")).inc_by(conversations);
+        if self.hot.chats.load(Ordering::Relaxed) > 0 {
+            let counter = || Tally::new(self.requests(Endpoint::ChatCompletions.path(), "200"));
+            chats.get_or_insert_with(counter).tell(&self.hot.chats);
         }
-        for (count, (counter, before)) in [
-            (&self.hot.answered, answered),
-            (&self.hot.prompt_tokens, prompt_tokens),
-            (&self.hot.completion_tokens, completion_tokens),
-            (&self.hot.cached_tokens, cached_tokens),
-        ] {
-            counter.inc_by(news(count, before));
-        }
-    }
-
-    /// Which model and alias these are.
-    pub(super) fn key(&self) -> (&str, &str) {
-        (&self.cold.model, &self.cold.alias)
+        answered.tell(&self.hot.answered);
+        prompt_tokens.tell(&self.hot.prompt_tokens);
+        completion_tokens.tell(&self.hot.completion_tokens);
+        cached_tokens.tell(&self.hot.cached_tokens);
     }
 
     /// Counts a request in; out when the guard is dropped.
@@ -178,18 +210,18 @@ impl Meters {
         }
         let duration = if is_chat { &self.chat_duration } else { &self.cold.duration[at] };
         duration
-            .get_or_init(|| self.cold.metrics.requests.duration.with_label_values(&[self.cold.model.as_str(), path]))
+            .get_or_init(|| self.cold.book.requests.duration.with_label_values(&[self.cold.model.as_str(), path]))
             .observe(took.as_secs_f64());
     }
 
     fn requests(&self, path: &str, status: &str) -> IntCounter {
-        let ColdMeters { metrics, model, alias, .. } = &*self.cold;
-        metrics.requests.answered.with_label_values(&[&**model, alias, path, status])
+        let ColdMeters { book, model, alias, .. } = &*self.cold;
+        book.requests.answered.with_label_values(&[&**model, alias, path, status])
     }
 
     /// Counts a repeated attempt.
     pub fn retried(&self, reason: &'static str) {
-        self.cold.metrics.requests.retries.with_label_values(&[self.cold.model.as_str(), reason]).inc();
+        self.cold.book.requests.retries.with_label_values(&[self.cold.model.as_str(), reason]).inc();
     }
 
     /// Counts how an attempt ended: by an [`Outcome`](crate::outcome::Outcome)'s word.
@@ -197,18 +229,18 @@ impl Meters {
         if outcome == ANSWERED {
             self.hot.answered.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.cold.metrics.requests.attempts.with_label_values(&[self.cold.model.as_str(), outcome]).inc();
+            self.cold.book.requests.attempts.with_label_values(&[self.cold.model.as_str(), outcome]).inc();
         }
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
     pub fn fell_back(&self, to: &str) {
-        self.cold.metrics.requests.fallbacks.with_label_values(&[self.cold.alias.as_str(), to]).inc();
+        self.cold.book.requests.fallbacks.with_label_values(&[self.cold.alias.as_str(), to]).inc();
     }
 
     /// Counts a copy of a request.
     pub fn mirrored(&self, outcome: &'static str) {
-        self.cold.metrics.requests.mirrored.with_label_values(&[self.cold.alias.as_str(), outcome]).inc();
+        self.cold.book.requests.mirrored.with_label_values(&[self.cold.alias.as_str(), outcome]).inc();
     }
 
     /// The first event of a stream came `after` the request was complete.
@@ -228,13 +260,13 @@ impl Meters {
     pub fn stream_ended(&self, end: &str) {
         let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
         let labels = [&*self.cold.model, &*self.cold.alias, STREAM_ENDS[at]];
-        self.cold.streams[at].get_or_init(|| self.cold.metrics.requests.streams.with_label_values(&labels)).inc();
+        self.cold.streams[at].get_or_init(|| self.cold.book.requests.streams.with_label_values(&labels)).inc();
     }
 
     /// So many of the completion tokens are an estimate.
     pub fn estimated(&self, completion: u64) {
         let labels = [&*self.cold.model, &*self.cold.alias];
-        let counter = || self.cold.metrics.tokens.estimated.with_label_values(&labels);
+        let counter = || self.cold.book.tokens.estimated.with_label_values(&labels);
         self.cold.estimated_tokens.get_or_init(counter).inc_by(completion);
     }
 
@@ -249,8 +281,8 @@ impl Meters {
 impl Drop for Meters {
     fn drop(&mut self) {
         self.publish();
-        self.cold.metrics.forget_meters(self);
-        series(&self.cold.model, &self.cold.alias).iter().for_each(|labels| self.cold.metrics.end_series(labels));
+        self.cold.book.forget(self);
+        series(&self.cold.model, &self.cold.alias).iter().for_each(|labels| self.cold.book.series.end(labels));
     }
 }
 
@@ -261,46 +293,6 @@ fn series<'a>(model: &'a str, alias: &'a str) -> Vec<Vec<Label<'a>>> {
         all.push(vec![("alias", alias)]);
     }
     all
-}
-
-/// What one caller uses. When the last one of it is dropped, its series end.
-#[derive(Debug)]
-pub struct CallerMeters {
-    metrics: Arc<Metrics>,
-    name: String,
-    requests: IntCounter,
-    prompt_tokens: IntCounter,
-    completion_tokens: IntCounter,
-}
-
-impl CallerMeters {
-    /// The meters of the caller called `name`.
-    #[must_use]
-    pub fn new(metrics: &Arc<Metrics>, name: &str) -> Self {
-        metrics.begin_series(&[("caller", name)]);
-        Self {
-            metrics: metrics.clone(),
-            name: name.into(),
-            requests: metrics.tokens.caller_requests.with_label_values(&[name]),
-            prompt_tokens: metrics.tokens.caller_tokens.with_label_values(&[name, "prompt"]),
-            completion_tokens: metrics.tokens.caller_tokens.with_label_values(&[name, "completion"]),
-        }
-    }
-
-    /// Counts a request, and the tokens for prompt and completion that an engine reported to have used.
-    pub fn answered(&self, tokens: Option<(u64, u64)>) {
-        self.requests.inc();
-        if let Some((prompt, completion)) = tokens {
-            self.prompt_tokens.inc_by(prompt);
-            self.completion_tokens.inc_by(completion);
-        }
-    }
-}
-
-impl Drop for CallerMeters {
-    fn drop(&mut self) {
-        self.metrics.end_series(&[("caller", &self.name)]);
-    }
 }
 
 /// A request under way. Dropping it, on whatever path, ends the count.
@@ -316,6 +308,7 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Metrics;
 
     #[test]
     fn label_sets_are_bounded_whatever_an_engine_answers() {
@@ -333,8 +326,8 @@ mod tests {
 
     #[test]
     fn a_request_is_counted_once_and_its_guard_counts_down() {
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let meters = Meters::of(&metrics, "m", "a");
+        let metrics = Metrics::new().expect("metrics");
+        let meters = metrics.meters("m", "a");
         let guard = meters.enter();
         meters.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         meters.tokens_after(Duration::from_millis(40), 2);
@@ -350,14 +343,14 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_seen_whenever_somebody_looks_and_is_not_lost_with_the_meters() {
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let metrics = Metrics::new().expect("metrics");
         let seen = |line: &str| {
             let text = text(&metrics);
             let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse::<u64>().ok());
             value.unwrap_or_else(|| panic!("no {line} in {text}"))
         };
-        let (own, alias) = (Meters::of(&metrics, "m", ""), Meters::of(&metrics, "m", "a"));
-        assert!(Arc::ptr_eq(&own, &Meters::of(&metrics, "m", "")), "all snapshots count in one");
+        let (own, alias) = (metrics.meters("m", ""), metrics.meters("m", "a"));
+        assert!(Arc::ptr_eq(&own, &metrics.meters("m", "")), "all snapshots count in one");
         let ok = "enginehouse_requests_total{alias=\"\",endpoint=\"/v1/chat/completions\",model=\"m\",status=\"200\"}";
         let attempts = "enginehouse_attempts_total{model=\"m\",outcome=\"answered\"}";
         let tokens = "enginehouse_completion_tokens_total{alias=\"\",model=\"m\"}";
@@ -375,11 +368,11 @@ mod tests {
 
     #[test]
     fn series_end_with_the_last_who_counts_in_them_and_are_shared_until_then() {
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let (first, caller) = (Meters::of(&metrics, "m", "a"), CallerMeters::new(&metrics, "bot"));
+        let metrics = Metrics::new().expect("metrics");
+        let (first, caller) = (metrics.meters("m", "a"), metrics.caller_meters("bot"));
         first.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         caller.answered(Some((1, 2)));
-        let (second, other) = (Meters::of(&metrics, "m", "a"), Meters::of(&metrics, "m", "b"));
+        let (second, other) = (metrics.meters("m", "a"), metrics.meters("m", "b"));
         drop(first);
         second.answered(Some(Endpoint::Score), 200, Duration::from_millis(3));
         other.answered(None, 404, Duration::ZERO);
@@ -388,7 +381,7 @@ mod tests {
         second.fell_back("n");
         // What an earlier one counted ends with the last, too.
         second.answered(Some(Endpoint::Score), 404, Duration::ZERO);
-        let third = Meters::of(&metrics, "m", "a");
+        let third = metrics.meters("m", "a");
         drop((second, third, caller));
         let after = text(&metrics);
         assert!(!after.contains("alias=\"a\"") && !after.contains("caller=\"bot\""), "{after}");

@@ -1,6 +1,7 @@
 //! What this process measures and publishes: metrics, logs, access log, events, and the newest requests.
 
 mod access_log;
+mod caller_meters;
 mod events;
 mod log_history;
 mod log_writer;
@@ -10,12 +11,14 @@ mod metrics;
 mod publish;
 mod record;
 mod requests;
+mod tally;
 
 pub use access_log::AccessLog;
+pub use caller_meters::CallerMeters;
 pub use events::{EventBus, EventStream, Heard, Numbered};
 pub use log_history::{GATEWAY, LogHistory};
 pub use logs::Logs;
-pub use meters::{CallerMeters, InFlight, Meters};
+pub use meters::{InFlight, Meters};
 pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
 pub use record::Record;
 pub use requests::{Collector, RequestFilter, RequestHistory, RequestSink};

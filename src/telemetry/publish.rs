@@ -1,7 +1,8 @@
 //! Publishes the end of a request: metrics, access log, the list of requests.
 
 use super::access_log::AccessLog;
-use super::meters::{CallerMeters, Meters};
+use super::caller_meters::CallerMeters;
+use super::meters::Meters;
 use super::record::Record;
 use super::requests::RequestSink;
 

@@ -20,7 +20,7 @@ export function engine(root, id) {
   ];
   const log = logView(id);
   const table = requestTable((request) => request.engine === id);
-  root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head" }, h("h1", {}, id, " "), badge), progress, detail,
+  root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head start" }, h("h1", {}, id), badge), progress, detail,
     h("div", { class: "actions" }, ...buttons), h("h2", {}, "About"), about, h("h2", {}, "Log"), log.element, h("h2", {}, "Requests"), table.element);
   let shown = "";
   const update = () => {

@@ -17,14 +17,18 @@ export function logView(from) {
   let waiting = [];
   let paused = false;
   let frame = 0;
+  // Whoever scrolls up reads: nothing moves then.
+  let follows = true;
+  for (const kind of ["wheel", "touchmove", "keyup", "pointerup"]) {
+    box.addEventListener(kind, () => requestAnimationFrame(() => (follows = box.scrollHeight - box.scrollTop - box.clientHeight < 40)));
+  }
   const flush = () => {
     frame = 0;
     if (paused || waiting.length === 0) return;
-    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     box.append(...waiting.map((line) => show(line, from)));
     waiting = [];
     while (box.childElementCount > MOST) box.firstChild.remove();
-    if (atEnd) box.scrollTop = box.scrollHeight;
+    if (follows) box.scrollTop = box.scrollHeight;
   };
   const open = () => {
     source?.close();

@@ -19,7 +19,7 @@ const both = (times) => (times ? `p95 ${seconds(times.p95)} · p99 ${seconds(tim
 
 export function overview(root) {
   const tiles = {
-    engines: tile("Engines ready"), flight: tile("Requests under way"), requests: tile("Requests / s"), errors: tile("Errors / s"),
+    engines: tile("Engines ready"), flight: tile("Requests under way"), requests: tile("Requests / s"),
     tokens: tile("Tokens written / s"), first: tile("Time to first token, p50"), between: tile("Time between tokens, p50"),
   };
   const charts = [
@@ -41,9 +41,8 @@ export function overview(root) {
     say(tiles.engines.more, `${store.models.size} models · ${store.aliases.length} aliases`);
     say(tiles.flight.value, number(engines.reduce((sum, engine) => sum + engine.in_flight, 0)));
     say(tiles.requests.value, number(all.requests_per_second));
-    say(tiles.requests.more, all.duration_seconds ? `p50 ${seconds(all.duration_seconds.p50)} · p99 ${seconds(all.duration_seconds.p99)}` : "");
-    say(tiles.errors.value, number(all.errors_per_second));
-    style(tiles.errors.value, all.errors_per_second > 0 ? "value bad-text" : "value");
+    say(tiles.requests.more, all.errors_per_second > 0 ? `${number(all.errors_per_second)} errors / s` : "no errors");
+    style(tiles.requests.more, all.errors_per_second > 0 ? "more bad-text" : "more");
     say(tiles.tokens.value, number(all.completion_tokens_per_second));
     say(tiles.tokens.more, `read ${number(all.prompt_tokens_per_second)} / s`);
     say(tiles.first.value, seconds(all.first_token_seconds?.p50));

@@ -19,14 +19,14 @@ export function playground(root) {
   const sides = [side("Alias or model"), side("Beside it")];
   const send = h("button", { type: "submit", class: "strong" }, "Send");
   const stop = h("button", { type: "button", disabled: true }, "Stop");
-  const field = (id, label, input) => h("label", { class: "field", for: id }, label, input);
+  const field = (id, label, input, more = "") => h("label", { class: `field ${more}`, for: id }, label, input);
   let abort = null;
 
   const form = h("form", { class: "card", onsubmit: (event) => {
     event.preventDefault();
     start();
   } }, h("div", { class: "sides" }, field("system", "System text", system), field("prompt", "Message", prompt)), h("p", {}),
-  h("div", { class: "filters" }, ...parameters.map(([name, input]) => field(`p-${name}`, name, input)), field("extra", "More of the request (JSON)", extra),
+  h("div", { class: "filters" }, ...parameters.map(([name, input]) => field(`p-${name}`, name, input)), field("extra", "More of the request (JSON)", extra, "grow"),
     field("image", "Image", image), field("key", "Key of a caller, if one is needed", key)),
   h("div", { class: "actions" }, send, stop, h("label", { for: "second" }, second, " two side by side")));
   const [one, two] = sides;

@@ -98,8 +98,13 @@ pub(in crate::telemetry) struct TokenMetrics {
     pub(in crate::telemetry) completion: IntCounterVec,
     pub(in crate::telemetry) cached: IntCounterVec,
     pub(in crate::telemetry) estimated: IntCounterVec,
-    pub(in crate::telemetry) caller_requests: IntCounterVec,
-    pub(in crate::telemetry) caller_tokens: IntCounterVec,
+}
+
+/// What is counted of callers.
+#[derive(Debug)]
+pub(in crate::telemetry) struct CallerMetrics {
+    pub(in crate::telemetry) requests: IntCounterVec,
+    pub(in crate::telemetry) tokens: IntCounterVec,
 }
 
 impl TokenMetrics {
@@ -126,12 +131,19 @@ impl TokenMetrics {
                 "Those of completion_tokens_total that were counted by the events of streams, because the engine reported no usage \
                  before they ended.",
             )?,
-            caller_requests: to.counters(
+        })
+    }
+}
+
+impl CallerMetrics {
+    pub(super) fn new(to: &mut Register) -> Result<Self, Error> {
+        Ok(Self {
+            requests: to.counters(
                 "caller_requests_total",
                 &["caller"],
                 "Requests with the key of a configured caller, whatever the status of the answer.",
             )?,
-            caller_tokens: to.counters(
+            tokens: to.counters(
                 "caller_tokens_total",
                 &["caller", "kind"],
                 "Tokens by caller and kind (prompt, completion), from the usage that engines report.",
