@@ -46,7 +46,10 @@ pub(super) async fn run(admin: Admin) {
         let mut rates = admin.requests.rates();
         rates.history.drain(..rates.history.len().saturating_sub(1));
         let (models, gone_models) = news(&mut told.models, models, |model: &ModelView| &model.model);
-        let (engines, gone_engines) = news(&mut told.engines, engines(&admin), |engine| &engine.engine);
+        let mut now = engines(&admin);
+        // It differs every time, and says nothing new: an event tells when the state changes.
+        now.iter_mut().for_each(|engine| engine.state_seconds = 0.0);
+        let (engines, gone_engines) = news(&mut told.engines, now, |engine| &engine.engine);
         let gpus = (gpus.inventory != told.gpus.inventory).then(|| told.gpus.clone_from(&gpus)).map(|()| gpus);
         let pulse = PulseView { models, engines, gone_models, gone_engines, gpus, rates };
         admin.events.publish(&Event::Pulse(Box::new(pulse)));

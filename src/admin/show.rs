@@ -1,7 +1,7 @@
 //! Engines and models as operators see them.
 
-use crate::api::{AdapterView, EngineState, EngineView, ModelView};
-use crate::engines::{Engine, Pool};
+use crate::api::{AdapterView, EngineState, EngineView, ModelView, ReportView};
+use crate::engines::{Engine, Pool, Report};
 use crate::supervisor::Control;
 
 /// The engines of a model.
@@ -30,7 +30,24 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
         start_seconds: process.start_took().map(|took| took.as_secs_f64()),
         ejected: engine.is_ejected(),
         in_flight: engine.in_flight(),
+        state_seconds: engine.times().in_state.as_secs_f64(),
+        report: engine.report().as_deref().map(report),
         serves: engine.cards().iter().filter_map(|card| Some(card.get("id")?.as_str()?.to_owned())).collect(),
+    }
+}
+
+fn report(report: &Report) -> ReportView {
+    ReportView {
+        running: report.running,
+        waiting: report.waiting,
+        kv_cache_usage: report.kv_cache_usage,
+        prefix_cache_queries: report.prefix_cache_queries,
+        prefix_cache_hits: report.prefix_cache_hits,
+        prompt_tokens: report.prompt_tokens,
+        generation_tokens: report.generation_tokens,
+        preemptions: report.preemptions,
+        prompt_tokens_per_second: report.prompt_rate,
+        generation_tokens_per_second: report.generation_rate,
     }
 }
 

@@ -37,4 +37,5 @@ pub use state::{
 pub use status::{PulseView, SnapshotView, StatusView, Totals};
 pub use views::{
     AdapterView, AdaptersView, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
+    ReportView,
 };

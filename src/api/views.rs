@@ -43,6 +43,35 @@ pub struct EngineView {
     pub in_flight: usize,
     /// What it lists at `/v1/models`.
     pub serves: Vec<String>,
+    /// Seconds that it has been in a state of this kind.
+    pub state_seconds: f64,
+    /// What it reported of its work on its `/metrics`, some seconds ago; `null`: nothing.
+    pub report: Option<ReportView>,
+}
+
+/// What an engine reported of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportView {
+    /// Requests that it works on.
+    pub running: f64,
+    /// Requests that wait in it.
+    pub waiting: f64,
+    /// The share of its KV cache that is in use, 0 to 1.
+    pub kv_cache_usage: f64,
+    /// Tokens that were looked for in its prefix cache, since its process started.
+    pub prefix_cache_queries: f64,
+    /// Those of them that were there.
+    pub prefix_cache_hits: f64,
+    /// Tokens read, since its process started.
+    pub prompt_tokens: f64,
+    /// Tokens written, since its process started.
+    pub generation_tokens: f64,
+    /// Requests that it had to put off for lack of KV cache, since its process started.
+    pub preemptions: f64,
+    /// Tokens read in a second, over the last seconds.
+    pub prompt_tokens_per_second: f64,
+    /// Tokens written in a second, over the last seconds.
+    pub generation_tokens_per_second: f64,
 }
 
 /// One model.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::process::Process;
+use super::report::Report;
 use super::status::{Status, Times};
 use super::{EngineState, Local};
 use crate::config::EngineUrl;
@@ -53,6 +54,7 @@ pub struct Engine {
     health_path: ArcSwapOption<String>,
     pub(super) status: Status,
     cards: ArcSwap<Vec<Card>>,
+    report: ArcSwapOption<Report>,
     /// See [`Engine::is_retiring`].
     retiring: AtomicBool,
     load: Load,
@@ -96,6 +98,7 @@ impl Engine {
             address,
             status: Status::default(),
             cards: ArcSwap::default(),
+            report: ArcSwapOption::empty(),
             retiring: AtomicBool::new(false),
             load: Load::default(),
         }
@@ -165,8 +168,11 @@ impl Engine {
         if *before == state && !(self.is_ejected() && state == EngineState::Ready) {
             return false;
         }
-        if state == EngineState::Ready {
-            self.process.is_ready();
+        match &state {
+            EngineState::Ready => self.process.is_ready(),
+            EngineState::Unhealthy { .. } => {}
+            // What it said of its work is over.
+            _ => self.set_report(None),
         }
         // The state first: requests must not go to a dead engine while a line is written.
         self.status.set(state);
@@ -232,6 +238,17 @@ impl Engine {
     /// Notes what it serves.
     pub fn set_cards(&self, cards: Vec<Card>) {
         self.cards.store(Arc::new(cards));
+    }
+
+    /// What it reported of its work last; `None`: nothing, or its process was another one.
+    #[must_use]
+    pub fn report(&self) -> Option<Arc<Report>> {
+        self.report.load_full()
+    }
+
+    /// Notes what it reports of its work.
+    pub fn set_report(&self, report: Option<Report>) {
+        self.report.store(report.map(Arc::new));
     }
 
     /// Whether it knows its model by `name`, as far as it said.

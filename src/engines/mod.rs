@@ -12,7 +12,9 @@ pub mod health;
 mod lease;
 mod pool;
 mod process;
+mod prometheus_text;
 mod registry;
+mod report;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,5 +27,6 @@ pub use self::lease::Lease;
 pub use self::pool::{Members, Owner, Pool};
 pub use self::process::{Local, Process};
 pub use self::registry::{DemandReceiver, EngineRegistry, Readiness};
+pub use self::report::Report;
 pub use self::status::Times;
 pub use crate::api::EngineState;

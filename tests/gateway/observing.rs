@@ -276,3 +276,30 @@ async fn a_browser_logs_in_with_the_token_and_pages_of_others_do_not() {
     assert_eq!(with(Method::POST, Some("http://evil.example")).await.expect("answered").status(), 403);
     assert_eq!(with(Method::POST, Some(&url(""))).await.expect("answered").status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_engines_report_of_their_work_is_seen_by_operators_and_prometheus() {
+    let yaml = "models:\n  m: { source: m, command: [enginehouse, sim], stall_timeout: 2s }\n";
+    let gateway = Gateway::ready(yaml).await;
+    gateway.all_ready().await;
+    let (_, answer) = gateway.ask("m").await;
+    let tokens = answer["usage"]["completion_tokens"].as_f64().expect("told");
+    let report = eventually("a report", async || {
+        let report = gateway.engine("m/0").await["report"].clone();
+        (report["generation_tokens"].as_f64() == Some(tokens)).then_some(report)
+    })
+    .await;
+    assert_eq!((&report["running"], &report["waiting"]), (&json!(0.0), &json!(0.0)), "{report}");
+    let labels = "{engine=\"m/0\",model=\"m\"}";
+    for (name, value) in [("generation_tokens_total", tokens), ("requests_running", 0.0), ("requests_waiting", 0.0)] {
+        let metrics = gateway.metrics().await;
+        let line = format!("enginehouse_engine_{name}{labels} {value}");
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+    assert!(gateway.metric(&format!("enginehouse_engine_state_age_seconds{labels}")).await > 0.0);
+    // What it reported goes with its process.
+    let stop = http().post(format!("http://{}/api/v1/models/m/stop", gateway.admin)).send().await.expect("answered");
+    assert_eq!(stop.status(), 200);
+    assert_eq!(gateway.engine("m/0").await["report"], Value::Null);
+    assert!(!gateway.metrics().await.contains("enginehouse_engine_generation_tokens_total{"));
+}

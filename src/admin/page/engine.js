@@ -44,7 +44,11 @@ export function engine(root, id) {
       shown = text;
       about.replaceChildren(facts([
         ["Model", one.model], ["Address", one.url], ["Process", one.pid], ["GPUs", one.gpus?.join(", ")], ["Serves", one.serves.join(", ")],
-        ["Requests under way", number(one.in_flight)], ["Restarts", number(one.restarts)], ["Stalls", number(one.stalls)],
+        ["Requests under way", number(one.in_flight)],
+        ["It reports", one.report && `${number(one.report.running)} running, ${number(one.report.waiting)} waiting`],
+        ["KV cache in use", one.report && `${(one.report.kv_cache_usage * 100).toFixed(0)} %`],
+        ["Prefix cache", one.report?.prefix_cache_queries ? `${((100 * one.report.prefix_cache_hits) / one.report.prefix_cache_queries).toFixed(0)} % of tokens found` : null],
+        ["Tokens a second", one.report && `${number(one.report.generation_tokens_per_second)} written, ${number(one.report.prompt_tokens_per_second)} read`], ["Restarts", number(one.restarts)], ["Stalls", number(one.stalls)],
         ["Last start took", one.start_seconds === null ? null : seconds(one.start_seconds)], ["Log file", one.log_file],
         ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
       ]));

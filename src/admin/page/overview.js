@@ -40,6 +40,8 @@ export function overview(root) {
     say(tiles.engines.value, `${ready} of ${engines.length}`);
     say(tiles.engines.more, `${store.models.size} models · ${store.aliases.length} aliases`);
     say(tiles.flight.value, number(engines.reduce((sum, engine) => sum + engine.in_flight, 0)));
+    const waiting = engines.reduce((sum, engine) => sum + (engine.report?.waiting ?? 0), 0);
+    say(tiles.flight.more, `${number(waiting)} wait in engines`);
     say(tiles.requests.value, number(all.requests_per_second));
     say(tiles.requests.more, all.errors_per_second > 0 ? `${number(all.errors_per_second)} errors / s` : "no errors");
     style(tiles.requests.more, all.errors_per_second > 0 ? "more bad-text" : "more");
@@ -101,7 +103,9 @@ function showEngine(element, engine) {
   if (now.percent !== null) parts.progress.value = now.percent;
   const gpus = engine.gpus?.length ? `GPU ${engine.gpus.join(", ")} · ` : "";
   say(parts.line, `${gpus}port ${engine.port} · ${engine.in_flight} under way${engine.restarts ? ` · restarted ${engine.restarts} times` : ""}`);
-  say(parts.detail, engine.state === "ready" ? "" : engine.detail ?? "");
+  const told = engine.report;
+  const work = told ? `${number(told.generation_tokens_per_second)} tokens/s · ${number(told.waiting)} waiting · KV cache ${(told.kv_cache_usage * 100).toFixed(0)} %` : "";
+  say(parts.detail, engine.state === "ready" ? work : engine.detail ?? "");
 }
 
 /** A GPU with its memory and who uses it. */

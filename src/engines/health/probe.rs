@@ -18,7 +18,7 @@ use crate::api::HealthProblem;
 use crate::config::{Health, Model};
 use crate::engines::client::{peer, request};
 use crate::engines::exchange::words;
-use crate::engines::{Answer, Engine, EngineClient, Owner, Pool};
+use crate::engines::{Answer, Engine, EngineClient, Owner, Pool, Report};
 use crate::ids::Name;
 
 /// Age at which what an engine serves is asked again.
@@ -31,7 +31,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 const REST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Greatest time between two looks at an engine's progress: its `/metrics` are some 50 KB.
-const PULSE_EVERY: Duration = Duration::from_secs(15);
+const PULSE_EVERY: Duration = Duration::from_secs(5);
 
 /// Time between two looks at an engine that never was ready: it is waited for.
 const EAGER_EVERY: Duration = Duration::from_millis(250);
@@ -285,6 +285,13 @@ impl Prober {
         };
         let text = self.client.text(&self.engine, "/metrics", pulse.within).await.ok().flatten();
         let unanswered = self.engine.unanswered() as u64;
+        let report = text
+            .as_ref()
+            .and_then(|text| Report::parse(text, std::time::Instant::now(), self.engine.report().as_deref()));
+        // An engine that does not answer for once has its last report.
+        if report.is_some() {
+            self.engine.set_report(report);
+        }
         let sample = match text.and_then(|text| Sample::parse(&text)) {
             Some(sample) => sample.with_unanswered(unanswered),
             None => Sample::seen(unanswered, self.engine.pieces(), self.engine.held_up()),

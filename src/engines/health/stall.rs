@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::Stall;
+use crate::engines::prometheus_text::value;
 
 /// Requests that run.
 const RUNNING: &[u8] = b"vllm:num_requests_running";
@@ -95,20 +96,6 @@ impl Sample {
     fn is_idle(&self) -> bool {
         self.running == 0 && self.unanswered == 0
     }
-}
-
-/// The value of `line` if it is a sample of the metric `name`.
-fn value(line: &[u8], name: &[u8]) -> Option<f64> {
-    let rest = line.strip_prefix(name)?;
-    // `NAME{labels} VALUE [TIME]`; a label's value may hold braces and blanks, so the end of the labels is the last brace.
-    let numbers = match rest.first()? {
-        b'{' => rest.get(rest.iter().rposition(|byte| *byte == b'}')? + 1..)?,
-        b' ' | b'\t' => rest,
-        _ => return None,
-    };
-    let number = numbers.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).find(|word| !word.is_empty())?;
-    let value = std::str::from_utf8(number).ok()?.parse::<f64>().ok()?;
-    value.is_finite().then_some(value)
 }
 
 /// Watches one engine's samples.

@@ -14,6 +14,8 @@ pub(super) struct GpuGauges {
     temperature: GaugeVec,
     power: GaugeVec,
     lost: GaugeVec,
+    /// Which engine was given which GPU.
+    engines: GaugeVec,
     /// No labels; a vector so that it can be left out.
     age: GaugeVec,
 }
@@ -39,6 +41,11 @@ impl GpuGauges {
                 &LABELS,
                 "1 when the GPU cannot be used (lost from the PCI bus, or needs a reset), else 0.",
             )?,
+            engines: to.gauges(
+                "gpu_engine_info",
+                &["gpu", "model", "engine"],
+                "1 for each engine that was given the GPU, or a MIG instance of it: joins figures of GPUs with models.",
+            )?,
             age: to.gauges(
                 "gpu_reading_age_seconds",
                 &[],
@@ -55,6 +62,7 @@ impl GpuGauges {
     pub(super) fn set(&self, view: &GpusView) {
         self.of_each().into_iter().for_each(GaugeVec::reset);
         self.age.reset();
+        self.engines.reset();
         if let Some(age) = view.age_seconds {
             self.age.with_label_values::<&str>(&[]).set(age);
         }
@@ -78,6 +86,11 @@ impl GpuGauges {
                 of(&self.power).set(watts);
             }
             of(&self.lost).set(f64::from(u8::from(gpu.lost)));
+            let parts = gpu.mig.iter().flatten().filter_map(|part| part.engines.as_ref());
+            for engine in parts.chain(&gpu.engines).flatten() {
+                let model = engine.rsplit_once('/').map_or("", |(model, _)| model);
+                self.engines.with_label_values(&[&*index, model, engine]).set(1.0);
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
-    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    CounterVec, Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// Where metrics are made.
@@ -109,6 +109,10 @@ impl Register {
 
     pub(super) fn counters(&mut self, name: &str, labels: &[&str], help: &str) -> Result<IntCounterVec, Error> {
         self.add_series(IntCounterVec::new(Opts::new(format!("enginehouse_{name}"), help), labels)?)
+    }
+
+    pub(super) fn float_counters(&mut self, name: &str, labels: &[&str], help: &str) -> Result<CounterVec, Error> {
+        self.add_series(CounterVec::new(Opts::new(format!("enginehouse_{name}"), help), labels)?)
     }
 
     pub(super) fn int_gauges(&mut self, name: &str, labels: &[&str], help: &str) -> Result<IntGaugeVec, Error> {
