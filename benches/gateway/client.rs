@@ -1,6 +1,6 @@
 //! The client: plain HTTP/1.1 over a few connections, as cheap as it can be made, as it shares a core with the engine.
 
-use std::io::{Read, Write};
+use std::io::{Error, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,13 +27,20 @@ pub(crate) fn request(model: &str, size: usize, stream: bool, more: &str) -> Vec
 
 /// Sends a request and reads its whole answer; the status.
 pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> u16 {
-    stream.write_all(request).expect("written");
+    try_exchange(stream, request, buffer).expect("an answer")
+}
+
+/// Sends a request and reads its whole answer, if there is one; the status.
+pub(crate) fn try_exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Result<u16, Error> {
+    stream.write_all(request)?;
     buffer.clear();
     let mut piece = [0; 64 * 1024];
     let mut whole = None;
     loop {
-        let read = stream.read(&mut piece).expect("read");
-        assert!(read > 0, "closed early: {}", String::from_utf8_lossy(buffer));
+        let read = stream.read(&mut piece)?;
+        if read == 0 {
+            return Err(Error::other(format!("closed early: {}", String::from_utf8_lossy(buffer))));
+        }
         buffer.extend_from_slice(&piece[..read]);
         if whole.is_none()
             && let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n")
@@ -51,7 +58,7 @@ pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<
             _ => {}
         }
     }
-    String::from_utf8_lossy(&buffer[9..12]).parse().expect("status")
+    Ok(String::from_utf8_lossy(&buffer[9..12]).parse().expect("status"))
 }
 
 /// Sends `requests` in turn, again and again for `span`; microseconds of CPU that `process` used for each.

@@ -1,8 +1,8 @@
 //! CPU time that the gateway takes for a request, beside other proxies in one run on one machine.
 //!
 //! `cargo bench --bench gateway [-- --against BINARY] [--rounds N] [--span SECONDS] [--only WORDS] [--json FILE]`; needs
-//! `taskset` (util-linux) and two cores, and uses Debian's `nginx` and `haproxy`, and `envoy`, `vllm-router` and SGLang's `smg`,
-//! where they are on the `PATH`.
+//! `taskset` (util-linux) and two cores, and uses Debian's `nginx` and `haproxy`, and `envoy`, `vllm-router` and
+//! `sglang-router`, where they are on the `PATH`.
 //!
 //! `--against` adds another build of Enginehouse with the same configuration, usually the one from before a change. Below
 //! them stand Pingora without any logic of ours, built with this very profile, nginx, HAProxy and Envoy, which pass everything
@@ -16,16 +16,18 @@ mod passthrough;
 mod process;
 mod rounds;
 mod routers;
+mod rows;
 mod sides;
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use client::{measure, request};
+use client::measure;
 use process::{Process, reachable};
 use rounds::{spread, take_turns};
 use routers::{envoy, sglang_router, vllm_router};
+use rows::{Row, rows};
 use serde_json::{Map, Value, json};
 use sides::{Side, gateway, haproxy, nginx, pingora};
 
@@ -78,24 +80,6 @@ impl Options {
         }
         options
     }
-}
-
-fn rows() -> Vec<(&'static str, Vec<u8>)> {
-    let (kib, gap) = (1 << 10, "x-sim-gap: 2ms\r\n");
-    vec![
-        ("chat 1 KiB, by model name", request("m", kib, false, "")),
-        ("chat 1 KiB, by alias (2 overrides)", request("a", kib, false, "")),
-        ("chat 1 KiB, by alias, response_model: engine", request("e", kib, false, "")),
-        ("chat 16 KiB, by alias", request("a", 16 * kib, false, "")),
-        ("chat 16 KiB, by model name", request("m", 16 * kib, false, "")),
-        ("chat 100 KiB, by alias", request("a", 100 * kib, false, "")),
-        ("chat 256 KiB, by alias", request("a", 256 * kib, false, "")),
-        ("chat 2 MiB, by alias", request("a", 2048 * kib, false, "")),
-        ("32 tokens 2 ms apart, by alias", request("a", kib, true, gap)),
-        ("32 tokens 2 ms apart, response_model: engine", request("e", kib, true, gap)),
-        ("32 tokens at once, by alias", request("a", kib, true, "")),
-        ("32 tokens at once, response_model: engine", request("e", kib, true, "")),
-    ]
 }
 
 fn main() -> ExitCode {
@@ -151,44 +135,51 @@ fn run(options: &Options) {
     println!("{} rounds of {:?}; this build / each side: ratio", options.rounds, options.span);
     println!("{:<48} {:>36} {:>12} {:>24}", "", "us CPU per request", "req/core-s", "ratio");
     let mut figures = Vec::new();
-    for (name, request) in rows().iter().filter(|(name, _)| name.contains(&options.only)) {
-        println!("{name}");
-        let costs = rounds(&sides, request, options);
+    for row in rows().iter().filter(|row| row.name.contains(&options.only)) {
+        println!("{}", row.name);
+        let (sides, others) = able(&sides, row);
+        let costs = rounds(&sides, row, options);
         print(&sides, &costs);
+        for (name, why) in others {
+            println!("  {name:<46} left out: {why}");
+        }
         let of_sides = sides.iter().zip(&costs).map(|(side, costs)| (side.name.to_owned(), json!(costs)));
-        figures.push(json!({ "row": name, "us_per_request": of_sides.collect::<Map<_, _>>() }));
+        figures.push(json!({ "row": row.name, "us_per_request": of_sides.collect::<Map<_, _>>() }));
     }
     if let Some(file) = &options.json {
         std::fs::write(file, Value::from(figures).to_string()).expect("written");
     }
 }
 
+/// The sides that do what the row asks for, and the names of those that do not, each with the reason.
+fn able<'a>(sides: &'a [Side], row: &Row) -> (Vec<&'a Side>, Vec<(&'static str, String)>) {
+    let (mut able, mut others) = (Vec::new(), Vec::new());
+    for (at, side) in sides.iter().enumerate() {
+        match row.objection(side) {
+            None => able.push(side),
+            // Everything is set against it.
+            Some(why) if at == 0 => panic!("{}, {}: {why}", side.name, row.name),
+            Some(why) => others.push((side.name, why)),
+        }
+    }
+    (able, others)
+}
+
 /// Costs of each side in each round.
-fn rounds(sides: &[Side], request: &[u8], options: &Options) -> Vec<Vec<f64>> {
-    let plain = by_model_name(request);
-    let turn = |side: &Side, span| {
-        measure(&side.process, side.address, &[if side.knows_aliases { request } else { &plain }], span)
-    };
-    sides.iter().for_each(|side| {
-        turn(side, WARM_UP);
+fn rounds(sides: &[&Side], row: &Row, options: &Options) -> Vec<Vec<f64>> {
+    let requests: Vec<_> = sides.iter().map(|side| [row.request_to(side)]).collect();
+    let turn = |at: usize, span| measure(&sides[at].process, sides[at].address, &requests[at], span);
+    (0..sides.len()).for_each(|at| {
+        turn(at, WARM_UP);
     });
     take_turns(sides.len(), options.rounds, |at| {
-        turn(&sides[at], WARM_UP / 2);
-        turn(&sides[at], options.span)
+        turn(at, WARM_UP / 2);
+        turn(at, options.span)
     })
 }
 
-/// The same request for a server without aliases.
-fn by_model_name(request: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(request);
-    ["a", "e"]
-        .iter()
-        .fold(text.into_owned(), |text, alias| text.replacen(&format!("\"model\":\"{alias}\""), "\"model\":\"m\"", 1))
-        .into_bytes()
-}
-
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-fn print(sides: &[Side], costs: &[Vec<f64>]) {
+fn print(sides: &[&Side], costs: &[Vec<f64>]) {
     for (at, (side, own)) in sides.iter().zip(costs).enumerate() {
         let [least, cost, most] = spread(own.clone());
         let ratio = if at == 0 {

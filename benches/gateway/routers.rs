@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::client::{exchange, request};
+use crate::client::{request, try_exchange};
 use crate::process::{Process, reachable, wait};
 use crate::sides::{CORE, Side, free_port};
 
@@ -48,28 +48,32 @@ fn envoy_configuration(address: SocketAddr, engine: SocketAddr) -> serde_json::V
 
 /// vLLM's router; `None` where it is not installed.
 pub(crate) fn vllm_router(engine: SocketAddr) -> Option<Side> {
-    router("vllm-router", engine)
+    router("vllm-router", &[], engine)
 }
 
 /// SGLang's router; `None` where it is not installed.
 pub(crate) fn sglang_router(engine: SocketAddr) -> Option<Side> {
-    router("smg", engine).map(|side| Side { name: "sglang-router", ..side })
+    router("sglang-router", &["launch"], engine)
 }
 
-/// A router with one engine: both take the same arguments.
-fn router(program: &'static str, engine: SocketAddr) -> Option<Side> {
+/// A router with one engine: both take the same arguments after `first`.
+fn router(program: &'static str, first: &[&str], engine: SocketAddr) -> Option<Side> {
     is_installed(program, "--help").then(|| {
         let (address, metrics) = (free_port(), free_port().port().to_string());
         let (port, url) = (address.port().to_string(), format!("http://{engine}"));
-        let mut args = if program == "smg" { vec!["launch"] } else { Vec::new() };
-        args.extend(["--host", "127.0.0.1", "--port", &port, "--worker-urls", &url, "--prometheus-port", &metrics]);
-        args.extend(["--policy", "round_robin", "--log-level", "error"]);
+        let args = [
+            first,
+            &["--host", "127.0.0.1", "--port", &port, "--worker-urls", &url, "--policy", "round_robin"],
+            // Else it listens on every address.
+            &["--prometheus-host", "127.0.0.1", "--prometheus-port", &metrics, "--log-level", "error"],
+        ]
+        .concat();
         let process = Process::start(CORE, program, &args);
         // It takes requests before it has seen its engine.
         let ask = request("m", 1 << 10, false, "");
         wait(program, || {
             let Ok(mut stream) = TcpStream::connect(address) else { return false };
-            exchange(&mut stream, &ask, &mut Vec::new()) == 200
+            try_exchange(&mut stream, &ask, &mut Vec::new()).is_ok_and(|status| status == 200)
         });
         Side { name: program, knows_aliases: false, process, address }
     })

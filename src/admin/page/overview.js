@@ -104,7 +104,7 @@ function showEngine(element, engine) {
   const gpus = engine.gpus?.length ? `GPU ${engine.gpus.join(", ")} · ` : "";
   say(parts.line, `${gpus}port ${engine.port} · ${engine.in_flight} under way${engine.restarts ? ` · restarted ${engine.restarts} times` : ""}`);
   const told = engine.report;
-  const work = told ? `${number(told.generation_tokens_per_second)} tokens/s · ${number(told.waiting)} waiting · KV cache ${(told.kv_cache_usage * 100).toFixed(0)} %` : "";
+  const work = told ? `${number(told.generation_tokens_per_second)} tokens/s · ${number(told.waiting)} waiting · KV ${(told.kv_cache_usage * 100).toFixed(0)} %` : "";
   say(parts.detail, engine.state === "ready" ? work : engine.detail ?? "");
 }
 

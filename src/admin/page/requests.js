@@ -50,7 +50,8 @@ function about(request) {
   const line = h("div", { class: "timeline", role: "img", "aria-label": parts.map(([name, time]) => `${name} ${seconds(time)}`).join(", ") },
     parts.map(([, time, kind]) => {
       const piece = h("span", { class: kind });
-      piece.style.flexGrow = String(time);
+      // Shares of less than one in all would leave a gap.
+      piece.style.flexGrow = String((100 * time) / request.seconds);
       return piece;
     }));
   return h("section", { class: "card", "aria-label": "Request" }, h("h3", { class: "mono" }, request.id), line,
