@@ -22,12 +22,13 @@ pub(super) async fn chat(admin: &Admin, headers: &HeaderMap, body: Vec<u8>) -> R
     let failed = |why: String| {
         ApiError::new(StatusCode::BAD_GATEWAY, format!("The gateway's own address for callers does not answer: {why}."))
     };
-    let stream = TcpStream::connect(admin.data_address).await.map_err(|error| failed(error.to_string()))?;
+    let address = admin.reachable_address().ok_or_else(|| failed("it is closed".into()))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| failed(error.to_string()))?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| failed(error.to_string()))?;
     // It ends with the answer, or with the operator who leaves before.
     tokio::spawn(connection);
     let mut request = Request::post("/v1/chat/completions")
-        .header(header::HOST, admin.data_address.to_string())
+        .header(header::HOST, address.to_string())
         .header(header::CONTENT_TYPE, "application/json");
     if let Some(key) = headers.get(CALLER_KEY) {
         let value = [b"Bearer ", key.as_bytes()].concat();

@@ -1,6 +1,6 @@
 //! What the operators' server is made of.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use super::configuration::{Configuration, Token};
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
+use crate::net::Listeners;
 use crate::supervisor::Control;
 use crate::telemetry::{EventBus, LogHistory, Metrics, RequestHistory};
 
@@ -33,12 +34,31 @@ pub struct Admin {
     pub logs: LogHistory,
     /// When this process began to serve.
     pub started: Started,
-    /// Where callers connect.
-    pub data_address: SocketAddr,
+    /// Where callers connect; a reload may change it.
+    pub listeners: Arc<Listeners>,
     /// Where changes are carried out: what they start must go on when the operators' server has ended.
     pub runtime: Handle,
     /// Asked for on every route but the probes.
     pub token: Token,
+}
+
+impl Admin {
+    /// Where callers connect; `None`: nowhere any more.
+    pub(super) fn data_address(&self) -> Option<SocketAddr> {
+        let configured = self.configuration.current().listen;
+        self.listeners.all().into_iter().find(|(_, wanted, _)| *wanted == configured).map(|(.., bound)| bound)
+    }
+
+    /// The same as it is reached from this machine: an address that listens everywhere is none to connect to.
+    pub(super) fn reachable_address(&self) -> Option<SocketAddr> {
+        let address = self.data_address()?;
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        Some(SocketAddr::new(ip, address.port()))
+    }
 }
 
 /// When this process began to serve.

@@ -15,7 +15,7 @@ pub(super) fn status(admin: &Admin) -> StatusView {
         uptime_seconds: admin.started.ago().as_secs_f64(),
         configuration_file: admin.configuration.file(),
         configuration_hash: config.source_map.hash().to_owned(),
-        listen: admin.data_address.to_string(),
+        listen: admin.data_address().map(|address| address.to_string()),
         shutting_down: admin.control.is_closed(),
         totals: Totals {
             models: pools.len(),

@@ -20,8 +20,8 @@ pub struct StatusView {
     pub configuration_file: String,
     /// SHA-256 of the configuration that it runs by, as hexadecimal digits: equal where nothing differs that matters.
     pub configuration_hash: String,
-    /// Where callers connect.
-    pub listen: String,
+    /// Where callers connect; `null`: nowhere any more.
+    pub listen: Option<String>,
     /// Whether it shuts down.
     pub shutting_down: bool,
     /// How much there is.

@@ -171,7 +171,7 @@ impl Gateway {
             requests: collector.history(),
             logs: history,
             started: Started::now(),
-            data_address: address,
+            listeners: listeners.clone(),
             runtime: Handle::current(),
             token,
         };

@@ -6,7 +6,7 @@ use super::prometheus_text::value;
 
 /// vLLM's gauges and counters (`vllm/v1/metrics/loggers.py`, 0.32): summed over the engine cores of a data-parallel engine, but
 /// for the share of the KV cache, of which it is the mean.
-const NAMES: [(&[u8], fn(&mut Report) -> &mut f64); 9] = [
+const NAMES: [(&[u8], Number); 9] = [
     (b"vllm:num_requests_running", |report| &mut report.running),
     (b"vllm:num_requests_waiting", |report| &mut report.waiting),
     (b"vllm:kv_cache_usage_perc", |report| &mut report.kv_cache_usage),
@@ -17,6 +17,9 @@ const NAMES: [(&[u8], fn(&mut Report) -> &mut f64); 9] = [
     (b"vllm:num_preemptions_total", |report| &mut report.preemptions),
     (b"vllm:request_success_total", |report| &mut report.requests),
 ];
+
+/// One number of a report.
+type Number = fn(&mut Report) -> &mut f64;
 
 /// What an engine reported at one moment. Counters begin with its process.
 #[derive(Clone, Copy, Debug, PartialEq)]

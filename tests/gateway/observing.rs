@@ -230,6 +230,7 @@ async fn the_playground_is_a_caller_like_any_other() {
     );
     let text = reply.text().await.expect("whole");
     assert!(text.ends_with("data: [DONE]\n\n") && text.contains("\"model\":\"quick\""), "{text}");
+    // Its address is the one of now.
     let refused = ask("k-other").await.expect("answered");
     assert_eq!(refused.status(), 401);
     let request = eventually("the request", async || {

@@ -211,7 +211,7 @@ async fn a_signal_reloads_and_subscribers_hear_of_it() {
         heard += &String::from_utf8_lossy(&piece);
     }
     assert_eq!(place.ask("two").await, 200);
-    while !heard.contains("\"event\":\"request\"") {
+    while !heard.contains("\"event\":\"requests\"") {
         let piece = events.chunk().await.expect("it goes on").expect("it does not end");
         heard += &String::from_utf8_lossy(&piece);
     }

@@ -49,6 +49,10 @@ impl LogFile {
     /// # Errors
     /// It cannot be read.
     pub(super) fn more(&mut self) -> io::Result<Vec<String>> {
+        // Asked for first: most logs are still most of the time, and many may follow them.
+        if std::fs::metadata(&self.path).is_ok_and(|about| about.len() == self.at) {
+            return Ok(Vec::new());
+        }
         let Some(mut file) = self.open()? else { return Ok(Vec::new()) };
         if file.metadata()?.len() < self.at {
             // It was emptied.

@@ -95,13 +95,28 @@ export async function refresh() {
   }
 }
 
+/** What every view needs. Requests are asked for only where they are shown: there may be thousands a second. */
+const KINDS = "snapshot,engine,reload,pulse,log";
+
 let source = null;
 let retry = 0;
+let wanted = KINDS;
+let refusal = () => {};
+
+/** Whether the view that is shown lists requests. */
+export function showRequests(shown) {
+  const kinds = shown ? `${KINDS},requests` : KINDS;
+  if (kinds === wanted) return;
+  wanted = kinds;
+  if (source) connect(refusal);
+  if (shown) load().catch(() => {});
+}
 
 /** Listens, and connects again when the connection is lost. `refused` is called when a login is needed. */
 export function connect(refused) {
+  refusal = refused;
   source?.close();
-  source = new EventSource("/api/v1/events");
+  source = new EventSource(`/api/v1/events?kinds=${wanted}`);
   source.onopen = () => {
     retry = 0;
     store.link = "live";

@@ -2,7 +2,7 @@
 
 import { act, tell } from "./api.js";
 import { h, say, style } from "./dom.js";
-import { connect, listen, load, store } from "./live.js";
+import { connect, listen, showRequests, store } from "./live.js";
 import { aliases } from "./aliases.js";
 import { callers } from "./callers.js";
 import { configuration } from "./configuration.js";
@@ -33,6 +33,7 @@ function show() {
   leave();
   view.replaceChildren();
   const argument = rest.map(decodeURIComponent).join("/");
+  showRequests(path === "requests" || path === "engine");
   document.title = `${title ?? argument} – Enginehouse`;
   for (const item of nav.children) {
     if (item.dataset.path === path) item.setAttribute("aria-current", "page");
@@ -74,9 +75,8 @@ function login() {
 }
 
 function start() {
-  connect(login);
-  load().catch(() => {});
   show();
+  connect(login);
 }
 
 const theme = document.getElementById("theme");

@@ -103,7 +103,7 @@ function side(label) {
     try {
       const body = make();
       say(raw, JSON.stringify(body, null, 2));
-      const address = store.status ? `http://${store.status.listen}` : "http://127.0.0.1:8000";
+      const address = store.status?.listen ? `http://${store.status.listen}` : "http://127.0.0.1:8000";
       say(curl, `curl -N ${address}/v1/chat/completions -H 'content-type: application/json'${key ? ' -H "authorization: Bearer $KEY"' : ""} -d '${JSON.stringify(body).replaceAll("'", String.raw`'\''`)}'`);
       times("");
       const reply = await fetch("/api/v1/playground/chat", { method: "POST", body: JSON.stringify(body), signal,
