@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A name callers may put in `model`: of a model, an alias or a LoRA adapter.
 pub type Name = Arc<str>;
 
@@ -53,6 +56,46 @@ impl EngineId {
 impl fmt::Display for EngineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What can be added, changed and removed while the gateway runs, in the order in which one needs the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A model with its engines.
+    Model,
+    /// Someone who may send requests.
+    Caller,
+    /// A name that points at a model.
+    Alias,
+}
+
+impl EntryKind {
+    /// The key of the configuration that such entries stand under.
+    #[must_use]
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Caller => "callers",
+            Self::Alias => "aliases",
+        }
+    }
+
+    /// The kind of the entries under this key.
+    #[must_use]
+    pub fn of_section(section: &str) -> Option<Self> {
+        [Self::Model, Self::Caller, Self::Alias].into_iter().find(|kind| kind.section() == section)
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Model => "model",
+            Self::Caller => "caller",
+            Self::Alias => "alias",
+        })
     }
 }
 

@@ -15,7 +15,7 @@
 //! - **An engine that others run.** In [`discovery`]: `sources` (the `urls:` of the configuration), `owner`, `watcher`.
 //! - **A configuration.** [`config`] reads and checks the file; `load` is its entry. [`app`] builds the gateway from it
 //!   (`gateway`) and replaces it while requests are served (`reload`).
-//! - **An operator's request.** [`admin`] serves it (`path` reads it, `act` carries it out, `show` answers questions), with
+//! - **An operator's request.** [`admin`] serves it (`path` understands it, `read` answers, `act` carries it out), with
 //!   the types of [`api`].
 //!
 //! `proxy` and `supervisor` never import each other: both use [`engines`], which the supervisor writes and the proxy reads.
@@ -54,6 +54,7 @@
 //! | 0 | [`gpu`] | what is known of GPUs, as data: `inventory` reads it, `api` tells it |
 //! | 0 | [`settings`] | which changes an alias makes to requests: `config` reads them, `openai` applies them |
 //! | 0 | [`similar`] | which known word is most like an unknown one |
+//! | 0 | `private_file` | files for this user alone, written whole |
 //! | 0 | [`text_table`] | text in aligned columns, for people |
 //! | aside | [`sim`] | the simulated engine (`enginehouse sim`); uses only `openai` and `ids`, and only `cli` uses it |
 //!
@@ -84,6 +85,7 @@ pub mod net;
 pub mod openai;
 pub mod outcome;
 pub mod placement;
+mod private_file;
 pub mod proxy;
 pub mod routing;
 pub mod secret;

@@ -85,6 +85,14 @@ impl KeyHash {
     }
 }
 
+impl KeyHash {
+    /// Its 64 hexadecimal digits, to be kept in place of the key.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")

@@ -38,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("settings", 0),
     ("similar", 0),
     ("gpu", 0),
+    ("private_file", 0),
     ("text_table", 0),
     ("sim", 0),
 ];

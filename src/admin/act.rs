@@ -1,20 +1,18 @@
 //! Has the supervisor do what operators ask for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
-use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::path::Ask;
-use super::{Admin, events, gpus, logs, playground, show, status};
-use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, ReloadOutcome, RequestsView};
-use crate::engines::Pool;
+use super::read::{no_engine, pool};
+use super::{Admin, entries, events, logs, playground, read, show};
+use crate::api::{EnginesView, ReloadOutcome};
 use crate::supervisor::{Control, Order};
 
 /// Whoever does not wait for an order hears of a refusal that comes so soon.
@@ -22,56 +20,19 @@ const REFUSED_WITHIN: Duration = Duration::from_millis(250);
 
 /// Answers `ask`.
 pub(super) async fn answer(admin: &Admin, headers: &HeaderMap, ask: Ask) -> Result<Response, ApiError> {
-    let control = &admin.control;
-    let pools = admin.registry.pools();
     Ok(match ask {
-        Ask::Engines => {
-            Json(EnginesView { engines: pools.iter().flat_map(|pool| show::engines(pool)).collect() }).into_response()
-        }
-        Ask::Gpus => Json(gpus::show(&admin.monitor, &admin.registry.engines())).into_response(),
-        Ask::Engine(id) => {
-            let (pool, engine) = admin.registry.engine(&id).ok_or_else(|| no_engine(&id))?;
-            Json(show::engine(&pool.model, &engine)).into_response()
-        }
-        Ask::Models => {
-            Json(ModelsView { models: pools.iter().map(|pool| show::model(pool, control)).collect() }).into_response()
-        }
-        Ask::Model(name) => Json(show::model(&*pool(admin, &name)?, control)).into_response(),
-        Ask::Adapters(name) => {
-            Json(AdaptersView { adapters: show::adapters(&*pool(admin, &name)?, control) }).into_response()
-        }
-        Ask::Status => Json(status::status(admin)).into_response(),
-        Ask::Aliases => Json(AliasesView { aliases: status::aliases(admin) }).into_response(),
-        Ask::Alias(name) => {
-            let found = status::aliases(admin).into_iter().find(|alias| alias.alias == name);
-            let unknown =
-                || ApiError::unknown(format!("There is no alias `{name}`; GET /api/v1/aliases lists all aliases."));
-            Json(found.ok_or_else(unknown)?).into_response()
-        }
-        Ask::Callers => Json(CallersView { callers: status::callers(admin) }).into_response(),
-        Ask::Requests(filter, most) => {
-            Json(RequestsView { requests: admin.requests.newest(&filter, most) }).into_response()
-        }
-        Ask::Request(id) => {
-            let unknown = || ApiError::unknown(format!("No request `{id}` is among the newest ones that have ended."));
-            Json(admin.requests.find(&id).ok_or_else(unknown)?).into_response()
-        }
-        Ask::Rates => Json(admin.requests.rates()).into_response(),
+        Ask::Read(what) => read::answer(admin, what)?,
         Ask::Logs(ask) => logs::answer(admin, ask).await?,
-        Ask::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
-        Ask::Chat(body) => playground::chat(admin, headers, body).await?,
         Ask::Events(kinds) => events::answer(admin.clone(), headers, kinds),
-        Ask::LastReload => {
-            let none = || ApiError::unknown("The configuration was not reloaded since the gateway started.");
-            Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
-        }
-        Ask::Reload => reload(admin).await?,
         Ask::Plan(text) => {
             let configuration = admin.configuration.clone();
             let plan = admin.runtime.spawn(async move { configuration.plan(&text).await });
-            Json(plan.await.map_err(|error| broken("the plan", &error))??).into_response()
+            Json(plan.await.map_err(|error| ApiError::broken("the plan", &error))??).into_response()
         }
+        Ask::Reload => reload(admin).await?,
+        Ask::Change(change) => entries::change(admin, change).await?,
         Ask::Do(order, wait) => act(admin, order, wait).await?,
+        Ask::Chat(body) => playground::chat(admin, headers, body).await?,
     })
 }
 
@@ -82,26 +43,12 @@ async fn reload(admin: &Admin) -> Result<Response, ApiError> {
         .runtime
         .spawn(async move { configuration.reload().await })
         .await
-        .map_err(|error| broken("the reload", &error))??;
+        .map_err(|error| ApiError::broken("the reload", &error))??;
     let status = match report.outcome {
         ReloadOutcome::Applied | ReloadOutcome::Unchanged => StatusCode::OK,
         ReloadOutcome::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Ok((status, Json(report)).into_response())
-}
-
-/// Something ended before it was done.
-fn broken(what: &str, error: &JoinError) -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{what} ended with an internal error: {error}"))
-}
-
-fn pool(admin: &Admin, name: &str) -> Result<Arc<Pool>, ApiError> {
-    let unknown = || ApiError::unknown(format!("There is no model `{name}`; GET /api/v1/models lists all models."));
-    admin.registry.pool(name).ok_or_else(unknown)
-}
-
-fn no_engine(id: &str) -> ApiError {
-    ApiError::unknown(format!("There is no engine `{id}`; GET /api/v1/engines lists all engines."))
 }
 
 /// Does `order`, in a task of its own: an operator who goes away does not leave it half done.
@@ -147,7 +94,7 @@ async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiErr
     if !wait && has_begun.await.is_ok() {
         return Ok((StatusCode::ACCEPTED, engines()).into_response());
     }
-    task.await.map_err(|error| broken("the action", &error))??;
+    task.await.map_err(|error| ApiError::broken("the action", &error))??;
     Ok(engines().into_response())
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 
-use crate::api::{ConfigChange, ConfigError, ReloadReport};
+use crate::api::{ConfigChange, ConfigError, OverlayView, ReloadReport};
 use crate::config::Config;
+use crate::ids::EntryKind;
 use crate::secret::Secret;
 
 /// The configuration of the running gateway.
@@ -24,6 +25,15 @@ pub trait Configuration: fmt::Debug + Send + Sync {
     /// # Errors
     /// Everything that is wrong with it, also addresses that are taken; or when the gateway is shutting down.
     async fn plan(&self, text: &str) -> Result<ConfigChange, ConfigurationError>;
+
+    /// Adds, changes or removes a model, an alias or a caller, or nothing.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    async fn change(&self, change: EntryChange) -> Result<ReloadReport, ConfigurationError>;
+
+    /// What was added, changed or removed while gateways ran.
+    fn overlay(&self) -> OverlayView;
 
     /// What the gateway runs by.
     fn current(&self) -> Arc<Config>;
@@ -44,6 +54,39 @@ pub enum ConfigurationError {
     /// It would be rejected: everything that is wrong.
     #[error("The configuration has errors.")]
     Invalid(Vec<ConfigError>),
+    /// What is to be changed is not there.
+    #[error("{0}")]
+    Unknown(String),
+    /// The configuration file cannot be changed.
+    #[error("{0}")]
+    File(String),
+    /// The change cannot be written down, so it was not made.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// What is to become of a model, an alias or a caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EntryChange {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its name: the key that it has in the file.
+    pub name: String,
+    /// What is to become of it.
+    pub wanted: Wanted,
+    /// Whether the change goes to the file, and not only to the state directory.
+    pub persist: bool,
+}
+
+/// What is to become of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// This text, JSON or YAML, is what stands under its name.
+    Entry(String),
+    /// There is none.
+    Removed,
+    /// It is what the file says.
+    AsInFile,
 }
 
 /// `admin.token`, which a reload may change.
@@ -51,6 +94,12 @@ pub enum ConfigurationError {
 pub struct Token(Arc<ArcSwapOption<Secret>>);
 
 impl Token {
+    /// Asks for this one; `None`: no token is needed.
+    #[must_use]
+    pub fn of(token: Option<Secret>) -> Self {
+        Self(Arc::new(ArcSwapOption::from_pointee(token)))
+    }
+
     /// Asks for this one from now on; `None`: no token is needed.
     pub fn set(&self, token: Option<Secret>) {
         self.0.store(token.map(Arc::new));

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::task::JoinError;
 
 use super::configuration::ConfigurationError;
 use crate::api::{ConfigError, ErrorMessage, ErrorView};
@@ -41,6 +42,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, message)
     }
 
+    /// 500: something ended before it was done.
+    pub(super) fn broken(what: &str, error: &JoinError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{what} ended with an internal error: {error}"))
+    }
+
     /// 405: the path exists, but not for this method; `allow` lists the methods it accepts.
     pub(super) fn method(allow: &'static str) -> Self {
         let message = format!("This path accepts only {allow}.");
@@ -59,7 +65,9 @@ impl From<ConfigurationError> for ApiError {
     fn from(error: ConfigurationError) -> Self {
         let message = error.to_string();
         match error {
-            ConfigurationError::ShuttingDown => Self::refused(message),
+            ConfigurationError::ShuttingDown | ConfigurationError::File(_) => Self::refused(message),
+            ConfigurationError::Unknown(_) => Self::unknown(message),
+            ConfigurationError::Store(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, message),
             ConfigurationError::Invalid(errors) => {
                 Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
             }

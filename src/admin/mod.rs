@@ -22,7 +22,10 @@
 //! | `POST /api/v1/plan` | the body is a configuration: what it would change; nothing is changed |
 //! | `GET /api/v1/status` | the gateway itself: version, uptime, hash of the configuration, totals |
 //! | `GET /api/v1/aliases`, `GET /api/v1/aliases/{alias}` | where aliases lead and what they change |
-//! | `GET /api/v1/callers` | callers, and what they used |
+//! | `GET /api/v1/callers`, `GET /api/v1/callers/{caller}` | callers, and what they used |
+//! | `PUT`, `DELETE /api/v1/models/{model}`, `aliases/{alias}`, `callers/{caller}` | add, change or remove one while the gateway runs; the body is what would stand in the file, JSON or YAML; kept in the state directory, with `?persist=file` in the file |
+//! | `GET /api/v1/overlay` | what was added, changed and removed so |
+//! | `DELETE /api/v1/overlay/{models, aliases or callers}/{name}` | forget such a change: what the file says counts again |
 //! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=` |
 //! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes |
 //! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
@@ -39,6 +42,7 @@
 
 mod act;
 mod configuration;
+mod entries;
 mod error;
 mod events;
 mod gpus;
@@ -50,11 +54,12 @@ mod path;
 mod playground;
 mod pulse;
 mod query;
+mod read;
 mod server;
 mod session;
 mod show;
 mod state;
 mod status;
 
-pub use self::configuration::{Configuration, ConfigurationError, Token};
+pub use self::configuration::{Configuration, ConfigurationError, EntryChange, Token, Wanted};
 pub use self::state::{Admin, Started};

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::events::Kinds;
-use super::{logs, query};
+use super::{EntryChange, entries, logs, query};
+use crate::ids::EntryKind;
 use crate::supervisor::{Command, Order};
 use crate::telemetry::RequestFilter;
 
@@ -21,10 +22,31 @@ const MOST_REPLICAS: usize = 256;
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Ask {
+    /// How something is.
+    Read(Read),
+    /// Lines of logs.
+    Logs(logs::Ask),
+    /// Events of these kinds, as they happen.
+    Events(Kinds),
+    /// What this configuration would change.
+    Plan(String),
+    /// The configuration file is to be reloaded.
+    Reload,
+    /// A model, an alias or a caller is to be another.
+    Change(EntryChange),
+    /// A change, and whether to answer only when it is done.
+    Do(Order, bool),
+    /// A conversation of an operator.
+    Chat(Vec<u8>),
+}
+
+/// What operators can look at.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Read {
+    /// The gateway itself.
+    Status,
     /// All engines.
     Engines,
-    /// All GPUs.
-    Gpus,
     /// One engine.
     Engine(String),
     /// All models.
@@ -33,36 +55,28 @@ pub(super) enum Ask {
     Model(String),
     /// The adapters of a model.
     Adapters(String),
-    /// What became of the last reload.
-    LastReload,
-    /// The configuration file is to be reloaded.
-    Reload,
-    /// What this configuration would change.
-    Plan(String),
-    /// The gateway itself.
-    Status,
     /// All aliases.
     Aliases,
     /// One alias.
     Alias(String),
     /// All callers.
     Callers,
+    /// One caller.
+    Caller(String),
+    /// All GPUs.
+    Gpus,
     /// The newest requests that fit, so many.
     Requests(RequestFilter, usize),
     /// One request.
     Request(String),
     /// Rates of the last minutes.
     Rates,
-    /// Lines of logs.
-    Logs(logs::Ask),
     /// The configuration as it is written.
     Configuration,
-    /// A conversation of an operator.
-    Chat(Vec<u8>),
-    /// Events of these kinds, as they happen.
-    Events(Kinds),
-    /// A change, and whether to answer only when it is done.
-    Do(Order, bool),
+    /// What was changed while gateways ran.
+    Overlay,
+    /// What became of the last reload.
+    LastReload,
 }
 
 #[derive(Deserialize)]
@@ -92,12 +106,26 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         None => whole(method, uri, path, body)?.ok_or_else(nothing),
         Some(("playground", "chat")) if method == Method::POST => Ok(Ask::Chat(body.to_vec())),
         Some(("playground", "chat")) => Err(ApiError::method("POST")),
-        Some(("aliases", alias)) if read => Ok(Ask::Alias(name(alias)?)),
-        Some(("requests", id)) if read => Ok(Ask::Request(name(id)?)),
-        Some(("aliases" | "requests", _)) => Err(ApiError::method("GET")),
+        Some(("aliases", alias)) if read => Ok(Ask::Read(Read::Alias(name(alias)?))),
+        Some(("callers", caller)) if read => Ok(Ask::Read(Read::Caller(name(caller)?))),
+        Some((section @ ("aliases" | "callers"), entry)) => match (method.as_str(), EntryKind::of_section(section)) {
+            ("PUT" | "DELETE", Some(kind)) => entries::parse(method, uri, (kind, name(entry)?), body).map(Ask::Change),
+            _ => Err(ApiError::method("GET, PUT, DELETE")),
+        },
+        Some(("overlay", rest)) => {
+            match rest.split_once('/').map(|(section, rest)| (EntryKind::of_section(section), rest)) {
+                Some((Some(kind), entry)) if method == Method::DELETE => {
+                    entries::forget(uri, (kind, name(entry)?)).map(Ask::Change)
+                }
+                Some((Some(_), _)) => Err(ApiError::method("DELETE")),
+                _ => Err(nothing()),
+            }
+        }
+        Some(("requests", id)) if read => Ok(Ask::Read(Read::Request(name(id)?))),
+        Some(("requests", _)) => Err(ApiError::method("GET")),
         // The id of an engine ends with a number.
         Some(("engines", id)) if read && is_action(id) => Err(ApiError::method("POST")),
-        Some(("engines", id)) if read => Ok(Ask::Engine(name(id)?)),
+        Some(("engines", id)) if read => Ok(Ask::Read(Read::Engine(name(id)?))),
         Some(("engines", rest)) if method == Method::POST => {
             let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
             let options = options(uri, verb == "sleep")?;
@@ -108,17 +136,30 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         Some(("models", rest)) if read => {
             let whole = name(rest)?;
             match rest.strip_suffix("/lora") {
-                Some(model) if !is_model(&whole) => Ok(Ask::Adapters(name(model)?)),
+                Some(model) if !is_model(&whole) => Ok(Ask::Read(Read::Adapters(name(model)?))),
                 None if is_action(rest) && !is_model(&whole) => Err(ApiError::method("POST")),
                 None if rest.ends_with("/replicas") && !is_model(&whole) => Err(ApiError::method("PUT")),
-                _ => Ok(Ask::Model(whole)),
+                _ => Ok(Ask::Read(Read::Model(whole))),
             }
+        }
+        Some(("models", rest)) if is_entry_change(method, rest) => {
+            entries::parse(method, uri, (EntryKind::Model, name(rest)?), body).map(Ask::Change)
         }
         Some(("models", rest)) => {
             let (order, wait) = change(method, uri, rest, body, is_model)?;
             Ok(Ask::Do(order, wait))
         }
         _ => Err(nothing()),
+    }
+}
+
+/// Whether a request is about a model as a whole. What looks like the replicas or an adapter of one is that: a model of such a
+/// name is written with `%2F`.
+fn is_entry_change(method: &Method, rest: &str) -> bool {
+    match *method {
+        Method::PUT => !rest.ends_with("/replicas"),
+        Method::DELETE => !rest.contains("/lora/"),
+        _ => false,
     }
 }
 
@@ -130,16 +171,19 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("reload", _) if !read => return Err(ApiError::method("GET, POST")),
         ("plan", "POST") => Ask::Plan(text(body)?),
         ("plan", _) => return Err(ApiError::method("POST")),
-        ("reload", _) => Ask::LastReload,
-        ("engines", _) => Ask::Engines,
-        ("gpus", _) => Ask::Gpus,
-        ("models", _) => Ask::Models,
-        ("status", _) => Ask::Status,
-        ("aliases", _) => Ask::Aliases,
-        ("callers", _) => Ask::Callers,
-        ("rates", _) => Ask::Rates,
-        ("configuration", _) => Ask::Configuration,
-        ("requests", _) if read => query::requests(uri).map(|(filter, most)| Ask::Requests(filter, most))?,
+        ("reload", _) => Ask::Read(Read::LastReload),
+        ("engines", _) => Ask::Read(Read::Engines),
+        ("gpus", _) => Ask::Read(Read::Gpus),
+        ("models", _) => Ask::Read(Read::Models),
+        ("status", _) => Ask::Read(Read::Status),
+        ("aliases", _) => Ask::Read(Read::Aliases),
+        ("callers", _) => Ask::Read(Read::Callers),
+        ("overlay", _) => Ask::Read(Read::Overlay),
+        ("rates", _) => Ask::Read(Read::Rates),
+        ("configuration", _) => Ask::Read(Read::Configuration),
+        ("requests", _) if read => {
+            query::requests(uri).map(|(filter, most)| Ask::Read(Read::Requests(filter, most)))?
+        }
         ("logs", _) if read => Ask::Logs(logs::Ask::parse(uri)?),
         ("events", _) if read => Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?),
         ("requests" | "logs" | "events", _) => return Err(ApiError::method("GET")),
@@ -195,7 +239,6 @@ fn change(
             }
             Replicas { .. } => return Err(ApiError::malformed(format!("`replicas` is at most {MOST_REPLICAS}."))),
         },
-        ("PUT", _) => return Err(ApiError::unknown("Only /api/v1/models/{model}/replicas accepts PUT.")),
         ("DELETE", _) => adapter_path(rest, is_model)?,
         _ => return Err(ApiError::method("GET, POST, PUT, DELETE")),
     };
@@ -288,13 +331,16 @@ mod tests {
         for id in ["org/m/0", "org%2Fm%2F0", "org%2Fm/0"] {
             let wanted = Order::Engine("org/m/0".into(), Command::Stop);
             assert_eq!(ask(Method::POST, &format!("/api/v1/engines/{id}/stop")), done(wanted));
-            assert_eq!(ask(Method::GET, &format!("/api/v1/engines/{id}")), Ok(Ask::Engine("org/m/0".into())));
+            assert_eq!(
+                ask(Method::GET, &format!("/api/v1/engines/{id}")),
+                Ok(Ask::Read(Read::Engine("org/m/0".into())))
+            );
         }
         for model in ["org/m", "org%2fm"] {
             let path = format!("/api/v1/models/{model}");
-            assert_eq!(ask(Method::GET, &path), Ok(Ask::Model("org/m".into())));
+            assert_eq!(ask(Method::GET, &path), Ok(Ask::Read(Read::Model("org/m".into()))));
             assert_eq!(ask(Method::POST, &(path.clone() + "/roll")), done(Order::Roll("org/m".into())));
-            assert_eq!(ask(Method::GET, &(path.clone() + "/lora")), Ok(Ask::Adapters("org/m".into())));
+            assert_eq!(ask(Method::GET, &(path.clone() + "/lora")), Ok(Ask::Read(Read::Adapters("org/m".into()))));
             let remove = Order::RemoveAdapter("org/m".into(), "team/sql".into());
             assert_eq!(ask(Method::DELETE, &(path + "/lora/team/sql")), done(remove));
         }
@@ -302,8 +348,8 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_a_path_is_a_name_when_there_is_such_a_model() {
-        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora"), Ok(Ask::Model("x/lora".into())));
-        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora/lora"), Ok(Ask::Adapters("x/lora".into())));
+        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora"), Ok(Ask::Read(Read::Model("x/lora".into()))));
+        assert_eq!(ask(Method::GET, "/api/v1/models/x/lora/lora"), Ok(Ask::Read(Read::Adapters("x/lora".into()))));
         let remove = |model: &str, name: &str| done(Order::RemoveAdapter(model.into(), name.into()));
         assert_eq!(ask(Method::DELETE, "/api/v1/models/a/lora/b/lora/c"), remove("a/lora/b", "c"));
         assert_eq!(ask(Method::DELETE, "/api/v1/models/m/lora/b/lora/c"), remove("m", "b/lora/c"));

@@ -41,7 +41,7 @@ pub(super) async fn run(admin: Admin) {
         if !lines.is_empty() {
             admin.events.publish(&Event::Log { lines });
         }
-        let models = admin.registry.pools().iter().map(|pool| show::model(pool, &admin.control)).collect();
+        let models = admin.registry.pools().iter().map(|pool| show::model(pool, &admin)).collect();
         let gpus = gpus::show(&admin.monitor, &admin.registry.engines());
         let mut rates = admin.requests.rates();
         rates.history.drain(..rates.history.len().saturating_sub(1));

@@ -1,7 +1,10 @@
 //! Engines and models as operators see them.
 
-use crate::api::{AdapterView, EngineState, EngineView, ModelView, ReportView};
+use super::Admin;
+use crate::api::{AdapterView, EngineState, EngineView, ModelView, Origin, ReportView};
+use crate::config::Config;
 use crate::engines::{Engine, Pool, Report};
+use crate::ids::EntryKind;
 use crate::supervisor::Control;
 
 /// The engines of a model.
@@ -51,11 +54,17 @@ fn report(report: &Report) -> ReportView {
     }
 }
 
+/// Where a model, an alias or a caller is configured.
+pub(super) fn origin(config: &Config, kind: EntryKind, name: &str) -> Origin {
+    if config.source_map.is_of_overlay(kind, name) { Origin::Overlay } else { Origin::File }
+}
+
 /// One model.
-pub(super) fn model(pool: &Pool, control: &Control) -> ModelView {
-    let engines = pool.engines();
+pub(super) fn model(pool: &Pool, admin: &Admin) -> ModelView {
+    let (engines, control) = (pool.engines(), &admin.control);
     let status = control.status(&pool.model);
     ModelView {
+        origin: origin(&admin.configuration.current(), EntryKind::Model, &pool.model),
         model: pool.model.to_string(),
         ours: status.is_some(),
         ready: pool.is_ready(),

@@ -2,7 +2,8 @@
 
 use super::{Admin, gpus, show};
 use crate::api::{AliasView, CallerView, EngineView, SnapshotView, SplitPart, StatusView, Totals};
-use crate::config::{Alias, Caller, alias_changes};
+use crate::config::{Alias, Caller, Config, alias_changes};
+use crate::ids::EntryKind;
 
 /// The gateway itself.
 pub(super) fn status(admin: &Admin) -> StatusView {
@@ -30,14 +31,16 @@ pub(super) fn status(admin: &Admin) -> StatusView {
 
 /// All aliases.
 pub(super) fn aliases(admin: &Admin) -> Vec<AliasView> {
-    admin.configuration.current().aliases.iter().map(alias).collect()
+    let config = admin.configuration.current();
+    config.aliases.iter().map(|one| alias(&config, one)).collect()
 }
 
-fn alias(alias: &Alias) -> AliasView {
+fn alias(config: &Config, alias: &Alias) -> AliasView {
     let part = |(name, weight): &(_, u32)| SplitPart { name: ToString::to_string(name), weight: *weight };
     AliasView {
         alias: alias.name.to_string(),
         model: alias.model.to_string(),
+        origin: show::origin(config, EntryKind::Alias, &alias.name),
         hidden: alias.hidden,
         changes: alias_changes(alias),
         split: alias.split.iter().map(part).collect(),
@@ -49,12 +52,14 @@ fn alias(alias: &Alias) -> AliasView {
 
 /// All callers.
 pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
+    let config = admin.configuration.current();
     let caller = |caller: &Caller| {
+        let origin = show::origin(&config, EntryKind::Caller, &caller.name);
         let (requests, [prompt_tokens, completion_tokens]) = admin.metrics.caller_totals(&caller.name);
         let (caller, keys) = (caller.name.to_string(), caller.keys.len());
-        CallerView { caller, keys, requests, prompt_tokens, completion_tokens }
+        CallerView { caller, origin, keys, requests, prompt_tokens, completion_tokens }
     };
-    admin.configuration.current().callers.iter().map(caller).collect()
+    config.callers.iter().map(caller).collect()
 }
 
 /// All engines.
@@ -68,7 +73,7 @@ pub(super) fn snapshot(admin: &Admin) -> SnapshotView {
         status: status(admin),
         aliases: aliases(admin),
         callers: callers(admin),
-        models: admin.registry.pools().iter().map(|pool| show::model(pool, &admin.control)).collect(),
+        models: admin.registry.pools().iter().map(|pool| show::model(pool, admin)).collect(),
         engines: engines(admin),
         gpus: gpus::show(&admin.monitor, &admin.registry.engines()),
         rates: admin.requests.rates(),

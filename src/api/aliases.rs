@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Origin;
+
 /// One alias.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AliasView {
@@ -22,6 +24,8 @@ pub struct AliasView {
     pub mirror: Option<String>,
     /// The address that it has to itself.
     pub listen: Option<String>,
+    /// Where it is configured.
+    pub origin: Origin,
 }
 
 /// A part of a split.
@@ -45,6 +49,8 @@ pub struct AliasesView {
 pub struct CallerView {
     /// Its name.
     pub caller: String,
+    /// Where it is configured.
+    pub origin: Origin,
     /// How many keys it has.
     pub keys: usize,
     /// Requests since the gateway started.

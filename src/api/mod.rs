@@ -10,6 +10,7 @@ mod events;
 mod fleet;
 mod gpus;
 mod logs;
+mod overlay;
 mod reload;
 mod requests;
 mod schema;
@@ -24,9 +25,10 @@ pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;
 pub use logs::{LogLine, LogsView};
+pub use overlay::{Origin, OverlayEntryView, OverlayView};
 pub use reload::{
-    ChangeKind, ConfigChange, ConfigError, ListenerChange, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
-    SettingChange,
+    ChangeKind, ConfigChange, ConfigError, DisabledView, ListenerChange, NameChange, ReloadCause, ReloadOutcome,
+    ReloadReport, SettingChange,
 };
 pub use requests::{Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView};
 pub use schema::schema;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EngineChange;
+use crate::ids::EntryKind;
 
 /// What a configuration changes, compared with the one that is served.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +122,9 @@ pub struct ReloadReport {
     /// another process has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ConfigError>,
+    /// Of what was added, changed or removed while gateways ran: what does not fit the file any more. It is kept, and not used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled: Vec<DisabledView>,
 }
 
 /// Whether a reload was applied.
@@ -145,6 +149,8 @@ pub enum ReloadCause {
     Api,
     /// The file changed (`watch: true`).
     Watch,
+    /// A model, an alias or a caller was added, changed or removed by `PUT` or `DELETE`; the file was not read.
+    Entry,
 }
 
 /// One thing that is wrong with a configuration.
@@ -156,4 +162,15 @@ pub struct ConfigError {
     pub line: Option<u64>,
     /// What is wrong, and what to do about it.
     pub message: String,
+}
+
+/// Something that was added, changed or removed while a gateway ran, and cannot be used with the file as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DisabledView {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub errors: Vec<ConfigError>,
 }

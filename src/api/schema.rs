@@ -4,9 +4,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AdaptersView, AliasView, AliasesView, CallersView, ConfigChange, EngineView, EnginesView, ErrorView, Event,
-    GpusView, LogsView, ModelView, ModelsView, NotReadyView, RatesView, ReloadReport, RequestView, RequestsView,
-    StatusView,
+    AdaptersView, AliasView, AliasesView, CallerView, CallersView, ConfigChange, EngineView, EnginesView, ErrorView,
+    Event, GpusView, LogsView, ModelView, ModelsView, NotReadyView, OverlayView, RatesView, ReloadReport, RequestView,
+    RequestsView, StatusView,
 };
 
 /// One property for each path, with the schema of its answer; what they share is in `$defs`.
@@ -26,6 +26,9 @@ pub fn schema() -> Value {
     add("GET /api/v1/aliases", of::<AliasesView>(&mut generator));
     add("GET /api/v1/aliases/{alias}", of::<AliasView>(&mut generator));
     add("GET /api/v1/callers", of::<CallersView>(&mut generator));
+    add("GET /api/v1/callers/{caller}", of::<CallerView>(&mut generator));
+    add("GET /api/v1/overlay", of::<OverlayView>(&mut generator));
+    add("PUT /api/v1/models/{model}", of::<ReloadReport>(&mut generator));
     add("GET /api/v1/requests", of::<RequestsView>(&mut generator));
     add("GET /api/v1/requests/{id}", of::<RequestView>(&mut generator));
     add("GET /api/v1/rates", of::<RatesView>(&mut generator));

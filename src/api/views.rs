@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, EngineState, RollStatus};
+use super::{ConfigError, EngineState, Origin, RollStatus};
 
 /// One engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +79,8 @@ pub struct ReportView {
 pub struct ModelView {
     /// Its name.
     pub model: String,
+    /// Where it is configured.
+    pub origin: Origin,
     /// Whether its engines are run here.
     pub ours: bool,
     /// Whether an engine takes requests.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::Diagnostics;
 use crate::supervisor;
 
 /// Why a gateway could not be started.
@@ -31,6 +32,9 @@ pub enum AppError {
     /// Engines could not be started at all.
     #[error(transparent)]
     Supervisor(#[from] supervisor::StartError),
+    /// What is in the file is no configuration.
+    #[error(transparent)]
+    Configuration(#[from] Diagnostics),
     /// `--ready-file` cannot be written.
     #[error("cannot write --ready-file: {0}. Give the path of a file in a folder that this user may write to.")]
     ReadyFile(std::io::Error),

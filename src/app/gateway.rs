@@ -117,16 +117,16 @@ impl Gateway {
         logs: Logs,
         ready_file: Option<PathBuf>,
     ) -> Result<Self, AppError> {
-        limits::raise_open_files(&config);
         let metrics = Arc::new(Metrics::new()?);
         metrics.publish(logs.lost())?;
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
+        let (config, basis) = source.with_overlay(&config)?;
+        limits::raise_open_files(&config);
         let bound = Bound::new(&config).await?;
         let Engines { registry, supervisor, discovery, client, monitor, events } =
             Engines::start(&config, claim).await?;
-        let (control, token) = (supervisor.control(), Token::default());
-        token.set(config.admin.token.clone());
+        let (control, token) = (supervisor.control(), Token::of(config.admin.token.clone()));
         let config = Arc::new(config);
         let (collector, requests) = Collector::new(events.clone(), logs.lost_requests());
         let state = Arc::new(ProxyState::new(
@@ -142,8 +142,8 @@ impl Gateway {
             let publisher = publisher.clone();
             move || publisher.refresh()
         });
-        let listeners = Arc::new(Listeners::default());
         // At a start nothing has to go first, so nothing can fail.
+        let listeners = Arc::new(Listeners::default());
         bound.addresses.apply(&listeners, &state).await;
         let history = logs.history();
         let parts = Parts {
@@ -159,7 +159,7 @@ impl Gateway {
             events: events.clone(),
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
-        let reloader = Arc::new(Reloader::new(source, parts)?);
+        let reloader = Arc::new(Reloader::new(source, basis, parts)?);
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
         let admin = Admin {
             registry,

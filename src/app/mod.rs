@@ -5,6 +5,7 @@ mod gateway;
 mod limits;
 mod listeners;
 mod operators;
+mod overlay_file;
 mod ready_file;
 mod reload;
 mod request;

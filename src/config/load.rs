@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::convert::convert;
 use super::diagnostic::{Diagnostic, Diagnostics, Draft};
 use super::document::{self, Env, Kind, Node, Resolver, SourceMap};
+use super::overlay::{self, Merged, Overlay};
 use super::path::Path;
 use super::raw::Raw;
 use super::types::{Config, without_nulls};
@@ -32,6 +33,14 @@ const START: &str = "Start from conf/demo.yaml or conf/vllm.yaml; conf/reference
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
+    parse_as(path, &read_file(path)?, env)
+}
+
+/// The text of the configuration in the file at `path`.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read_file(path: &FilePath) -> Result<String, Diagnostics> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
@@ -46,12 +55,11 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
             "Give the path of a configuration file.",
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let line =
             1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         Diagnostics::file(format!("{} is not UTF-8 text (line {line}).", path.display()), "Save it as UTF-8.")
-    })?;
-    parse_as(path, &text, env)
+    })
 }
 
 /// The same for a text that is, or would be, in the file at `path`.
@@ -59,7 +67,22 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse_as(path: &FilePath, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
-    read_text(text, env, &gateway_name(path))
+    read_text(text, env, &gateway_name(path)).map(|(_, config)| config)
+}
+
+/// The same with `overlay` on it. The file must be valid by itself; entries of the overlay that are not are disabled.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn parse_with(
+    path: &FilePath,
+    text: &str,
+    overlay: &Overlay,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Merged, Diagnostics> {
+    let name = gateway_name(path);
+    let (root, config) = read_text(text, env, &name)?;
+    Ok(overlay::merge((&root, config), overlay, |root| assemble(root, env, &name).map_err(Diagnostics)))
 }
 
 /// The name of the gateway of the file at `path`: the file's, and a hash of where the file is. Two projects may both have a
@@ -94,10 +117,10 @@ fn place(path: &FilePath) -> PathBuf {
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
-    read_text(text, env, NAME)
+    read_text(text, env, NAME).map(|(_, config)| config)
 }
 
-fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Diagnostics> {
+fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<(Node, Config), Diagnostics> {
     let mut found = Vec::new();
     let Some(root) = document::read(text.strip_prefix('\u{feff}').unwrap_or(text), &mut found) else {
         return Err(Diagnostics(found));
@@ -111,7 +134,7 @@ fn read_text(text: &str, env: Env<'_>, name: &str) -> Result<Config, Diagnostics
         return Err(told);
     }
     match assemble(&root, env, name) {
-        Ok(config) if found.is_empty() => Ok(config),
+        Ok(config) if found.is_empty() => Ok((root, config)),
         Ok(_) => Err(Diagnostics(found)),
         Err(more) => {
             // What is wrong with a mapping as a whole may only follow from a key of it that could not be read.

@@ -1,12 +1,11 @@
 //! The state directory: made for us alone, proved to be of use, and what to do when it is not, in words.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-use serde::Serialize;
+use crate::private_file;
 
 /// What is written to prove that there is room: more than some file systems keep beside a file's name.
 const PROOF: [u8; 4096] = [b'\n'; 4096];
@@ -100,44 +99,13 @@ fn check_ways(folder: &Path) -> io::Result<()> {
 pub(crate) fn writable(folder: &Path) -> Result<(), FolderError> {
     make(folder)?;
     let path = folder.join(".writable");
-    let written = private(OpenOptions::new().truncate(true), &path).and_then(|mut file| {
+    let written = private_file::open(OpenOptions::new().truncate(true), &path).and_then(|mut file| {
         file.write_all(&PROOF)?;
         // Some file systems find out only now that there is no room.
         file.sync_data()
     });
     let removed = fs::remove_file(&path);
     written.and(removed).map_err(FolderError::on(&path))
-}
-
-/// Writes `value` as JSON in place of what is in `path`, so that at any moment one of both is there in whole. Blocks.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let new = path.with_extension("json.new");
-    let written = private(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    });
-    if written.is_err() {
-        // What is left of it would only take room.
-        let _ = fs::remove_file(&new);
-    }
-    written?;
-    // The new name is on the disk only with the folder.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Opens a file to write, making it for us alone where it is missing. A link in its place is not followed.
-pub(crate) fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.create(true).write(true).mode(0o600).custom_flags(no_link()).open(path)
-}
-
-/// The flag with which a link is not followed when a file is opened (open(2)).
-pub(crate) fn no_link() -> i32 {
-    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -178,7 +146,7 @@ mod tests {
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, "kept").expect("written");
         std::os::unix::fs::symlink(&target, &link).expect("linked");
-        assert!(private(OpenOptions::new().truncate(true), &link).is_err());
+        assert!(private_file::open(OpenOptions::new().truncate(true), &link).is_err());
         assert_eq!(fs::read_to_string(&target).expect("read"), "kept");
     }
 

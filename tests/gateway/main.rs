@@ -28,6 +28,7 @@ mod observing;
 mod odd_engines;
 mod openai_client;
 mod operators;
+mod overlay;
 mod paths;
 mod refusals;
 mod reloading;

@@ -2,15 +2,16 @@
 //! change what is in use.
 
 mod difference;
+mod entries;
 mod publisher;
 mod report;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -20,9 +21,11 @@ use self::report::{engine_error, errors, listen_error};
 use super::AppError;
 use super::listeners::AddressPlan;
 use super::ready_file::ReadyFile;
-use super::source::Source;
-use crate::admin::{Configuration, ConfigurationError, Token};
-use crate::api::{ConfigChange, ConfigError, Event, ReloadCause, ReloadOutcome, ReloadReport, SettingChange};
+use super::source::{Basis, Source};
+use crate::admin::{Configuration, ConfigurationError, EntryChange, Token};
+use crate::api::{
+    ConfigChange, ConfigError, Event, OverlayView, ReloadCause, ReloadOutcome, ReloadReport, SettingChange,
+};
 use crate::config::{Config, Diagnostics};
 use crate::discovery::Discovery;
 use crate::net::Listeners;
@@ -55,6 +58,8 @@ const READ: Duration = Duration::from_secs(10);
 pub(super) struct Reloader {
     source: Source,
     parts: Parts,
+    /// What the configuration in use was made of.
+    basis: ArcSwap<Basis>,
     /// Held from the reading of the file to the last change.
     one: Mutex<()>,
     /// The gateway ends.
@@ -67,7 +72,9 @@ pub(super) struct Reloader {
 impl Reloader {
     /// # Errors
     /// When the ready file cannot be written.
-    pub(super) fn new(source: Source, parts: Parts) -> Result<Self, AppError> {
+    pub(super) fn new(source: Source, basis: Basis, parts: Parts) -> Result<Self, AppError> {
+        parts.metrics.config.overlaid(basis.overlay.0.len(), basis.disabled.len());
+        basis.disabled.iter().map(report::disabled_view).for_each(|entry| report::log_disabled(&entry));
         let watch = watch::Sender::new(parts.publisher.config().watch);
         if let Some(file) = &parts.ready_file {
             file.write(&parts.listeners, parts.state.snapshot().entries()).map_err(AppError::ReadyFile)?;
@@ -75,6 +82,7 @@ impl Reloader {
         Ok(Self {
             source,
             parts,
+            basis: ArcSwap::from_pointee(basis),
             one: Mutex::default(),
             is_closed: AtomicBool::default(),
             last: ArcSwapOption::empty(),
@@ -106,17 +114,21 @@ impl Reloader {
         let _one = self.one.lock().await;
         self.still_open()?;
         let result = match self.read().await {
-            Ok(config) => self.apply(config).await,
-            Err(errors) => Err(errors),
+            Ok(made) => self.apply(made, async || Ok(())).await,
+            Err(errors) => Err(ConfigurationError::Invalid(errors)),
         };
         let (outcome, change, errors) = match result {
             Ok(change) if change.changes_nothing() => (ReloadOutcome::Unchanged, change, vec![]),
             Ok(change) => (ReloadOutcome::Applied, change, vec![]),
-            Err(errors) => (ReloadOutcome::Rejected, ConfigChange::default(), errors),
+            Err(ConfigurationError::Invalid(errors)) => (ReloadOutcome::Rejected, ConfigChange::default(), errors),
+            Err(error) => return Err(error),
         };
-        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let file = self.source.file().display().to_string();
-        let report = ReloadReport { outcome, cause, at, file, change, errors };
+        let report = self.report(outcome, cause, change, errors);
+        match outcome {
+            ReloadOutcome::Rejected => self.parts.metrics.config.rejected(),
+            _ => self.parts.metrics.config.loaded(report.change.restart_required.len()),
+        }
+        self.last.store(Some(Arc::new(report.clone())));
         self.tell(&report);
         Ok(report)
     }
@@ -126,14 +138,14 @@ impl Reloader {
     }
 
     /// A file system may hang: it must not keep a worker.
-    async fn read(&self) -> Result<Config, Vec<ConfigError>> {
-        let source = self.source.clone();
+    async fn read(&self) -> Result<(Config, Basis), Vec<ConfigError>> {
+        let (source, overlay) = (self.source.clone(), self.basis.load().overlay.clone());
         let read = tokio::task::spawn_blocking(move || {
             if source.is_pipe() {
                 let text = "This is a pipe or a device, which can be read only once. Start the gateway with a file to reload it.";
                 return Err(vec![report::error(text.into())]);
             }
-            source.load().map_err(|found| errors(&found))
+            source.read().and_then(|text| source.merge(text, overlay)).map_err(|found| errors(&found))
         });
         let failed = |why: String| Err(vec![report::error(format!("The file could not be read: {why}."))]);
         match timeout(READ, read).await {
@@ -142,24 +154,34 @@ impl Reloader {
         }
     }
 
-    /// Puts `config` in use: what changed.
-    async fn apply(&self, mut config: Config) -> Result<ConfigChange, Vec<ConfigError>> {
+    /// Puts a configuration in use, after `commit` has written what is to last: what changed.
+    async fn apply(
+        &self,
+        (mut config, basis): (Config, Basis),
+        commit: impl AsyncFnOnce() -> Result<(), ConfigurationError>,
+    ) -> Result<ConfigChange, ConfigurationError> {
         let parts = &self.parts;
         let running = parts.publisher.config();
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
-        let change = self.change(&running, &config, &addresses, restart_required).await;
+        let change = self.compared(&running, &config, &addresses, restart_required).await;
         if change.changes_nothing() {
-            parts.metrics.config.loaded(change.restart_required.len());
+            commit().await?;
+            parts.publisher.keep(config.into());
+            self.keep(basis);
             return Ok(change);
         }
-        addresses.check(parts.admin).map_err(|error| listen_error(&error, &config))?;
-        let addresses = addresses.bind(&parts.listeners).await.map_err(|error| listen_error(&error, &config))?;
-        let engines = parts.control.prepare(&config).await.map_err(engine_error)?;
-        parts.logs.apply(&config.log).map_err(|text| vec![report::error(text)])?;
+        let invalid = ConfigurationError::Invalid;
+        let taken = |error| invalid(listen_error(&error, &config));
+        addresses.check(parts.admin).map_err(taken)?;
+        let addresses = addresses.bind(&parts.listeners).await.map_err(taken)?;
+        let engines = parts.control.prepare(&config).await.map_err(|error| invalid(engine_error(error)))?;
+        parts.logs.apply(&config.log).map_err(|text| invalid(vec![report::error(text)]))?;
+        commit().await?;
 
         // From here on nothing can fail.
+        self.keep(basis);
         let config = Arc::new(config);
         parts.publisher.publish(config.clone(), addresses.entries());
         // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
@@ -173,12 +195,16 @@ impl Reloader {
         {
             tracing::warn!(%error, "cannot write --ready-file");
         }
-        parts.metrics.config.loaded(change.restart_required.len());
         Ok(change)
     }
 
+    fn keep(&self, basis: Basis) {
+        self.parts.metrics.config.overlaid(basis.overlay.0.len(), basis.disabled.len());
+        self.basis.store(Arc::new(basis));
+    }
+
     /// What `config` changes, compared with what is `running`.
-    async fn change(
+    async fn compared(
         &self,
         running: &Config,
         config: &Config,
@@ -203,10 +229,6 @@ impl Reloader {
 
     fn tell(&self, report: &ReloadReport) {
         report::log(report, self.source.file());
-        if !report.errors.is_empty() {
-            self.parts.metrics.config.rejected();
-        }
-        self.last.store(Some(Arc::new(report.clone())));
         self.parts.events.publish(&Event::Reload(report.clone()));
     }
 }
@@ -221,13 +243,22 @@ impl Configuration for Reloader {
         self.still_open()?;
         let running = self.parts.publisher.config();
         let invalid = |found: Diagnostics| ConfigurationError::Invalid(errors(&found));
-        let mut config = self.source.parse(text).map_err(invalid)?;
+        let overlay = self.basis.load().overlay.clone();
+        let (mut config, _) = self.source.merge(text.into(), overlay).map_err(invalid)?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
         let taken = |error| ConfigurationError::Invalid(listen_error(&error, &config));
         addresses.check(self.parts.admin).and_then(|()| addresses.probe()).map_err(taken)?;
-        Ok(self.change(&running, &config, &addresses, restart_required).await)
+        Ok(self.compared(&running, &config, &addresses, restart_required).await)
+    }
+
+    async fn change(&self, change: EntryChange) -> Result<ReloadReport, ConfigurationError> {
+        self.change_entry(change).await
+    }
+
+    fn overlay(&self) -> OverlayView {
+        Self::overlay(self)
     }
 
     fn current(&self) -> Arc<Config> {

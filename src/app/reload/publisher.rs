@@ -46,6 +46,11 @@ impl Publisher {
         *current = config;
     }
 
+    /// Takes `config` in place of the one in use, which means the same.
+    pub(super) fn keep(&self, config: Arc<Config>) {
+        *self.lock() = config;
+    }
+
     /// The names that engines serve changed: adapters came or went.
     pub(in crate::app) fn refresh(&self) {
         let current = self.lock();

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::api::{ChangeKind, ConfigChange, ConfigError, NameChange, ReloadOutcome, ReloadReport};
+use crate::api::{
+    ChangeKind, ConfigChange, ConfigError, DisabledView, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
+};
 use crate::app::AppError;
-use crate::config::{Config, Diagnostic, Diagnostics};
+use crate::config::{Config, Diagnostic, Diagnostics, DisabledEntry};
 use crate::supervisor::StartError;
 
 /// One that concerns no key.
@@ -40,10 +42,18 @@ pub(super) fn errors(found: &Diagnostics) -> Vec<ConfigError> {
     found.0.iter().map(one).collect()
 }
 
+/// A change that does not fit the file.
+pub(super) fn disabled_view(entry: &DisabledEntry) -> DisabledView {
+    DisabledView { kind: entry.kind, name: entry.name.clone(), errors: errors(&entry.why) }
+}
+
 /// Writes down what became of a reload.
 pub(super) fn log(report: &ReloadReport, file: &Path) {
     let file = file.display();
     match report.outcome {
+        _ if report.cause == ReloadCause::Entry => {
+            tracing::info!("an operator changed the configuration: {}", summary(&report.change));
+        }
         ReloadOutcome::Unchanged => tracing::info!(cause = ?report.cause, "{file} was reloaded: nothing changed"),
         ReloadOutcome::Applied => {
             tracing::info!(cause = ?report.cause, "{file} was reloaded: {}", summary(&report.change));
@@ -57,6 +67,7 @@ pub(super) fn log(report: &ReloadReport, file: &Path) {
         let key = if error.key.is_empty() { "(the file)" } else { &error.key };
         tracing::error!("{file}: {key}{line}: {}", error.message);
     }
+    report.disabled.iter().for_each(log_disabled);
     for change in &report.change.restart_required {
         tracing::warn!(
             "`{}` stays {}: the new value {} needs a restart of the gateway",
@@ -65,6 +76,16 @@ pub(super) fn log(report: &ReloadReport, file: &Path) {
             change.to
         );
     }
+}
+
+/// Writes down that a change does not fit the file.
+pub(super) fn log_disabled(entry: &DisabledView) {
+    let DisabledView { kind, name, errors } = entry;
+    let why: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.key, error.message)).collect();
+    tracing::warn!(
+        "the {kind} `{name}`, which was changed while a gateway ran, does not fit the file and is not used: {}",
+        why.join("; ")
+    );
 }
 
 /// All that changed, in one line.

@@ -6,8 +6,9 @@ mod value;
 mod variables;
 mod yaml;
 
+pub(super) use shown::{is_variable_only, shown};
 pub use source_map::SourceMap;
 pub(super) use value::Resolver;
-pub(super) use variables::Env;
 pub use variables::is_variable;
+pub(super) use variables::{Env, expand};
 pub(super) use yaml::{Kind, Node, read};

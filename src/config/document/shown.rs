@@ -12,8 +12,8 @@ const MASK: &str = "***";
 /// Settings that hold lists of secrets.
 const LISTS: [&str; 1] = ["keys"];
 
-/// The whole of a document.
-pub(super) fn shown(root: &Node) -> Value {
+/// The whole of a document, or a part of it.
+pub(in crate::config) fn shown(root: &Node) -> Value {
     show(root, false)
 }
 
@@ -36,7 +36,7 @@ fn show(node: &Node, secret: bool) -> Value {
 }
 
 /// `${NAME}` and nothing else: a default may be a secret.
-pub(super) fn is_variable_only(text: &str) -> bool {
+pub(in crate::config) fn is_variable_only(text: &str) -> bool {
     text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(is_variable)
 }
 

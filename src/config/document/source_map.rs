@@ -11,6 +11,7 @@ use super::yaml::{Kind, Node};
 use crate::config::diagnostic::{Diagnostic, Draft, Severity};
 use crate::config::path::Path;
 use crate::config::secrets::{is_secret, mask_userinfo};
+use crate::ids::EntryKind;
 
 /// Longest part of a value that a diagnostic shows, in characters.
 const SHOWN: usize = 80;
@@ -89,7 +90,13 @@ impl SourceMap {
     /// The line of the setting at `path`, as it is displayed; `None`: it is not written there.
     #[must_use]
     pub fn line_of(&self, path: &str) -> Option<u64> {
-        self.places.get(path).map(|(line, _)| *line)
+        self.places.get(path).map(|(line, _)| *line).filter(|line| *line > 0)
+    }
+
+    /// Whether an entry is not the file's, but one that was added or changed while the gateway ran.
+    #[must_use]
+    pub fn is_of_overlay(&self, kind: EntryKind, name: &str) -> bool {
+        self.places.get(&*Path::of(&[kind.section(), name]).to_string()).is_some_and(|(line, _)| *line == 0)
     }
 
     fn line(&self, path: &Path) -> u64 {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde_json::{Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
@@ -15,18 +15,18 @@ use crate::config::path::Path;
 const MAX_DEPTH: usize = 48;
 
 /// A value and where it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::config) struct Node {
     /// The value.
     pub(in crate::config) kind: Kind,
-    /// Its line, from 1; 0 where unknown.
+    /// Its line, from 1; 0: it stands in no file.
     pub(in crate::config) line: u64,
     /// A scalar exactly as it stands in the file (`1.10`, `"0"`); empty for others.
     pub(in crate::config) spelling: String,
 }
 
 /// What a YAML value can be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::config) enum Kind {
     /// Nothing, `~` or `null`.
     Null,
@@ -40,6 +40,37 @@ pub(in crate::config) enum Kind {
     List(Vec<Node>),
     /// A mapping, with the lines of its keys, in file order; keys may repeat.
     Map(Vec<(String, u64, Node)>),
+}
+
+impl Node {
+    /// The same value in no file.
+    pub(in crate::config) fn of_json(value: &Value) -> Self {
+        let (kind, spelling) = match value {
+            Value::Null => (Kind::Null, "null".to_owned()),
+            Value::Bool(value) => (Kind::Bool(*value), value.to_string()),
+            Value::Number(number) => (Kind::Number(number.clone()), number.to_string()),
+            // Plain text, so that `${COUNT}` can be a number.
+            Value::String(text) => (Kind::Text(text.clone()), String::new()),
+            Value::Array(items) => (Kind::List(items.iter().map(Self::of_json).collect()), String::new()),
+            Value::Object(members) => {
+                let member = |(key, value): (&String, &Value)| (key.clone(), 0, Self::of_json(value));
+                (Kind::Map(members.iter().map(member).collect()), String::new())
+            }
+        };
+        Self { kind, line: 0, spelling }
+    }
+
+    /// The value as it is written, without its place: variables are not expanded.
+    pub(in crate::config) fn as_written(&self) -> Value {
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Number(number) => Value::Number(number.clone()),
+            Kind::Text(text) => Value::String(text.clone()),
+            Kind::List(items) => items.iter().map(Self::as_written).collect(),
+            Kind::Map(members) => members.iter().map(|(key, _, value)| (key.clone(), value.as_written())).collect(),
+        }
+    }
 }
 
 /// Reads one YAML document.

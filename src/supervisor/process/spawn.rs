@@ -21,6 +21,7 @@ use super::marker::{self, Marker};
 use super::process_tree::ProcessTree;
 use super::procfs::{self, Identity, ProcessInfo};
 use super::reaper;
+use crate::private_file;
 use crate::secret::Secret;
 use crate::supervisor::folder;
 
@@ -302,7 +303,7 @@ fn open(log: &mut Log, program: &Program, title: &str) -> io::Result<File> {
         // It was there at the start of the gateway; a clean-up may have removed it since.
         folder::make(parent).map_err(|error| error.source)?;
     }
-    let mut file = folder::private(OpenOptions::new().append(true), &log.path)?;
+    let mut file = private_file::open(OpenOptions::new().append(true), &log.path)?;
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
     let path = program.path.to_string_lossy();
     writeln!(file, "=== {now} enginehouse starts {title}: {path} {}", program.args.join(" "))?;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use tokio::task::JoinHandle;
 
+use crate::private_file;
 use crate::supervisor::folder::{self, FolderError};
 use crate::supervisor::process::procfs;
 
@@ -170,7 +171,7 @@ fn holder_of_deleted(path: &Path) -> Option<i32> {
 
 fn open(path: &Path) -> io::Result<File> {
     // Not truncated: the pid in it may be that of the gateway that has it.
-    match folder::private(OpenOptions::new().read(true).truncate(false), path) {
+    match private_file::open(OpenOptions::new().read(true).truncate(false), path) {
         // What is there can be locked, though not written.
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(path).map_err(|_| error),
         opened => opened,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::orders::Orders;
-use crate::supervisor::folder;
+use crate::private_file;
 
 /// The shape of the file. A higher one is not understood.
 const VERSION: u32 = 1;
@@ -25,7 +25,7 @@ struct Document {
 /// then.
 pub(crate) fn read(state_dir: &Path) -> Orders {
     let path = path(state_dir);
-    let why = match regular(&path) {
+    let why = match private_file::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
@@ -52,21 +52,13 @@ pub(crate) fn read(state_dir: &Path) -> Orders {
     Orders::default()
 }
 
-/// What is in the file at `path`. Anything else there, such as a pipe, could keep the reader for ever.
-fn regular(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    fs::read(path)
-}
-
 fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("orders.json")
 }
 
 /// Writes `orders` in place of those before. Blocks.
 fn write(state_dir: &Path, orders: &Orders) -> io::Result<()> {
-    folder::replace(&path(state_dir), &Document { version: VERSION, models: orders.clone() })
+    private_file::replace(&path(state_dir), &Document { version: VERSION, models: orders.clone() })
 }
 
 /// Keeps the file of a state directory as the fleet has it, off the async workers.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::EngineId;
+use crate::private_file;
 use crate::supervisor::folder::{self, FolderError};
 use crate::supervisor::process::marker::Marker;
 use crate::supervisor::process::procfs::Identity;
@@ -205,7 +206,7 @@ impl Records {
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
         // It was there at the start of the gateway; a clean-up may have removed it since.
         folder::make(&self.0).map_err(|error| error.source)?;
-        folder::replace(&self.path(record), record)
+        private_file::replace(&self.path(record), record)
     }
 
     /// Forgets the start of `record`: nothing of it is left. A record of another start stays. Blocks.

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::supervisor::folder;
+use crate::private_file;
 use crate::supervisor::process::spawn::Log;
 
 /// How often new lines are copied before a truncation; an engine that writes faster than we copy must not keep us here.
@@ -106,7 +106,7 @@ fn part(path: &Path, number: usize) -> PathBuf {
 /// # Errors
 /// What the system says. The log is whole then, but old parts may have been dropped to make room.
 fn rotate(path: &Path, keep: usize, copied: fn(&mut File, u64, &Path) -> io::Result<File>) -> io::Result<u64> {
-    let mut log = OpenOptions::new().read(true).write(true).custom_flags(folder::no_link()).open(path)?;
+    let mut log = OpenOptions::new().read(true).write(true).custom_flags(private_file::no_link()).open(path)?;
     let about = log.metadata()?;
     // Whole blocks, and not all of the file: what may be cut out of a file that grows.
     let front = about.len().saturating_sub(1) / about.blksize().max(1) * about.blksize();
@@ -141,7 +141,7 @@ fn rotate(path: &Path, keep: usize, copied: fn(&mut File, u64, &Path) -> io::Res
 
 /// A new file with the first `length` bytes of `log`, which are left read.
 fn copied(log: &mut File, length: u64, new: &Path) -> io::Result<File> {
-    let mut copy = folder::private(OpenOptions::new().truncate(true), new)?;
+    let mut copy = private_file::open(OpenOptions::new().truncate(true), new)?;
     log.rewind()?;
     io::copy(&mut log.take(length), &mut copy)?;
     Ok(copy)
@@ -212,7 +212,7 @@ mod tests {
         let mut written = String::new();
         for round in 0..5 {
             let text = format!("{round}").repeat(10_000);
-            let mut file = folder::private(OpenOptions::new().append(true), &log.path).expect("writable");
+            let mut file = private_file::open(OpenOptions::new().append(true), &log.path).expect("writable");
             io::Write::write_all(&mut file, text.as_bytes()).expect("written");
             written += &text;
             let before = read(&log.path).len() as u64;
@@ -230,7 +230,7 @@ mod tests {
 
     /// A child that writes numbered lines to `path` without pause, `last` of them.
     fn writer(path: &Path, last: u32) -> KilledOnDrop {
-        let file = folder::private(OpenOptions::new().append(true), path).expect("writable");
+        let file = private_file::open(OpenOptions::new().append(true), path).expect("writable");
         // A shell writes every line by itself.
         let script = format!("i=0; while [ $i -lt {last} ]; do i=$((i+1)); echo $i; done");
         let child = Command::new("bash").args(["-c", &script]).stdout(file).stdin(Stdio::null()).spawn();

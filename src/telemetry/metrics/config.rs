@@ -12,6 +12,8 @@ pub struct ConfigMetrics {
     successful: IntGauge,
     success_time: Gauge,
     restart_required: IntGauge,
+    overlay_entries: IntGauge,
+    overlay_disabled: IntGauge,
 }
 
 impl ConfigMetrics {
@@ -24,6 +26,14 @@ impl ConfigMetrics {
             success_time: to.gauge(
                 "config_last_reload_success_timestamp_seconds",
                 "When the configuration was last loaded or reloaded successfully, Unix time.",
+            )?,
+            overlay_entries: to.int_gauge(
+                "config_overlay_entries",
+                "Models, aliases and callers that were added, changed or removed while gateways ran.",
+            )?,
+            overlay_disabled: to.int_gauge(
+                "config_overlay_disabled_entries",
+                "Those of enginehouse_config_overlay_entries that do not fit the configuration file and are not used.",
             )?,
             restart_required: to.int_gauge(
                 "config_restart_required",
@@ -39,6 +49,12 @@ impl ConfigMetrics {
         self.successful.set(1);
         self.success_time.set(unix_time());
         self.restart_required.set(i64::try_from(restart_required).unwrap_or(i64::MAX));
+    }
+
+    /// So many entries are on top of the file, and so many of them are disabled.
+    pub fn overlaid(&self, entries: usize, disabled: usize) {
+        self.overlay_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.overlay_disabled.set(i64::try_from(disabled).unwrap_or(i64::MAX));
     }
 
     /// The file was rejected.

@@ -1,0 +1,51 @@
+//! Files that only this user may read, written so that nobody ever finds a part of one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use serde::Serialize;
+
+/// Writes `value` as JSON in place of what is in `path`, so that at any moment one of both is there in whole. Blocks.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let new = path.with_extension("json.new");
+    let written = open(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
+        file.write_all(&serde_json::to_vec_pretty(value)?)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    });
+    if written.is_err() {
+        // What is left of it would only take room.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    // The new name is on the disk only with the folder.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// What is in the file at `path`. Anything else there, such as a pipe, could keep the reader for ever. Blocks.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    fs::read(path)
+}
+
+/// Opens a file to write, making it for us alone where it is missing. A link in its place is not followed.
+pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.create(true).write(true).mode(0o600).custom_flags(no_link()).open(path)
+}
+
+/// The flag with which a link is not followed when a file is opened (open(2)).
+pub(crate) fn no_link() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
