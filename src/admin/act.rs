@@ -1,27 +1,40 @@
-//! Has the supervisor do what operators ask for.
+//! Has done what operators ask for.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::oneshot;
+use futures::future::join_all;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use super::action::Action;
 use super::error::ApiError;
 use super::path::Ask;
-use super::read::{no_engine, pool};
+use super::place::Place;
+use super::read::none_of;
 use super::{Admin, entries, events, logs, playground, read, show};
-use crate::api::{EnginesView, ReloadOutcome};
+use crate::api::{ActionView, EngineView, OperatorView, ReloadOutcome};
 use crate::supervisor::{Control, Order};
 
 /// Whoever does not wait for an order hears of a refusal that comes so soon.
 const REFUSED_WITHIN: Duration = Duration::from_millis(250);
 
-/// Answers `ask`.
-pub(super) async fn answer(admin: &Admin, headers: &HeaderMap, ask: Ask) -> Result<Response, ApiError> {
+/// Answers what `operator` asks.
+pub(super) async fn answer(
+    admin: &Admin,
+    (operator, headers): (OperatorView, &HeaderMap),
+    ask: Ask,
+) -> Result<Response, ApiError> {
     Ok(match ask {
         Ask::Read(what) => read::answer(admin, what)?,
+        Ask::Audit(most) => {
+            let failed = |error| {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the audit log cannot be read: {error}"))
+            };
+            Json(admin.audit.newest(most).await.map_err(failed)?).into_response()
+        }
         Ask::Logs(ask) => logs::answer(admin, ask).await?,
         Ask::Events(kinds) => events::answer(admin.clone(), headers, kinds),
         Ask::Plan(text) => {
@@ -31,7 +44,8 @@ pub(super) async fn answer(admin: &Admin, headers: &HeaderMap, ask: Ask) -> Resu
         }
         Ask::Reload => reload(admin).await?,
         Ask::Change(change) => entries::change(admin, change).await?,
-        Ask::Do(order, wait) => act(admin, order, wait).await?,
+        Ask::Do(action, wait) => act(admin, operator, action, wait).await?,
+        Ask::Cancel(id) => cancel(admin, &id).await?,
         Ask::Chat(body) => playground::chat(admin, headers, body).await?,
     })
 }
@@ -51,56 +65,101 @@ async fn reload(admin: &Admin) -> Result<Response, ApiError> {
     Ok((status, Json(report)).into_response())
 }
 
-/// Does `order`, in a task of its own: an operator who goes away does not leave it half done.
-async fn act(admin: &Admin, order: Order, wait: bool) -> Result<Response, ApiError> {
-    // Only for a better answer: the supervisor knows best, and looks again.
-    let (pool, one) = match &order {
-        Order::Engine(id, _) => {
-            let (pool, _) = admin.registry.engine(id).ok_or_else(|| no_engine(id))?;
-            (pool, Some(id.clone()))
-        }
-        Order::Model(name, _)
-        | Order::Roll(name)
-        | Order::Scale(name, _)
-        | Order::AddAdapter(name, _)
-        | Order::RemoveAdapter(name, _) => (pool(admin, name)?, None),
+/// Has `action` done in a task of its own: an operator who goes away does not leave it half done.
+async fn act(admin: &Admin, operator: OperatorView, action: Action, wait: bool) -> Result<Response, ApiError> {
+    let place = Place::of(&action, admin)?;
+    let wanted = admin.control.status(&place.pool.model).map(|status| status.wanted_replicas);
+    let can_be_cancelled = action.can_be_cancelled(wanted);
+    let (id, cancelled) = admin.operations.begin(&action, operator, (can_be_cancelled, wanted));
+    let engines = |place: &Place| -> Vec<EngineView> {
+        place.engines().iter().map(|engine| show::engine(&place.pool.model, engine)).collect()
     };
-    let control = admin.control.clone();
-    if control.status(&pool.model).is_none() {
-        let model = &pool.model;
-        let message = format!(
-            "This gateway does not run the engines of `{model}` (`urls:`): start, stop or change them with the program that runs them."
-        );
-        return Err(ApiError::refused(message));
-    }
     let (begun, has_begun) = oneshot::channel();
+    let (doing, at) = (admin.clone(), Place::of(&action, admin)?);
+    let name = id.clone();
     let task = admin.runtime.spawn(async move {
-        tracing::info!(order = %order, "an operator's order");
-        let result = perform(&control, &order, begun).await;
+        tracing::info!(order = %action, operation = name, "an operator's order");
+        let result = perform(&doing.control, (&action, &at), begun, cancelled).await;
         match &result {
-            Ok(()) => tracing::info!(order = %order, "an operator's order was carried out"),
+            Ok(()) => tracing::info!(order = %action, operation = name, "an operator's order was carried out"),
             Err(error) => {
-                tracing::warn!(order = %order, why = error.message, "an operator's order was not carried out")
+                tracing::warn!(order = %action, operation = name, why = error.message, "an operator's order was not carried out");
             }
         }
+        doing.operations.end(&name, result.as_ref().err().map(|error| error.message.clone()));
         result
     });
-    let engines = || {
-        let mut list = show::engines(&pool);
-        list.retain(|engine| one.as_ref().is_none_or(|id| engine.engine == *id));
-        Json(EnginesView { engines: list })
+    let told = |status| {
+        let operation = admin.operations.find(&id).ok_or_else(|| none_of("operation", &id, "operations"))?;
+        Ok((status, Json(ActionView { operation, engines: engines(&place) })).into_response())
     };
     // What was not begun was refused: the answer says why.
     if !wait && has_begun.await.is_ok() {
-        return Ok((StatusCode::ACCEPTED, engines()).into_response());
+        return told(StatusCode::ACCEPTED);
     }
     task.await.map_err(|error| ApiError::broken("the action", &error))??;
-    Ok(engines().into_response())
+    told(StatusCode::OK)
+}
+
+/// Undoes what is under way.
+async fn cancel(admin: &Admin, id: &str) -> Result<Response, ApiError> {
+    let operation = admin.operations.cancel(id).ok_or_else(|| none_of("operation", id, "operations"))?;
+    if operation.view.ended.is_some() {
+        return Err(ApiError::refused(format!("The operation `{id}` is over.")));
+    }
+    let place = Place::of(&operation.action, admin)?;
+    let undo = operation.action.undone_by(&place.waiting(), operation.wanted);
+    if !operation.view.can_be_cancelled || undo.is_empty() {
+        let action = operation.view.action;
+        let message = format!("An operation `{action}` cannot be cancelled: wait until it is over, then undo it.");
+        return Err(ApiError::refused(message));
+    }
+    let control = admin.control.clone();
+    let undone = admin.runtime.spawn(async move {
+        for action in undo {
+            let (begun, _) = oneshot::channel();
+            let (_, never) = watch::channel(false);
+            match &action {
+                Action::Order(order) => drop(control.order(order.clone()).await?),
+                Action::Drain(_) | Action::Undrain(_) => perform(&control, (&action, &place), begun, never).await?,
+            }
+        }
+        Ok::<_, ApiError>(())
+    });
+    undone.await.map_err(|error| ApiError::broken("the cancellation", &error))??;
+    let view = admin.operations.find(id).ok_or_else(|| none_of("operation", id, "operations"))?;
+    Ok((StatusCode::ACCEPTED, Json(view)).into_response())
+}
+
+/// Tells `begun` once it is begun, and returns when it is done. `cancelled`: it is not wanted any more.
+async fn perform(
+    control: &Control,
+    (action, place): (&Action, &Place),
+    begun: oneshot::Sender<()>,
+    mut cancelled: watch::Receiver<bool>,
+) -> Result<(), ApiError> {
+    let engines = place.engines();
+    match action {
+        Action::Order(order) => return carry_out(control, order, begun).await,
+        Action::Undrain(_) => engines.iter().for_each(|engine| engine.withhold(false)),
+        Action::Drain(_) => {
+            engines.iter().for_each(|engine| engine.withhold(true));
+            let _ = begun.send(());
+            let drained = join_all(engines.iter().map(|engine| engine.drained()));
+            tokio::select! {
+                _ = drained => {}
+                Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => {
+                    return Err(ApiError::refused("It was cancelled: requests go there again."));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Tells `begun` once it will be done also if this gateway is killed now and nobody has refused it, and returns when it is
 /// done.
-async fn perform(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
+async fn carry_out(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
     let ordered = control.order(order.clone());
     tokio::pin!(ordered);
     let early = match order {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 
 use crate::api::{ConfigChange, ConfigError, OverlayView, ReloadReport};
-use crate::config::Config;
+use crate::config::{Config, entry_shown};
 use crate::ids::EntryKind;
 use crate::secret::Secret;
 
@@ -76,6 +76,22 @@ pub struct EntryChange {
     pub wanted: Wanted,
     /// Whether the change goes to the file, and not only to the state directory.
     pub persist: bool,
+}
+
+impl fmt::Display for EntryChange {
+    /// Says what is changed, secrets masked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, wanted, persist } = self;
+        match wanted {
+            Wanted::Entry(text) => {
+                let shown = entry_shown(text).map(|value| value.to_string());
+                write!(f, "{kind} `{name}` is {}", shown.as_deref().unwrap_or("not understood"))?;
+            }
+            Wanted::Removed => write!(f, "{kind} `{name}` is removed")?,
+            Wanted::AsInFile => write!(f, "{kind} `{name}` is what the file says")?,
+        }
+        if *persist { f.write_str(", in the file") } else { Ok(()) }
+    }
 }
 
 /// What is to become of an entry.

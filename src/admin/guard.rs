@@ -14,25 +14,32 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::{Admin, session};
+use crate::api::Login;
 use crate::secret::Secret;
 
 /// Set by browsers; scripts of a page cannot set it (W3C, Fetch Metadata Request Headers).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request through or answers it.
-pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(admin): State<Admin>, mut request: Request, next: Next) -> Response {
     match admit(admin.token.get().as_deref(), request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(login) => {
+            request.extensions_mut().insert(login);
+            next.run(request).await
+        }
         Err(error) => error.into_response(),
     }
 }
 
-fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
-    match token {
+fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result<Login, ApiError> {
+    let login = match token {
         Some(token) => {
             let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-            let is_shown = token.matches(given.strip_prefix(b"Bearer ").unwrap_or_default());
-            if !is_shown && !session::is_good(token, headers, SystemTime::now()) {
+            if token.matches(given.strip_prefix(b"Bearer ").unwrap_or_default()) {
+                Login::Token
+            } else if session::is_good(token, headers, SystemTime::now()) {
+                Login::Cookie
+            } else {
                 return Err(ApiError::unauthorised());
             }
         }
@@ -41,9 +48,10 @@ fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result
                            them in the URL, or set a token.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
-        None => {}
-    }
-    may_change(method, headers)
+        None => Login::None,
+    };
+    may_change(method, headers)?;
+    Ok(login)
 }
 
 /// Lets only pages of this server change something.
@@ -91,7 +99,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
             .collect::<HeaderMap>();
-        admit(token.map(Secret::new).as_ref(), &method, &headers).map_or_else(|error| error.status.as_u16(), |()| 200)
+        admit(token.map(Secret::new).as_ref(), &method, &headers).map_or_else(|error| error.status.as_u16(), |_| 200)
     }
 
     #[test]

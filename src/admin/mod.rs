@@ -10,13 +10,16 @@
 //! | `GET /metrics` | Prometheus |
 //! | `GET /api/v1/gpus` | the GPUs of this machine, as read last, and the engines on each |
 //! | `GET /api/v1/engines`, `GET /api/v1/engines/{engine}` | engines and their states |
-//! | `POST /api/v1/engines/{engine}/start`, `stop`, `restart`, `sleep`, `wake` | one engine; `sleep` takes `?level=1` or `2` |
+//! | `POST /api/v1/engines/{engine}/start`, `stop`, `restart`, `drain`, `undrain`, `sleep`, `wake` | one engine; `sleep` takes `?level=1` or `2`; `drain` keeps new requests away |
 //! | `GET /api/v1/models`, `GET /api/v1/models/{model}` | models |
-//! | `POST /api/v1/models/{model}/start`, `stop`, `restart`, `sleep`, `wake`, `roll` | all its engines; `roll`: one by one |
+//! | `POST /api/v1/models/{model}/start`, `stop`, `restart`, `drain`, `undrain`, `sleep`, `wake`, `roll` | all its engines; `roll`: one by one |
 //! | `PUT /api/v1/models/{model}/replicas` | `{"replicas": 2}` |
 //! | `GET /api/v1/models/{model}/lora` | its LoRA adapters |
 //! | `POST /api/v1/models/{model}/lora` | `{"name": "sql", "path": "/srv/adapters/sql"}` |
 //! | `DELETE /api/v1/models/{model}/lora/{name}` | |
+//! | `GET /api/v1/operations`, `GET /api/v1/operations/{id}` | what operators have done, under way and over |
+//! | `DELETE /api/v1/operations/{id}` | cancel a start, restart, drain, roll or scaling up that is under way |
+//! | `GET /api/v1/audit` | who did what, the newest first; `?limit=` |
 //! | `POST /api/v1/reload` | the configuration file is read again; the answer says what changed, or all that is wrong (422) |
 //! | `GET /api/v1/reload` | what became of the last reload, whatever caused it; 404: there was none |
 //! | `POST /api/v1/plan` | the body is a configuration: what it would change; nothing is changed |
@@ -35,12 +38,14 @@
 //! `{engine}` is the id that is listed, `model/0`. Names that hold slashes are written as they are or with `%2F`:
 //! `curl -X POST http://127.0.0.1:8001/api/v1/engines/Qwen/Qwen3-8B/0/restart` just works.
 //!
-//! A change is answered when it is done: 200 with `{"engines": […]}`, the engines as they are then. With `?wait=false`
-//! the answer is 202 as soon as it is begun, and written down where it outlasts the gateway. It is carried out even if the client disconnects. Otherwise: 400 not understood, 401 and 403
+//! An action is answered when it is done: 200 with `{"operation": {…}, "engines": […]}`, the engines as they are then. With
+//! `?wait=false` the answer is 202 as soon as it is begun, and written down where it outlasts the gateway. It is carried out even if the client disconnects. Otherwise: 400 not understood, 401 and 403
 //! see `guard`, 404 no such thing, 409 refused as things are (the message says what to do), 502 an engine did not do it;
 //! all with `{"error": {"message": "…"}}`.
 
 mod act;
+mod action;
+mod audit;
 mod configuration;
 mod entries;
 mod error;
@@ -49,8 +54,11 @@ mod gpus;
 mod guard;
 mod login;
 mod logs;
+mod operations;
+mod operator;
 mod page;
 mod path;
+mod place;
 mod playground;
 mod pulse;
 mod query;
@@ -61,5 +69,7 @@ mod show;
 mod state;
 mod status;
 
+pub use self::audit::AuditLog;
 pub use self::configuration::{Configuration, ConfigurationError, EntryChange, Token, Wanted};
+pub use self::operations::Operations;
 pub use self::state::{Admin, Started};

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::action::{Action, Target};
 use super::error::ApiError;
 use super::events::Kinds;
 use super::{EntryChange, entries, logs, query};
@@ -34,10 +35,27 @@ pub(super) enum Ask {
     Reload,
     /// A model, an alias or a caller is to be another.
     Change(EntryChange),
-    /// A change, and whether to answer only when it is done.
-    Do(Order, bool),
+    /// Something is to be done with engines; and whether to answer only when it is.
+    Do(Action, bool),
+    /// An operation is not wanted any more.
+    Cancel(String),
+    /// Who did what: so many entries.
+    Audit(usize),
     /// A conversation of an operator.
     Chat(Vec<u8>),
+}
+
+impl Ask {
+    /// What is to be done, for the audit log; `None`: nothing is changed.
+    pub(super) fn change(&self) -> Option<String> {
+        match self {
+            Self::Read(_) | Self::Logs(_) | Self::Events(_) | Self::Plan(_) | Self::Chat(_) | Self::Audit(_) => None,
+            Self::Reload => Some("reload the configuration file".into()),
+            Self::Change(change) => Some(change.to_string()),
+            Self::Do(action, _) => Some(action.to_string()),
+            Self::Cancel(id) => Some(format!("cancel operation {id}")),
+        }
+    }
 }
 
 /// What operators can look at.
@@ -77,6 +95,10 @@ pub(super) enum Read {
     Overlay,
     /// What became of the last reload.
     LastReload,
+    /// What operators have done with engines.
+    Operations,
+    /// One operation.
+    Operation(String),
 }
 
 #[derive(Deserialize)]
@@ -121,6 +143,9 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
                 _ => Err(nothing()),
             }
         }
+        Some(("operations", id)) if read => Ok(Ask::Read(Read::Operation(name(id)?))),
+        Some(("operations", id)) if method == Method::DELETE => Ok(Ask::Cancel(name(id)?)),
+        Some(("operations", _)) => Err(ApiError::method("GET, DELETE")),
         Some(("requests", id)) if read => Ok(Ask::Read(Read::Request(name(id)?))),
         Some(("requests", _)) => Err(ApiError::method("GET")),
         // The id of an engine ends with a number.
@@ -129,8 +154,8 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         Some(("engines", rest)) if method == Method::POST => {
             let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
             let options = options(uri, verb == "sleep")?;
-            let command = command(verb, options.level)?.ok_or_else(|| no_verb(verb, ""))?;
-            Ok(Ask::Do(Order::Engine(name(id)?, command), options.wait.unwrap_or(true)))
+            let action = action(verb, options.level, Target::Engine(name(id)?))?.ok_or_else(|| no_verb(verb, ""))?;
+            Ok(Ask::Do(action, options.wait.unwrap_or(true)))
         }
         Some(("engines", _)) => Err(ApiError::method("GET, POST")),
         Some(("models", rest)) if read => {
@@ -146,8 +171,8 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             entries::parse(method, uri, (EntryKind::Model, name(rest)?), body).map(Ask::Change)
         }
         Some(("models", rest)) => {
-            let (order, wait) = change(method, uri, rest, body, is_model)?;
-            Ok(Ask::Do(order, wait))
+            let (action, wait) = change(method, uri, rest, body, is_model)?;
+            Ok(Ask::Do(action, wait))
         }
         _ => Err(nothing()),
     }
@@ -184,9 +209,11 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("requests", _) if read => {
             query::requests(uri).map(|(filter, most)| Ask::Read(Read::Requests(filter, most)))?
         }
+        ("operations", _) => Ask::Read(Read::Operations),
+        ("audit", _) if read => Ask::Audit(query::limit(uri)?),
         ("logs", _) if read => Ask::Logs(logs::Ask::parse(uri)?),
         ("events", _) if read => Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?),
-        ("requests" | "logs" | "events", _) => return Err(ApiError::method("GET")),
+        ("requests" | "logs" | "events" | "audit", _) => return Err(ApiError::method("GET")),
         _ => return Ok(None),
     };
     match ask {
@@ -196,10 +223,13 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
     }
 }
 
+/// What can be done with one engine, or with all of a model.
+const VERBS: [&str; 7] = ["start", "stop", "restart", "drain", "undrain", "sleep", "wake"];
+
 /// Whether a path ends with something to do.
 fn is_action(path: &str) -> bool {
     let last = path.rsplit_once('/').map(|(_, last)| last);
-    last.is_some_and(|last| matches!(last, "start" | "stop" | "restart" | "sleep" | "wake" | "roll"))
+    last.is_some_and(|last| VERBS.contains(&last) || last == "roll")
 }
 
 /// A configuration.
@@ -218,7 +248,7 @@ fn change(
     rest: &str,
     body: &[u8],
     is_model: impl Fn(&str) -> bool,
-) -> Result<(Order, bool), ApiError> {
+) -> Result<(Action, bool), ApiError> {
     let (head, last) = rest.rsplit_once('/').unwrap_or((rest, ""));
     let options = options(uri, last == "sleep" && method == Method::POST)?;
     let model = name(head)?;
@@ -226,10 +256,10 @@ fn change(
         ("POST", "lora") => Order::AddAdapter(model, json(body, r#"{"name": "sql", "path": "/srv/adapters/sql"}"#)?),
         ("POST", "roll") => Order::Roll(model),
         ("POST", "replicas") => return Err(ApiError::method("PUT")),
-        ("POST", verb) => match command(verb, options.level)? {
-            Some(command) => Order::Model(model, command),
-            None => return Err(no_verb(verb, ", roll, lora")),
-        },
+        ("POST", verb) => {
+            let action = action(verb, options.level, Target::Model(model))?;
+            return Ok((action.ok_or_else(|| no_verb(verb, ", roll, lora"))?, options.wait.unwrap_or(true)));
+        }
         ("PUT", "replicas") => match json(body, r#"{"replicas": 2}"#)? {
             Replicas { replicas: count @ 1..=MOST_REPLICAS } => Order::Scale(model, count),
             Replicas { replicas: 0 } => {
@@ -242,7 +272,7 @@ fn change(
         ("DELETE", _) => adapter_path(rest, is_model)?,
         _ => return Err(ApiError::method("GET, POST, PUT, DELETE")),
     };
-    Ok((order, options.wait.unwrap_or(true)))
+    Ok((Action::Order(order), options.wait.unwrap_or(true)))
 }
 
 /// `{model}/lora/{name}`, where both may hold slashes and even `lora`.
@@ -270,8 +300,11 @@ fn name(raw: &str) -> Result<String, ApiError> {
     }
 }
 
-fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, ApiError> {
-    Ok(Some(match verb {
+/// What `verb` says; `None`: nothing that is known.
+fn action(verb: &str, level: Option<u8>, target: Target) -> Result<Option<Action>, ApiError> {
+    let command = match verb {
+        "drain" => return Ok(Some(Action::Drain(target))),
+        "undrain" => return Ok(Some(Action::Undrain(target))),
         "start" => Command::Start,
         "stop" => Command::Stop,
         "restart" => Command::Restart,
@@ -284,11 +317,15 @@ fn command(verb: &str, level: Option<u8>) -> Result<Option<Command>, ApiError> {
             }
         },
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(Action::Order(match target {
+        Target::Engine(id) => Order::Engine(id, command),
+        Target::Model(name) => Order::Model(name, command),
+    })))
 }
 
 fn no_verb(verb: &str, more: &str) -> ApiError {
-    ApiError::unknown(format!("There is no action `{verb}`. POST accepts start, stop, restart, sleep, wake{more}."))
+    ApiError::unknown(format!("There is no action `{verb}`. POST accepts {}{more}.", VERBS.join(", ")))
 }
 
 fn options(uri: &Uri, sleep: bool) -> Result<Options, ApiError> {
@@ -323,7 +360,7 @@ mod tests {
     }
 
     fn done(order: Order) -> Result<Ask, u16> {
-        Ok(Ask::Do(order, true))
+        Ok(Ask::Do(Action::Order(order), true))
     }
 
     #[test]
@@ -361,7 +398,7 @@ mod tests {
         let sleep = |level| Order::Model("m".into(), Command::Sleep(level));
         assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep"), done(sleep(1)));
         assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep?level=2"), done(sleep(2)));
-        assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep?wait=false"), Ok(Ask::Do(sleep(1), false)));
+        assert_eq!(ask(Method::POST, "/api/v1/models/m/sleep?wait=false"), Ok(Ask::Do(Action::Order(sleep(1)), false)));
         for bad in ["sleep?level=3", "sleep?level=0", "sleep?level=x", "sleep?lvl=1", "stop?level=1", "stop?wait=maybe"]
         {
             assert_eq!(ask(Method::POST, &format!("/api/v1/models/m/{bad}")), Err(400), "{bad}");

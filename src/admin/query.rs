@@ -38,6 +38,17 @@ pub(super) fn requests(uri: &Uri) -> Result<(RequestFilter, usize), ApiError> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+/// How many entries of a list are asked for.
+pub(super) fn limit(uri: &Uri) -> Result<usize, ApiError> {
+    Ok(words::<Limit>(uri)?.limit.unwrap_or(REQUESTS))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct EventWords {
     kinds: Option<String>,
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::path::Read;
 use super::{Admin, gpus, show, status};
-use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, RequestsView};
+use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, OperationsView, RequestsView};
 use crate::engines::Pool;
 
 /// Answers `what`.
@@ -49,6 +49,11 @@ pub(super) fn answer(admin: &Admin, what: Read) -> Result<Response, ApiError> {
         Read::Rates => Json(admin.requests.rates()).into_response(),
         Read::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
         Read::Overlay => Json(admin.configuration.overlay()).into_response(),
+        Read::Operations => Json(OperationsView { operations: admin.operations.all() }).into_response(),
+        Read::Operation(id) => {
+            let found = admin.operations.find(&id);
+            Json(found.ok_or_else(|| none_of("operation", &id, "operations"))?).into_response()
+        }
         Read::LastReload => {
             let none = || ApiError::unknown("The configuration was not reloaded since the gateway started.");
             Json(&*admin.configuration.last().ok_or_else(none)?).into_response()
@@ -66,6 +71,7 @@ pub(super) fn no_engine(id: &str) -> ApiError {
     none_of("engine", id, "engines")
 }
 
-fn none_of(what: &str, name: &str, path: &str) -> ApiError {
+/// There is no `what` of this name among those that `path` lists.
+pub(super) fn none_of(what: &str, name: &str, path: &str) -> ApiError {
     ApiError::unknown(format!("There is no {what} `{name}`; GET /api/v1/{path} lists all {path}."))
 }

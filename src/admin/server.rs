@@ -2,9 +2,12 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -13,9 +16,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::error::ApiError;
+use super::path::Ask;
 use super::state::Admin;
-use super::{act, gpus, guard, login, page, path, pulse, show};
-use crate::api::{EngineView, NotReadyView};
+use super::{act, gpus, guard, login, operator, page, path, pulse, show};
+use crate::api::{AuditEntry, EngineView, NotReadyView, OperatorView};
 
 /// The answer to `GET /`, for people.
 const WELCOME: &str =
@@ -42,7 +46,9 @@ impl Admin {
             // Otherwise those who listen would be waited for.
             events.close();
         };
-        let served = axum::serve(listener, self.router()).with_graceful_shutdown(stopped).await;
+        let served = axum::serve(listener, self.router().into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stopped)
+            .await;
         pulse.abort();
         served
     }
@@ -88,7 +94,39 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, A
         .await
         .map_err(|_| ApiError::malformed("The body is incomplete or larger than 8 MiB."))?;
     let ask = path::parse(&head.method, &head.uri, &body, |name| admin.registry.pool(name).is_some())?;
-    act::answer(&admin, &head.headers, ask).await
+    let operator = operator::of(&head);
+    match ask.change() {
+        None => act::answer(&admin, (operator, &head.headers), ask).await,
+        Some(detail) => {
+            // In a task of its own: what is done is written down also if the operator goes away.
+            let done = tokio::spawn(async move { audited(&admin, (operator, &head), detail, ask).await });
+            done.await.map_err(|error| ApiError::broken("the action", &error))?
+        }
+    }
+}
+
+/// Does what is asked for and writes down who had it done.
+async fn audited(
+    admin: &Admin,
+    (operator, head): (OperatorView, &Parts),
+    detail: String,
+    ask: Ask,
+) -> Result<Response, ApiError> {
+    let answer = act::answer(admin, (operator.clone(), &head.headers), ask).await;
+    let (status, error) = match &answer {
+        Ok(response) => (response.status(), None),
+        Err(error) => (error.status, Some(error.message.clone())),
+    };
+    let entry = AuditEntry {
+        at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+        operator,
+        request: format!("{} {}", head.method, head.uri),
+        detail,
+        status: status.as_u16(),
+        error,
+    };
+    admin.audit.write(entry).await;
+    answer
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -32,6 +32,7 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
         stalls: process.stalls(),
         start_seconds: process.start_took().map(|took| took.as_secs_f64()),
         ejected: engine.is_ejected(),
+        drained: engine.is_withheld(),
         in_flight: engine.in_flight(),
         state_seconds: engine.times().in_state.as_secs_f64(),
         report: engine.report().as_deref().map(report),

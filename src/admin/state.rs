@@ -6,7 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 
+use super::audit::AuditLog;
 use super::configuration::{Configuration, Token};
+use super::operations::Operations;
 use crate::engines::EngineRegistry;
 use crate::inventory::Monitor;
 use crate::net::Listeners;
@@ -32,6 +34,10 @@ pub struct Admin {
     pub requests: RequestHistory,
     /// The log of this process.
     pub logs: LogHistory,
+    /// What operators have done with engines.
+    pub operations: Operations,
+    /// Where it is written down who did what.
+    pub audit: AuditLog,
     /// When this process began to serve.
     pub started: Started,
     /// Where callers connect; a reload may change it.

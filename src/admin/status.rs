@@ -75,6 +75,7 @@ pub(super) fn snapshot(admin: &Admin) -> SnapshotView {
         callers: callers(admin),
         models: admin.registry.pools().iter().map(|pool| show::model(pool, admin)).collect(),
         engines: engines(admin),
+        operations: admin.operations.newest(),
         gpus: gpus::show(&admin.monitor, &admin.registry.engines()),
         rates: admin.requests.rates(),
     }

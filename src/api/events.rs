@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineState, LogLine, PulseView, ReloadReport, RequestView, SnapshotView};
+use super::{EngineState, LogLine, OperationView, PulseView, ReloadReport, RequestView, SnapshotView};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub enum Event {
     },
     /// The configuration was reloaded, or its reload was rejected.
     Reload(ReloadReport),
+    /// An operator had something begun, or it is over.
+    Operation(OperationView),
     /// Requests that have ended, in their order. Only while somebody listens.
     Requests {
         /// At least one.
@@ -51,6 +53,8 @@ pub enum EventKind {
     Engine,
     /// [`Event::Reload`]
     Reload,
+    /// [`Event::Operation`]
+    Operation,
     /// [`Event::Requests`]
     Requests,
     /// [`Event::Pulse`]
@@ -61,11 +65,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds, with their words.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Snapshot, "snapshot"),
         (Self::Resync, "resync"),
         (Self::Engine, "engine"),
         (Self::Reload, "reload"),
+        (Self::Operation, "operation"),
         (Self::Requests, "requests"),
         (Self::Pulse, "pulse"),
         (Self::Log, "log"),
@@ -81,6 +86,7 @@ impl Event {
             Self::Resync => EventKind::Resync,
             Self::Engine { .. } => EventKind::Engine,
             Self::Reload(_) => EventKind::Reload,
+            Self::Operation(_) => EventKind::Operation,
             Self::Requests { .. } => EventKind::Requests,
             Self::Pulse(_) => EventKind::Pulse,
             Self::Log { .. } => EventKind::Log,

@@ -77,6 +77,8 @@ pub enum RollState {
     Done,
     /// A new engine failed; the others were left as they were.
     Failed,
+    /// An operator ended it; the others were left as they were.
+    Cancelled,
 }
 
 /// Why a roll stopped.

@@ -10,6 +10,7 @@ mod events;
 mod fleet;
 mod gpus;
 mod logs;
+mod operations;
 mod overlay;
 mod reload;
 mod requests;
@@ -25,6 +26,9 @@ pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;
 pub use logs::{LogLine, LogsView};
+pub use operations::{
+    ActionView, AuditEntry, AuditView, Login, OperationState, OperationView, OperationsView, OperatorView,
+};
 pub use overlay::{Origin, OverlayEntryView, OverlayView};
 pub use reload::{
     ChangeKind, ConfigChange, ConfigError, DisabledView, ListenerChange, NameChange, ReloadCause, ReloadOutcome,

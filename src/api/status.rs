@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AliasView, CallerView, EngineView, GpusView, ModelView, RatesView};
+use super::{AliasView, CallerView, EngineView, GpusView, ModelView, OperationView, RatesView};
 
 /// The gateway itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +58,8 @@ pub struct SnapshotView {
     pub models: Vec<ModelView>,
     /// By model.
     pub engines: Vec<EngineView>,
+    /// What operators had done lately, the newest first.
+    pub operations: Vec<OperationView>,
     /// The GPUs of the machine.
     pub gpus: GpusView,
     /// How fast and how well requests are answered.

@@ -39,6 +39,8 @@ pub struct EngineView {
     pub start_seconds: Option<f64>,
     /// Whether requests avoid it for a moment, because one just failed on it.
     pub ejected: bool,
+    /// Whether no new requests are sent to it, because an operator drained it.
+    pub drained: bool,
     /// Attempts under way.
     pub in_flight: usize,
     /// What it lists at `/v1/models`.

@@ -17,7 +17,7 @@ use super::reload::{Parts, Publisher, Reloader};
 use super::source::Source;
 use super::watch::watch_file;
 use super::{AppError, Request, limits, state_dir};
-use crate::admin::{Admin, Started, Token};
+use crate::admin::{Admin, AuditLog, Operations, Started, Token};
 use crate::api::ReloadCause;
 use crate::config::{Config, OnExit, Severity};
 use crate::discovery::Discovery;
@@ -28,7 +28,7 @@ use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
 use crate::supervisor::{Claim, Dependencies, Home, Supervisor};
-use crate::telemetry::{Collector, EventBus, Logs, Metrics};
+use crate::telemetry::{Collector, EventBus, LogHistory, Logs, Metrics, RequestHistory};
 
 /// Everything that runs.
 pub(super) struct Gateway {
@@ -126,8 +126,7 @@ impl Gateway {
         let bound = Bound::new(&config).await?;
         let Engines { registry, supervisor, discovery, client, monitor, events } =
             Engines::start(&config, claim).await?;
-        let (control, token) = (supervisor.control(), Token::of(config.admin.token.clone()));
-        let config = Arc::new(config);
+        let (control, config) = (supervisor.control(), Arc::new(config));
         let (collector, requests) = Collector::new(events.clone(), logs.lost_requests());
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
@@ -150,31 +149,18 @@ impl Gateway {
             listeners: listeners.clone(),
             state: state.clone(),
             publisher: publisher.clone(),
-            control: control.clone(),
+            control,
             discovery: discovery.clone(),
             logs,
-            token: token.clone(),
+            token: Token::of(config.admin.token.clone()),
             admin: bound.admin_address,
             metrics: metrics.clone(),
-            events: events.clone(),
+            events,
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
         let reloader = Arc::new(Reloader::new(source, basis, parts)?);
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-        let admin = Admin {
-            registry,
-            control,
-            metrics,
-            monitor,
-            configuration: reloader.clone(),
-            events,
-            requests: collector.history(),
-            logs: history,
-            started: Started::now(),
-            listeners: listeners.clone(),
-            runtime: Handle::current(),
-            token,
-        };
+        let admin = admin(&reloader, (registry, monitor), (collector.history(), history));
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
         tell_addresses(&config, &listeners, (address, bound.admin_address));
         Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators })
@@ -246,6 +232,31 @@ impl Gateway {
                 tracing::info!("stopped: engines run on (`on_exit: keep`); the next gateway takes them over");
             }
         }
+    }
+}
+
+/// What the operators' server shows and changes.
+fn admin(
+    reloader: &Arc<Reloader>,
+    (registry, monitor): (Arc<EngineRegistry>, Monitor),
+    (requests, logs): (RequestHistory, LogHistory),
+) -> Admin {
+    let parts = reloader.parts();
+    Admin {
+        registry,
+        control: parts.control.clone(),
+        metrics: parts.metrics.clone(),
+        monitor,
+        configuration: reloader.clone(),
+        events: parts.events.clone(),
+        requests,
+        logs,
+        operations: Operations::new(parts.events.clone()),
+        audit: AuditLog::of(&state_dir(&parts.publisher.config())),
+        started: Started::now(),
+        listeners: parts.listeners.clone(),
+        runtime: Handle::current(),
+        token: parts.token.clone(),
     }
 }
 

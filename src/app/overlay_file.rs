@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Overlay;
-use crate::private_file;
+use crate::{private_file, supervisor};
 
 /// The shape of the file. A higher one is not understood.
 const VERSION: u32 = 1;
@@ -56,6 +56,7 @@ pub(super) fn read(state_dir: &Path) -> Overlay {
 /// # Errors
 /// What the system says.
 pub(super) fn write(state_dir: &Path, overlay: &Overlay) -> io::Result<()> {
+    supervisor::make_state_dir(state_dir)?;
     private_file::replace(&path(state_dir), &Document { version: VERSION, entries: overlay.clone() })
 }
 

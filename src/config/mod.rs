@@ -34,7 +34,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use load::{LARGEST_FILE, load, parse, parse_as, parse_with, read_file};
 pub use notes::notes;
-pub use overlay::{DisabledEntry, Merged, Overlay, OverlayEntry, entry_value};
+pub use overlay::{DisabledEntry, Merged, Overlay, OverlayEntry, entry_shown, entry_value};
 pub use overview::{alias_changes, overview};
 pub use profiles::{Profile, builtin_profiles, flag_name, flag_value, profiles_yaml};
 pub use rewrite::{RewriteError, as_written, rewrite};

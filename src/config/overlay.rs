@@ -184,6 +184,12 @@ fn names(root: &Node) -> Vec<(EntryKind, String)> {
     names
 }
 
+/// An entry as it is written in YAML or JSON, as operators may see it, secrets masked; `None`: it is none.
+#[must_use]
+pub fn entry_shown(text: &str) -> Option<Value> {
+    Some(document::shown(&Node::of_json(&entry_value(text).ok()?)))
+}
+
 /// An entry as it is written in YAML or JSON.
 ///
 /// # Errors

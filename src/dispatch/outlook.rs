@@ -60,6 +60,9 @@ impl Outlook {
             // The replicas of a model start alike.
             let start = engines.iter().filter_map(|engine| engine.times().start).max();
             let each = engines.iter().map(|engine| {
+                if engine.is_withheld() {
+                    return Self::Operator;
+                }
                 let times = engine.times();
                 Self::of(&engine.state(), times, times.start.or(start))
             });

@@ -21,6 +21,9 @@ pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Poo
     let detail = state.detail().unwrap_or_default();
     let (code, message) = match &*state {
         EngineState::Starting(_) => (Code::ModelLoading, format!("The model `{model}` is loading ({detail}).")),
+        EngineState::Ready if pool.is_withheld() => {
+            (Code::ModelStopped, format!("The model `{model}` is drained: an operator keeps requests away from it."))
+        }
         EngineState::Ready => (Code::ModelBusy, format!("The model `{model}` has no engine left to try.")),
         EngineState::Unhealthy { .. } => {
             (Code::ModelUnhealthy, format!("No engine of the model `{model}` passes its health checks: {detail}"))

@@ -196,7 +196,18 @@ impl Engine {
         self.status.times()
     }
 
-    /// Whether it is in state [`EngineState::Ready`], ejected or not.
+    /// Has no new requests sent to it, whatever its state, until it is let in again; those under way go on.
+    pub fn withhold(&self, wanted: bool) {
+        self.status.withhold(wanted);
+    }
+
+    /// Whether no new requests are sent to it because an operator wants that.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        self.status.is_withheld()
+    }
+
+    /// Whether it is in state [`EngineState::Ready`] and not withheld; ejected or not.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status.is_ready()

@@ -138,6 +138,13 @@ impl Pool {
         self.adapters.store(Arc::new(adapters));
     }
 
+    /// Whether an operator drained an engine that would take requests.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        let held = |engine: &Arc<Engine>| engine.is_withheld() && *engine.state() == EngineState::Ready;
+        self.engines().iter().any(held)
+    }
+
     /// Whether an engine takes requests.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -145,7 +152,7 @@ impl Pool {
     }
 
     /// Whether it should be served and is not: it was there from the start or could be served before, and nobody stopped it or
-    /// put it to sleep. One that a reload added may load for minutes.
+    /// drained it or put it to sleep. One that a reload added may load for minutes.
     #[must_use]
     pub fn is_missed(&self) -> bool {
         let is_ready = self.is_ready();
@@ -153,10 +160,12 @@ impl Pool {
         is_expected && !is_ready && !self.rests()
     }
 
-    /// Whether all of its engines, if there are any, were stopped or put to sleep.
+    /// Whether all of its engines, if there are any, were stopped, drained or put to sleep.
     fn rests(&self) -> bool {
         let engines = self.engines();
-        let rests = |engine: &Arc<Engine>| matches!(*engine.state(), EngineState::Stopped | EngineState::Asleep(_));
+        let rests = |engine: &Arc<Engine>| {
+            engine.is_withheld() || matches!(*engine.state(), EngineState::Stopped | EngineState::Asleep(_))
+        };
         !engines.is_empty() && engines.iter().all(rests)
     }
 

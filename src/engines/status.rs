@@ -1,7 +1,7 @@
 //! The state of one engine, and whether requests should avoid it for a moment.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -23,7 +23,10 @@ pub struct Times {
 #[derive(Debug)]
 pub(super) struct Status {
     state: ArcSwap<EngineState>,
+    /// Whether requests may be sent: it is ready, and not withheld.
     ready: AtomicBool,
+    /// Whether an operator wants no requests sent here. Held while `ready` is made of it and the state.
+    withheld: Mutex<bool>,
     born: Instant,
     /// Since when the state is of its present kind, in milliseconds after `born`.
     since: AtomicU64,
@@ -46,6 +49,7 @@ impl Default for Status {
         Self {
             state: ArcSwap::from_pointee(EngineState::starting(StartPhase::Unknown)),
             ready: AtomicBool::new(false),
+            withheld: Mutex::new(false),
             born: Instant::now(),
             since: AtomicU64::new(0),
             spawned: AtomicU64::new(0),
@@ -69,14 +73,36 @@ impl Status {
 
     /// The same, `now` milliseconds after `born`.
     fn set_at(&self, state: EngineState, now: u64) {
-        let ready = state == EngineState::Ready;
-        if ready {
+        if state == EngineState::Ready {
             self.ejected_until.store(0, Ordering::Release);
         }
         self.note_times(&state, now.max(1));
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.store(Arc::new(state));
+        self.decide(*withheld);
+        drop(withheld);
+        self.tell();
+    }
+
+    /// Keeps requests away, whatever the state, or lets them come again.
+    pub(super) fn withhold(&self, wanted: bool) {
+        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        *withheld = wanted;
+        self.decide(wanted);
+        drop(withheld);
+        self.tell();
+    }
+
+    pub(super) fn is_withheld(&self) -> bool {
+        *self.withheld.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decide(&self, withheld: bool) {
         // SeqCst: see `Lease::try_take`.
-        self.ready.store(ready, Ordering::SeqCst);
+        self.ready.store(!withheld && **self.state.load() == EngineState::Ready, Ordering::SeqCst);
+    }
+
+    fn tell(&self) {
         self.changed.notify_waiters();
         if let Some(pool) = &*self.pool_changed.load() {
             pool.notify_waiters();

@@ -7,6 +7,9 @@
 //! kept for the next gateway), `control` (the way to the fleet), `shutdown` (ends what runs on a state directory from
 //! outside); `service` is all of it.
 
+use std::io;
+use std::path::Path;
+
 mod allocator;
 mod control;
 mod diagnose;
@@ -26,6 +29,14 @@ mod terms;
 mod testing;
 #[cfg(test)]
 mod tests;
+
+/// Makes a state directory where it is missing, only for this user. Blocks.
+///
+/// # Errors
+/// What the system says, or that others could change what is in it.
+pub fn make_state_dir(folder: &Path) -> io::Result<()> {
+    folder::make(folder).map_err(|error| error.source)
+}
 
 pub use self::control::{Begun, Control, ModelStatus};
 pub use self::service::{Dependencies, Supervisor};

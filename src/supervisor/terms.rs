@@ -14,6 +14,8 @@ pub enum Order {
     /// The engines of a model are replaced one by one while the others serve. When a new one fails, the rest is left as it
     /// is then.
     Roll(String),
+    /// The replacement of the engines of a model ends where it is: what was replaced stays, the others are left as they are.
+    CancelRoll(String),
     /// A model is to have so many engines. Lasts, also over restarts, until the configuration says another number than now.
     Scale(String, usize),
     /// All engines of a model are to serve a LoRA adapter, now and whenever they start; if one cannot load it, none serves
@@ -30,6 +32,7 @@ impl fmt::Display for Order {
                 write!(f, "{name}: {}", format!("{command:?}").to_lowercase())
             }
             Self::Roll(model) => write!(f, "{model}: roll"),
+            Self::CancelRoll(model) => write!(f, "{model}: cancel the roll"),
             Self::Scale(model, count) => write!(f, "{model}: {count} replicas"),
             Self::AddAdapter(model, adapter) => {
                 write!(f, "{model}: add adapter {} from {}", adapter.name, adapter.path)

@@ -95,6 +95,11 @@ impl Reloader {
         &self.source
     }
 
+    /// What it changes.
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// Nothing is reloaded any more once this returns; but one reload that hangs is not waited for.
     pub(super) async fn close(&self) {
         self.is_closed.store(true, Ordering::Release);

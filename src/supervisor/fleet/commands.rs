@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::actor::Fleet;
+use super::desired::RollPhase;
 use super::model::Change;
 use super::request::{Pending, Reply, Request, answer};
 use super::work::{Finished, ScaleRoom};
@@ -36,6 +37,7 @@ impl Fleet {
             Order::Engine(id, command) => answer(reply, self.command_engine(&id, command)),
             Order::Model(model, command) => answer(reply, self.command_model(&model, command)),
             Order::Roll(model) => answer(reply, self.roll(&model)),
+            Order::CancelRoll(model) => answer(reply, self.cancel_roll(&model)),
             Order::Scale(model, count) => self.scale(&model, count, reply),
             Order::AddAdapter(model, adapter) => self.add_adapter(&model, adapter, reply),
             Order::RemoveAdapter(model, name) => self.remove_adapter(&model, &name, reply),
@@ -120,6 +122,17 @@ impl Fleet {
         let (done, waiting) = oneshot::channel();
         model.roll.waiting.push(done);
         Ok(vec![(model.name().to_string(), waiting)])
+    }
+
+    fn cancel_roll(&mut self, model: &str) -> Result<Pending, ControlError> {
+        let at = self.model_at(model)?;
+        let model = &mut self.models[at];
+        if model.roll.phase() != RollPhase::Rolling {
+            return Err(ControlError::Refused(format!("no engine of `{}` is being replaced", model.name())));
+        }
+        let name = model.name().clone();
+        model.roll.cancel(&name);
+        Ok(vec![])
     }
 
     fn scale(&mut self, model: &str, count: usize, reply: Reply) {

@@ -106,14 +106,16 @@ impl Roll {
     pub(super) fn phase(&self) -> RollPhase {
         match self.status.as_ref().map(|status| status.state) {
             Some(RollState::Rolling) => RollPhase::Rolling,
-            Some(RollState::Failed) => RollPhase::Failed,
+            Some(RollState::Failed | RollState::Cancelled) => RollPhase::Failed,
             Some(RollState::Done) | None => RollPhase::None,
         }
     }
 
-    /// Lets a roll that failed go on.
+    /// Lets a roll that failed or was cancelled go on.
     pub(super) fn resume(&mut self) {
-        self.status = self.status.take().filter(|status| status.state != RollState::Failed);
+        if self.phase() == RollPhase::Failed {
+            self.status = None;
+        }
     }
 
     /// Notes that `count` engines are to be replaced.
@@ -128,6 +130,17 @@ impl Roll {
             status.total = status.total.max(outdated);
             status.done = status.total - outdated;
         }
+    }
+
+    /// Ends it where it is, because an operator wants that.
+    pub(super) fn cancel(&mut self, model: &Name) {
+        let Some(status) = &mut self.status else { return };
+        status.state = RollState::Cancelled;
+        let RollStatus { done, total, .. } = status;
+        tracing::warn!(%model, done, total, "the replacement of a model's engines was cancelled; the others are left as they are");
+        let told =
+            format!("the roll was cancelled: {done} of {total} engines are replaced, the others are left as they are");
+        self.waiting.drain(..).for_each(|waiting| _ = waiting.send(Err(ControlError::Failed(told.clone()))));
     }
 
     /// Notes its end, and tells those who waited for it.

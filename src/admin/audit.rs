@@ -1,0 +1,122 @@
+//! The audit log: who asked for what, one JSON object in each line of a file in the state directory, for this user alone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::api::{AuditEntry, AuditView};
+use crate::private_file;
+use crate::supervisor;
+
+/// A file of this size is set aside as `….1`, in place of the one before it: bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// How much of the end of the file is looked at for what operators want to see: bytes.
+const READ: u64 = 1 << 20;
+
+/// Where actions are written down. Clones are one.
+#[derive(Clone, Debug)]
+pub struct AuditLog(Arc<Mutex<PathBuf>>);
+
+impl AuditLog {
+    /// In the state directory `folder`.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        Self(Arc::new(Mutex::new(folder.join("audit.log"))))
+    }
+
+    /// Writes `entry` down. What cannot be written is told in the gateway's own log instead.
+    pub(super) async fn write(&self, entry: AuditEntry) {
+        let path = self.0.clone();
+        let write = move || {
+            // One line after the other.
+            let path = path.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = append(&path, &entry) {
+                let entry = serde_json::to_string(&entry).unwrap_or_default();
+                tracing::error!(
+                    %error, entry,
+                    "the audit log cannot be written: make room in the state directory or correct its permissions"
+                );
+            }
+        };
+        // It ends: it panics at nothing, and nobody aborts it.
+        let _ = tokio::task::spawn_blocking(write).await;
+    }
+
+    /// The newest entries, so many at most.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) async fn newest(&self, most: usize) -> io::Result<AuditView> {
+        let path = self.0.clone();
+        let read = move || {
+            let path = path.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            tail(&path)
+        };
+        let text = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        let entries = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(most).collect();
+        Ok(AuditView { entries })
+    }
+}
+
+fn append(path: &Path, entry: &AuditEntry) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        supervisor::make_state_dir(folder)?;
+    }
+    if fs::metadata(path).is_ok_and(|found| found.len() > LARGEST) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    let mut line = serde_json::to_vec(entry)?;
+    line.push(b'\n');
+    private_file::open(OpenOptions::new().append(true), path)?.write_all(&line)
+}
+
+/// The end of the file; where it is long, its first line may be a part of one.
+fn tail(path: &Path) -> io::Result<String> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        file => file?,
+    };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(READ)))?;
+    let mut bytes = Vec::new();
+    file.take(READ).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::api::{Login, OperatorView};
+
+    #[tokio::test]
+    async fn entries_are_kept_the_newest_is_told_first_and_a_full_file_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = AuditLog::of(&folder.path().join("state"));
+        assert_eq!(log.newest(9).await.expect("none yet").entries, []);
+        let entry = |detail: &str| AuditEntry {
+            at: "2026-01-01T00:00:00Z".into(),
+            operator: OperatorView { address: None, login: Login::Token, agent: None },
+            request: "POST /api/v1/reload".into(),
+            detail: detail.into(),
+            status: 200,
+            error: None,
+        };
+        log.write(entry("one")).await;
+        log.write(entry("two")).await;
+        let path = folder.path().join("state/audit.log");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        let told = log.newest(9).await.expect("read").entries;
+        assert_eq!(told.iter().map(|entry| &*entry.detail).collect::<Vec<_>>(), ["two", "one"]);
+        OpenOptions::new().write(true).open(&path).expect("opened").set_len(LARGEST + 1).expect("grown");
+        log.write(entry("three")).await;
+        assert_eq!(log.newest(9).await.expect("read").entries, [entry("three")]);
+        assert!(path.with_extension("log.1").exists());
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("made");
+        log.write(entry("four")).await;
+    }
+}
