@@ -19,6 +19,7 @@
 //! | `DELETE /api/v1/models/{model}/lora/{name}` | |
 //! | `GET /api/v1/operations`, `GET /api/v1/operations/{id}` | what operators have done, under way and over |
 //! | `DELETE /api/v1/operations/{id}` | cancel a start, restart, drain, roll or scaling up that is under way |
+//! | `GET /api/v1/openapi.json` | the OpenAPI description of all this |
 //! | `GET /api/v1/audit` | who did what, the newest first; `?limit=` |
 //! | `POST /api/v1/reload` | the configuration file is read again; the answer says what changed, or all that is wrong (422) |
 //! | `GET /api/v1/reload` | what became of the last reload, whatever caused it; 404: there was none |

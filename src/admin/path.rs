@@ -95,6 +95,8 @@ pub(super) enum Read {
     Overlay,
     /// What became of the last reload.
     LastReload,
+    /// The description of this API.
+    OpenApi,
     /// What operators have done with engines.
     Operations,
     /// One operation.
@@ -209,6 +211,7 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("requests", _) if read => {
             query::requests(uri).map(|(filter, most)| Ask::Read(Read::Requests(filter, most)))?
         }
+        ("openapi.json", _) => Ask::Read(Read::OpenApi),
         ("operations", _) => Ask::Read(Read::Operations),
         ("audit", _) if read => Ask::Audit(query::limit(uri)?),
         ("logs", _) if read => Ask::Logs(logs::Ask::parse(uri)?),

@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::path::Read;
 use super::{Admin, gpus, show, status};
-use crate::api::{AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, OperationsView, RequestsView};
+use crate::api::{
+    AdaptersView, AliasesView, CallersView, EnginesView, ModelsView, OperationsView, RequestsView, openapi,
+};
 use crate::engines::Pool;
 
 /// Answers `what`.
@@ -49,6 +51,7 @@ pub(super) fn answer(admin: &Admin, what: Read) -> Result<Response, ApiError> {
         Read::Rates => Json(admin.requests.rates()).into_response(),
         Read::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
         Read::Overlay => Json(admin.configuration.overlay()).into_response(),
+        Read::OpenApi => Json(openapi()).into_response(),
         Read::Operations => Json(OperationsView { operations: admin.operations.all() }).into_response(),
         Read::Operation(id) => {
             let found = admin.operations.find(&id);

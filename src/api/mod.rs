@@ -1,7 +1,7 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
 //! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models, `gpus`: of
-//! GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines. `schema`: the JSON Schema
+//! GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines. `openapi`: the description
 //! of all. `client`: asks a running gateway.
 
 mod aliases;
@@ -10,11 +10,11 @@ mod events;
 mod fleet;
 mod gpus;
 mod logs;
+mod openapi;
 mod operations;
 mod overlay;
 mod reload;
 mod requests;
-mod schema;
 mod state;
 mod status;
 mod text;
@@ -26,6 +26,7 @@ pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;
 pub use logs::{LogLine, LogsView};
+pub use openapi::openapi;
 pub use operations::{
     ActionView, AuditEntry, AuditView, Login, OperationState, OperationView, OperationsView, OperatorView,
 };
@@ -35,7 +36,6 @@ pub use reload::{
     ReloadReport, SettingChange,
 };
 pub use requests::{Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView};
-pub use schema::schema;
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,

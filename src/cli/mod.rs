@@ -75,7 +75,7 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration
     Schema {
-        /// Print the JSON Schema of the operators' API instead
+        /// Print the OpenAPI description of the operators' API instead
         #[arg(long)]
         api: bool,
     },

@@ -1,11 +1,11 @@
-//! `enginehouse schema`: the JSON Schema of the configuration, for editors, and of the operators' API.
+//! `enginehouse schema`: the JSON Schema of the configuration, for editors, and the OpenAPI description of the operators' API.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::{api, config};
 
-/// Prints the JSON Schema to standard output; with `api` that of the operators' API.
+/// Prints the JSON Schema to standard output; with `api` the OpenAPI description of the operators' API.
 #[must_use]
 pub fn run(api: bool) -> ExitCode {
     let text = if api { api_text() } else { text() };
@@ -20,16 +20,16 @@ fn text() -> String {
     format!("{:#}\n", config::schema())
 }
 
-/// The JSON Schema of the operators' API, in the same form.
+/// The OpenAPI description of the operators' API, in the same form.
 fn api_text() -> String {
-    format!("{:#}\n", api::schema())
+    format!("{:#}\n", api::openapi())
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_shipped_schemas_are_those_of_the_types() {
-        for (name, text) in [("enginehouse.schema.json", super::text()), ("api.schema.json", super::api_text())] {
+        for (name, text) in [("enginehouse.schema.json", super::text()), ("openapi.json", super::api_text())] {
             let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name);
             if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
                 std::fs::write(&shipped, &text).expect("a writable conf/");

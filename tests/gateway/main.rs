@@ -27,6 +27,7 @@ mod models;
 mod observing;
 mod odd_engines;
 mod openai_client;
+mod openapi;
 mod operations;
 mod operators;
 mod overlay;
