@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::plain::{Run, plain};
+
 /// Objects and arrays inside each other. One bit each on the scanner's stack; far above what any request needs.
 const MAX_DEPTH: usize = 256;
 
@@ -65,11 +67,18 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// See [`Scanner::is_ascii`].
     is_ascii: bool,
+    /// Stretches ahead that were looked at already; no string ends in one.
+    runs: &'a [Run],
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, is_ascii: true }
+        Self { bytes, at, is_ascii: true, runs: &[] }
+    }
+
+    /// The same, which passes over `runs` of the text where they are in strings.
+    pub(super) fn passing(self, runs: &'a [Run]) -> Self {
+        Self { runs, ..self }
     }
 
     /// Whether all that it has passed without an error is ASCII. It may say no where that is so: it looks at several bytes at once.
@@ -233,8 +242,13 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<(), SyntaxError> {
         self.at += 1;
         loop {
-            let plain = plain(self.bytes.get(self.at..).unwrap_or_default());
+            let end = self.pass();
+            let plain = plain(self.bytes.get(self.at..end).unwrap_or_default());
             self.at += plain.length;
+            if self.at == end && end < self.bytes.len() {
+                self.is_ascii &= plain.is_ascii;
+                continue;
+            }
             self.is_ascii &= plain.is_ascii;
             match self.byte() {
                 Some(b'"') => {
@@ -253,6 +267,21 @@ impl<'a> Scanner<'a> {
                 None => return Err(self.fault("a string is not closed")),
             }
         }
+    }
+
+    /// Passes over a stretch of text that begins before here and ends after it. Returns where the next one begins.
+    fn pass(&mut self) -> usize {
+        while let Some(run) = self.runs.first() {
+            if run.start > self.at {
+                return run.start;
+            }
+            if run.end > self.at {
+                self.at = run.end;
+                self.is_ascii &= run.is_ascii;
+            }
+            self.runs = &self.runs[1..];
+        }
+        self.bytes.len()
     }
 
     fn number(&mut self) -> Result<(), SyntaxError> {
@@ -321,68 +350,6 @@ impl Stack {
         let top = self.depth.saturating_sub(1);
         self.objects[top / 64 % self.objects.len()] >> (top % 64) & 1 == 1
     }
-}
-
-/// The beginning of a string that holds no quote, backslash or control character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plain {
-    /// Bytes before the first of those.
-    length: usize,
-    /// Whether they are all ASCII; it may be false for what follows them closely.
-    is_ascii: bool,
-}
-
-/// The first bytes of a string are looked at in words: most strings are short.
-const SHORT: usize = 48;
-
-/// A long string is looked at twice, for its end and for what must not be in it, in pieces that stay in the fastest cache.
-const WINDOW: usize = 4 << 10;
-
-fn plain(bytes: &[u8]) -> Plain {
-    let (short, mut long) = bytes.split_at(bytes.len().min(SHORT));
-    let Plain { mut length, mut is_ascii } = plain_words(short);
-    if length < SHORT {
-        return Plain { length, is_ascii };
-    }
-    loop {
-        let window = long.get(..WINDOW).unwrap_or(long);
-        let end = memchr::memchr2(b'"', b'\\', window).unwrap_or(window.len());
-        let text = &window[..end];
-        // Without a branch for each byte, so that the compiler makes vectors of it.
-        let (least, high) = text.iter().fold((u8::MAX, 0), |(least, high), byte| (least.min(*byte), high | byte));
-        is_ascii &= high.is_ascii();
-        if least < 0x20 {
-            let control = text.iter().position(|byte| *byte < 0x20).unwrap_or(end);
-            return Plain { length: length + control, is_ascii };
-        }
-        length += end;
-        if end < window.len() || window.is_empty() {
-            return Plain { length, is_ascii };
-        }
-        long = long.get(WINDOW..).unwrap_or_default();
-    }
-}
-
-/// The same, eight bytes at a time.
-fn plain_words(bytes: &[u8]) -> Plain {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut all = 0;
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        all |= word;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        // A borrow can raise false hits only above a true one, and the lowest is the first byte.
-        let hits = (control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))) & HIGH;
-        if hits != 0 {
-            return Plain { length: index * 8 + hits.trailing_zeros() as usize / 8, is_ascii: all & HIGH == 0 };
-        }
-    }
-    let stop = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let length = words.len() * 8 + rest.iter().position(stop).unwrap_or(rest.len());
-    Plain { length, is_ascii: all & HIGH == 0 && rest.is_ascii() }
 }
 
 /// The kind of value that begins with `first`, in words.

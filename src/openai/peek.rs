@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::json::{self, Member, Scanner, Span, SyntaxError};
+use super::plain_runs::PlainRuns;
 use super::text::{decode, equals};
 use super::{ApiError, Code};
 
@@ -109,11 +110,19 @@ impl From<BadBody> for ApiError {
 /// # Errors
 /// The body is refused; see [`BadBody`].
 pub fn peek(body: &[u8]) -> Result<Peek, BadBody> {
+    peek_seen(body, &PlainRuns::default())
+}
+
+/// The same, where `runs` of exactly this body were seen as it came.
+///
+/// # Errors
+/// The body is refused; see [`BadBody`].
+pub fn peek_seen(body: &[u8], runs: &PlainRuns) -> Result<Peek, BadBody> {
     if u32::try_from(body.len()).is_err() {
         return Err(BadBody::TooLarge);
     }
     let bom = body.starts_with(BOM);
-    let mut scanner = Scanner::new(body, if bom { BOM.len() } else { 0 });
+    let mut scanner = Scanner::new(body, if bom { BOM.len() } else { 0 }).passing(runs.runs());
     let looked = look(&mut scanner, body, bom);
     // Most bodies are ASCII, and need no look at their characters. That bytes are no text says more than any other error.
     if (looked.is_err() || !scanner.is_ascii()) && simdutf8::basic::from_utf8(body).is_err() {

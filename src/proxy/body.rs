@@ -12,7 +12,7 @@ use super::context::RequestContext;
 use super::memory::{self, BodyReservation};
 use super::refusal::Refusal;
 use super::upstream_request::elsewhere;
-use crate::openai::{ApiError, Code};
+use crate::openai::{ApiError, Code, PlainRuns};
 
 /// Room behind a body, so that the usual rules are applied without copying it.
 const SPARE: usize = 1024;
@@ -33,6 +33,8 @@ pub(super) struct ReceivedBody {
     pub(super) reservation: BodyReservation,
     /// It was compressed.
     pub(super) decoded: bool,
+    /// What was seen of it while it came.
+    pub(super) runs: PlainRuns,
 }
 
 /// The whole body, decoded, within `limits.body`, `limits.body_memory` and `timeouts.body`.
@@ -63,8 +65,8 @@ pub(super) async fn receive(
         let message = format!("The request body did not arrive within {patience:?} (timeouts.body).");
         ApiError::new(Code::RequestTimeout, message)
     };
-    let mut bytes = match body {
-        Ok(Ok(bytes)) => bytes,
+    let (mut bytes, mut runs) = match body {
+        Ok(Ok(body)) => body,
         // The session's own clock may strike first.
         Ok(Err(Refusal::Gone(error))) if *error.etype() == ErrorType::ReadTimedout => return Err(late().into()),
         Ok(Err(refusal)) => return Err(refusal),
@@ -79,8 +81,9 @@ pub(super) async fn receive(
             Ok::<_, ApiError>((inflated, reservation))
         })
         .await??;
+        runs = PlainRuns::default();
     }
-    Ok(ReceivedBody { bytes, reservation, decoded })
+    Ok(ReceivedBody { bytes, reservation, decoded, runs })
 }
 
 async fn collect(
@@ -88,7 +91,8 @@ async fn collect(
     length: Option<usize>,
     limit: usize,
     reservation: &mut BodyReservation,
-) -> Result<BytesMut, Refusal> {
+) -> Result<(BytesMut, PlainRuns), Refusal> {
+    let mut runs = PlainRuns::default();
     let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
     loop {
         if length.is_some_and(|length| length - body.len().min(length) > STEP) {
@@ -103,6 +107,7 @@ async fn collect(
         };
         if let Some(Room(filled)) = session.req_header_mut().extensions_mut().remove() {
             body.unsplit(filled);
+            runs.see(&body, length.unwrap_or_default());
         }
         match read {
             Ok(Some(piece)) => {
@@ -118,7 +123,7 @@ async fn collect(
                 reservation.make_room(room.min(length.unwrap_or(usize::MAX).max(size))).await?;
                 body.extend_from_slice(&piece);
             }
-            Ok(None) => return Ok(body),
+            Ok(None) => return Ok((body, runs)),
             Err(error) => {
                 return Err(match error.etype() {
                     ErrorType::ConnectionClosed

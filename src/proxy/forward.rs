@@ -18,7 +18,7 @@ use super::stored::{self, Kept};
 use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
 use super::{ProxyState, gym, mirror};
 use crate::dispatch::Affinity;
-use crate::openai::ApiError;
+use crate::openai::{ApiError, Endpoint, PlainRuns};
 use crate::routing::{self, Chance, Plan, Prepared, PreparedRequest, Protocol, RequestHead, Snapshot, Unprepared};
 
 /// Takes an accepted request as far as it goes without an engine.
@@ -28,10 +28,10 @@ pub(super) async fn admit(
     ctx: &mut RequestContext,
     accepted: Accepted,
 ) -> Result<Admitted, Refusal> {
-    let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded } } = accepted;
+    let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded, runs } } = accepted;
     let boundary = accept::boundary(session, endpoint);
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
-    let (prepared, mut beside) = match prepare(&ctx.snapshot, &head, bytes, reservation.another(0)?).await {
+    let (prepared, mut beside) = match prepare(&ctx.snapshot, &head, (bytes, runs), reservation.another(0)?).await {
         Ok(prepared) => prepared,
         Err(unprepared) => return Err(refused(ctx, unprepared).into()),
     };
@@ -146,17 +146,22 @@ fn affinity(
 async fn prepare(
     snapshot: &Arc<Snapshot>,
     head: &RequestHead<'_>,
-    body: BytesMut,
+    (body, runs): (BytesMut, PlainRuns),
     mut beside: BodyReservation,
 ) -> Result<(Prepared, BodyReservation), Unprepared> {
     let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
-    if body.len() < OFFLOAD {
-        let prepared = routing::prepare(snapshot, head, body, chance, &mut |bytes| beside.grow_by(bytes))?;
+    // What was looked at as it came takes next to no time now, unless it has to be translated.
+    let may_be_translated = matches!(head.endpoint, Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens);
+    let seen = if may_be_translated { 0 } else { runs.ascii() };
+    if body.len() - seen < OFFLOAD {
+        let room = &mut |bytes| beside.grow_by(bytes);
+        let prepared = routing::prepare(snapshot, head, (body, &runs), chance, room)?;
         return Ok((prepared, beside));
     }
     let (snapshot, head) = (snapshot.clone(), head.to_owned());
     elsewhere(move || {
-        let prepared = routing::prepare(&snapshot, &head.head(), body, chance, &mut |bytes| beside.grow_by(bytes))?;
+        let room = &mut |bytes| beside.grow_by(bytes);
+        let prepared = routing::prepare(&snapshot, &head.head(), (body, &runs), chance, room)?;
         Ok((prepared, beside))
     })
     .await?

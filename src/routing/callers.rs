@@ -1,6 +1,5 @@
 //! Finds the caller of a request by its key.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -8,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::config::{Caller, Config};
 use crate::ids::Name;
 use crate::openai::{ApiError, Code};
-use crate::secret::KeyHash;
+use crate::secret::{ByKeyHash, KeyHash};
 use crate::telemetry::{CallerMeters, Metrics};
 
 /// Where Anthropic's clients put their key.
@@ -35,7 +34,7 @@ pub struct CallerIdentity {
 /// All who may send requests.
 #[derive(Debug)]
 pub struct Callers {
-    by_key: HashMap<KeyHash, Arc<CallerIdentity>>,
+    by_key: ByKeyHash<Arc<CallerIdentity>>,
     /// Whether requests without a key are accepted.
     anonymous: bool,
     /// Keys that count as none, in upper or lower case.

@@ -10,7 +10,7 @@ use super::target::Target;
 use crate::config::UsageMode;
 use crate::dialects::{self, Translator, gym};
 use crate::ids::Name;
-use crate::openai::{self, ApiError, BodyKind, Change, Code, Endpoint, FormPeek, Peek};
+use crate::openai::{self, ApiError, BodyKind, Change, Code, Endpoint, FormPeek, Peek, PlainRuns};
 
 /// What a request asks, apart from its body: all that its settings may depend on.
 #[derive(Clone, Copy, Debug)]
@@ -151,8 +151,13 @@ enum Peeked {
 impl Peeked {
     /// Looks at `body`, and checks that all of it is well-formed.
     fn at(kind: BodyKind, boundary: Option<&str>, body: &[u8]) -> Result<Self, ApiError> {
+        Self::seen(kind, boundary, body, &PlainRuns::default())
+    }
+
+    /// The same, where `runs` of it were seen as it came.
+    fn seen(kind: BodyKind, boundary: Option<&str>, body: &[u8], runs: &PlainRuns) -> Result<Self, ApiError> {
         match (kind, boundary) {
-            (BodyKind::Json, _) => Ok(Self::Json(openai::peek(body)?)),
+            (BodyKind::Json, _) => Ok(Self::Json(openai::peek_seen(body, runs)?)),
             (BodyKind::Multipart, Some(boundary)) => Ok(Self::Form(openai::peek_form(body, boundary)?)),
             (BodyKind::Multipart, None) => {
                 let message = "Content-Type has no boundary parameter (RFC 7578, 4.1).";
@@ -186,14 +191,15 @@ impl From<ApiError> for Unprepared {
     }
 }
 
-/// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places.
+/// Resolves the name that a request says, decides where it may go, and makes it ready for the first of these places. `runs`: what
+/// was seen of its body as it came.
 ///
 /// # Errors
 /// The request is wrong: the error says what the caller has to correct. Or `room` refuses.
 pub fn prepare(
     snapshot: &Snapshot,
     head: &RequestHead<'_>,
-    body: BytesMut,
+    (body, runs): (BytesMut, &PlainRuns),
     chance: Chance,
     room: &mut Room<'_>,
 ) -> Result<Prepared, Unprepared> {
@@ -205,7 +211,7 @@ pub fn prepare(
         // Gym has its own words for a body that is wrong.
         return Ok(untouched(plan, head.endpoint, body));
     }
-    let looked_into = Peeked::at(head.endpoint.body(), head.boundary, &body);
+    let looked_into = Peeked::seen(head.endpoint.body(), head.boundary, &body, runs);
     let peeked = looked_into.map_err(|error: ApiError| Unprepared {
         error: error.into(),
         target: entry.map(part),

@@ -52,48 +52,6 @@ fn depth_is_bounded_at_256() {
     assert!(check("[".repeat(1 << 20).as_bytes()).is_err());
 }
 
-/// Lengths around those at which a string is looked at in another way.
-fn lengths() -> impl Iterator<Item = usize> {
-    (0..180).chain([SHORT + WINDOW - 1, SHORT + WINDOW, SHORT + WINDOW + 1, SHORT + 2 * WINDOW + 9])
-}
-
-#[test]
-fn plain_stops_at_every_position() {
-    for length in lengths() {
-        for stop in (0..length.min(100)).chain(length.saturating_sub(30)..length) {
-            for byte in [b'"', b'\\', 0, 0x1f] {
-                let mut text = vec![b' '; length];
-                text[stop] = byte;
-                assert_eq!(plain(&text), Plain { length: stop, is_ascii: true });
-                // A control character before, and one behind.
-                for other in [stop / 2, (stop + length) / 2] {
-                    let mut text = text.clone();
-                    text[other] = 7;
-                    assert_eq!(plain(&text).length, stop.min(other));
-                }
-            }
-        }
-        for byte in [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
-            let is_ascii = byte < 0x80 || length == 0;
-            assert_eq!(plain(&vec![byte; length]), Plain { length, is_ascii }, "{byte:x}");
-        }
-    }
-}
-
-#[test]
-fn no_byte_that_is_not_ascii_is_missed() {
-    for length in lengths() {
-        for at in 0..length {
-            let mut text = vec![b'a'; length + 2];
-            text[0] = b'"';
-            text[length + 1] = b'"';
-            text[at + 1] = 0x80;
-            let mut scanner = Scanner::new(&text, 0);
-            assert_eq!((scanner.value(0), scanner.is_ascii()), (Ok(()), false), "{at} of {length}");
-        }
-    }
-}
-
 /// Text made of JSON's own pieces: mostly broken, often nearly right.
 fn near_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![

@@ -44,7 +44,7 @@ fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance
     prepare(
         &snapshot(),
         &head(&headers, endpoint, entry),
-        BytesMut::from(body.to_string().as_bytes()),
+        (BytesMut::from(body.to_string().as_bytes()), &PlainRuns::default()),
         chance,
         &mut |_| Ok(()),
     )
@@ -128,7 +128,7 @@ fn gyms_requests_pass_untouched_with_all_their_legs() {
     let headers = HeaderMap::new();
     let head = head(&headers, Endpoint::ChatCompletions, Some("gym"));
     assert!(
-        prepare(&snapshot(), &head, BytesMut::from("{"), NO_CHANCE, &mut |_| Ok(())).is_ok(),
+        prepare(&snapshot(), &head, (BytesMut::from("{"), &PlainRuns::default()), NO_CHANCE, &mut |_| Ok(())).is_ok(),
         "Gym has its own words for that"
     );
 }
@@ -152,11 +152,23 @@ fn what_is_wrong_is_told() {
     // What an alias cannot do is said of the alias.
     let body = BytesMut::from(json!({ "model": "spoken", "input": "hi", "conversation": "c" }).to_string().as_bytes());
     let (snapshot_now, headers) = (snapshot(), HeaderMap::new());
-    let refused = prepare(&snapshot_now, &head(&headers, Endpoint::Responses, None), body, NO_CHANCE, &mut |_| Ok(()));
+    let refused = prepare(
+        &snapshot_now,
+        &head(&headers, Endpoint::Responses, None),
+        (body, &PlainRuns::default()),
+        NO_CHANCE,
+        &mut |_| Ok(()),
+    );
     assert_eq!(refused.expect_err("not translatable").target, snapshot_now.find("spoken").ok());
     let raw = |body: &str, endpoint| {
         let headers = HeaderMap::new();
-        code(prepare(&snapshot(), &head(&headers, endpoint, None), BytesMut::from(body), NO_CHANCE, &mut |_| Ok(())))
+        code(prepare(
+            &snapshot(),
+            &head(&headers, endpoint, None),
+            (BytesMut::from(body), &PlainRuns::default()),
+            NO_CHANCE,
+            &mut |_| Ok(()),
+        ))
     };
     assert_eq!(raw("{}", Endpoint::ChatCompletions), Err("missing_model"));
     assert_eq!(raw("{", Endpoint::ChatCompletions), Err("invalid_json"));
@@ -180,7 +192,7 @@ proptest! {
         }
         let (snapshot, headers) = (snapshot(), HeaderMap::new());
         let head = head(&headers, endpoint, None);
-        if let Ok(prepared) = prepare(&snapshot, &head, BytesMut::from(body.as_bytes()), Chance { split, mirror }, &mut |_| Ok(())) {
+        if let Ok(prepared) = prepare(&snapshot, &head, (BytesMut::from(body.as_bytes()), &PlainRuns::default()), Chance { split, mirror }, &mut |_| Ok(())) {
             prop_assert!(!torn && endpoint.body() == BodyKind::Json);
             prop_assert!(!prepared.plan.legs.is_empty());
             for at in prepared.plan.legs.iter().chain(&prepared.plan.mirror) {
