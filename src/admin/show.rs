@@ -1,9 +1,9 @@
 //! Engines and models as operators see them.
 
 use super::Admin;
-use crate::api::{AdapterView, EngineState, EngineView, ModelView, Origin, ReportView};
+use crate::api::{AdapterView, EngineHistory, EngineState, EngineView, ModelView, Origin, ReportView};
 use crate::config::Config;
-use crate::engines::{Engine, Pool, Report};
+use crate::engines::{Engine, History, Pool, Report};
 use crate::ids::EntryKind;
 use crate::supervisor::Control;
 
@@ -28,15 +28,30 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
         detail: state.detail(),
         state: EngineState::clone(&state),
         log_file: process.local().map(|local| local.log.display().to_string()),
-        restarts: process.restarts(),
-        stalls: process.stalls(),
+        restarts: engine.history.restarts(),
+        stalls: engine.history.stalls(),
         start_seconds: process.start_took().map(|took| took.as_secs_f64()),
         ejected: engine.is_ejected(),
         drained: engine.is_withheld(),
         in_flight: engine.in_flight(),
         state_seconds: engine.times().in_state.as_secs_f64(),
         report: engine.report().as_deref().map(report),
+        history: history(&engine.history),
         serves: engine.cards().iter().filter_map(|card| Some(card.get("id")?.as_str()?.to_owned())).collect(),
+    }
+}
+
+fn history(history: &History) -> EngineHistory {
+    let ((sleeps, sleep), (wakes, wake)) = (history.sleeps(), history.wakes());
+    let counts = |(word, count): (&str, u64)| (count > 0).then(|| (word.to_owned(), count));
+    EngineHistory {
+        restarts: history.restarts_by_cause().filter_map(counts).collect(),
+        failures: history.failures_by_cause().filter_map(counts).collect(),
+        ejections: history.ejections(),
+        sleeps,
+        sleep_seconds: sleep.map(|took| took.as_secs_f64()),
+        wakes,
+        wake_seconds: wake.map(|took| took.as_secs_f64()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The types of the operators' API and its events: server and clients speak nothing else.
 //!
-//! `state`: what an engine does. `text`: the sentences of it. `views`: what is told of engines and models, `gpus`: of
-//! GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines. `openapi`: the description
+//! `state`: what an engine does. `text`: the sentences of it, `words`: one word of it for metrics. `views`: what is told of
+//! engines and models, `gpus`: of GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines.
+//! `openapi`: the description
 //! of all. `client`: asks a running gateway.
 
 mod aliases;
@@ -19,6 +20,7 @@ mod state;
 mod status;
 mod text;
 mod views;
+mod words;
 
 pub use aliases::{AliasView, AliasesView, CallerView, CallersView, SplitPart};
 pub use client::{Client, ClientError};
@@ -42,6 +44,6 @@ pub use state::{
 };
 pub use status::{PulseView, SnapshotView, StatusView, Totals};
 pub use views::{
-    AdapterView, AdaptersView, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
+    AdapterView, AdaptersView, EngineHistory, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
     ReportView,
 };

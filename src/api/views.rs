@@ -1,5 +1,7 @@
 //! What `GET /api/v1/engines` and `GET /api/v1/models` tell.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,32 @@ pub struct EngineView {
     pub state_seconds: f64,
     /// What it reported of its work on its `/metrics`, some seconds ago; `null`: nothing.
     pub report: Option<ReportView>,
+    /// What happened to it since this gateway started, also over reloads that replaced it.
+    pub history: EngineHistory,
+}
+
+impl EngineHistory {
+    /// The cause of a restart that no failure caused: an operator's order, a roll or a reload.
+    pub const ORDERED: &'static str = "ordered";
+}
+
+/// What happened to an engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EngineHistory {
+    /// Starts of its process after the first, by what ended the process before: the cause of a failure, or `ordered`.
+    pub restarts: BTreeMap<String, u64>,
+    /// Failures, by cause.
+    pub failures: BTreeMap<String, u64>,
+    /// Times that requests avoided it for a moment, because one had failed on it.
+    pub ejections: u64,
+    /// Times that it fell asleep.
+    pub sleeps: u64,
+    /// Seconds that it took to fall asleep the last time.
+    pub sleep_seconds: Option<f64>,
+    /// Times that it woke up.
+    pub wakes: u64,
+    /// Seconds from the last order to wake to ready.
+    pub wake_seconds: Option<f64>,
 }
 
 /// What an engine reported of its work.

@@ -181,7 +181,9 @@ impl Owner {
                     Some(engine) => self.watch(model, url, engine, pool),
                     None => {
                         let address = Address { url: url.clone(), api_key: model.api_key.clone() };
-                        let engine = Arc::new(Engine::new(sources::id(model, url), address, None));
+                        let id = sources::id(model, url);
+                        let history = pool.history(&id);
+                        let engine = Arc::new(Engine::new(id, address, None).with_history(history));
                         self.watch(model, url, engine, pool)
                     }
                 },

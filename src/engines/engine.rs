@@ -11,6 +11,7 @@ use http::HeaderValue;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+use super::history::History;
 use super::process::Process;
 use super::report::Report;
 use super::status::{Status, Times};
@@ -45,6 +46,8 @@ pub struct Engine {
     pub address: Address,
     /// What is known of its process, where we run it.
     pub process: Process,
+    /// What happened to it.
+    pub history: Arc<History>,
     /// `address` resolved; `None` until a look-up succeeded.
     socket: ArcSwapOption<SocketAddr>,
     /// `Host` header value.
@@ -90,6 +93,7 @@ impl Engine {
             id,
             key: NEXT.fetch_add(1, Ordering::Relaxed),
             process: Process::default(),
+            history: Arc::default(),
             socket: ArcSwapOption::from_pointee(socket),
             // The host of a URL is a valid value.
             authority: HeaderValue::try_from(authority).unwrap_or(HeaderValue::from_static("localhost")),
@@ -108,6 +112,12 @@ impl Engine {
     #[must_use]
     pub fn with_keep_alive(self, keep_alive: Duration) -> Self {
         Self { keep_alive, ..self }
+    }
+
+    /// The same, of which something is known already.
+    #[must_use]
+    pub fn with_history(self, history: Arc<History>) -> Self {
+        Self { history, ..self }
     }
 
     /// The same, run by us.
@@ -174,6 +184,7 @@ impl Engine {
             // What it said of its work is over.
             _ => self.set_report(None),
         }
+        self.history.note(&state);
         // The state first: requests must not go to a dead engine while a line is written.
         self.status.set(state);
         log(&self.id, &before, &self.state(), self.process.local().map(|local| local.log.as_path()));
@@ -221,6 +232,7 @@ impl Engine {
 
     /// Takes it out of rotation for `pause`, and has its health checked now.
     pub fn eject(&self, pause: Duration) {
+        self.history.count_ejection();
         self.status.eject(Instant::now(), pause);
     }
 

@@ -1,13 +1,17 @@
 //! The engines of one model, as requests see them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Engine, EngineState, RetryBudget};
-use crate::ids::Name;
+use super::{Engine, EngineState, History, RetryBudget};
+use crate::ids::{EngineId, Name};
+
+/// With so many engines that came and went, what happened to those that are gone is forgotten.
+const MOST_HISTORIES: usize = 1024;
 
 /// Who runs an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Pool {
     /// Those that we run, and those that others run: while a model passes from one to the other there are both. Held while
     /// `engines` is made of them.
     owned: Mutex<[Vec<Arc<Engine>>; 2]>,
+    /// What happened to engines, by id: it stays when an engine is replaced by another one.
+    histories: Mutex<HashMap<EngineId, Arc<History>>>,
     /// The name its engines know it by; `None` until one was asked.
     served_name: ArcSwapOption<Name>,
     /// LoRA adapters that its engines serve, by name.
@@ -56,6 +62,7 @@ impl Pool {
             budget: RetryBudget::default(),
             engines: ArcSwap::default(),
             owned: Mutex::default(),
+            histories: Mutex::default(),
             served_name: ArcSwapOption::empty(),
             adapters: ArcSwap::default(),
             cursor: AtomicUsize::new(0),
@@ -86,6 +93,16 @@ impl Pool {
         *before = engines;
         self.engines.store(Arc::new(owned.concat()));
         self.changed.notify_waiters();
+    }
+
+    /// What happened to the engine called `id`, also before this one was made.
+    #[must_use]
+    pub fn history(&self, id: &EngineId) -> Arc<History> {
+        let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        if histories.len() >= MOST_HISTORIES {
+            histories.retain(|_, history| Arc::strong_count(history) > 1);
+        }
+        histories.entry(id.clone()).or_default().clone()
     }
 
     /// Whether its retiring engines are needed no more: another one takes requests, or they themselves take none.

@@ -21,9 +21,6 @@ pub struct Process {
     gpus: ArcSwapOption<Vec<String>>,
     /// 0: there is none.
     pid: AtomicU32,
-    /// Processes that it was, as far as we saw.
-    lives: AtomicU64,
-    stalls: AtomicU64,
     born: Instant,
     /// Milliseconds after `born` at which its process was started; 0: it is not starting.
     started: AtomicU64,
@@ -37,8 +34,6 @@ impl Default for Process {
             local: None,
             gpus: ArcSwapOption::empty(),
             pid: AtomicU32::new(0),
-            lives: AtomicU64::new(0),
-            stalls: AtomicU64::new(0),
             born: Instant::now(),
             started: AtomicU64::new(0),
             start_took: AtomicU64::new(0),
@@ -80,20 +75,9 @@ impl Process {
         self.pid.store(pid.unwrap_or(0), Ordering::Release);
     }
 
-    /// Counts a start.
-    pub fn count_start(&self) {
-        self.lives.fetch_add(1, Ordering::Relaxed);
+    /// Notes that it was just started.
+    pub fn is_started(&self) {
         self.started.store(self.age().max(1), Ordering::Relaxed);
-    }
-
-    /// Counts a process that was found running: what is started later is a restart.
-    pub fn count_adopted(&self) {
-        self.lives.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an end because it made no progress.
-    pub fn count_stall(&self) {
-        self.stalls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that the engine is ready.
@@ -102,18 +86,6 @@ impl Process {
         if started != 0 {
             self.start_took.store(self.age().saturating_sub(started).max(1), Ordering::Relaxed);
         }
-    }
-
-    /// How often it was started after the first time.
-    #[must_use]
-    pub fn restarts(&self) -> u64 {
-        self.lives.load(Ordering::Relaxed).saturating_sub(1)
-    }
-
-    /// How often it was ended because it made no progress.
-    #[must_use]
-    pub fn stalls(&self) -> u64 {
-        self.stalls.load(Ordering::Relaxed)
     }
 
     /// From its last start to ready; `None` until that was seen.
@@ -138,14 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_after_the_first_are_restarts_and_the_last_one_is_timed() {
+    fn the_last_start_is_timed_where_it_was_seen() {
         let process = Process::default();
-        assert_eq!((process.restarts(), process.start_took()), (0, None));
-        process.count_adopted();
         process.is_ready();
-        assert_eq!((process.restarts(), process.start_took()), (0, None), "nobody saw it start");
-        process.count_start();
-        assert_eq!((process.restarts(), process.start_took()), (1, None));
+        assert_eq!(process.start_took(), None, "nobody saw it start");
+        process.is_started();
+        assert_eq!(process.start_took(), None);
         process.is_ready();
         let took = process.start_took();
         assert!(took.is_some_and(|took| took < Duration::from_secs(60)), "{took:?}");

@@ -122,7 +122,8 @@ impl Actor {
             Ok(()) => {
                 let pid = self.job.pid();
                 self.engine.process.set_pid(pid);
-                self.engine.process.count_start();
+                self.engine.process.is_started();
+                self.engine.history.count_process();
                 self.gpus.grant.iter().for_each(|grant| grant.set_leader(pid));
                 self.loading = Some(Loading::new(self.job.log()));
                 self.prober.renew();
@@ -134,9 +135,6 @@ impl Actor {
 
     /// Publishes a failure, with what the engine's log tells of it.
     async fn fail(&mut self, cause: FailureCause, next: NextStep) -> Event {
-        if matches!(cause, FailureCause::Stalled(_) | FailureCause::Unhealthy) {
-            self.engine.process.count_stall();
-        }
         let lines = match cause {
             FailureCause::NotStarted { .. } | FailureCause::NoGpus { .. } => vec![],
             _ => logtail::tail(self.job.log(), self.engine.address.api_key.as_ref()),
@@ -165,7 +163,7 @@ impl Actor {
     pub(super) fn show_found(&mut self) {
         let (engine, pid) = (Arc::clone(&self.engine), self.job.pid());
         tracing::info!(engine = %engine.id, pid, port = engine.address.url.port, "engine process found running and taken over");
-        engine.process.count_adopted();
+        engine.history.count_process();
         engine.process.set_pid(pid);
         self.loading = Some(Loading::new(self.job.log()));
         self.show_gpus();

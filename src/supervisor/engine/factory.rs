@@ -76,7 +76,9 @@ impl EngineFactory {
         let address = Address { url, api_key: spec.model.api_key.clone() };
         let socket = SocketAddr::from(([127, 0, 0, 1], port));
         let local = Local { log: job.log().path.clone() };
-        let engine = Engine::new(spec.engine_id(replica), address, Some(socket)).with_local(local);
+        let id = spec.engine_id(replica);
+        let history = pool.history(&id);
+        let engine = Engine::new(id, address, Some(socket)).with_local(local).with_history(history);
         let engine = Arc::new(match command::keep_alive(&spec.spawn) {
             Some(time) => engine.with_keep_alive(time),
             None => engine,

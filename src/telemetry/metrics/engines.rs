@@ -1,9 +1,11 @@
 //! The metrics of engines, sampled at each scrape. Counts are kept by the engines themselves.
 
-use prometheus::{CounterVec, Error, GaugeVec, IntCounterVec};
+use prometheus::{Error, GaugeVec};
 
+use super::history::HistoryMetrics;
 use super::register::Register;
-use crate::api::{EngineState, EngineView, ReportView};
+use super::reported::Reported;
+use crate::api::{EngineState, EngineView, Starting};
 
 /// One series of each metric for each engine.
 #[derive(Debug)]
@@ -11,95 +13,13 @@ pub(super) struct EngineMetrics {
     up: GaugeVec,
     in_flight: GaugeVec,
     state: GaugeVec,
-    sleep_level: GaugeVec,
-    start: GaugeVec,
     state_age: GaugeVec,
-    restarts: IntCounterVec,
-    stalls: IntCounterVec,
+    phase: GaugeVec,
+    progress: GaugeVec,
+    sleep_level: GaugeVec,
+    ejected: GaugeVec,
+    history: HistoryMetrics,
     reported: Reported,
-}
-
-/// What engines report themselves, under our labels.
-#[derive(Debug)]
-struct Reported {
-    running: GaugeVec,
-    waiting: GaugeVec,
-    kv_cache: GaugeVec,
-    prompt_tokens: CounterVec,
-    generation_tokens: CounterVec,
-    cache_queries: CounterVec,
-    cache_hits: CounterVec,
-    preemptions: CounterVec,
-}
-
-impl Reported {
-    fn new(to: &mut Register) -> Result<Self, Error> {
-        let labels = &["model", "engine"];
-        Ok(Self {
-            running: to.gauges(
-                "engine_requests_running",
-                labels,
-                "Requests that the engine works on, as it reports; with this and the others, some seconds old.",
-            )?,
-            waiting: to.gauges(
-                "engine_requests_waiting",
-                labels,
-                "Requests that wait in the engine, as it reports.",
-            )?,
-            kv_cache: to.gauges(
-                "engine_kv_cache_usage_ratio",
-                labels,
-                "Share of the engine's KV cache that is in use, 0 to 1, as it reports.",
-            )?,
-            prompt_tokens: to.float_counters(
-                "engine_prompt_tokens_total",
-                labels,
-                "Tokens that the engine has read since its process started, as it reports.",
-            )?,
-            generation_tokens: to.float_counters(
-                "engine_generation_tokens_total",
-                labels,
-                "Tokens that the engine has written since its process started, as it reports.",
-            )?,
-            cache_queries: to.float_counters(
-                "engine_prefix_cache_queries_tokens_total",
-                labels,
-                "Tokens that were looked for in the engine's prefix cache, as it reports.",
-            )?,
-            cache_hits: to.float_counters(
-                "engine_prefix_cache_hits_tokens_total",
-                labels,
-                "Tokens that were found in the engine's prefix cache, as it reports.",
-            )?,
-            preemptions: to.float_counters(
-                "engine_preemptions_total",
-                labels,
-                "Requests that the engine put off for lack of KV cache, as it reports.",
-            )?,
-        })
-    }
-
-    fn reset(&self) {
-        [&self.running, &self.waiting, &self.kv_cache].into_iter().for_each(GaugeVec::reset);
-        let Self { prompt_tokens, generation_tokens, cache_queries, cache_hits, preemptions, .. } = self;
-        let counters = [prompt_tokens, generation_tokens, cache_queries, cache_hits, preemptions];
-        counters.into_iter().for_each(CounterVec::reset);
-    }
-
-    fn set(&self, labels: &[&str; 2], report: &ReportView) {
-        self.running.with_label_values(labels).set(report.running);
-        self.waiting.with_label_values(labels).set(report.waiting);
-        self.kv_cache.with_label_values(labels).set(report.kv_cache_usage);
-        for (counter, value) in [
-            (&self.prompt_tokens, report.prompt_tokens),
-            (&self.generation_tokens, report.generation_tokens),
-            (&self.cache_queries, report.prefix_cache_queries),
-            (&self.cache_hits, report.prefix_cache_hits),
-            (&self.preemptions, report.preemptions),
-        ] {
-            counter.with_label_values(labels).inc_by(value);
-        }
-    }
 }
 
 impl EngineMetrics {
@@ -113,67 +33,74 @@ impl EngineMetrics {
                 &["model", "engine", "state"],
                 "1 for the state the engine is in, 0 for all others.",
             )?,
-            sleep_level: to.gauges(
-                "engine_sleep_level",
-                labels,
-                "Sleep level of the engine, 1 or 2; 0 when it is awake.",
-            )?,
-            start: to.gauges(
-                "engine_start_duration_seconds",
-                labels,
-                "From the last start of the engine's process until it was ready; absent until it was ready once.",
-            )?,
             state_age: to.gauges(
                 "engine_state_age_seconds",
                 labels,
                 "For how long the engine has been in the state that it is in.",
             )?,
+            phase: to.gauges(
+                "engine_start_phase",
+                &["model", "engine", "phase"],
+                "1 for what a starting engine does at the moment; absent when it does not start.",
+            )?,
+            progress: to.gauges(
+                "engine_start_phase_progress_ratio",
+                labels,
+                "How much of that phase is done, 0 to 1; absent when the engine's log does not tell.",
+            )?,
+            sleep_level: to.gauges(
+                "engine_sleep_level",
+                labels,
+                "Sleep level of the engine, 1 or 2; 0 when it is awake.",
+            )?,
+            ejected: to.gauges(
+                "engine_ejected",
+                labels,
+                "1 while requests avoid the engine, because one has just failed on it, else 0.",
+            )?,
+            history: HistoryMetrics::new(to)?,
             reported: Reported::new(to)?,
-            restarts: to.counters(
-                "engine_restarts_total",
-                labels,
-                "Starts of the engine's process after the first that this gateway saw.",
-            )?,
-            stalls: to.counters(
-                "engine_stalls_total",
-                labels,
-                "Times the engine was ended because its health checks kept failing or it made no progress.",
-            )?,
         })
     }
 
     /// Shows `engines`, and nothing of earlier ones.
     pub(super) fn set(&self, engines: &[EngineView]) {
-        let gauges = [&self.up, &self.in_flight, &self.state, &self.sleep_level, &self.start, &self.state_age];
+        let Self { up, in_flight, state, state_age, phase, progress, sleep_level, ejected, .. } = self;
+        let gauges = [up, in_flight, state, state_age, phase, progress, sleep_level, ejected];
         gauges.into_iter().for_each(GaugeVec::reset);
+        self.history.reset();
         self.reported.reset();
-        [&self.restarts, &self.stalls].into_iter().for_each(IntCounterVec::reset);
-        for view in engines {
-            let labels = [view.model.as_str(), view.engine.as_str()];
-            let is_up = view.state == EngineState::Ready;
-            self.up.with_label_values(&labels).set(f64::from(u8::from(is_up)));
-            #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^52")]
-            self.in_flight.with_label_values(&labels).set(view.in_flight as f64);
-            for state in EngineState::WORDS {
-                let is_in_it = view.state.word() == state;
-                let labels = [labels[0], labels[1], state];
-                self.state.with_label_values(&labels).set(f64::from(u8::from(is_in_it)));
+        engines.iter().for_each(|view| self.set_one(view));
+    }
+
+    fn set_one(&self, view: &EngineView) {
+        let labels = [view.model.as_str(), view.engine.as_str()];
+        let flag = |gauges: &GaugeVec, value: bool| gauges.with_label_values(&labels).set(f64::from(u8::from(value)));
+        flag(&self.up, view.state == EngineState::Ready);
+        flag(&self.ejected, view.ejected);
+        #[expect(clippy::cast_precision_loss, reason = "counts of requests stay far below 2^52")]
+        self.in_flight.with_label_values(&labels).set(view.in_flight as f64);
+        for state in EngineState::WORDS {
+            let is_in_it = view.state.word() == state;
+            let labels = [labels[0], labels[1], state];
+            self.state.with_label_values(&labels).set(f64::from(u8::from(is_in_it)));
+        }
+        self.state_age.with_label_values(&labels).set(view.state_seconds);
+        if let EngineState::Starting(Starting { phase, progress, .. }) = &view.state {
+            self.phase.with_label_values(&[labels[0], labels[1], phase.word()]).set(1.0);
+            if let Some(percent) = progress.percent {
+                self.progress.with_label_values(&labels).set(f64::from(percent) / 100.0);
             }
-            let level = match view.state {
-                // Where somebody else put it to sleep, its level is not known; it is one at least.
-                EngineState::Asleep(sleep) => sleep.level.unwrap_or(1),
-                _ => 0,
-            };
-            self.sleep_level.with_label_values(&labels).set(f64::from(level));
-            self.restarts.with_label_values(&labels).inc_by(view.restarts);
-            self.stalls.with_label_values(&labels).inc_by(view.stalls);
-            self.state_age.with_label_values(&labels).set(view.state_seconds);
-            if let Some(report) = &view.report {
-                self.reported.set(&labels, report);
-            }
-            if let Some(seconds) = view.start_seconds {
-                self.start.with_label_values(&labels).set(seconds);
-            }
+        }
+        let level = match view.state {
+            // Where somebody else put it to sleep, its level is not known; it is one at least.
+            EngineState::Asleep(sleep) => sleep.level.unwrap_or(1),
+            _ => 0,
+        };
+        self.sleep_level.with_label_values(&labels).set(f64::from(level));
+        self.history.set(&labels, view);
+        if let Some(report) = &view.report {
+            self.reported.set(&labels, report);
         }
     }
 }

@@ -3,7 +3,10 @@
 mod config;
 mod engines;
 mod gpus;
+mod history;
+mod process;
 mod register;
+mod reported;
 pub(super) mod requests;
 pub(super) mod series;
 
@@ -14,9 +17,9 @@ use prometheus::{Encoder, Error, IntCounter, Registry, TextEncoder};
 pub use self::config::ConfigMetrics;
 pub use self::requests::GatewayMetrics;
 
-use self::config::unix_time;
 use self::engines::EngineMetrics;
 use self::gpus::GpuGauges;
+use self::process::ProcessMetrics;
 use self::register::Register;
 use self::requests::{CallerMetrics, RequestMetrics, TokenMetrics};
 use self::series::SeriesBook;
@@ -40,6 +43,7 @@ pub struct Metrics {
     callers: Arc<CallerBook>,
     engines: EngineMetrics,
     gpus: GpuGauges,
+    process: ProcessMetrics,
     series: Arc<SeriesBook>,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
@@ -54,16 +58,16 @@ impl Metrics {
     pub fn new() -> Result<Self, Error> {
         let mut register = Register::default();
         register.info("build_info", "Always 1; the label has the version.", ("version", env!("CARGO_PKG_VERSION")))?;
-        register.gauge("start_time_seconds", "Start time of this process, Unix time.")?.set(unix_time());
         let (requests, tokens) = (RequestMetrics::new(&mut register)?, TokenMetrics::new(&mut register)?);
         let callers = CallerMetrics::new(&mut register)?;
         let (engines, gpus) = (EngineMetrics::new(&mut register)?, GpuGauges::new(&mut register)?);
         let (gateway, config) = (GatewayMetrics::new(&register)?, ConfigMetrics::new(&register)?);
+        let process = ProcessMetrics::new(&register)?;
         let Register { registry, series } = register;
         let series = Arc::new(SeriesBook::new(series));
         let meters = Arc::new(MeterBook::new(requests, tokens, series.clone()));
         let callers = Arc::new(CallerBook::new(callers, series.clone()));
-        Ok(Self { gateway, config, meters, callers, engines, gpus, series, sampling: Mutex::new(()), registry })
+        Ok(Self { gateway, config, meters, callers, engines, gpus, process, series, sampling: Mutex::new(()), registry })
     }
 
     /// Publishes counters that were there before.
@@ -103,6 +107,7 @@ impl Metrics {
         self.series.forget();
         self.engines.set(engines);
         self.gpus.set(gpus);
+        self.process.read();
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

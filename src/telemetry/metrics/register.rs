@@ -72,7 +72,8 @@ where
 }
 
 impl Register {
-    fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
+    /// Registers `metric`, by its own name.
+    pub(super) fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
         self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
