@@ -14,8 +14,9 @@ use super::error::ApiError;
 use super::path::Ask;
 use super::place::Place;
 use super::read::none_of;
-use super::{Admin, entries, events, logs, playground, read, show};
+use super::{Admin, entries, events, logs, playground, read, scrape, show, status};
 use crate::api::{ActionView, EngineView, OperatorView, ReloadOutcome};
+use crate::config::log_level_error;
 use crate::supervisor::{Control, Order};
 
 /// Whoever does not wait for an order hears of a refusal that comes so soon.
@@ -42,12 +43,25 @@ pub(super) async fn answer(
             let plan = admin.runtime.spawn(async move { configuration.plan(&text).await });
             Json(plan.await.map_err(|error| ApiError::broken("the plan", &error))??).into_response()
         }
+        Ask::EngineMetrics(id) => scrape::of_engine(admin, headers, &id).await?,
+        Ask::Targets => scrape::targets(admin, headers)?,
+        Ask::SetLogLevel(level) => set_log_level(admin, &level)?,
         Ask::Reload => reload(admin).await?,
         Ask::Change(change) => entries::change(admin, change).await?,
         Ask::Do(action, wait) => act(admin, operator, action, wait).await?,
         Ask::Cancel(id) => cancel(admin, &id).await?,
         Ask::Chat(body) => playground::chat(admin, headers, body).await?,
     })
+}
+
+/// Has other lines of the gateway's log written.
+fn set_log_level(admin: &Admin, level: &str) -> Result<Response, ApiError> {
+    if let Some((reason, remedy)) = log_level_error(level) {
+        return Err(ApiError::malformed(format!("{reason} {remedy}")));
+    }
+    admin.log_level.set(level).map_err(ApiError::malformed)?;
+    tracing::info!(level, "an operator changed the log level");
+    Ok(Json(status::log_level(admin)).into_response())
 }
 
 /// Reloads in a task of its own: an operator who goes away does not leave it half done.

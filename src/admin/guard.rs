@@ -63,7 +63,8 @@ pub(super) fn may_change(method: &Method, headers: &HeaderMap) -> Result<(), Api
     Ok(())
 }
 
-fn host(headers: &HeaderMap) -> Option<Authority> {
+/// What the client calls this server.
+pub(super) fn host(headers: &HeaderMap) -> Option<Authority> {
     Authority::try_from(headers.get(header::HOST)?.as_bytes()).ok()
 }
 

@@ -7,7 +7,9 @@
 //! | `POST /api/v1/login`, `POST /api/v1/logout` | `{"token": "…"}`: a browser's login, a cookie |
 //! | `POST /api/v1/playground/chat` | a chat request, passed on to the callers' address |
 //! | `GET /livez`, `GET /readyz` | this process is there; a model is served, with `?model=` that one (no token asked for) |
-//! | `GET /metrics` | Prometheus |
+//! | `GET /metrics` | the gateway's metrics, for Prometheus |
+//! | `GET /api/v1/sd` | where Prometheus finds the metrics of engines (its HTTP service discovery) |
+//! | `GET /api/v1/engines/{engine}/metrics` | what an engine itself measures, passed on |
 //! | `GET /api/v1/gpus` | the GPUs of this machine, as read last, and the engines on each |
 //! | `GET /api/v1/engines`, `GET /api/v1/engines/{engine}` | engines and their states |
 //! | `POST /api/v1/engines/{engine}/start`, `stop`, `restart`, `drain`, `undrain`, `sleep`, `wake` | one engine; `sleep` takes `?level=1` or `2`; `drain` keeps new requests away |
@@ -33,6 +35,7 @@
 //! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=` |
 //! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes |
 //! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
+//! | `GET /api/v1/log-level`, `PUT /api/v1/log-level` | which lines of its own log the gateway writes; `{"level": "debug"}`, until the next restart or a reload that changes `log.level` |
 //! | `GET /api/v1/configuration` | the configuration as it is written, secrets masked |
 //! | `GET /api/v1/events` | what happens, as server-sent events: a snapshot, then what changes; `?kinds=engine,requests`, `Last-Event-ID` |
 //!
@@ -64,6 +67,7 @@ mod playground;
 mod pulse;
 mod query;
 mod read;
+mod scrape;
 mod server;
 mod session;
 mod show;

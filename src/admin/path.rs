@@ -10,6 +10,7 @@ use super::action::{Action, Target};
 use super::error::ApiError;
 use super::events::Kinds;
 use super::{EntryChange, entries, logs, query};
+use crate::api::SetLogLevel;
 use crate::ids::EntryKind;
 use crate::supervisor::{Command, Order};
 use crate::telemetry::RequestFilter;
@@ -29,10 +30,16 @@ pub(super) enum Ask {
     Logs(logs::Ask),
     /// Events of these kinds, as they happen.
     Events(Kinds),
+    /// What an engine measures.
+    EngineMetrics(String),
+    /// Where the metrics of engines are.
+    Targets,
     /// What this configuration would change.
     Plan(String),
     /// The configuration file is to be reloaded.
     Reload,
+    /// Other lines of the gateway's log are to be written.
+    SetLogLevel(String),
     /// A model, an alias or a caller is to be another.
     Change(EntryChange),
     /// Something is to be done with engines; and whether to answer only when it is.
@@ -49,7 +56,9 @@ impl Ask {
     /// What is to be done, for the audit log; `None`: nothing is changed.
     pub(super) fn change(&self) -> Option<String> {
         match self {
-            Self::Read(_) | Self::Logs(_) | Self::Events(_) | Self::Plan(_) | Self::Chat(_) | Self::Audit(_) => None,
+            Self::Read(_) | Self::Logs(_) | Self::Events(_) | Self::EngineMetrics(_) | Self::Targets => None,
+            Self::Plan(_) | Self::Chat(_) | Self::Audit(_) => None,
+            Self::SetLogLevel(level) => Some(format!("set the log level to {level}")),
             Self::Reload => Some("reload the configuration file".into()),
             Self::Change(change) => Some(change.to_string()),
             Self::Do(action, _) => Some(action.to_string()),
@@ -89,6 +98,8 @@ pub(super) enum Read {
     Request(String),
     /// Rates of the last minutes.
     Rates,
+    /// Which lines of the gateway's log are written.
+    LogLevel,
     /// The configuration as it is written.
     Configuration,
     /// What was changed while gateways ran.
@@ -152,7 +163,11 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         Some(("requests", _)) => Err(ApiError::method("GET")),
         // The id of an engine ends with a number.
         Some(("engines", id)) if read && is_action(id) => Err(ApiError::method("POST")),
-        Some(("engines", id)) if read => Ok(Ask::Read(Read::Engine(name(id)?))),
+        Some(("engines", id)) if read => match id.strip_suffix("/metrics") {
+            Some(id) => Ok(Ask::EngineMetrics(name(id)?)),
+            None => Ok(Ask::Read(Read::Engine(name(id)?))),
+        },
+        Some(("engines", id)) if id.ends_with("/metrics") => Err(ApiError::method("GET")),
         Some(("engines", rest)) if method == Method::POST => {
             let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
             let options = options(uri, verb == "sleep")?;
@@ -207,6 +222,13 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("callers", _) => Ask::Read(Read::Callers),
         ("overlay", _) => Ask::Read(Read::Overlay),
         ("rates", _) => Ask::Read(Read::Rates),
+        ("sd", _) => Ask::Targets,
+        ("log-level", "PUT") => {
+            let SetLogLevel { level } = json(body, r#"{"level": "debug"}"#)?;
+            return Ok(Some(Ask::SetLogLevel(level)));
+        }
+        ("log-level", _) if !read => return Err(ApiError::method("GET, PUT")),
+        ("log-level", _) => Ask::Read(Read::LogLevel),
         ("configuration", _) => Ask::Read(Read::Configuration),
         ("requests", _) if read => {
             query::requests(uri).map(|(filter, most)| Ask::Read(Read::Requests(filter, most)))?
@@ -375,6 +397,8 @@ mod tests {
                 ask(Method::GET, &format!("/api/v1/engines/{id}")),
                 Ok(Ask::Read(Read::Engine("org/m/0".into())))
             );
+            let metrics = ask(Method::GET, &format!("/api/v1/engines/{id}/metrics"));
+            assert_eq!(metrics, Ok(Ask::EngineMetrics("org/m/0".into())));
         }
         for model in ["org/m", "org%2fm"] {
             let path = format!("/api/v1/models/{model}");
@@ -439,6 +463,9 @@ mod tests {
         for (method, path) in [
             (Method::POST, "/api/v1/engines"),
             (Method::POST, "/api/v1/gpus"),
+            (Method::POST, "/api/v1/sd"),
+            (Method::POST, "/api/v1/engines/m/0/metrics"),
+            (Method::POST, "/api/v1/log-level"),
             (Method::DELETE, "/api/v1/engines/m/0"),
             (Method::PATCH, "/api/v1/models/m"),
             (Method::POST, "/api/v1/models/m/replicas"),

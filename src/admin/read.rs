@@ -49,6 +49,7 @@ pub(super) fn answer(admin: &Admin, what: Read) -> Result<Response, ApiError> {
             Json(admin.requests.find(&id).ok_or_else(unknown)?).into_response()
         }
         Read::Rates => Json(admin.requests.rates()).into_response(),
+        Read::LogLevel => Json(status::log_level(admin)).into_response(),
         Read::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
         Read::Overlay => Json(admin.configuration.overlay()).into_response(),
         Read::OpenApi => Json(openapi()).into_response(),

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use super::error::ApiError;
 use super::path::Ask;
 use super::state::Admin;
-use super::{act, gpus, guard, login, operator, page, path, pulse, show};
-use crate::api::{AuditEntry, EngineView, NotReadyView, OperatorView};
+use super::{act, guard, login, operator, page, path, pulse, scrape};
+use crate::api::{AuditEntry, NotReadyView, OperatorView};
 
 /// The answer to `GET /`, for people.
 const WELCOME: &str =
@@ -129,15 +129,8 @@ async fn audited(
     answer
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let engines = admin.registry.engines();
-    let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine)).collect();
-    match admin.metrics.render(&views, &gpus::show(&admin.monitor, &engines)) {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], Body::from(text)).into_response()
-        }
-        Err(error) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}")).into_response(),
-    }
+async fn metrics(State(admin): State<Admin>) -> Result<Response, ApiError> {
+    scrape::own(&admin)
 }
 
 /// As on the data port, by the names of models: 200 when one is served or none is due; with `?model=`, when that one is.

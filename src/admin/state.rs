@@ -9,17 +9,19 @@ use tokio::runtime::Handle;
 use super::audit::AuditLog;
 use super::configuration::{Configuration, Token};
 use super::operations::Operations;
-use crate::engines::EngineRegistry;
+use crate::engines::{EngineClient, EngineRegistry};
 use crate::inventory::Monitor;
 use crate::net::Listeners;
 use crate::supervisor::Control;
-use crate::telemetry::{EventBus, LogHistory, Metrics, RequestHistory};
+use crate::telemetry::{EventBus, LogHistory, LogLevel, Metrics, RequestHistory};
 
 /// What the operator's server shows.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Engines and their states.
     pub registry: Arc<EngineRegistry>,
+    /// Asks them.
+    pub client: Arc<EngineClient>,
     /// What can be done with those that run here.
     pub control: Control,
     /// Metrics of this process.
@@ -34,6 +36,8 @@ pub struct Admin {
     pub requests: RequestHistory,
     /// The log of this process.
     pub logs: LogHistory,
+    /// Which lines of it are written.
+    pub log_level: LogLevel,
     /// What operators have done with engines.
     pub operations: Operations,
     /// Where it is written down who did what.

@@ -1,7 +1,7 @@
 //! The gateway as a whole, as operators see it.
 
 use super::{Admin, gpus, show};
-use crate::api::{AliasView, CallerView, EngineView, SnapshotView, SplitPart, StatusView, Totals};
+use crate::api::{AliasView, CallerView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals};
 use crate::config::{Alias, Caller, Config, alias_changes};
 use crate::ids::EntryKind;
 
@@ -27,6 +27,12 @@ pub(super) fn status(admin: &Admin) -> StatusView {
             in_flight: engines.iter().map(|(_, engine)| engine.in_flight()).sum(),
         },
     }
+}
+
+/// Which lines of the gateway's own log are written.
+pub(super) fn log_level(admin: &Admin) -> LogLevelView {
+    let (level, configured) = admin.log_level.get();
+    LogLevelView { level, configured }
 }
 
 /// All aliases.

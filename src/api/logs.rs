@@ -1,4 +1,4 @@
-//! What `GET /api/v1/logs` tells.
+//! What `GET /api/v1/logs` and `GET /api/v1/log-level` tell.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,4 +21,21 @@ pub struct LogLine {
 pub struct LogsView {
     /// The newest last.
     pub lines: Vec<LogLine>,
+}
+
+/// Which lines of the gateway's own log are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLevelView {
+    /// At present: a level, or a filter in the syntax of `RUST_LOG`.
+    pub level: String,
+    /// What the environment variable `RUST_LOG` says, or `log.level` of the configuration: so it is again after a restart.
+    pub configured: String,
+}
+
+/// The body of `PUT /api/v1/log-level`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetLogLevel {
+    /// `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter in the syntax of `RUST_LOG`.
+    pub level: String,
 }

@@ -2,8 +2,7 @@
 //!
 //! `state`: what an engine does. `text`: the sentences of it, `words`: one word of it for metrics. `views`: what is told of
 //! engines and models, `gpus`: of GPUs. `events`: what happens. `reload`: what a configuration changes, `fleet`: about engines.
-//! `openapi`: the description
-//! of all. `client`: asks a running gateway.
+//! `openapi`: the description of all. `client`: asks a running gateway.
 
 mod aliases;
 mod client;
@@ -18,6 +17,7 @@ mod reload;
 mod requests;
 mod state;
 mod status;
+mod targets;
 mod text;
 mod views;
 mod words;
@@ -27,7 +27,7 @@ pub use client::{Client, ClientError};
 pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;
-pub use logs::{LogLine, LogsView};
+pub use logs::{LogLevelView, LogLine, LogsView, SetLogLevel};
 pub use openapi::openapi;
 pub use operations::{
     ActionView, AuditEntry, AuditView, Login, OperationState, OperationView, OperationsView, OperatorView,
@@ -43,6 +43,7 @@ pub use state::{
     Starting, StopReason,
 };
 pub use status::{PulseView, SnapshotView, StatusView, Totals};
+pub use targets::TargetView;
 pub use views::{
     AdapterView, AdaptersView, EngineHistory, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
     ReportView,

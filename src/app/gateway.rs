@@ -131,7 +131,7 @@ impl Gateway {
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
             registry.clone(),
-            client,
+            client.clone(),
             metrics.clone(),
             (logs.access(), requests),
         ));
@@ -160,7 +160,7 @@ impl Gateway {
         };
         let reloader = Arc::new(Reloader::new(source, basis, parts)?);
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-        let admin = admin(&reloader, (registry, monitor), (collector.history(), history));
+        let admin = admin(&reloader, (registry, client, monitor), (collector.history(), history));
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
         tell_addresses(&config, &listeners, (address, bound.admin_address));
         Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators })
@@ -238,12 +238,13 @@ impl Gateway {
 /// What the operators' server shows and changes.
 fn admin(
     reloader: &Arc<Reloader>,
-    (registry, monitor): (Arc<EngineRegistry>, Monitor),
+    (registry, client, monitor): (Arc<EngineRegistry>, Arc<EngineClient>, Monitor),
     (requests, logs): (RequestHistory, LogHistory),
 ) -> Admin {
     let parts = reloader.parts();
     Admin {
         registry,
+        client,
         control: parts.control.clone(),
         metrics: parts.metrics.clone(),
         monitor,
@@ -251,6 +252,7 @@ fn admin(
         events: parts.events.clone(),
         requests,
         logs,
+        log_level: parts.logs.level(),
         operations: Operations::new(parts.events.clone()),
         audit: AuditLog::of(&state_dir(&parts.publisher.config())),
         started: Started::now(),

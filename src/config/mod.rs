@@ -11,6 +11,7 @@ mod document;
 mod expanded_alias;
 mod foreign;
 mod load;
+mod log_level;
 mod notes;
 mod overlay;
 mod overview;
@@ -33,6 +34,7 @@ pub use command::{SHUTDOWN_TIMEOUT, fill, flag_words, is_template, is_vllm, leav
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use load::{LARGEST_FILE, load, parse, parse_as, parse_with, read_file};
+pub use log_level::log_level_error;
 pub use notes::notes;
 pub use overlay::{DisabledEntry, Merged, Overlay, OverlayEntry, entry_shown, entry_value};
 pub use overview::{alias_changes, overview};

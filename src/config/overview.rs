@@ -119,6 +119,9 @@ fn alias_row(alias: &Alias) -> [String; 3] {
     if alias.hidden {
         changes.push("hidden".into());
     }
+    if !alias.access_log {
+        changes.push("not in the access log".into());
+    }
     let changes = if changes.is_empty() { "nothing but the name".into() } else { changes.join("; ") };
     [alias.name.to_string(), alias.model.to_string(), changes]
 }

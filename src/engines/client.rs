@@ -19,6 +19,9 @@ use crate::outcome::Outcome;
 /// Largest answer to a small question; a list of models is a few kilobytes.
 const SMALL_ANSWER: usize = 1024 * 1024;
 
+/// Largest page of metrics; vLLM's has some hundred kilobytes.
+const LARGE_ANSWER: usize = 16 * 1024 * 1024;
+
 /// Of an answer with more bytes than are wanted. That is not the engine's fault.
 const TOO_LARGE: ErrorType = ErrorType::Custom("its answer is too large");
 
@@ -95,13 +98,14 @@ impl EngineClient {
         })
     }
 
-    /// `GET path` of `engine`, which answers with text; `None` with another status than 200.
+    /// What `engine` measures, in Prometheus' text format; whatever the status.
     ///
     /// # Errors
     /// When there is no whole answer within `timeout`.
-    pub async fn text(&self, engine: &Engine, path: &str, timeout: Duration) -> Result<Option<Bytes>, ExchangeError> {
-        let Reply { status, body } = self.ask(engine, path, timeout).await?;
-        Ok((status == StatusCode::OK).then_some(body))
+    pub async fn metrics(&self, engine: &Engine, timeout: Duration) -> Result<Reply, ExchangeError> {
+        let head = request(engine, "/metrics").map_err(unsent)?;
+        let limits = CallLimits { bytes: LARGE_ANSWER, ..CallLimits::small(timeout) };
+        self.resend(engine, head, Bytes::new(), limits).await
     }
 
     /// Whether `engine` passes its health check now, within a second; `true` where it has none.

@@ -29,7 +29,9 @@ impl Recorder {
     /// A request for `target`, sent by `caller`, is over.
     pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
         let meters = target.map_or(&self.no_route, |target| &target.meters);
-        record.publish(meters, caller.map(|caller| &*caller.meters), &self.access_log, &self.requests);
+        let is_logged = target.is_none_or(|target| target.route.access_log);
+        let access_log = is_logged.then_some(&self.access_log);
+        record.publish(meters, caller.map(|caller| &*caller.meters), access_log, &self.requests);
     }
 
     /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.

@@ -29,6 +29,8 @@ pub struct Route {
     pub settings: Vec<Settings>,
     /// Not listed on `/v1/models`.
     pub hidden: bool,
+    /// Whether requests are in the access log.
+    pub access_log: bool,
     /// The name in `model` of answers.
     pub response_model: ResponseModel,
     /// Which APIs are translated to Chat Completions.
@@ -83,6 +85,7 @@ impl Routes {
             is_wildcard: false,
             settings: some(&model.settings).collect(),
             hidden: false,
+            access_log: true,
             response_model: model.response_model,
             dialect: model.dialect,
             split: Vec::new(),
@@ -129,6 +132,7 @@ impl Routes {
             settings: before.into_iter().chain(alias.settings.clone()).collect(),
             // What is listed are names that can be used as they are.
             hidden: alias.hidden || alias.wildcard().is_some(),
+            access_log: alias.access_log,
             is_alias: true,
             is_wildcard: alias.wildcard().is_some(),
             response_model: alias.response_model,

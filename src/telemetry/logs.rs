@@ -6,13 +6,14 @@ use std::io::IsTerminal;
 
 use prometheus::{IntCounter, Opts};
 use tracing::Subscriber;
-use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, reload};
 
 use super::AccessLog;
 use super::log_history::LogHistory;
+use super::log_level::{LogLevel, filter_of_process};
 use super::log_writer::{Delay, LogThread, LogWriter};
 use crate::config::{Log, LogFormat};
 
@@ -26,7 +27,7 @@ pub struct Logs {
     lost: [IntCounter; 3],
     stderr: LogWriter,
     format: reload::Handle<Format<Registry>, Registry>,
-    filter: reload::Handle<EnvFilter, Layered<reload::Layer<Format<Registry>, Registry>, Registry>>,
+    level: LogLevel,
     _flush: [LogThread; 2],
 }
 
@@ -55,7 +56,8 @@ impl Logs {
         subscriber.try_init().map_err(|error| format!("logging: {error}"))?;
         let access = AccessLog::new(stdout);
         access.set(log);
-        Ok(Self { access, history, lost, stderr, format, filter, _flush: [stderr_thread, stdout_thread] })
+        let level = LogLevel::new(log, filter);
+        Ok(Self { access, history, lost, stderr, format, level, _flush: [stderr_thread, stdout_thread] })
     }
 
     /// The log of requests.
@@ -68,6 +70,12 @@ impl Logs {
     #[must_use]
     pub fn history(&self) -> LogHistory {
         self.history.clone()
+    }
+
+    /// Which lines are written.
+    #[must_use]
+    pub fn level(&self) -> LogLevel {
+        self.level.clone()
     }
 
     /// Counts requests that are not in the list of requests, because they ended faster than they were collected.
@@ -87,9 +95,8 @@ impl Logs {
     /// # Errors
     /// When `log.level` is not a filter; nothing is changed then.
     pub fn apply(&self, log: &Log) -> Result<(), String> {
-        let filter = filter_of_process(log)?;
+        self.level.configure(log)?;
         let broken = |error: reload::Error| format!("logging: {error}");
-        self.filter.reload(filter).map_err(broken)?;
         self.format.reload(format(log.format, &self.stderr)).map_err(broken)?;
         self.access.set(log);
         Ok(())
@@ -101,21 +108,6 @@ fn lost(log: &str) -> Result<IntCounter, String> {
     let help = "Lines that were not written because the disk was full or the reader of the log too slow.";
     let opts = Opts::new("enginehouse_log_lines_lost_total", help).const_label("log", log);
     IntCounter::with_opts(opts).map_err(|error| format!("logging: {error}"))
-}
-
-/// Pingora logs what we answer and account for ourselves. Its connectors call it an error that a kept connection was closed
-/// by the engine in the moment in which it was to be used, and open another one.
-const PINGORA: &str = "pingora_proxy=off,pingora_core=error,pingora_core::connectors=off";
-
-fn filter_of_process(log: &Log) -> Result<EnvFilter, String> {
-    filter(log, std::env::var("RUST_LOG").ok())
-}
-
-/// Which lines are written: `RUST_LOG` wins.
-fn filter(log: &Log, rust_log: Option<String>) -> Result<EnvFilter, String> {
-    let text = rust_log.filter(|text| !text.is_empty());
-    let text = text.unwrap_or_else(|| format!("{},{PINGORA}", log.level));
-    EnvFilter::try_new(&text).map_err(|error| format!("log filter `{text}`: {error}"))
 }
 
 /// Colours are for terminals, and for people who did not refuse them by `NO_COLOR` (<https://no-color.org>).
@@ -141,6 +133,7 @@ mod tests {
 
     use serde_json::Value;
 
+    use super::super::log_level::filter;
     use super::*;
 
     /// What is written.

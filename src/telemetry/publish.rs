@@ -12,7 +12,7 @@ impl Record<'_> {
         &self,
         meters: &Meters,
         caller: Option<&CallerMeters>,
-        access_log: &AccessLog,
+        access_log: Option<&AccessLog>,
         requests: &RequestSink,
     ) {
         meters.answered(self.endpoint, self.status, self.took);
@@ -28,7 +28,9 @@ impl Record<'_> {
         if let Some(caller) = caller {
             caller.answered(self.usage.map(|usage| (usage.prompt, usage.completion)));
         }
-        access_log.write(self);
+        if let Some(access_log) = access_log {
+            access_log.write(self);
+        }
         requests.take(self);
     }
 }

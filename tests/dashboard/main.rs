@@ -5,9 +5,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
-#[path = "../nvml/machine.rs"]
-#[allow(dead_code, reason = "the other suites use more of it")]
-mod machine;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,13 +12,13 @@ mod browser;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::browser::Browser;
-use crate::machine::{DRIVER, Machine, card};
+use crate::support::machine::{DRIVER, Machine, card};
 use crate::support::{BINARY, Gateway, chat, http};
 
 const CONFIGURATION: &str = "
@@ -67,14 +64,8 @@ impl Stage {
     }
 
     fn start(folder: &TempDir, machine: &Machine) -> Gateway {
-        let mut command = Command::new(BINARY);
-        command
-            .arg("serve")
-            .arg(folder.path().join("gateway.yaml"))
-            .arg("--state-dir")
-            .arg(folder.path().join("state"));
-        command.env("ENGINEHOUSE_NVML", &machine.library).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Gateway::command(&folder.path().join("gateway.yaml"), folder.path());
+        machine.prepare(&mut command);
         Gateway::of(command)
     }
 

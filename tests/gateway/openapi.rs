@@ -40,6 +40,7 @@ fn body_of(method: &str, path: &str) -> Option<String> {
         ("post", "/api/v1/playground/chat") => {
             json!({ "model": "org/m", "messages": [{ "role": "user", "content": "Hi" }], "max_tokens": 1 })
         }
+        ("put", "/api/v1/log-level") => json!({ "level": "info" }),
         ("post", "/api/v1/login") => json!({ "token": "x" }),
         ("post", "/api/v1/plan") => return Some(FILE.to_owned()),
         _ => return None,

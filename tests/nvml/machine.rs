@@ -29,6 +29,12 @@ impl Machine {
         machine
     }
 
+    /// Has `command` run on this machine.
+    #[allow(dead_code, reason = "not every suite needs it")]
+    pub fn prepare(&self, command: &mut Command) {
+        command.env("ENGINEHOUSE_NVML", &self.library).env_remove("NVML_SCENARIO").env_remove("CUDA_VISIBLE_DEVICES");
+    }
+
     /// From now on another scenario holds; at no time half of one.
     pub fn becomes(&self, scenario: &str) {
         let [new, file] = ["new", "scenario"].map(|name| self.folder.path().join(name));

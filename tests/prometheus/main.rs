@@ -5,9 +5,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
-#[path = "../nvml/machine.rs"]
-#[allow(dead_code, reason = "the other suites use more of it")]
-mod machine;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -19,8 +16,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::machine::{DRIVER, Machine, card};
-use crate::support::{BINARY, Gateway, chat, eventually, http};
+use crate::support::machine::{DRIVER, Machine, card};
+use crate::support::{Gateway, chat, eventually, http};
 
 const CONFIGURATION: &str = "
 callers: { bot: { keys: [k-bot] } }
@@ -110,15 +107,7 @@ async fn every_rule_and_every_panel_finds_something() {
         return;
     };
     let machine = Machine::new(&format!("{DRIVER}{}{}", card(0), card(1)));
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("gateway.yaml");
-    std::fs::write(&file, format!("listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\n{CONFIGURATION}"))
-        .expect("written");
-    let mut command = Command::new(BINARY);
-    command.arg("serve").arg(&file).arg("--state-dir").arg(folder.path().join("state"));
-    command.env("ENGINEHOUSE_NVML", &machine.library).env_remove("RUST_LOG");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut gateway = Gateway::of(command);
+    let mut gateway = Gateway::start_on(&machine, CONFIGURATION);
     gateway.all_ready().await;
     let prometheus = Prometheus::start(&program, gateway.admin);
     eventually("prometheus", async || prometheus.get("status/buildinfo").await.map(drop)).await;

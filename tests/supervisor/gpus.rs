@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::machine::{DRIVER, GIB, Idler, Machine};
 use crate::support::deployment::{Deployment, model};
+use crate::support::machine::{DRIVER, GIB, Idler, Machine};
 use crate::support::processes;
 use crate::support::{BINARY, Gateway, eventually, http};
 
@@ -37,7 +37,7 @@ fn process(pid: u32, gib: u64, lingers: u64) -> String {
 /// The next gateway of `deployment` on `machine`.
 fn gateway(deployment: &Deployment, machine: &Machine) -> Gateway {
     let mut command = deployment.command();
-    command.env("ENGINEHOUSE_NVML", &machine.library).env_remove("NVML_SCENARIO").env_remove("CUDA_VISIBLE_DEVICES");
+    machine.prepare(&mut command);
     Gateway::of(command)
 }
 

@@ -5,9 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../nvml/machine.rs"]
-mod machine;
-
 mod adoption;
 mod chaos;
 mod daemons;

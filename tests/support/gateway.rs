@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::machine::Machine;
 use super::process::{BINARY, PATIENCE, end, eventually, follow};
 use super::ready::Ready;
 use super::{chat, http};
@@ -52,12 +53,30 @@ impl Gateway {
 
     /// Starts a gateway with a configuration file; what it keeps goes with it.
     pub fn serve(file: &Path, folder: TempDir) -> Self {
-        let mut command = Command::new(BINARY);
-        command.arg("serve").arg(file).arg("--state-dir").arg(folder.path().join("state")).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut gateway = Self::of(Self::command(file, folder.path()));
+        gateway.folder = Some(folder);
+        gateway
+    }
+
+    /// The same on `machine`, with the configuration `yaml` (without addresses).
+    pub fn start_on(machine: &Machine, yaml: &str) -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("gateway.yaml");
+        let whole = format!("listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\n{yaml}");
+        std::fs::write(&file, whole).expect("configuration written");
+        let mut command = Self::command(&file, folder.path());
+        machine.prepare(&mut command);
         let mut gateway = Self::of(command);
         gateway.folder = Some(folder);
         gateway
+    }
+
+    /// The command of a gateway with a configuration file, which keeps what it keeps in `folder`.
+    pub fn command(file: &Path, folder: &Path) -> Command {
+        let mut command = Command::new(BINARY);
+        command.arg("serve").arg(file).arg("--state-dir").arg(folder.join("state")).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     /// Starts `command`, a `serve` whose errors are piped, and waits until it listens. Somebody else minds what it keeps.

@@ -8,6 +8,8 @@ pub mod deployment;
 pub mod foreign;
 mod gateway;
 pub mod load;
+#[path = "../nvml/machine.rs"]
+pub mod machine;
 pub mod mount;
 mod process;
 pub mod processes;

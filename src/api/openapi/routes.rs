@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use crate::api::{
     ActionView, AdapterView, AdaptersView, AliasView, AliasesView, AuditView, CallerView, CallersView, ConfigChange,
-    EngineView, EnginesView, ErrorView, GpusView, LogsView, ModelView, ModelsView, NotReadyView, OperationView,
-    OperationsView, OverlayView, RatesView, ReloadReport, RequestView, RequestsView, StatusView,
+    EngineView, EnginesView, ErrorView, GpusView, LogLevelView, LogsView, ModelView, ModelsView, NotReadyView, OperationView,
+    OperationsView, OverlayView, RatesView, ReloadReport, RequestView, RequestsView, SetLogLevel, StatusView,
+    TargetView,
 };
 
 /// One method of one path.
@@ -122,6 +123,16 @@ fn engines() -> Vec<Route> {
     vec![
         Route::get("/api/v1/engines", "All engines and their states", of::<EnginesView>),
         Route::get("/api/v1/engines/{engine}", "One engine", of::<EngineView>),
+        Route::new("get", "/api/v1/engines/{engine}/metrics", "What an engine itself measures, for Prometheus").answers(
+            200,
+            "In the text format of Prometheus.",
+            Some(Body::Text("text/plain")),
+        ),
+        Route::get(
+            "/api/v1/sd",
+            "Where Prometheus finds the metrics of engines: its HTTP service discovery",
+            of::<Vec<TargetView>>,
+        ),
         Route::action("post", "/api/v1/engines/{engine}/start", "Start it; earlier crashes are forgotten"),
         Route::action("post", "/api/v1/engines/{engine}/stop", "Let it finish its requests and end it"),
         Route::action("post", "/api/v1/engines/{engine}/restart", "Let it finish its requests and start it anew"),
@@ -219,6 +230,10 @@ fn observed() -> Vec<Route> {
     ];
     vec![
         Route::get("/api/v1/status", "The gateway itself", of::<StatusView>),
+        Route::get("/api/v1/log-level", "Which lines of its own log the gateway writes", of::<LogLevelView>),
+        Route::new("put", "/api/v1/log-level", "Have other lines of it written, until the next restart")
+            .takes(Body::Json(of::<SetLogLevel>))
+            .answers(200, "So it is.", Some(Body::Json(of::<LogLevelView>))),
         Route::get("/api/v1/gpus", "The GPUs of this machine and the engines on each", of::<GpusView>),
         Route::get("/api/v1/requests", "The newest requests that have ended", of::<RequestsView>).query(FILTERS),
         Route::get("/api/v1/requests/{id}", "One request", of::<RequestView>),

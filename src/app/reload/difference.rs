@@ -130,7 +130,7 @@ fn alias_keys(old: &Alias, new: &Alias) -> Vec<String> {
     differing!(Alias, old, new; but name;
         model => "model", settings => "request settings", response_model => "response_model", hidden => "hidden",
         listen => "listen", fallback => "fallback", split => "split", sticky => "sticky", mirror => "mirror",
-        dialect => "dialect", gym => "gym")
+        dialect => "dialect", gym => "gym", access_log => "access_log")
 }
 
 fn caller_keys(old: &Caller, new: &Caller) -> Vec<String> {
@@ -169,7 +169,7 @@ impl Setting {
 fn settings(config: &Config) -> BTreeMap<String, Setting> {
     let Config {
         listen,
-        admin: Admin { listen: admin_listen, token },
+        admin: Admin { listen: admin_listen, token, metrics },
         name,
         state_dir,
         on_exit,
@@ -194,6 +194,7 @@ fn settings(config: &Config) -> BTreeMap<String, Setting> {
         ("listen", Setting::of(listen)),
         ("admin.listen", Setting::of(admin_listen)),
         ("admin.token", token.clone().map_or(Setting::Unset, Setting::Secret)),
+        ("admin.metrics", Setting::of(metrics)),
         ("name", Setting::of(name)),
         ("state_dir", Setting::of(state_dir)),
         ("on_exit", Setting::of(on_exit)),

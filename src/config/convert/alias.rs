@@ -63,6 +63,7 @@ impl Converter<'_, '_> {
             settings: chain.iter().rev().flat_map(|alias| self.own.get(&*alias.name)).flatten().cloned().collect(),
             response_model: response_model(&chain, owner),
             hidden: alias.raw.hidden,
+            access_log: chain.iter().find_map(|alias| alias.raw.access_log).unwrap_or(true),
             listen: listen.map_err(|draft| draft.at(alias.path.key("listen")))?,
             fallback: fallback.into_iter().flatten().map(|name| name.as_str().into()).collect(),
             split: parts,

@@ -23,7 +23,7 @@ pub(in crate::config) fn convert(raw: Raw, name: &str) -> Result<Config, Draft> 
     let profiles = raw.profiles;
     Ok(Config {
         listen,
-        admin: Admin { listen: admin, token: secret(raw.admin.token) },
+        admin: Admin { listen: admin, token: secret(raw.admin.token), metrics: raw.admin.metrics },
         name: raw.name.unwrap_or_else(|| name.to_owned()),
         state_dir: raw.state_dir,
         on_exit: raw.on_exit,

@@ -42,6 +42,9 @@ pub(crate) struct RawAlias {
     pub(crate) variants: Option<RawVariants>,
     /// Whether `/v1/models` does not list it; requests can still use it.
     pub(crate) hidden: bool,
+    /// Whether its requests are in the log of requests, where there is one (`log.access`). Default: as what it points at.
+    #[schemars(extend("default" = true))]
+    pub(crate) access_log: Option<bool>,
     /// Changes to requests.
     #[serde(flatten)]
     pub(crate) settings: RawSettings,

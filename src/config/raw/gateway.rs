@@ -86,6 +86,8 @@ pub(crate) struct RawAdmin {
     /// Bearer token that operators must send. Required when `listen` is not a loopback address; empty means none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// Whether it serves metrics for Prometheus: `/metrics`, those of engines, and the list of these.
+    pub(crate) metrics: bool,
 }
 
 /// Whether requests without a key are accepted, and which keys count as none.
@@ -148,6 +150,6 @@ impl Default for Raw {
 
 impl Default for RawAdmin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8001".into(), token: None }
+        Self { listen: "127.0.0.1:8001".into(), token: None, metrics: true }
     }
 }

@@ -1,9 +1,9 @@
 //! Sizes and log levels.
 
 use crate::config::diagnostic::Draft;
+use crate::config::log_level::log_level_error;
 use crate::config::path::Path;
 use crate::config::raw::Raw;
-use crate::config::suggest;
 
 pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Draft>) {
     let limits = &raw.limits;
@@ -33,20 +33,7 @@ pub(super) fn sizes_are_sane(raw: &Raw, out: &mut Vec<Draft>) {
 }
 
 pub(super) fn log_levels_exist(raw: &Raw, out: &mut Vec<Draft>) {
-    let levels = ["error", "warn", "info", "debug", "trace", "off"];
-    let path = Path::of(&["log", "level"]);
-    for part in raw.log.level.split(',').map(str::trim) {
-        // A bare word would be taken for the name of a module, and everything else be silent.
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-        let bare = !part.contains(['=', ':', '[']);
-        if (bare || !part.contains('[')) && !levels.contains(&level.to_ascii_lowercase().as_str()) {
-            let (remedy, _) = suggest::remedy(level, &levels, "Levels");
-            out.push(Draft::new(path, format!("There is no log level {level:?}."), remedy));
-            return;
-        }
-    }
-    if tracing_subscriber::EnvFilter::try_new(&raw.log.level).is_err() {
-        let remedy = "Write a level such as info, or a filter such as `info,enginehouse::proxy=debug`.";
-        out.push(Draft::new(path, "This is not a log filter.", remedy));
+    if let Some((reason, remedy)) = log_level_error(&raw.log.level) {
+        out.push(Draft::new(Path::of(&["log", "level"]), reason, remedy));
     }
 }

@@ -29,6 +29,8 @@ pub struct Alias {
     pub response_model: ResponseModel,
     /// Not listed on `/v1/models`, still servable.
     pub hidden: bool,
+    /// Whether its requests are in the access log.
+    pub access_log: bool,
     /// An address of its own, where requests need not name a model.
     pub listen: Option<SocketAddr>,
     /// Models, adapters and aliases (without splits) to try when the first choice cannot.

@@ -76,6 +76,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Bearer token; always present when `listen` is not a loopback address.
     pub token: Option<Secret>,
+    /// Whether it serves metrics.
+    pub metrics: bool,
 }
 
 /// Someone who may send requests.

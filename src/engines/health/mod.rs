@@ -1,8 +1,9 @@
-//! Looking at one engine: `probe` asks (`resolve` finds its address, `cards` judges what it serves, `stall` whether it makes
-//! progress), `vitals` decides from one look after the other.
+//! Looking at one engine: `probe` asks (`resolve` finds its address, `cards` judges what it serves, `pulse` reads what
+//! it reports, `stall` judges whether it makes progress), `vitals` decides from one look after the other.
 
 mod cards;
 mod probe;
+mod pulse;
 mod resolve;
 mod stall;
 mod vitals;

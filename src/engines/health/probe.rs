@@ -11,14 +11,14 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::cards::{self, Verdict};
+use super::pulse::Pulse;
 use super::resolve;
-use super::stall::{Sample, StallDetector};
 use super::vitals::{Probe, Rest, Thresholds};
 use crate::api::HealthProblem;
 use crate::config::{Health, Model};
 use crate::engines::client::{peer, request};
 use crate::engines::exchange::words;
-use crate::engines::{Answer, Engine, EngineClient, Owner, Pool, Report};
+use crate::engines::{Answer, Engine, EngineClient, Owner, Pool};
 use crate::ids::Name;
 
 /// Age at which what an engine serves is asked again.
@@ -29,9 +29,6 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Time that an engine may take to tell whether it rests: a core that is stuck never does, and its progress is looked at next.
 const REST_WITHIN: Duration = Duration::from_secs(1);
-
-/// Greatest time between two looks at an engine's progress: its `/metrics` are some 50 KB.
-const PULSE_EVERY: Duration = Duration::from_secs(5);
 
 /// Time between two looks at an engine that never was ready: it is waited for.
 const EAGER_EVERY: Duration = Duration::from_millis(250);
@@ -69,24 +66,8 @@ pub struct Prober {
     cards_at: Option<Instant>,
     /// Whether it may tell that it rests: only with vLLM's development mode it does.
     tells_rest: bool,
-    /// `None`: progress is not checked.
+    /// `None`: nobody asks how it works.
     pulse: Option<Pulse>,
-}
-
-/// What is known of an engine's progress.
-struct Pulse {
-    detector: StallDetector,
-    every: Duration,
-    /// How long an engine may take to tell.
-    within: Duration,
-    at: Option<Instant>,
-}
-
-impl Pulse {
-    fn new(limit: Duration) -> Self {
-        let (every, within) = ((limit / 4).min(PULSE_EVERY), limit.min(ASK_WITHIN));
-        Self { detector: StallDetector::new(limit), every, within, at: None }
-    }
 }
 
 impl Prober {
@@ -109,14 +90,15 @@ impl Prober {
             failing: false,
             cards_at: None,
             tells_rest: true,
-            pulse: None,
+            // Nothing is asked of others' engines without health checks.
+            pulse: model.health.as_ref().map(|_| Pulse::reading()),
         }
     }
 
     /// The same, that also tells when the engine makes no progress for `limit`.
     #[must_use]
     pub fn with_stall_timeout(self, limit: Option<Duration>) -> Self {
-        Self { pulse: limit.map(Pulse::new), ..self }
+        Self { pulse: limit.map(Pulse::judging), ..self }
     }
 
     /// Has requests say the name that the engine told. Call it when the engine is about to take requests: before, others may
@@ -141,8 +123,7 @@ impl Prober {
     pub fn renew(&mut self) {
         (self.last, self.failing, self.cards_at, self.tells_rest) = (None, false, None, true);
         if let Some(pulse) = &mut self.pulse {
-            pulse.detector.reset();
-            pulse.at = None;
+            pulse.renew();
         }
     }
 
@@ -186,7 +167,7 @@ impl Prober {
             Check::Off if eager && !self.is_remote() => EAGER_EVERY,
             Check::Off if self.cards_at.is_none() => UNKNOWN_EVERY,
             Check::Off | Check::Impossible(_) => {
-                self.pulse.as_ref().map_or(CARDS_EVERY, |pulse| pulse.every.max(LEAST))
+                self.pulse.as_ref().map_or(CARDS_EVERY, |pulse| pulse.every().max(LEAST))
             }
         }
     }
@@ -229,7 +210,7 @@ impl Prober {
             Probe::Up => match self.rest(within).await {
                 Some(rest) => {
                     if let Some(pulse) = &mut self.pulse {
-                        pulse.detector.reset();
+                        pulse.reset();
                     }
                     Probe::Resting(rest)
                 }
@@ -276,31 +257,10 @@ impl Prober {
         }
     }
 
-    /// Whether it makes progress with its requests; asked now and then. Of engines that do not tell, the gateway's own view
-    /// decides.
+    /// Whether it makes progress with its requests; asked now and then.
     async fn progress(&mut self) -> Probe {
-        let Some(pulse) = self.pulse.as_mut().filter(|pulse| pulse.at.is_none_or(|at| at.elapsed() >= pulse.every))
-        else {
-            return Probe::Up;
-        };
-        let text = self.client.text(&self.engine, "/metrics", pulse.within).await.ok().flatten();
-        let unanswered = self.engine.unanswered() as u64;
-        let report = text
-            .as_ref()
-            .and_then(|text| Report::parse(text, std::time::Instant::now(), self.engine.report().as_deref()));
-        // An engine that does not answer for once has its last report.
-        if report.is_some() {
-            self.engine.set_report(report);
-        }
-        let sample = match text.and_then(|text| Sample::parse(&text)) {
-            Some(sample) => sample.with_unanswered(unanswered),
-            None => Sample::seen(unanswered, self.engine.pieces(), self.engine.held_up()),
-        };
-        pulse.at = Some(Instant::now());
-        match pulse.detector.observe(Instant::now(), sample) {
-            Some(stall) => Probe::Stalled(stall),
-            None => Probe::Up,
-        }
+        let Some(pulse) = &mut self.pulse else { return Probe::Up };
+        pulse.look(&self.client, &self.engine).await.map_or(Probe::Up, Probe::Stalled)
     }
 
     /// Whether it serves what is wanted; asked now and then.

@@ -67,7 +67,18 @@ impl Metrics {
         let series = Arc::new(SeriesBook::new(series));
         let meters = Arc::new(MeterBook::new(requests, tokens, series.clone()));
         let callers = Arc::new(CallerBook::new(callers, series.clone()));
-        Ok(Self { gateway, config, meters, callers, engines, gpus, process, series, sampling: Mutex::new(()), registry })
+        Ok(Self {
+            gateway,
+            config,
+            meters,
+            callers,
+            engines,
+            gpus,
+            process,
+            series,
+            sampling: Mutex::new(()),
+            registry,
+        })
     }
 
     /// Publishes counters that were there before.

@@ -104,8 +104,7 @@ mod tests {
     #[test]
     fn fields_are_found_whatever_the_program_is_called() {
         let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 12 0 4242 104857600 2560 18446744073709551615 1";
-        let stat =
-            Stat { cpu: 300, threads: 12, started: 4242, virtual_memory: 104_857_600, resident_memory: 2560 };
+        let stat = Stat { cpu: 300, threads: 12, started: 4242, virtual_memory: 104_857_600, resident_memory: 2560 };
         assert_eq!(parse(text), Some(stat));
         assert_eq!((parse(""), parse("7 (a) S 1")), (None, None));
         assert_eq!(boot_time("cpu 1 2\nbtime 1700000000\nprocesses 3\n"), Some(1_700_000_000));
