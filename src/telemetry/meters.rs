@@ -1,15 +1,15 @@
 //! The metrics of one route, looked up once so that a request only touches atomics.
 
 use std::array;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::book::{Book, Metered, lock};
 use super::metrics::requests::{RequestMetrics, TokenMetrics};
-use super::metrics::series::{Label, SeriesBook};
+use super::metrics::series::Label;
 use super::tally::Tally;
 use crate::openai::Endpoint;
 
@@ -42,52 +42,19 @@ fn status_label(slot: usize) -> String {
     STATUSES.get(slot).map_or_else(|| CLASSES[slot - STATUSES.len()].into(), u16::to_string)
 }
 
-/// The meters of all routes, and where what they count goes.
+/// Where routes count.
 #[derive(Debug)]
-pub(super) struct MeterBook {
-    requests: RequestMetrics,
-    tokens: TokenMetrics,
-    series: Arc<SeriesBook>,
-    /// By model and alias.
-    all: Mutex<HashMap<(String, String), Weak<Meters>>>,
+pub(super) struct RouteMetrics {
+    pub(super) requests: RequestMetrics,
+    pub(super) tokens: TokenMetrics,
 }
 
-impl MeterBook {
-    pub(super) fn new(requests: RequestMetrics, tokens: TokenMetrics, series: Arc<SeriesBook>) -> Self {
-        Self { requests, tokens, series, all: Mutex::default() }
-    }
-
-    /// The meters of a route; made where there are none.
-    pub(super) fn meters(self: &Arc<Self>, model: &str, alias: &str) -> Arc<Meters> {
-        let mut all = lock(&self.all);
-        let entry = all.entry((model.to_owned(), alias.to_owned())).or_default();
-        entry.upgrade().unwrap_or_else(|| {
-            let made = Arc::new(Meters::new(self.clone(), model, alias));
-            *entry = Arc::downgrade(&made);
-            made
-        })
-    }
-
-    /// Gives Prometheus' counters what was counted since the last time.
-    pub(super) fn publish(&self) {
-        // Collected first: the last of some may go here, which takes the same lock.
-        let meters: Vec<_> = lock(&self.all).values().filter_map(Weak::upgrade).collect();
-        meters.iter().for_each(|meters| meters.publish());
-    }
-
-    /// These are gone.
-    fn forget(&self, gone: &Meters) {
-        let mut all = lock(&self.all);
-        let key = (gone.cold.model.clone(), gone.cold.alias.clone());
-        // Others may have been made meanwhile.
-        if all.get(&key).is_some_and(|meters| std::ptr::eq(meters.as_ptr(), gone)) {
-            all.remove(&key);
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A route, by which its meters are known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RouteKey {
+    pub(super) model: String,
+    /// Empty: the model by its own name.
+    pub(super) alias: String,
 }
 
 /// Counters and histograms of one route: of a model as reached by its own name or by one alias. There is one for all
@@ -107,9 +74,8 @@ pub struct Meters {
 /// What few requests need.
 #[derive(Debug)]
 struct ColdMeters {
-    book: Arc<MeterBook>,
-    model: String,
-    alias: String,
+    book: Arc<Book<Meters>>,
+    route: RouteKey,
     published: Mutex<Published>,
     estimated_tokens: OnceLock<IntCounter>,
     streams: [OnceLock<IntCounter>; STREAM_ENDS.len()],
@@ -144,26 +110,29 @@ struct Published {
     cached_tokens: Tally,
 }
 
-impl Meters {
-    fn new(book: Arc<MeterBook>, model: &str, alias: &str) -> Self {
-        let labels = [model, alias];
-        series(model, alias).iter().for_each(|labels| book.series.begin(labels));
+impl Metered for Meters {
+    type Key = RouteKey;
+    type Metrics = RouteMetrics;
+
+    fn new(book: Arc<Book<Self>>, route: RouteKey) -> Self {
+        let RouteMetrics { requests, tokens } = &book.metrics;
+        let RouteKey { model, alias } = &route;
+        let (model, labels) = (model.as_str(), [model.as_str(), alias.as_str()]);
         let published = Published {
-            in_flight: (book.requests.in_flight.with_label_values(&labels), 0),
-            answered: Tally::new(book.requests.attempts.with_label_values(&[model, ANSWERED])),
+            in_flight: (requests.in_flight.with_label_values(&labels), 0),
+            answered: Tally::new(requests.attempts.with_label_values(&[model, ANSWERED])),
             chats: None,
-            prompt_tokens: Tally::new(book.tokens.prompt.with_label_values(&labels)),
-            completion_tokens: Tally::new(book.tokens.completion.with_label_values(&labels)),
-            cached_tokens: Tally::new(book.tokens.cached.with_label_values(&labels)),
+            prompt_tokens: Tally::new(tokens.prompt.with_label_values(&labels)),
+            completion_tokens: Tally::new(tokens.completion.with_label_values(&labels)),
+            cached_tokens: Tally::new(tokens.cached.with_label_values(&labels)),
         };
         Self {
             hot: HotCounts::default(),
             chat_duration: OnceLock::new(),
-            first_token: book.requests.first_token.with_label_values(&[model]),
-            between_tokens: book.requests.between_tokens.with_label_values(&[model]),
+            first_token: requests.first_token.with_label_values(&[model]),
+            between_tokens: requests.between_tokens.with_label_values(&[model]),
             cold: Box::new(ColdMeters {
-                model: model.into(),
-                alias: alias.into(),
+                route,
                 book,
                 published: Mutex::new(published),
                 estimated_tokens: OnceLock::new(),
@@ -174,7 +143,10 @@ impl Meters {
         }
     }
 
-    /// Gives Prometheus' counters what was counted since the last time.
+    fn key(&self) -> &RouteKey {
+        &self.cold.route
+    }
+
     fn publish(&self) {
         let mut published = lock(&self.cold.published);
         let Published { in_flight, answered, chats, prompt_tokens, completion_tokens, cached_tokens } = &mut *published;
@@ -190,6 +162,17 @@ impl Meters {
         cached_tokens.tell(&self.hot.cached_tokens);
     }
 
+    /// Of itself, of its model, of its alias if it has one.
+    fn labels(RouteKey { model, alias }: &RouteKey) -> Vec<Vec<Label<'_>>> {
+        let mut all = vec![vec![("model", &**model)], vec![("model", &**model), ("alias", &**alias)]];
+        if !alias.is_empty() {
+            all.push(vec![("alias", &**alias)]);
+        }
+        all
+    }
+}
+
+impl Meters {
     /// Counts a request in; out when the guard is dropped.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> InFlight {
@@ -210,18 +193,22 @@ impl Meters {
         }
         let duration = if is_chat { &self.chat_duration } else { &self.cold.duration[at] };
         duration
-            .get_or_init(|| self.cold.book.requests.duration.with_label_values(&[self.cold.model.as_str(), path]))
+            .get_or_init(|| self.metrics().duration.with_label_values(&[self.cold.route.model.as_str(), path]))
             .observe(took.as_secs_f64());
     }
 
+    fn metrics(&self) -> &RequestMetrics {
+        &self.cold.book.metrics.requests
+    }
+
     fn requests(&self, path: &str, status: &str) -> IntCounter {
-        let ColdMeters { book, model, alias, .. } = &*self.cold;
-        book.requests.answered.with_label_values(&[&**model, alias, path, status])
+        let RouteKey { model, alias } = &self.cold.route;
+        self.metrics().answered.with_label_values(&[&**model, alias, path, status])
     }
 
     /// Counts a repeated attempt.
     pub fn retried(&self, reason: &'static str) {
-        self.cold.book.requests.retries.with_label_values(&[self.cold.model.as_str(), reason]).inc();
+        self.metrics().retries.with_label_values(&[self.cold.route.model.as_str(), reason]).inc();
     }
 
     /// Counts how an attempt ended: by an [`Outcome`](crate::outcome::Outcome)'s word.
@@ -229,18 +216,18 @@ impl Meters {
         if outcome == ANSWERED {
             self.hot.answered.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.cold.book.requests.attempts.with_label_values(&[self.cold.model.as_str(), outcome]).inc();
+            self.metrics().attempts.with_label_values(&[self.cold.route.model.as_str(), outcome]).inc();
         }
     }
 
     /// Counts a request that its alias passed on to its fallback `to`.
     pub fn fell_back(&self, to: &str) {
-        self.cold.book.requests.fallbacks.with_label_values(&[self.cold.alias.as_str(), to]).inc();
+        self.metrics().fallbacks.with_label_values(&[self.cold.route.alias.as_str(), to]).inc();
     }
 
     /// Counts a copy of a request.
     pub fn mirrored(&self, outcome: &'static str) {
-        self.cold.book.requests.mirrored.with_label_values(&[self.cold.alias.as_str(), outcome]).inc();
+        self.metrics().mirrored.with_label_values(&[self.cold.route.alias.as_str(), outcome]).inc();
     }
 
     /// The first event of a stream came `after` the request was complete.
@@ -259,14 +246,14 @@ impl Meters {
     /// A stream has ended so: `complete`, `client_gone`, `engine_died`, `engine_error`, `timeout` or `cut`.
     pub fn stream_ended(&self, end: &str) {
         let at = STREAM_ENDS.iter().position(|known| *known == end).unwrap_or(STREAM_ENDS.len() - 1);
-        let labels = [&*self.cold.model, &*self.cold.alias, STREAM_ENDS[at]];
-        self.cold.streams[at].get_or_init(|| self.cold.book.requests.streams.with_label_values(&labels)).inc();
+        let labels = [&*self.cold.route.model, &*self.cold.route.alias, STREAM_ENDS[at]];
+        self.cold.streams[at].get_or_init(|| self.metrics().streams.with_label_values(&labels)).inc();
     }
 
     /// So many of the completion tokens are an estimate.
     pub fn estimated(&self, completion: u64) {
-        let labels = [&*self.cold.model, &*self.cold.alias];
-        let counter = || self.cold.book.tokens.estimated.with_label_values(&labels);
+        let labels = [&*self.cold.route.model, &*self.cold.route.alias];
+        let counter = || self.cold.book.metrics.tokens.estimated.with_label_values(&labels);
         self.cold.estimated_tokens.get_or_init(counter).inc_by(completion);
     }
 
@@ -280,19 +267,8 @@ impl Meters {
 
 impl Drop for Meters {
     fn drop(&mut self) {
-        self.publish();
-        self.cold.book.forget(self);
-        series(&self.cold.model, &self.cold.alias).iter().for_each(|labels| self.cold.book.series.end(labels));
+        self.cold.book.end(self);
     }
-}
-
-/// The labels of what a route counts in: of itself, of its model, of its alias if it has one.
-fn series<'a>(model: &'a str, alias: &'a str) -> Vec<Vec<Label<'a>>> {
-    let mut all = vec![vec![("model", model)], vec![("model", model), ("alias", alias)]];
-    if !alias.is_empty() {
-        all.push(vec![("alias", alias)]);
-    }
-    all
 }
 
 /// A request under way. Dropping it, on whatever path, ends the count.

@@ -1,6 +1,7 @@
 //! What this process measures and publishes: metrics, logs, access log, events, and the newest requests.
 
 mod access_log;
+mod book;
 mod caller_meters;
 mod events;
 mod log_history;

@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::machine::{DRIVER, Machine, card};
-use crate::support::{Gateway, chat, eventually, http};
+use crate::support::{Gateway, Sim, chat, eventually, http};
 
 const CONFIGURATION: &str = "
 callers: { bot: { keys: [k-bot] } }
 anonymous: {}
 models:
-  m: { source: m, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5, stall_timeout: 2s }
+  m: { source: m, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5, stall_timeout: 2s, sleep_mode: true }
   other: { source: other, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5, stall_timeout: 2s }
 aliases: { quick: { model: m, defaults: { temperature: 0.5 } } }
 ";
@@ -43,13 +43,19 @@ impl Prometheus {
     fn start(program: &Path, gateway: SocketAddr) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
-        let yaml = json!({
-            "global": { "scrape_interval": "200ms", "evaluation_interval": "200ms" },
-            "rule_files": [conf("alerts.yml")],
-            "scrape_configs": [{ "job_name": "enginehouse", "static_configs": [{ "targets": [gateway.to_string()] }] }],
-        });
+        // The one of conf/, but faster.
+        let mut yaml = std::fs::read_to_string(conf("prometheus.yml")).expect("read");
+        for (ours, here) in [
+            ("127.0.0.1:8001", gateway.to_string()),
+            ("scrape_interval: 15s", "scrape_interval: 200ms\n  evaluation_interval: 200ms".to_owned()),
+            ("refresh_interval: 30s", "refresh_interval: 1s".to_owned()),
+        ] {
+            assert!(yaml.contains(ours), "{ours}");
+            yaml = yaml.replace(ours, &here);
+        }
+        yaml += &format!("rule_files: [{:?}]\n", conf("alerts.yml"));
         let file = folder.path().join("prometheus.yml");
-        std::fs::write(&file, yaml.to_string()).expect("written");
+        std::fs::write(&file, yaml).expect("written");
         let child = Command::new(program)
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
@@ -84,9 +90,17 @@ impl Drop for Prometheus {
     }
 }
 
-/// Requests of all kinds: answered well, by alias, as a stream, of a caller, refused.
+/// Requests of all kinds: answered well, by alias, as a stream, of a caller, at the second try, refused.
 async fn load(gateway: &Gateway) {
-    for (model, stream) in [("m", false), ("m", true), ("quick", true), ("other", false), ("none", false)] {
+    for (model, stream) in [
+        ("m", false),
+        ("m", true),
+        ("quick", true),
+        ("other", false),
+        ("half", false),
+        ("half", false),
+        ("none", false),
+    ] {
         let mut body = chat(model);
         body["stream"] = json!(stream);
         let request = http().post(gateway.url("/v1/chat/completions")).bearer_auth("k-bot").json(&body);
@@ -107,8 +121,18 @@ async fn every_rule_and_every_panel_finds_something() {
         return;
     };
     let machine = Machine::new(&format!("{DRIVER}{}{}", card(0), card(1)));
-    let mut gateway = Gateway::start_on(&machine, CONFIGURATION);
+    let sim = Sim::start(&[]);
+    // One of its engines is not there.
+    let half = format!(
+        "models:\n  half: {{ urls: [\"{}\", 'http://127.0.0.1:9'], health: off, served_name: tiny, balance: round_robin }}",
+        sim.url()
+    );
+    let mut gateway = Gateway::start_on(&machine, &CONFIGURATION.replace("models:", &half));
     gateway.all_ready().await;
+    for action in ["sleep", "wake"] {
+        let url = format!("http://{}/api/v1/engines/m/0/{action}", gateway.admin);
+        assert_eq!(http().post(url).send().await.expect("answered").status(), 200);
+    }
     let prometheus = Prometheus::start(&program, gateway.admin);
     eventually("prometheus", async || prometheus.get("status/buildinfo").await.map(drop)).await;
 
@@ -155,6 +179,41 @@ async fn every_rule_and_every_panel_finds_something() {
             assert!(prometheus.query(&name).await.expect("a query") > 0, "{}: there is no {name}", rule["name"]);
         }
         assert_ne!(rule["state"], "firing", "all is well: {rule}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_finds_engines_and_their_metrics_have_our_labels() {
+    let Some(program) = std::env::var_os("ENGINEHOUSE_PROMETHEUS").map(PathBuf::from) else {
+        println!("skipped: set ENGINEHOUSE_PROMETHEUS to the program prometheus to run it");
+        return;
+    };
+    let machine = Machine::new(&format!("{DRIVER}{}", card(0)));
+    let sim = Sim::start(&[]);
+    let yaml = format!(
+        "models:\n  org/m: {{ source: org/m, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5 }}\n  \
+         \"odd name?\": {{ urls: [\"{}\"], served_name: tiny }}",
+        sim.url()
+    );
+    let mut gateway = Gateway::start_on(&machine, &yaml);
+    gateway.all_ready().await;
+    let prometheus = Prometheus::start(&program, gateway.admin);
+    let remote = format!("engine=\"odd name?/{}\",model=\"odd name?\",gpus=\"\"", sim.address);
+    for labels in ["engine=\"org/m/0\",model=\"org/m\",gpus=~\".+\"", &remote] {
+        // The engine's own label `engine`, the number of an engine core, makes room for ours.
+        for (metric, more) in [("up", ""), ("vllm:num_requests_running", ",exported_engine=\"0\"")] {
+            let is_up = if metric == "up" { " == 1" } else { "" };
+            let query = format!("{metric}{{job=\"enginehouse-engines\",{labels}{more}}}{is_up}");
+            eventually(&query, async || prometheus.query(&query).await.ok().filter(|found| *found == 1).map(drop))
+                .await;
+        }
+    }
+    let targets = prometheus.get("targets").await.expect("targets");
+    let targets = targets["data"]["activeTargets"].as_array().expect("a list").clone();
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    for target in &targets {
+        assert_eq!((&target["health"], &target["lastError"]), (&json!("up"), &json!("")), "{target}");
     }
     gateway.stop().await;
 }

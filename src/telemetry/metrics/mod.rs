@@ -23,8 +23,9 @@ use self::process::ProcessMetrics;
 use self::register::Register;
 use self::requests::{CallerMetrics, RequestMetrics, TokenMetrics};
 use self::series::SeriesBook;
-use super::caller_meters::{CallerBook, CallerMeters};
-use super::meters::{MeterBook, Meters};
+use super::book::Book;
+use super::caller_meters::CallerMeters;
+use super::meters::{Meters, RouteKey, RouteMetrics};
 use crate::api::{EngineView, GpusView};
 
 /// `model` of requests that named none we know.
@@ -38,9 +39,9 @@ pub struct Metrics {
     /// Whether the configuration is the one in the file.
     pub config: ConfigMetrics,
     /// What is counted of requests, by route.
-    meters: Arc<MeterBook>,
+    meters: Arc<Book<Meters>>,
     /// What is counted of callers.
-    callers: Arc<CallerBook>,
+    callers: Arc<Book<CallerMeters>>,
     engines: EngineMetrics,
     gpus: GpuGauges,
     process: ProcessMetrics,
@@ -65,8 +66,8 @@ impl Metrics {
         let process = ProcessMetrics::new(&register)?;
         let Register { registry, series } = register;
         let series = Arc::new(SeriesBook::new(series));
-        let meters = Arc::new(MeterBook::new(requests, tokens, series.clone()));
-        let callers = Arc::new(CallerBook::new(callers, series.clone()));
+        let meters = Arc::new(Book::new(RouteMetrics { requests, tokens }, series.clone()));
+        let callers = Arc::new(Book::new(callers, series.clone()));
         Ok(Self {
             gateway,
             config,
@@ -92,13 +93,13 @@ impl Metrics {
     /// The meters of `model` as reached through `alias` (empty: by its own name).
     #[must_use]
     pub fn meters(&self, model: &str, alias: &str) -> Arc<Meters> {
-        self.meters.meters(model, alias)
+        self.meters.meters(RouteKey { model: model.to_owned(), alias: alias.to_owned() })
     }
 
     /// The meters of the caller called `name`.
     #[must_use]
     pub fn caller_meters(&self, name: &str) -> Arc<CallerMeters> {
-        self.callers.meters(name)
+        self.callers.meters(name.to_owned())
     }
 
     /// Requests of a caller since the start, and its tokens for prompt and completion.
