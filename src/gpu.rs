@@ -71,6 +71,10 @@ pub struct GpuProcess {
     pub name: Option<String>,
     /// Bytes of GPU memory it holds.
     pub memory: Option<u64>,
+    /// The id of the engine that it is a process of; left out for others, and by `enginehouse gpus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub engine: Option<String>,
 }
 
 /// A MIG instance: a part of a card that CUDA sees as a card of its own.

@@ -175,7 +175,7 @@ fn merge(found: impl Iterator<Item = ProcessInfo>) -> Vec<GpuProcess> {
     // The larger of two figures comes first and stays.
     processes.sort_by_key(|&(pid, memory)| (pid, std::cmp::Reverse(memory)));
     processes.dedup_by_key(|&mut (pid, _)| pid);
-    processes.into_iter().map(|(pid, memory)| GpuProcess { pid, name: name(pid), memory }).collect()
+    processes.into_iter().map(|(pid, memory)| GpuProcess { pid, name: name(pid), memory, engine: None }).collect()
 }
 
 /// What one card did not tell, and why.

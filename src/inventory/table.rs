@@ -138,7 +138,7 @@ mod tests {
             temperature: Some(61),
             power: Some(511.6),
             processes: Some(vec![
-                GpuProcess { pid: 4711, name: Some("python3 train.py".into()), memory: Some(70 * GIB) },
+                GpuProcess { pid: 4711, name: Some("python3 train.py".into()), memory: Some(70 * GIB), engine: None },
                 GpuProcess { pid: 5, ..GpuProcess::default() },
             ]),
             ..Gpu::default()

@@ -33,7 +33,7 @@ fn machine(count: u32) -> Inventory {
 
 /// A foreign process that holds `gib` of a card.
 fn foreign(gpu: &mut Gpu, pid: u32, gib: u64) {
-    let process = GpuProcess { pid, name: Some("python3 train.py".into()), memory: Some(gib * GIB) };
+    let process = GpuProcess { pid, name: Some("python3 train.py".into()), memory: Some(gib * GIB), engine: None };
     gpu.processes.get_or_insert_default().push(process);
     gpu.memory =
         gpu.memory.map(|memory| Memory { used: memory.used + gib * GIB, free: memory.free - gib * GIB, ..memory });

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::machine::{DRIVER, Machine, card};
+use crate::support::machine::{DRIVER, GIB, Machine, card};
 use crate::support::{Gateway, Sim, chat, eventually, http};
 
 const CONFIGURATION: &str = "
@@ -114,6 +114,22 @@ fn names(expression: &str) -> BTreeSet<String> {
     expression.split(word).filter(|word| word.starts_with("enginehouse_")).map(str::to_owned).collect()
 }
 
+/// The titles of the dashboard's panels, with their queries.
+fn queries() -> Vec<(String, String)> {
+    let grafana: Value =
+        serde_json::from_str(&std::fs::read_to_string(conf("grafana.json")).expect("read")).expect("JSON");
+    let panels = grafana["panels"].as_array().expect("panels");
+    let mut queries = Vec::new();
+    for panel in panels {
+        for target in panel["targets"].as_array().expect("targets") {
+            let query =
+                target["expr"].as_str().expect("a query").replace("$__rate_interval", "1m").replace("$model", ".*");
+            queries.push((panel["title"].as_str().expect("a title").to_owned(), query));
+        }
+    }
+    queries
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rule_and_every_panel_finds_something() {
     let Some(program) = std::env::var_os("ENGINEHOUSE_PROMETHEUS").map(PathBuf::from) else {
@@ -128,7 +144,9 @@ async fn every_rule_and_every_panel_finds_something() {
         sim.url()
     );
     let mut gateway = Gateway::start_on(&machine, &CONFIGURATION.replace("models:", &half));
-    gateway.all_ready().await;
+    let pids = gateway.all_ready().await;
+    let process = format!("process pid={} memory={}\n", pids[0], 2 * GIB);
+    machine.becomes(&format!("{DRIVER}{}{process}{}", card(0), card(1)));
     for action in ["sleep", "wake"] {
         let url = format!("http://{}/api/v1/engines/m/0/{action}", gateway.admin);
         assert_eq!(http().post(url).send().await.expect("answered").status(), 200);
@@ -136,18 +154,8 @@ async fn every_rule_and_every_panel_finds_something() {
     let prometheus = Prometheus::start(&program, gateway.admin);
     eventually("prometheus", async || prometheus.get("status/buildinfo").await.map(drop)).await;
 
-    let grafana: Value =
-        serde_json::from_str(&std::fs::read_to_string(conf("grafana.json")).expect("read")).expect("JSON");
-    let panels = grafana["panels"].as_array().expect("panels");
-    let mut queries = Vec::new();
-    for panel in panels {
-        for target in panel["targets"].as_array().expect("targets") {
-            let query =
-                target["expr"].as_str().expect("a query").replace("$__rate_interval", "1m").replace("$model", ".*");
-            queries.push((panel["title"].as_str().expect("a title").to_owned(), query));
-        }
-    }
-    assert!(queries.len() > 25, "{}", queries.len());
+    let queries = queries();
+    assert!(queries.len() > 35, "{}", queries.len());
     // Until every query finds something: counters must move between two scrapes.
     let mut empty = Vec::new();
     for _ in 0..40 {

@@ -7,6 +7,9 @@ import { store } from "./live.js";
 import { logView } from "./logs.js";
 import { requestTable } from "./requests.js";
 
+// How often what happened: `2 × start timeout, 1 × ordered`.
+const causes = (counts) => Object.entries(counts).map(([cause, count]) => `${number(count)} × ${cause.replaceAll("_", " ")}`).join(", ");
+
 export function engine(root, id) {
   const badge = h("span", { class: "state" });
   const detail = h("p", { class: "soft" });
@@ -48,8 +51,10 @@ export function engine(root, id) {
         ["It reports", one.report && `${number(one.report.running)} running, ${number(one.report.waiting)} waiting`],
         ["KV cache in use", one.report && `${(one.report.kv_cache_usage * 100).toFixed(0)} %`],
         ["Prefix cache", one.report?.prefix_cache_queries ? `${((100 * one.report.prefix_cache_hits) / one.report.prefix_cache_queries).toFixed(0)} % of tokens found` : null],
-        ["Tokens a second", one.report && `${number(one.report.generation_tokens_per_second)} written, ${number(one.report.prompt_tokens_per_second)} read`], ["Restarts", number(one.restarts)], ["Stalls", number(one.stalls)],
-        ["Last start took", one.start_seconds === null ? null : seconds(one.start_seconds)], ["Log file", one.log_file],
+        ["Tokens a second", one.report && `${number(one.report.generation_tokens_per_second)} written, ${number(one.report.prompt_tokens_per_second)} read`], ["Restarts", one.restarts ? causes(one.history.restarts) : "0"], ["Failures", causes(one.history.failures)], ["Stalls", number(one.stalls)],
+        ["Last start took", one.start_seconds === null ? null : seconds(one.start_seconds)],
+        ["Last sleep took", one.history.sleep_seconds === null ? null : seconds(one.history.sleep_seconds)],
+        ["Last wake took", one.history.wake_seconds === null ? null : seconds(one.history.wake_seconds)], ["Log file", one.log_file],
         ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
       ]));
     }

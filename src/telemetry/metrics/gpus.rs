@@ -4,6 +4,7 @@ use prometheus::{Error, Gauge, GaugeVec};
 
 use super::register::Register;
 use crate::api::GpusView;
+use crate::gpu::Gpu;
 
 /// One gauge of each GPU for each thing that is known of it.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct GpuGauges {
     lost: GaugeVec,
     /// Which engine was given which GPU.
     engines: GaugeVec,
+    /// What each engine holds of which GPU.
+    engine_memory: GaugeVec,
     /// No labels; a vector so that it can be left out.
     age: GaugeVec,
 }
@@ -46,6 +49,11 @@ impl GpuGauges {
                 &["gpu", "model", "engine"],
                 "1 for each engine that was given the GPU, or a MIG instance of it: joins figures of GPUs with models.",
             )?,
+            engine_memory: to.gauges(
+                "gpu_engine_memory_used_bytes",
+                &["gpu", "model", "engine"],
+                "Memory of the GPU that the engine's processes hold; absent where the driver does not tell it by process.",
+            )?,
             age: to.gauges(
                 "gpu_reading_age_seconds",
                 &[],
@@ -63,6 +71,7 @@ impl GpuGauges {
         self.of_each().into_iter().for_each(GaugeVec::reset);
         self.age.reset();
         self.engines.reset();
+        self.engine_memory.reset();
         if let Some(age) = view.age_seconds {
             self.age.with_label_values::<&str>(&[]).set(age);
         }
@@ -86,10 +95,25 @@ impl GpuGauges {
                 of(&self.power).set(watts);
             }
             of(&self.lost).set(f64::from(u8::from(gpu.lost)));
-            let parts = gpu.mig.iter().flatten().filter_map(|part| part.engines.as_ref());
-            for engine in parts.chain(&gpu.engines).flatten() {
-                let model = engine.rsplit_once('/').map_or("", |(model, _)| model);
-                self.engines.with_label_values(&[&*index, model, engine]).set(1.0);
+            self.set_engines(&index, gpu);
+        }
+    }
+
+    /// Shows which engines have what of `gpu`.
+    fn set_engines(&self, index: &str, gpu: &Gpu) {
+        let labels = |engine: &str| -> [String; 3] {
+            let model = engine.rsplit_once('/').map_or("", |(model, _)| model);
+            [index.to_owned(), model.to_owned(), engine.to_owned()]
+        };
+        let parts = || gpu.mig.iter().flatten();
+        for engine in parts().filter_map(|part| part.engines.as_ref()).chain(&gpu.engines).flatten() {
+            self.engines.with_label_values(&labels(engine)).set(1.0);
+        }
+        let processes = parts().filter_map(|part| part.processes.as_ref()).chain(&gpu.processes).flatten();
+        for process in processes {
+            if let (Some(engine), Some(memory)) = (&process.engine, process.memory) {
+                #[expect(clippy::cast_precision_loss, reason = "bytes of one GPU stay far below 2^52")]
+                self.engine_memory.with_label_values(&labels(engine)).add(memory as f64);
             }
         }
     }
