@@ -163,10 +163,7 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
         Some(("requests", _)) => Err(ApiError::method("GET")),
         // The id of an engine ends with a number.
         Some(("engines", id)) if read && is_action(id) => Err(ApiError::method("POST")),
-        Some(("engines", id)) if read => match id.strip_suffix("/metrics") {
-            Some(id) => Ok(Ask::EngineMetrics(name(id)?)),
-            None => Ok(Ask::Read(Read::Engine(name(id)?))),
-        },
+        Some(("engines", id)) if read => engine(id),
         Some(("engines", id)) if id.ends_with("/metrics") => Err(ApiError::method("GET")),
         Some(("engines", rest)) if method == Method::POST => {
             let (id, verb) = rest.rsplit_once('/').ok_or_else(nothing)?;
@@ -192,6 +189,14 @@ pub(super) fn parse(method: &Method, uri: &Uri, body: &[u8], is_model: impl Fn(&
             Ok(Ask::Do(action, wait))
         }
         _ => Err(nothing()),
+    }
+}
+
+/// What is asked of an engine, or of what it measures.
+fn engine(id: &str) -> Result<Ask, ApiError> {
+    match id.strip_suffix("/metrics") {
+        Some(id) => Ok(Ask::EngineMetrics(name(id)?)),
+        None => Ok(Ask::Read(Read::Engine(name(id)?))),
     }
 }
 

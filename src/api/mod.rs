@@ -45,6 +45,6 @@ pub use state::{
 pub use status::{PulseView, SnapshotView, StatusView, Totals};
 pub use targets::TargetView;
 pub use views::{
-    AdapterView, AdaptersView, EngineHistory, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView, NotReadyView,
-    ReportView,
+    AdapterView, AdaptersView, EngineHistory, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView,
+    NotReadyView, ReportView,
 };

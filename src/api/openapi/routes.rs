@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::api::{
     ActionView, AdapterView, AdaptersView, AliasView, AliasesView, AuditView, CallerView, CallersView, ConfigChange,
-    EngineView, EnginesView, ErrorView, GpusView, LogLevelView, LogsView, ModelView, ModelsView, NotReadyView, OperationView,
-    OperationsView, OverlayView, RatesView, ReloadReport, RequestView, RequestsView, SetLogLevel, StatusView,
-    TargetView,
+    EngineView, EnginesView, ErrorView, GpusView, LogLevelView, LogsView, ModelView, ModelsView, NotReadyView,
+    OperationView, OperationsView, OverlayView, RatesView, ReloadReport, RequestView, RequestsView, SetLogLevel,
+    StatusView, TargetView,
 };
 
 /// One method of one path.
@@ -123,11 +123,8 @@ fn engines() -> Vec<Route> {
     vec![
         Route::get("/api/v1/engines", "All engines and their states", of::<EnginesView>),
         Route::get("/api/v1/engines/{engine}", "One engine", of::<EngineView>),
-        Route::new("get", "/api/v1/engines/{engine}/metrics", "What an engine itself measures, for Prometheus").answers(
-            200,
-            "In the text format of Prometheus.",
-            Some(Body::Text("text/plain")),
-        ),
+        Route::new("get", "/api/v1/engines/{engine}/metrics", "What an engine itself measures, for Prometheus")
+            .answers(200, "In the text format of Prometheus.", Some(Body::Text("text/plain"))),
         Route::get(
             "/api/v1/sd",
             "Where Prometheus finds the metrics of engines: its HTTP service discovery",
