@@ -174,13 +174,8 @@ impl Port {
         while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
             self.serve_one(accepted, &mut connections);
         }
-        if !*self.unbinds.borrow() {
-            self.handler.close_idle().await;
-        }
         let mut refused = self.refuse(&mut connections, finished, shortage).await;
-        let Self { listener, handler, .. } = self;
-        drop((listener, bound_until));
-        handler.close_idle().await;
+        drop((self.listener, bound_until));
         finish(&mut connections).await;
         finish(&mut refused).await;
     }
@@ -265,8 +260,6 @@ mod tests {
                 stream.write_u8(byte).await.expect("written");
             }
         }
-
-        async fn close_idle(&self) {}
 
         fn refusal(&self, _: NotServed) -> Bytes {
             Bytes::from_static(b"!")
@@ -364,8 +357,6 @@ mod tests {
             stream.write_u8(byte).await.expect("written");
             let _ = stream.read_u8().await;
         }
-
-        async fn close_idle(&self) {}
 
         fn refusal(&self, _: NotServed) -> Bytes {
             Bytes::from_static(b"!")

@@ -14,9 +14,6 @@ pub trait Handler: Send + Sync + 'static {
     /// finished, and no further request is taken.
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, closing: watch::Receiver<bool>);
 
-    /// The listener takes no more connections: idle ones should close.
-    async fn close_idle(&self);
-
     /// What a connection is told that is not served, as bytes of its protocol.
     fn refusal(&self, why: NotServed) -> Bytes;
 }

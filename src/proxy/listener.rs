@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora::apps::ServerApp;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::net::TcpStream;
@@ -75,10 +74,6 @@ impl Handler for HttpListener {
         } else {
             http1::serve(stream, &taken, peer, (&self.state, &self.proxy), &closing).await;
         }
-    }
-
-    async fn close_idle(&self) {
-        ServerApp::cleanup(&*self.proxy).await;
     }
 
     fn refusal(&self, why: NotServed) -> Bytes {
