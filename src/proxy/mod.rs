@@ -11,8 +11,8 @@
 //!
 //! Requests of our own are driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
 //! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share;
-//! `listener` brings connections in, and `http1` and `http2` their requests, over a `wire` of buffers, as `upstream` does towards
-//! engines.
+//! `listener` brings connections in, and `http1` and `http2` their requests, each a `session` of Pingora's, over a `wire` of
+//! buffers, as `upstream` does towards engines.
 
 mod accept;
 mod attempts;
@@ -42,6 +42,7 @@ mod reply;
 mod respond;
 mod response;
 mod retry;
+mod session;
 mod state;
 mod stored;
 mod transform;

@@ -20,6 +20,7 @@ use super::session::{Addresses, Http1Session, Left, Leftover};
 use crate::http1::{UnreadableHead, take_request};
 use crate::net::close;
 use crate::openai::{ApiError, Code};
+use crate::proxy::session::ForPingora;
 use crate::proxy::wire::Wire;
 use crate::proxy::{ProxyState, reply};
 
@@ -76,7 +77,7 @@ pub(in crate::proxy) async fn serve<A>(
             Next::Over => return,
         };
         let keeps = keeps_alive(&head) && !*closing.borrow();
-        let session = Http1Session::new(wire, *head, keeps, addresses.clone(), leftover.clone());
+        let session = ForPingora(Http1Session::new(wire, *head, keeps, addresses.clone(), leftover.clone()));
         app.process_new_http(ServerSession::new_custom(Box::new(session)), closing).await;
         match take(&leftover) {
             Some(Left::Open(kept)) => wire = kept,

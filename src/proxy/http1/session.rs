@@ -1,6 +1,4 @@
-//! One request over HTTP/1.1 and its answer, as Pingora wants a session to be.
-//!
-//! Pingora's trait for sessions of others is no stable interface, which is one reason why its version is pinned.
+//! One request over HTTP/1.1 and its answer.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -8,16 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::Stream;
-use http::{HeaderMap, Version, header};
+use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
-use pingora::protocols::http::custom::CustomMessageWrite;
-use pingora::protocols::http::custom::server::Session as CustomSession;
-use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::net::TcpStream;
@@ -26,9 +19,8 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use crate::http1::Framing;
 use crate::proxy::body::Room;
+use crate::proxy::session::{Patience, Session};
 use crate::proxy::wire::Wire;
-
-type MessageReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
 /// How long a client may be silent, until it is told otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,14 +67,6 @@ pub(super) struct Http1Session {
     leftover: Arc<Leftover>,
 }
 
-/// How long a client may be silent.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    read: Option<Duration>,
-    write: Option<Duration>,
-    drain: Option<Duration>,
-}
-
 impl Http1Session {
     /// A request with this `head`; what has come behind it is in `wire`. `keeps`: another one may follow.
     pub(super) fn new(
@@ -112,8 +96,21 @@ impl Http1Session {
             leftover,
         }
     }
+}
 
-    /// The next bytes of the body, or none at its end.
+impl Session for Http1Session {
+    fn request(&self) -> &RequestHeader {
+        &self.head
+    }
+
+    fn request_mut(&mut self) -> &mut RequestHeader {
+        &mut self.head
+    }
+
+    fn host(&self) -> Option<&str> {
+        self.head.headers.get(header::HOST)?.to_str().ok()
+    }
+
     async fn read(&mut self) -> Result<Option<Bytes>> {
         let Self { wire: Some(wire), head, framing, is_waiting, received, patience, .. } = self else {
             return Ok(None);
@@ -160,7 +157,6 @@ impl Http1Session {
         }
     }
 
-    /// Sends what is written; whether the answer has ended.
     async fn flush(&mut self) -> Result<bool> {
         let Self { wire: Some(wire), patience, .. } = self else { return Ok(true) };
         if !wire.outgoing.is_done() {
@@ -180,7 +176,7 @@ impl Http1Session {
         Ok(self.answer.is_ended())
     }
 
-    /// Returns when the client has left. What it sends meanwhile is its next request, which waits.
+    /// What the client sends meanwhile is its next request, which waits.
     async fn departure(&mut self) -> Box<Error> {
         let Some(wire) = &mut self.wire else { return pending().await };
         while wire.incoming.len() < AHEAD {
@@ -195,6 +191,76 @@ impl Http1Session {
 
     fn is_read(&self) -> bool {
         self.framing.as_ref().is_some_and(Framing::is_done)
+    }
+
+    fn received(&self) -> usize {
+        self.received
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        // The client may wait for the answer before it goes on.
+        self.flush().await?;
+        if self.is_read() {
+            return Ok(());
+        }
+        if self.is_waiting {
+            return Err(Error::new_down(ErrorType::ReadError));
+        }
+        let drain = self.patience.drain;
+        let all = async {
+            while self.read().await?.is_some() {}
+            Ok(())
+        };
+        match drain {
+            Some(within) => timeout(within, all).await.map_err(|_| Error::new_down(ErrorType::ReadTimedout))?,
+            None => all.await,
+        }
+    }
+
+    fn has_queued(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| !wire.outgoing.is_done())
+    }
+
+    /// The head of an answer leaves with the first bytes of its body.
+    fn sends_head_alone(&self) -> bool {
+        false
+    }
+
+    /// The connection closes.
+    fn abandon(&mut self) {
+        self.is_broken = true;
+    }
+
+    fn answer(&self) -> Option<&ResponseHeader> {
+        self.answer.head()
+    }
+
+    fn sent(&self) -> usize {
+        self.answer.sent()
+    }
+
+    fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    fn client(&self) -> Option<&SocketAddr> {
+        self.addresses.client.as_ref()
+    }
+
+    fn server(&self) -> Option<&SocketAddr> {
+        self.addresses.server.as_ref()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        None
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        None
     }
 }
 
@@ -228,206 +294,5 @@ impl Drop for Http1Session {
             false => Left::Unread(wire.socket),
         };
         *self.leftover.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
-    }
-}
-
-#[async_trait]
-impl CustomSession for Http1Session {
-    fn req_header(&self) -> &RequestHeader {
-        &self.head
-    }
-
-    fn req_header_mut(&mut self) -> &mut RequestHeader {
-        &mut self.head
-    }
-
-    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        self.read().await
-    }
-
-    async fn drain_request_body(&mut self) -> Result<()> {
-        // The client may wait for the answer before it goes on.
-        self.flush().await?;
-        if self.is_read() {
-            return Ok(());
-        }
-        if self.is_waiting {
-            return Err(Error::new_down(ErrorType::ReadError));
-        }
-        let drain = self.patience.drain;
-        let all = async {
-            while self.read().await?.is_some() {}
-            Ok(())
-        };
-        match drain {
-            Some(within) => timeout(within, all).await.map_err(|_| Error::new_down(ErrorType::ReadTimedout))?,
-            None => all.await,
-        }
-    }
-
-    fn is_body_done(&mut self) -> bool {
-        self.is_read()
-    }
-
-    fn is_body_empty(&mut self) -> bool {
-        self.is_read() && self.received == 0
-    }
-
-    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if no_body_expected || self.is_read() { Err(self.departure().await) } else { self.read().await }
-    }
-
-    async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
-        let is_interim = head.status.is_informational();
-        self.queue(HttpTask::Header(head, end));
-        // The head of an answer leaves with the first bytes of its body.
-        if is_interim || end { self.flush().await.map(drop) } else { Ok(()) }
-    }
-
-    async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> Result<()> {
-        self.write_response_header(Box::new(head.clone()), end).await
-    }
-
-    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.queue(HttpTask::Body(Some(data), end));
-        self.flush().await.map(drop)
-    }
-
-    async fn write_trailers(&mut self, _: HeaderMap) -> Result<()> {
-        self.queue(HttpTask::Trailer(None));
-        self.flush().await.map(drop)
-    }
-
-    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        for task in tasks {
-            match task {
-                HttpTask::Failed(error) => {
-                    self.flush().await?;
-                    // It is no fault of the client's.
-                    return Err(error);
-                }
-                task => self.queue(task),
-            }
-        }
-        self.flush().await
-    }
-
-    fn proxy_tasks_enabled(&self) -> bool {
-        true
-    }
-
-    fn send_proxy_task(&mut self, task: HttpTask) {
-        self.queue(task);
-    }
-
-    fn has_pending_proxy_tasks(&self) -> bool {
-        self.wire.as_ref().is_some_and(|wire| !wire.outgoing.is_done())
-    }
-
-    async fn write_proxy_tasks(&mut self) -> Result<bool> {
-        self.flush().await
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        self.queue(HttpTask::Done);
-        self.flush().await.map(drop)
-    }
-
-    /// The connection closes.
-    async fn shutdown(&mut self, _: u32, _: &str) {
-        self.is_broken = true;
-    }
-
-    fn response_written(&self) -> Option<&ResponseHeader> {
-        self.answer.head()
-    }
-
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
-        self.patience.read = timeout;
-    }
-
-    fn get_read_timeout(&self) -> Option<Duration> {
-        self.patience.read
-    }
-
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.patience.write = timeout;
-    }
-
-    fn get_write_timeout(&self) -> Option<Duration> {
-        self.patience.write
-    }
-
-    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
-        self.patience.drain = timeout;
-    }
-
-    fn get_total_drain_timeout(&self) -> Option<Duration> {
-        self.patience.drain
-    }
-
-    fn request_summary(&self) -> String {
-        let Self { head, .. } = self;
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        format!("{} {}, Host: {host}", head.method, String::from_utf8_lossy(head.raw_path()))
-    }
-
-    fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        http_req_header_to_wire(&self.head).unwrap_or_default().freeze()
-    }
-
-    fn body_bytes_sent(&self) -> usize {
-        self.answer.sent()
-    }
-
-    fn body_bytes_read(&self) -> usize {
-        self.received
-    }
-
-    fn digest(&self) -> Option<&Digest> {
-        None
-    }
-
-    fn digest_mut(&mut self) -> Option<&mut Digest> {
-        None
-    }
-
-    fn client_addr(&self) -> Option<&SocketAddr> {
-        self.addresses.client.as_ref()
-    }
-
-    fn server_addr(&self) -> Option<&SocketAddr> {
-        self.addresses.server.as_ref()
-    }
-
-    /// Nothing is sent again by Pingora.
-    fn enable_retry_buffering(&mut self) {}
-
-    fn retry_buffer_truncated(&self) -> bool {
-        false
-    }
-
-    fn get_retry_buffer(&self) -> Option<Bytes> {
-        None
-    }
-
-    async fn finish_custom(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn take_custom_message_reader(&mut self) -> Option<MessageReader> {
-        None
-    }
-
-    fn restore_custom_message_reader(&mut self, _: MessageReader) -> Result<()> {
-        Ok(())
-    }
-
-    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
-        None
-    }
-
-    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> Result<()> {
-        Ok(())
     }
 }

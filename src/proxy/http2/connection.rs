@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::session::Http2Session;
 use super::{head, refused};
 use crate::proxy::accept;
+use crate::proxy::session::ForPingora;
 
 /// Requests that one connection may have under way.
 const MOST_STREAMS: u32 = 1024;
@@ -127,7 +128,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Streams<A> {
             self.malformed += usize::from(error.status == 400);
             return refused::tell(&error, accept::request_id(&head.headers), &head.method, answer);
         }
-        let session = Http2Session::new(head, body, answer, self.digest.clone());
+        let session = ForPingora(Http2Session::new(head, body, answer, self.digest.clone()));
         let (app, closing) = (self.app.clone(), self.closing.clone());
         self.under_way.spawn(async move {
             app.process_new_http(ServerSession::new_custom(Box::new(session)), &closing).await;

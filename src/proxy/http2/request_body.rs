@@ -55,11 +55,6 @@ impl RequestBody {
     pub(super) fn is_done(&self) -> bool {
         self.is_done || self.stream.is_end_stream()
     }
-
-    /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.received == 0 && self.is_done()
-    }
 }
 
 #[cfg(test)]
@@ -76,12 +71,12 @@ mod tests {
         request.send_data(Bytes::from(vec![b'x'; 300_000]), false).expect("queued");
         request.send_trailers(HeaderMap::new()).expect("queued");
         let mut body = RequestBody::new(body);
-        assert!(!body.is_empty() && !body.is_done());
+        assert!(!body.is_done());
         let mut size = 0;
         while let Some(piece) = body.next().await.expect("a piece") {
             size += piece.len();
         }
-        assert_eq!((size, body.received, body.is_done(), body.is_empty()), (300_000, 300_000, true, false));
+        assert_eq!((size, body.received, body.is_done()), (300_000, 300_000, true));
         body.drain().await.expect("nothing is left");
     }
 
