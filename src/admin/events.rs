@@ -1,26 +1,18 @@
 //! `GET /api/v1/events`: what happens, as server-sent events.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
-use axum::body::Body;
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use bytes::Bytes;
-use futures::stream::{self, Stream};
-use tokio::time::timeout;
+use futures::stream;
 
-use super::Admin;
 use super::error::ApiError;
 use super::status::snapshot;
+use super::{Admin, sse};
 use crate::api::{Event, EventKind};
 use crate::telemetry::{EventStream, Heard};
 
 /// The number of the last event that a client has, as browsers send it (HTML Living Standard, 9.2).
 const LAST_EVENT_ID: &str = "last-event-id";
-
-/// A comment is sent when nothing happened for so long: proxies close connections that seem idle.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Which events a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +42,8 @@ impl Kinds {
 pub(super) fn answer(admin: Admin, headers: &HeaderMap, kinds: Kinds) -> Response {
     let place = headers.get(LAST_EVENT_ID).and_then(|place| place.to_str().ok()?.trim().parse().ok());
     let events = admin.events.listen(place);
-    let is_new = place.is_none();
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        // nginx would keep events back.
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (headers, Body::from_stream(pieces(Listener { admin, events, kinds, is_new }))).into_response()
+    let listener = Listener { admin, events, kinds, is_new: place.is_none() };
+    sse::answer(stream::unfold(listener, |mut listener| async move { Some((listener.piece().await?, listener)) }))
 }
 
 /// A client that listens.
@@ -69,10 +55,6 @@ struct Listener {
     is_new: bool,
 }
 
-fn pieces(listener: Listener) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold(listener, |mut listener| async move { Some((Ok(listener.piece().await?), listener)) })
-}
-
 impl Listener {
     /// What is sent next; `None`: it is over.
     async fn piece(&mut self) -> Option<Bytes> {
@@ -80,15 +62,14 @@ impl Listener {
             let mut text = String::new();
             if std::mem::take(&mut self.is_new) {
                 self.snapshot(&mut text);
-                // Also where nothing of it is wanted: the client sees at once that it is connected.
-                text.push_str(": connected\n\n");
+                // Also where nothing of it is wanted.
+                text.push_str(sse::CONNECTED);
                 return Some(text.into());
             }
-            let Ok(heard) = timeout(KEEP_ALIVE, self.events.next()).await else { return Some(": ping\n\n".into()) };
-            match heard? {
+            match self.events.next().await? {
                 Heard::Events(events) => {
                     for event in events.iter().filter(|event| self.kinds.has(event.kind)) {
-                        message(&mut text, event.number, &event.json);
+                        sse::message(&mut text, Some(event.number), &event.json);
                     }
                 }
                 Heard::Lost => {
@@ -111,17 +92,8 @@ impl Listener {
     }
 
     fn tell(&self, text: &mut String, event: &Event) {
-        message(text, self.events.place(), &serde_json::to_string(event).unwrap_or_default());
+        sse::message(text, Some(self.events.place()), &serde_json::to_string(event).unwrap_or_default());
     }
-}
-
-/// One message; JSON holds no line ends.
-fn message(text: &mut String, number: u64, json: &str) {
-    text.push_str("id: ");
-    text.push_str(&number.to_string());
-    text.push_str("\ndata: ");
-    text.push_str(json);
-    text.push_str("\n\n");
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ mod scrape;
 mod server;
 mod session;
 mod show;
+mod sse;
 mod state;
 mod status;
 

@@ -3,26 +3,24 @@
 mod file;
 mod line;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream::{self, Stream};
+use futures::stream;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use self::file::LogFile;
 use self::line::{here, line};
-use super::Admin;
 use super::error::ApiError;
 use super::query::words;
+use super::{Admin, sse};
 use crate::api::{LogLine, LogsView};
 use crate::telemetry::{GATEWAY, LogHistory};
 
@@ -34,9 +32,6 @@ const MOST_LINES: usize = 10_000;
 
 /// How often logs are looked at for who follows them.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// A comment is sent when nothing was written for so long.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,13 +199,9 @@ pub(super) async fn answer(admin: &Admin, ask: Ask) -> Result<Response, ApiError
     if !ask.follow {
         return Ok(Json(LogsView { lines }).into_response());
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
     let follower = Follower { admin: admin.clone(), sources: Some(sources), ask, told, first: Some(lines) };
-    Ok((headers, Body::from_stream(pieces(follower))).into_response())
+    let pieces = stream::unfold(follower, |mut follower| async move { Some((follower.piece().await?, follower)) });
+    Ok(sse::answer(pieces))
 }
 
 /// A client that follows logs.
@@ -223,18 +214,13 @@ struct Follower {
     first: Option<Vec<LogLine>>,
 }
 
-fn pieces(follower: Follower) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold(follower, |mut follower| async move { Some((Ok(follower.piece().await?), follower)) })
-}
-
 impl Follower {
     /// What is sent next; `None`: it is over.
     async fn piece(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
-            return Some(messages(&first, ": connected\n\n"));
+            return Some(messages(&first, sse::CONNECTED));
         }
-        let since = Instant::now();
-        while since.elapsed() < KEEP_ALIVE {
+        loop {
             sleep(PAUSE).await;
             if self.admin.events.is_closed() {
                 return None;
@@ -250,16 +236,13 @@ impl Follower {
                 return Some(messages(&lines, ""));
             }
         }
-        Some(": ping\n\n".into())
     }
 }
 
 fn messages(lines: &[LogLine], before: &str) -> Bytes {
     let mut text = before.to_owned();
     for line in lines {
-        text.push_str("data: ");
-        text.push_str(&serde_json::to_string(line).unwrap_or_default());
-        text.push_str("\n\n");
+        sse::message(&mut text, None, &serde_json::to_string(line).unwrap_or_default());
     }
     text.into()
 }
