@@ -1,9 +1,9 @@
 //! Engines and models as operators see them.
 
 use super::Admin;
-use crate::api::{AdapterView, EngineHistory, EngineState, EngineView, ModelView, Origin, ReportView};
+use crate::api::{AdapterView, EngineHistory, EngineState, EngineView, ModelView, Origin};
 use crate::config::Config;
-use crate::engines::{Engine, History, Pool, Report};
+use crate::engines::{Engine, History, Pool};
 use crate::ids::EntryKind;
 use crate::supervisor::Control;
 
@@ -35,7 +35,7 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
         drained: engine.is_withheld(),
         in_flight: engine.in_flight(),
         state_seconds: engine.times().in_state.as_secs_f64(),
-        report: engine.report().as_deref().map(report),
+        report: engine.report().map(|report| report.view),
         history: history(&engine.history),
         serves: engine.cards().iter().filter_map(|card| Some(card.get("id")?.as_str()?.to_owned())).collect(),
     }
@@ -52,21 +52,6 @@ fn history(history: &History) -> EngineHistory {
         sleep_seconds: sleep.map(|took| took.as_secs_f64()),
         wakes,
         wake_seconds: wake.map(|took| took.as_secs_f64()),
-    }
-}
-
-fn report(report: &Report) -> ReportView {
-    ReportView {
-        running: report.running,
-        waiting: report.waiting,
-        kv_cache_usage: report.kv_cache_usage,
-        prefix_cache_queries: report.prefix_cache_queries,
-        prefix_cache_hits: report.prefix_cache_hits,
-        prompt_tokens: report.prompt_tokens,
-        generation_tokens: report.generation_tokens,
-        preemptions: report.preemptions,
-        prompt_tokens_per_second: report.prompt_rate,
-        generation_tokens_per_second: report.generation_rate,
     }
 }
 

@@ -80,7 +80,7 @@ pub struct EngineHistory {
 }
 
 /// What an engine reported of its work.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportView {
     /// Requests that it works on.
     pub running: f64,
