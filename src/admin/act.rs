@@ -86,7 +86,8 @@ async fn act(admin: &Admin, operator: OperatorView, action: Action, wait: bool) 
     let can_be_cancelled = action.can_be_cancelled(wanted);
     let (id, cancelled) = admin.operations.begin(&action, operator, (can_be_cancelled, wanted));
     let engines = |place: &Place| -> Vec<EngineView> {
-        place.engines().iter().map(|engine| show::engine(&place.pool.model, engine)).collect()
+        let rates = Some(&admin.requests);
+        place.engines().iter().map(|engine| show::engine(&place.pool.model, engine, rates)).collect()
     };
     let (begun, has_begun) = oneshot::channel();
     let (doing, at) = (admin.clone(), Place::of(&action, admin)?);

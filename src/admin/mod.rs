@@ -33,7 +33,7 @@
 //! | `GET /api/v1/overlay` | what was added, changed and removed so |
 //! | `DELETE /api/v1/overlay/{models, aliases or callers}/{name}` | forget such a change: what the file says counts again |
 //! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=` |
-//! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes |
+//! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes; `?engine=` of one engine |
 //! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
 //! | `GET /api/v1/log-level`, `PUT /api/v1/log-level` | which lines of its own log the gateway writes; `{"level": "debug"}`, until the next restart or a reload that changes `log.level` |
 //! | `GET /api/v1/configuration` | the configuration as it is written, secrets masked |

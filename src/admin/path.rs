@@ -96,10 +96,10 @@ pub(super) enum Read {
     Requests(RequestFilter, usize),
     /// One request.
     Request(String),
-    /// Rates of the last minutes.
-    Rates,
     /// Which lines of the gateway's log are written.
     LogLevel,
+    /// Rates of the last minutes, of one engine or of all requests.
+    Rates(Option<String>),
     /// The configuration as it is written.
     Configuration,
     /// What was changed while gateways ran.
@@ -226,7 +226,6 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("aliases", _) => Ask::Read(Read::Aliases),
         ("callers", _) => Ask::Read(Read::Callers),
         ("overlay", _) => Ask::Read(Read::Overlay),
-        ("rates", _) => Ask::Read(Read::Rates),
         ("sd", _) => Ask::Targets,
         ("log-level", "PUT") => {
             let SetLogLevel { level } = json(body, r#"{"level": "debug"}"#)?;
@@ -243,7 +242,8 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
         ("audit", _) if read => Ask::Audit(query::limit(uri)?),
         ("logs", _) if read => Ask::Logs(logs::Ask::parse(uri)?),
         ("events", _) if read => Ask::Events(Kinds::parse(query::event_kinds(uri)?.as_deref())?),
-        ("requests" | "logs" | "events" | "audit", _) => return Err(ApiError::method("GET")),
+        ("rates", _) if read => Ask::Read(Read::Rates(query::rates(uri)?)),
+        ("requests" | "logs" | "events" | "audit" | "rates", _) => return Err(ApiError::method("GET")),
         _ => return Ok(None),
     };
     match ask {

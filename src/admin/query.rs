@@ -58,6 +58,17 @@ pub(super) fn event_kinds(uri: &Uri) -> Result<Option<String>, ApiError> {
     words::<EventWords>(uri).map(|words| words.kinds)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RatesWords {
+    engine: Option<String>,
+}
+
+/// The engine whose rates are asked for; `None`: those of all requests.
+pub(super) fn rates(uri: &Uri) -> Result<Option<String>, ApiError> {
+    words::<RatesWords>(uri).map(|words| words.engine)
+}
+
 /// The words of a query.
 pub(super) fn words<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     let not_understood = |error: axum::extract::rejection::QueryRejection| {

@@ -21,7 +21,7 @@ pub(super) fn answer(admin: &Admin, what: Read) -> Result<Response, ApiError> {
         Read::Engines => Json(EnginesView { engines: status::engines(admin) }).into_response(),
         Read::Engine(id) => {
             let (pool, engine) = admin.registry.engine(&id).ok_or_else(|| no_engine(&id))?;
-            Json(show::engine(&pool.model, &engine)).into_response()
+            Json(show::engine(&pool.model, &engine, Some(&admin.requests))).into_response()
         }
         Read::Models => {
             Json(ModelsView { models: pools().iter().map(|pool| show::model(pool, admin)).collect() }).into_response()
@@ -48,8 +48,12 @@ pub(super) fn answer(admin: &Admin, what: Read) -> Result<Response, ApiError> {
             let unknown = || ApiError::unknown(format!("No request `{id}` is among the newest ones that have ended."));
             Json(admin.requests.find(&id).ok_or_else(unknown)?).into_response()
         }
-        Read::Rates => Json(admin.requests.rates()).into_response(),
         Read::LogLevel => Json(status::log_level(admin)).into_response(),
+        Read::Rates(None) => Json(admin.requests.rates()).into_response(),
+        Read::Rates(Some(engine)) => {
+            admin.registry.engine(&engine).ok_or_else(|| no_engine(&engine))?;
+            Json(admin.requests.engine_view(&engine)).into_response()
+        }
         Read::Configuration => Json(admin.configuration.current().source_map.shown()).into_response(),
         Read::Overlay => Json(admin.configuration.overlay()).into_response(),
         Read::OpenApi => Json(openapi()).into_response(),

@@ -27,7 +27,7 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 pub(super) fn own(admin: &Admin) -> Result<Response, ApiError> {
     is_on(admin)?;
     let engines = admin.registry.engines();
-    let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine)).collect();
+    let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine, None)).collect();
     let text = admin.metrics.render(&views, &gpus::show(&admin.monitor, &engines));
     let broken = |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}"));
     Ok(text_of(text.map_err(broken)?))

@@ -6,14 +6,15 @@ use crate::config::Config;
 use crate::engines::{Engine, History, Pool};
 use crate::ids::EntryKind;
 use crate::supervisor::Control;
+use crate::telemetry::RequestHistory;
 
 /// The engines of a model.
-pub(super) fn engines(pool: &Pool) -> Vec<EngineView> {
-    pool.engines().iter().map(|one| engine(&pool.model, one)).collect()
+pub(super) fn engines(pool: &Pool, requests: &RequestHistory) -> Vec<EngineView> {
+    pool.engines().iter().map(|one| engine(&pool.model, one, Some(requests))).collect()
 }
 
-/// One engine.
-pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
+/// One engine; without its rates where no `requests` are given.
+pub(super) fn engine(model: &str, engine: &Engine, requests: Option<&RequestHistory>) -> EngineView {
     let state = engine.state();
     let (id, process) = (engine.id.as_str(), &engine.process);
     EngineView {
@@ -37,6 +38,7 @@ pub(super) fn engine(model: &str, engine: &Engine) -> EngineView {
         state_seconds: engine.times().in_state.as_secs_f64(),
         report: engine.report().map(|report| report.view),
         history: history(&engine.history),
+        rates: requests.and_then(|requests| requests.engine_rates(id)),
         serves: engine.cards().iter().filter_map(|card| Some(card.get("id")?.as_str()?.to_owned())).collect(),
     }
 }

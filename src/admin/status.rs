@@ -70,7 +70,7 @@ pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
 
 /// All engines.
 pub(super) fn engines(admin: &Admin) -> Vec<EngineView> {
-    admin.registry.pools().iter().flat_map(|pool| show::engines(pool)).collect()
+    admin.registry.pools().iter().flat_map(|pool| show::engines(pool, &admin.requests)).collect()
 }
 
 /// How everything is.

@@ -72,11 +72,11 @@ pub struct RatesView {
     pub window_seconds: f64,
     /// The time that a point of `history` is about.
     pub interval_seconds: f64,
-    /// Of all requests.
+    /// Of all requests that are asked about: all, or with `?engine=` those that ended on that engine.
     pub all: Rates,
-    /// Of each model that had requests in the last minutes.
+    /// Of each model that had requests in the last minutes; empty with `?engine=`.
     pub models: BTreeMap<String, Rates>,
-    /// Of all requests, over the last minutes; the newest last.
+    /// Of all requests that are asked about, over the last minutes; the newest last.
     pub history: Vec<RatesPoint>,
 }
 
@@ -125,4 +125,8 @@ pub struct RatesPoint {
     pub first_token_p50_seconds: Option<f64>,
     /// 95th percentile of the time to the first token.
     pub first_token_p95_seconds: Option<f64>,
+    /// Median time between two tokens.
+    pub inter_token_p50_seconds: Option<f64>,
+    /// 95th percentile of the time between two tokens.
+    pub inter_token_p95_seconds: Option<f64>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, EngineState, Origin, RollStatus};
+use super::{ConfigError, EngineState, Origin, Rates, RollStatus};
 
 /// One engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +53,8 @@ pub struct EngineView {
     pub report: Option<ReportView>,
     /// What happened to it since this gateway started, also over reloads that replaced it.
     pub history: EngineHistory,
+    /// Requests that ended on it in the last minute, as the gateway saw them; `null`: there were none in the last minutes.
+    pub rates: Option<Rates>,
 }
 
 impl EngineHistory {

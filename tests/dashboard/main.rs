@@ -150,6 +150,17 @@ async fn an_operator_sees_and_does_things_by_clicking() {
     browser.open(&stage.url("#/requests")).await;
     stage.ask("qwen3-think").await;
     browser.sees("qwen3-think").await;
+    // What one engine does: its quantiles at once, its charts when the first interval is over.
+    let engines = stage.gateway.engines().await;
+    let busy = engines.iter().find(|engine| engine["rates"].is_object()).expect("one answered");
+    let id = busy["engine"].as_str().expect("an id");
+    browser.open(&stage.url(&format!("#/engine/{id}"))).await;
+    let filled = "const cells = [...document.querySelectorAll('[aria-label=\"Times of the last minute\"] tbody tr:first-child td.num')];\
+                  return cells.length === 3 && cells.every((cell) => / m?s$/.test(cell.innerText))";
+    browser.wait("quantiles of the engine", filled, json!([])).await;
+    let drawn = "const lines = [...document.querySelectorAll('.chart path.first')];\
+                 return lines.length === 4 && lines.slice(0, 2).every((line) => line.getAttribute('d')?.length > 5)";
+    browser.wait("charts of the engine", drawn, json!([])).await;
     // Sleep and wake.
     browser.open(&stage.url("#/engine/qwen3-32b/0")).await;
     browser.click("Sleep").await;

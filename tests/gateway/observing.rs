@@ -152,6 +152,23 @@ async fn requests_are_listed_with_what_they_cost() {
     assert!(rates["models"]["m"]["first_token_seconds"]["p95"].as_f64().is_some_and(|time| time > 0.0), "{rates}");
     let callers = seen(&gateway, "callers").await;
     let bot = &callers["callers"][0];
+    // The same of the engine that they ended on.
+    let engine = seen(&gateway, "engines/m/0").await;
+    let own = &engine["rates"];
+    assert!(own["requests_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{engine}");
+    for times in ["first_token_seconds", "inter_token_seconds", "duration_seconds"] {
+        let told: Vec<f64> = ["p50", "p95", "p99"].iter().map(|at| own[times][*at].as_f64().expect("told")).collect();
+        assert!(told.is_sorted() && told[0] > 0.0, "{times}: {engine}");
+    }
+    assert_eq!(own["first_token_seconds"], rates["all"]["first_token_seconds"], "one engine answered all streams");
+    let of_engine = seen(&gateway, "rates?engine=m%2F0").await;
+    assert_eq!(
+        (&of_engine["all"]["first_token_seconds"], &of_engine["models"]),
+        (&own["first_token_seconds"], &json!({}))
+    );
+    for (path, status) in [("rates?engine=m%2F1", 404), ("rates?model=m", 400)] {
+        assert_eq!(get(&gateway, path).await.0, status, "{path}");
+    }
     assert_eq!((&bot["caller"], &bot["keys"], &bot["requests"]), (&json!("bot"), &json!(1), &json!(3)));
     assert!(bot["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{bot}");
 }

@@ -68,6 +68,13 @@ export function facts(pairs) {
   return list;
 }
 
+/** A card with one number, and more about it. */
+export function tile(label) {
+  const value = h("div", { class: "value" });
+  const more = h("div", { class: "more" });
+  return { element: h("section", { class: "card tile" }, h("div", { class: "label" }, label), value, more), value, more };
+}
+
 /** A table with a heading; columns are `[title, class]`. */
 export function table(caption, columns) {
   const body = h("tbody");

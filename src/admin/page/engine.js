@@ -1,7 +1,8 @@
 // One engine: what it does, what it can be told to do, its log, its requests.
 
-import { pathOf, perform } from "./api.js";
-import { facts, h, say, style } from "./dom.js";
+import { ask, pathOf, perform } from "./api.js";
+import { chart } from "./chart.js";
+import { cells, facts, h, keyed, say, style, table, tile } from "./dom.js";
 import { number, seconds, state } from "./format.js";
 import { store } from "./live.js";
 import { logView } from "./logs.js";
@@ -9,6 +10,37 @@ import { requestTable } from "./requests.js";
 
 // How often what happened: `2 × start timeout, 1 × ordered`.
 const causes = (counts) => Object.entries(counts).map(([cause, count]) => `${number(count)} × ${cause.replaceAll("_", " ")}`).join(", ");
+/** The charts of one engine. Its points are asked for when an interval is over; they are told of no engine that is not shown. */
+function history(id) {
+  const charts = [
+    chart("Requests", ["per second", "errors"], number), chart("Tokens written", ["per second"], number),
+    chart("Time to first token", ["p50", "p95"], seconds), chart("Time between tokens", ["p50", "p95"], seconds),
+  ];
+  const names = [
+    ["requests_per_second", "errors_per_second"], ["completion_tokens_per_second"],
+    ["first_token_p50_seconds", "first_token_p95_seconds"], ["inter_token_p50_seconds", "inter_token_p95_seconds"],
+  ];
+  const show = (points) => charts.forEach((each, at) => each.show(names[at].map((name) => points.map((point) => point[name]))));
+  let last = null;
+  const update = async () => {
+    const newest = store.history.at(-1)?.number ?? -1;
+    if (!store.engines.has(id) || newest === last) return;
+    last = newest;
+    try {
+      show((await ask(`rates?engine=${encodeURIComponent(id)}`)).history);
+    } catch {
+      // It is asked for again when the next interval is over.
+    }
+  };
+  show([]);
+  return { element: h("div", { class: "charts" }, ...charts.map((each) => each.element)), update };
+}
+
+const TIMES = [["To the first token", "first_token_seconds"], ["Between tokens", "inter_token_seconds"], ["Whole answers", "duration_seconds"]];
+const NUMBERS = [undefined, "num", "num", "num"];
+
+/** The 50th, 95th and 99th percentile, as one cell each. */
+const quantiles = (times) => (times ? [times.p50, times.p95, times.p99].map(seconds) : ["–", "–", "–"]);
 
 export function engine(root, id) {
   const badge = h("span", { class: "state" });
@@ -21,10 +53,15 @@ export function engine(root, id) {
     action("Start", null), action("Stop", `Stop ${id}? Requests under way finish first.`),
     action("Restart", `Restart ${id}? Its model is loaded again.`), action("Sleep", `Put ${id} to sleep? Its GPU memory is freed.`), action("Wake", null),
   ];
+  const requestsNow = tile("Requests / s");
+  const tokensNow = tile("Tokens written / s");
+  const times = table("Times of the last minute", [["Last minute"], ["p50", "num"], ["p95", "num"], ["p99", "num"]]);
+  const charts = history(id);
   const log = logView(id);
-  const table = requestTable((request) => request.engine === id);
+  const list = requestTable((request) => request.engine === id);
   root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head start" }, h("h1", {}, id), badge), progress, detail,
-    h("div", { class: "actions" }, ...buttons), h("h2", {}, "About"), about, h("h2", {}, "Log"), log.element, h("h2", {}, "Requests"), table.element);
+    h("div", { class: "actions" }, ...buttons), h("h2", {}, "Work"), h("div", { class: "tiles" }, requestsNow.element, tokensNow.element, times.element), charts.element,
+    h("h2", {}, "About"), about, h("h2", {}, "Log"), log.element, h("h2", {}, "Requests"), list.element);
   let shown = "";
   const update = () => {
     const one = store.engines.get(id);
@@ -42,7 +79,15 @@ export function engine(root, id) {
     say(detail, one.detail ?? "");
     const can = { start: ["stopped", "failed"], stop: ["ready", "starting", "unhealthy", "asleep"], restart: ["ready", "failed", "unhealthy", "stopped"], sleep: ["ready"], wake: ["asleep"] };
     for (const button of buttons) button.hidden = !one.ours || !can[button.dataset.action].includes(one.state);
-    const text = JSON.stringify(one);
+    const { rates } = one;
+    say(requestsNow.value, number(rates?.requests_per_second ?? 0));
+    say(requestsNow.more, rates?.errors_per_second > 0 ? `${number(rates.errors_per_second)} errors / s` : "no errors");
+    style(requestsNow.more, rates?.errors_per_second > 0 ? "more bad-text" : "more");
+    say(tokensNow.value, number(rates?.completion_tokens_per_second ?? 0));
+    say(tokensNow.more, `read ${number(rates?.prompt_tokens_per_second ?? 0)} / s`);
+    keyed(times.body, TIMES, ([name]) => name, () => h("tr"), (row, [name, key]) => cells(row, [name, ...quantiles(rates?.[key])], NUMBERS));
+    charts.update();
+    const text = JSON.stringify({ ...one, rates: null });
     if (text !== shown) {
       shown = text;
       about.replaceChildren(facts([
@@ -58,7 +103,7 @@ export function engine(root, id) {
         ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
       ]));
     }
-    table.update();
+    list.update();
   };
   return { update, end: () => log.end() };
 }

@@ -2,18 +2,12 @@
 
 import { pathOf, perform } from "./api.js";
 import { chart } from "./chart.js";
-import { h, keyed, say, style } from "./dom.js";
+import { h, keyed, say, style, tile } from "./dom.js";
 import { bytes, number, seconds, state } from "./format.js";
 import { store } from "./live.js";
 
 /** The address of an engine's own view. */
 export const engineLink = (id) => `#/engine/${id.split("/").map(encodeURIComponent).join("/")}`;
-
-function tile(label) {
-  const value = h("div", { class: "value" });
-  const more = h("div", { class: "more" });
-  return { element: h("section", { class: "card tile" }, h("div", { class: "label" }, label), value, more), value, more };
-}
 
 const both = (times) => (times ? `p95 ${seconds(times.p95)} · p99 ${seconds(times.p99)}` : "no streams in the last minute");
 

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::kept::KeptRecord;
 use super::rates::RateBook;
 use super::sink::RequestSink;
-use crate::api::{Event, RatesView, RequestView};
+use crate::api::{Event, Rates, RatesView, RequestView};
 use crate::telemetry::EventBus;
 
 /// How often the queue is emptied.
@@ -141,6 +141,18 @@ impl RequestHistory {
     #[must_use]
     pub fn rates(&self) -> RatesView {
         self.lock().rates.view(Instant::now())
+    }
+
+    /// The same of the requests that ended on one engine.
+    #[must_use]
+    pub fn engine_view(&self, engine: &str) -> RatesView {
+        self.lock().rates.engine_view(engine, Instant::now())
+    }
+
+    /// The rates of the last minute of an engine; `None`: no request ended on it in the last minutes.
+    #[must_use]
+    pub fn engine_rates(&self, engine: &str) -> Option<Rates> {
+        self.lock().rates.engine(engine, Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {

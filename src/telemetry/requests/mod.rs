@@ -2,11 +2,12 @@
 //!
 //! `sink` takes records on the data path, one allocation (`kept`) and one push onto a queue without a lock each. `collector`
 //! empties that queue several times a second, where it costs no request anything: into the list of the newest requests, the
-//! `rates` of the last minutes, and the event bus.
+//! `rates` of the last minutes (a `series` of intervals for each model and engine), and the event bus.
 
 mod collector;
 mod kept;
 mod rates;
+mod series;
 mod sink;
 
 pub use collector::{Collector, RequestFilter, RequestHistory};

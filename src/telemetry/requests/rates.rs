@@ -1,225 +1,133 @@
-//! How many requests and tokens there are in a second, and how long callers wait: over the last minutes, in short intervals.
+//! How many requests and tokens there are in a second, and how long callers wait, over the last minutes: of all requests, of those
+//! for each model, and of those that ended on each engine.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::time::{Duration, Instant};
-
-use sketches_ddsketch::{Config, DDSketch};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::time::Instant;
 
 use super::kept::KeptRecord;
-use crate::api::{Quantiles, Rates, RatesPoint, RatesView};
+use super::series::{INTERVAL, POINTS, RECENT, Series};
+use crate::api::{Rates, RatesView};
 
-/// The length of an interval.
-pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+/// Models, and engines, that are told apart; a reload that replaces them all is no reason to keep all that ever were.
+const MOST_NAMES: usize = 4096;
 
-/// Intervals that are kept: five minutes.
-const INTERVALS: usize = 60;
-
-/// Intervals over which rates and quantiles are told: one minute.
-const RECENT: usize = 12;
-
-/// How far a quantile may be from the true one, as a share of it.
-const ACCURACY: f64 = 0.02;
-
-/// Models that are told apart; a reload that replaces them all is no reason to keep all that ever were.
-const MOST_MODELS: usize = 4096;
-
-/// Rates of all requests, and of each model.
+/// Rates of all requests, and of those of each model and engine.
 #[derive(Debug)]
 pub(super) struct RateBook {
+    clock: Clock,
     all: Series,
     models: HashMap<Box<str>, Series>,
+    engines: HashMap<Box<str>, Series>,
 }
 
 impl RateBook {
     pub(super) fn new(now: Instant) -> Self {
-        Self { all: Series::new(now), models: HashMap::new() }
+        let clock = Clock { born: now, since: now, number: 0 };
+        Self { clock, all: Series::new(), models: HashMap::new(), engines: HashMap::new() }
     }
 
     /// Counts a request that has ended.
     pub(super) fn count(&mut self, record: &KeptRecord, now: Instant) {
-        self.all.count(record, now);
-        let Some(model) = record.model() else { return };
-        if let Some(series) = self.models.get_mut(model) {
-            series.count(record, now);
-        } else if self.models.len() < MOST_MODELS {
-            let mut series = Series::new(now);
-            series.count(record, now);
-            self.models.insert(model.into(), series);
-        }
-    }
-
-    /// Forgets models without a request in all that is kept.
-    pub(super) fn forget(&mut self, now: Instant) {
-        self.all.turn(now);
-        self.models.retain(|_, series| {
-            series.turn(now);
-            series.intervals.iter().any(|interval| interval.requests > 0)
-        });
-    }
-
-    pub(super) fn view(&mut self, now: Instant) -> RatesView {
-        self.forget(now);
-        let models = self.models.iter().map(|(model, series)| (model.to_string(), series.rates(now)));
-        RatesView {
-            window_seconds: (INTERVAL * u32::try_from(RECENT).unwrap_or(u32::MAX)).as_secs_f64(),
-            interval_seconds: INTERVAL.as_secs_f64(),
-            all: self.all.rates(now),
-            models: models.collect(),
-            history: self.all.history(),
-        }
-    }
-}
-
-/// The last intervals, the newest last.
-#[derive(Debug)]
-struct Series {
-    intervals: VecDeque<Interval>,
-    /// Intervals that were forgotten.
-    forgotten: u64,
-    /// When the newest one began.
-    since: Instant,
-    /// When the first one began.
-    born: Instant,
-}
-
-/// What happened in one interval.
-#[derive(Debug, Default)]
-struct Interval {
-    requests: u64,
-    errors: u64,
-    prompt: u64,
-    completion: u64,
-    first_token: Times,
-    between_tokens: Times,
-    duration: Times,
-}
-
-/// Times, as far as their quantiles need them; no memory where there are none.
-#[derive(Default)]
-struct Times(Option<Box<DDSketch>>);
-
-impl fmt::Debug for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Times").field(&self.0.as_ref().map(|sketch| sketch.count())).finish()
-    }
-}
-
-impl Times {
-    fn add(&mut self, time: Duration) {
-        let sketch = self.0.get_or_insert_with(|| Box::new(sketch()));
-        sketch.add(time.as_secs_f64());
-    }
-}
-
-fn sketch() -> DDSketch {
-    DDSketch::new(Config::new(ACCURACY, 2048, 1e-6))
-}
-
-/// The quantiles of all of these.
-fn quantiles<'a>(times: impl Iterator<Item = &'a Times>) -> Option<Quantiles> {
-    let mut all = sketch();
-    for one in times.filter_map(|times| times.0.as_deref()) {
-        // They are all made alike.
-        let _ = all.merge(one);
-    }
-    let at = |share| all.quantile(share).ok().flatten();
-    Some(Quantiles { p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)? })
-}
-
-impl Series {
-    fn new(now: Instant) -> Self {
-        Self { intervals: VecDeque::from([Interval::default()]), forgotten: 0, since: now, born: now }
-    }
-
-    /// Begins the intervals that have begun since.
-    fn turn(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.since) > INTERVAL * u32::try_from(INTERVALS).unwrap_or(u32::MAX) {
-            let forgotten = self.forgotten + u64::try_from(self.intervals.len()).unwrap_or(0);
-            *self = Self { born: self.born, forgotten, ..Self::new(now) };
-        }
-        while now.saturating_duration_since(self.since) >= INTERVAL {
-            self.since += INTERVAL;
-            self.intervals.push_back(Interval::default());
-            if self.intervals.len() > INTERVALS {
-                self.intervals.pop_front();
-                self.forgotten += 1;
-            }
-        }
-    }
-
-    fn count(&mut self, record: &KeptRecord, now: Instant) {
         self.turn(now);
-        let Some(interval) = self.intervals.back_mut() else { return };
-        interval.requests += 1;
-        interval.errors += u64::from(is_error(record));
-        if let Some(usage) = record.usage {
-            interval.prompt += usage.prompt;
-            interval.completion += usage.completion;
-        }
-        if record.status < 400 {
-            interval.duration.add(record.took);
-        }
-        if let Some(first) = record.first_token {
-            interval.first_token.add(first);
-            let rest = record.usage.and_then(|usage| u32::try_from(usage.completion.checked_sub(1)?).ok());
-            if let Some(tokens) = rest.filter(|tokens| *tokens > 0 && record.stream) {
-                interval.between_tokens.add(record.took.saturating_sub(first) / tokens);
-            }
-        }
+        self.all.count(record);
+        count_for(&mut self.models, record.model(), record);
+        count_for(&mut self.engines, record.engine(), record);
     }
 
-    /// The rates of the last minute, the interval under way included.
-    fn rates(&self, now: Instant) -> Rates {
-        let recent = || self.intervals.iter().rev().take(RECENT);
-        let whole = INTERVAL * u32::try_from(recent().count().saturating_sub(1)).unwrap_or(0);
-        // A gateway that has just started has not had a minute yet.
-        let seconds = (whole + now.saturating_duration_since(self.since))
-            .min(now.saturating_duration_since(self.born))
-            .as_secs_f64()
-            .max(1.0);
-        let sum = |of: fn(&Interval) -> u64| per_second(recent().map(of).sum(), seconds);
-        Rates {
-            requests_per_second: sum(|it| it.requests),
-            errors_per_second: sum(|it| it.errors),
-            prompt_tokens_per_second: sum(|it| it.prompt),
-            completion_tokens_per_second: sum(|it| it.completion),
-            first_token_seconds: quantiles(recent().map(|it| &it.first_token)),
-            inter_token_seconds: quantiles(recent().map(|it| &it.between_tokens)),
-            duration_seconds: quantiles(recent().map(|it| &it.duration)),
-        }
+    /// Of all requests, and of each model.
+    pub(super) fn view(&mut self, now: Instant) -> RatesView {
+        self.turn(now);
+        let seconds = self.clock.seconds(now);
+        let models = self.models.iter().map(|(model, series)| (model.to_string(), series.rates(seconds)));
+        RatesView { models: models.collect(), ..view_of(&self.all, seconds) }
     }
 
-    /// A point for each interval that is over, the newest last.
-    fn history(&self) -> Vec<RatesPoint> {
-        let seconds = INTERVAL.as_secs_f64();
-        let point = |(number, interval): (u64, &Interval)| RatesPoint {
-            number,
-            requests_per_second: per_second(interval.requests, seconds),
-            errors_per_second: per_second(interval.errors, seconds),
-            completion_tokens_per_second: per_second(interval.completion, seconds),
-            first_token_p50_seconds: quantiles([&interval.first_token].into_iter()).map(|times| times.p50),
-            first_token_p95_seconds: quantiles([&interval.first_token].into_iter()).map(|times| times.p95),
-        };
-        (self.forgotten..).zip(self.intervals.iter().take(self.intervals.len().saturating_sub(1))).map(point).collect()
+    /// Of the requests that ended on an engine.
+    pub(super) fn engine_view(&mut self, engine: &str, now: Instant) -> RatesView {
+        self.turn(now);
+        let seconds = self.clock.seconds(now);
+        self.engines.get(engine).map_or_else(|| view_of(&Series::new(), seconds), |series| view_of(series, seconds))
+    }
+
+    /// The rates of an engine; `None`: no request ended on it in the last minutes.
+    pub(super) fn engine(&mut self, engine: &str, now: Instant) -> Option<Rates> {
+        self.turn(now);
+        Some(self.engines.get(engine)?.rates(self.clock.seconds(now)))
+    }
+
+    /// Begins the intervals that have begun since, and forgets who had no request in all that is kept.
+    fn turn(&mut self, now: Instant) {
+        let over = self.clock.turn(now);
+        if over.is_empty() {
+            return;
+        }
+        over.clone().for_each(|number| self.all.turn(number));
+        for names in [&mut self.models, &mut self.engines] {
+            names.retain(|_, series| {
+                over.clone().for_each(|number| series.turn(number));
+                !series.is_silent()
+            });
+        }
     }
 }
 
-/// Whether the gateway or an engine is to blame. What callers did wrong, and that they left, is not counted.
-fn is_error(record: &KeptRecord) -> bool {
-    record.status >= 500 || matches!(record.stream_end, Some("engine_died" | "engine_error" | "timeout" | "cut"))
+fn count_for(names: &mut HashMap<Box<str>, Series>, name: Option<&str>, record: &KeptRecord) {
+    let Some(name) = name else { return };
+    if let Some(series) = names.get_mut(name) {
+        series.count(record);
+    } else if names.len() < MOST_NAMES {
+        let mut series = Series::new();
+        series.count(record);
+        names.insert(name.into(), series);
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of minutes stay far below 2^52")]
-fn per_second(count: u64, seconds: f64) -> f64 {
-    count as f64 / seconds
+fn view_of(series: &Series, seconds: f64) -> RatesView {
+    RatesView {
+        window_seconds: (INTERVAL * RECENT).as_secs_f64(),
+        interval_seconds: INTERVAL.as_secs_f64(),
+        all: series.rates(seconds),
+        models: BTreeMap::new(),
+        history: series.history(),
+    }
+}
+
+/// Where the interval under way is. It is the same one for all.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// When the first interval began.
+    born: Instant,
+    /// When the one under way began.
+    since: Instant,
+    /// Which one that is, counted from 0.
+    number: u64,
+}
+
+impl Clock {
+    /// The intervals that are over since, as far as they are kept.
+    fn turn(&mut self, now: Instant) -> Range<u64> {
+        let first = self.number;
+        let over = now.saturating_duration_since(self.since).as_nanos() / INTERVAL.as_nanos();
+        let over = u32::try_from(over).unwrap_or(u32::MAX);
+        self.since += INTERVAL * over;
+        self.number += u64::from(over);
+        first.max(self.number.saturating_sub(u64::from(POINTS)))..self.number
+    }
+
+    /// Seconds of the last minute that have passed: a gateway that has just started has not had one yet.
+    fn seconds(&self, now: Instant) -> f64 {
+        let recent = INTERVAL * (RECENT - 1) + now.saturating_duration_since(self.since);
+        recent.min(now.saturating_duration_since(self.born)).as_secs_f64().max(1.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::api::RatesPoint;
     use crate::openai::Usage;
     use crate::telemetry::Record;
     use crate::telemetry::record::testing::record;
@@ -256,6 +164,49 @@ mod tests {
         assert_eq!((view.all.errors_per_second, view.history.len()), (0.0, 23));
         assert_eq!(view.history.last().map(|point| point.number), Some(22));
         assert_eq!(view.models["m"].requests_per_second, view.all.requests_per_second);
+        let last = view.history.last().expect("a point");
+        near(last.inter_token_p50_seconds.expect("some"), 0.005);
+        assert!(last.inter_token_p95_seconds >= last.inter_token_p50_seconds);
+    }
+
+    #[test]
+    fn engines_are_told_apart_and_those_that_are_gone_vanish_with_what_was_kept_of_them() {
+        let start = Instant::now();
+        let mut book = RateBook::new(start);
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        for second in 0..600 {
+            for number in 0..64_u64 {
+                let engine = format!("m/{number}");
+                let first = Some(Duration::from_millis(10 * (number + 1)));
+                book.count(&kept(&Record { engine: Some(&engine), first_token: first, ..record() }), at(second));
+            }
+        }
+        let (fast, slow) = (book.engine("m/0", at(600)).expect("known"), book.engine("m/63", at(600)).expect("known"));
+        let p50 = |rates: Rates| rates.first_token_seconds.expect("some").p50;
+        assert!(p50(fast) < 0.011 && p50(slow) > 0.6, "each has its own");
+        assert!((book.engine("m/5", at(600)).expect("known").requests_per_second - 1.0).abs() < 0.1);
+        let view = book.engine_view("m/5", at(600));
+        assert_eq!((view.history.len(), view.models.len()), (60, 0));
+        assert_eq!(
+            view.history.last(),
+            book.engine_view("m/6", at(600))
+                .history
+                .last()
+                .map(|point| RatesPoint {
+                    first_token_p50_seconds: view.history.last().and_then(|point| point.first_token_p50_seconds),
+                    first_token_p95_seconds: view.history.last().and_then(|point| point.first_token_p95_seconds),
+                    ..*point
+                })
+                .as_ref(),
+            "their intervals are the same ones"
+        );
+        assert_eq!(book.engine("m/64", at(600)), None);
+        assert_eq!(book.engine_view("m/64", at(600)).all.requests_per_second, 0.0);
+        // One goes on, the others are no more; nobody asks for any of them.
+        for second in 600..1000 {
+            book.count(&kept(&record()), at(second));
+        }
+        assert_eq!(book.engines.keys().map(|name| &**name).collect::<Vec<_>>(), ["m/0"]);
     }
 
     #[test]
@@ -270,6 +221,8 @@ mod tests {
         let later = book.view(start + Duration::from_secs(61));
         assert_eq!((later.all.requests_per_second, later.models.len()), (0.0, 1));
         let much_later = book.view(start + Duration::from_secs(3600));
-        assert_eq!((much_later.models.len(), much_later.history.len()), (0, 0));
+        assert_eq!((much_later.models.len(), much_later.history.len()), (0, 60));
+        assert!(much_later.history.iter().all(|point| point.requests_per_second == 0.0));
+        assert_eq!(much_later.history.last().map(|point| point.number), Some(719));
     }
 }
