@@ -1,15 +1,13 @@
-//! What operators can do with the configuration, and the token that they need.
+//! What operators can do with the configuration.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 
 use crate::api::{ConfigChange, ConfigError, OverlayView, ReloadReport};
 use crate::config::{Config, entry_shown};
 use crate::ids::EntryKind;
-use crate::secret::Secret;
 
 /// The configuration of the running gateway.
 #[async_trait]
@@ -103,25 +101,4 @@ pub enum Wanted {
     Removed,
     /// It is what the file says.
     AsInFile,
-}
-
-/// `admin.token`, which a reload may change.
-#[derive(Clone, Debug, Default)]
-pub struct Token(Arc<ArcSwapOption<Secret>>);
-
-impl Token {
-    /// Asks for this one; `None`: no token is needed.
-    #[must_use]
-    pub fn of(token: Option<Secret>) -> Self {
-        Self(Arc::new(ArcSwapOption::from_pointee(token)))
-    }
-
-    /// Asks for this one from now on; `None`: no token is needed.
-    pub fn set(&self, token: Option<Secret>) {
-        self.0.store(token.map(Arc::new));
-    }
-
-    pub(super) fn get(&self) -> Option<Arc<Secret>> {
-        self.0.load_full()
-    }
 }

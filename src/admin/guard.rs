@@ -27,7 +27,13 @@ pub(super) async fn guard(State(admin): State<Admin>, mut request: Request, next
             request.extensions_mut().insert(login);
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => {
+            // A token that is not shown is not guessed.
+            if error.status == StatusCode::UNAUTHORIZED && request.headers().contains_key(header::AUTHORIZATION) {
+                admin.token.wrong_one().await;
+            }
+            error.into_response()
+        }
     }
 }
 

@@ -3,12 +3,16 @@
 use std::time::SystemTime;
 
 use axum::extract::State;
+use axum::extract::rejection::StringRejection;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
 use super::{Admin, guard, session};
+
+/// Largest body of a login: a token is a line.
+pub(super) const MOST_BODY: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,8 +21,18 @@ struct Login {
 }
 
 /// Logs a browser in: 204 with a cookie, 401 for another token, 409 where none is needed.
-pub(super) async fn login(State(admin): State<Admin>, headers: HeaderMap, body: String) -> Result<Response, ApiError> {
+pub(super) async fn login(
+    State(admin): State<Admin>,
+    headers: HeaderMap,
+    body: Result<String, StringRejection>,
+) -> Result<Response, ApiError> {
     guard::may_change(&Method::POST, &headers)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB: no token is so long.")
+        }
+        status => ApiError::new(status, format!("The body could not be read: {}.", rejection.body_text())),
+    })?;
     let example = r#"The body is not understood. Send one like {"token": "…"}."#;
     let Login { token: given } = serde_json::from_str(&body).map_err(|_| ApiError::malformed(example))?;
     let Some(token) = admin.token.get() else {
@@ -26,6 +40,7 @@ pub(super) async fn login(State(admin): State<Admin>, headers: HeaderMap, body: 
     };
     if !token.matches(given.as_bytes()) {
         tracing::warn!("a login at the operators' server was refused: wrong token");
+        admin.token.wrong_one().await;
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "This is not the token of `admin.token`."));
     }
     let is_secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");

@@ -4,7 +4,7 @@
 //! | method and path | what |
 //! |---|---|
 //! | `GET /` | the dashboard for browsers; for others what this is, as text or JSON (no token asked for) |
-//! | `POST /api/v1/login`, `POST /api/v1/logout` | `{"token": "…"}`: a browser's login, a cookie |
+//! | `POST /api/v1/login`, `POST /api/v1/logout` | `{"token": "…"}`: a browser's login, a cookie; wrong tokens are answered slowly, one after the other |
 //! | `POST /api/v1/playground/chat` | a chat request, passed on to the callers' address |
 //! | `GET /livez`, `GET /readyz` | this process is there; a model is served, with `?model=` that one (no token asked for) |
 //! | `GET /metrics` | the gateway's metrics, for Prometheus |
@@ -74,8 +74,10 @@ mod show;
 mod sse;
 mod state;
 mod status;
+mod token;
 
 pub use self::audit::AuditLog;
-pub use self::configuration::{Configuration, ConfigurationError, EntryChange, Token, Wanted};
+pub use self::configuration::{Configuration, ConfigurationError, EntryChange, Wanted};
 pub use self::operations::Operations;
 pub use self::state::{Admin, Started};
+pub use self::token::Token;

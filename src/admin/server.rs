@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use axum::body::to_bytes;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -64,7 +64,7 @@ impl Admin {
             .route("/livez", get(|| async {}))
             .route("/readyz", get(ready))
             .route("/page/{name}", get(page_file))
-            .route("/api/v1/login", post(login::login))
+            .route("/api/v1/login", post(login::login).layer(DefaultBodyLimit::max(login::MOST_BODY)))
             .route("/api/v1/logout", post(login::logout));
         open.merge(guarded).with_state(self)
     }

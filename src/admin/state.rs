@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 use super::audit::AuditLog;
-use super::configuration::{Configuration, Token};
+use super::configuration::Configuration;
 use super::operations::Operations;
+use super::token::Token;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::inventory::Monitor;
 use crate::net::Listeners;

@@ -1,5 +1,7 @@
 //! What operators see while callers go on: the gateway as a whole, requests, rates, logs, and events as they happen.
 
+use std::time::{Duration, Instant};
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use reqwest::Method;
@@ -150,8 +152,6 @@ async fn requests_are_listed_with_what_they_cost() {
     let rates = seen(&gateway, "rates").await;
     assert!(rates["all"]["requests_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{rates}");
     assert!(rates["models"]["m"]["first_token_seconds"]["p95"].as_f64().is_some_and(|time| time > 0.0), "{rates}");
-    let callers = seen(&gateway, "callers").await;
-    let bot = &callers["callers"][0];
     // The same of the engine that they ended on.
     let engine = seen(&gateway, "engines/m/0").await;
     let own = &engine["rates"];
@@ -169,6 +169,8 @@ async fn requests_are_listed_with_what_they_cost() {
     for (path, status) in [("rates?engine=m%2F1", 404), ("rates?model=m", 400)] {
         assert_eq!(get(&gateway, path).await.0, status, "{path}");
     }
+    let callers = seen(&gateway, "callers").await;
+    let bot = &callers["callers"][0];
     assert_eq!((&bot["caller"], &bot["keys"], &bot["requests"]), (&json!("bot"), &json!(1), &json!(3)));
     assert!(bot["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{bot}");
 }
@@ -293,6 +295,44 @@ async fn a_browser_logs_in_with_the_token_and_pages_of_others_do_not() {
     assert_eq!(with(Method::GET, None).await.expect("answered").status(), 200);
     assert_eq!(with(Method::POST, Some("http://evil.example")).await.expect("answered").status(), 403);
     assert_eq!(with(Method::POST, Some(&url(""))).await.expect("answered").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_not_guessed_fast_and_the_right_one_waits_for_nobody_who_guesses() {
+    let yaml = "admin: { listen: 127.0.0.1:0, token: t0p }\nmodels:\n  m: { source: m, command: [enginehouse, sim] }\n";
+    let gateway = Gateway::start_whole(&format!("listen: 127.0.0.1:0\n{yaml}"));
+    let url = |path: &str| format!("http://{}{path}", gateway.admin);
+    let status = async |request: reqwest::RequestBuilder| request.send().await.expect("answered").status().as_u16();
+    let login = |token: &str| http().post(url("/api/v1/login")).json(&json!({ "token": token }));
+    let show = |token: &str| http().get(url("/api/v1/status")).bearer_auth(token);
+    // By either way, from as many connections as there are.
+    let since = Instant::now();
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (first, second) = (login(&number.to_string()), show(&number.to_string()));
+        guesses.spawn(async move { first.send().await.expect("answered").status().as_u16() });
+        guesses.spawn(async move { second.send().await.expect("answered").status().as_u16() });
+    }
+    assert_eq!(guesses.join_next().await.expect("one").expect("answered"), 401);
+    let first = since.elapsed();
+    assert!(first >= Duration::from_millis(250), "{first:?}");
+    let right = Instant::now();
+    assert_eq!((status(login("t0p")).await, status(show("t0p")).await), (204, 200));
+    let took = right.elapsed();
+    assert!(guesses.len() >= 8, "others still wait: {}", guesses.len());
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    // Who shows none does not guess.
+    let none = Instant::now();
+    assert_eq!(status(http().get(url("/api/v1/status"))).await, 401);
+    assert!(none.elapsed() < Duration::from_millis(250));
+    assert!(guesses.join_all().await.iter().all(|status| *status == 401));
+    assert!(since.elapsed() >= 4 * Duration::from_millis(250), "sixteen a second: {:?}", since.elapsed());
+    let large = login(&"x".repeat(20_000)).send().await.expect("answered");
+    assert_eq!(large.status(), 413);
+    let told: Value = large.json().await.expect("the error of this API");
+    assert!(told["error"]["message"].as_str().is_some_and(|text| text.contains("16 KiB")), "{told}");
+    let odd = http().post(url("/api/v1/login")).body(vec![0xff]).send().await.expect("answered");
+    assert_eq!((odd.status().as_u16(), odd.json::<Value>().await.expect("JSON")["error"].is_object()), (400, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
