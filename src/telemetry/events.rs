@@ -18,6 +18,10 @@ const MOST_BYTES: usize = 4 << 20;
 /// Events that a listener takes at once, so that a long list of them keeps nobody else waiting.
 const BATCH: usize = 256;
 
+/// Bytes of events after which it takes no more of them: what a listener has taken and its client does not read is kept for it
+/// alone.
+const BATCH_BYTES: usize = 64 << 10;
+
 /// Where events are published. All clones are one.
 #[derive(Clone, Debug)]
 pub struct EventBus {
@@ -121,7 +125,9 @@ impl Kept {
     fn since(&self, after: u64) -> Option<Vec<Numbered>> {
         let behind = usize::try_from(self.last.checked_sub(after)?).ok()?;
         let first = self.events.len().checked_sub(behind)?;
-        Some(self.events.iter().skip(first).take(BATCH).cloned().collect())
+        let mut bytes = 0;
+        let fits = |event: &&Numbered| (bytes < BATCH_BYTES).then(|| bytes += event.json.len()).is_some();
+        Some(self.events.iter().skip(first).take(BATCH).take_while(fits).cloned().collect())
     }
 }
 
@@ -241,6 +247,9 @@ mod tests {
         (0..9).for_each(|_| bus.publish(&large));
         assert_eq!(lock(&bus.kept).events.len(), 3);
         assert_eq!(stream.next().await, Some(Heard::Lost));
+        (0..2).for_each(|_| bus.publish(&large));
+        assert_eq!(numbers(stream.next().await), [1010], "one that is too large comes alone");
+        assert_eq!(numbers(stream.next().await), [1011]);
     }
 
     #[tokio::test]

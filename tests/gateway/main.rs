@@ -41,6 +41,7 @@ mod route_table;
 mod routes;
 mod scraping;
 mod stored_responses;
+mod slow_listeners;
 mod streaming;
 mod transport;
 mod waiting;
