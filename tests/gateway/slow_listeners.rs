@@ -55,17 +55,34 @@ async fn ask(mut wire: Wire, (path, body): (String, String), sent: &AtomicUsize,
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_something() {
-    let sim = Sim::start(&["--ttft", "0ms", "--gap", "0ms"]);
-    // Names that are long: each request has much to tell.
+/// Reads events until it has heard of `most` requests; nothing may be missing.
+async fn hear(mut reader: reqwest::Response, most: usize) -> usize {
+    let (mut heard, mut rest) = (0, Vec::new());
+    while heard < most {
+        rest.extend(reader.chunk().await.expect("a piece").expect("more"));
+        let whole = memchr::memmem::rfind(&rest, b"\n\n").map_or(0, |end| end + 2);
+        let messages: Vec<u8> = rest.drain(..whole).collect();
+        assert_eq!(memchr::memmem::find(&messages, b"resync"), None, "it missed something after {heard} of {most}");
+        heard += memchr::memmem::find_iter(&messages, b"\"unknown_model\"").count();
+    }
+    heard
+}
+
+/// A configuration of names that are long: each request has much to tell.
+fn talkative(sim: &Sim) -> (String, String) {
     let [caller, alias, model] = ["c", "a", "m"].map(|letter| letter.repeat(200));
     let yaml = format!(
         "callers: {{ {caller}: {{ keys: [k] }} }}\nmodels: {{ {model}: {{ urls: [\"{}\"], served_name: tiny }} }}\naliases: {{ {alias}: {{ model: {model} }} }}\n",
         sim.url()
     );
+    (yaml, format!("/openai/deployments/{alias}/chat/completions?api-version=2024-10-21"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_something() {
+    let sim = Sim::start(&["--ttft", "0ms", "--gap", "0ms"]);
+    let (yaml, path) = talkative(&sim);
     let gateway = Gateway::ready(&yaml).await;
-    let path = format!("/openai/deployments/{alias}/chat/completions?api-version=2024-10-21");
     let body = json!({ "max_tokens": 1, "messages": [{ "role": "user", "content": "hi" }] }).to_string();
     ask(Wire::to(gateway.address).await, (path.clone(), body.clone()), &AtomicUsize::new(0), 1).await;
     let size = eventually("the first request", async || {
@@ -80,6 +97,7 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
     for _ in 0..SLOW {
         slow.push(listener(&gateway, None).await);
     }
+    // Another one reads, and hears of every request: nobody is held up.
     let url = format!("http://{}/api/v1/events?kinds=requests", gateway.admin);
     let mut reader = http().get(url).send().await.expect("answered");
     assert_eq!(reader.chunk().await.expect("a piece").expect("the first"), ": connected\n\n");
@@ -90,20 +108,9 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
         (0..CALLERS)
             .map(async |_| ask(Wire::to(gateway.address).await, (path.clone(), body.clone()), &sent, most).await),
     );
-    // Another one reads, and hears of every request: nobody is held up.
-    let reads = async {
-        let (mut heard, mut rest) = (0, Vec::new());
-        while heard < most {
-            rest.extend(reader.chunk().await.expect("a piece").expect("more"));
-            let whole = memchr::memmem::rfind(&rest, b"\n\n").map_or(0, |end| end + 2);
-            let messages: Vec<u8> = rest.drain(..whole).collect();
-            assert_eq!(memchr::memmem::find(&messages, b"resync"), None, "it missed something after {heard} of {most}");
-            heard += memchr::memmem::find_iter(&messages, b"\"unknown_model\"").count();
-        }
-        heard
-    };
-    let (heard, _) =
-        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(reads, asked) }).await.expect("in time");
+    let (heard, _) = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(hear(reader, most), asked) })
+        .await
+        .expect("in time");
     let took = since.elapsed().as_secs_f64();
     let cost = gateway.peak_resident().saturating_sub(before);
     println!(
@@ -113,7 +120,11 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
     );
     assert_eq!(heard, most);
     assert!(cost < 40 << 20, "{} MiB", cost >> 20);
-    // One goes on reading, in the order of what happened; another one comes again.
+    are_told(&gateway, slow).await;
+}
+
+/// One goes on reading, in the order of what happened; another one comes again; the others hear of it, too.
+async fn are_told(gateway: &Gateway, mut slow: Vec<(Wire, String)>) {
     let (mut reading, told) = slow.pop().expect("one");
     let place = last_id(&told);
     let rest = reading.read_until(b"\"event\":\"snapshot\"").await;
@@ -122,7 +133,7 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
         rest.split_once("{\"event\":\"resync\"}").expect("it is told before it hears how everything is");
     let ids: Vec<u64> = before_it.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
     assert!(ids.is_sorted() && ids.len() > 1, "{ids:?}");
-    let (_again, told) = listener(&gateway, Some(&place)).await;
+    let (_again, told) = listener(gateway, Some(&place)).await;
     let first = told.lines().find_map(|line| line.strip_prefix("data: ")).expect("an event");
     assert_eq!(first, "{\"event\":\"resync\"}");
     assert!(last_id(&told).parse::<u64>().expect("a number") > place.parse().expect("a number"));
