@@ -9,6 +9,7 @@
 mod support;
 
 mod browser;
+mod speed;
 
 use std::net::TcpListener;
 use std::path::PathBuf;

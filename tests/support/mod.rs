@@ -7,6 +7,7 @@ mod client;
 pub mod deployment;
 pub mod foreign;
 mod gateway;
+pub mod large;
 pub mod load;
 #[path = "../nvml/machine.rs"]
 pub mod machine;

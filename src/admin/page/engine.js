@@ -57,11 +57,12 @@ export function engine(root, id) {
   const tokensNow = tile("Tokens written / s");
   const times = table("Times of the last minute", [["Last minute"], ["p50", "num"], ["p95", "num"], ["p99", "num"]]);
   const charts = history(id);
-  const log = logView(id);
+  const logPlace = h("div");
+  let log = null;
   const list = requestTable((request) => request.engine === id);
   root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head start" }, h("h1", {}, id), badge), progress, detail,
     h("div", { class: "actions" }, ...buttons), h("h2", {}, "Work"), h("div", { class: "tiles" }, requestsNow.element, tokensNow.element, times.element), charts.element,
-    h("h2", {}, "About"), about, h("h2", {}, "Log"), log.element, h("h2", {}, "Requests"), list.element);
+    h("h2", {}, "About"), about, h("h2", {}, "Log"), logPlace, h("h2", {}, "Requests"), list.element);
   let shown = "";
   const update = () => {
     const one = store.engines.get(id);
@@ -70,6 +71,10 @@ export function engine(root, id) {
       style(badge, "state rest");
       progress.hidden = true;
       return;
+    }
+    if (!logPlace.hasChildNodes()) {
+      log = one.ours ? logView(id) : null;
+      logPlace.append(log?.element ?? h("p", { class: "soft" }, "This gateway does not run the engine: its log is where it runs."));
     }
     const now = state(one);
     say(badge, now.text);
@@ -105,6 +110,6 @@ export function engine(root, id) {
     }
     list.update();
   };
-  return { update, end: () => log.end() };
+  return { update, end: () => log?.end() };
 }
 
