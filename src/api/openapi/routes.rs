@@ -234,7 +234,8 @@ fn observed() -> Vec<Route> {
         Route::get("/api/v1/gpus", "The GPUs of this machine and the engines on each", of::<GpusView>),
         Route::get("/api/v1/requests", "The newest requests that have ended", of::<RequestsView>).query(FILTERS),
         Route::get("/api/v1/requests/{id}", "One request", of::<RequestView>),
-        Route::get("/api/v1/rates", "Requests and tokens a second, and quantiles of times", of::<RatesView>),
+        Route::get("/api/v1/rates", "Requests and tokens a second, and quantiles of times", of::<RatesView>)
+            .query(&[("engine", "only those that ended on this engine")]),
         Route::get("/api/v1/logs", "Lines of logs", of::<LogsView>).query(LINES),
         Route::new("get", "/api/v1/events", "What happens, as server-sent events: a snapshot, then what changes")
             .query(&[("kinds", "only these: engine,operation,requests,…")])
