@@ -93,6 +93,20 @@ impl Outcome {
         }
     }
 
+    /// The HTTP status that the engine answered with, where that is what ended it.
+    #[must_use]
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answered { status }
+            | Self::Busy { status }
+            | Self::TooLong { status }
+            | Self::GaveUp { status }
+            | Self::Failed { status }
+            | Self::EngineBroken { status } => Some(status),
+            _ => None,
+        }
+    }
+
     /// Whether it speaks against the engine: requests should go elsewhere until its health is known.
     #[must_use]
     pub fn speaks_against_engine(self) -> bool {

@@ -40,6 +40,14 @@ pub struct RequestView {
     pub seconds: f64,
     /// From the request's end to the first event with output.
     pub first_token_seconds: Option<f64>,
+    /// From head to the first event with output.
+    pub first_token_came_seconds: Option<f64>,
+    /// How long it waited for admission, or for an engine.
+    pub queue_seconds: f64,
+    /// From head to the beginning of that wait.
+    pub queue_began_seconds: Option<f64>,
+    /// Its attempts on engines, in their order; of more than sixteen the first ones and the last.
+    pub attempts: Vec<AttemptView>,
     /// Time in the gateway itself.
     pub overhead_seconds: f64,
     /// Attempts that another one followed.
@@ -56,6 +64,25 @@ pub struct RequestView {
     pub stream_end: Option<String>,
     /// What went wrong, as a code.
     pub error: Option<String>,
+}
+
+/// An attempt of a request on an engine. All times are from the request's head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptView {
+    /// Its place among all attempts, from 1 on.
+    pub number: u32,
+    /// The engine.
+    pub engine: String,
+    /// When it began.
+    pub began_seconds: f64,
+    /// When the head of the engine's answer came; `null`: it did not, or the answer was only seen as a whole.
+    pub answered_seconds: Option<f64>,
+    /// When it ended.
+    pub ended_seconds: f64,
+    /// How it ended, by the words of `enginehouse_attempts_total`.
+    pub outcome: String,
+    /// The status that the engine answered with, where it did.
+    pub status: Option<u16>,
 }
 
 /// A list of requests.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::timeline::Timeline;
 use crate::admission::{Admission, Permit};
 use crate::config::{Balance, Retry};
 use crate::dispatch::{self, Affinity, Attempt, Decision, Engines, History, Rules, Send, WaitFor};
@@ -81,6 +82,7 @@ pub(super) struct Attempts {
     pub(super) history: History,
     terms: Terms,
     pub(super) current: Option<Current>,
+    pub(super) timeline: Timeline,
     /// What comes after it.
     next: Option<Current>,
     /// The engine tried last, and what happened to its connection.
@@ -90,8 +92,8 @@ pub(super) struct Attempts {
 impl Attempts {
     /// None so far. A request earns its model's share of the retry budget.
     pub(super) fn new(snapshot: Arc<Snapshot>, plan: Plan, terms: Terms) -> Self {
-        let attempts =
-            Self { snapshot, plan, history: History::default(), terms, current: None, next: None, last: None };
+        let (history, timeline) = (History::default(), Timeline::default());
+        let attempts = Self { snapshot, plan, history, terms, current: None, timeline, next: None, last: None };
         if let Some(target) = attempts.target(0).filter(|_| !attempts.terms.is_copy) {
             target.pool.budget.earn();
         }
@@ -133,8 +135,11 @@ impl Attempts {
 
     /// Begins the attempt that is about to: the one before is over.
     pub(super) fn begin(&mut self) -> Option<&mut Current> {
-        let next = Current { since: Instant::now(), ..self.next.take()? };
-        self.last = Some((next.lease.engine().clone(), String::new()));
+        let now = Instant::now();
+        let next = Current { since: now, ..self.next.take()? };
+        let engine = next.lease.engine();
+        self.timeline.begin(engine.clone(), now);
+        self.last = Some((engine.clone(), String::new()));
         Some(self.current.insert(next))
     }
 
@@ -168,6 +173,8 @@ impl Attempts {
     /// Notes what became of the attempt under way, once; `why`: what happened to the connection, for people.
     pub(super) fn settle(&mut self, outcome: Outcome, why: impl FnOnce() -> String) {
         let Some(current) = &mut self.current else { return };
+        let now = Instant::now();
+        self.timeline.end(outcome, now);
         let engine = current.lease.engine().clone();
         if std::mem::replace(&mut current.settled, true) {
             // Its answer was judged already, and broke off afterwards.
@@ -179,13 +186,20 @@ impl Attempts {
         } else if outcome.casts_doubt() {
             engine.suspect();
         }
-        let reused = current.reused && current.since.elapsed() < IDLE_CLOSE;
+        let reused = current.reused && now.saturating_duration_since(current.since) < IDLE_CLOSE;
         let (leg, alone) = (current.leg, current.lease.was_alone());
         if let Some(target) = self.target(leg) {
             target.meters.attempted(outcome.word());
         }
         self.history.note(Attempt { leg, key: engine.key(), outcome, reused, alone });
         self.last = Some((engine, why()));
+    }
+
+    /// What nobody waited for to its end was given up by its caller.
+    pub(super) fn give_up(&mut self) {
+        if self.current.as_ref().is_some_and(|current| !current.settled) {
+            self.settle(Outcome::ClientGone, String::new);
+        }
     }
 
     /// Counts a further attempt, and a move to another leg.
@@ -231,11 +245,8 @@ impl Attempts {
 }
 
 impl Drop for Attempts {
-    /// What nobody waited for to its end was given up by its caller.
     fn drop(&mut self) {
-        if self.current.as_ref().is_some_and(|current| !current.settled) {
-            self.settle(Outcome::ClientGone, String::new);
-        }
+        self.give_up();
     }
 }
 

@@ -10,6 +10,7 @@ use super::attempts::Attempts;
 use super::downstream::Downstream;
 use super::entry::Entry;
 use super::response::Response;
+use super::timeline::Timeline;
 use super::upstream_request::UpstreamRequest;
 use crate::config::LogReaders;
 use crate::engines::Engine;
@@ -56,6 +57,14 @@ impl RequestContext {
         }
     }
 
+    /// The times of its attempts, if it has got so far.
+    pub(super) fn timeline(&self) -> Option<&Timeline> {
+        match &self.forward {
+            Some(forward) => Some(&forward.attempts.timeline),
+            None => self.account.calls.as_deref().map(|called| &called.timeline),
+        }
+    }
+
     /// What the request goes to.
     pub(super) fn target(&self) -> Option<&Target> {
         self.account.target.and_then(|at| self.snapshot.target(at))
@@ -85,6 +94,7 @@ pub(super) struct Called {
     pub(super) engine: Option<(Arc<Engine>, usize)>,
     /// What the answer says of tokens.
     pub(super) usage: Option<Usage>,
+    pub(super) timeline: Timeline,
 }
 
 /// What a request asks for, as far as its head says.
@@ -212,8 +222,9 @@ pub(super) struct Stopwatch {
 }
 
 impl Stopwatch {
-    pub(super) fn start(&mut self) {
-        self.since = Some(Instant::now());
+    /// Starts it, now.
+    pub(super) fn start(&mut self) -> Instant {
+        *self.since.insert(Instant::now())
     }
 
     pub(super) fn stop(&mut self) {

@@ -59,7 +59,9 @@ pub(super) async fn exchange(
             }
             Advance::Wait(..) if state.is_draining() => attempts.wait_no_more(),
             Advance::Wait(what, until) => {
+                let since = Instant::now();
                 wait(attempts, what, until).await;
+                attempts.timeline.note_wait(since);
                 attempts.history.begin_round();
             }
             Advance::Deliver | Advance::Refuse => {

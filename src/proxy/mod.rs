@@ -7,7 +7,7 @@
 //! | next, send | `relay` (with `attempts`, `next_engine`, `upstream_head`, `upstream`) | a lease, and the attempt on it |
 //! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
 //! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
-//! | record | `record` | one record of the request |
+//! | record | `record` (with `timeline`) | one record of the request |
 //!
 //! Requests of our own are driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
 //! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share;
@@ -45,6 +45,7 @@ mod retry;
 mod session;
 mod state;
 mod stored;
+mod timeline;
 mod transform;
 mod unfinished_event;
 mod upstream;

@@ -52,6 +52,10 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     let told = usage.or(estimate).filter(|_| !is_counted);
     let told_error = answer.filter(|answer| answer.tells_error()).map(|_| "engine_error");
     let error = account.error.or(told_error);
+    let started = account.clock.started;
+    let timeline = ctx.timeline();
+    let attempts = timeline.map(|timeline| timeline.attempts(started, took)).unwrap_or_default();
+    let first_output = answer.and_then(|answer| answer.output.first);
     let record = Record {
         id: account.id(),
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
@@ -68,13 +72,16 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
         bytes_in: account.received,
         bytes_out: session.body_bytes_sent(),
         took,
-        first_token: answer.and_then(|answer| answer.output.first).map(|at| at - account.clock.complete()),
+        first_token: first_output.map(|at| at - account.clock.complete()),
+        first_token_came: first_output.map(|at| at - started),
         overhead,
         retries,
         usage: told,
         is_estimate: usage.is_none(),
         stream_end: answer.filter(|answer| answer.is_stream()).map(|_| stream_end(error)),
         error,
+        queue: timeline.and_then(|timeline| timeline.queue(started)),
+        attempts: &attempts,
     };
     if account.asked.is_probe {
         return state.recorder.publish_probe(&record);

@@ -32,9 +32,10 @@ pub(super) async fn head(
     response: &ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    ctx.account.clock.ours.start();
+    let now = ctx.account.clock.ours.start();
     let Some(forward) = &mut ctx.forward else { return Ok(()) };
     forward.response.began = true;
+    forward.attempts.timeline.note_head(now);
     let is_stream = is_readable_stream(response);
     if let Some(current) = &mut forward.attempts.current {
         if is_stream && !forward.request.is_background {

@@ -23,5 +23,5 @@ pub use log_level::LogLevel;
 pub use logs::Logs;
 pub use meters::{InFlight, Meters};
 pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
-pub use record::Record;
+pub use record::{AttemptRecord, AttemptRecords, QueueRecord, Record};
 pub use requests::{Collector, RequestFilter, RequestHistory, RequestSink};

@@ -3,7 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::openai::{Endpoint, Usage};
+use crate::outcome::Outcome;
+
+/// The attempts of a request, in their order. Nearly all have one.
+pub type AttemptRecords<'a> = SmallVec<[AttemptRecord<'a>; 1]>;
 
 /// A request, after its end.
 #[derive(Clone, Debug)]
@@ -38,8 +44,10 @@ pub struct Record<'a> {
     pub bytes_out: usize,
     /// From head to end.
     pub took: Duration,
-    /// From the request's end to the first event.
+    /// From the request's end to the first event with output.
     pub first_token: Option<Duration>,
+    /// From head to the first event with output.
+    pub first_token_came: Option<Duration>,
     /// Time in the gateway itself.
     pub overhead: Duration,
     /// Attempts that another one followed.
@@ -52,13 +60,63 @@ pub struct Record<'a> {
     pub stream_end: Option<&'static str>,
     /// What went wrong, as a code.
     pub error: Option<&'a str>,
+    /// How long it waited for an engine.
+    pub queue: Option<QueueRecord>,
+    /// Its attempts on engines; of very many the first and the last.
+    pub attempts: &'a [AttemptRecord<'a>],
+}
+
+/// How long a request waited for admission or for an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueRecord {
+    /// From the request's head.
+    pub began: Duration,
+    /// In all: it may wait again after an attempt.
+    pub waited: Duration,
+}
+
+/// An attempt of a request on an engine, after the request's end. All times are from the request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptRecord<'a> {
+    /// Its place among all attempts, from 1 on.
+    pub number: u32,
+    /// The engine's id.
+    pub engine: &'a str,
+    /// When it began.
+    pub began: Duration,
+    /// When the head of the engine's answer came; `None`: it did not, or the answer was only seen as a whole.
+    pub answered: Option<Duration>,
+    /// When it ended.
+    pub ended: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
 
-    /// A stream that went well.
+    /// The first engine could not be reached.
+    const ATTEMPTS: [AttemptRecord<'static>; 2] = [
+        AttemptRecord {
+            number: 1,
+            engine: "m/1",
+            began: Duration::from_micros(120),
+            answered: None,
+            ended: Duration::from_micros(150),
+            outcome: Outcome::Unreachable,
+        },
+        AttemptRecord {
+            number: 2,
+            engine: "m/0",
+            began: Duration::from_micros(200),
+            answered: Some(Duration::from_micros(900)),
+            ended: Duration::from_micros(1500),
+            outcome: Outcome::Answered { status: 200 },
+        },
+    ];
+
+    /// A stream that went well, in the end.
     pub(in crate::telemetry) fn record() -> Record<'static> {
         Record {
             id: "r1",
@@ -77,12 +135,15 @@ pub(super) mod testing {
             bytes_out: 20,
             took: Duration::from_micros(1500),
             first_token: Some(Duration::from_millis(1)),
+            first_token_came: Some(Duration::from_micros(1100)),
             overhead: Duration::from_micros(42),
             retries: 1,
             usage: Some(Usage { prompt: 3, completion: 4, cached: 0 }),
             is_estimate: false,
             stream_end: Some("complete"),
             error: None,
+            queue: Some(QueueRecord { began: Duration::from_micros(50), waited: Duration::from_micros(60) }),
+            attempts: &ATTEMPTS,
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, chat, eventually, http};
+use crate::support::{Gateway, Sim, chat, eventually, http};
 
 const CONFIGURATION: &str = "
 callers: { bot: { keys: [k-bot] } }
@@ -173,6 +173,72 @@ async fn requests_are_listed_with_what_they_cost() {
     let bot = &callers["callers"][0];
     assert_eq!((&bot["caller"], &bot["keys"], &bot["requests"]), (&json!("bot"), &json!(1), &json!(3)));
     assert!(bot["completion_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{bot}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_tells_the_times_of_each_attempt_and_how_long_it_waited() {
+    let (broken, good) = (Sim::start(&["--tokens", "4"]), Sim::start(&["--ttft", "50ms", "--tokens", "4"]));
+    let nobody = tokio::net::TcpSocket::new_v4().expect("socket");
+    nobody.bind("127.0.0.1:0".parse().expect("address")).expect("bound");
+    let gone = nobody.local_addr().expect("address");
+    let yaml = format!(
+        "models:\n  broken: {{ urls: [\"{}\"], served_name: tiny }}\n  good: {{ urls: [\"{}\"], served_name: tiny }}\n  \
+         gone: {{ urls: [\"http://{gone}\"], health: off, served_name: tiny }}\n\
+         aliases:\n  sure: {{ model: broken, fallback: [good] }}\n  patient: {{ model: gone, gym: {{ retry_for: 700ms }} }}\n",
+        broken.url(),
+        good.url()
+    );
+    let gateway = Gateway::start(&yaml);
+    eventually("the engines to be ready", async || {
+        gateway.engines().await.iter().all(|engine| engine["state"] == "ready").then_some(())
+    })
+    .await;
+    let order = json!({ "kind": "status:503" });
+    assert_eq!(http().post(broken.url() + "/sim/fault").json(&order).send().await.expect("planned").status(), 200);
+    let ask = async |model: &str, stream: bool| {
+        let mut body = chat(model);
+        body["stream"] = json!(stream);
+        let request = http().post(gateway.url("/v1/chat/completions")).header("x-request-id", model).json(&body);
+        request.send().await.expect("answered").bytes().await.expect("whole");
+        eventually("its record", async || {
+            let (status, found) = get(&gateway, &format!("requests/{model}")).await;
+            (status == 200).then_some(found)
+        })
+        .await
+    };
+    let time = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no time: {value}"));
+
+    let told = ask("sure", true).await;
+    let attempts = told["attempts"].as_array().expect("a list");
+    assert_eq!(attempts.len(), 2, "{told}");
+    let (first, second) = (&attempts[0], &attempts[1]);
+    assert_eq!((&first["number"], &first["outcome"], &first["status"]), (&json!(1), &json!("busy"), &json!(503)));
+    assert_eq!(
+        (&second["number"], &second["outcome"], &second["status"]),
+        (&json!(2), &json!("answered"), &json!(200))
+    );
+    assert_eq!((&first["engine"], &second["engine"]), (&json!(format!("broken/{}", broken.address)), &told["engine"]));
+    let order = [
+        &first["began_seconds"],
+        &first["answered_seconds"],
+        &first["ended_seconds"],
+        &second["began_seconds"],
+        &second["answered_seconds"],
+        &told["first_token_came_seconds"],
+        &second["ended_seconds"],
+        &told["seconds"],
+    ]
+    .map(time);
+    assert!(order.is_sorted() && order[0] > 0.0, "{told}");
+    assert!(order[5] - order[3] >= 0.045, "the first token came after its 50 ms: {told}");
+    assert_eq!((&told["queue_seconds"], &told["queue_began_seconds"]), (&json!(0.0), &Value::Null));
+
+    let told = ask("patient", false).await;
+    let attempts = told["attempts"].as_array().expect("a list");
+    assert!((2..=16).contains(&attempts.len()), "{told}");
+    assert!(attempts.iter().all(|one| one["outcome"] == "unreachable" && one["status"] == Value::Null), "{told}");
+    let (waited, whole) = (time(&told["queue_seconds"]), time(&told["seconds"]));
+    assert!(waited > 0.3 && waited <= whole && time(&told["queue_began_seconds"]) < whole, "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ import { store } from "./live.js";
 const COLUMNS = [
   ["Ended"], ["Status"], ["Path"], ["Alias or model"], ["Engine"], ["Caller"], ["Time", "num"], ["First token", "num"], ["Tokens", "num"], ["What went wrong"],
 ];
+const ATTEMPTS = [["Attempt", "num"], ["Engine"], ["Began after", "num"], ["Answered after", "num"], ["Ended after", "num"], ["How it ended"]];
 const KINDS = COLUMNS.map(([, kind]) => kind);
 
 /** Rows that are shown. */
@@ -41,25 +42,65 @@ export function requestTable(wanted) {
 
 const status = (request) => h("span", { class: request.status >= 500 || request.error ? "bad-text" : request.status >= 400 ? "wait-text" : "" }, String(request.status));
 
-/** A request as a time line: the gateway's own time, until the first token, the stream. */
+/** A request as a time line: what the gateway did with it, one after the other. */
+function pieces(request) {
+  const found = [];
+  const add = (name, to, kind) => {
+    const from = found.at(-1)?.to ?? 0;
+    const end = Math.min(to, request.seconds);
+    if (end > from) found.push({ name, time: end - from, to: end, kind });
+  };
+  // Between attempts, a request that has begun to wait waits.
+  const gap = (to) => {
+    const wait = request.queue_began_seconds;
+    add("in the gateway", wait === null ? to : Math.min(wait, to), "t-own");
+    if (wait !== null && to > wait) add("waiting for an engine", to, "t-queue");
+  };
+  const first = request.first_token_came_seconds;
+  for (const attempt of request.attempts) {
+    gap(attempt.began_seconds);
+    const place = `attempt ${attempt.number} on ${attempt.engine}`;
+    if (attempt !== request.attempts.at(-1) || first === null) add(`${place}: ${outcome(attempt)}`, attempt.ended_seconds, attempt.outcome === "answered" ? "t-first" : "t-failed");
+    else {
+      add(`${place}: until the first token`, first, "t-first");
+      add("stream", attempt.ended_seconds, "t-stream");
+    }
+  }
+  gap(request.seconds);
+  return found;
+}
+
+const outcome = (attempt) => `${attempt.outcome.replaceAll("_", " ")}${attempt.status === null ? "" : ` ${attempt.status}`}`;
+
+/** The attempts of a request, with their times. */
+function attempts(request) {
+  const { element, body } = table("Attempts", ATTEMPTS);
+  for (const attempt of request.attempts) {
+    const line = h("tr");
+    cells(line, [String(attempt.number), attempt.engine, seconds(attempt.began_seconds), attempt.answered_seconds === null ? "" : seconds(attempt.answered_seconds),
+      seconds(attempt.ended_seconds), outcome(attempt)], ATTEMPTS.map(([, kind]) => kind));
+    body.append(line);
+  }
+  return element;
+}
+
+/** A request in detail. */
 function about(request) {
-  const first = request.first_token_seconds ?? request.seconds;
-  const own = Math.min(request.overhead_seconds, request.seconds);
-  const parts = [["in the gateway", own, "t-own"], [request.first_token_seconds === null ? "answer" : "until the first token", Math.max(first - own, 0), "t-first"],
-    ["stream", Math.max(request.seconds - first, 0), "t-stream"]].filter(([, time]) => time > 0);
-  const line = h("div", { class: "timeline", role: "img", "aria-label": parts.map(([name, time]) => `${name} ${seconds(time)}`).join(", ") },
-    parts.map(([, time, kind]) => {
-      const piece = h("span", { class: kind });
+  const parts = pieces(request);
+  const line = h("div", { class: "timeline", role: "img", "aria-label": parts.map(({ name, time }) => `${name} ${seconds(time)}`).join(", ") },
+    parts.map(({ name, time, kind }) => {
+      const piece = h("span", { class: kind, title: `${name} ${seconds(time)}` });
       // Shares of less than one in all would leave a gap.
       piece.style.flexGrow = String((100 * time) / request.seconds);
       return piece;
     }));
   return h("section", { class: "card", "aria-label": "Request" }, h("h3", { class: "mono" }, request.id), line,
-    h("p", { class: "soft" }, parts.map(([name, time, kind]) => h("span", {}, h("span", { class: `key ${kind}` }), `${name} ${seconds(time)}   `))),
+    h("p", { class: "soft" }, parts.map(({ name, time, kind }) => h("span", {}, h("span", { class: `key ${kind}` }), `${name} ${seconds(time)}   `))),
+    request.attempts.length > 0 ? attempts(request) : null,
     facts([
       ["Ended", request.ended], ["Client", request.client], ["Caller", request.caller], ["Request", `${request.method} ${request.path}`], ["Alias", request.alias],
       ["Model", request.model ?? request.unknown_model], ["Engine", request.engine], ["Status", request.status], ["Stream ended", request.stream_end],
-      ["Repeated attempts", number(request.retries)], ["Body", `${bytes(request.bytes_in)} in, ${bytes(request.bytes_out)} out`],
+      ["Repeated attempts", number(request.retries)], ["Waited", request.queue_seconds > 0 ? seconds(request.queue_seconds) : ""], ["Body", `${bytes(request.bytes_in)} in, ${bytes(request.bytes_out)} out`],
       ["Cached tokens", request.cached_tokens], ["What went wrong", request.error],
     ]));
 }

@@ -16,6 +16,7 @@ use crate::proxy::ProxyState;
 use crate::proxy::attempts::{Attempts, Terms};
 use crate::proxy::exchange::{Message, Messages, exchange};
 use crate::proxy::memory::BodyReservation;
+use crate::proxy::timeline::Timeline;
 use crate::proxy::upstream_request::{OFFLOAD, elsewhere};
 use crate::routing::{OwnedHead, Plan, Snapshot, Target, tree_cost};
 
@@ -36,11 +37,9 @@ pub(super) struct Driver {
     pub(super) reservation: BodyReservation,
     /// The largest body of a call that is reserved for.
     pub(super) asked: usize,
-    /// What became of the calls so far.
-    pub(super) calls: Calls,
 }
 
-/// What became of a turn's calls.
+/// What became of a turn's calls. It outlives a turn whose client leaves.
 #[derive(Default)]
 pub(super) struct Calls {
     /// Attempts that another one followed.
@@ -49,6 +48,27 @@ pub(super) struct Calls {
     pub(super) usage: Option<ResponseScanner>,
     /// The engine called last.
     pub(super) engine: Option<Arc<Engine>>,
+    pub(super) timeline: Timeline,
+    /// The attempts of the call under way.
+    attempts: Option<Attempts>,
+}
+
+impl Calls {
+    /// The attempts of the next call.
+    fn begin(&mut self, mut attempts: Attempts) -> &mut Attempts {
+        attempts.timeline = std::mem::take(&mut self.timeline);
+        self.attempts.insert(attempts)
+    }
+
+    /// The call under way, if there is one, is over.
+    pub(super) fn close(&mut self) {
+        let Some(mut attempts) = self.attempts.take() else { return };
+        // What was not waited for to its end was given up; else this changes nothing.
+        attempts.give_up();
+        self.retries += attempts.retries();
+        self.engine = attempts.engine().cloned();
+        self.timeline = std::mem::take(&mut attempts.timeline);
+    }
 }
 
 impl Driver {
@@ -57,8 +77,8 @@ impl Driver {
         at.ok_or_else(|| ApiError::new(Code::Internal, "The request's target is gone."))
     }
 
-    /// Takes the turn that `body` asks for.
-    pub(super) async fn take(&mut self, route: GymRoute, body: Bytes) -> Result<Answer, ApiError> {
+    /// Takes the turn that `body` asks for, and notes in `calls` what becomes of it.
+    pub(super) async fn take(&mut self, calls: &mut Calls, route: GymRoute, body: Bytes) -> Result<Answer, ApiError> {
         let target = self.target(0)?;
         let Some(gym) = target.route.gym.clone() else {
             return Err(ApiError::new(Code::Internal, "The alias has no `gym:`."));
@@ -80,7 +100,7 @@ impl Driver {
                 Step::Answer(answer) => return self.named(answer),
                 Step::Ask(ask) => ask,
             };
-            (turn, step) = match self.call(ask).await {
+            (turn, step) = match self.call(calls, ask).await {
                 Ok(reply) => hear(turn, reply).await?,
                 Err(error) => return Ok(turn.failed(&error)),
             };
@@ -88,21 +108,20 @@ impl Driver {
     }
 
     /// Calls an engine, and others or the same again as long as the plan and Gym's patience allow.
-    async fn call(&mut self, ask: Ask) -> Result<Reply, ApiError> {
+    async fn call(&mut self, calls: &mut Calls, ask: Ask) -> Result<Reply, ApiError> {
         // It is copied for each leg, and there is the request itself.
         self.reservation.grow_by(2 * ask.body.len().saturating_sub(self.asked))?;
         self.asked = self.asked.max(ask.body.len());
         let timeouts = &self.snapshot.timeouts;
         let limits = CallLimits { whole: None, connect: timeouts.connect, silence: timeouts.read, bytes: ANSWER };
-        let mut attempts = Attempts::new(self.snapshot.clone(), self.plan.clone(), self.terms.clone());
+        let attempts = calls.begin(Attempts::new(self.snapshot.clone(), self.plan.clone(), self.terms.clone()));
         let mut messages = CallMessages { driver: self, ask: &ask };
-        let said = exchange(&self.state, &mut attempts, limits, &mut messages).await;
-        self.calls.retries += attempts.retries();
-        self.calls.engine = attempts.engine().cloned();
+        let said = exchange(&self.state, attempts, limits, &mut messages).await;
+        calls.close();
         if let Ok(Reply { status, body }) = &said
             && status.as_u16() == 200
         {
-            let _ = self.calls.usage.get_or_insert_with(ResponseScanner::json).feed(body.clone());
+            let _ = calls.usage.get_or_insert_with(ResponseScanner::json).feed(body.clone());
         }
         said
     }

@@ -56,14 +56,15 @@ pub(in crate::proxy) async fn serve(
         head: accept::head(session, ctx, endpoint, None).to_owned(),
         reservation,
         asked: 0,
-        calls: Calls::default(),
     };
+    let mut calls = Calls::default();
     ctx.account.clock.ours.stop();
-    let outcome = unless_gone(state, session, driver.take(route, body)).await;
+    let outcome = unless_gone(state, session, driver.take(&mut calls, route, body)).await;
     ctx.account.clock.ours.start();
-    let Calls { retries, usage, engine } = driver.calls;
+    calls.close();
+    let Calls { retries, usage, engine, timeline, .. } = calls;
     let (engine, usage) = (engine.map(|engine| (engine, retries)), usage.and_then(|scanner| scanner.usage()));
-    ctx.account.calls = Some(Box::new(Called { engine, usage }));
+    ctx.account.calls = Some(Box::new(Called { engine, usage, timeline }));
     match outcome {
         Ok(answer) => send(session, &mut ctx.account, answer, &cookie).await,
         Err(refusal) => {

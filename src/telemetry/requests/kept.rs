@@ -3,15 +3,21 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use crate::api::RequestView;
+use smallvec::SmallVec;
+
+use crate::api::{AttemptView, RequestView};
 use crate::openai::Usage;
-use crate::telemetry::Record;
+use crate::outcome::Outcome;
+use crate::telemetry::{AttemptRecord, QueueRecord, Record};
 
 /// The longest text that is kept of each field, in bytes. Paths and names of models come from clients.
 const LONGEST: usize = 256;
 
 /// Fields that are text.
 const TEXTS: usize = 9;
+
+/// Which of them is the engine.
+const ENGINE: usize = 7;
 
 /// A record of its own.
 #[derive(Clone, Debug)]
@@ -25,17 +31,32 @@ pub(super) struct KeptRecord {
     bytes_out: usize,
     pub(super) took: Duration,
     pub(super) first_token: Option<Duration>,
+    first_token_came: Option<Duration>,
+    queue: Option<QueueRecord>,
+    attempts: SmallVec<[KeptAttempt; 1]>,
     overhead: Duration,
     retries: usize,
     pub(super) usage: Option<Usage>,
     is_estimate: bool,
     pub(super) stream_end: Option<&'static str>,
-    /// All texts, one behind the other.
+    /// All texts, one behind the other, then the names of further engines.
     text: Box<str>,
     /// Where each ends in `text`.
     ends: [u16; TEXTS],
     /// Which of them there are: one bit each.
     has: u16,
+}
+
+/// An attempt.
+#[derive(Clone, Copy, Debug)]
+struct KeptAttempt {
+    number: u32,
+    /// Where the name of its engine is in the record's text.
+    engine: (u16, u16),
+    began: Duration,
+    answered: Option<Duration>,
+    ended: Duration,
+    outcome: Outcome,
 }
 
 impl KeptRecord {
@@ -51,17 +72,32 @@ impl KeptRecord {
             record.engine,
             record.error,
         ]
-        .map(|text| text.map(|text| &text[..text.floor_char_boundary(LONGEST)]));
-        let mut text = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
+        .map(|text| text.map(cut));
+        let further =
+            record.attempts.iter().map(|attempt| cut(attempt.engine)).filter(|one| Some(*one) != texts[ENGINE]);
+        let size = texts.iter().flatten().map(|text| text.len()).chain(further.map(str::len)).sum();
+        let mut text = String::with_capacity(size);
         let (mut ends, mut has) = ([0; TEXTS], 0);
         for (at, part) in texts.iter().enumerate() {
             if let Some(part) = part {
                 text.push_str(part);
                 has |= 1 << at;
             }
-            // Nine texts of 256 bytes.
-            ends[at] = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            ends[at] = end_of(&text);
         }
+        let attempt = |attempt: &AttemptRecord<'_>| {
+            let own = cut(attempt.engine);
+            let engine = if texts[ENGINE] == Some(own) {
+                (ends[ENGINE - 1], ends[ENGINE])
+            } else {
+                let start = end_of(&text);
+                text.push_str(own);
+                (start, end_of(&text))
+            };
+            let AttemptRecord { number, began, answered, ended, outcome, .. } = *attempt;
+            KeptAttempt { number, engine, began, answered, ended, outcome }
+        };
+        let attempts = record.attempts.iter().map(attempt).collect();
         Self {
             ended,
             client: record.client,
@@ -71,6 +107,9 @@ impl KeptRecord {
             bytes_out: record.bytes_out,
             took: record.took,
             first_token: record.first_token,
+            first_token_came: record.first_token_came,
+            queue: record.queue,
+            attempts,
             overhead: record.overhead,
             retries: record.retries,
             usage: record.usage,
@@ -86,6 +125,15 @@ impl KeptRecord {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         let text = self.text.get(usize::from(start)..usize::from(self.ends[at]))?;
         (self.has >> at & 1 == 1).then_some(text)
+    }
+
+    /// Its attempts, in their order.
+    fn attempts(&self) -> impl Iterator<Item = AttemptRecord<'_>> {
+        self.attempts.iter().map(|attempt| {
+            let KeptAttempt { number, engine: (start, end), began, answered, ended, outcome } = *attempt;
+            let engine = self.text.get(usize::from(start)..usize::from(end)).unwrap_or_default();
+            AttemptRecord { number, engine, began, answered, ended, outcome }
+        })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -105,7 +153,7 @@ impl KeptRecord {
     }
 
     pub(super) fn engine(&self) -> Option<&str> {
-        self.text(7)
+        self.text(ENGINE)
     }
 
     pub(super) fn error(&self) -> Option<&str> {
@@ -125,13 +173,17 @@ impl KeptRecord {
             model: owned(4),
             unknown_model: owned(5),
             alias: owned(6),
-            engine: owned(7),
+            engine: owned(ENGINE),
             status: self.status,
             stream: self.stream,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             seconds: self.took.as_secs_f64(),
             first_token_seconds: self.first_token.map(|time| time.as_secs_f64()),
+            first_token_came_seconds: self.first_token_came.map(|time| time.as_secs_f64()),
+            queue_seconds: self.queue.map_or(0.0, |queue| queue.waited.as_secs_f64()),
+            queue_began_seconds: self.queue.map(|queue| queue.began.as_secs_f64()),
+            attempts: self.attempts().map(|attempt| view(&attempt)).collect(),
             overhead_seconds: self.overhead.as_secs_f64(),
             retries: self.retries,
             prompt_tokens: self.usage.map(|usage| usage.prompt),
@@ -141,6 +193,28 @@ impl KeptRecord {
             stream_end: self.stream_end.map(str::to_owned),
             error: owned(8),
         }
+    }
+}
+
+/// `text`, as far as it is kept.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
+/// Where `text` ends: nine texts and the engines of sixteen attempts, of 256 bytes each.
+fn end_of(text: &str) -> u16 {
+    u16::try_from(text.len()).unwrap_or(u16::MAX)
+}
+
+fn view(attempt: &AttemptRecord<'_>) -> AttemptView {
+    AttemptView {
+        number: attempt.number,
+        engine: attempt.engine.to_owned(),
+        began_seconds: attempt.began.as_secs_f64(),
+        answered_seconds: attempt.answered.map(|time| time.as_secs_f64()),
+        ended_seconds: attempt.ended.as_secs_f64(),
+        outcome: attempt.outcome.word().to_owned(),
+        status: attempt.outcome.status(),
     }
 }
 
@@ -159,6 +233,19 @@ mod tests {
         assert_eq!((kept.caller.as_deref(), kept.alias, kept.model.as_deref()), (Some("bot"), None, Some("m")));
         assert_eq!((kept.engine.as_deref(), kept.unknown_model, kept.error), (Some("m/0"), None, None));
         assert_eq!((kept.seconds, kept.prompt_tokens, kept.completion_tokens), (0.0015, Some(3), Some(4)));
+        assert_eq!((kept.first_token_came_seconds, kept.queue_seconds), (Some(0.0011), 0.000_06));
+        let attempt = |number, engine: &str, times: (f64, Option<f64>, f64), outcome: &str, status| AttemptView {
+            number,
+            engine: engine.to_owned(),
+            began_seconds: times.0,
+            answered_seconds: times.1,
+            ended_seconds: times.2,
+            outcome: outcome.to_owned(),
+            status,
+        };
+        let refused = attempt(1, "m/1", (0.000_12, None, 0.000_15), "unreachable", None);
+        let answered = attempt(2, "m/0", (0.0002, Some(0.0009), 0.0015), "answered", Some(200));
+        assert_eq!(kept.attempts, [refused, answered]);
         assert_eq!((kept.ended.as_str(), kept.client.as_deref()), ("1970-01-01T00:00:00.000Z", Some("127.0.0.1")));
     }
 
