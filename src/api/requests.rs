@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct RequestView {
     /// `x-request-id`.
     pub id: String,
+    /// Its trace, where requests are traced.
+    pub trace_id: Option<String>,
     /// When it ended (RFC 3339).
     pub ended: String,
     /// The address that it came from.

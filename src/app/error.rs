@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::config::Diagnostics;
 use crate::supervisor;
+use crate::telemetry::{self, WrongVariable};
 
 /// Why a gateway could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub enum AppError {
     /// The operators' server has no thread.
     #[error("cannot start the thread of the operators' server: {0}. The machine is out of threads or memory.")]
     Thread(std::io::Error),
+    /// A variable of OpenTelemetry has a wrong value.
+    #[error(transparent)]
+    Variable(#[from] WrongVariable),
+    /// Requests cannot be traced.
+    #[error(transparent)]
+    Traces(#[from] telemetry::StartError),
     /// Metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -16,7 +16,7 @@ use super::ready_file::ReadyFile;
 use super::reload::{Parts, Publisher, Reloader};
 use super::source::Source;
 use super::watch::watch_file;
-use super::{AppError, Request, limits, state_dir};
+use super::{AppError, Request, limits, state_dir, traces};
 use crate::admin::{Admin, AuditLog, Operations, Started, Token};
 use crate::api::ReloadCause;
 use crate::config::{Config, OnExit, Severity};
@@ -28,7 +28,7 @@ use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::routing::Snapshot;
 use crate::supervisor::{Claim, Dependencies, Home, Supervisor};
-use crate::telemetry::{Collector, EventBus, LogHistory, Logs, Metrics, RequestHistory};
+use crate::telemetry::{Collector, EventBus, LogHistory, Logs, Metrics, RequestHistory, Traces};
 
 /// Everything that runs.
 pub(super) struct Gateway {
@@ -39,6 +39,7 @@ pub(super) struct Gateway {
     supervisor: Supervisor,
     discovery: Arc<Discovery>,
     operators: Operators,
+    traces: Option<Traces>,
 }
 
 /// All engines, and those who look after them.
@@ -119,6 +120,7 @@ impl Gateway {
     ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new()?);
         metrics.publish(logs.lost())?;
+        let traces = traces::start(&metrics)?;
         // Claim and addresses first: a taken port must not cost the loading of a model.
         let claim = home(&config).claim(&config)?;
         let (config, basis) = source.with_overlay(&config)?;
@@ -133,7 +135,7 @@ impl Gateway {
             registry.clone(),
             client.clone(),
             metrics.clone(),
-            (logs.access(), requests),
+            (logs.access(), requests, traces.as_ref().map(Traces::tracer)),
         ));
         let publisher = Arc::new(Publisher::new(state.clone(), registry.clone(), metrics.clone(), config.clone()));
         control.on_names({
@@ -163,7 +165,7 @@ impl Gateway {
         let admin = admin(&reloader, (registry, client, monitor), (collector.history(), history));
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
         tell_addresses(&config, &listeners, (address, bound.admin_address));
-        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators })
+        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators, traces })
     }
 
     /// Serves until it is asked to stop. A reload that takes its time keeps nobody from stopping.
@@ -211,6 +213,7 @@ impl Gateway {
             }
         };
         self.listeners.drain(patience, || self.state.abort()).await;
+        let flushing = self.traces.map(|traces| tokio::spawn(traces.stop()));
         // Whoever had leases is gone or was cut.
         self.discovery.stop(Duration::ZERO).await;
         match config.on_exit {
@@ -224,6 +227,9 @@ impl Gateway {
                 self.supervisor.stop(Duration::ZERO, hurry).await;
             }
             OnExit::Keep => self.supervisor.leave().await,
+        }
+        if let Some(flushing) = flushing {
+            let _ = flushing.await;
         }
         self.operators.stop().await;
         match config.on_exit {

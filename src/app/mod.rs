@@ -12,6 +12,7 @@ mod request;
 mod source;
 mod stamp;
 mod state_dir;
+mod traces;
 mod watch;
 
 use std::path::PathBuf;

@@ -71,6 +71,7 @@ pub(super) async fn accept(
     ctx: &mut RequestContext,
 ) -> Result<Arrival, Refusal> {
     ctx.account.id = request_id(&session.req_header().headers);
+    ctx.account.trace = state.recorder.tracer.as_ref().map(|tracer| tracer.begin(&session.req_header().headers));
     ctx.account.cors = ctx.snapshot.cors.as_ref().map(|cors| Box::new(cors.answer(&session.req_header().headers)));
     let uri_path = one_slash(session.req_header().uri.path());
     ctx.entry = Entry::new(ctx.snapshot.entry(ctx.listener).cloned(), uri_path);

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
+
 use super::timeline::Timeline;
 use crate::admission::{Admission, Permit};
 use crate::config::{Balance, Retry};
@@ -12,6 +14,7 @@ use crate::engines::{Engine, Lease, Pool};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
 use crate::routing::{Plan, Snapshot, Target};
+use crate::telemetry::TraceContext;
 
 /// How long a guess holds. The health check that it sets off is the better judge, and comes before.
 const EJECTION: Duration = Duration::from_secs(1);
@@ -48,6 +51,8 @@ pub(super) struct Terms {
     pub(super) is_copy: bool,
     /// The caller may know what engines log.
     pub(super) sees_logs: bool,
+    /// The ids of its spans, where requests are traced.
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl Terms {
@@ -141,6 +146,12 @@ impl Attempts {
         self.timeline.begin(engine.clone(), now);
         self.last = Some((engine.clone(), String::new()));
         Some(self.current.insert(next))
+    }
+
+    /// The `traceparent` of the attempt under way, where requests are traced, and what goes with it.
+    pub(super) fn trace(&self) -> Option<([u8; 55], Option<&HeaderValue>)> {
+        let trace = self.terms.trace.as_deref()?;
+        Some((trace.traceparent(self.timeline.begun()), trace.state()))
     }
 
     /// Where the attempt under way or about to begin goes.

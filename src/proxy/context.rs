@@ -18,7 +18,7 @@ use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Dialect, Endpoint, Usage};
 use crate::routing::{CallerIdentity, CorsAnswer, Snapshot, Target};
-use crate::telemetry::InFlight;
+use crate::telemetry::{InFlight, TraceContext};
 
 /// The header with the id of a request.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -113,6 +113,8 @@ pub(super) struct Account {
     /// `x-request-id`.
     pub(super) id: HeaderValue,
     pub(super) asked: Asked,
+    /// Its ids, where requests are traced.
+    pub(super) trace: Option<Arc<TraceContext>>,
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<Box<CorsAnswer>>,
     /// The caller; `None`: without a key.
@@ -136,6 +138,7 @@ impl Account {
             clock: Clock::start(now),
             id: HeaderValue::from_static(""),
             asked: Asked::default(),
+            trace: None,
             cors: None,
             caller: None,
             received: 0,

@@ -1,12 +1,13 @@
 //! A request of our own to an engine, and to another one where the first cannot: the same attempts as those of `relay`, over the
 //! [`EngineClient`](crate::engines::EngineClient).
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::select_all;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::{sleep_until, timeout_at};
 
 use super::ProxyState;
@@ -16,6 +17,7 @@ use crate::dispatch::{Judgement, WaitFor, judge_body, judge_head, judge_health};
 use crate::engines::{CallLimits, Reply};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
+use crate::telemetry::{TRACEPARENT, TRACESTATE};
 
 /// What one leg's engines are sent.
 pub(super) struct Message {
@@ -76,6 +78,7 @@ async fn attempt(state: &ProxyState, attempts: &mut Attempts, limits: CallLimits
     let current = attempts.begin()?;
     let (engine, fresh) = (current.lease.engine().clone(), current.fresh);
     let Message { path, headers, body } = message;
+    let headers = &traced(headers, attempts);
     let limits = CallLimits { whole: attempts.time_left().or(limits.whole), ..limits };
     let alternatives = attempts.alternatives();
     let said = tokio::select! {
@@ -110,6 +113,19 @@ async fn attempt(state: &ProxyState, attempts: &mut Attempts, limits: CallLimits
             None
         }
     }
+}
+
+/// These headers; where requests are traced, with those that say which attempt it is.
+fn traced<'a>(headers: &'a HeaderMap, attempts: &Attempts) -> Cow<'a, HeaderMap> {
+    let Some((parent, state)) = attempts.trace() else { return Cow::Borrowed(headers) };
+    let mut headers = headers.clone();
+    if let Ok(parent) = HeaderValue::from_bytes(&parent) {
+        headers.insert(TRACEPARENT, parent);
+    }
+    if let Some(state) = state {
+        headers.insert(TRACESTATE, state.clone());
+    }
+    Cow::Owned(headers)
 }
 
 /// Waits for what `next` wants: for time to pass, or for an engine that changes.

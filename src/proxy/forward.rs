@@ -64,7 +64,8 @@ fn send(
     ctx: &mut RequestContext,
     (plan, affinity, request): (Plan, Affinity, UpstreamRequest),
 ) -> Result<Admitted, Refusal> {
-    let terms = Terms { affinity, expires: ctx.expires(), sees_logs: ctx.sees_logs(), ..Terms::default() };
+    let (expires, sees_logs, trace) = (ctx.expires(), ctx.sees_logs(), ctx.account.trace.clone());
+    let terms = Terms { affinity, expires, sees_logs, trace, ..Terms::default() };
     let mut attempts = Attempts::new(ctx.snapshot.clone(), plan, terms);
     if attempts.advance(&state.admission) != Advance::Go {
         return Err(attempts.refusal(state.is_draining()).into());

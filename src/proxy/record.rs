@@ -58,6 +58,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     let first_output = answer.and_then(|answer| answer.output.first);
     let record = Record {
         id: account.id(),
+        trace_id: account.trace.as_ref().map(|trace| trace.trace_id),
         client: session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip()),
         caller: account.caller_name(),
         method: head.method.as_str(),
@@ -86,7 +87,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     if account.asked.is_probe {
         return state.recorder.publish_probe(&record);
     }
-    state.recorder.publish(&record, target, account.caller.as_deref());
+    state.recorder.publish(&record, target, account.caller.as_deref(), account.trace.as_ref());
 }
 
 /// How a stream ended, by the code of what went wrong.

@@ -1,10 +1,10 @@
-//! Where the records of requests go: metrics, the access log, the list that operators see.
+//! Where the records of requests go: metrics, the access log, the list that operators see, traces.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routing::{CallerIdentity, Target};
-use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE, Record, RequestSink};
+use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE, Record, RequestSink, TraceContext, Tracer};
 
 /// Publishes the records of requests.
 #[derive(Debug)]
@@ -12,13 +12,20 @@ pub(super) struct Recorder {
     pub(super) metrics: Arc<Metrics>,
     access_log: AccessLog,
     requests: RequestSink,
+    /// There where requests are traced.
+    pub(super) tracer: Option<Tracer>,
     /// Metrics of requests that named no model that is served.
     no_route: Arc<Meters>,
 }
 
 impl Recorder {
-    pub(super) fn new(metrics: Arc<Metrics>, access_log: AccessLog, requests: RequestSink) -> Self {
-        Self { no_route: metrics.meters(NO_ROUTE, ""), metrics, access_log, requests }
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        access_log: AccessLog,
+        requests: RequestSink,
+        tracer: Option<Tracer>,
+    ) -> Self {
+        Self { no_route: metrics.meters(NO_ROUTE, ""), metrics, access_log, requests, tracer }
     }
 
     /// The gateway spent so long on a request that had a target.
@@ -27,11 +34,18 @@ impl Recorder {
     }
 
     /// A request for `target`, sent by `caller`, is over.
-    pub(super) fn publish(&self, record: &Record, target: Option<&Target>, caller: Option<&CallerIdentity>) {
+    pub(super) fn publish(
+        &self,
+        record: &Record,
+        target: Option<&Target>,
+        caller: Option<&CallerIdentity>,
+        trace: Option<&Arc<TraceContext>>,
+    ) {
         let meters = target.map_or(&self.no_route, |target| &target.meters);
         let is_logged = target.is_none_or(|target| target.route.access_log);
         let access_log = is_logged.then_some(&self.access_log);
-        record.publish(meters, caller.map(|caller| &*caller.meters), access_log, &self.requests);
+        let caller = caller.map(|caller| &*caller.meters);
+        record.publish(meters, caller, access_log, &self.requests, self.tracer.as_ref().zip(trace));
     }
 
     /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.

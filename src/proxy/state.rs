@@ -16,7 +16,7 @@ use crate::admission::Admission;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::openai::Endpoint;
 use crate::routing::Snapshot;
-use crate::telemetry::{AccessLog, Metrics, RequestSink};
+use crate::telemetry::{AccessLog, Metrics, RequestSink, Tracer};
 
 /// Copies under way at once over all aliases; further ones are dropped. A slow mirror must cost us no memory.
 const MIRRORS: usize = 256;
@@ -85,13 +85,13 @@ impl ProxyState {
         registry: Arc<EngineRegistry>,
         client: Arc<EngineClient>,
         metrics: Arc<Metrics>,
-        (access_log, requests): (AccessLog, RequestSink),
+        (access_log, requests, tracer): (AccessLog, RequestSink, Option<Tracer>),
     ) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
             memory: Arc::new(BodyMemory::new(metrics.gateway.body_bytes.clone())),
-            recorder: Recorder::new(metrics, access_log, requests),
+            recorder: Recorder::new(metrics, access_log, requests, tracer),
             client,
             connections: EngineConnections::default(),
             admission: Admission::default(),

@@ -45,6 +45,11 @@ impl Timeline {
         self.attempts.push(tried);
     }
 
+    /// How many attempts have begun: the number of the one under way.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun
+    }
+
     /// The head of the answer of the attempt under way has come.
     pub(super) fn note_head(&mut self, now: Instant) {
         if let Some(last) = self.attempts.last_mut() {

@@ -8,6 +8,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::{Forward, REQUEST_ID, RequestContext};
 use crate::http1::RequestHead;
 use crate::routing::CREDENTIALS;
+use crate::telemetry::{TRACEPARENT, TRACESTATE};
 
 /// What concerns the caller's connection alone, or is said anew, and never reaches an engine (RFC 9110, 7.6.1). Engines never upgrade:
 /// no WebSocket, no h2c.
@@ -42,6 +43,7 @@ pub(super) fn write(caller: &RequestHeader, ctx: &mut RequestContext) -> Result<
     let named = named(caller)?;
     let missing = || Error::new(ErrorType::InternalError);
     let Forward { attempts, request, .. } = &**ctx.forward.as_ref().ok_or_else(missing)?;
+    let trace = attempts.trace();
     let engine = &attempts.current.as_ref().ok_or_else(missing)?.lease;
     let has_body = caller.method != Method::GET;
     // What is translated, or gets another name, must be readable.
@@ -55,6 +57,8 @@ pub(super) fn write(caller: &RequestHeader, ctx: &mut RequestContext) -> Result<
             || *name == header::ACCEPT_ENCODING && is_read
             || *name == header::CONTENT_ENCODING && request.decoded
             || *name == header::CONTENT_TYPE && !has_body
+            // The span that the engine's belongs to is the attempt's.
+            || trace.is_some() && (*name == TRACEPARENT || *name == TRACESTATE)
             || hides_credentials && CREDENTIALS.contains(name)
             || request.headers.iter().any(|(ours, _)| ours == name)
     };
@@ -70,6 +74,12 @@ pub(super) fn write(caller: &RequestHeader, ctx: &mut RequestContext) -> Result<
     }
     if let Some(key) = &engine.address.api_key {
         head.push(&header::AUTHORIZATION, format!("Bearer {}", key.expose()).as_bytes());
+    }
+    if let Some((parent, state)) = trace {
+        head.push(&TRACEPARENT, &parent);
+        if let Some(state) = state {
+            head.push(&TRACESTATE, state.as_bytes());
+        }
     }
     head.push(&REQUEST_ID, ctx.account.id.as_bytes());
     if has_body {

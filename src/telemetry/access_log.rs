@@ -141,6 +141,9 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
     if let Some(client) = record.client {
         let _ = write!(line, " client={client}");
     }
+    if let Some(trace) = record.trace_id {
+        let _ = write!(line, " trace={trace:032x}");
+    }
     let _ = writeln!(line, " id={}", record.id);
     line
 }
@@ -150,6 +153,7 @@ fn text(record: &Record<'_>, now: SystemTime) -> String {
 struct Structured<'a> {
     timestamp: String,
     id: &'a str,
+    trace_id: Option<String>,
     client: Option<IpAddr>,
     caller: Option<&'a str>,
     method: &'a str,
@@ -177,6 +181,7 @@ fn structured(record: &Record<'_>, now: SystemTime) -> String {
     let line = Structured {
         timestamp: humantime::format_rfc3339_millis(now).to_string(),
         id: record.id,
+        trace_id: record.trace_id.map(|id| format!("{id:032x}")),
         client: record.client,
         caller: record.caller,
         method: record.method,
@@ -217,7 +222,7 @@ mod tests {
         assert_eq!(
             text(&record(), SystemTime::UNIX_EPOCH),
             "1970-01-01T00:00:00.000Z 200 POST \"/v1/chat/completions\\n\" 1.5ms caller=bot model=m engine=m/0 stream \
-             end=complete ttft=1ms tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 id=r1\n"
+             end=complete ttft=1ms tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 trace=0000000000000000000000000000002a id=r1\n"
         );
     }
 
@@ -273,6 +278,6 @@ mod tests {
         assert_eq!(value["timestamp"], "1970-01-01T00:00:00.000Z");
         assert_eq!(value["duration_ms"], 1.5);
         assert_eq!(value["alias"], Value::Null);
-        assert_eq!(value.as_object().map(serde_json::Map::len), Some(23));
+        assert_eq!(value.as_object().map(serde_json::Map::len), Some(24));
     }
 }

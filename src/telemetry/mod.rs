@@ -1,4 +1,4 @@
-//! What this process measures and publishes: metrics, logs, access log, events, and the newest requests.
+//! What this process measures and publishes: metrics, logs, access log, events, traces, and the newest requests.
 
 mod access_log;
 mod book;
@@ -14,6 +14,7 @@ mod publish;
 mod record;
 mod requests;
 mod tally;
+mod traces;
 
 pub use access_log::AccessLog;
 pub use caller_meters::CallerMeters;
@@ -25,3 +26,4 @@ pub use meters::{InFlight, Meters};
 pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
 pub use record::{AttemptRecord, AttemptRecords, QueueRecord, Record};
 pub use requests::{Collector, RequestFilter, RequestHistory, RequestSink};
+pub use traces::{StartError, TRACEPARENT, TRACESTATE, TraceContext, TraceSettings, Tracer, Traces, WrongVariable};

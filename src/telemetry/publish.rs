@@ -1,10 +1,13 @@
-//! Publishes the end of a request: metrics, access log, the list of requests.
+//! Publishes the end of a request: metrics, access log, the list of requests, traces.
+
+use std::sync::Arc;
 
 use super::access_log::AccessLog;
 use super::caller_meters::CallerMeters;
 use super::meters::Meters;
 use super::record::Record;
 use super::requests::RequestSink;
+use super::traces::{TraceContext, Tracer};
 
 impl Record<'_> {
     /// Counts it in the metrics, writes the access log and has operators see it.
@@ -14,6 +17,7 @@ impl Record<'_> {
         caller: Option<&CallerMeters>,
         access_log: Option<&AccessLog>,
         requests: &RequestSink,
+        trace: Option<(&Tracer, &Arc<TraceContext>)>,
     ) {
         meters.answered(self.endpoint, self.status, self.took);
         if let Some(usage) = self.usage {
@@ -32,5 +36,8 @@ impl Record<'_> {
             access_log.write(self);
         }
         requests.take(self);
+        if let Some((tracer, context)) = trace {
+            tracer.end(self, context);
+        }
     }
 }

@@ -16,6 +16,8 @@ pub type AttemptRecords<'a> = SmallVec<[AttemptRecord<'a>; 1]>;
 pub struct Record<'a> {
     /// `x-request-id`.
     pub id: &'a str,
+    /// Its trace, where requests are traced.
+    pub trace_id: Option<u128>,
     /// Who connected.
     pub client: Option<IpAddr>,
     /// Whose key it showed.
@@ -120,6 +122,7 @@ pub(super) mod testing {
     pub(in crate::telemetry) fn record() -> Record<'static> {
         Record {
             id: "r1",
+            trace_id: Some(42),
             client: Some(IpAddr::from([127, 0, 0, 1])),
             caller: Some("bot"),
             method: "POST",

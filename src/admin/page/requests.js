@@ -98,7 +98,7 @@ function about(request) {
     h("p", { class: "soft" }, parts.map(({ name, time, kind }) => h("span", {}, h("span", { class: `key ${kind}` }), `${name} ${seconds(time)}   `))),
     request.attempts.length > 0 ? attempts(request) : null,
     facts([
-      ["Ended", request.ended], ["Client", request.client], ["Caller", request.caller], ["Request", `${request.method} ${request.path}`], ["Alias", request.alias],
+      ["Ended", request.ended], ["Trace", request.trace_id], ["Client", request.client], ["Caller", request.caller], ["Request", `${request.method} ${request.path}`], ["Alias", request.alias],
       ["Model", request.model ?? request.unknown_model], ["Engine", request.engine], ["Status", request.status], ["Stream ended", request.stream_end],
       ["Repeated attempts", number(request.retries)], ["Waited", request.queue_seconds > 0 ? seconds(request.queue_seconds) : ""], ["Body", `${bytes(request.bytes_in)} in, ${bytes(request.bytes_out)} out`],
       ["Cached tokens", request.cached_tokens], ["What went wrong", request.error],

@@ -44,8 +44,15 @@ pub(in crate::proxy) async fn serve(
     let wait = ctx.target().and_then(|target| target.route.gym.as_ref()).map_or(Duration::ZERO, |gym| gym.retry_for);
     let (expires, waits_until) = (ctx.expires(), Instant::now() + wait);
     let wait_until = Some(expires.map_or(waits_until, |expires| expires.min(waits_until)));
-    let terms =
-        Terms { affinity: Affinity::Session(seat), wait_until, expires, is_copy: false, sees_logs: ctx.sees_logs() };
+    let trace = ctx.account.trace.clone();
+    let terms = Terms {
+        affinity: Affinity::Session(seat),
+        wait_until,
+        expires,
+        is_copy: false,
+        sees_logs: ctx.sees_logs(),
+        trace,
+    };
     let endpoint = ctx.account.asked.endpoint.unwrap_or(Endpoint::ChatCompletions);
     let mut driver = Driver {
         state: state.clone(),

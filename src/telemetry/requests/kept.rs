@@ -21,24 +21,26 @@ const ENGINE: usize = 7;
 
 /// A record of its own.
 #[derive(Clone, Debug)]
-pub(super) struct KeptRecord {
+pub(in crate::telemetry) struct KeptRecord {
     /// When the request ended.
-    pub(super) ended: SystemTime,
-    client: Option<IpAddr>,
-    pub(super) status: u16,
-    pub(super) stream: bool,
+    pub(in crate::telemetry) ended: SystemTime,
+    pub(in crate::telemetry) client: Option<IpAddr>,
+    pub(in crate::telemetry) status: u16,
+    pub(in crate::telemetry) stream: bool,
+    /// Its trace, where it has one.
+    trace_id: Option<u128>,
     bytes_in: usize,
     bytes_out: usize,
-    pub(super) took: Duration,
-    pub(super) first_token: Option<Duration>,
-    first_token_came: Option<Duration>,
-    queue: Option<QueueRecord>,
+    pub(in crate::telemetry) took: Duration,
+    pub(in crate::telemetry) first_token: Option<Duration>,
+    pub(in crate::telemetry) first_token_came: Option<Duration>,
+    pub(in crate::telemetry) queue: Option<QueueRecord>,
     attempts: SmallVec<[KeptAttempt; 1]>,
-    overhead: Duration,
-    retries: usize,
-    pub(super) usage: Option<Usage>,
-    is_estimate: bool,
-    pub(super) stream_end: Option<&'static str>,
+    pub(in crate::telemetry) overhead: Duration,
+    pub(in crate::telemetry) retries: usize,
+    pub(in crate::telemetry) usage: Option<Usage>,
+    pub(in crate::telemetry) is_estimate: bool,
+    pub(in crate::telemetry) stream_end: Option<&'static str>,
     /// All texts, one behind the other, then the names of further engines.
     text: Box<str>,
     /// Where each ends in `text`.
@@ -60,7 +62,7 @@ struct KeptAttempt {
 }
 
 impl KeptRecord {
-    pub(super) fn of(record: &Record<'_>, ended: SystemTime) -> Self {
+    pub(in crate::telemetry) fn of(record: &Record<'_>, ended: SystemTime) -> Self {
         let texts = [
             Some(record.id),
             Some(record.method),
@@ -103,6 +105,7 @@ impl KeptRecord {
             client: record.client,
             status: record.status,
             stream: record.stream,
+            trace_id: record.trace_id,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
             took: record.took,
@@ -128,7 +131,7 @@ impl KeptRecord {
     }
 
     /// Its attempts, in their order.
-    fn attempts(&self) -> impl Iterator<Item = AttemptRecord<'_>> {
+    pub(in crate::telemetry) fn attempts(&self) -> impl Iterator<Item = AttemptRecord<'_>> {
         self.attempts.iter().map(|attempt| {
             let KeptAttempt { number, engine: (start, end), began, answered, ended, outcome } = *attempt;
             let engine = self.text.get(usize::from(start)..usize::from(end)).unwrap_or_default();
@@ -136,28 +139,45 @@ impl KeptRecord {
         })
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::telemetry) fn id(&self) -> &str {
         self.text(0).unwrap_or_default()
     }
 
-    pub(super) fn model(&self) -> Option<&str> {
+    pub(in crate::telemetry) fn method(&self) -> &str {
+        self.text(1).unwrap_or_default()
+    }
+
+    pub(in crate::telemetry) fn path(&self) -> &str {
+        self.text(2).unwrap_or_default()
+    }
+
+    pub(in crate::telemetry) fn unknown_model(&self) -> Option<&str> {
+        self.text(5)
+    }
+
+    pub(in crate::telemetry) fn model(&self) -> Option<&str> {
         self.text(4)
     }
 
-    pub(super) fn caller(&self) -> Option<&str> {
+    pub(in crate::telemetry) fn caller(&self) -> Option<&str> {
         self.text(3)
     }
 
-    pub(super) fn alias(&self) -> Option<&str> {
+    pub(in crate::telemetry) fn alias(&self) -> Option<&str> {
         self.text(6)
     }
 
-    pub(super) fn engine(&self) -> Option<&str> {
+    pub(in crate::telemetry) fn engine(&self) -> Option<&str> {
         self.text(ENGINE)
     }
 
-    pub(super) fn error(&self) -> Option<&str> {
+    pub(in crate::telemetry) fn error(&self) -> Option<&str> {
         self.text(8)
+    }
+
+    /// Whether the gateway or an engine is to blame. What callers did wrong, and that they left, is not.
+    pub(in crate::telemetry) fn is_failure(&self) -> bool {
+        self.status >= 500 || matches!(self.stream_end, Some("engine_died" | "engine_error" | "timeout" | "cut"))
     }
 
     /// What operators are told of it.
@@ -165,11 +185,12 @@ impl KeptRecord {
         let owned = |at| self.text(at).map(str::to_owned);
         RequestView {
             id: owned(0).unwrap_or_default(),
+            trace_id: self.trace_id.map(|id| format!("{id:032x}")),
             ended: humantime::format_rfc3339_millis(self.ended).to_string(),
             client: self.client.map(|client| client.to_string()),
             caller: owned(3),
-            method: owned(1).unwrap_or_default(),
-            path: owned(2).unwrap_or_default(),
+            method: self.method().to_owned(),
+            path: self.path().to_owned(),
             model: owned(4),
             unknown_model: owned(5),
             alias: owned(6),
@@ -246,6 +267,7 @@ mod tests {
         let refused = attempt(1, "m/1", (0.000_12, None, 0.000_15), "unreachable", None);
         let answered = attempt(2, "m/0", (0.0002, Some(0.0009), 0.0015), "answered", Some(200));
         assert_eq!(kept.attempts, [refused, answered]);
+        assert_eq!(kept.trace_id.as_deref(), Some("0000000000000000000000000000002a"));
         assert_eq!((kept.ended.as_str(), kept.client.as_deref()), ("1970-01-01T00:00:00.000Z", Some("127.0.0.1")));
     }
 

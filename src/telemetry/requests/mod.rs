@@ -11,4 +11,5 @@ mod series;
 mod sink;
 
 pub use collector::{Collector, RequestFilter, RequestHistory};
+pub(in crate::telemetry) use kept::KeptRecord;
 pub use sink::RequestSink;

@@ -114,7 +114,7 @@ impl Series {
     pub(super) fn count(&mut self, record: &KeptRecord) {
         let Some(interval) = self.recent.back_mut() else { return };
         interval.requests += 1;
-        interval.errors += u64::from(is_error(record));
+        interval.errors += u64::from(record.is_failure());
         if let Some(usage) = record.usage {
             interval.prompt += usage.prompt;
             interval.completion += usage.completion;
@@ -166,11 +166,6 @@ impl Interval {
             inter_token_p95_seconds: between.map(|times| times.p95),
         }
     }
-}
-
-/// Whether the gateway or an engine is to blame. What callers did wrong, and that they left, is not counted.
-fn is_error(record: &KeptRecord) -> bool {
-    record.status >= 500 || matches!(record.stream_end, Some("engine_died" | "engine_error" | "timeout" | "cut"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of minutes stay far below 2^52")]
