@@ -54,6 +54,7 @@ mod configuration;
 mod entries;
 mod error;
 mod events;
+mod exposition;
 mod gpus;
 mod guard;
 mod login;

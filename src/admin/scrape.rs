@@ -10,12 +10,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
+use super::exposition::{self, TEXT};
 use super::{Admin, gpus, guard, path, read, show};
 use crate::api::{EngineState, EngineView, TargetView};
 use crate::engines::Engine;
-
-/// The text format's own type (Prometheus documentation, "Exposition formats").
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How long an engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,11 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
 /// The metrics of the gateway.
-pub(super) fn own(admin: &Admin) -> Result<Response, ApiError> {
+pub(super) fn own(admin: &Admin, headers: &HeaderMap) -> Result<Response, ApiError> {
     is_on(admin)?;
     let engines = admin.registry.engines();
     let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine, None)).collect();
-    let text = admin.metrics.render(&views, &gpus::show(&admin.monitor, &engines));
+    let gpus = gpus::show(&admin.monitor, &engines);
+    if exposition::wants_openmetrics(headers) {
+        let text = admin.metrics.render_openmetrics(&views, &gpus);
+        return Ok(([(header::CONTENT_TYPE, exposition::OPENMETRICS)], text).into_response());
+    }
+    let text = admin.metrics.render(&views, &gpus);
     let broken = |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}"));
     Ok(text_of(text.map_err(broken)?))
 }

@@ -129,8 +129,8 @@ async fn audited(
     answer
 }
 
-async fn metrics(State(admin): State<Admin>) -> Result<Response, ApiError> {
-    scrape::own(&admin)
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Result<Response, ApiError> {
+    scrape::own(&admin, &headers)
 }
 
 /// As on the data port, by the names of models: 200 when one is served or none is due; with `?model=`, when that one is.

@@ -9,7 +9,7 @@ use crate::telemetry::{Metrics, TraceSettings, Traces};
 /// One of them is wrong, or nothing could be sent.
 pub(super) fn start(metrics: &Metrics) -> Result<Option<Traces>, AppError> {
     let Some(settings) = TraceSettings::from_env(&|name| std::env::var_os(name))? else { return Ok(None) };
-    let traces = Traces::start(&settings)?;
+    let traces = Traces::start(&settings, metrics.exemplars.clone())?;
     metrics.publish(&traces.counters())?;
     tracing::info!(to = settings.endpoint(), "requests are traced");
     Ok(Some(traces))

@@ -182,6 +182,40 @@ async fn spans_go_over_grpc_and_those_that_wait_are_sent_when_the_gateway_ends()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_name_a_trace_for_each_bucket_to_those_who_ask_for_openmetrics() {
+    let (sim, collector) = (Sim::start(&["--tokens", "2"]), Collector::http().await);
+    let endpoint = format!("http://{}", collector.address);
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let traced = Traced::start(&format!("models: {{ tiny: {{ urls: [\"{}\"] }} }}\n", sim.url()), &variables).await;
+    traced.ask(&stream("tiny"), "r-3", &[("traceparent", CALLER)]).await;
+    collector.of_request("r-3").await;
+    let url = format!("http://{}/metrics", traced.gateway.admin);
+    let asked = http().get(&url).header("accept", "application/openmetrics-text; version=1.0.0");
+    let reply = asked.send().await.expect("answered");
+    assert_eq!(reply.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let text = reply.text().await.expect("text");
+    assert!(text.ends_with("# EOF\n"));
+    for family in ["enginehouse_request_duration_seconds_bucket{", "enginehouse_time_to_first_token_seconds_bucket{"] {
+        let named: Vec<&str> = text.lines().filter(|line| line.starts_with(family) && line.contains(" # {")).collect();
+        let [line] = &named[..] else { panic!("{family}: {named:?}") };
+        assert!(
+            line.contains("model=\"tiny\"") && line.contains(&format!("trace_id=\"{}\"", &CALLER[3..35])),
+            "{line}"
+        );
+    }
+    let plain = http().get(&url).send().await.expect("answered");
+    assert_eq!(plain.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let plain = plain.text().await.expect("text");
+    assert!(!plain.contains("trace_id") && !plain.contains("# EOF"));
+    // Both have the same series.
+    let series = |text: &str| {
+        let names = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
+        names.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(series(&plain), series(&text));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn callers_that_keep_no_spans_are_followed_and_a_wait_is_a_span() {
     let (sim, collector) = (Sim::start(&[]), Collector::http().await);
     let nobody = tokio::net::TcpSocket::new_v4().expect("socket");

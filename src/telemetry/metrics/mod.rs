@@ -4,6 +4,7 @@ mod config;
 mod engines;
 mod gpus;
 mod history;
+mod openmetrics;
 mod process;
 mod register;
 mod reported;
@@ -12,6 +13,7 @@ pub(super) mod series;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Error, IntCounter, Registry, TextEncoder};
 
 pub use self::config::ConfigMetrics;
@@ -25,6 +27,7 @@ use self::requests::{CallerMetrics, RequestMetrics, TokenMetrics};
 use self::series::SeriesBook;
 use super::book::Book;
 use super::caller_meters::CallerMeters;
+use super::exemplars::ExemplarBook;
 use super::meters::{Meters, RouteKey, RouteMetrics};
 use crate::api::{EngineView, GpusView};
 
@@ -46,6 +49,8 @@ pub struct Metrics {
     gpus: GpuGauges,
     process: ProcessMetrics,
     series: Arc<SeriesBook>,
+    /// Traces that stand for what histograms count.
+    pub exemplars: ExemplarBook,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
     registry: Registry,
@@ -77,6 +82,7 @@ impl Metrics {
             gpus,
             process,
             series,
+            exemplars: ExemplarBook::default(),
             sampling: Mutex::new(()),
             registry,
         })
@@ -113,6 +119,18 @@ impl Metrics {
     /// # Errors
     /// Never in practice: only if a metric were inconsistent.
     pub fn render(&self, engines: &[EngineView], gpus: &GpusView) -> Result<Vec<u8>, Error> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.gather(engines, gpus), &mut text)?;
+        Ok(text)
+    }
+
+    /// The same as OpenMetrics (version 1.0.0), with the traces that stand for what histograms count.
+    #[must_use]
+    pub fn render_openmetrics(&self, engines: &[EngineView], gpus: &GpusView) -> String {
+        openmetrics::encode(&self.gather(engines, gpus), &self.exemplars)
+    }
+
+    fn gather(&self, engines: &[EngineView], gpus: &GpusView) -> Vec<MetricFamily> {
         let _sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
         self.meters.publish();
         self.callers.publish();
@@ -120,8 +138,6 @@ impl Metrics {
         self.engines.set(engines);
         self.gpus.set(gpus);
         self.process.read();
-        let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        self.registry.gather()
     }
 }

@@ -5,10 +5,10 @@ use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntG
 use super::register::Register;
 
 /// Seconds, for whole requests: 5 ms to 10 min.
-const DURATION: &[f64] =
+pub(in crate::telemetry) const DURATION: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Seconds, for the first token: vLLM's own buckets from 1 ms, so that both can be compared.
-const FIRST_TOKEN: &[f64] = &[
+pub(in crate::telemetry) const FIRST_TOKEN: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0,
 ];
 /// Seconds, between tokens.

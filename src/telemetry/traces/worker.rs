@@ -13,9 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::counters::SpanCounters;
 use super::environment::{Batch, TraceSettings};
+use super::examples;
 use super::exporter::exporter;
 use super::spans::{SpanMaker, Traced};
 use super::tracer::Tracer;
+use crate::telemetry::exemplars::ExemplarBook;
 
 /// How often records are looked for, so that the data path need not wake anybody.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -55,11 +57,11 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Sends spans as `settings` say.
+    /// Sends spans as `settings` say, and notes examples in `book`.
     ///
     /// # Errors
     /// Nothing could be sent.
-    pub fn start(settings: &TraceSettings) -> Result<Self, StartError> {
+    pub fn start(settings: &TraceSettings, book: ExemplarBook) -> Result<Self, StartError> {
         let counters = SpanCounters::new()?;
         let Batch { queue, .. } = settings.batch;
         let (tracer, records) = Tracer::new(settings.sampler, queue, counters.queue_full.clone());
@@ -72,6 +74,7 @@ impl Traces {
         let worker = Worker {
             records,
             maker: SpanMaker::new(),
+            book,
             waiting: Vec::new(),
             sender: Sender {
                 exporter,
@@ -120,6 +123,7 @@ impl Traces {
 struct Worker {
     records: Receiver<Traced>,
     maker: SpanMaker,
+    book: ExemplarBook,
     /// Spans that wait for others.
     waiting: Vec<SpanData>,
     sender: Sender,
@@ -154,6 +158,7 @@ impl Worker {
         // Those that come meanwhile are for the next time: somebody may send faster than this collects.
         for _ in 0..self.batch.queue {
             let Ok(traced) = self.records.try_recv() else { return };
+            examples::note(&self.book, &traced);
             self.waiting.extend(self.maker.spans(&traced));
             while self.waiting.len() >= self.batch.size {
                 let rest = self.waiting.split_off(self.batch.size);
