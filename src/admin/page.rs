@@ -8,7 +8,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The files, by name, with their types.
-const FILES: [(&str, &str, &str); 17] = [
+const FILES: [(&str, &str, &str); 25] = [
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
@@ -19,6 +19,14 @@ const FILES: [(&str, &str, &str); 17] = [
     ("chart.js", SCRIPT, include_str!("page/chart.js")),
     ("overview.js", SCRIPT, include_str!("page/overview.js")),
     ("engine.js", SCRIPT, include_str!("page/engine.js")),
+    ("models.js", SCRIPT, include_str!("page/models.js")),
+    ("operations.js", SCRIPT, include_str!("page/operations.js")),
+    ("operate.js", SCRIPT, include_str!("page/operate.js")),
+    ("overlay.js", SCRIPT, include_str!("page/overlay.js")),
+    ("entry.js", SCRIPT, include_str!("page/entry.js")),
+    ("alias_fields.js", SCRIPT, include_str!("page/alias_fields.js")),
+    ("dialog.js", SCRIPT, include_str!("page/dialog.js")),
+    ("report.js", SCRIPT, include_str!("page/report.js")),
     ("aliases.js", SCRIPT, include_str!("page/aliases.js")),
     ("requests.js", SCRIPT, include_str!("page/requests.js")),
     ("logs.js", SCRIPT, include_str!("page/logs.js")),

@@ -104,12 +104,27 @@ impl Browser {
 
     /// Clicks what a person would: the first visible button, link or option of that name.
     pub async fn click(&self, name: &str) {
-        let find = "const all = [...document.querySelectorAll('button, a, summary, input[type=checkbox]')];\
+        let find = "const all = [...(document.querySelector('dialog[open]') ?? document).querySelectorAll('button, a, summary, input[type=checkbox]')];\
                     const label = (e) => (e.getAttribute('aria-label') ?? (e.id && document.querySelector(`label[for='${e.id}']`)?.innerText) ?? e.innerText ?? '').trim();\
                     return all.find((e) => e.checkVisibility() && !e.disabled && (label(e) === arguments[0] || e.innerText?.trim() === arguments[0])) ?? null";
         let element = self.wait(&format!("something to click called {name}"), find, json!([name])).await;
         let id = element[ELEMENT].as_str().expect("an element").to_owned();
         self.post(&format!("element/{id}/click"), json!({})).await;
+    }
+
+    /// Agrees to what the page asks.
+    pub async fn agree(&self) {
+        let script =
+            "const yes = document.querySelector('#confirm[open] #confirm-yes'); yes?.click(); return yes !== null";
+        self.wait("a question", script, json!([])).await;
+    }
+
+    /// Chooses the option of `value` in the list that `selector` finds.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        let script = "const list = document.querySelector(arguments[0]);\
+                      if (!list || ![...list.options].some((option) => option.value === arguments[1])) return false;\
+                      list.value = arguments[1]; list.dispatchEvent(new Event('change')); return true";
+        self.wait(&format!("{value} in {selector}"), script, json!([selector, value])).await;
     }
 
     /// Types into what `selector` finds, in place of what was there.

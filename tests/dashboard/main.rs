@@ -9,6 +9,7 @@
 mod support;
 
 mod browser;
+mod changing;
 mod speed;
 
 use std::net::TcpListener;
@@ -34,13 +35,15 @@ aliases:
 ";
 
 /// Every view, with something that it shows.
-const VIEWS: [(&str, &str); 9] = [
+const VIEWS: [(&str, &str); 11] = [
     ("", "Time to first token"),
+    ("models", "org/embed"),
     ("aliases", "qwen3-instant"),
     ("requests", "/v1/chat/completions"),
     ("logs", "engine is ready"),
     ("gpus", "NVIDIA H100 80GB"),
     ("callers", "chatbot"),
+    ("operations", "Audit log"),
     ("configuration", "chat_template_kwargs"),
     ("playground", "System text"),
     ("engine/qwen3-32b/0", "Last start took"),
@@ -110,28 +113,13 @@ async fn every_view_shows_what_it_is_for_and_complains_about_nothing() {
         stage.ask(model).await;
     }
     let browser = Browser::start().await;
-    let pictures = std::env::var_os("ENGINEHOUSE_SCREENSHOTS").map(PathBuf::from);
     browser.resize(1280, 800).await;
     browser.open(&stage.url("")).await;
     browser.sees("live").await;
     for (view, text) in VIEWS {
         browser.run("location.hash = '#/' + arguments[0]", json!([view])).await;
         browser.sees(text).await;
-        assert_eq!(unnamed(&browser).await, json!([]), "{view}: something has no name for a screen reader");
-        for theme in ["light", "dark"] {
-            browser.run("localStorage.setItem('theme', arguments[0]); document.documentElement.dataset.theme = arguments[0]", json!([theme])).await;
-            assert_eq!(pale(&browser).await, json!([]), "{view}, {theme}: text that is hard to read");
-            for (width, height) in [(390, 844), (1280, 800), (2560, 1440)] {
-                browser.resize(width, height).await;
-                let wide = browser.run("return document.documentElement.scrollWidth - innerWidth", json!([])).await;
-                assert!(wide.as_i64().is_some_and(|more| more <= 0), "{view} at {width}: {wide} px too wide");
-                if let Some(folder) = &pictures {
-                    let name = if view.is_empty() { "overview" } else { view.split('/').next().unwrap_or(view) };
-                    browser.screenshot(&folder.join(format!("{name}-{width}-{theme}.png"))).await;
-                }
-            }
-            browser.resize(1280, 800).await;
-        }
+        looks(&browser, if view.is_empty() { "overview" } else { view.split('/').next().unwrap_or(view) }).await;
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -166,7 +154,7 @@ async fn an_operator_sees_and_does_things_by_clicking() {
     browser.open(&stage.url("#/engine/qwen3-32b/0")).await;
     browser.click("Sleep").await;
     browser.sees("Its GPU memory is freed.").await;
-    browser.wait("the button of the dialog", "return document.querySelector('dialog[open] #confirm-yes')?.click() ?? document.querySelector('dialog[open]') === null", json!([])).await;
+    browser.agree().await;
     browser.wait("asleep", "return document.querySelector('.state')?.innerText === 'asleep'", json!([])).await;
     assert_eq!(stage.gateway.engine("qwen3-32b/0").await["state"], "asleep");
     browser.click("Wake").await;
@@ -214,6 +202,29 @@ async fn a_page_from_another_origin_neither_reads_nor_changes_anything() {
     let framed = "const frame = document.createElement('iframe'); frame.src = arguments[0]; document.body.append(frame);\
                   return new Promise((resolve) => { frame.onload = () => { try { resolve(frame.contentDocument?.body?.innerText ?? 'hidden'); } catch { resolve('hidden'); } }; })";
     assert_eq!(browser.run(framed, json!([stage.url("")])).await, "hidden");
+}
+
+/// What is shown now has names for screen readers and contrast, and fits, in both themes and three widths. Leaves pictures.
+async fn looks(browser: &Browser, view: &str) {
+    let pictures = std::env::var_os("ENGINEHOUSE_SCREENSHOTS").map(PathBuf::from);
+    assert_eq!(unnamed(browser).await, json!([]), "{view}: something has no name for a screen reader");
+    for theme in ["light", "dark"] {
+        let paint =
+            "localStorage.setItem('theme', arguments[0]); document.documentElement.dataset.theme = arguments[0]";
+        browser.run(paint, json!([theme])).await;
+        assert_eq!(pale(browser).await, json!([]), "{view}, {theme}: text that is hard to read");
+        for (width, height) in [(390, 844), (1280, 800), (2560, 1440)] {
+            browser.resize(width, height).await;
+            let wide = "const dialog = document.querySelector('dialog[open]');\
+                        return Math.max(document.documentElement.scrollWidth - innerWidth, dialog ? dialog.scrollWidth - dialog.clientWidth : 0)";
+            let wide = browser.run(wide, json!([])).await;
+            assert!(wide.as_i64().is_some_and(|more| more <= 0), "{view} at {width}: {wide} px too wide");
+            if let Some(folder) = &pictures {
+                browser.screenshot(&folder.join(format!("{view}-{width}-{theme}.png"))).await;
+            }
+        }
+        browser.resize(1280, 800).await;
+    }
 }
 
 /// What a person can use and a screen reader cannot name.

@@ -10,12 +10,12 @@ export class Refused extends Error {
 }
 
 /** Asks for `path` below `/api/v1/`; the JSON of the answer. */
-export async function ask(path, options = {}) {
+export async function ask(path, options = {}, parse = JSON.parse) {
   const answer = await fetch(`/api/v1/${path}`, { cache: "no-store", ...options });
   const text = await answer.text();
   let value = null;
   try {
-    value = text === "" ? null : JSON.parse(text);
+    value = text === "" ? null : parse(text);
   } catch {
     throw new Refused(answer.status, text.slice(0, 500));
   }
@@ -25,9 +25,16 @@ export async function ask(path, options = {}) {
   return value;
 }
 
-/** Has the gateway do something. */
+/** A number as it is written, where this language has no such number. */
+const exactly = (text) => JSON.parse(text, (_, value, context) =>
+  typeof value === "number" && JSON.rawJSON && context && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
+
+/** Asks for what is written again: no number of it becomes another. */
+export const askExactly = (path) => ask(path, {}, exactly);
+
+/** Has the gateway do something. `body`: a text, or what becomes one. */
 export const act = (path, method = "POST", body = undefined) =>
-  ask(path, { method, body: body === undefined ? undefined : JSON.stringify(body), headers: { "content-type": "application/json" } });
+  ask(path, { method, body: body === undefined || typeof body === "string" ? body : JSON.stringify(body), headers: { "content-type": "application/json" } });
 
 /** The path of an engine or a model: names may hold slashes, and anything else. */
 export const pathOf = (kind, name) => `${kind}/${name.split("/").map(encodeURIComponent).join("/")}`;
@@ -52,18 +59,4 @@ export function confirmed(question, word) {
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
-}
-
-/** Does what a button says, once, and shows what came of it. */
-export async function perform(button, question, word, path, method, body) {
-  if (question && !(await confirmed(question, word))) return;
-  button.disabled = true;
-  try {
-    await act(path, method, body);
-    tell(`${word}: done.`, true);
-  } catch (error) {
-    tell(error.message);
-  } finally {
-    button.disabled = false;
-  }
 }

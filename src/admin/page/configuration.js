@@ -3,15 +3,19 @@
 import { Refused, ask, confirmed, tell } from "./api.js";
 import { facts, h } from "./dom.js";
 import { store } from "./live.js";
+import { overlayTable } from "./overlay.js";
+import { changes, problems, report } from "./report.js";
 
 export function configuration(root) {
   const text = h("pre", { class: "card mono", tabindex: "0" });
   const about = h("div");
   const draft = h("textarea", { id: "draft", rows: "12", class: "mono", spellcheck: "false", placeholder: "The text of a configuration file" });
   const result = h("div", { "aria-live": "polite" });
+  const overlay = overlayTable();
   const plan = h("button", { type: "button", onclick: () => check() }, "What would it change?");
   const reload = h("button", { type: "button", class: "strong", onclick: () => apply() }, "Reload the file");
-  root.append(h("h1", {}, "Configuration"), about, h("div", { class: "actions" }, reload), h("h2", {}, "As it runs"), text,
+  const reloaded = h("div", { "aria-live": "polite" });
+  root.append(h("h1", {}, "Configuration"), about, h("div", { class: "actions" }, reload), reloaded, overlay.element, h("h2", {}, "As it runs"), text,
     h("h2", {}, "Plan"), h("p", { class: "soft" }, "Paste a configuration to see what it would change. Nothing is changed by this."),
     h("label", { class: "field", for: "draft" }, "Configuration", draft), h("p", {}), h("div", { class: "actions" }, plan), result);
 
@@ -29,10 +33,10 @@ export function configuration(root) {
     if (!(await confirmed("Read the configuration file again, and serve by it?", "Reload"))) return;
     reload.disabled = true;
     try {
-      const report = await ask("reload", { method: "POST" });
-      result.replaceChildren(report.errors.length ? problems(report) : changes(report));
-      tell(`The reload was ${report.outcome}.`, report.outcome !== "rejected");
-      await show();
+      const told = await ask("reload", { method: "POST" });
+      reloaded.replaceChildren(report(told));
+      const words = { applied: "The file was read and is served.", unchanged: "The file says what is served already.", rejected: "The file was rejected: the gateway serves as before." };
+      tell(words[told.outcome], told.outcome !== "rejected");
     } catch (error) {
       tell(error.message);
     } finally {
@@ -46,30 +50,18 @@ export function configuration(root) {
       if (error instanceof Refused) text.textContent = error.message;
     }
   };
-  show();
+  let known = null;
   const update = () => {
     if (!store.status) return;
+    overlay.update();
+    // Whatever caused a reload.
+    if (known !== (store.reload?.at ?? "")) {
+      known = store.reload?.at ?? "";
+      show();
+    }
     about.replaceChildren(facts([["File", store.status.configuration_file], ["Hash", h("span", { class: "mono" }, store.status.configuration_hash.slice(0, 16))]]));
   };
   return { update };
-}
-
-function problems(found) {
-  const list = found.errors?.length ? found.errors : [{ message: found.message }];
-  return h("ul", {}, list.map((error) => h("li", { class: "bad-text" }, `${error.line ? `line ${error.line}: ` : ""}${error.key ? `${error.key}: ` : ""}${error.message}`)));
-}
-
-/** A list of what changes. */
-function changes(change) {
-  const lines = [];
-  for (const [what, list] of [["model", change.models], ["alias", change.aliases], ["caller", change.callers]]) {
-    for (const one of list ?? []) lines.push(`${what} ${one.name}: ${one.kind}${one.keys.length ? ` (${one.keys.join(", ")})` : ""}`);
-  }
-  for (const one of change.engines ?? []) lines.push(`engine ${one.engine}: ${typeof one.action === "string" ? one.action.replaceAll("_", " ") : JSON.stringify(one.action)}`);
-  for (const one of change.listeners ?? []) lines.push(`listener ${one.address ?? JSON.stringify(one)}`);
-  for (const one of change.settings ?? []) lines.push(`${one.key}: ${one.from} → ${one.to}`);
-  for (const one of change.restart_required ?? []) lines.push(`${one.key}: ${one.from} → ${one.to} (only when the gateway is restarted)`);
-  return lines.length ? h("ul", {}, lines.map((line) => h("li", {}, line))) : h("p", {}, "It would change nothing.");
 }
 
 /** A value as YAML, for reading. */

@@ -1,11 +1,12 @@
 // One engine: what it does, what it can be told to do, its log, its requests.
 
-import { ask, pathOf, perform } from "./api.js";
+import { ask, pathOf } from "./api.js";
 import { chart } from "./chart.js";
 import { cells, facts, h, keyed, say, style, table, tile } from "./dom.js";
 import { number, seconds, state } from "./format.js";
 import { store } from "./live.js";
 import { logView } from "./logs.js";
+import { operate, underWay } from "./operate.js";
 import { requestTable } from "./requests.js";
 
 // How often what happened: `2 × start timeout, 1 × ordered`.
@@ -48,11 +49,13 @@ export function engine(root, id) {
   const progress = h("progress", { max: "100", "aria-label": "Progress" });
   const about = h("div", { class: "card" });
   const action = (word, question, path = word.toLowerCase()) =>
-    h("button", { type: "button", "data-action": path, onclick: (event) => perform(event.currentTarget, question, word, `${pathOf("engines", id)}/${path}`) }, word);
+    h("button", { type: "button", "data-action": path, onclick: (event) => operate(event.currentTarget, question, word, `${pathOf("engines", id)}/${path}`) }, word);
   const buttons = [
     action("Start", null), action("Stop", `Stop ${id}? Requests under way finish first.`),
     action("Restart", `Restart ${id}? Its model is loaded again.`), action("Sleep", `Put ${id} to sleep? Its GPU memory is freed.`), action("Wake", null),
+    action("Drain", `Drain ${id}? It gets no new requests until it is undrained; those under way finish.`), action("Undrain", null),
   ];
+  const running = underWay(id);
   const requestsNow = tile("Requests / s");
   const tokensNow = tile("Tokens written / s");
   const times = table("Times of the last minute", [["Last minute"], ["p50", "num"], ["p95", "num"], ["p99", "num"]]);
@@ -61,7 +64,7 @@ export function engine(root, id) {
   let log = null;
   const list = requestTable((request) => request.engine === id);
   root.append(h("p", {}, h("a", { href: "#/" }, "← Overview")), h("div", { class: "head start" }, h("h1", {}, id), badge), progress, detail,
-    h("div", { class: "actions" }, ...buttons), h("h2", {}, "Work"), h("div", { class: "tiles" }, requestsNow.element, tokensNow.element, times.element), charts.element,
+    h("div", { class: "actions" }, ...buttons), running.element, h("h2", {}, "Work"), h("div", { class: "tiles" }, requestsNow.element, tokensNow.element, times.element), charts.element,
     h("h2", {}, "About"), about, h("h2", {}, "Log"), logPlace, h("h2", {}, "Requests"), list.element);
   let shown = "";
   const update = () => {
@@ -83,7 +86,13 @@ export function engine(root, id) {
     if (now.percent !== null) progress.value = now.percent;
     say(detail, one.detail ?? "");
     const can = { start: ["stopped", "failed"], stop: ["ready", "starting", "unhealthy", "asleep"], restart: ["ready", "failed", "unhealthy", "stopped"], sleep: ["ready"], wake: ["asleep"] };
-    for (const button of buttons) button.hidden = !one.ours || !can[button.dataset.action].includes(one.state);
+    const used = document.activeElement;
+    for (const button of buttons) {
+      const act = button.dataset.action;
+      button.hidden = act === "undrain" ? !one.drained : act === "drain" ? one.drained || one.state !== "ready" : !one.ours || !can[act].includes(one.state);
+    }
+    if (used.hidden && buttons.includes(used)) buttons.find((button) => !button.hidden)?.focus({ preventScroll: true });
+    running.update();
     const { rates } = one;
     say(requestsNow.value, number(rates?.requests_per_second ?? 0));
     say(requestsNow.more, rates?.errors_per_second > 0 ? `${number(rates.errors_per_second)} errors / s` : "no errors");
@@ -105,7 +114,7 @@ export function engine(root, id) {
         ["Last start took", one.start_seconds === null ? null : seconds(one.start_seconds)],
         ["Last sleep took", one.history.sleep_seconds === null ? null : seconds(one.history.sleep_seconds)],
         ["Last wake took", one.history.wake_seconds === null ? null : seconds(one.history.wake_seconds)], ["Log file", one.log_file],
-        ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
+        ["Sleeps at level", one.state === "asleep" ? one.level : null], ["Drained", one.drained ? "no new requests go to it" : null], ["Avoided", one.ejected ? "a request just failed on it" : null],
       ]));
     }
     list.update();

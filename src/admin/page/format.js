@@ -36,12 +36,19 @@ export function clock(text) {
   return Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString("en-GB");
 }
 
+/** A day and a time of day, as they are here. */
+export function moment(text) {
+  const time = new Date(text ?? NaN);
+  return Number.isNaN(time.getTime()) ? "" : time.toLocaleString("sv-SE");
+}
+
 /** What an engine does: a word, the class of its colour, and how far it is. */
 export function state(engine) {
   const kind = { ready: "good", starting: "wait", stopping: "wait", unhealthy: "bad", failed: "bad", asleep: "rest", stopped: "rest" };
   const percent = typeof engine.percent === "number" ? engine.percent : null;
   const phase = engine.state === "starting" && engine.phase !== "unknown" ? engine.phase.replaceAll("_", " ") : "";
-  const word = engine.ejected && engine.state === "ready" ? "avoided" : engine.state;
+  const drained = engine.in_flight > 0 ? "draining" : "drained";
+  const word = engine.state !== "ready" ? engine.state : engine.drained ? drained : engine.ejected ? "avoided" : "ready";
   const text = phase ? `${word}: ${phase}${percent === null ? "" : ` ${percent} %`}` : word;
-  return { text, kind: word === "avoided" ? "wait" : kind[engine.state] ?? "rest", percent };
+  return { text, kind: word === "drained" ? "rest" : kind[word] ?? (engine.state === "ready" ? "wait" : "rest"), percent };
 }

@@ -5,12 +5,15 @@ import { ask } from "./api.js";
 /** Requests and log lines that are kept. */
 const MOST = 500;
 
+/** Operations that are kept. */
+const MOST_OPERATIONS = 200;
+
 /** Points of charts: five minutes. */
 const POINTS = 60;
 
 export const store = {
   status: null, models: new Map(), engines: new Map(), aliases: [], callers: [], gpus: null,
-  rates: null, history: [], requests: [], lines: [], reload: null,
+  rates: null, history: [], requests: [], lines: [], reload: null, operations: [], overlay: [],
   /** `connecting`, `live` or `lost`. */
   link: "connecting",
 };
@@ -48,9 +51,27 @@ function snapshot(told) {
   store.callers = told.callers;
   store.models = new Map(told.models.map((model) => [model.model, model]));
   store.engines = new Map(told.engines.map((engine) => [engine.engine, engine]));
+  store.operations = told.operations.map(heardNow);
   store.gpus = told.gpus;
   store.rates = told.rates;
   store.history = told.rates.history;
+  refresh();
+}
+
+/** Its seconds are those of now. */
+const heardNow = (operation) => ({ ...operation, heard: performance.now() });
+
+function operation(told) {
+  const at = store.operations.findIndex((known) => known.id === told.id);
+  if (at < 0) store.operations = [heardNow(told), ...store.operations].slice(0, MOST_OPERATIONS);
+  // An answer may come later than the event that tells the end.
+  else if (!store.operations[at].ended) store.operations = store.operations.with(at, heardNow(told));
+}
+
+/** Notes an operation that an answer tells of. */
+export function began(told) {
+  operation(told);
+  changed();
 }
 
 function pulse(told) {
@@ -78,17 +99,18 @@ function heard(event) {
     }
     case "requests": store.requests = [...event.requests.toReversed(), ...store.requests].slice(0, MOST); break;
     case "log": store.lines = [...store.lines, ...event.lines].slice(-MOST); break;
+    case "operation": operation(event); break;
     case "reload": store.reload = event; refresh(); break;
     default: break;
   }
   changed();
 }
 
-/** Asks for what a reload changes and no event tells. */
+/** Asks for what a reload changes, and for what no event tells. */
 export async function refresh() {
   try {
-    const [status, aliases, callers] = await Promise.all([ask("status"), ask("aliases"), ask("callers")]);
-    Object.assign(store, { status, aliases: aliases.aliases, callers: callers.callers });
+    const [status, aliases, callers, overlay] = await Promise.all(["status", "aliases", "callers", "overlay"].map((path) => ask(path)));
+    Object.assign(store, { status, aliases: aliases.aliases, callers: callers.callers, overlay: overlay.entries });
     changed();
   } catch {
     // The stream of events tells that the gateway is gone.
@@ -96,7 +118,7 @@ export async function refresh() {
 }
 
 /** What every view needs. Requests are asked for only where they are shown: there may be thousands a second. */
-const KINDS = "snapshot,engine,reload,pulse,log";
+const KINDS = "snapshot,engine,reload,operation,pulse,log";
 
 let source = null;
 let retry = 0;

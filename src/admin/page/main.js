@@ -9,14 +9,16 @@ import { configuration } from "./configuration.js";
 import { engine } from "./engine.js";
 import { gpus } from "./gpus.js";
 import { logs } from "./logs.js";
+import { models } from "./models.js";
+import { operations } from "./operations.js";
 import { overview } from "./overview.js";
 import { playground } from "./playground.js";
 import { requests } from "./requests.js";
 
 const VIEWS = [
-  ["", "Overview", overview], ["aliases", "Aliases", aliases], ["requests", "Requests", requests], ["logs", "Logs", logs],
-  ["gpus", "GPUs", gpus], ["callers", "Callers", callers], ["configuration", "Configuration", configuration],
-  ["playground", "Playground", playground], ["engine", null, engine],
+  ["", "Overview", overview], ["models", "Models", models], ["aliases", "Aliases", aliases], ["requests", "Requests", requests], ["logs", "Logs", logs],
+  ["gpus", "GPUs", gpus], ["callers", "Callers", callers], ["operations", "Operations", operations],
+  ["configuration", "Configuration", configuration], ["playground", "Playground", playground], ["engine", null, engine],
 ];
 
 const view = document.getElementById("view");

@@ -1,10 +1,11 @@
 // Overview: how much is asked, how well it is answered, and what every model and engine does.
 
-import { pathOf, perform } from "./api.js";
+import { pathOf } from "./api.js";
 import { chart } from "./chart.js";
 import { h, keyed, say, style, tile } from "./dom.js";
 import { bytes, number, seconds, state } from "./format.js";
 import { store } from "./live.js";
+import { operate, underWay } from "./operate.js";
 
 /** The address of an engine's own view. */
 export const engineLink = (id) => `#/engine/${id.split("/").map(encodeURIComponent).join("/")}`;
@@ -60,13 +61,14 @@ export function overview(root) {
 function modelCard(model) {
   const name = model.model;
   const button = (word, path, question) =>
-    h("button", { type: "button", onclick: (event) => perform(event.currentTarget, question, word, `${pathOf("models", name)}/${path}`) }, word);
-  const parts = { ready: h("span", { class: "soft" }), rates: h("span", { class: "soft" }), engines: h("div", { class: "cards" }) };
+    h("button", { type: "button", onclick: (event) => operate(event.currentTarget, question, word, `${pathOf("models", name)}/${path}`) }, word);
+  const parts = { ready: h("span", { class: "soft" }), rates: h("span", { class: "soft" }), running: underWay(name), drain: button("Drain", "drain", `Drain all engines of ${name}? They get no new requests until they are undrained; those under way finish.`),
+    undrain: button("Undrain", "undrain", null), engines: h("div", { class: "cards" }) };
   const actions = h("div", { class: "actions" }, button("Start", "start", null),
     button("Stop", "stop", `Stop all engines of ${name}? Requests under way finish first.`),
-    button("Roll", "roll", `Replace the engines of ${name} one by one?`));
+    button("Roll", "roll", `Replace the engines of ${name} one by one?`), parts.drain, parts.undrain);
   const element = h("section", { class: "card", "aria-label": `Model ${name}`, style: null }, h("div", { class: "head" },
-    h("div", {}, h("h3", {}, name), parts.ready, " ", parts.rates), model.ours ? actions : h("span", { class: "soft" }, "run by others")), parts.engines);
+    h("div", {}, h("h3", {}, name), parts.ready, " ", parts.rates), model.ours ? actions : h("div", { class: "actions" }, h("span", { class: "soft" }, "run by others"), parts.drain, parts.undrain)), parts.running.element, parts.engines);
   element.parts = parts;
   return element;
 }
@@ -77,6 +79,9 @@ function showModel(element, model) {
   say(parts.ready, `${model.ready_replicas} of ${model.replicas} ready · ${model.in_flight} under way`);
   say(parts.rates, rates ? `· ${number(rates.requests_per_second)} requests/s · ${number(rates.completion_tokens_per_second)} tokens/s` : "");
   const engines = model.engines.map((id) => store.engines.get(id)).filter(Boolean);
+  parts.drain.hidden = engines.every((engine) => engine.drained);
+  parts.undrain.hidden = !engines.some((engine) => engine.drained);
+  parts.running.update();
   keyed(parts.engines, engines, (engine) => engine.engine, engineCard, showEngine);
 }
 
