@@ -106,7 +106,8 @@ impl Browser {
     pub async fn click(&self, name: &str) {
         let find = "const all = [...(document.querySelector('dialog[open]') ?? document).querySelectorAll('button, a, summary, input[type=checkbox]')];\
                     const label = (e) => (e.getAttribute('aria-label') ?? (e.id && document.querySelector(`label[for='${e.id}']`)?.innerText) ?? e.innerText ?? '').trim();\
-                    return all.find((e) => e.checkVisibility() && !e.disabled && (label(e) === arguments[0] || e.innerText?.trim() === arguments[0])) ?? null";
+                    const found = all.find((e) => e.checkVisibility() && !e.disabled && (label(e) === arguments[0] || e.innerText?.trim() === arguments[0]));\
+                    found?.scrollIntoView({ block: 'nearest' }); return found ?? null";
         let element = self.wait(&format!("something to click called {name}"), find, json!([name])).await;
         let id = element[ELEMENT].as_str().expect("an element").to_owned();
         self.post(&format!("element/{id}/click"), json!({})).await;

@@ -4,7 +4,7 @@ import { cells, h, keyed, table } from "./dom.js";
 import { store } from "./live.js";
 import { adds, entryCells, overlayTable } from "./overlay.js";
 
-const COLUMNS = [["Alias"], ["Leads to"], ["Changes in requests"], ["Falls back to"], ["Of its own"], ["Actions"]];
+const COLUMNS = [["Alias", "name"], ["Leads to"], ["Changes in requests", "wrap"], ["Falls back to"], ["Of its own"], ["Actions"]];
 const KINDS = COLUMNS.map(([, kind]) => kind);
 
 export function aliases(root) {

@@ -30,9 +30,9 @@ function unmark(form) {
 
 /**
  * Opens a dialog. `send` does what it is for and returns what is shown then; it may throw an error with `errors`, each with a `key`:
- * `inputOf` says which input that is, and `lineOf` what leads to it where there is none.
+ * `inputOf` says which input that is, and `lineOf` what leads to it where there is none; those are listed below the part `beside`.
  */
-export function formDialog({ title, parts, word, send, inputOf = () => null, lineOf = () => null }) {
+export function formDialog({ title, parts, beside = null, word, send, inputOf = () => null, lineOf = () => null }) {
   const heading = h("h2", { id: "form-title", tabindex: "-1" }, title);
   const list = h("ul", { id: "form-problems", class: "problems", role: "alert", tabindex: "-1", hidden: true });
   const submit = h("button", { class: "strong" }, word);
@@ -66,10 +66,13 @@ export function formDialog({ title, parts, word, send, inputOf = () => null, lin
       fail(error);
     }
   } }, heading, ...parts, list, h("menu", {}, back, submit));
+  beside?.after(list);
   const away = () => dialog.close();
   const dialog = h("dialog", { class: "form", "aria-labelledby": "form-title", onclose: () => {
     removeEventListener("hashchange", away);
     dialog.remove();
+    // What it was opened by may be gone.
+    if (document.activeElement === document.body) document.getElementById("view").focus({ preventScroll: true });
   } }, form);
   addEventListener("hashchange", away);
   document.body.append(dialog);

@@ -85,7 +85,7 @@ export async function editEntry(section, name = null) {
     return;
   }
   const called = h("input", { id: "entry-name", required: true, value: name ?? "", readonly: name !== null, autocomplete: "off", spellcheck: "false", autofocus: name === null });
-  const text = h("textarea", { id: "entry-text", rows: "10", class: "mono", spellcheck: "false", required: true, placeholder: about.example, autofocus: name !== null, value: value ? json(value) : about.start });
+  const text = h("textarea", { id: "entry-text", rows: "8", class: "mono", spellcheck: "false", required: true, placeholder: about.example, autofocus: name !== null, value: value ? json(value) : about.start });
   const masked = maskedKeys(value);
   const keep = keeping();
   const change = (edit) => {
@@ -131,7 +131,7 @@ export async function editEntry(section, name = null) {
   text.setAttribute("aria-describedby", `${text.getAttribute("aria-describedby")} form-problems`);
   const secrets = masked.length ? h("p", { class: "wait-text" }, `Secrets are not shown: *** stands for them. Write them anew before you save: ${masked.join(", ")}.`) : null;
   formDialog({
-    title: name === null ? `Add ${about.one}` : `Change the ${about.kind} ${name}`, word: name === null ? "Add" : "Save", send, inputOf, lineOf,
+    title: name === null ? `Add ${about.one}` : `Change the ${about.kind} ${name}`, word: name === null ? "Add" : "Save", send, inputOf, lineOf, beside: entry,
     parts: [field("Name", called), fields?.element, secrets, key?.element, entry, keep.element].filter(Boolean),
   });
 }
@@ -177,10 +177,12 @@ function ended(section, name, { title, question, word, parts, send, done }) {
 /** Removes an entry. */
 export function removeEntry(section, name) {
   const { kind } = SECTIONS[section];
-  const keep = keeping();
+  // What only the overlay has is not kept anywhere then.
+  const known = store.overlay.find((entry) => entry.kind === kind && entry.name === name);
+  const keep = known && !known.in_file ? null : keeping();
   const what = { models: "Its engines finish their requests and stop.", aliases: "Requests for it are refused.", callers: "Requests with its keys are refused." }[section];
-  ended(section, name, { title: `Remove the ${kind} ${name}?`, question: what, word: "Remove", parts: [keep.element],
-    send: () => [`${path(section, name)}${keep.query()}`, "DELETE"], done: `The ${kind} ${name} was removed.` });
+  ended(section, name, { title: `Remove the ${kind} ${name}?`, question: what, word: "Remove", parts: keep ? [keep.element] : [],
+    send: () => [`${path(section, name)}${keep?.query() ?? ""}`, "DELETE"], done: `The ${kind} ${name} was removed.` });
 }
 
 /** Forgets what was changed while gateways ran: the file counts again. */

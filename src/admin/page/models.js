@@ -4,7 +4,7 @@ import { cells, h, keyed, table } from "./dom.js";
 import { store } from "./live.js";
 import { adds, entryCells, overlayTable } from "./overlay.js";
 
-const COLUMNS = [["Model"], ["Run by"], ["Engines ready", "num"], ["LoRA adapters"], ["Aliases"], ["Actions"]];
+const COLUMNS = [["Model", "name"], ["Run by"], ["Engines ready", "num"], ["LoRA adapters"], ["Aliases"], ["Actions"]];
 const KINDS = COLUMNS.map(([, kind]) => kind);
 
 export function models(root) {

@@ -19,7 +19,8 @@ listen(() => {
     const operation = store.operations.find((one) => one.id === id);
     if (operation && !operation.ended) continue;
     own.delete(id);
-    if (operation) tell(`${operation.detail}: ${operation.state}${operation.error ? `. ${operation.error}` : "."}`, operation.state === "done");
+    if (operation?.state === "failed") tell(`${operation.detail}: failed. ${operation.error ?? ""}`);
+    else if (operation) tell(`${operation.detail}: ${operation.state}.`, true);
   }
 });
 

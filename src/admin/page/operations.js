@@ -6,8 +6,8 @@ import { moment } from "./format.js";
 import { store } from "./live.js";
 import { cancels, lasting, progress } from "./operate.js";
 
-const OPERATIONS = [["Began"], ["What"], ["State"], ["Time", "num"], ["How far, or why not", "wrap"], ["Who"], ["Actions"]];
-const AUDIT = [["When"], ["Who"], ["What", "wrap"], ["Request", "wrap"], ["Answer", "num"]];
+const OPERATIONS = [["Began", "when"], ["What", "name"], ["State"], ["Time", "num"], ["How far, or why not", "wrap"], ["Who"], ["Actions"]];
+const AUDIT = [["When", "when"], ["Who"], ["What", "wrap"], ["Request", "wrap"], ["Answer", "num"]];
 const kinds = (columns) => columns.map(([, kind]) => kind);
 const COLOURS = { running: "wait", done: "good", failed: "bad", cancelled: "rest" };
 const LOGINS = { none: "no login", token: "token", cookie: "browser" };
@@ -15,7 +15,8 @@ const LOGINS = { none: "no login", token: "token", cookie: "browser" };
 /** Entries of the audit log that are asked for at once. */
 const STEP = 100;
 
-const who = (operator) => `${operator.address ?? "unknown"} (${LOGINS[operator.login] ?? operator.login})`;
+/** The port of a client says nothing. */
+const who = (operator) => `${operator.address?.replace(/:\d+$/, "") ?? "unknown"} (${LOGINS[operator.login] ?? operator.login})`;
 
 export function operations(root) {
   const list = table("Operations", OPERATIONS);

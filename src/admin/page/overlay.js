@@ -16,17 +16,21 @@ export const adds = (section) => h("button", { type: "button", class: "strong", 
 
 /** Makes the cells of a row that tell the name, and what can be done with it. */
 export function entryCells(section, name) {
-  const button = (word, run) => h("button", { type: "button", "aria-label": `${word} ${name}`, onclick: () => run(section, name) }, word);
+  const button = (word, run, label = word) => h("button", { type: "button", "aria-label": `${label} ${name}`, onclick: () => run(section, name) }, word);
   const mark = h("span", { class: "mark", title: WHY }, "overlay");
-  const forget = button("Forget this change", () => forgetEntry(section, name, changeOf(section, name)?.in_file));
+  const forget = button("Forget", () => forgetEntry(section, name, true), "Forget the change of");
   return {
     name: h("span", { class: "named" }, h("span", {}, name), mark),
     actions: h("div", { class: "actions small" }, button("Change", editEntry), button("Remove", removeEntry), forget),
-    show: (origin) => (mark.hidden = forget.hidden = origin !== "overlay"),
+    show: (origin) => {
+      mark.hidden = origin !== "overlay";
+      // What the file does not have is removed.
+      forget.hidden = mark.hidden || !changeOf(section, name)?.in_file;
+    },
   };
 }
 
-const COLUMNS = [["Name"], ["Otherwise than in the file"], ["Since"], ["Actions"]];
+const COLUMNS = [["Name", "name"], ["Otherwise than in the file", "wrap"], ["Since", "when"], ["Actions"]];
 const KINDS = COLUMNS.map(([, kind]) => kind);
 
 function told(entry) {
@@ -44,8 +48,8 @@ export function overlayTable(section = null) {
     title.hidden = element.hidden = shown.length === 0;
     keyed(body, shown, (entry) => `${entry.kind}/${entry.name}/${entry.since}/${JSON.stringify(entry.errors ?? [])}`, (entry) => {
       const of = sectionOf(entry.kind);
-      const button = (word, run) => h("button", { type: "button", "aria-label": `${word}: ${entry.kind} ${entry.name}`, onclick: run }, word);
-      const actions = h("div", { class: "actions small" }, entry.value === null ? null : button("Change", () => editEntry(of, entry.name)), button("Forget this change", () => forgetEntry(of, entry.name, entry.in_file)));
+      const button = (word, label, run) => h("button", { type: "button", "aria-label": `${label}: ${entry.kind} ${entry.name}`, onclick: run }, word);
+      const actions = h("div", { class: "actions small" }, entry.value === null ? null : button("Change", "Change", () => editEntry(of, entry.name)), button("Forget", "Forget this change", () => forgetEntry(of, entry.name, entry.in_file)));
       const row = h("tr");
       cells(row, [`${section ? "" : `${entry.kind} `}${entry.name}`, told(entry), moment(entry.since), actions], KINDS);
       return row;
