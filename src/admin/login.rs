@@ -1,15 +1,17 @@
 //! `POST /api/v1/login` and `logout`: how a browser, which cannot send the token with everything, shows that it knows it.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use axum::extract::State;
 use axum::extract::rejection::StringRejection;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::{Admin, guard, session};
+use super::{Admin, audited, guard, operator, session};
+use crate::api;
 
 /// Largest body of a login: a token is a line.
 pub(super) const MOST_BODY: usize = 16 * 1024;
@@ -23,7 +25,8 @@ struct Login {
 /// Logs a browser in: 204 with a cookie, 401 for another token, 409 where none is needed.
 pub(super) async fn login(
     State(admin): State<Admin>,
-    headers: HeaderMap,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    (method, uri, headers): (Method, Uri, HeaderMap),
     body: Result<String, StringRejection>,
 ) -> Result<Response, ApiError> {
     guard::may_change(&Method::POST, &headers)?;
@@ -45,6 +48,9 @@ pub(super) async fn login(
     }
     let is_secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
     let cookie = session::cookie(&token, SystemTime::now(), is_secure);
+    let operator = operator::named(&headers, Some(address), api::Login::Token);
+    // Those that were refused are only in the gateway's own log: guesses must not push what was done out of this one.
+    audited::note(&admin, operator, (&method, &uri), "log in".into(), (StatusCode::NO_CONTENT, None)).await;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 

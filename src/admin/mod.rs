@@ -50,6 +50,7 @@
 mod act;
 mod action;
 mod audit;
+mod audited;
 mod configuration;
 mod entries;
 mod error;

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::SystemTime;
 
 use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -18,8 +17,8 @@ use tokio::net::TcpListener;
 use super::error::ApiError;
 use super::path::Ask;
 use super::state::Admin;
-use super::{act, guard, login, operator, page, path, pulse, scrape};
-use crate::api::{AuditEntry, NotReadyView, OperatorView};
+use super::{act, audited, guard, login, operator, page, path, pulse, scrape};
+use crate::api::{NotReadyView, OperatorView};
 
 /// The answer to `GET /`, for people.
 const WELCOME: &str =
@@ -99,33 +98,25 @@ async fn api(State(admin): State<Admin>, request: Request) -> Result<Response, A
         None => act::answer(&admin, (operator, &head.headers), ask).await,
         Some(detail) => {
             // In a task of its own: what is done is written down also if the operator goes away.
-            let done = tokio::spawn(async move { audited(&admin, (operator, &head), detail, ask).await });
+            let done = tokio::spawn(async move { acted(&admin, (operator, &head), detail, ask).await });
             done.await.map_err(|error| ApiError::broken("the action", &error))?
         }
     }
 }
 
 /// Does what is asked for and writes down who had it done.
-async fn audited(
+async fn acted(
     admin: &Admin,
     (operator, head): (OperatorView, &Parts),
     detail: String,
     ask: Ask,
 ) -> Result<Response, ApiError> {
     let answer = act::answer(admin, (operator.clone(), &head.headers), ask).await;
-    let (status, error) = match &answer {
+    let outcome = match &answer {
         Ok(response) => (response.status(), None),
         Err(error) => (error.status, Some(error.message.clone())),
     };
-    let entry = AuditEntry {
-        at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        operator,
-        request: format!("{} {}", head.method, head.uri),
-        detail,
-        status: status.as_u16(),
-        error,
-    };
-    admin.audit.write(entry).await;
+    audited::note(admin, operator, (&head.method, &head.uri), detail, outcome).await;
     answer
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineState, LogLine, OperationView, PulseView, ReloadReport, RequestView, SnapshotView};
+use super::{AuditEntry, EngineState, LogLine, OperationView, PulseView, ReloadReport, RequestView, SnapshotView};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,8 @@ pub enum Event {
     Reload(ReloadReport),
     /// An operator had something begun, or it is over.
     Operation(OperationView),
+    /// It was written down that an operator asked for something.
+    Audit(AuditEntry),
     /// Requests that have ended, in their order. Only while somebody listens.
     Requests {
         /// At least one.
@@ -55,6 +57,8 @@ pub enum EventKind {
     Reload,
     /// [`Event::Operation`]
     Operation,
+    /// [`Event::Audit`]
+    Audit,
     /// [`Event::Requests`]
     Requests,
     /// [`Event::Pulse`]
@@ -65,12 +69,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds, with their words.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Snapshot, "snapshot"),
         (Self::Resync, "resync"),
         (Self::Engine, "engine"),
         (Self::Reload, "reload"),
         (Self::Operation, "operation"),
+        (Self::Audit, "audit"),
         (Self::Requests, "requests"),
         (Self::Pulse, "pulse"),
         (Self::Log, "log"),
@@ -87,6 +92,7 @@ impl Event {
             Self::Engine { .. } => EventKind::Engine,
             Self::Reload(_) => EventKind::Reload,
             Self::Operation(_) => EventKind::Operation,
+            Self::Audit(_) => EventKind::Audit,
             Self::Requests { .. } => EventKind::Requests,
             Self::Pulse(_) => EventKind::Pulse,
             Self::Log { .. } => EventKind::Log,

@@ -361,6 +361,12 @@ async fn a_browser_logs_in_with_the_token_and_pages_of_others_do_not() {
     assert_eq!(with(Method::GET, None).await.expect("answered").status(), 200);
     assert_eq!(with(Method::POST, Some("http://evil.example")).await.expect("answered").status(), 403);
     assert_eq!(with(Method::POST, Some(&url(""))).await.expect("answered").status(), 200);
+    // Who logged in, and what was done by that, is written down.
+    let audit = http().get(url("/api/v1/audit")).header("cookie", &cookie).send().await.expect("answered");
+    let audit: Value = audit.json().await.expect("JSON");
+    let told = |at: usize| (&audit["entries"][at]["detail"], &audit["entries"][at]["operator"]["login"]);
+    assert_eq!(told(0), (&json!("reload the configuration file"), &json!("cookie")), "{audit}");
+    assert_eq!((told(1), audit["entries"].as_array().map(Vec::len)), ((&json!("log in"), &json!("token")), Some(2)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

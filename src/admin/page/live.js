@@ -13,7 +13,7 @@ const POINTS = 60;
 
 export const store = {
   status: null, models: new Map(), engines: new Map(), aliases: [], callers: [], gpus: null,
-  rates: null, history: [], requests: [], lines: [], reload: null, operations: [], overlay: [],
+  rates: null, history: [], requests: [], lines: [], reload: null, operations: [], audited: 0, overlay: [],
   /** `connecting`, `live` or `lost`. */
   link: "connecting",
 };
@@ -100,6 +100,7 @@ function heard(event) {
     case "requests": store.requests = [...event.requests.toReversed(), ...store.requests].slice(0, MOST); break;
     case "log": store.lines = [...store.lines, ...event.lines].slice(-MOST); break;
     case "operation": operation(event); break;
+    case "audit": store.audited += 1; break;
     case "reload": store.reload = event; refresh(); break;
     default: break;
   }
@@ -118,7 +119,7 @@ export async function refresh() {
 }
 
 /** What every view needs. Requests are asked for only where they are shown: there may be thousands a second. */
-const KINDS = "snapshot,engine,reload,operation,pulse,log";
+const KINDS = "snapshot,engine,reload,operation,pulse,log,audit";
 
 let source = null;
 let retry = 0;

@@ -24,7 +24,7 @@ export function operations(root) {
   const log = audit();
   root.append(h("h1", {}, "Operations"), none, list.element, h("h2", {}, "Audit log"),
     h("p", { class: "soft" }, "What operators asked for, also by the command line and the API; the newest first. It is kept in the state directory."), log.element);
-  let known = "";
+  let known = null;
   const update = () => {
     none.hidden = store.operations.length > 0 || !store.status;
     list.element.hidden = store.operations.length === 0;
@@ -39,9 +39,8 @@ export function operations(root) {
       row.cancel.hidden = !operation.can_be_cancelled;
       cells(row, [moment(operation.began), operation.detail, row.state, lasting(operation), operation.error ?? (operation.ended ? "" : progress(operation)), who(operation.operator), row.cancel], kinds(OPERATIONS));
     });
-    const now = JSON.stringify([store.operations[0]?.id, store.operations.filter((each) => each.ended).length, store.reload?.at]);
-    if (now !== known) {
-      known = now;
+    if (store.audited !== known) {
+      known = store.audited;
       log.load();
     }
   };
@@ -53,10 +52,13 @@ function audit() {
   const { element, body } = table("Audit log", AUDIT);
   const none = h("p", { class: "soft", hidden: true }, "Nothing is written down yet.");
   const more = h("button", { type: "button", hidden: true }, "Show older ones");
-  let limit = STEP;
+  let [limit, asked] = [STEP, 0];
   const load = async () => {
+    const own = ++asked;
     try {
       const { entries } = await ask(`audit?limit=${limit}`);
+      // An older answer may come later than a newer one.
+      if (own !== asked) return;
       none.hidden = entries.length > 0;
       element.hidden = entries.length === 0;
       more.hidden = entries.length < limit;
