@@ -290,7 +290,7 @@ async fn a_refusal_is_the_aliases_and_a_name_that_is_not_served_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_token_and_the_time_between_tokens_are_those_of_output_in_every_api() {
-    let sim = Sim::start(&["--ttft", "500ms", "--gap", "20ms"]);
+    let sim = Sim::start(&["--ttft", "500ms", "--gap", "50ms"]);
     let apis = [
         ("/v1/chat/completions", json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 6 })),
         ("/v1/completions", json!({ "prompt": "hi", "max_tokens": 6 })),
