@@ -32,7 +32,7 @@
 //! | `PUT`, `DELETE /api/v1/models/{model}`, `aliases/{alias}`, `callers/{caller}` | add, change or remove one while the gateway runs; the body is what would stand in the file, JSON or YAML; kept in the state directory, with `?persist=file` in the file |
 //! | `GET /api/v1/overlay` | what was added, changed and removed so |
 //! | `DELETE /api/v1/overlay/{models, aliases or callers}/{name}` | forget such a change: what the file says counts again |
-//! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=` |
+//! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=`; one of them with its bodies, where its alias has `capture` |
 //! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes; `?engine=` of one engine |
 //! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
 //! | `GET /api/v1/log-level`, `PUT /api/v1/log-level` | which lines of its own log the gateway writes; `{"level": "debug"}`, until the next restart or a reload that changes `log.level` |

@@ -37,7 +37,9 @@ pub use reload::{
     ChangeKind, ConfigChange, ConfigError, DisabledView, ListenerChange, NameChange, ReloadCause, ReloadOutcome,
     ReloadReport, SettingChange,
 };
-pub use requests::{AttemptView, Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView};
+pub use requests::{
+    AttemptView, BodyView, Omitted, Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView,
+};
 pub use state::{
     Diagnosis, EngineState, Failure, FailureCause, HealthProblem, NextStep, Progress, Sleep, Stall, StartPhase,
     Starting, StopReason,

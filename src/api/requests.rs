@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A request, after its end. No bodies, no keys.
+/// A request, after its end. No keys, and no bodies in lists and events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestView {
     /// `x-request-id`.
@@ -66,6 +66,42 @@ pub struct RequestView {
     pub stream_end: Option<String>,
     /// What went wrong, as a code.
     pub error: Option<String>,
+    /// The body as it came, decompressed: only for one request, whose alias has `capture`, as long as it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<BodyView>,
+    /// The body of the answer as the caller got it, likewise; without the comments that keep a stream alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<BodyView>,
+}
+
+/// A body that was kept, or why it was not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BodyView {
+    /// All bytes of the body, kept or not.
+    pub bytes: usize,
+    /// Whether `text` is only its beginning.
+    pub cut: bool,
+    /// What it says. Where the alias masks members, their values are `***`, JSON is written anew, and of a stream only the
+    /// events are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Why there is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<Omitted>,
+}
+
+/// Why a body is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Omitted {
+    /// It is no UTF-8 text: audio, a form with a file, something compressed.
+    Binary,
+    /// Members are to be masked, and it is neither JSON nor a stream of JSON.
+    NotJson,
+    /// Members are to be masked, and it is longer than what is kept: what is missing cannot be read.
+    Incomplete,
+    /// Too many bodies were under way at the same time.
+    NoRoom,
 }
 
 /// An attempt of a request on an engine. All times are from the request's head.

@@ -130,6 +130,7 @@ impl Gateway {
             Engines::start(&config, claim).await?;
         let (control, config) = (supervisor.control(), Arc::new(config));
         let (collector, requests) = Collector::new(events.clone(), logs.lost_requests());
+        collector.history().keep_bodies(&config.aliases);
         let state = Arc::new(ProxyState::new(
             Snapshot::new(&config, &registry, &metrics, bound.addresses.entries()),
             registry.clone(),
@@ -158,6 +159,7 @@ impl Gateway {
             admin: bound.admin_address,
             metrics: metrics.clone(),
             events,
+            requests: collector.history(),
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
         let reloader = Arc::new(Reloader::new(source, basis, parts)?);

@@ -146,6 +146,10 @@ fn ways(alias: &Alias) -> Vec<String> {
     if let Some(mirror) = &alias.mirror {
         ways.push(format!("copy {} % to {}", mirror.percent, mirror.to));
     }
+    if let Some(capture) = &alias.capture {
+        let mask = if capture.mask.is_empty() { "unmasked" } else { "masked" };
+        ways.push(format!("keep bodies ({} newest, {mask})", capture.requests));
+    }
     if let Some(address) = alias.listen {
         ways.push(format!("listen on {address}"));
     }

@@ -71,7 +71,7 @@ impl ProxyHttp for Gateway {
             Ok(Admitted::Answered) => Ok(true),
             Err(Refusal::Gone(error)) => Err(error),
             Err(Refusal::Say(error)) => {
-                Box::pin(reply::refuse(session, &mut ctx.account, error)).await?;
+                Box::pin(reply::refuse(session, ctx, error)).await?;
                 Ok(true)
             }
         }

@@ -18,7 +18,7 @@ use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Dialect, Endpoint, Usage};
 use crate::routing::{CallerIdentity, CorsAnswer, Snapshot, Target};
-use crate::telemetry::{InFlight, TraceContext};
+use crate::telemetry::{Captured, InFlight, TraceContext};
 
 /// The header with the id of a request.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,12 +35,14 @@ pub(crate) struct RequestContext {
     pub(super) account: Account,
     /// Its attempts on engines, once it was admitted.
     pub(super) forward: Option<Box<Forward>>,
+    /// Its bodies, where its alias has them kept.
+    pub(super) captured: Option<Box<Captured>>,
 }
 
 impl RequestContext {
     pub(super) fn new(snapshot: Arc<Snapshot>, listener: ListenerId) -> Self {
         let (entry, account) = (Entry::default(), Account::new(Instant::now()));
-        Self { snapshot, listener, entry, account, forward: None }
+        Self { snapshot, listener, entry, account, forward: None, captured: None }
     }
 
     /// When the time for its answer is over.

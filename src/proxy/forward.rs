@@ -20,6 +20,7 @@ use super::{ProxyState, gym, mirror};
 use crate::dispatch::Affinity;
 use crate::openai::{ApiError, Endpoint, PlainRuns};
 use crate::routing::{self, Chance, Plan, Prepared, PreparedRequest, Protocol, RequestHead, Snapshot, Unprepared};
+use crate::telemetry::Captured;
 
 /// Takes an accepted request as far as it goes without an engine.
 pub(super) async fn admit(
@@ -31,16 +32,23 @@ pub(super) async fn admit(
     let Accepted { endpoint, body: ReceivedBody { bytes, mut reservation, decoded, runs } } = accepted;
     let boundary = accept::boundary(session, endpoint);
     let head = accept::head(session, ctx, endpoint, boundary.as_deref());
-    let (prepared, mut beside) = match prepare(&ctx.snapshot, &head, (bytes, runs), reservation.another(0)?).await {
+    let received = (bytes, runs, reservation.another(0)?);
+    let (captured, prepared) = prepare(state, &ctx.snapshot, &head, received).await;
+    let (prepared, mut beside) = match prepared {
         Ok(prepared) => prepared,
-        Err(unprepared) => return Err(refused(ctx, unprepared).into()),
+        Err(unprepared) => {
+            ctx.captured = captured;
+            return Err(refused(ctx, unprepared).into());
+        }
     };
     let Prepared { plan, request, original, previous, is_background } = prepared;
+    let original = original.map(|body| (head.to_owned(), body));
+    ctx.captured = captured;
     let affinity = affinity(state, ctx, &plan, previous.as_deref())?;
     reservation.grow_to(request.body.len())?;
-    let original = original.map(|body| {
+    let original = original.map(|(head, body)| {
         beside.shrink_to(body.len());
-        Arc::new(OriginalRequest { head: head.to_owned(), body, reservation: beside })
+        Arc::new(OriginalRequest { head, body, reservation: beside })
     });
     if let Some(at) = plan.legs.first() {
         ctx.account.set_target(&ctx.snapshot, *at);
@@ -89,6 +97,7 @@ pub(super) fn to_stored(
     let kept = kept.filter(is_here).ok_or_else(|| stored::unknown(&id))?;
     let at = ctx.snapshot.leads_to(&kept.route, kept.engine).ok_or_else(|| stored::gone(&id))?;
     ctx.account.set_target(&ctx.snapshot, at);
+    ctx.captured = state.recorder.capture(ctx.target(), b"");
     let plan = Plan { legs: [at].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
     let affinity = Affinity::Only(kept.engine);
     send(state, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
@@ -143,27 +152,34 @@ fn affinity(
     snapshot.leads_to(&kept.route, kept.engine).map(|_| Affinity::None).ok_or_else(|| stored::gone(id))
 }
 
+/// The bodies of a request, if its alias has them kept, and what became of the request.
+type Preparation = (Option<Box<Captured>>, Result<(Prepared, BodyReservation), Unprepared>);
+
 /// [`routing::prepare`], where it delays no other request; what that takes beside the body is reserved in `beside`.
 async fn prepare(
+    state: &Arc<ProxyState>,
     snapshot: &Arc<Snapshot>,
     head: &RequestHead<'_>,
-    (body, runs): (BytesMut, PlainRuns),
-    mut beside: BodyReservation,
-) -> Result<(Prepared, BodyReservation), Unprepared> {
+    (body, runs, mut beside): (BytesMut, PlainRuns, BodyReservation),
+) -> Preparation {
     let chance = Chance { split: fastrand::u64(..), mirror: fastrand::f64() };
+    let mut captured = None;
     // What was looked at as it came takes next to no time now, unless it has to be translated.
     let may_be_translated = matches!(head.endpoint, Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens);
     let seen = if may_be_translated { 0 } else { runs.ascii() };
     if body.len() - seen < OFFLOAD {
+        let mut resolved = |at, body: &[u8]| captured = state.recorder.capture(snapshot.target(at), body);
         let room = &mut |bytes| beside.grow_by(bytes);
-        let prepared = routing::prepare(snapshot, head, (body, &runs), chance, room)?;
-        return Ok((prepared, beside));
+        let prepared = routing::prepare(snapshot, head, (body, &runs), chance, room, &mut resolved);
+        return (captured, prepared.map(|prepared| (prepared, beside)));
     }
-    let (snapshot, head) = (snapshot.clone(), head.to_owned());
-    elsewhere(move || {
+    let (state, snapshot, head) = (state.clone(), snapshot.clone(), head.to_owned());
+    let prepared = elsewhere(move || {
+        let mut resolved = |at, body: &[u8]| captured = state.recorder.capture(snapshot.target(at), body);
         let room = &mut |bytes| beside.grow_by(bytes);
-        let prepared = routing::prepare(&snapshot, &head.head(), (body, &runs), chance, room)?;
-        Ok((prepared, beside))
+        let prepared = routing::prepare(&snapshot, &head.head(), (body, &runs), chance, room, &mut resolved);
+        (captured, prepared.map(|prepared| (prepared, beside)))
     })
-    .await?
+    .await;
+    prepared.unwrap_or_else(|error| (None, Err(error.into())))
 }

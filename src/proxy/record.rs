@@ -1,5 +1,7 @@
 //! The end of every request, on whatever path: its one record.
 
+use std::time::Duration;
+
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
 
@@ -7,7 +9,7 @@ use super::ProxyState;
 use super::context::RequestContext;
 use super::response::KeptResponse;
 use crate::outcome::Outcome;
-use crate::telemetry::Record;
+use crate::telemetry::{Captured, Record};
 
 /// The client closed the connection first (nginx's convention).
 const CLIENT_GONE: u16 = 499;
@@ -23,13 +25,20 @@ pub(super) fn finish(state: &ProxyState, session: &Session, error: Option<&Error
         let outcome = if status == CLIENT_GONE { Outcome::ClientGone } else { Outcome::Answered { status } };
         forward.attempts.settle(outcome, String::new);
     }
-    tell(state, session, ctx, status, took);
+    let captured = ctx.captured.take();
+    tell(state, session, ctx, (status, took), captured);
     // The next request may wait on this connection for a minute: nothing of this one must stay.
     ctx.account.close();
     ctx.forward = None;
 }
 
-fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16, took: std::time::Duration) {
+fn tell(
+    state: &ProxyState,
+    session: &Session,
+    ctx: &RequestContext,
+    (status, took): (u16, Duration),
+    captured: Option<Box<Captured>>,
+) {
     let (account, target, head) = (&ctx.account, ctx.target(), session.req_header());
     let answer = ctx.forward.as_ref().map(|forward| &forward.response);
     let overhead = account.clock.ours.total();
@@ -87,7 +96,7 @@ fn tell(state: &ProxyState, session: &Session, ctx: &RequestContext, status: u16
     if account.asked.is_probe {
         return state.recorder.publish_probe(&record);
     }
-    state.recorder.publish(&record, target, account.caller.as_deref(), account.trace.as_ref());
+    state.recorder.publish(&record, target, account.caller.as_deref(), account.trace.as_ref(), captured);
 }
 
 /// How a stream ended, by the code of what went wrong.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routing::{CallerIdentity, Target};
-use crate::telemetry::{AccessLog, Meters, Metrics, NO_ROUTE, Record, RequestSink, TraceContext, Tracer};
+use crate::telemetry::{AccessLog, Captured, Meters, Metrics, NO_ROUTE, Record, RequestSink, TraceContext, Tracer};
 
 /// Publishes the records of requests.
 #[derive(Debug)]
@@ -33,6 +33,12 @@ impl Recorder {
         self.metrics.gateway.overhead.observe(time.as_secs_f64());
     }
 
+    /// Begins to gather the bodies of a request for `target`, if its alias has them kept; `request`: the whole body.
+    pub(super) fn capture(&self, target: Option<&Target>, request: &[u8]) -> Option<Box<Captured>> {
+        let route = &target?.route;
+        route.capture.as_ref().map(|terms| self.requests.capture(&route.name, terms, request))
+    }
+
     /// A request for `target`, sent by `caller`, is over.
     pub(super) fn publish(
         &self,
@@ -40,12 +46,13 @@ impl Recorder {
         target: Option<&Target>,
         caller: Option<&CallerIdentity>,
         trace: Option<&Arc<TraceContext>>,
+        captured: Option<Box<Captured>>,
     ) {
         let meters = target.map_or(&self.no_route, |target| &target.meters);
         let is_logged = target.is_none_or(|target| target.route.access_log);
         let access_log = is_logged.then_some(&self.access_log);
         let caller = caller.map(|caller| &*caller.meters);
-        record.publish(meters, caller, access_log, &self.requests, self.tracer.as_ref().zip(trace));
+        record.publish(meters, caller, access_log, (&self.requests, captured), self.tracer.as_ref().zip(trace));
     }
 
     /// A question whether the gateway is well is over: nobody counts these, and nobody wants to read of those that went well.

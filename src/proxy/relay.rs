@@ -105,6 +105,13 @@ fn delimit(session: &Session, head: &mut ResponseHeader, ended: bool) -> Result<
 }
 
 async fn pass(session: &mut Session, ctx: &mut RequestContext, task: HttpTask) -> Result<()> {
+    if let Some(captured) = &mut ctx.captured {
+        match &task {
+            HttpTask::Header(..) => captured.begin_answer(),
+            HttpTask::Body(Some(piece), _) => captured.add(piece),
+            _ => {}
+        }
+    }
     match &mut ctx.forward {
         Some(forward) => forward.downstream.pass(session, task).await,
         None => Ok(()),

@@ -6,15 +6,20 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::context::{Account, REQUEST_ID};
+use super::context::{Account, REQUEST_ID, RequestContext};
 use super::cors;
 use crate::ids;
 use crate::openai::{ApiError, Dialect};
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
-pub(super) async fn refuse(session: &mut Session, account: &mut Account, error: ApiError) -> Result<()> {
+pub(super) async fn refuse(session: &mut Session, ctx: &mut RequestContext, error: ApiError) -> Result<()> {
+    let account = &mut ctx.account;
     account.error = Some(error.code);
     let body = error.body(account.dialect());
+    if let Some(captured) = &mut ctx.captured {
+        captured.begin_answer();
+        captured.add(body.as_bytes());
+    }
     let mut head = ResponseHeader::build(error.status, Some(8))?;
     for (name, value) in error.retry_headers() {
         head.insert_header(name, value)?;

@@ -193,7 +193,7 @@ pub(super) async fn fail(
     let is_clean = ctx.forward.as_ref().is_none_or(|forward| is_clean(session, &forward.downstream));
     if is_clean && !is_opened {
         // Nothing can be done about a caller that leaves just now.
-        let _ = reply::refuse(session, &mut ctx.account, refusal).await;
+        let _ = reply::refuse(session, ctx, refusal).await;
         return FailToProxy { error_code: status, can_reuse_downstream: true };
     }
     ctx.account.error = Some(refusal.code);
@@ -209,6 +209,9 @@ pub(super) async fn fail(
             answer.transform.translator()
         };
         let event = last_event(by, &refusal, dialect, at_boundary);
+        if let Some(captured) = &mut ctx.captured {
+            captured.add(&event);
+        }
         ended = end_with(session, downstream, event).await.is_ok();
     }
     // An answer of known length stays visibly short. A stream that has ended well leaves the connection as it was.

@@ -17,7 +17,7 @@ pub use callers::{CREDENTIALS, CallerIdentity};
 pub use cors::{Cors, CorsAnswer};
 pub use plan::{Place, Plan, Protocol, When};
 pub use prepare::{
-    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, ResponseTranslator, Room, Unprepared, prepare,
+    Chance, OwnedHead, Prepared, PreparedRequest, RequestHead, Resolved, ResponseTranslator, Room, Unprepared, prepare,
     prepare_for, tree_cost,
 };
 pub use routes::{Destination, Route, Routes};

@@ -77,6 +77,9 @@ pub struct Chance {
 /// Asked for memory beside the body before it is taken, in bytes; refuses where there is none.
 pub type Room<'a> = dyn FnMut(usize) -> Result<(), ApiError> + 'a;
 
+/// Told the position of the target that a request goes to, and the body as its caller sent it: before either is found wrong.
+pub type Resolved<'a> = dyn FnMut(usize, &[u8]) + 'a;
+
 /// Memory that one value of a tree takes at most, with its share of the containers around it.
 const TREE_VALUE: usize = 128;
 
@@ -202,6 +205,7 @@ pub fn prepare(
     (body, runs): (BytesMut, &PlainRuns),
     chance: Chance,
     room: &mut Room<'_>,
+    resolved: &mut Resolved<'_>,
 ) -> Result<Prepared, Unprepared> {
     let entry = head.entry.map(|name| snapshot.find(name)).transpose()?;
     let part = |at: usize| snapshot.part(at, head.headers, head.caller, chance.split);
@@ -209,13 +213,14 @@ pub fn prepare(
         && let Some(plan) = gym_plan(snapshot, at, head.endpoint)
     {
         // Gym has its own words for a body that is wrong.
+        resolved(at, &body);
         return Ok(untouched(plan, head.endpoint, body));
     }
     let looked_into = Peeked::seen(head.endpoint.body(), head.boundary, &body, runs);
-    let peeked = looked_into.map_err(|error: ApiError| Unprepared {
-        error: error.into(),
-        target: entry.map(part),
-        model: None,
+    let peeked = looked_into.map_err(|error: ApiError| {
+        let target = entry.map(part);
+        target.into_iter().for_each(|at| resolved(at, &body));
+        Unprepared { error: error.into(), target, model: None }
     })?;
     let at = match (entry, peeked.model()) {
         (Some(at), _) => at,
@@ -230,6 +235,7 @@ pub fn prepare(
         })?,
     };
     let at = part(at);
+    resolved(at, &body);
     if let Some(plan) = gym_plan(snapshot, at, head.endpoint) {
         return Ok(untouched(plan, head.endpoint, body));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::config::{Alias, Config, Dialects, Gym, Model, ResponseModel, Settings, WILDCARD};
+use crate::config::{Alias, Capture, Config, Dialects, Gym, Model, ResponseModel, Settings, WILDCARD};
 use crate::ids::Name;
 use crate::similar::similar;
 
@@ -45,6 +45,8 @@ pub struct Route {
     pub mirror: Option<(f64, Destination)>,
     /// It behaves as NeMo Gym's model server does.
     pub gym: Option<Arc<Gym>>,
+    /// Which bodies are kept for operators.
+    pub capture: Option<Arc<Capture>>,
 }
 
 /// Another place that requests of an alias may go to.
@@ -93,6 +95,7 @@ impl Routes {
             fallback: Vec::new(),
             mirror: None,
             gym: None,
+            capture: None,
         };
         for model in &config.models {
             routes.add(plain(&model.name, model, None));
@@ -142,6 +145,7 @@ impl Routes {
             fallback,
             mirror,
             gym: alias.gym.clone(),
+            capture: alias.capture.clone(),
             ..target
         }
     }

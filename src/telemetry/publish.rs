@@ -6,7 +6,7 @@ use super::access_log::AccessLog;
 use super::caller_meters::CallerMeters;
 use super::meters::Meters;
 use super::record::Record;
-use super::requests::RequestSink;
+use super::requests::{Captured, RequestSink};
 use super::traces::{TraceContext, Tracer};
 
 impl Record<'_> {
@@ -16,7 +16,7 @@ impl Record<'_> {
         meters: &Meters,
         caller: Option<&CallerMeters>,
         access_log: Option<&AccessLog>,
-        requests: &RequestSink,
+        (requests, captured): (&RequestSink, Option<Box<Captured>>),
         trace: Option<(&Tracer, &Arc<TraceContext>)>,
     ) {
         meters.answered(self.endpoint, self.status, self.took);
@@ -35,7 +35,7 @@ impl Record<'_> {
         if let Some(access_log) = access_log {
             access_log.write(self);
         }
-        requests.take(self);
+        requests.take(self, captured);
         if let Some((tracer, context)) = trace {
             tracer.end(self, context);
         }

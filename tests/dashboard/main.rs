@@ -30,7 +30,7 @@ models:
   qwen3-32b: { source: qwen3-32b, command: [enginehouse, sim], gpus: 1, replicas: 2, gpu_memory: 0.5, sleep_mode: true }
   org/embed: { source: org/embed, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.4 }
 aliases:
-  qwen3-think: { model: qwen3-32b, defaults: { temperature: 0.6 } }
+  qwen3-think: { model: qwen3-32b, defaults: { temperature: 0.6 }, capture: { mask: [messages.content] } }
   qwen3-instant: { model: qwen3-32b, overrides: { chat_template_kwargs: { enable_thinking: false } }, fallback: [org/embed] }
 ";
 
@@ -139,6 +139,10 @@ async fn an_operator_sees_and_does_things_by_clicking() {
     browser.open(&stage.url("#/requests")).await;
     stage.ask("qwen3-think").await;
     browser.sees("qwen3-think").await;
+    // Its bodies, as text.
+    browser.wait("a request", "return document.querySelector('tbody tr.can')?.click() === undefined && document.querySelector('.body') !== null", json!([])).await;
+    browser.sees("\"content\":\"***\"").await;
+    browser.sees("data: [DONE]").await;
     // What one engine does: its quantiles at once, its charts when the first interval is over.
     let engines = stage.gateway.engines().await;
     let busy = engines.iter().find(|engine| engine["rates"].is_object()).expect("one answered");

@@ -11,6 +11,7 @@ mod azure;
 mod base_paths;
 mod bodies;
 mod callers;
+mod capturing;
 mod collector;
 mod concurrency;
 mod cors;

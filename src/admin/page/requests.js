@@ -1,5 +1,6 @@
 // The newest requests, and one of them in detail.
 
+import { ask } from "./api.js";
 import { cells, facts, h, keyed, table } from "./dom.js";
 import { bytes, clock, number, seconds } from "./format.js";
 import { store } from "./live.js";
@@ -20,7 +21,10 @@ export function requestTable(wanted) {
   let chosen = null;
   const show = () => {
     const request = store.requests.find((one) => one.id === chosen);
-    detail.replaceChildren(...(request ? [about(request)] : []));
+    const card = request && about(request);
+    detail.replaceChildren(...(card ? [card] : []));
+    // Only an alias can have them kept.
+    if (request?.alias) showBodies(card, request.id);
   };
   const row = (request) => h("tr", { class: "can", tabindex: "0", onclick: () => choose(request.id), onkeydown: (event) => event.key === "Enter" && choose(request.id) });
   const choose = (id) => {
@@ -82,6 +86,32 @@ function attempts(request) {
     body.append(line);
   }
   return element;
+}
+
+/** Why a body is not there. */
+const OMITTED = {
+  binary: "It is no text, and is not kept.",
+  not_json: "It is not kept: members are to be masked, and it is no JSON.",
+  incomplete: "It is not kept: members are to be masked, and it is longer than what is kept.",
+  no_room: "It is not kept: too many bodies were under way.",
+};
+
+/** A body of a request, as text. */
+function body(name, kept) {
+  if (!kept) return [];
+  const title = `${name}, ${bytes(kept.bytes)}${kept.cut ? ", its beginning" : ""}`;
+  const shown = kept.omitted ? h("p", { class: "soft" }, OMITTED[kept.omitted] ?? kept.omitted) : h("pre", { class: "body", tabindex: "0", role: "region", "aria-label": title }, kept.text ?? "");
+  return [h("h4", {}, title), shown];
+}
+
+/** Adds to `card` the bodies of a request that are kept. */
+async function showBodies(card, id) {
+  try {
+    const request = await ask(`requests/${encodeURIComponent(id)}`);
+    card.append(...body("Request body", request.request_body), ...body("Answer body", request.response_body));
+  } catch {
+    // It is not among the newest ones any more.
+  }
 }
 
 /** A request in detail. */

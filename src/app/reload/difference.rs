@@ -130,7 +130,7 @@ fn alias_keys(old: &Alias, new: &Alias) -> Vec<String> {
     differing!(Alias, old, new; but name;
         model => "model", settings => "request settings", response_model => "response_model", hidden => "hidden",
         listen => "listen", fallback => "fallback", split => "split", sticky => "sticky", mirror => "mirror",
-        dialect => "dialect", gym => "gym", access_log => "access_log")
+        dialect => "dialect", gym => "gym", access_log => "access_log", capture => "capture")
 }
 
 fn caller_keys(old: &Caller, new: &Caller) -> Vec<String> {

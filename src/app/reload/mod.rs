@@ -31,7 +31,7 @@ use crate::discovery::Discovery;
 use crate::net::Listeners;
 use crate::proxy::ProxyState;
 use crate::supervisor::Control;
-use crate::telemetry::{EventBus, Logs, Metrics};
+use crate::telemetry::{EventBus, Logs, Metrics, RequestHistory};
 
 /// What a reload changes, besides the snapshot.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub(super) struct Parts {
     pub(super) admin: SocketAddr,
     pub(super) metrics: Arc<Metrics>,
     pub(super) events: EventBus,
+    pub(super) requests: RequestHistory,
     pub(super) ready_file: Option<ReadyFile>,
 }
 
@@ -188,6 +189,8 @@ impl Reloader {
         // From here on nothing can fail.
         self.keep(basis);
         let config = Arc::new(config);
+        // Before the snapshot: what is gathered by other terms from here on is not kept.
+        parts.requests.keep_bodies(&config.aliases);
         parts.publisher.publish(config.clone(), addresses.entries());
         // After the snapshot: a name may lead elsewhere now, and its model be one that ends.
         parts.control.apply(engines).await;

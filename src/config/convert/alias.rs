@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::model::dialects;
-use super::settings::settings;
+use super::settings::{field_path, settings};
 use crate::config::address;
 use crate::config::diagnostic::Draft;
 use crate::config::expanded_alias::{ExpandedAlias, ExpandedAliases};
-use crate::config::raw::{Raw, RawModel};
-use crate::config::types::{Alias, Mirror, ResponseModel, SESSION, Settings};
+use crate::config::raw::{Raw, RawCapture, RawModel};
+use crate::config::types::{Alias, Capture, Mirror, ResponseModel, SESSION, Settings};
 use crate::ids::Name;
 
 /// All aliases, in file order.
@@ -72,6 +72,7 @@ impl Converter<'_, '_> {
                 .and_then(|mirror| Some(Mirror { to: mirror.to.as_deref()?.into(), percent: mirror.percent? })),
             dialect: dialects(written),
             gym: alias.raw.gym.clone().map(Arc::new),
+            capture: chain.iter().find_map(|alias| alias.raw.capture.as_ref()).and_then(capture).map(Arc::new),
             model,
         })
     }
@@ -92,6 +93,13 @@ impl Converter<'_, '_> {
 fn response_model(chain: &[&ExpandedAlias<'_>], owner: Option<&RawModel>) -> ResponseModel {
     let written = chain.iter().find_map(|alias| alias.raw.response_model);
     written.or_else(|| owner?.response_model).unwrap_or_default()
+}
+
+/// Which bodies are kept; `None`: it says that none are.
+fn capture(raw: &RawCapture) -> Option<Capture> {
+    let RawCapture { requests, bytes, mask } = raw;
+    let mask = mask.iter().map(|text| field_path(text)).collect();
+    (*requests > 0).then_some(Capture { requests: *requests, bytes: *bytes, mask })
 }
 
 /// The part with the greatest weight; of several the first.

@@ -37,7 +37,7 @@ pub(super) fn settings(path: &Path, origin: &Arc<str>, raw: &RawSettings) -> Res
 }
 
 /// `a.b.c` in its parts.
-fn field_path(text: &str) -> FieldPath {
+pub(super) fn field_path(text: &str) -> FieldPath {
     text.split('.').map(str::to_owned).collect()
 }
 

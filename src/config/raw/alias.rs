@@ -7,6 +7,7 @@ use super::model::RawDialects;
 use super::named::Named;
 use super::settings::RawSettings;
 use crate::config::types::{Gym, ResponseModel};
+use crate::config::units::Size;
 
 /// A name that points at a model, at a LoRA adapter or at another alias, and changes requests. The changes of what it points
 /// at are made first, then its own.
@@ -40,6 +41,8 @@ pub(crate) struct RawAlias {
     /// For a name that ends in `:*`: settings by what stands in the place of `*`, applied after those above; or a list of
     /// such mappings, of each of which a name has one, as in `qwen3:think:precise`.
     pub(crate) variants: Option<RawVariants>,
+    /// Keep the bodies of its newest requests and answers in memory, for operators. Default: as what it points at.
+    pub(crate) capture: Option<RawCapture>,
     /// Whether `/v1/models` does not list it; requests can still use it.
     pub(crate) hidden: bool,
     /// Whether its requests are in the log of requests, where there is one (`log.access`). Default: as what it points at.
@@ -60,6 +63,30 @@ pub(crate) struct RawMirror {
     /// How many of a hundred requests, more than 0. Must be written.
     #[schemars(range(min = 0, max = 100), example = 5)]
     pub(crate) percent: Option<f64>,
+}
+
+/// Which bodies of requests and answers operators can read. They are kept in memory, and nowhere else.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Capture")]
+pub(crate) struct RawCapture {
+    /// Of how many requests, the newest ones; 0: of none, whatever the alias that it points at says.
+    #[schemars(range(max = 1000))]
+    pub(crate) requests: usize,
+    /// How much of each body is kept, from 1KiB to 1MiB.
+    #[serde(with = "Size")]
+    #[schemars(with = "Size")]
+    pub(crate) bytes: usize,
+    /// Members of the bodies, in JSON, whose values are replaced by `***`; a dot leads into an object, and into each object of
+    /// a list.
+    #[schemars(example = ["messages.content", "choices.message.content", "choices.delta.content"])]
+    pub(crate) mask: Vec<String>,
+}
+
+impl Default for RawCapture {
+    fn default() -> Self {
+        Self { requests: 20, bytes: 64 << 10, mask: Vec::new() }
+    }
 }
 
 /// A share of requests, relative to the other parts.

@@ -6,7 +6,7 @@ mod model;
 mod named;
 mod settings;
 
-pub(super) use alias::{RawAlias, RawVariants};
+pub(super) use alias::{RawAlias, RawCapture, RawVariants};
 pub(super) use gateway::{Raw, RawAnonymous, RawCaller};
 pub(super) use model::{RawDialects, RawGpu, RawGpus, RawModel, RawProfile};
 pub(super) use named::{Named, OrOff};

@@ -1,7 +1,8 @@
 //! The list of all rules.
 
 use super::{
-    aliases, callers, command, engines, flags, gym, names, network, numbers, profiles, settings, variants, wildcards,
+    aliases, callers, capture, command, engines, flags, gym, names, network, numbers, profiles, settings, variants,
+    wildcards,
 };
 use crate::config::diagnostic::Draft;
 use crate::config::raw::Raw;
@@ -51,6 +52,9 @@ const RULES: &[Rule] = &[
     wildcards::stars_are_last,
     wildcards::wildcards_are_no_targets,
     wildcards::wildcards_have_no_address,
+    capture::captures_are_bounded,
+    capture::captures_fit_together,
+    capture::masks_name_members,
     gym::headers_can_be_sent,
     gym::folders_are_absolute,
     settings::the_model_is_not_a_setting,

@@ -3,6 +3,7 @@
 mod aliases;
 mod all;
 mod callers;
+mod capture;
 mod command;
 mod engines;
 mod entries;

@@ -162,6 +162,8 @@ fn the_overview_tells_all_that_an_alias_does() {
         ("{split: {big: 90, far: 10}}", "big    split: big 90, far 10"),
         ("{split: {big: 1, far: 0}, sticky: x-user}", "big    split by x-user: big 1, far 0"),
         ("{model: big, mirror: {to: far, percent: 2.5}}", "big    copy 2.5 % to far"),
+        ("{model: big, capture: {}}", "big    keep bodies (20 newest, unmasked)"),
+        ("{model: big, capture: {requests: 1, mask: [x]}}", "big    keep bodies (1 newest, masked)"),
         ("{model: big, listen: '127.0.0.1:8100'}", "big    listen on 127.0.0.1:8100"),
         ("{model: big, gym: {}}", "big    NeMo Gym's rules"),
         ("{model: big, dialect: {responses: chat, messages: chat}}", "big    translate responses and messages to chat"),

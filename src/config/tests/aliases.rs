@@ -328,3 +328,44 @@ fn stars_stand_for_the_end_of_names() {
         ],
     );
 }
+
+#[test]
+fn bodies_are_captured_as_an_alias_or_the_next_of_its_chain_says() {
+    let config = good(
+        "models: {m: {source: s}}\naliases:\n  plain: {model: m}\n  seen: {model: m, capture: {requests: 3, mask: [a.b]}}\n  \
+         inner: {model: seen}\n  own: {model: seen, capture: {bytes: 1KiB}}\n  none: {model: seen, capture: {requests: 0}}\n  \
+         \"q:*\": {model: seen, variants: {x: {}}}\n",
+    );
+    let capture = |name: &str| alias(&config, name).capture.as_deref().cloned();
+    let seen = Capture { requests: 3, bytes: 64 << 10, mask: vec![vec!["a".into(), "b".into()]] };
+    for name in ["seen", "inner", "q:x"] {
+        assert_eq!(capture(name).as_ref(), Some(&seen), "{name}");
+    }
+    assert_eq!(capture("own"), Some(Capture { requests: 20, bytes: 1 << 10, mask: vec![] }), "nothing of the other");
+    assert_eq!((capture("plain"), capture("none")), (None, None));
+}
+
+#[test]
+fn captures_are_bounded_each_and_all_together() {
+    assert_found(
+        &with(
+            "  a: {model: m, capture: {requests: 1001, bytes: 1023B}}\n  b: {model: m, capture: {bytes: 2MiB}}\n  \
+             c: {model: m, capture: {mask: [a..b, '', messages.*.content, x.0]}}\n",
+        ),
+        &[
+            ("aliases.a.capture.bytes", "1KiB or more"),
+            ("aliases.a.capture.requests", "1000 or less"),
+            ("aliases.b.capture.bytes", "1MiB or less"),
+            ("aliases.c.capture.mask[0]", "name is missing"),
+            ("aliases.c.capture.mask[1]", "name is missing"),
+            ("aliases.c.capture.mask[2]", "in each of them"),
+            ("aliases.c.capture.mask[3]", "in each of them"),
+        ],
+    );
+    let most = "  a: {model: m, capture: {requests: 64, bytes: 1MiB}}\n  b: {model: a}\n";
+    good(&with(most));
+    assert_found(
+        &with(&format!("{most}  c: {{model: m, capture: {{requests: 1, bytes: 1KiB}}}}\n  d: {{model: a}}\n")),
+        &[("aliases.c.capture", "257 MiB")],
+    );
+}

@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::gym::Gym;
 use crate::ids::Name;
-use crate::settings::Settings;
+use crate::settings::{FieldPath, Settings};
 
 /// The header by which callers stay with one part of a split, unless another is named.
 pub const SESSION: &str = "x-session-id";
@@ -45,6 +45,8 @@ pub struct Alias {
     pub dialect: Dialects,
     /// It behaves as NeMo Gym's model server does.
     pub gym: Option<Arc<Gym>>,
+    /// The bodies of its newest requests are kept for operators.
+    pub capture: Option<Arc<Capture>>,
 }
 
 impl Alias {
@@ -62,6 +64,17 @@ pub struct Mirror {
     pub to: Name,
     /// How many of a hundred requests, 0 < percent <= 100.
     pub percent: f64,
+}
+
+/// Which bodies of requests and answers are kept for operators, in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Of so many requests, the newest ones; at least one.
+    pub requests: usize,
+    /// So many bytes of each body.
+    pub bytes: usize,
+    /// The members of bodies that nobody is to read.
+    pub mask: Vec<FieldPath>,
 }
 
 /// The name in `model` of answers.

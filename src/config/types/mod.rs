@@ -6,7 +6,7 @@ mod gym;
 mod model;
 
 pub use crate::settings::{Condition, EndpointGroup, FieldPath, Place, Prompt, Settings, Test, When};
-pub use alias::{Alias, Dialects, LateSystem, Mirror, ResponseModel, SESSION, Via, WILDCARD};
+pub use alias::{Alias, Capture, Dialects, LateSystem, Mirror, ResponseModel, SESSION, Via, WILDCARD};
 pub use gateway::{
     ANONYMOUS, ANY_ORIGIN, Admin, Anonymous, Caller, Config, Cors, EngineLogs, Limits, Log, LogFormat, LogReaders,
     OnExit, Readiness, Retry, Timeouts,

@@ -13,7 +13,7 @@ use crate::dispatch::{self, Affinity};
 use crate::openai::{ApiError, Endpoint};
 use crate::proxy::accept::{self, Admitted};
 use crate::proxy::attempts::Terms;
-use crate::proxy::context::{Account, Called, RequestContext};
+use crate::proxy::context::{Called, RequestContext};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::{ProxyState, reply};
@@ -73,7 +73,7 @@ pub(in crate::proxy) async fn serve(
     let (engine, usage) = (engine.map(|engine| (engine, retries)), usage.and_then(|scanner| scanner.usage()));
     ctx.account.calls = Some(Box::new(Called { engine, usage, timeline }));
     match outcome {
-        Ok(answer) => send(session, &mut ctx.account, answer, &cookie).await,
+        Ok(answer) => send(session, ctx, answer, &cookie).await,
         Err(refusal) => {
             if let Refusal::Gone(_) = refusal {
                 ctx.account.error = Some("client_gone");
@@ -115,7 +115,7 @@ pub(in crate::proxy) async fn answer_local(
     let alias = ctx.entry.alias.clone().unwrap_or_else(|| "".into());
     let cookie = seat(&alias, session.req_header().headers.get_all(header::COOKIE)).1;
     let answer = Answer { status: 200, content_type: "application/json", body: body.into_bytes(), error: None };
-    send(session, &mut ctx.account, answer, &cookie).await
+    send(session, ctx, answer, &cookie).await
 }
 
 /// The session of a client, known or new, and the cookie that keeps it.
@@ -128,7 +128,16 @@ fn seat<'a>(alias: &str, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> 
 }
 
 /// Sends `answer`, and the cookie with it.
-async fn send(session: &mut Session, account: &mut Account, answer: Answer, cookie: &str) -> Result<Admitted, Refusal> {
+async fn send(
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    answer: Answer,
+    cookie: &str,
+) -> Result<Admitted, Refusal> {
+    if let Some(captured) = &mut ctx.captured {
+        captured.add(&answer.body);
+    }
+    let account = &mut ctx.account;
     account.error = match &answer.error {
         Some(error) => Some(error.code),
         // What the engine, or Gym's schema, says of the request.

@@ -47,6 +47,7 @@ fn prepared(model: &str, endpoint: Endpoint, entry: Option<&str>, chance: Chance
         (BytesMut::from(body.to_string().as_bytes()), &PlainRuns::default()),
         chance,
         &mut |_| Ok(()),
+        &mut |_, _| {},
     )
 }
 
@@ -128,7 +129,15 @@ fn gyms_requests_pass_untouched_with_all_their_legs() {
     let headers = HeaderMap::new();
     let head = head(&headers, Endpoint::ChatCompletions, Some("gym"));
     assert!(
-        prepare(&snapshot(), &head, (BytesMut::from("{"), &PlainRuns::default()), NO_CHANCE, &mut |_| Ok(())).is_ok(),
+        prepare(
+            &snapshot(),
+            &head,
+            (BytesMut::from("{"), &PlainRuns::default()),
+            NO_CHANCE,
+            &mut |_| Ok(()),
+            &mut |_, _| {}
+        )
+        .is_ok(),
         "Gym has its own words for that"
     );
 }
@@ -138,6 +147,28 @@ fn at_an_entry_of_its_own_an_alias_is_all_there_is() {
     let at = |entry| prepared("no such thing", Endpoint::ChatCompletions, Some(entry), NO_CHANCE);
     assert_eq!(models(&snapshot(), &at("parts").expect("prepared").plan), ["big"]);
     assert_eq!(at("gone").map(|_| ()).map_err(|refused| refused.error.status), Err(404));
+}
+
+#[test]
+fn where_a_request_goes_is_told_with_its_body_as_it_came_also_if_it_is_wrong() {
+    let told = |name: &str, body: &str, entry: Option<&str>| {
+        let (snapshot, headers, mut told) = (snapshot(), HeaderMap::new(), Vec::new());
+        let mut resolved = |at: usize, body: &[u8]| {
+            let route = snapshot.target(at).map(|target| target.route.name.to_string());
+            told.push((route.expect("a target"), String::from_utf8_lossy(body).into_owned()));
+        };
+        let (head, body) = (head(&headers, Endpoint::ChatCompletions, entry), BytesMut::from(body));
+        let body = (body, &PlainRuns::default());
+        let is_ok = prepare(&snapshot, &head, body, NO_CHANCE, &mut |_| Ok(()), &mut resolved).is_ok();
+        (is_ok, told, name.to_owned())
+    };
+    let own = |text: &str| text.to_owned();
+    for name in ["quick", "parts", "gym", "big"] {
+        let body = format!(r#"{{ "model":"{name}","messages":[] }}"#);
+        assert_eq!(told(name, &body, None), (true, vec![(own(name), body.clone())], own(name)));
+    }
+    assert_eq!(told("", "{", Some("quick")), (false, vec![(own("quick"), own("{"))], own("")));
+    assert_eq!(told("", "{", None), (false, vec![], own("")));
 }
 
 #[test]
@@ -158,6 +189,7 @@ fn what_is_wrong_is_told() {
         (body, &PlainRuns::default()),
         NO_CHANCE,
         &mut |_| Ok(()),
+        &mut |_, _| {},
     );
     assert_eq!(refused.expect_err("not translatable").target, snapshot_now.find("spoken").ok());
     let raw = |body: &str, endpoint| {
@@ -168,6 +200,7 @@ fn what_is_wrong_is_told() {
             (BytesMut::from(body), &PlainRuns::default()),
             NO_CHANCE,
             &mut |_| Ok(()),
+            &mut |_, _| {},
         ))
     };
     assert_eq!(raw("{}", Endpoint::ChatCompletions), Err("missing_model"));
@@ -192,7 +225,7 @@ proptest! {
         }
         let (snapshot, headers) = (snapshot(), HeaderMap::new());
         let head = head(&headers, endpoint, None);
-        if let Ok(prepared) = prepare(&snapshot, &head, (BytesMut::from(body.as_bytes()), &PlainRuns::default()), Chance { split, mirror }, &mut |_| Ok(())) {
+        if let Ok(prepared) = prepare(&snapshot, &head, (BytesMut::from(body.as_bytes()), &PlainRuns::default()), Chance { split, mirror }, &mut |_| Ok(()), &mut |_, _| {}) {
             prop_assert!(!torn && endpoint.body() == BodyKind::Json);
             prop_assert!(!prepared.plan.legs.is_empty());
             for at in prepared.plan.legs.iter().chain(&prepared.plan.mirror) {

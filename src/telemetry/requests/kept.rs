@@ -213,6 +213,8 @@ impl KeptRecord {
             tokens_estimated: self.usage.is_some() && self.is_estimate,
             stream_end: self.stream_end.map(str::to_owned),
             error: owned(8),
+            request_body: None,
+            response_body: None,
         }
     }
 }
