@@ -140,7 +140,8 @@ async fn an_operator_sees_and_does_things_by_clicking() {
     stage.ask("qwen3-think").await;
     browser.sees("qwen3-think").await;
     // Its bodies, as text.
-    browser.wait("a request", "return document.querySelector('tbody tr.can')?.click() === undefined && document.querySelector('.body') !== null", json!([])).await;
+    let choose = "document.querySelector('tbody tr.can')?.click(); return document.querySelector('[aria-label=Request]') !== null";
+    browser.wait("the request that was chosen", choose, json!([])).await;
     browser.sees("\"content\":\"***\"").await;
     browser.sees("data: [DONE]").await;
     // What one engine does: its quantiles at once, its charts when the first interval is over.
