@@ -31,7 +31,7 @@ export function operations(root) {
     keyed(list.body, store.operations, (operation) => operation.id, (operation) => {
       const row = h("tr");
       row.state = h("span", { class: "state" });
-      row.cancel = cancels(operation);
+      row.cancel = h("div", { class: "actions small" }, cancels(operation));
       return row;
     }, (row, operation) => {
       say(row.state, operation.state);
