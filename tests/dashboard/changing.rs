@@ -217,11 +217,11 @@ async fn an_engine_is_drained_and_the_start_of_a_slow_one_cancelled_by_clicking(
     browser.sees("start · for").await;
     looks(&browser, "engine-operation").await;
     browser.open(&stage.url("#/operations")).await;
-    row(&browser, "20", Some("running")).await;
+    row(&browser, "running", Some("org/slow/0: start")).await;
     looks(&browser, "operations-running").await;
     browser.click("Cancel").await;
     browser.agree().await;
-    row(&browser, "20", Some("cancelled")).await;
+    row(&browser, "cancelled", Some("org/slow/0: start")).await;
     browser.sees("PUT /api/v1/models/org%2Fslow").await;
     browser.sees("cancel operation").await;
     looks(&browser, "operations-cancelled").await;

@@ -6,7 +6,7 @@ import { moment } from "./format.js";
 import { store } from "./live.js";
 import { cancels, lasting, progress } from "./operate.js";
 
-const OPERATIONS = [["Began", "when"], ["What", "name"], ["State"], ["Time", "num"], ["How far, or why not", "wrap"], ["Who"], ["Actions"]];
+const OPERATIONS = [["State"], ["What", "name"], ["Time", "num"], ["How far, or why not", "wrap"], ["Began", "when"], ["Who"], ["Actions"]];
 const AUDIT = [["When", "when"], ["Who"], ["What", "wrap"], ["Request", "wrap"], ["Answer", "num"]];
 const kinds = (columns) => columns.map(([, kind]) => kind);
 const COLOURS = { running: "wait", done: "good", failed: "bad", cancelled: "rest" };
@@ -37,7 +37,7 @@ export function operations(root) {
       say(row.state, operation.state);
       style(row.state, `state ${COLOURS[operation.state] ?? "rest"}`);
       row.cancel.hidden = !operation.can_be_cancelled;
-      cells(row, [moment(operation.began), operation.detail, row.state, lasting(operation), operation.error ?? (operation.ended ? "" : progress(operation)), who(operation.operator), row.cancel], kinds(OPERATIONS));
+      cells(row, [row.state, operation.detail, lasting(operation), operation.error ?? (operation.ended ? "" : progress(operation)), moment(operation.began), who(operation.operator), row.cancel], kinds(OPERATIONS));
     });
     if (store.audited !== known) {
       known = store.audited;
