@@ -38,7 +38,7 @@ impl Inside {
         let (stop, requests) = mpsc::channel(1);
         let (to, state) = (ready.clone(), folder.path().join("state"));
         let thread = std::thread::spawn(move || {
-            let source = Source::new(&file, Some(state));
+            let source = Source::new(&[file], Vec::new(), Some(state));
             let config = source.load().expect("a configuration");
             let logs = Logs::start(&config.log).expect("logs");
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

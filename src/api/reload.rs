@@ -114,7 +114,7 @@ pub struct ReloadReport {
     pub cause: ReloadCause,
     /// When it ended (RFC 3339, UTC).
     pub at: String,
-    /// The configuration file of the gateway.
+    /// The configuration file of the gateway; of several, all in their order with ` + ` between them.
     pub file: String,
     /// What it changed; of a rejected one, nothing.
     pub change: ConfigChange,
@@ -158,6 +158,9 @@ pub enum ReloadCause {
 pub struct ConfigError {
     /// The key: `models.qwen.gpus[1]`; empty for the file as a whole.
     pub key: String,
+    /// The file that it is in, where the gateway has several; `--set`: the command line of the gateway says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Line in the file, from 1; `null` where there is none.
     pub line: Option<u64>,
     /// What is wrong, and what to do about it.

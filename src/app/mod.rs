@@ -1,5 +1,6 @@
 //! The composition root: builds every part from the configuration, has it serve, reloads it, and ends it in order.
 
+mod config_dir;
 mod error;
 mod gateway;
 mod limits;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
+pub use self::config_dir::{SavedName, config_dir, saved_names};
 pub use self::error::AppError;
 use self::gateway::Gateway;
 pub use self::request::Request;

@@ -1,4 +1,4 @@
-//! Where the configuration comes from: a file, what the command line says instead of it, and what operators changed since.
+//! Where the configuration comes from: files, what the command line says instead of them, and what operators changed since.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::stamp::Stamp;
 use super::{overlay_file, state_dir};
-use crate::config::{self, Config, Diagnostics, DisabledEntry, Merged, Overlay};
+use crate::config::{self, Config, Diagnostics, DisabledEntry, Layers, Merged, Overlay, Setting};
 use crate::ids::EntryKind;
 
-/// A configuration file, read again for each reload.
+/// Configuration files and settings of the command line, read again for each reload.
 #[derive(Clone, Debug)]
 pub struct Source {
-    file: PathBuf,
+    files: Arc<[PathBuf]>,
+    settings: Arc<[Setting]>,
     state_dir: Option<PathBuf>,
-    /// What the file was when it was read last, and what was in it.
-    read: Arc<Mutex<(Option<Stamp>, Arc<str>)>>,
+    /// What was read last.
+    read: Arc<Mutex<Seen>>,
+}
+
+/// What the files were when they were read last, and what was in them.
+#[derive(Debug, Default)]
+struct Seen {
+    /// `None`: one of them was not there, or they were not read.
+    stamps: Option<Vec<Stamp>>,
+    layers: Layers,
 }
 
 /// What a configuration was made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Basis {
-    /// What is in the file.
-    pub(super) text: Arc<str>,
+    /// What is in the files, and what the command line says.
+    pub(super) layers: Layers,
     /// What was changed while gateways ran.
     pub(super) overlay: Overlay,
-    /// The names that the file has.
+    /// The names that the files have.
     pub(super) in_file: Vec<(EntryKind, String)>,
-    /// Changes that do not fit the file.
+    /// Changes that do not fit the files.
     pub(super) disabled: Vec<DisabledEntry>,
 }
 
@@ -44,74 +53,81 @@ impl Basis {
 }
 
 impl Source {
-    /// The configuration in `file`. `state_dir`: instead of the file's.
+    /// The configuration in `files`, later ones on top, with `settings` on top of all. `state_dir`: instead of the files'.
     #[must_use]
-    pub fn new(file: &Path, state_dir: Option<PathBuf>) -> Self {
+    pub fn new(files: &[PathBuf], settings: Vec<Setting>, state_dir: Option<PathBuf>) -> Self {
         // Absolute: messages are read by people who are elsewhere.
-        Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), state_dir, read: Arc::default() }
+        let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        Self { files: files.iter().map(absolute).collect(), settings: settings.into(), state_dir, read: Arc::default() }
     }
 
-    /// The file.
+    /// The files, for people: `/etc/base.yaml + /etc/prod.yaml`.
     #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
+    pub fn title(&self) -> String {
+        self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ")
     }
 
-    /// What the file says now, without what operators changed. Blocks.
+    /// What the files say now, without what operators changed. Blocks.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with them.
     pub fn load(&self) -> Result<Config, Diagnostics> {
-        let text = self.read()?;
-        config::parse_as(&self.file, &text, &variable).map(|config| self.complete(config))
+        config::parse_layers(&self.read()?, &variable).map(|config| self.complete(config))
     }
 
-    /// What is in the file now. Blocks.
+    /// What is in the files now. Blocks.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(super) fn read(&self) -> Result<Arc<str>, Diagnostics> {
-        // Before it is read: a change meanwhile is a change.
-        let stamp = Stamp::of(&self.file);
-        self.seen().0 = stamp;
-        let text: Arc<str> = config::read_file(&self.file)?.into();
-        *self.seen() = (stamp, text.clone());
-        Ok(text)
+    /// When one of them cannot be read.
+    pub fn read(&self) -> Result<Layers, Diagnostics> {
+        // Before they are read: a change meanwhile is a change.
+        let stamps = self.look();
+        self.seen().stamps.clone_from(&stamps);
+        let layers = Layers::read(&self.files, self.settings.clone())?;
+        *self.seen() = Seen { stamps, layers: layers.clone() };
+        Ok(layers)
     }
 
-    /// Puts `text` into the file, which is not read again for that. Blocks.
+    /// Puts the texts of `new` into the files where they differ from those of `old`; they are not read again for that. Blocks.
     ///
     /// # Errors
-    /// When there is another text in it than `known`, or what the system says.
-    pub(super) fn write(&self, known: &str, text: &str) -> io::Result<()> {
-        if self.is_pipe() {
-            return Err(io::Error::other("it is a pipe or a device"));
+    /// When there is another text in one of these than in `old`, or what the system says.
+    pub(super) fn write(&self, old: &Layers, new: &Layers) -> io::Result<()> {
+        for (before, after) in old.files().iter().zip(new.files()).filter(|(before, after)| before != after) {
+            if is_pipe(&after.path) {
+                return Err(io::Error::other("it is a pipe or a device"));
+            }
+            if std::fs::read(&after.path)? != before.text.as_bytes() {
+                return Err(io::Error::other("it was changed since the gateway read it; reload the gateway first"));
+            }
+            replace_text(&after.path, &after.text)?;
         }
-        if std::fs::read(&self.file)? != known.as_bytes() {
-            return Err(io::Error::other("it was changed since the gateway read it; reload the gateway first"));
-        }
-        replace_text(&self.file, text)?;
-        *self.seen() = (Stamp::of(&self.file), text.into());
+        *self.seen() = Seen { stamps: self.look(), layers: new.clone() };
         Ok(())
     }
 
-    /// Whether a pipe or a device is there: it can be read once.
+    /// Whether one of the files is a pipe or a device, which can be read once.
     pub(super) fn is_pipe(&self) -> bool {
-        std::fs::metadata(&self.file).is_ok_and(|found| !found.is_file() && !found.is_dir())
+        self.files.iter().any(|file| is_pipe(file))
     }
 
-    /// What the file was when it was read last; `None`: it was not there, or was not read.
-    pub(super) fn read_last(&self) -> Option<Stamp> {
-        self.seen().0
+    /// What the files are now; `None`: one of them is not there. Blocks.
+    pub(super) fn look(&self) -> Option<Vec<Stamp>> {
+        self.files.iter().map(|file| Stamp::of(file)).collect()
     }
 
-    /// What the file would mean if `text` was in it, with `overlay` on it.
+    /// What the files were when they were read last; `None`: one was not there, or they were not read.
+    pub(super) fn read_last(&self) -> Option<Vec<Stamp>> {
+        self.seen().stamps.clone()
+    }
+
+    /// What `layers` mean with `overlay` on them.
     ///
     /// # Errors
-    /// Everything that is wrong with the text by itself.
-    pub(super) fn merge(&self, text: Arc<str>, overlay: Overlay) -> Result<(Config, Basis), Diagnostics> {
-        let Merged { config, in_file, disabled } = config::parse_with(&self.file, &text, &overlay, &variable)?;
-        Ok((self.complete(config), Basis { text, overlay, in_file, disabled }))
+    /// Everything that is wrong with them by themselves.
+    pub(super) fn merge(&self, layers: Layers, overlay: Overlay) -> Result<(Config, Basis), Diagnostics> {
+        let Merged { config, in_file, disabled } = config::parse_with(&layers, &overlay, &variable)?;
+        Ok((self.complete(config), Basis { layers, overlay, in_file, disabled }))
     }
 
     /// The configuration that was read last, with what earlier gateways were told to change. Blocks.
@@ -119,7 +135,8 @@ impl Source {
     /// # Errors
     /// When it is not valid by itself.
     pub(super) fn with_overlay(&self, config: &Config) -> Result<(Config, Basis), Diagnostics> {
-        self.merge(self.seen().1.clone(), overlay_file::read(&state_dir(config)))
+        let layers = self.seen().layers.clone();
+        self.merge(layers, overlay_file::read(&state_dir(config)))
     }
 
     fn complete(&self, mut config: Config) -> Config {
@@ -129,9 +146,13 @@ impl Source {
         config
     }
 
-    fn seen(&self) -> MutexGuard<'_, (Option<Stamp>, Arc<str>)> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_pipe(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// A variable of the environment.

@@ -1,7 +1,6 @@
-//! Notices that the configuration file changed, however: written in place, replaced by an editor, or by a symlink that leads
-//! elsewhere (a Kubernetes ConfigMap). The file is looked at from time to time, which works on every file system.
+//! Notices that a configuration file changed, however: written in place, replaced by an editor, or by a symlink that leads
+//! elsewhere (a Kubernetes ConfigMap). The files are looked at from time to time, which works on every file system.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,12 +18,12 @@ const SETTLED: Duration = Duration::from_millis(500);
 /// One that is written again and again is read after so long all the same.
 const AT_LAST: Duration = Duration::from_secs(5);
 
-/// When a file that changes has come to rest. Pure.
-#[derive(Clone, Copy, Debug)]
+/// When files that change have come to rest. Pure.
+#[derive(Clone, Debug)]
 struct Debounce {
     /// What was seen last, and since when.
-    seen: (Option<Stamp>, Instant),
-    /// Since when it is another one than was read last.
+    seen: (Option<Vec<Stamp>>, Instant),
+    /// Since when they are others than were read last.
     changed: Option<Instant>,
 }
 
@@ -33,14 +32,15 @@ impl Debounce {
         Self { seen: (None, now), changed: None }
     }
 
-    /// Whether a file, seen with `stamp` now, is to be reloaded. `read`: its stamp when it was read last. One that is
-    /// missing is about to come back.
-    fn look(&mut self, stamp: Option<Stamp>, read: Option<Stamp>, now: Instant) -> bool {
-        if stamp != self.seen.0 {
-            self.seen = (stamp, now);
+    /// Whether files, seen with these stamps now, are to be reloaded. `read`: their stamps when they were read last. One that
+    /// is missing is about to come back.
+    fn look(&mut self, stamps: Option<Vec<Stamp>>, read: Option<Vec<Stamp>>, now: Instant) -> bool {
+        let is_as_read = stamps.is_none() || stamps == read;
+        if stamps != self.seen.0 {
+            self.seen = (stamps, now);
         }
         let settled = now.duration_since(self.seen.1) >= SETTLED;
-        if stamp.is_none() || stamp == read {
+        if is_as_read {
             self.changed = None;
             return false;
         }
@@ -49,7 +49,7 @@ impl Debounce {
     }
 }
 
-/// Calls `changed`, which reads the file of `source`, each time that it is another one than was read last, while `on` is
+/// Calls `changed`, which reads the files of `source`, each time that they are others than were read last, while `on` is
 /// true. Returns when the other end of `on` is gone.
 pub(super) async fn watch_file(source: &Source, mut on: watch::Receiver<bool>, mut changed: impl AsyncFnMut()) {
     while on.wait_for(|on| *on).await.is_ok() {
@@ -58,7 +58,7 @@ pub(super) async fn watch_file(source: &Source, mut on: watch::Receiver<bool>, m
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while *on.borrow_and_update() {
             tokio::select! {
-                _ = looks.tick() => if debounce.look(look(source.file()).await, source.read_last(), Instant::now()) {
+                _ = looks.tick() => if debounce.look(look(source).await, source.read_last(), Instant::now()) {
                     changed().await;
                 },
                 result = on.changed() => if result.is_err() {
@@ -70,17 +70,17 @@ pub(super) async fn watch_file(source: &Source, mut on: watch::Receiver<bool>, m
 }
 
 /// A file system may hang: it must not keep a worker.
-async fn look(file: &Path) -> Option<Stamp> {
-    let file = file.to_owned();
-    tokio::task::spawn_blocking(move || Stamp::of(&file)).await.ok().flatten()
+async fn look(source: &Source) -> Option<Vec<Stamp>> {
+    let source = source.clone();
+    tokio::task::spawn_blocking(move || source.look()).await.ok().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stamp_of(inode: u64) -> Option<Stamp> {
-        Some(Stamp::for_test(inode))
+    fn stamp_of(inode: u64) -> Option<Vec<Stamp>> {
+        Some(vec![Stamp::for_test(0), Stamp::for_test(inode)])
     }
 
     #[test]

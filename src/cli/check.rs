@@ -3,35 +3,56 @@
 mod doubts;
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::config_arg::ConfigArgs;
+use super::output::fail;
 use super::{gpus, needs};
-use crate::config::{self, Config, Diagnostic, Diagnostics, Engines, Gpus, Severity};
+use crate::config::{self, Config, Diagnostic, Diagnostics, Engines, Gpus, Layer, Layers, Setting, Severity};
 use crate::ids::EngineId;
 use crate::inventory::Inventory;
 use crate::placement::{self, Assignment, Conflict, Demand};
 use crate::{app, flags, supervisor};
 
-/// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
-#[must_use]
-pub fn run(file: &Path, state_dir: Option<PathBuf>) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    let load = || {
-        let config = load(file, &env, &mut io::stdin().lock())?;
-        Ok(Config { state_dir: state_dir.clone().or(config.state_dir.clone()), ..config })
-    };
-    report((file, &load), &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
+/// What the configuration on standard input is called.
+const STANDARD_INPUT: &str = "-";
+
+/// What is checked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
-/// The configuration in `file`, or in `input` where that is `-`.
-fn load(file: &Path, env: &dyn Fn(&str) -> Option<String>, input: &mut dyn Read) -> Result<Config, Diagnostics> {
-    if file != Path::new("-") {
-        return config::load(file, env);
-    }
+/// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
+#[must_use]
+pub(super) fn run(args: &Args) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    let layers = if args.config.is_standard_input() {
+        Ok((STANDARD_INPUT.to_owned(), standard_input(args.config.settings(), &mut io::stdin().lock())))
+    } else {
+        args.config.source(None).map(|source| (source.title(), source.read()))
+    };
+    let (title, layers) = match layers {
+        Ok(found) => found,
+        Err(why) => return fail(&why),
+    };
+    let load = || {
+        let config = config::parse_layers(layers.as_ref().map_err(Clone::clone)?, &env)?;
+        Ok(Config { state_dir: args.state_dir.clone().or(config.state_dir.clone()), ..config })
+    };
+    report((&title, &load), &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
+}
+
+/// What is on standard input, with these settings on top.
+fn standard_input(settings: &[Setting], input: &mut dyn Read) -> Result<Layers, Diagnostics> {
     let mut text = String::new();
     match input.take(config::LARGEST_FILE).read_to_string(&mut text) {
-        Ok(_) => config::parse(&text, env),
+        Ok(_) => Ok(Layers::new(vec![Layer { path: PathBuf::new(), text: text.into() }], settings.into())),
         Err(error) => {
             Err(Diagnostics::file(format!("Standard input cannot be read: {error}."), "Send a configuration."))
         }
@@ -39,7 +60,7 @@ fn load(file: &Path, env: &dyn Fn(&str) -> Option<String>, input: &mut dyn Read)
 }
 
 fn report(
-    (file, load): (&Path, &dyn Fn() -> Result<Config, Diagnostics>),
+    (title, load): (&str, &dyn Fn() -> Result<Config, Diagnostics>),
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn() -> Inventory,
     out: &mut dyn Write,
@@ -73,7 +94,7 @@ fn report(
         return ExitCode::SUCCESS;
     }
     let plural = if errors.len() == 1 { "error" } else { "errors" };
-    let _ = writeln!(err, "{}: {} {plural}\n\n{}", file.display(), errors.len(), Diagnostics(errors));
+    let _ = writeln!(err, "{title}: {} {plural}\n\n{}", errors.len(), Diagnostics(errors));
     ExitCode::FAILURE
 }
 
@@ -123,6 +144,8 @@ fn misplaced(config: &Config, conflict: Conflict) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn nothing() -> Inventory {
@@ -134,7 +157,8 @@ mod tests {
         let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, text).expect("a file");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report((&file, &|| config::load(&file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
+        let code =
+            report(("gateway.yaml", &|| config::load(&file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
         (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
     }
 
@@ -154,10 +178,12 @@ mod tests {
 
     #[test]
     fn a_dash_is_standard_input() {
-        let read = |text: &str| load(Path::new("-"), &|_| None, &mut text.as_bytes());
+        let read = |text: &str| {
+            standard_input(&[], &mut text.as_bytes()).and_then(|layers| config::parse_layers(&layers, &|_| None))
+        };
         assert!(read("models: {m: {source: s}}").is_ok_and(|config| config.models.len() == 1));
         assert!(read("listne: x").is_err_and(|found| found.to_string().contains("listen")));
-        assert!(load(Path::new("-"), &|_| None, &mut &b"\xff"[..]).is_err());
+        assert!(standard_input(&[], &mut &b"\xff"[..]).is_err());
     }
 
     #[test]
@@ -171,7 +197,7 @@ mod tests {
     fn a_file_that_does_not_exist_is_an_error() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let file = Path::new("/no/such/gateway.yaml");
-        let code = report((file, &|| config::load(file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
+        let code = report(("gateway.yaml", &|| config::load(file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
     }

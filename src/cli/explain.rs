@@ -6,7 +6,6 @@ mod text;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,8 +14,9 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::text::{changes, ending, section};
+use super::config_arg::ConfigArgs;
 use super::output::fail;
-use crate::config::{self, Config, EndpointGroup, Engines};
+use crate::config::{Config, EndpointGroup, Engines};
 use crate::dialects::gym;
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
@@ -27,8 +27,8 @@ use crate::telemetry::Metrics;
 /// The request that is explained.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// The configuration (YAML)
-    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// The `model` of the request: an alias, a model or an adapter; default: what the body says
     #[arg(long, value_name = "NAME")]
     alias: Option<String>,
@@ -49,10 +49,10 @@ pub(super) struct Ask {
 /// Reads a body from standard input and prints how the configuration changes it.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
     let mut body = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut body).map_err(|error| format!("The body cannot be read: {error}."));
-    match read.and_then(|_| told(ask, &env, &body)) {
+    let config = || ask.config.source(None)?.load().map_err(|found| found.to_string());
+    match read.and_then(|_| told(ask, &config()?, &body)) {
         Ok(text) => {
             // A reader that went away (`| head`) is no failure.
             let _ = io::stdout().lock().write_all(&text);
@@ -63,12 +63,11 @@ pub(super) fn run(ask: &Ask) -> ExitCode {
 }
 
 /// All that is printed.
-fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<Vec<u8>, String> {
-    let config = config::load(&ask.file, env).map_err(|found| found.to_string())?;
+fn told(ask: &Ask, config: &Config, body: &[u8]) -> Result<Vec<u8>, String> {
     let asked = endpoint(&ask.endpoint)?;
     let headers = headers(&ask.headers)?;
-    let caller = ask.caller.as_deref().map(|name| caller(&config, name)).transpose()?;
-    let snapshot = snapshot(&config)?;
+    let caller = ask.caller.as_deref().map(|name| caller(config, name)).transpose()?;
+    let snapshot = snapshot(config)?;
     let alias = asked_model(ask, body)?;
     let at = snapshot.find(&alias).map_err(|error| error.message)?;
     let has_gym = snapshot.target(at).is_some_and(|target| target.route.gym.is_some());
@@ -78,7 +77,7 @@ fn told(ask: &Ask, env: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Result<
     let places: Vec<Place> = snapshot.places(at).into_iter().chain(mirror).collect();
     let chosen = chosen(&places, ask.part.as_deref(), &alias)?;
     let mut out = format!("{} -> {}, POST {}\n", named(&alias, &snapshot, at), to(&chosen, &snapshot), asked.path());
-    if let Some(address) = snapshot.target(at).and_then(|target| listens(&config, &target.route)) {
+    if let Some(address) = snapshot.target(at).and_then(|target| listens(config, &target.route)) {
         out += &format!("(also at http://{address}/v1, where requests need not name a model)\n");
     }
     let mut out = out.into_bytes();

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod background;
 pub mod check;
+mod config_arg;
 mod explain;
 mod gpus;
 mod import;
@@ -14,7 +16,6 @@ mod signals;
 mod sim;
 mod stop;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,39 +33,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the engines of a configuration and serve them at one endpoint
-    Serve {
-        /// The configuration (YAML; conf/reference.yaml explains every key)
-        file: PathBuf,
-        /// Directory for records and engine logs (instead of `state_dir` of the configuration)
-        #[arg(long, value_name = "DIR")]
-        state_dir: Option<PathBuf>,
-        /// Write process id and addresses to this file (JSON) as soon as the gateway accepts requests
-        #[arg(long, value_name = "FILE")]
-        ready_file: Option<PathBuf>,
-    },
+    Serve(serve::Args),
     /// Stop a gateway and its engines; also stops the engines of a gateway that is dead
-    Stop {
-        /// The configuration (YAML) of the gateway
-        file: Option<PathBuf>,
-        /// The state directory of the gateway (instead of `state_dir` of the configuration)
-        #[arg(long, value_name = "DIR")]
-        state_dir: Option<PathBuf>,
-        /// Stop all gateways of this user whose state directory is in the default place
-        #[arg(long, conflicts_with_all = ["file", "state_dir"])]
-        all: bool,
-    },
+    Stop(stop::Args),
     /// Make a running gateway read its configuration file again; requests are not interrupted
     Reload(reload::Gateway),
     /// Show what a reload of this file would change in the running gateway, without changing it
     Plan(reload::Gateway),
     /// Check a configuration: print which engine would run where, or all errors
-    Check {
-        /// The configuration (YAML); `-`: standard input
-        file: PathBuf,
-        /// The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs
-        #[arg(long, value_name = "DIR")]
-        state_dir: Option<PathBuf>,
-    },
+    Check(check::Args),
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
     Explain(explain::Ask),
     /// Convert the configuration of another program into one for Enginehouse
@@ -100,11 +77,11 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve { file, state_dir, ready_file } => serve::run(&file, state_dir, ready_file),
-        Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
+        Command::Serve(args) => serve::run(&args),
+        Command::Stop(args) => stop::run(&args),
         Command::Reload(gateway) => reload::reload(&gateway),
         Command::Plan(gateway) => reload::plan(&gateway),
-        Command::Check { file, state_dir } => check::run(&file, state_dir),
+        Command::Check(args) => check::run(&args),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
         Command::Schema { api } => schema::run(api),

@@ -3,9 +3,9 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::config_arg::ConfigArgs;
 use super::output::fail;
 use crate::api::{
     ChangeKind, Client, ClientError, ConfigChange, ConfigError, NameChange, ReloadOutcome, SettingChange,
@@ -15,44 +15,59 @@ use crate::app::Source;
 /// The gateway to ask.
 #[derive(Debug, clap::Args)]
 pub(super) struct Gateway {
-    /// The configuration (YAML) of the gateway
-    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Address of the operators' API (instead of `admin.listen` of the configuration)
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
 
+/// A gateway, found by its configuration.
+struct Found {
+    source: Source,
+    client: Client,
+    has_address: bool,
+}
+
 /// `enginehouse reload`.
 pub(super) fn reload(gateway: &Gateway) -> ExitCode {
-    let report = client(gateway).and_then(|client| client.reload().map_err(|error| told(&error, gateway)));
-    let report = match report {
-        Ok(report) => report,
+    if !gateway.config.settings().is_empty() {
+        return fail(
+            "enginehouse: `reload` has the gateway read its own files again, with the `--set` that it was started with; leave \
+             out `--set`. `enginehouse plan` shows what other settings would change.",
+        );
+    }
+    let done = found(gateway).and_then(|found| {
+        let report = found.client.reload().map_err(|error| told(&error, &found))?;
+        Ok((found, report))
+    });
+    let (found, report) = match done {
+        Ok(done) => done,
         Err(text) => return fail(&text),
     };
-    let file = Path::new(&report.file);
     if report.outcome == ReloadOutcome::Rejected {
-        return fail(&format!("{}\nNothing was changed.", errors(&report.errors, file)));
+        return fail(&format!("{}\nNothing was changed.", errors(&report.errors, &report.file)));
     }
     let done = say(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed"));
     if !report.errors.is_empty() {
-        return fail(&errors(&report.errors, file));
+        return fail(&errors(&report.errors, &report.file));
     }
-    let is_other = |own: PathBuf| std::fs::canonicalize(file).is_ok_and(|file| file != own);
-    if std::fs::canonicalize(&gateway.file).is_ok_and(is_other) {
-        let (own, given) = (file.display(), gateway.file.display());
-        return fail(&format!(
-            "enginehouse: this gateway runs with {own} and reloaded that file; {given} was not used."
-        ));
+    let (own, given) = (&report.file, found.source.title());
+    let is_same = *own == given
+        || std::fs::canonicalize(own).is_ok_and(|own| std::fs::canonicalize(&given).is_ok_and(|given| own == given));
+    if !is_same {
+        return fail(&format!("enginehouse: this gateway runs with {own} and reloaded that; {given} was not used."));
     }
     done
 }
 
 /// `enginehouse plan`.
 pub(super) fn plan(gateway: &Gateway) -> ExitCode {
-    let change = client(gateway).and_then(|client| {
+    let change = found(gateway).and_then(|found| {
+        let layers = found.source.read().map_err(|why| why.to_string())?;
         let text =
-            std::fs::read_to_string(&gateway.file).map_err(|error| format!("{}: {error}", gateway.file.display()))?;
-        client.plan(&text).map_err(|error| told(&error, gateway))
+            layers.text().ok_or_else(|| format!("{} cannot be read as one configuration", found.source.title()))?;
+        found.client.plan(&text).map_err(|error| told(&error, &found))
     });
     match change {
         Ok(change) => say(&described(&change, "A reload would change", "A reload would change nothing")),
@@ -60,19 +75,21 @@ pub(super) fn plan(gateway: &Gateway) -> ExitCode {
     }
 }
 
-fn client(gateway: &Gateway) -> Result<Client, String> {
-    match (Source::new(&gateway.file, None).load(), gateway.admin) {
-        (Ok(config), admin) => Ok(Client::new(admin.unwrap_or(config.admin.listen), config.admin.token.as_ref())),
+fn found(gateway: &Gateway) -> Result<Found, String> {
+    let source = gateway.config.source(None)?;
+    let client = match (source.load(), gateway.admin) {
+        (Ok(config), admin) => Client::new(admin.unwrap_or(config.admin.listen), config.admin.token.as_ref()),
         // The gateway itself tells what is wrong with the file: it may have variables that this shell has not.
-        (Err(_), Some(admin)) => Ok(Client::new(admin, None)),
-        (Err(found), None) => Err(format!("{found}\n\n{}: nothing was changed.", gateway.file.display())),
-    }
+        (Err(_), Some(admin)) => Client::new(admin, None),
+        (Err(found), None) => return Err(format!("{found}\n\n{}: nothing was changed.", source.title())),
+    };
+    Ok(Found { source, client, has_address: gateway.admin.is_some() })
 }
 
-fn told(error: &ClientError, gateway: &Gateway) -> String {
+fn told(error: &ClientError, found: &Found) -> String {
     match error {
-        ClientError::Configuration(found) => errors(found, &gateway.file),
-        ClientError::Unreachable { .. } if gateway.admin.is_none() => format!(
+        ClientError::Configuration(wrong) => errors(wrong, &found.source.title()),
+        ClientError::Unreachable { .. } if !found.has_address => format!(
             "enginehouse: {error}\nIf `admin.listen` of this file was changed after the gateway was started: the gateway \
              listens at the address that it had, until it is restarted. Give that one: --admin ADDRESS."
         ),
@@ -80,12 +97,13 @@ fn told(error: &ClientError, gateway: &Gateway) -> String {
     }
 }
 
-/// One error in each paragraph.
-fn errors(found: &[ConfigError], file: &Path) -> String {
+/// One error in each paragraph. `file`: where they are that name no other.
+fn errors(found: &[ConfigError], file: &str) -> String {
     let one = |error: &ConfigError| {
         let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
         let key = if error.key.is_empty() { "(the file)" } else { &error.key };
-        format!("{}: {key}{line}\n    {}\n", file.display(), error.message)
+        let file = error.file.as_deref().unwrap_or(file);
+        format!("{file}: {key}{line}\n    {}\n", error.message)
     };
     found.iter().map(one).collect::<Vec<_>>().join("\n")
 }

@@ -1,12 +1,13 @@
 //! `enginehouse stop`: stops gateways and their engines, also engines whose gateway is dead.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::app;
-use crate::config::{self, Config, Engines};
+use super::config_arg::{ConfigArg, files};
+use crate::app::{self, Source};
+use crate::config::{Config, Engines};
 use crate::supervisor::{self, EndedGateway};
 
 /// How much longer a gateway may take to exit than its configuration allows for requests and engines.
@@ -39,15 +40,31 @@ enum From {
     All,
 }
 
-/// Stops the gateway of `file`, or the one on `state_dir`, or with `all` every gateway of this user whose state directory is in
-/// the usual place; each with all its engines.
-pub(super) fn run(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> ExitCode {
-    match targets(file, state_dir, all).and_then(|targets| Ok((targets, runtime()?))) {
+/// The gateway to stop.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration of the gateway: the files or saved names that it was started with
+    #[arg(value_name = "FILE|NAME")]
+    configurations: Vec<ConfigArg>,
+    /// The state directory of the gateway (instead of `state_dir` of the configuration)
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Stop all gateways of this user whose state directory is in the default place
+    #[arg(long, conflicts_with_all = ["configurations", "state_dir"])]
+    all: bool,
+}
+
+/// Stops the gateway of these files, or the one on the state directory, or every gateway of this user whose state directory is
+/// in the usual place; each with all its engines.
+pub(super) fn run(args: &Args) -> ExitCode {
+    match targets(args).and_then(|targets| Ok((targets, runtime()?))) {
         Ok((targets, runtime)) => {
-            let from = match file {
-                _ if all => From::All,
-                Some(_) => From::File,
-                None => From::StateDir,
+            let from = if args.all {
+                From::All
+            } else if args.configurations.is_empty() {
+                From::StateDir
+            } else {
+                From::File
             };
             runtime.block_on(stop(targets, from))
         }
@@ -66,9 +83,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("cannot start worker threads: {error}"))
 }
 
-fn targets(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result<Vec<Target>, String> {
+fn targets(args: &Args) -> Result<Vec<Target>, String> {
+    let state_dir = args.state_dir.clone();
     let plain = |state_dir| Target { state_dir, drain: UNKNOWN_DRAIN, stop_timeout: UNKNOWN };
-    if all {
+    if args.all {
         let folder = app::state_dirs();
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -77,14 +95,15 @@ fn targets(file: Option<&Path>, state_dir: Option<PathBuf>, all: bool) -> Result
         };
         return Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).map(plain).collect());
     }
-    let Some(file) = file else {
+    if args.configurations.is_empty() {
         let none = "Say what to stop: give the configuration FILE of a gateway, its state directory (--state-dir DIR), or --all.".to_owned();
         return state_dir.map(|folder| vec![plain(folder)]).ok_or(none);
-    };
-    let config = config::load(file, &|name| std::env::var(name).ok()).map_err(|found| {
+    }
+    let source = Source::new(&files(&args.configurations)?, Vec::new(), None);
+    let config = source.load().map_err(|found| {
         format!(
             "{}:\n\n{found}\nTo stop the gateway without its configuration, give its state directory: --state-dir DIR.",
-            file.display()
+            source.title()
         )
     })?;
     let state_dir = state_dir.unwrap_or_else(|| app::state_dir(&config));

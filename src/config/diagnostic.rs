@@ -23,6 +23,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// Where: `models.qwen.gpus[1]`; empty for the file as a whole.
     pub path: String,
+    /// The file, where the configuration is made of several, or `--set`; `None`: the only one, or no certain one.
+    pub file: Option<String>,
     /// Line in the file, from 1; 0 where there is none.
     pub line: u64,
     /// What is written there, secrets masked; `None` where nothing is, or where it may be a secret.
@@ -34,11 +36,24 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Where it is: `models.qwen.gpus[1], line 7`.
+    /// Where it is: `models.qwen.gpus[1], line 7`, or `models.qwen.gpus[1], line 7 of prod.yaml`.
     #[must_use]
     pub fn place(&self) -> String {
         let path = if self.path.is_empty() { "(the file)" } else { &self.path };
-        if self.line > 0 { format!("{path}, line {}", self.line) } else { path.to_owned() }
+        match (&self.file, self.line) {
+            (None, 0) => path.to_owned(),
+            (None, line) => format!("{path}, line {line}"),
+            (Some(file), 0) if self.path.is_empty() => file.clone(),
+            (Some(file), 0) => format!("{path}, {file}"),
+            (Some(file), line) if self.path.is_empty() => format!("{file}, line {line}"),
+            (Some(file), line) => format!("{path}, line {line} of {file}"),
+        }
+    }
+
+    /// The same, in this file.
+    #[must_use]
+    pub(super) fn in_file(self, file: Option<&str>) -> Self {
+        Self { file: file.map(str::to_owned), ..self }
     }
 
     /// Why it is wrong and what to do, in one line.
@@ -72,7 +87,7 @@ impl Diagnostics {
     #[must_use]
     pub fn file(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (path, reason, remedy) = (String::new(), reason.into(), remedy.into());
-        Self(vec![Diagnostic { severity: Severity::Error, path, line: 0, value: None, reason, remedy }])
+        Self(vec![Diagnostic { severity: Severity::Error, path, file: None, line: 0, value: None, reason, remedy }])
     }
 }
 
@@ -145,6 +160,7 @@ mod tests {
         let one = Diagnostic {
             severity: Severity::Error,
             path: "timeouts.read".into(),
+            file: None,
             line: 7,
             value: Some("600".into()),
             reason: "A duration needs a unit.".into(),

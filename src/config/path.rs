@@ -21,6 +21,33 @@ impl Path {
         Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
     }
 
+    /// The path that `text` begins with, spelt as paths are displayed, and what follows it.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub(super) fn parse(text: &str) -> Result<(Self, &str), String> {
+        let (mut path, mut rest) = (Self::default(), text);
+        loop {
+            let (key, after) = key(rest)?;
+            if key.is_empty() && !rest.starts_with('"') {
+                return Err(format!(
+                    "there is no key at {rest:?}: write the keys that lead to the setting, as in log.level"
+                ));
+            }
+            (path, rest) = (path.key(&key), after);
+            while let Some(inside) = rest.strip_prefix('[') {
+                let number = inside.split_once(']').and_then(|(number, after)| Some((number.parse().ok()?, after)));
+                let (at, after) =
+                    number.ok_or_else(|| format!("{rest:?} is no index: write a key with [ ] in quotes"))?;
+                (path, rest) = (path.index(at), after);
+            }
+            match rest.strip_prefix('.') {
+                Some(after) => rest = after,
+                None => return Ok((path, rest)),
+            }
+        }
+    }
+
     /// The member `key` of what is here.
     pub(super) fn key(&self, key: &str) -> Self {
         self.step(Step::Key(key.to_owned()))
@@ -72,6 +99,24 @@ impl Path {
     }
 }
 
+/// The key that `text` begins with, plain or in quotes, and what follows it.
+fn key(text: &str) -> Result<(String, &str), String> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(['.', '=', '[', '"']).unwrap_or(text.len());
+        return Ok((text[..end].to_owned(), &text[end..]));
+    };
+    let mut is_escaped = false;
+    let is_end = |c: char| {
+        let ends = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        ends
+    };
+    let open = || format!("the quote at {text:?} is never closed");
+    let end = quoted.find(is_end).ok_or_else(open)? + 2;
+    let key = serde_json::from_str(&text[..end]).map_err(|error| format!("{}: {error}", &text[..end]))?;
+    Ok((key, &text[end..]))
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
@@ -100,6 +145,18 @@ mod tests {
         assert_eq!(path.to_string(), r#"models."Qwen/Qwen3-0.6B".gpus[1]"#);
         assert_eq!(path.setting(), Path::of(&["models", "Qwen/Qwen3-0.6B", "gpus"]));
         assert_eq!((path.last_key(), path.parent()), (Some("gpus"), path.setting()));
+    }
+
+    #[test]
+    fn a_displayed_path_is_read_again() {
+        for path in [
+            Path::of(&["models", "Qwen/Qwen3-0.6B", "gpus"]).index(1),
+            Path::of(&["a", "b.c", "d\"e\\", "é f"]),
+            Path::of(&["", "x"]).index(0).index(2).key("y"),
+        ] {
+            let text = format!("{path}=rest");
+            assert_eq!(Path::parse(&text), Ok((path, "=rest")), "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod fleet;
 mod folder;
 mod launch;
 mod lifecycle;
+mod own_log;
 mod process;
 mod service;
 mod shutdown;
@@ -39,6 +40,7 @@ pub fn make_state_dir(folder: &Path) -> io::Result<()> {
 }
 
 pub use self::control::{Begun, Control, ModelStatus};
+pub use self::own_log::rotate_own_log;
 pub use self::service::{Dependencies, Supervisor};
 pub use self::shutdown::{EndedGateway, ShutdownError, ShutdownReport, processes, shut_down};
 pub use self::startup::{Claim, Home, Prepared, StartError};

@@ -14,6 +14,7 @@ mod callers;
 mod capturing;
 mod collector;
 mod concurrency;
+mod configurations;
 mod cors;
 mod demo;
 mod dialects;

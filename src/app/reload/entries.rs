@@ -12,7 +12,7 @@ use crate::admin::{ConfigurationError, EntryChange, Wanted};
 use crate::api::{ConfigChange, OverlayEntryView, OverlayView, ReloadCause, ReloadOutcome, ReloadReport};
 use crate::app::source::{Basis, Source, variable};
 use crate::app::{overlay_file, state_dir};
-use crate::config::{self, Config, Overlay, OverlayEntry};
+use crate::config::{self, Config, Layers, Overlay, OverlayEntry};
 use crate::ids::EntryKind;
 
 /// What a change leads to, before anything is changed.
@@ -68,7 +68,7 @@ impl Reloader {
         errors: Vec<crate::api::ConfigError>,
     ) -> ReloadReport {
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let file = self.source.file().display().to_string();
+        let file = self.source.title();
         let disabled = self.basis.load().disabled.iter().map(disabled_view).collect();
         ReloadReport { outcome, cause, at, file, change, errors, disabled }
     }
@@ -99,7 +99,7 @@ fn next(source: &Source, basis: &Basis, change: EntryChange) -> Result<Next, Con
             return Err(ConfigurationError::Unknown(text));
         }
     };
-    let (config, mut next) = source.merge(basis.text.clone(), overlay).map_err(invalid)?;
+    let (config, mut next) = source.merge(basis.layers.clone(), overlay).map_err(invalid)?;
     let newly = |one: &&config::DisabledEntry| {
         basis.disabled(one.kind, &one.name).is_none() || (one.kind, &one.name) == (kind, &name)
     };
@@ -113,18 +113,49 @@ fn next(source: &Source, basis: &Basis, change: EntryChange) -> Result<Next, Con
         return Ok(Next { config, basis: next, persist });
     }
     let value = next.overlay.find(kind, &name).and_then(|entry| entry.value.clone());
-    let text = rewritten(&basis.text, (kind, &name), value)?;
-    let (config, basis) = source.merge(text.into(), next.overlay.without(kind, &name)).map_err(invalid)?;
+    let layers = persisted(&basis.layers, (kind, &name), value)?;
+    let (config, basis) = source.merge(layers, next.overlay.without(kind, &name)).map_err(invalid)?;
     Ok(Next { config, basis, persist })
 }
 
-/// The text of the file with another entry.
-fn rewritten(text: &str, (kind, name): (EntryKind, &str), value: Option<Value>) -> Result<String, ConfigurationError> {
-    let refused = |why: String| {
-        ConfigurationError::File(format!(
-            "The file was not changed: {why}. Without `persist=file` the change is kept in the state directory."
-        ))
+fn refused(file: &str, why: &str) -> ConfigurationError {
+    ConfigurationError::File(format!(
+        "{file} was not changed: {why}. Without `persist=file` the change is kept in the state directory."
+    ))
+}
+
+/// The files with another entry: in the one that has it; a new one in the last.
+fn persisted(
+    layers: &Layers,
+    (kind, name): (EntryKind, &str),
+    value: Option<Value>,
+) -> Result<Layers, ConfigurationError> {
+    let keys = [kind.section(), name];
+    if layers.is_set(&keys) {
+        let why = format!(
+            "`--set` on the command line of the gateway says something about the {kind} `{name}`, and would win"
+        );
+        return Err(refused("The file", &why));
+    }
+    let having = layers.files_with(&keys);
+    let at = match having[..] {
+        [] => layers.files().len().saturating_sub(1),
+        [one] => one,
+        [..] => {
+            let files = having.iter().filter_map(|at| layers.files().get(*at));
+            let files = files.map(|layer| layer.path.display().to_string()).collect::<Vec<_>>().join(", ");
+            let why =
+                format!("{files} each have a part of the {kind} `{name}`; change it by hand and reload the gateway");
+            return Err(refused("The file", &why));
+        }
     };
+    let text = layers.files().get(at).map(|layer| &*layer.text).unwrap_or_default();
+    Ok(layers.with_text(at, rewritten(text, (kind, name), value)?.into()))
+}
+
+/// The text of a file with another entry.
+fn rewritten(text: &str, (kind, name): (EntryKind, &str), value: Option<Value>) -> Result<String, ConfigurationError> {
+    let refused = |why: String| refused("The file", &why);
     let mut wanted = config::as_written(text).ok_or_else(|| refused("it cannot be read".into()))?;
     let section = wanted.entry(kind.section()).or_insert(Value::Null);
     if !section.is_object() {
@@ -142,13 +173,8 @@ fn rewritten(text: &str, (kind, name): (EntryKind, &str), value: Option<Value>) 
 /// Writes what is to last. The file first: what is in both does no harm.
 fn write(source: &Source, old: &Basis, new: &Basis, persist: bool, folder: PathBuf) -> Result<(), ConfigurationError> {
     if persist {
-        let refused = |why: io::Error| {
-            let file = source.file().display();
-            ConfigurationError::File(format!(
-                "{file} was not changed: {why}. Without `persist=file` the change is kept in the state directory."
-            ))
-        };
-        source.write(&old.text, &new.text).map_err(refused)?;
+        let failed = |why: io::Error| refused(&source.title(), &why.to_string());
+        source.write(&old.layers, &new.layers).map_err(failed)?;
     }
     if old.overlay == new.overlay {
         return Ok(());

@@ -151,7 +151,7 @@ impl Reloader {
                 let text = "This is a pipe or a device, which can be read only once. Start the gateway with a file to reload it.";
                 return Err(vec![report::error(text.into())]);
             }
-            source.read().and_then(|text| source.merge(text, overlay)).map_err(|found| errors(&found))
+            source.read().and_then(|layers| source.merge(layers, overlay)).map_err(|found| errors(&found))
         });
         let failed = |why: String| Err(vec![report::error(format!("The file could not be read: {why}."))]);
         match timeout(READ, read).await {
@@ -236,7 +236,7 @@ impl Reloader {
     }
 
     fn tell(&self, report: &ReloadReport) {
-        report::log(report, self.source.file());
+        report::log(report, &self.source.title());
         self.parts.events.publish(&Event::Reload(report.clone()));
     }
 }
@@ -251,8 +251,8 @@ impl Configuration for Reloader {
         self.still_open()?;
         let running = self.parts.publisher.config();
         let invalid = |found: Diagnostics| ConfigurationError::Invalid(errors(&found));
-        let overlay = self.basis.load().overlay.clone();
-        let (mut config, _) = self.source.merge(text.into(), overlay).map_err(invalid)?;
+        let basis = self.basis.load_full();
+        let (mut config, _) = self.source.merge(basis.layers.in_place(text), basis.overlay.clone()).map_err(invalid)?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);
@@ -274,7 +274,7 @@ impl Configuration for Reloader {
     }
 
     fn file(&self) -> String {
-        self.source.file().display().to_string()
+        self.source.title()
     }
 
     fn last(&self) -> Option<Arc<ReloadReport>> {

@@ -1,7 +1,5 @@
 //! What is told of a reload: errors with key, line and fix; log lines.
 
-use std::path::Path;
-
 use crate::api::{
     ChangeKind, ConfigChange, ConfigError, DisabledView, NameChange, ReloadCause, ReloadOutcome, ReloadReport,
 };
@@ -11,7 +9,7 @@ use crate::supervisor::StartError;
 
 /// One that concerns no key.
 pub(super) fn error(message: String) -> ConfigError {
-    ConfigError { key: String::new(), line: None, message }
+    ConfigError { key: String::new(), file: None, line: None, message }
 }
 
 /// An address of `config` that is not to be had, or whatever else is not.
@@ -20,7 +18,8 @@ pub(super) fn listen_error(error: &AppError, config: &Config) -> Vec<ConfigError
         AppError::Listen { key, .. } | AppError::Operators { key, .. } => key.clone(),
         _ => String::new(),
     };
-    vec![ConfigError { line: config.source_map.line_of(&key), key, message: error.to_string() }]
+    let (file, line) = (config.source_map.file_of(&key).map(str::to_owned), config.source_map.line_of(&key));
+    vec![ConfigError { key, file, line, message: error.to_string() }]
 }
 
 /// Engines that cannot be run here.
@@ -29,13 +28,14 @@ pub(super) fn engine_error(error: StartError) -> Vec<ConfigError> {
         StartError::Port { .. } => "ports",
         StartError::StateDir(_) | StartError::Locked(_) => "state_dir",
     };
-    vec![ConfigError { key: key.into(), line: None, message: error.to_string() }]
+    vec![ConfigError { key: key.into(), file: None, line: None, message: error.to_string() }]
 }
 
 /// Everything that is wrong with a file.
 pub(super) fn errors(found: &Diagnostics) -> Vec<ConfigError> {
     let one = |diagnostic: &Diagnostic| ConfigError {
         key: diagnostic.path.clone(),
+        file: diagnostic.file.clone(),
         line: (diagnostic.line > 0).then_some(diagnostic.line),
         message: diagnostic.message(),
     };
@@ -48,8 +48,7 @@ pub(super) fn disabled_view(entry: &DisabledEntry) -> DisabledView {
 }
 
 /// Writes down what became of a reload.
-pub(super) fn log(report: &ReloadReport, file: &Path) {
-    let file = file.display();
+pub(super) fn log(report: &ReloadReport, file: &str) {
     match report.outcome {
         _ if report.cause == ReloadCause::Entry => {
             tracing::info!("an operator changed the configuration: {}", summary(&report.change));
@@ -65,6 +64,7 @@ pub(super) fn log(report: &ReloadReport, file: &Path) {
     for error in &report.errors {
         let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
         let key = if error.key.is_empty() { "(the file)" } else { &error.key };
+        let file = error.file.as_deref().unwrap_or(file);
         tracing::error!("{file}: {key}{line}: {}", error.message);
     }
     report.disabled.iter().for_each(log_disabled);

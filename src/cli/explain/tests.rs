@@ -3,10 +3,10 @@
 use super::*;
 
 fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("gateway.yaml");
-    std::fs::write(&file, yaml).expect("a file");
-    let mut ask = Ask { file, alias: None, part: None, endpoint: "chat".into(), headers: vec![], caller: None };
+    let config = crate::config::parse(yaml, &|_| None).map_err(|found| found.to_string())?;
+    let config_args = ConfigArgs::of_file("gateway.yaml");
+    let mut ask =
+        Ask { config: config_args, alias: None, part: None, endpoint: "chat".into(), headers: vec![], caller: None };
     ask.alias = Some(words[0].to_owned()).filter(|name| !name.is_empty());
     for word in &words[1..] {
         match word.strip_prefix('/') {
@@ -15,7 +15,7 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
             None => ask.endpoint = (*word).into(),
         }
     }
-    told(&ask, &|_| None, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
+    told(&ask, &config, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
 }
 
 const CONFIG: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \

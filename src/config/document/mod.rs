@@ -1,11 +1,15 @@
 //! From the text of a file to the value that is meant, and where each part of it stands.
 
+mod merge;
+mod origins;
 mod shown;
 mod source_map;
 mod value;
 mod variables;
 mod yaml;
 
+pub(super) use merge::merged;
+pub(super) use origins::{COMMAND_LINE, Origins};
 pub(super) use shown::{is_variable_only, shown};
 pub use source_map::SourceMap;
 pub(super) use value::Resolver;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::origins::Origins;
 use super::shown::{is_variable_only, shown};
 use super::yaml::{Kind, Node};
 use crate::config::diagnostic::{Diagnostic, Draft, Severity};
@@ -21,6 +22,7 @@ const SHOWN: usize = 80;
 #[derive(Default)]
 pub struct SourceMap {
     places: HashMap<Box<str>, (u64, Box<str>)>,
+    origins: Origins,
     /// See [`SourceMap::shown`].
     shown: Value,
     /// See [`SourceMap::hash`].
@@ -40,6 +42,11 @@ impl PartialEq for SourceMap {
 }
 
 impl SourceMap {
+    /// An empty one of a document that is made of these.
+    pub(in crate::config) fn of(origins: Origins) -> Self {
+        Self { origins, ..Self::default() }
+    }
+
     /// Notes a value that stands on `line`.
     pub(super) fn note(&mut self, path: &Path, line: u64, node: &Node) {
         self.places.entry(path.to_string().into()).or_insert_with(|| (line, written(path, node).into()));
@@ -65,10 +72,10 @@ impl SourceMap {
 
     /// The diagnostic that a draft becomes; where nothing is written, the line is that of the nearest thing around it.
     pub(in crate::config) fn locate(&self, draft: Draft) -> Diagnostic {
-        let (path, line) = (draft.path.to_string(), self.line(&draft.path));
+        let (path, (file, line)) = (draft.path.to_string(), self.origins.place(self.line(&draft.path)));
         let value = self.places.get(&*path).filter(|_| draft.show).map(|(_, written)| written.to_string());
         let (reason, remedy) = (draft.reason.into(), draft.remedy.into());
-        Diagnostic { severity: Severity::Error, path, line, value, reason, remedy }
+        Diagnostic { severity: Severity::Error, path, file: file.map(str::to_owned), line, value, reason, remedy }
     }
 
     /// What is to be said about the first of these settings that is written in the file, or else about the last one; each
@@ -87,10 +94,16 @@ impl SourceMap {
         Diagnostic { severity, ..self.locate(Draft::new(path, reason, remedy)) }
     }
 
-    /// The line of the setting at `path`, as it is displayed; `None`: it is not written there.
+    /// The line of the setting at `path`, as it is displayed; `None`: it is not written in a file.
     #[must_use]
     pub fn line_of(&self, path: &str) -> Option<u64> {
-        self.places.get(path).map(|(line, _)| *line).filter(|line| *line > 0)
+        self.places.get(path).map(|(line, _)| self.origins.place(*line).1).filter(|line| *line > 0)
+    }
+
+    /// The file of the setting at `path`, or `--set`; `None`: the only one, or it is not written.
+    #[must_use]
+    pub fn file_of(&self, path: &str) -> Option<&str> {
+        self.places.get(path).and_then(|(line, _)| self.origins.place(*line).0)
     }
 
     /// Whether an entry is not the file's, but one that was added or changed while the gateway ran.

@@ -121,7 +121,15 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Diagnostic {
     } else {
         (format!("Not YAML{place}: {message}."), likely_cure(message, written))
     };
-    Diagnostic { severity: Severity::Error, path: String::new(), line, value: None, reason, remedy: remedy.into() }
+    Diagnostic {
+        severity: Severity::Error,
+        path: String::new(),
+        file: None,
+        line,
+        value: None,
+        reason,
+        remedy: remedy.into(),
+    }
 }
 
 /// What usually helps against a syntax error.
@@ -149,7 +157,7 @@ fn repeated(node: &Node, path: &Path, out: &mut Vec<Diagnostic>) {
                     let reason = format!("The key `{key}` is written twice; the first one is on line {earlier}.");
                     let remedy = "Keep one of the two.".to_owned();
                     let (severity, path, line) = (Severity::Error, path.to_string(), *line);
-                    out.push(Diagnostic { severity, path, line, value: None, reason, remedy });
+                    out.push(Diagnostic { severity, path, file: None, line, value: None, reason, remedy });
                 } else {
                     first.insert(key.as_str(), *line);
                 }
@@ -208,7 +216,7 @@ fn nameless(path: &Path, line: u64, spelling: &str) -> Diagnostic {
         word => (word.to_owned(), format!("Quote it, if that is the name: \"{word}\".")),
     };
     let reason = format!("{whose} has a key without a name ({what}).");
-    Diagnostic { severity: Severity::Error, path, line, value: None, reason, remedy }
+    Diagnostic { severity: Severity::Error, path, file: None, line, value: None, reason, remedy }
 }
 
 fn spelling(text: &str, place: Location) -> String {
