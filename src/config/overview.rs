@@ -53,6 +53,14 @@ fn rows(model: &Model, out: &mut Vec<[String; 4]>) {
                 let names: Vec<_> = spawn.env.keys().map(String::as_str).collect();
                 more.push(format!("with {} set", names.join(", ")));
             }
+            if let Some(port) = spawn.port {
+                let last = usize::from(port).saturating_add(spawn.replicas.saturating_sub(1));
+                more.push(if spawn.replicas > 1 {
+                    format!("on ports {port} to {last}")
+                } else {
+                    format!("on port {port}")
+                });
+            }
             more.extend(spawn.lora.iter().map(|(name, source)| format!("adapter {name}: {source}")));
         }
         Engines::Urls(urls) => {

@@ -140,7 +140,7 @@ impl Control {
         let specs = LaunchSpec::read_all(config, &self.0.home.own_exe).await;
         let allocator = &self.0.allocator;
         fleet::plan(&self.0.view.load(), &specs, &|spec, number| {
-            allocator.has_room(&spec.demand(number), spec.uses_gpus())
+            spec.spawn.port.is_none() && allocator.has_room(&spec.demand(number), spec.uses_gpus())
         })
     }
 

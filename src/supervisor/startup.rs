@@ -200,6 +200,14 @@ pub(super) async fn prepare(
     for spec in &specs {
         let name = &spec.model.name;
         let wanted = running.orders.replicas(name, spec.spawn.replicas);
+        if spec.spawn.port.is_some() {
+            for port in (0..wanted).filter_map(|replica| spec.port(replica)) {
+                if !locked(ports).is_held(port) {
+                    held.push(locked(ports).hold_exactly(port).map_err(|error| no_port(name, &error))?);
+                }
+            }
+            continue;
+        }
         for _ in running.engines.get(name).copied().unwrap_or(0)..wanted {
             let mut port = locked(ports).hold().map_err(|error| no_port(name, &error));
             if let Err(StartError::Port { why, .. }) = &mut port

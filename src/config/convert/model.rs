@@ -66,6 +66,7 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
         sleep_mode: raw.sleep_mode.unwrap_or_default(),
         gpu_memory: merged.gpu_memory,
         replicas: raw.replicas.unwrap_or(1),
+        port: raw.port,
         args: merged.args,
         env: merged.env,
         lora: lora.into_iter().map(|(name, path)| (name.into(), path)).collect(),

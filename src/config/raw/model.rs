@@ -34,6 +34,10 @@ pub(crate) struct RawModel {
     /// Number of engines to start.
     #[schemars(range(min = 1, max = 1024), extend("default" = 1))]
     pub(crate) replicas: Option<usize>,
+    /// The port that the engine listens on at 127.0.0.1; with several replicas, that of the first, and the following ones for
+    /// the others. Not one of `ports`. An engine that is replaced ends before the new one starts. Default: a free one of `ports`.
+    #[schemars(range(min = 1, max = 65535), example = 9001)]
+    pub(crate) port: Option<u16>,
     /// A set of flags and environment variables: one of `profiles`, or a built-in one (`enginehouse profiles` lists them). The
     /// model's own values win.
     pub(crate) profile: Option<String>,

@@ -1,8 +1,8 @@
 //! The list of all rules.
 
 use super::{
-    aliases, callers, capture, command, engines, flags, gym, names, network, numbers, profiles, settings, variants,
-    wildcards,
+    aliases, callers, capture, command, engines, flags, gym, names, network, numbers, ports, profiles, settings,
+    variants, wildcards,
 };
 use crate::config::diagnostic::Draft;
 use crate::config::raw::Raw;
@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     engines::gpus_split_evenly,
     engines::gpu_shares_add_up,
     engines::variables_are_legal,
+    ports::ports_of_models_are_free,
     command::placeholders_are_known,
     command::templates_say_everything,
     profiles::profiles_exist,

@@ -44,6 +44,7 @@ fn spawn_keys(model: &RawModel) -> impl Iterator<Item = &'static str> {
         ("gpus", model.gpus.is_some()),
         ("gpu_memory", model.gpu_memory.is_some()),
         ("replicas", model.replicas.is_some()),
+        ("port", model.port.is_some()),
         ("args", model.args.is_some()),
         ("env", model.env.is_some()),
         ("profile", model.profile.is_some()),

@@ -12,6 +12,7 @@ mod gym;
 mod names;
 mod network;
 mod numbers;
+mod ports;
 mod profiles;
 mod settings;
 mod variants;

@@ -23,7 +23,7 @@ pub(super) fn addresses_parse(raw: &Raw, out: &mut Vec<Draft>) {
 /// Each engine that runs here listens on a port of its own.
 pub(super) fn engines_have_ports(raw: &Raw, out: &mut Vec<Draft>) {
     let Ok(ports) = address::ports(&raw.ports) else { return };
-    let own = models(raw).filter(|(.., model)| model.source.is_some());
+    let own = models(raw).filter(|(.., model)| model.source.is_some() && model.port.is_none());
     let engines = own.fold(0_usize, |sum, (.., model)| sum.saturating_add(model.replicas.unwrap_or(1)));
     if engines > ports.len() {
         let reason = format!("{engines} engines need a port each, and there are {} ports.", ports.len());

@@ -30,6 +30,27 @@ fn every_engine_that_runs_here_needs_a_port() {
 }
 
 #[test]
+fn a_port_of_a_model_is_nothing_elses() {
+    let with = |more: &str, first: &str, second: &str| {
+        format!("ports: 21000-21099\n{more}models:\n  m: {{source: s, {first}}}\n  n: {{source: s, {second}}}\n")
+    };
+    super::support::good(&with("listen: 10.0.0.7:9001\n", "port: 9001, replicas: 3", "port: 9004"));
+    for (more, first, second, told) in [
+        ("listen: 0.0.0.0:9001\n", "port: 9000, replicas: 2", "", "Ports 9000 to 9001: `listen` has it."),
+        ("admin: {listen: '127.0.0.1:9000'}\n", "port: 9000", "", "`admin.listen` has it"),
+        ("aliases: {a: {model: m, listen: '127.0.0.1:9000'}}\n", "port: 9000", "", "`aliases.a.listen` has it"),
+        ("", "port: 21000", "", "get theirs from 21000-21099"),
+        ("", "port: 20999, replicas: 2", "", "get theirs from 21000-21099"),
+        ("", "port: 65535, replicas: 2", "", "the last port is 65535"),
+    ] {
+        assert_found(&with(more, first, second), &[("models.m.port", told)]);
+    }
+    assert_found(&with("", "port: 9000, replicas: 2", "port: 9001"), &[("models.n.port", "the model `m` has it")]);
+    assert_found("models: {m: {urls: ['http://h:1'], port: 1}}", &[("models.m.port", "Remove `port`")]);
+    assert_found(&with("", "port: 0", ""), &[("models.m.port", "1")]);
+}
+
+#[test]
 fn many_at_once_in_file_order_with_lines_and_values() {
     let text = "\
 listen: localhost:8000

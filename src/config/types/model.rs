@@ -67,6 +67,8 @@ pub struct Spawn {
     pub gpu_memory: Option<f64>,
     /// Number of engines, at least 1.
     pub replicas: usize,
+    /// The port of the first engine on 127.0.0.1, of the second the next, and so on; `None`: any of `ports`.
+    pub port: Option<u16>,
     /// Further flags without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list repeats values after one flag, an object is JSON.
     pub args: Map<String, Value>,
     /// Further environment.
@@ -97,6 +99,7 @@ impl fmt::Debug for Spawn {
             .field("gpus", &self.gpus)
             .field("gpu_memory", &self.gpu_memory)
             .field("replicas", &self.replicas)
+            .field("port", &self.port)
             .field("args", &self.args)
             .field("env", &self.env.keys())
             .field("lora", &self.lora)

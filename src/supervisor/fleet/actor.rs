@@ -212,6 +212,10 @@ impl Fleet {
 
     fn has_room(&self, name: &Name) -> bool {
         let Some(model) = self.models.iter().find(|model| model.name() == name) else { return false };
+        if model.spec.spawn.port.is_some() {
+            // The one that it replaces has its port.
+            return false;
+        }
         let number = model.replicas.iter().map(|replica| replica.number + 1).max().unwrap_or(0);
         let has_port = || !self.spare_ports.is_empty() || self.ports().hold().is_ok();
         self.parts.factory.allocator.has_room(&model.spec.demand(number), model.spec.uses_gpus()) && has_port()
@@ -294,11 +298,19 @@ impl Fleet {
         self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_AFTER);
     }
 
-    /// A port for a further engine.
-    pub(super) fn hold_port(&mut self) -> Result<HeldPort, PortError> {
-        match self.spare_ports.pop() {
-            Some(port) => Ok(port),
-            None => self.ports().hold(),
+    /// A port for replica number `number` of the model `name`: the one that it is configured to have, or any.
+    pub(super) fn hold_port(&mut self, name: &Name, number: usize) -> Result<HeldPort, PortError> {
+        let spec = self.models.iter().find(|model| model.name() == name).map(|model| model.spec.clone());
+        let wanted = spec.and_then(|spec| spec.port(number));
+        let is_named = |port: u16| {
+            let mut specs = self.models.iter().map(|model| &model.spec);
+            specs.any(|spec| (0..spec.spawn.replicas).any(|replica| spec.port(replica) == Some(port)))
+        };
+        let is_it = |port: &HeldPort| wanted.map_or_else(|| !is_named(port.port()), |wanted| port.port() == wanted);
+        match (self.spare_ports.iter().rposition(is_it), wanted) {
+            (Some(at), _) => Ok(self.spare_ports.remove(at)),
+            (None, Some(wanted)) => self.ports().hold_exactly(wanted),
+            (None, None) => self.ports().hold(),
         }
     }
 

@@ -154,7 +154,7 @@ impl Fleet {
         }
         let numbers: Vec<usize> = (0..).filter(|number| !taken.contains(number)).take(count - present).collect();
         let spec = model.spec.clone();
-        let ports = match numbers.iter().map(|_| self.hold_port()).collect::<Result<Vec<_>, _>>() {
+        let ports = match numbers.iter().map(|number| self.hold_port(&name, *number)).collect::<Result<Vec<_>, _>>() {
             Ok(ports) => ports,
             Err(error) => return answer(reply, Err(ControlError::Refused(error.to_string()))),
         };

@@ -63,7 +63,7 @@ impl Fleet {
         if self.retry_at.is_some() {
             return false;
         }
-        let port = match self.hold_port() {
+        let port = match self.hold_port(name, number) {
             Ok(port) => port,
             Err(error) => {
                 tracing::error!(model = %name, %error, "an engine cannot be started; it is tried again in a while");

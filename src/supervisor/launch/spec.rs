@@ -88,7 +88,8 @@ impl LaunchSpec {
             Gpus::Any(count) => Some(vec![String::new(); count]),
             Gpus::Listed(gpus) => Some(gpus),
         };
-        spec.fingerprint = spec.launch_with(spawn.lora.clone(), gpus.as_deref(), 0).fingerprint();
+        spec.fingerprint =
+            spec.launch_with(spawn.lora.clone(), gpus.as_deref(), spawn.port.unwrap_or_default()).fingerprint();
         spec
     }
 
@@ -98,7 +99,7 @@ impl LaunchSpec {
     }
 
     /// What tells engines that were started alike: a hash over all that was configured of their command and environment,
-    /// without ports, which GPUs, adapters that were added at run time, and what can change while they run.
+    /// without ports that are chosen for them, which GPUs, adapters that were added at run time, and what can change while they run.
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -106,6 +107,11 @@ impl LaunchSpec {
     /// The name that engines know the model by.
     pub(crate) fn served_name(&self) -> &Name {
         self.model.served_name.as_ref().unwrap_or(&self.model.name)
+    }
+
+    /// The port that the configuration gives replica number `replica`; `None`: any free one.
+    pub(crate) fn port(&self, replica: usize) -> Option<u16> {
+        self.spawn.port.and_then(|first| first.checked_add(u16::try_from(replica).ok()?))
     }
 
     /// What replica number `replica` wants of the GPUs.

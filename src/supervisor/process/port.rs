@@ -6,12 +6,13 @@
 //! the engine's have `SO_REUSEADDR` (Python's asyncio, tokio, Go and Node set it) or `SO_REUSEPORT` (vLLM sets both), so
 //! the engine can bind and listen. A server that sets neither cannot; none is known that does without.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpSocket;
 
@@ -31,6 +32,11 @@ pub(crate) enum PortError {
         /// How many of them engines of this gateway hold.
         ours: usize,
     },
+    /// One that the configuration names is taken.
+    #[error(
+        "another process has port {0} of 127.0.0.1 (`port` of the model); stop it (`ss -ltnp` names it), or choose another `port`"
+    )]
+    Taken(u16),
     /// The range is empty.
     #[error("`ports` has no port in it: {0}-{1}")]
     Empty(u16, u16),
@@ -45,8 +51,14 @@ pub(crate) struct Ports {
     range: RangeInclusive<u16>,
     /// Where to look first: a port that was just given back may still have connections of the engine before.
     next: u16,
-    /// One for every port that is held.
-    held: Arc<()>,
+    held: OwnPorts,
+}
+
+/// The ports that are held.
+type OwnPorts = Arc<Mutex<BTreeSet<u16>>>;
+
+fn own(ports: &OwnPorts) -> MutexGuard<'_, BTreeSet<u16>> {
+    ports.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ports {
@@ -71,7 +83,20 @@ impl Ports {
                 return Ok(held);
             }
         }
-        Err(PortError::Exhausted { first, last, ours: Arc::strong_count(&self.held) - 1 })
+        Err(PortError::Exhausted { first, last, ours: own(&self.held).range(self.range.clone()).count() })
+    }
+
+    /// This port, held until the returned value is dropped.
+    ///
+    /// # Errors
+    /// When another process has it, or an engine of ours.
+    pub(crate) fn hold_exactly(&self, port: u16) -> Result<HeldPort, PortError> {
+        HeldPort::new(port, &self.held)?.ok_or(PortError::Taken(port))
+    }
+
+    /// Whether an engine of ours holds it.
+    pub(crate) fn is_held(&self, port: u16) -> bool {
+        own(&self.held).contains(&port)
     }
 
     /// The port of an engine that was adopted, and that listens on it already: [`HeldPort::renew`] completes the hold when
@@ -81,7 +106,8 @@ impl Ports {
     /// What the system says.
     pub(crate) fn adopt(&self, port: u16) -> Result<Option<HeldPort>, PortError> {
         let Some(claim) = claim(port)? else { return Ok(None) };
-        let mut held = HeldPort { port, _claim: claim, socket: None, _count: self.held.clone() };
+        own(&self.held).insert(port);
+        let mut held = HeldPort { port, _claim: claim, socket: None, all: self.held.clone() };
         held.renew();
         Ok(Some(held))
     }
@@ -93,12 +119,18 @@ pub(crate) struct HeldPort {
     port: u16,
     _claim: UnixDatagram,
     socket: Option<TcpSocket>,
-    _count: Arc<()>,
+    all: OwnPorts,
+}
+
+impl Drop for HeldPort {
+    fn drop(&mut self) {
+        own(&self.all).remove(&self.port);
+    }
 }
 
 impl HeldPort {
     /// `None` when another process has it.
-    fn new(port: u16, count: &Arc<()>) -> Result<Option<Self>, PortError> {
+    fn new(port: u16, all: &OwnPorts) -> Result<Option<Self>, PortError> {
         let Some(claim) = claim(port)? else { return Ok(None) };
         let socket = match bind(port) {
             Ok(socket) => socket,
@@ -108,7 +140,8 @@ impl HeldPort {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Some(Self { port, _claim: claim, socket: Some(socket), _count: count.clone() }))
+        own(all).insert(port);
+        Ok(Some(Self { port, _claim: claim, socket: Some(socket), all: all.clone() }))
     }
 
     /// Its number.
@@ -150,7 +183,6 @@ fn claim(port: u16) -> io::Result<Option<UnixDatagram>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
@@ -259,6 +291,18 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let error = Ports::within(port..=port).hold().expect_err("taken");
         assert!(error.to_string().contains("our engines hold 0 of 1"), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_is_named_is_held_or_told_to_be_taken() {
+        let mut ports = Ports::within(ANY);
+        let number = ports.hold().expect("a free port").port();
+        let held = ports.hold_exactly(number).expect("it was given back");
+        assert!(ports.is_held(number) && held.port() == number);
+        let told = ports.hold_exactly(number).expect_err("it is held").to_string();
+        assert!(told.contains(&format!("port {number} of 127.0.0.1 (`port` of the model)")), "{told}");
+        drop(held);
+        assert!(!ports.is_held(number));
     }
 
     #[test]
