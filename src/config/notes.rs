@@ -1,6 +1,6 @@
 //! What is worth knowing about a valid configuration: nothing of it is wrong.
 
-use super::{Config, Diagnostic, Severity};
+use super::{Config, Diagnostic, Engines, Severity};
 use crate::settings::Settings;
 
 /// The names of the longest answer, by route.
@@ -9,7 +9,24 @@ const OUTPUT_LENGTH: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_ou
 /// Notes about `config`.
 #[must_use]
 pub fn notes(config: &Config) -> Vec<Diagnostic> {
-    unlimited(config).into_iter().collect()
+    overruled(config).chain(unlimited(config)).collect()
+}
+
+/// GPUs that a model names win over the parallel sizes of its profile.
+fn overruled(config: &Config) -> impl Iterator<Item = Diagnostic> {
+    config.models.iter().filter_map(|model| {
+        let Engines::Spawn(spawn) = &model.engines else { return None };
+        let profile = spawn.profile.as_deref().filter(|_| !spawn.overruled.is_empty())?;
+        let sizes = spawn.overruled.iter().map(|(flag, value)| format!("{flag} {value}")).collect::<Vec<_>>().join(", ");
+        let reason = format!(
+            "The profile `{profile}` says {sizes}, which does not fit the GPUs of `{}`: the GPUs count, and each engine uses all \
+             that it is given.",
+            model.name
+        );
+        let remedy = "Write parallel sizes under `args` of the model to have others.";
+        let settings: [&[&str]; 2] = [&["models", &model.name, "gpus"], &["models", &model.name]];
+        Some(config.source_map.diagnostic(Severity::Note, &settings, reason, remedy))
+    })
 }
 
 /// A limit of the output length says nothing of a request that asks for none.

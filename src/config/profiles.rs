@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::flag_names::switch;
+use super::overruled::overruled;
 use super::raw::{Named, RawModel, RawProfile};
 use super::secrets::is_secret;
 
@@ -92,52 +94,6 @@ pub fn builtin_profiles() -> Vec<Profile> {
     ]
 }
 
-/// Long names of the flags that vLLM also has in short, with a single dash.
-const SHORT: &[(&str, &str)] = &[
-    ("asc", "api-server-count"),
-    ("dcp", "decode-context-parallel-size"),
-    ("dp", "data-parallel-size"),
-    ("dpa", "data-parallel-address"),
-    ("dpb", "data-parallel-backend"),
-    ("dpe", "data-parallel-external-lb"),
-    ("dph", "data-parallel-hybrid-lb"),
-    ("dpl", "data-parallel-size-local"),
-    ("dpn", "data-parallel-rank"),
-    ("dpp", "data-parallel-rpc-port"),
-    ("dpr", "data-parallel-start-rank"),
-    ("ep", "enable-expert-parallel"),
-    ("pcp", "prefill-context-parallel-size"),
-    ("pp", "pipeline-parallel-size"),
-    ("tp", "tensor-parallel-size"),
-];
-
-/// A flag's name as vLLM's help spells it: `max_model_len` and `--max-model-len` are `max-model-len`, `tp` is
-/// `tensor-parallel-size`; what follows a dot (`compilation-config.use_x`) names a member of a JSON value and keeps its
-/// spelling.
-#[must_use]
-pub fn flag_name(written: &str) -> String {
-    let name = written.trim_start_matches('-');
-    if let Some((_, long)) = SHORT.iter().find(|(short, _)| *short == name) {
-        return (*long).to_owned();
-    }
-    match name.split_once('.') {
-        Some((flag, member)) => format!("{}.{member}", flag.replace('_', "-")),
-        None => name.replace('_', "-"),
-    }
-}
-
-/// The value of the flag called `name` in vLLM's help, however it is spelt in `args`.
-#[must_use]
-pub fn flag_value<'a>(args: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    args.iter().find(|(flag, _)| flag_name(flag) == name).map(|(_, value)| value)
-}
-
-/// What two spellings of one switch share: `no-enable-x: true` says what `enable-x: false` says.
-fn switch(written: &str) -> String {
-    let name = flag_name(written);
-    name.strip_prefix("no-").map(str::to_owned).unwrap_or(name)
-}
-
 /// The profile that `name` means: the user's, or the built-in one.
 pub(super) fn find(profiles: &Named<RawProfile>, name: &str) -> Option<Profile> {
     let own = profiles.iter().find(|(other, _)| *other == name).map(|(_, raw)| Profile {
@@ -156,6 +112,8 @@ pub(super) struct Merged {
     pub(super) gpu_memory: Option<f64>,
     /// Flags: the profile's, then the model's; no nulls.
     pub(super) args: Map<String, Value>,
+    /// Parallel sizes of the profile that are left out, because they do not fit the model's GPUs.
+    pub(super) overruled: Map<String, Value>,
     /// Environment variables.
     pub(super) env: BTreeMap<String, String>,
 }
@@ -164,6 +122,8 @@ pub(super) struct Merged {
 pub(super) fn merged(profiles: &Named<RawProfile>, model: &RawModel) -> Merged {
     let profile = model.profile.as_deref().and_then(|name| find(profiles, name));
     let (gpu_memory, mut args, mut env) = profile.map_or_else(Default::default, |it| (it.gpu_memory, it.args, it.env));
+    let overruled = overruled(&args, model);
+    args.retain(|flag, _| !overruled.contains_key(flag));
     for (flag, value) in model.args.iter().flatten() {
         let said: Vec<String> = args.keys().filter(|other| switch(other) == switch(flag)).cloned().collect();
         for other in said {
@@ -174,7 +134,7 @@ pub(super) fn merged(profiles: &Named<RawProfile>, model: &RawModel) -> Merged {
         }
     }
     env.extend(model.env.iter().flat_map(Named::iter).map(|(name, value)| (name.to_owned(), value.0.clone())));
-    Merged { gpu_memory: model.gpu_memory.or(gpu_memory), args, env }
+    Merged { gpu_memory: model.gpu_memory.or(gpu_memory), args, overruled, env }
 }
 
 /// Whether the profile of `model` says something about `flag`, so that the model may take it out.
@@ -299,18 +259,5 @@ mod tests {
         assert!(!text.contains("hf-1"), "{text}");
         let spawn = spawn(&format!("{text}models: {{m: {{source: s, profile: 'on'}}}}"));
         assert_eq!((spawn.args, spawn.env), (profile.args, profile.env), "{text}");
-    }
-
-    #[test]
-    fn one_flag_has_one_name() {
-        for (written, name) in [
-            ("max_model_len", "max-model-len"),
-            ("--max-model-len", "max-model-len"),
-            ("tp", "tensor-parallel-size"),
-            ("compilation_config.use_x", "compilation-config.use_x"),
-        ] {
-            assert_eq!(flag_name(written), name);
-        }
-        assert_eq!((switch("no_enable_x"), switch("enable-x")), ("enable-x".to_owned(), "enable-x".to_owned()));
     }
 }

@@ -119,7 +119,7 @@ fn external_values(old: &Model, new: &Model) -> Vec<SettingChange> {
 }
 
 fn spawn_keys(old: &Spawn, new: &Spawn) -> Vec<String> {
-    differing!(Spawn, old, new; but lora_later, takes_lora;
+    differing!(Spawn, old, new; but lora_later, overruled, takes_lora;
         source => "source", command => "command", gpus => "gpus", profile => "profile", start_order => "start_order",
         gpu_memory => "gpu_memory", replicas => "replicas", port => "port", args => "args", env => "env", lora => "lora",
         restart => "restart", stall_timeout => "stall_timeout", sleep_mode => "sleep_mode",

@@ -68,6 +68,7 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
         replicas: raw.replicas.unwrap_or(1),
         port: raw.port,
         args: merged.args,
+        overruled: merged.overruled,
         env: merged.env,
         lora: lora.into_iter().map(|(name, path)| (name.into(), path)).collect(),
         lora_later: later.into_iter().map(|(name, _)| name.into()).collect(),

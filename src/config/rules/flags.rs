@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::entries::{bundles, models};
 use crate::config::diagnostic::Draft;
-use crate::config::profiles::{flag_name, flag_value, merged, profile_sets};
+use crate::config::flag_names::{flag_name, flag_value};
+use crate::config::profiles::{merged, profile_sets};
 use crate::config::raw::{Raw, RawGpus, RawModel};
 use crate::config::secrets::is_secret;
 

@@ -71,6 +71,8 @@ pub struct Spawn {
     pub port: Option<u16>,
     /// Further flags without their dashes: `true` is `--flag`, `false` is `--no-flag`, a list repeats values after one flag, an object is JSON.
     pub args: Map<String, Value>,
+    /// Parallel sizes of the profile that are not used, because they do not fit `gpus`.
+    pub overruled: Map<String, Value>,
     /// Further environment.
     pub env: BTreeMap<String, String>,
     /// LoRA adapters by servable name.
@@ -101,6 +103,7 @@ impl fmt::Debug for Spawn {
             .field("replicas", &self.replicas)
             .field("port", &self.port)
             .field("args", &self.args)
+            .field("overruled", &self.overruled)
             .field("env", &self.env.keys())
             .field("lora", &self.lora)
             .field("lora_later", &self.lora_later)
