@@ -9,6 +9,7 @@ use super::flag_names::switch;
 use super::overruled::overruled;
 use super::raw::{Named, RawModel, RawProfile};
 use super::secrets::is_secret;
+use super::words::{escaped, word};
 
 /// A bundle of flags and environment for engines. No `Debug`: a user's may hold secrets.
 #[derive(Clone)]
@@ -174,21 +175,6 @@ pub fn profiles_yaml(profiles: &[Profile]) -> String {
         }
     }
     out
-}
-
-/// A text for YAML: bare where nothing can mistake it for something else.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./, ;".contains(c);
-    let bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(plain)
-        && !text.ends_with(' ')
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if bare { text.to_owned() } else { escaped(&Value::from(text).to_string()) }
-}
-
-/// `${` is a variable in a configuration.
-fn escaped(text: &str) -> String {
-    text.replace("${", "$${")
 }
 
 #[cfg(test)]
