@@ -10,6 +10,7 @@ mod needs;
 mod output;
 mod profiles;
 mod reload;
+mod saved;
 pub mod schema;
 mod serve;
 mod signals;
@@ -42,6 +43,14 @@ enum Command {
     Plan(reload::Gateway),
     /// Check a configuration: print which engine would run where, or all errors
     Check(check::Args),
+    /// Keep configurations under names: list, show, edit, import, export, delete
+    ///
+    /// They are files in $XDG_CONFIG_HOME/enginehouse (default: ~/.config/enginehouse): `enginehouse serve NAME` starts one.
+    Config {
+        /// What is done
+        #[command(subcommand)]
+        action: saved::Action,
+    },
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
     Explain(explain::Ask),
     /// Convert the configuration of another program into one for Enginehouse
@@ -82,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Reload(gateway) => reload::reload(&gateway),
         Command::Plan(gateway) => reload::plan(&gateway),
         Command::Check(args) => check::run(&args),
+        Command::Config { action } => saved::run(&action),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
         Command::Schema { api } => schema::run(api),

@@ -1,0 +1,135 @@
+//! `enginehouse config`: configurations that are saved under a name.
+
+mod confirm;
+mod edit;
+mod list;
+mod store;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use self::store::{Store, stem};
+use super::output::fail;
+use crate::app::{SavedName, config_dir};
+use crate::config::{self, Layers};
+
+/// What is done with saved configurations.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// List what is saved: models, addresses, when it was changed, and whether it is valid
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a saved configuration as it is written
+    Show {
+        /// Its name
+        name: SavedName,
+    },
+    /// Edit a saved configuration with $VISUAL or $EDITOR; the old text stays in use until the new one is valid
+    Edit {
+        /// Its name
+        name: SavedName,
+    },
+    /// Print the path of a saved configuration
+    Path {
+        /// Its name
+        name: SavedName,
+    },
+    /// Write a saved configuration to a file, or to standard output
+    Export {
+        /// Its name
+        name: SavedName,
+        /// The file; default: standard output
+        file: Option<PathBuf>,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Check the configuration in a file and save it under a name
+    Import {
+        /// The file; `-`: standard input
+        file: PathBuf,
+        /// The name; default: that of the file without its ending
+        name: Option<SavedName>,
+        /// Replace what is saved under that name
+        #[arg(long)]
+        force: bool,
+    },
+    /// Delete a saved configuration; a gateway that runs with it goes on
+    Delete {
+        /// Its name
+        name: SavedName,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Does it.
+pub(super) fn run(action: &Action) -> ExitCode {
+    let store = Store { folder: config_dir(), what: "configuration" };
+    let done = match action {
+        Action::List { json } => list::list(&store, *json),
+        Action::Show { name } => store.text(name).map(|text| say(&text)),
+        Action::Path { name } => store.existing(name).map(|file| say(&format!("{}\n", file.display()))),
+        Action::Edit { name } => store.existing(name).and_then(|file| edit::edit(&file, &|text| check(&file, text))),
+        Action::Export { name, file, force } => {
+            store.text(name).and_then(|text| export(&text, file.as_deref(), *force))
+        }
+        Action::Import { file, name, force } => import(&store, file, name.as_ref(), *force),
+        Action::Delete { name, yes } => store.delete(name, *yes).map(|said| say(&said)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+/// Prints to standard output. A reader that went away (`| head`) is no failure.
+pub(super) fn say(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// What is wrong with `text` as the configuration in `file`.
+fn check(file: &Path, text: &str) -> Result<(), String> {
+    let env = |name: &str| std::env::var(name).ok();
+    config::parse_layers(&Layers::of(file, text), &env).map(drop).map_err(|found| found.to_string())
+}
+
+/// Writes `text` to `file`, or prints it.
+fn export(text: &str, file: Option<&Path>, force: bool) -> Result<(), String> {
+    let Some(file) = file else {
+        say(text);
+        return Ok(());
+    };
+    store::write_new(file, text, force)?;
+    say(&format!("Written to {}.\n", file.display()));
+    Ok(())
+}
+
+/// Saves what is in `file`, if it is valid.
+fn import(store: &Store, file: &Path, name: Option<&SavedName>, force: bool) -> Result<(), String> {
+    let is_input = file == Path::new("-");
+    let text = if is_input {
+        let mut text = String::new();
+        let read = io::stdin().lock().take(config::LARGEST_FILE).read_to_string(&mut text);
+        read.map(|_| text).map_err(|error| format!("Standard input cannot be read: {error}."))?
+    } else {
+        config::read_file(file).map_err(|found| found.to_string())?
+    };
+    let name = match name {
+        Some(name) => name.clone(),
+        None if is_input => return Err("Give a name: `enginehouse config import - NAME`.".to_owned()),
+        None => stem(file)?,
+    };
+    let target = name.file(&store.folder);
+    check(&target, &text).map_err(|found| format!("{}: not saved.\n\n{found}", file.display()))?;
+    store.save(&name, &text, force)?;
+    say(&format!("Saved as {}. Start it: enginehouse serve {}\n", target.display(), name.as_str()));
+    Ok(())
+}
