@@ -15,6 +15,7 @@ mod source;
 mod stamp;
 mod state_dir;
 mod traces;
+mod user_profiles;
 mod watch;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use self::replace_text::replace_text;
 pub use self::request::Request;
 pub use self::source::Source;
 pub use self::state_dir::{state_dir, state_dirs};
+pub use self::user_profiles::{profile_dir, user_profiles};
 use crate::config::Config;
 use crate::telemetry::Logs;
 

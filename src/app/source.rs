@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::replace_text::replace_text;
 use super::stamp::Stamp;
+use super::user_profiles::user_profiles;
 use super::{overlay_file, state_dir};
 use crate::config::{self, Config, Diagnostics, DisabledEntry, Layers, Merged, Overlay, Setting};
 use crate::ids::EntryKind;
@@ -84,7 +85,7 @@ impl Source {
         // Before they are read: a change meanwhile is a change.
         let stamps = self.look();
         self.seen().stamps.clone_from(&stamps);
-        let layers = Layers::read(&self.files, self.settings.clone())?;
+        let layers = Layers::read(&self.files, self.settings.clone())?.with_profiles(user_profiles());
         *self.seen() = Seen { stamps, layers: layers.clone() };
         Ok(layers)
     }

@@ -7,36 +7,37 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{self, COMMAND_LINE, Kind, Node, Origins};
 use super::file::{START, read_file};
 use super::gateway_name::gateway_name;
+use super::layer::Layer;
 use super::setting::Setting;
+use super::user_profiles::UserProfiles;
 use super::{foreign, rewrite};
-
-/// The text of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layer {
-    /// Where it is, or would be; empty: nowhere.
-    pub path: PathBuf,
-    /// What is in it.
-    pub text: Arc<str>,
-}
 
 /// The parts of a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     files: Vec<Layer>,
     settings: Arc<[Setting]>,
+    /// The user's profiles.
+    profiles: Arc<[Layer]>,
 }
 
 impl Layers {
     /// These files in this order, and `settings`, which win over all of them.
     #[must_use]
     pub fn new(files: Vec<Layer>, settings: Arc<[Setting]>) -> Self {
-        Self { files, settings }
+        Self { files, settings, ..Self::default() }
+    }
+
+    /// The same, where models may name the profiles in these files: each is called what its file is without its ending.
+    #[must_use]
+    pub fn with_profiles(self, profiles: Arc<[Layer]>) -> Self {
+        Self { profiles, ..self }
     }
 
     /// One text that is, or would be, in the file at `path`.
     #[must_use]
     pub fn of(path: &FilePath, text: &str) -> Self {
-        Self { files: vec![Layer { path: path.to_owned(), text: text.into() }], settings: Arc::default() }
+        Self { files: vec![Layer { path: path.to_owned(), text: text.into() }], ..Self::default() }
     }
 
     /// Reads the files. Blocks.
@@ -75,7 +76,7 @@ impl Layers {
     pub fn in_place(&self, text: &str) -> Self {
         let mut texts = Some(text).into_iter();
         let layer = |layer: &Layer| Layer { path: layer.path.clone(), text: texts.next().unwrap_or_default().into() };
-        Self { files: self.files.iter().map(layer).collect(), settings: self.settings.clone() }
+        Self { files: self.files.iter().map(layer).collect(), ..self.clone() }
     }
 
     /// Whether a setting of the command line is about something at or below these keys.
@@ -111,6 +112,11 @@ impl Layers {
     /// The name of a gateway with this configuration, where it says none.
     pub(super) fn gateway_name(&self) -> String {
         gateway_name(&self.files.iter().map(|layer| &*layer.path).collect::<Vec<_>>())
+    }
+
+    /// The user's profiles, whose lines are added to those of `origins`.
+    pub(super) fn profiles(&self, origins: &mut Origins) -> UserProfiles {
+        UserProfiles::read(&self.profiles, origins)
     }
 
     /// All of it as one document.

@@ -13,6 +13,7 @@ use super::overlay::{self, Merged, Overlay};
 use super::path::Path;
 use super::raw::Raw;
 use super::types::{Config, without_nulls};
+use super::user_profiles::UserProfiles;
 use super::{rules, schema};
 
 /// Reads, expands and validates the configuration in the file at `path`; `env` looks up environment variables.
@@ -28,7 +29,7 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn parse_layers(layers: &Layers, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Diagnostics> {
-    read_layers(layers, env, &layers.gateway_name()).map(|(.., config)| config)
+    read_layers(layers, env, &layers.gateway_name()).map(|(_, config)| config)
 }
 
 /// The same with `overlay` on it. The files must be valid by themselves; entries of the overlay that are not are disabled.
@@ -41,8 +42,9 @@ pub fn parse_with(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Merged, Diagnostics> {
     let name = layers.gateway_name();
-    let (root, origins, config) = read_layers(layers, env, &name)?;
-    Ok(overlay::merge((&root, config), overlay, |root| assemble(root, &origins, env, &name).map_err(Diagnostics)))
+    let (Whole { root, origins, profiles }, config) = read_layers(layers, env, &name)?;
+    let read = |root: &Node| assemble(root, (&origins, &profiles), env, &name).map_err(Diagnostics);
+    Ok(overlay::merge((&root, config), overlay, read))
 }
 
 /// The same for a text without a file.
@@ -53,10 +55,19 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     parse_layers(&Layers::of(FilePath::new(""), text), env)
 }
 
-fn read_layers(layers: &Layers, env: Env<'_>, name: &str) -> Result<(Node, Origins, Config), Diagnostics> {
-    let Document { root, origins, mut found } = layers.document()?;
-    match assemble(&root, &origins, env, name) {
-        Ok(config) if found.is_empty() => Ok((root, origins, config)),
+/// A document with what it may name.
+struct Whole {
+    root: Node,
+    origins: Origins,
+    /// The user's profiles.
+    profiles: UserProfiles,
+}
+
+fn read_layers(layers: &Layers, env: Env<'_>, name: &str) -> Result<(Whole, Config), Diagnostics> {
+    let Document { root, mut origins, mut found } = layers.document()?;
+    let profiles = layers.profiles(&mut origins);
+    match assemble(&root, (&origins, &profiles), env, name) {
+        Ok(config) if found.is_empty() => Ok((Whole { root, origins, profiles }, config)),
         Ok(_) => Err(Diagnostics(found)),
         Err(more) => {
             // What is wrong with a mapping as a whole may only follow from a key of it that could not be read.
@@ -69,7 +80,13 @@ fn read_layers(layers: &Layers, env: Env<'_>, name: &str) -> Result<(Node, Origi
     }
 }
 
-fn assemble(root: &Node, origins: &Origins, env: Env<'_>, name: &str) -> Result<Config, Vec<Diagnostic>> {
+fn assemble(
+    root: &Node,
+    (origins, profiles): (&Origins, &UserProfiles),
+    env: Env<'_>,
+    name: &str,
+) -> Result<Config, Vec<Diagnostic>> {
+    let root = &profiles.named_by(root);
     let schema = schema::schema();
     let source_map = SourceMap::of(origins.clone());
     let mut resolver = Resolver { schema: &schema, env, source_map, drafts: Vec::new() };

@@ -9,7 +9,23 @@ const OUTPUT_LENGTH: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_ou
 /// Notes about `config`.
 #[must_use]
 pub fn notes(config: &Config) -> Vec<Diagnostic> {
-    overruled(config).chain(unlimited(config)).collect()
+    user_profiles(config).chain(overruled(config)).chain(unlimited(config)).collect()
+}
+
+/// Profiles that are not in the configuration's own files.
+fn user_profiles(config: &Config) -> impl Iterator<Item = Diagnostic> {
+    config.models.iter().filter_map(|model| {
+        let Engines::Spawn(spawn) = &model.engines else { return None };
+        let profile = spawn.profile.as_deref()?;
+        let file = config.source_map.profile_file(profile)?;
+        let reason =
+            format!("The profile `{profile}` of `{}` is the one in {file}; other users may have another.", model.name);
+        let remedy = format!(
+            "To have it in this file, put what `enginehouse profiles export {profile}` prints under `profiles`."
+        );
+        let settings: [&[&str]; 2] = [&["models", &model.name, "profile"], &["models", &model.name]];
+        Some(config.source_map.diagnostic(Severity::Note, &settings, reason, remedy))
+    })
 }
 
 /// GPUs that a model names win over the parallel sizes of its profile.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::confirm::{asked, can_ask};
-use super::{say, store};
+use super::store;
+use super::terminal::{asked, can_ask, say};
 use crate::app::replace_text;
 use crate::config::read_file;
 

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::say;
 use super::store::Store;
-use crate::app::SavedName;
-use crate::config::{self, Config, Engines};
+use super::terminal::say;
+use crate::app::{SavedName, Source};
+use crate::config::{Config, Engines};
 use crate::text_table::aligned;
 
 /// What is told of one.
@@ -53,7 +53,7 @@ pub(super) fn list(store: &Store, json: bool) -> Result<(), String> {
 fn row(store: &Store, name: &SavedName) -> Row {
     let file = name.file(&store.folder);
     let modified = std::fs::metadata(&file).and_then(|about| about.modified()).ok();
-    let (config, errors) = match config::load(&file, &|name| std::env::var(name).ok()) {
+    let (config, errors) = match Source::new(std::slice::from_ref(&file), Vec::new(), None).load() {
         Ok(config) => (Some(config), Vec::new()),
         Err(found) => (None, found.0.iter().map(|one| format!("{}: {}", one.place(), one.message())).collect()),
     };

@@ -1,19 +1,20 @@
 //! `enginehouse config`: configurations that are saved under a name.
 
-mod confirm;
 mod edit;
 mod list;
 mod store;
+mod terminal;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use self::store::{Store, stem};
+use self::terminal::say;
 use super::output::fail;
-use crate::app::{SavedName, config_dir};
+use crate::app::{self, SavedName, config_dir};
 use crate::config::{self, Layers};
 
 /// What is done with saved configurations.
@@ -90,15 +91,12 @@ pub(super) fn run(action: &Action) -> ExitCode {
     }
 }
 
-/// Prints to standard output. A reader that went away (`| head`) is no failure.
-pub(super) fn say(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-}
-
 /// What is wrong with `text` as the configuration in `file`.
 fn check(file: &Path, text: &str) -> Result<(), String> {
     let env = |name: &str| std::env::var(name).ok();
-    config::parse_layers(&Layers::of(file, text), &env).map(drop).map_err(|found| found.to_string())
+    config::parse_layers(&Layers::of(file, text).with_profiles(app::user_profiles()), &env)
+        .map(drop)
+        .map_err(|found| found.to_string())
 }
 
 /// Writes `text` to `file`, or prints it.

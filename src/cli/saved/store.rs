@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::confirm::confirmed;
+use super::terminal::confirmed;
 use crate::app::{SavedName, replace_text, saved_names};
 use crate::private_file;
 use crate::similar::similar;

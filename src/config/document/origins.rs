@@ -19,23 +19,43 @@ struct Origin {
     /// Lines of all files before it.
     before: u64,
     lines: u64,
+    /// It is no part of the configuration itself, but something that it names.
+    is_aside: bool,
 }
 
 impl Origins {
     /// Adds what is called `name`, whose text has so many lines, and moves the lines of `node`, which is of it, to where they
     /// are in the whole.
     pub(in crate::config) fn add(&mut self, name: &str, lines: u64, node: &mut Node) {
+        self.push(name, lines, node, false);
+    }
+
+    /// The same for something that is kept elsewhere and only named in the configuration.
+    pub(in crate::config) fn add_aside(&mut self, name: &str, lines: u64, node: &mut Node) {
+        self.push(name, lines, node, true);
+    }
+
+    fn push(&mut self, name: &str, lines: u64, node: &mut Node, is_aside: bool) {
         let before = self.0.last().map_or(0, |last| last.before + last.lines);
-        self.0.push(Origin { name: name.into(), before, lines: lines.max(1) });
+        self.0.push(Origin { name: name.into(), before, lines: lines.max(1), is_aside });
         shift(node, before);
+    }
+
+    fn find(&self, line: u64) -> Option<&Origin> {
+        self.0.iter().find(|origin| origin.before < line && line <= origin.before + origin.lines)
+    }
+
+    /// The file of a line, where that is kept elsewhere.
+    pub(in crate::config) fn aside(&self, line: u64) -> Option<&str> {
+        self.find(line).filter(|origin| origin.is_aside).map(|origin| &*origin.name)
     }
 
     /// The file and the line in it of a line of the whole; no file where there is only one.
     pub(in crate::config) fn place(&self, line: u64) -> (Option<&str>, u64) {
-        let is_in = |origin: &&Origin| origin.before < line && line <= origin.before + origin.lines;
-        match self.0.iter().find(is_in) {
+        let is_one = self.0.iter().filter(|origin| !origin.is_aside && &*origin.name != COMMAND_LINE).count() < 2;
+        match self.find(line) {
             Some(origin) if &*origin.name == COMMAND_LINE => (Some(COMMAND_LINE), 0),
-            Some(origin) if self.0.len() > 1 => (Some(&origin.name), line - origin.before),
+            Some(origin) if origin.is_aside || !is_one => (Some(&origin.name), line - origin.before),
             _ => (None, line),
         }
     }

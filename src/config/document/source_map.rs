@@ -106,6 +106,12 @@ impl SourceMap {
         self.places.get(path).and_then(|(line, _)| self.origins.place(*line).0)
     }
 
+    /// The file of the profile called `name`, where it is none of the configuration itself but one of the user's.
+    #[must_use]
+    pub fn profile_file(&self, name: &str) -> Option<&str> {
+        self.places.get(&*Path::of(&["profiles", name]).to_string()).and_then(|(line, _)| self.origins.aside(*line))
+    }
+
     /// Whether an entry is not the file's, but one that was added or changed while the gateway ran.
     #[must_use]
     pub fn is_of_overlay(&self, kind: EntryKind, name: &str) -> bool {

@@ -1,6 +1,11 @@
-//! Asks a person at a terminal.
+//! Talks with the person at the terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+
+/// Prints to standard output. A reader that went away (`| head`) is no failure.
+pub(super) fn say(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
 
 /// Whether a person says yes.
 ///
