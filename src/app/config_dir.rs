@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::state_dir::state_dirs;
+
 /// What such a file's name ends in.
 const ENDING: &str = "yaml";
 
@@ -48,6 +50,13 @@ impl FromStr for SavedName {
         let why = "it cannot be a name: use letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
         if ok { Ok(Self(text.to_owned())) } else { Err(why.to_owned()) }
     }
+}
+
+/// The configuration that was made for one model which is served without a file, by the name of its gateway: in its state
+/// directory.
+#[must_use]
+pub fn one_model_file(name: &SavedName) -> PathBuf {
+    state_dirs().join(name.as_str()).join("run.yaml")
 }
 
 /// What is saved in `folder`, in the order of names; nothing where there is no such folder. Blocks.

@@ -22,14 +22,14 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-pub use self::config_dir::{SavedName, config_dir, saved_names};
+pub use self::config_dir::{SavedName, config_dir, one_model_file, saved_names};
 pub use self::error::AppError;
 use self::gateway::Gateway;
 pub use self::replace_text::replace_text;
 pub use self::request::Request;
 pub use self::source::Source;
 pub use self::state_dir::{state_dir, state_dirs};
-pub use self::user_profiles::{profile_dir, user_profiles};
+pub use self::user_profiles::{profile_dir, shortcut_dir, user_profiles};
 use crate::config::Config;
 use crate::telemetry::Logs;
 

@@ -12,6 +12,12 @@ pub fn profile_dir() -> PathBuf {
     config_dir().join("profiles")
 }
 
+/// The folder of the user's shortcuts: each a model with its settings.
+#[must_use]
+pub fn shortcut_dir() -> PathBuf {
+    config_dir().join("shortcuts")
+}
+
 /// All of them. One that cannot be read is left out, and told as missing by the model that names it. Blocks.
 #[must_use]
 pub fn user_profiles() -> Arc<[Layer]> {

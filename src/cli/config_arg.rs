@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::app::{SavedName, Source, config_dir, saved_names};
+use crate::app::{SavedName, Source, config_dir, one_model_file, saved_names};
 use crate::config::Setting;
 use crate::similar::similar;
 
@@ -44,7 +44,11 @@ impl ConfigArg {
     pub(super) fn file(&self) -> Result<PathBuf, String> {
         match self {
             Self::Path(path) => Ok(path.clone()),
-            Self::Name(name) => saved(name, &config_dir()),
+            Self::Name(name) => saved(name, &config_dir()).or_else(|why| {
+                // Of `enginehouse run`.
+                let made = one_model_file(name);
+                if made.is_file() { Ok(made) } else { Err(why) }
+            }),
             Self::StandardInput => {
                 Err("Standard input (`-`) can only be checked: `enginehouse check -`. Give a file or a name here."
                     .into())
@@ -116,6 +120,11 @@ impl ConfigArgs {
     #[cfg(test)]
     pub(super) fn of_file(path: &str) -> Self {
         Self { configurations: vec![ConfigArg::Path(path.into())], settings: Vec::new() }
+    }
+
+    /// One file, with settings on top.
+    pub(super) fn with(file: PathBuf, settings: Vec<Setting>) -> Self {
+        Self { configurations: vec![ConfigArg::Path(file)], settings }
     }
 
     /// The one that is standard input, where that is all.

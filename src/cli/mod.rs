@@ -6,10 +6,12 @@ mod config_arg;
 mod explain;
 mod gpus;
 mod import;
+mod kept;
 mod needs;
 mod output;
 mod profiles;
 mod reload;
+mod run;
 mod saved;
 pub mod schema;
 mod serve;
@@ -65,11 +67,20 @@ enum Command {
         #[arg(long)]
         api: bool,
     },
-    /// Print the built-in profiles (flags and environment that `profile:` of a model sets) as a part of a configuration
-    Profiles {
-        /// Print only the profile with this name
-        name: Option<String>,
+    /// Show and keep profiles (flags and environment that `profile:` of a model sets)
+    ///
+    /// Without an action: print all profiles, or the one with this NAME, as a part of a configuration. Profiles of yours are files
+    /// in $XDG_CONFIG_HOME/enginehouse/profiles; every configuration can name them, and they replace built-in ones of the same
+    /// name.
+    Profiles(profiles::Args),
+    /// Keep models with their settings under names, for `enginehouse run --shortcut NAME`
+    Shortcuts {
+        /// What is done
+        #[command(subcommand)]
+        action: kept::Action,
     },
+    /// Serve one model without a configuration file
+    Run(run::Args),
     /// Show the GPUs of this machine: memory, load, processes, MIG instances
     ///
     /// Needs the NVIDIA driver. If its library libnvidia-ml.so is not found, set ENGINEHOUSE_NVML to the path of that file.
@@ -95,7 +106,9 @@ pub fn main() -> ExitCode {
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
         Command::Schema { api } => schema::run(api),
-        Command::Profiles { name } => profiles::run(name.as_deref()),
+        Command::Profiles(args) => profiles::run(&args),
+        Command::Shortcuts { action } => kept::run(&action),
+        Command::Run(args) => run::run(&args),
         Command::Gpus { json } => gpus::run(json),
         Command::Sim(args) => sim::run(*args),
     }

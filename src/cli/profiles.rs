@@ -1,33 +1,177 @@
-//! `enginehouse profiles [NAME]`: the built-in profiles, as a part of a configuration.
+//! `enginehouse profiles`: the built-in profiles and the user's own.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::output::fail;
-use crate::config::{Profile, builtin_profiles, profiles_yaml};
+use clap::Subcommand;
+use serde_json::{Value, json};
 
-/// Prints the built-in profiles, or the one of that name, to standard output.
-#[must_use]
-pub(super) fn run(name: Option<&str>) -> ExitCode {
-    let profiles = match chosen(builtin_profiles(), name) {
-        Ok(profiles) => profiles,
-        Err(reason) => return fail(&reason),
-    };
-    // A reader that went away (`| head`) is no failure.
-    let _ = io::stdout().lock().write_all(profiles_yaml(&profiles).as_bytes());
-    ExitCode::SUCCESS
+use super::kept::{Action, Kind};
+use super::output::fail;
+use super::saved::store::Store;
+use super::saved::terminal::say;
+use crate::app::{SavedName, profile_dir};
+use crate::config::{self, Profile, builtin_profiles, profiles_yaml};
+use crate::similar::similar;
+use crate::text_table::aligned;
+
+/// What is asked of profiles.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    /// Print only the profile with this name
+    name: Option<SavedName>,
+    #[command(subcommand)]
+    action: Option<ProfileAction>,
 }
 
-fn chosen(all: Vec<Profile>, name: Option<&str>) -> Result<Vec<Profile>, String> {
-    let names = all.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join(", ");
-    let chosen: Vec<Profile> =
-        all.iter().filter(|profile| name.is_none_or(|name| profile.name == name)).cloned().collect();
-    match name {
-        Some(name) if chosen.is_empty() => {
-            Err(format!("There is no built-in profile `{name}`. Built in are {names}; others are in configurations."))
+/// What is done with profiles.
+#[derive(Debug, Subcommand)]
+enum ProfileAction {
+    #[command(flatten)]
+    Kept(Action),
+    /// Delete your profile that replaces a built-in one, which counts again
+    Reset {
+        /// Its name
+        name: SavedName,
+    },
+}
+
+/// One profile as it is listed.
+struct Row {
+    name: String,
+    builtin: Option<Profile>,
+    /// The text of the user's.
+    own: Option<String>,
+}
+
+/// Does it.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let kind = Kind {
+        store: Store { folder: profile_dir(), what: "profile" },
+        section: "profiles",
+        check: |name, text| config::check_profile(name, text, &|name| std::env::var(name).ok()),
+    };
+    let done = match &args.action {
+        None => rows(&kind.store)
+            .and_then(|rows| chosen(&rows, args.name.as_ref().map(SavedName::as_str)))
+            .map(|text| say(&text)),
+        Some(ProfileAction::Kept(Action::List { json })) => {
+            rows(&kind.store).map(|rows| say(&listed(&rows, &kind.store, *json)))
         }
-        _ => Ok(chosen),
+        Some(ProfileAction::Kept(Action::Show { name } | Action::Export { name, file: None, .. })) => {
+            rows(&kind.store).and_then(|rows| chosen(&rows, Some(name.as_str()))).map(|text| say(&text))
+        }
+        Some(ProfileAction::Kept(Action::Delete { name, .. }))
+            if builtin(name.as_str()) && !is_own(&kind.store, name) =>
+        {
+            Err(format!("`{}` is a built-in profile, which cannot be deleted.", name.as_str()))
+        }
+        Some(ProfileAction::Kept(other)) => kind.run(other),
+        Some(ProfileAction::Reset { name }) => reset(&kind.store, name),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
     }
+}
+
+fn builtin(name: &str) -> bool {
+    builtin_profiles().iter().any(|profile| profile.name == name)
+}
+
+fn is_own(store: &Store, name: &SavedName) -> bool {
+    name.file(&store.folder).is_file()
+}
+
+/// The built-in profiles in their order, and then the other ones of the user.
+fn rows(store: &Store) -> Result<Vec<Row>, String> {
+    let mut own = Vec::new();
+    for name in store.names()? {
+        own.push((name.as_str().to_owned(), store.text(&name)?));
+    }
+    let mut rows: Vec<Row> = builtin_profiles()
+        .into_iter()
+        .map(|profile| {
+            let at = own.iter().position(|(name, _)| *name == profile.name);
+            Row { name: profile.name.clone(), builtin: Some(profile), own: at.map(|at| own.remove(at).1) }
+        })
+        .collect();
+    rows.extend(own.into_iter().map(|(name, text)| Row { name, builtin: None, own: Some(text) }));
+    Ok(rows)
+}
+
+/// All of them, or the one with this name, as a part of a configuration.
+fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
+    let wanted: Vec<&Row> = rows.iter().filter(|row| name.is_none_or(|name| row.name == name)).collect();
+    if let (Some(name), true) = (name, wanted.is_empty()) {
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let near = similar(name, names.iter().copied(), 1)
+            .first()
+            .map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
+        return Err(format!(
+            "There is no profile `{name}`.{near} There are {}; others are in configurations.",
+            names.join(", ")
+        ));
+    }
+    let mut out = String::from("profiles:\n");
+    for row in wanted {
+        let part = match (&row.own, &row.builtin) {
+            (Some(text), _) => config::entry_text("profiles", &row.name, text),
+            (None, Some(profile)) => profiles_yaml(std::slice::from_ref(profile)),
+            (None, None) => continue,
+        };
+        out += part.strip_prefix("profiles:\n").unwrap_or(&part);
+    }
+    Ok(out)
+}
+
+fn listed(rows: &[Row], store: &Store, json: bool) -> String {
+    let description = |row: &Row| {
+        let own = row.own.as_deref().and_then(config::as_written);
+        let own = own.and_then(|own| own.get("description").and_then(Value::as_str).map(str::to_owned));
+        let builtin = || row.builtin.as_ref().filter(|_| row.own.is_none()).map(|profile| profile.description.clone());
+        own.or_else(builtin).unwrap_or_default()
+    };
+    if json {
+        let file = |row: &Row| {
+            row.own.is_some().then(|| store.folder.join(format!("{}.yaml", row.name)).display().to_string())
+        };
+        let one = |row: &Row| {
+            json!({
+                "name": row.name,
+                "source": if row.own.is_some() { "user" } else { "builtin" },
+                "replaces_builtin": row.own.is_some() && row.builtin.is_some(),
+                "file": file(row),
+                "description": description(row),
+            })
+        };
+        let all: Value = rows.iter().map(one).collect();
+        return format!("{all:#}\n");
+    }
+    let mut lines = vec![["NAME", "WHOSE", "DESCRIPTION"].map(str::to_owned)];
+    for row in rows {
+        let whose = match (&row.own, &row.builtin) {
+            (Some(_), Some(_)) => "yours, replaces the built-in one",
+            (Some(_), None) => "yours",
+            (None, _) => "built-in",
+        };
+        lines.push([row.name.clone(), whose.to_owned(), description(row)]);
+    }
+    aligned(&lines)
+}
+
+fn reset(store: &Store, name: &SavedName) -> Result<(), String> {
+    if !builtin(name.as_str()) {
+        let name = name.as_str();
+        return Err(format!(
+            "There is no built-in profile `{name}`; `enginehouse profiles delete {name}` deletes one of yours."
+        ));
+    }
+    if !is_own(store, name) {
+        say(&format!("`{}` is the built-in profile already.\n", name.as_str()));
+        return Ok(());
+    }
+    store.delete(name, true).map(|said| say(&said))
 }
 
 #[cfg(test)]
@@ -36,12 +180,19 @@ mod tests {
 
     #[test]
     fn all_or_one_or_a_reason() {
-        let text = |name| chosen(builtin_profiles(), name).map(|profiles| profiles_yaml(&profiles));
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store { folder: folder.path().to_owned(), what: "profile" };
+        let text = |name: Option<&str>| rows(&store).and_then(|rows| chosen(&rows, name));
         assert!(text(None).is_ok_and(|text| text.contains("  standard:\n") && text.contains("  gpt_oss_hopper:\n")));
         let one = text(Some("moe_optimized")).expect("a profile");
         let expected = "profiles:\n  moe_optimized:\n    description: \"Mixture-of-experts models on several GPUs: whole \
                         experts on each instead of slices of all\"\n    args:\n      enable-expert-parallel: true\n";
         assert_eq!(one, expected);
         assert!(text(Some("fast")).is_err_and(|reason| reason.contains("standard, moe_optimized")));
+        std::fs::write(folder.path().join("fast.yaml"), "# Mine\nargs: { seed: 1 }\n").expect("written");
+        std::fs::write(folder.path().join("standard.yaml"), "description: ours\n").expect("written");
+        assert_eq!(text(Some("fast")).as_deref(), Ok("profiles:\n  fast:\n    # Mine\n    args: { seed: 1 }\n"));
+        let list = rows(&store).map(|rows| listed(&rows, &store, false)).expect("listed");
+        assert!(list.contains("standard           yours, replaces the built-in one  ours\n"), "{list}");
     }
 }

@@ -12,8 +12,8 @@ use super::background::{self, Detached};
 use super::config_arg::ConfigArgs;
 use super::output::fail;
 use super::signals::{EarlySignals, Signals};
-use crate::app::{self, Source};
-use crate::config::Config;
+use crate::app::{self, SavedName, Source};
+use crate::config::{Config, Setting};
 use crate::supervisor;
 use crate::telemetry::Logs;
 
@@ -38,6 +38,18 @@ pub(super) struct Args {
     /// This process was started by `--detach`; its log is this file
     #[arg(long, hide = true, value_name = "LOG", conflicts_with = "detach")]
     detached: Option<PathBuf>,
+    /// What `enginehouse stop` is told to stop it, where that is not what was given here.
+    #[arg(skip)]
+    stopped_by: Option<String>,
+}
+
+impl Args {
+    /// One file that was made for the gateway called `name`.
+    pub(super) fn of_file(file: PathBuf, name: &SavedName, settings: Vec<Setting>, detach: bool) -> Self {
+        let stopped_by = Some(name.as_str().to_owned());
+        let config = ConfigArgs::with(file, settings);
+        Self { config, state_dir: None, ready_file: None, detach, detached: None, stopped_by }
+    }
 }
 
 /// Serves until it is asked to stop.
@@ -83,7 +95,7 @@ fn detach(args: &Args) -> ExitCode {
         Ok(started) => {
             let stop = match &state_dir {
                 Some(folder) => format!("enginehouse stop --state-dir {}", folder.display()),
-                None => format!("enginehouse stop {}", config.words()),
+                None => format!("enginehouse stop {}", args.stopped_by.clone().unwrap_or_else(|| config.words())),
             };
             // A reader that went away is no failure of the gateway.
             let _ = writeln!(io::stdout(), "{started}\n  stop it    {stop}");

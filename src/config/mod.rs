@@ -9,6 +9,7 @@ mod convert;
 mod diagnostic;
 mod document;
 mod draft;
+mod entry_text;
 mod expanded_alias;
 mod file;
 mod flag_names;
@@ -44,6 +45,7 @@ pub use command::{SHUTDOWN_TIMEOUT, fill, flag_words, is_template, is_vllm, leav
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use draft::{Answers, ModelAnswers, draft};
+pub use entry_text::{check_model, check_profile, entry_text, entry_yaml};
 pub use file::{LARGEST_FILE, read_file};
 pub use flag_names::{flag_name, flag_value};
 pub use layer::Layer;

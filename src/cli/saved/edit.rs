@@ -12,7 +12,7 @@ use crate::config::read_file;
 ///
 /// # Errors
 /// Why the file was not changed.
-pub(super) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), String>) -> Result<(), String> {
+pub(in crate::cli) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), String>) -> Result<(), String> {
     let editor = editor()?;
     let read = |path: &Path| read_file(path).map_err(|found| found.to_string());
     let old = read(file)?;
@@ -36,7 +36,7 @@ pub(super) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), String>) -> R
                     .map_err(|error| format!("{} cannot be written: {error}. {kept}", file.display()))?;
                 let _ = std::fs::remove_file(&copy);
                 say(&format!(
-                    "Saved {}. A gateway that runs with it reads it at `enginehouse reload`.\n",
+                    "Saved {}. A gateway that runs with it goes on as it is until `enginehouse reload`.\n",
                     file.display()
                 ));
                 return Ok(());

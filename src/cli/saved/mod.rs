@@ -1,9 +1,9 @@
 //! `enginehouse config`: configurations that are saved under a name.
 
-mod edit;
+pub(super) mod edit;
 mod list;
-mod store;
-mod terminal;
+pub(super) mod store;
+pub(super) mod terminal;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -11,11 +11,11 @@ use crate::similar::similar;
 
 /// Where things of one kind are saved.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(in crate::cli) struct Store {
     /// The folder; it may be missing.
-    pub(crate) folder: PathBuf,
+    pub(in crate::cli) folder: PathBuf,
     /// What is saved there: `configuration`.
-    pub(crate) what: &'static str,
+    pub(in crate::cli) what: &'static str,
 }
 
 impl Store {
@@ -23,7 +23,7 @@ impl Store {
     ///
     /// # Errors
     /// Why the folder cannot be read.
-    pub(crate) fn names(&self) -> Result<Vec<SavedName>, String> {
+    pub(in crate::cli) fn names(&self) -> Result<Vec<SavedName>, String> {
         saved_names(&self.folder).map_err(|error| format!("{} cannot be read: {error}.", self.folder.display()))
     }
 
@@ -31,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// Which names there are.
-    pub(crate) fn existing(&self, name: &SavedName) -> Result<PathBuf, String> {
+    pub(in crate::cli) fn existing(&self, name: &SavedName) -> Result<PathBuf, String> {
         let file = name.file(&self.folder);
         if file.is_file() {
             return Ok(file);
@@ -52,7 +52,7 @@ impl Store {
     ///
     /// # Errors
     /// Why it cannot be read, or which names there are.
-    pub(crate) fn text(&self, name: &SavedName) -> Result<String, String> {
+    pub(in crate::cli) fn text(&self, name: &SavedName) -> Result<String, String> {
         crate::config::read_file(&self.existing(name)?).map_err(|found| found.to_string())
     }
 
@@ -60,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// Why it is not saved.
-    pub(crate) fn save(&self, name: &SavedName, text: &str, force: bool) -> Result<(), String> {
+    pub(in crate::cli) fn save(&self, name: &SavedName, text: &str, force: bool) -> Result<(), String> {
         let file = name.file(&self.folder);
         let failed = |error: std::io::Error| format!("cannot write to {}: {error}", self.folder.display());
         fs::create_dir_all(&self.folder).map_err(failed)?;
@@ -81,7 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// Why it is not deleted.
-    pub(crate) fn delete(&self, name: &SavedName, yes: bool) -> Result<String, String> {
+    pub(in crate::cli) fn delete(&self, name: &SavedName, yes: bool) -> Result<String, String> {
         let file = self.existing(name)?;
         let question = format!("Delete the {} `{}` ({})?", self.what, name.as_str(), file.display());
         if !yes && !confirmed(&question)? {
@@ -96,7 +96,7 @@ impl Store {
 ///
 /// # Errors
 /// Why not.
-pub(super) fn write_new(file: &Path, text: &str, force: bool) -> Result<(), String> {
+pub(in crate::cli) fn write_new(file: &Path, text: &str, force: bool) -> Result<(), String> {
     let mut options = OpenOptions::new();
     if force {
         options.truncate(true)
@@ -114,7 +114,7 @@ pub(super) fn write_new(file: &Path, text: &str, force: bool) -> Result<(), Stri
 ///
 /// # Errors
 /// When that is no name.
-pub(super) fn stem(file: &Path) -> Result<SavedName, String> {
+pub(in crate::cli) fn stem(file: &Path) -> Result<SavedName, String> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     stem.parse().map_err(|why| format!("The name of {} cannot be used: {why}. Give a name.", file.display()))
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Prints to standard output. A reader that went away (`| head`) is no failure.
-pub(super) fn say(text: &str) {
+pub(in crate::cli) fn say(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 

@@ -1,0 +1,194 @@
+//! `enginehouse shortcuts`, and what `enginehouse profiles` has in common with it: small files that are kept under names.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::output::fail;
+use super::saved::edit::edit;
+use super::saved::store::{Store, stem, write_new};
+use super::saved::terminal::say;
+use crate::app::{SavedName, shortcut_dir};
+use crate::config::{self, Diagnostics, Engines};
+use crate::text_table::aligned;
+
+/// What is done.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// List them
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one as a part of a configuration
+    Show {
+        /// Its name
+        name: SavedName,
+    },
+    /// Keep what is in a file under a name, in place of what has it
+    Set {
+        /// The name
+        name: SavedName,
+        /// The file: what would stand under the name in a configuration
+        file: PathBuf,
+    },
+    /// Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid
+    Edit {
+        /// Its name
+        name: SavedName,
+    },
+    /// Delete one
+    Delete {
+        /// Its name
+        name: SavedName,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Write one to a file, or to standard output, as a part of a configuration
+    Export {
+        /// Its name
+        name: SavedName,
+        /// The file; default: standard output
+        file: Option<PathBuf>,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Keep all of a configuration file, or the one that is in the file, under their names
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Replace those that are there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// One kind of things that are kept.
+pub(super) struct Kind {
+    /// Where.
+    pub(super) store: Store,
+    /// The key of a configuration that has them.
+    pub(super) section: &'static str,
+    /// What is wrong with one.
+    pub(super) check: fn(&str, &str) -> Result<(), Diagnostics>,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// `enginehouse shortcuts`.
+pub(super) fn run(action: &Action) -> ExitCode {
+    let kind = Kind {
+        store: Store { folder: shortcut_dir(), what: "shortcut" },
+        section: "models",
+        check: |name, text| config::check_model(name, text, &variable).map(drop),
+    };
+    let done = match action {
+        Action::List { json } => list(&kind.store, *json),
+        other => kind.run(other),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+impl Kind {
+    /// Does everything but listing.
+    ///
+    /// # Errors
+    /// Why it is not done.
+    pub(super) fn run(&self, action: &Action) -> Result<(), String> {
+        let store = &self.store;
+        let part =
+            |name: &SavedName| store.text(name).map(|text| config::entry_text(self.section, name.as_str(), &text));
+        match action {
+            Action::List { .. } => Ok(()),
+            Action::Show { name } => part(name).map(|text| say(&text)),
+            Action::Set { name, file } => {
+                let text = config::read_file(file).map_err(|found| found.to_string())?;
+                self.keep(name, &text, true)
+            }
+            Action::Edit { name } => edit(&store.existing(name)?, &|text| {
+                (self.check)(name.as_str(), text).map_err(|found| found.to_string())
+            }),
+            Action::Delete { name, yes } => store.delete(name, *yes).map(|said| say(&said)),
+            Action::Export { name, file: None, .. } => part(name).map(|text| say(&text)),
+            Action::Export { name, file: Some(file), force } => {
+                write_new(file, &part(name)?, *force)?;
+                say(&format!("Written to {}.\n", file.display()));
+                Ok(())
+            }
+            Action::Import { file, force } => self.import(file, *force),
+        }
+    }
+
+    fn keep(&self, name: &SavedName, text: &str, force: bool) -> Result<(), String> {
+        let what = self.store.what;
+        (self.check)(name.as_str(), text)
+            .map_err(|found| format!("The {what} `{}` was not kept.\n\n{found}", name.as_str()))?;
+        self.store.save(name, text, force)?;
+        say(&format!("Kept the {what} `{}` in {}.\n", name.as_str(), name.file(&self.store.folder).display()));
+        Ok(())
+    }
+
+    /// All of the section of a configuration, or the one that the whole file is.
+    fn import(&self, file: &Path, force: bool) -> Result<(), String> {
+        let text = config::read_file(file).map_err(|found| found.to_string())?;
+        let value = config::entry_value(&text).map_err(|found| format!("{}:\n\n{found}", file.display()))?;
+        let Some(entries) = value.get(self.section).and_then(Value::as_object) else {
+            return self.keep(&stem(file)?, &text, force);
+        };
+        for (name, value) in entries {
+            let saved: SavedName = name.parse().map_err(|why| format!("`{name}` was not kept: {why}."))?;
+            let text = config::entry_yaml(value).ok_or_else(|| format!("`{name}` was not kept: it is no YAML."))?;
+            self.keep(&saved, &text, force)?;
+        }
+        if entries.is_empty() {
+            Err(format!("{} has nothing under `{}`.", file.display(), self.section))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn list(store: &Store, json: bool) -> Result<(), String> {
+    let mut rows = Vec::new();
+    for name in store.names()? {
+        let text = store.text(&name)?;
+        let read = config::check_model(name.as_str(), &text, &variable);
+        let spawn = read.as_ref().ok().and_then(|config| match &config.models.first()?.engines {
+            Engines::Spawn(spawn) => Some((spawn.source.clone(), spawn.profile.clone())),
+            Engines::Urls(_) => None,
+        });
+        let (source, profile) = spawn.map_or((None, None), |(source, profile)| (Some(source), profile));
+        rows.push((name, source, profile, read.err().map(|found| found.to_string())));
+    }
+    if json {
+        let row = |(name, source, profile, error): &(SavedName, Option<String>, Option<String>, Option<String>)| {
+            let file = name.file(&store.folder).display().to_string();
+            json!({ "name": name.as_str(), "file": file, "source": source, "profile": profile, "valid": error.is_none(), "error": error })
+        };
+        let all: Value = rows.iter().map(row).collect();
+        say(&format!("{all:#}\n"));
+        return Ok(());
+    }
+    if rows.is_empty() {
+        say("There are no shortcuts yet. Keep one: enginehouse shortcuts set NAME FILE\n");
+        return Ok(());
+    }
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let mut lines = vec![["NAME", "LOADS", "PROFILE", "STATE"].map(str::to_owned)];
+    for (name, source, profile, error) in rows {
+        let state = if error.is_some() { "not valid" } else { "valid" };
+        lines.push([name.as_str().to_owned(), dash(source), dash(profile), state.to_owned()]);
+    }
+    say(&aligned(&lines));
+    Ok(())
+}
