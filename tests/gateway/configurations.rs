@@ -11,34 +11,34 @@ use crate::support::deployment::Deployment;
 use crate::support::{BINARY, Gateway, eventually, http, processes};
 
 /// A user: configurations and state directories in a folder of their own. All that is started ends with it.
-struct Home(Deployment);
+pub struct Home(pub Deployment);
 
 /// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = Self(Deployment::new());
         std::fs::create_dir_all(home.configs()).expect("made");
         home
     }
 
     /// Where saved configurations are.
-    fn configs(&self) -> PathBuf {
+    pub fn configs(&self) -> PathBuf {
         self.0.path().join("config/enginehouse")
     }
 
-    fn save(&self, name: &str, text: &str) -> PathBuf {
+    pub fn save(&self, name: &str, text: &str) -> PathBuf {
         let file = self.configs().join(format!("{name}.yaml"));
         std::fs::write(&file, text).expect("written");
         file
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         self.0.prepare(&mut command);
         command.args(args).stdout(Stdio::piped()).current_dir(self.0.path());
@@ -47,7 +47,7 @@ impl Home {
         command
     }
 
-    async fn run(&self, args: &[&str]) -> Said {
+    pub async fn run(&self, args: &[&str]) -> Said {
         let mut command = self.command(args);
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("joined").expect("run");
         let Output { status, stdout, stderr } = output;
@@ -56,7 +56,8 @@ impl Home {
     }
 }
 
-const BASE: &str =
+/// One simulated model on free ports.
+pub const BASE: &str =
     "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\nmodels:\n  m: { source: s, command: [enginehouse, sim] }\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,4 +216,32 @@ async fn a_gateway_in_the_background_outlives_its_command_and_is_stopped_by_name
     let said = home.run(&["serve", "bad", "--detach"]).await;
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("models.m.sorce, line 1"), "{}", said.err);
+}
+
+/// A port of 127.0.0.1 that is free now, below those that the system gives.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let start = 24_000 + u16::try_from(std::process::id() % 100).expect("small") * 20;
+    (start..start + 20).find(is_free).expect("a free port")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_has_the_port_that_its_model_names_or_says_who_has_it() {
+    let home = Home::new();
+    let port = free_port();
+    home.save("fixed", &BASE.replace("sim] }", &format!("sim], port: {port} }}")));
+    let said = home.run(&["check", "fixed"]).await;
+    assert!(said.out.contains(&format!("on port {port}")), "{}{}", said.out, said.err);
+    let mut command = home.command(&["serve", "fixed"]);
+    command.arg("--state-dir").arg(home.0.state());
+    let mut gateway = Gateway::of(command);
+    gateway.all_ready().await;
+    assert_eq!(crate::support::port_of(&gateway.engine("m/0").await), port);
+
+    let (other, state) = (home.run(&["serve", "fixed", "--state-dir", "other"]).await, home.0.path().join("other"));
+    assert_eq!(other.code, Some(1), "{} {}", other.out, state.display());
+    let told = format!("another process has port {port} of 127.0.0.1 (`port` of the model)");
+    assert!(other.err.contains(&told), "{}", other.err);
+    gateway.stop().await;
+    home.0.assert_empty();
 }

@@ -43,6 +43,7 @@ mod retry_hints;
 mod rewriting;
 mod route_table;
 mod routes;
+mod saved;
 mod scraping;
 mod slow_listeners;
 mod stored_responses;
