@@ -1,29 +1,44 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand, or per group of them that are alike.
+//!
+//! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
+//! commands by task. `target`, `progress`, `change`: used by several.
 
+mod act;
+mod change;
 pub mod check;
+mod completions;
+mod entries;
 mod explain;
 mod gpus;
+mod help;
 mod import;
+mod log_level;
+mod logs;
 mod needs;
 mod output;
 mod profiles;
+mod progress;
 mod reload;
+mod running;
 pub mod schema;
 mod serve;
+mod show;
+mod shutdown;
 mod signals;
 mod sim;
-mod stop;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api::Verb;
 use crate::sim::Args as SimArgs;
 
 /// One OpenAI-compatible endpoint in front of many vLLM engines, which it starts, watches and stops
 #[derive(Debug, Parser)]
-#[command(name = "enginehouse", version, about, arg_required_else_help = true)]
+#[command(name = "enginehouse", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,21 +57,21 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
     },
-    /// Stop a gateway and its engines; also stops the engines of a gateway that is dead
-    Stop {
+    /// End a gateway and its engines; also ends the engines of a gateway that is dead
+    Shutdown {
         /// The configuration (YAML) of the gateway
         file: Option<PathBuf>,
         /// The state directory of the gateway (instead of `state_dir` of the configuration)
         #[arg(long, value_name = "DIR")]
         state_dir: Option<PathBuf>,
-        /// Stop all gateways of this user whose state directory is in the default place
+        /// End all gateways of this user whose state directory is in the default place
         #[arg(long, conflicts_with_all = ["file", "state_dir"])]
         all: bool,
     },
     /// Make a running gateway read its configuration file again; requests are not interrupted
-    Reload(reload::Gateway),
+    Reload(reload::Reload),
     /// Show what a reload of this file would change in the running gateway, without changing it
-    Plan(reload::Gateway),
+    Plan(reload::Plan),
     /// Check a configuration: print which engine would run where, or all errors
     Check {
         /// The configuration (YAML); `-`: standard input
@@ -84,6 +99,57 @@ enum Command {
         /// Print only the profile with this name
         name: Option<String>,
     },
+    /// Show a running gateway: its addresses, models and engines
+    Status(show::Look),
+    /// Show the engines of a running gateway, or all that is known of one
+    Engines(show::LookAt),
+    /// Show the aliases of a running gateway, or where one leads and what it changes
+    Aliases(show::LookAt),
+    /// Show the callers of a running gateway, and what they used
+    Callers(show::Look),
+    /// Show the last requests of a running gateway, or one with its attempts; -f: and those that come
+    Requests(show::Requests),
+    /// Print the logs of a running gateway and its engines, merged or of one; -f: and the lines that come
+    Logs(logs::Logs),
+    /// Show what operators had done with engines: under way and over
+    Operations(show::Newest),
+    /// Cancel an operation that is under way
+    Cancel(show::Cancel),
+    /// Show who changed what in a running gateway
+    Audit(show::Newest),
+    /// Show or set which lines of its log a running gateway writes
+    LogLevel(log_level::Level),
+    /// Start the engines of a model, or one engine; earlier crashes are forgotten
+    Start(act::Act),
+    /// Let the engines of a model, or one engine, finish their requests and end them
+    Stop(act::Act),
+    /// Let the engines of a model, or one engine, finish their requests and start them anew
+    Restart(act::Act),
+    /// Keep new requests away from a model or an engine and wait for those under way
+    Drain(act::Act),
+    /// Let requests come again to what was drained
+    Undrain(act::Act),
+    /// Put the engines of a model, or one engine, to sleep: they give their GPU memory back
+    Sleep(act::Sleep),
+    /// Wake the engines of a model, or one engine, up
+    Wake(act::Act),
+    /// Replace the engines of a model one by one; the others go on
+    Roll(act::Roll),
+    /// Give a model so many engines
+    Scale(act::Scale),
+    /// Load and unload LoRA adapters
+    #[command(subcommand)]
+    Lora(act::Lora),
+    /// Add or change a model, an alias or a caller of a running gateway
+    ///
+    /// Examples:
+    ///   enginehouse add model qwen source=Qwen/Qwen3-8B gpus=1
+    ///   enginehouse add alias terse model=qwen defaults.max_tokens=100
+    ///   enginehouse add caller chatbot 'keys=[${CHATBOT_KEY}]'
+    #[command(verbatim_doc_comment)]
+    Add(entries::Add),
+    /// Remove a model, an alias or a caller of a running gateway
+    Remove(entries::Remove),
     /// Show the GPUs of this machine: memory, load, processes, MIG instances
     ///
     /// Needs the NVIDIA driver. If its library libnvidia-ml.so is not found, set ENGINEHOUSE_NVML to the path of that file.
@@ -94,22 +160,82 @@ enum Command {
     },
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
+    /// Print the completions of a shell: bash, zsh or fish
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+    },
+    /// Write the man pages of all commands into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let matches = help::grouped(Cli::command()).get_matches();
+    match Cli::from_arg_matches(&matches) {
+        Ok(Cli { command }) => run(command),
+        Err(error) => error.exit(),
+    }
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
         Command::Serve { file, state_dir, ready_file } => serve::run(&file, state_dir, ready_file),
-        Command::Stop { file, state_dir, all } => stop::run(file.as_deref(), state_dir, all),
-        Command::Reload(gateway) => reload::reload(&gateway),
-        Command::Plan(gateway) => reload::plan(&gateway),
+        Command::Shutdown { file, state_dir, all } => shutdown::run(file.as_deref(), state_dir, all),
+        Command::Reload(ask) => reload::reload(&ask),
+        Command::Plan(ask) => reload::plan(&ask),
         Command::Check { file, state_dir } => check::run(&file, state_dir),
         Command::Explain(ask) => explain::run(&ask),
         Command::Import { program } => import::run(program),
         Command::Schema { api } => schema::run(api),
         Command::Profiles { name } => profiles::run(name.as_deref()),
+        Command::Status(look) => show::status(&look),
+        Command::Engines(look) => show::engines(&look),
+        Command::Aliases(look) => show::aliases(&look),
+        Command::Callers(look) => show::callers(&look),
+        Command::Requests(ask) => show::requests(&ask),
+        Command::Logs(ask) => logs::run(&ask),
+        Command::Operations(ask) => show::operations(&ask),
+        Command::Cancel(ask) => show::cancel(&ask),
+        Command::Audit(ask) => show::audit(&ask),
+        Command::LogLevel(ask) => log_level::run(&ask),
+        Command::Start(ask) => act::act(Verb::Start, &ask),
+        Command::Stop(ask) => act::act(Verb::Stop, &ask),
+        Command::Restart(ask) => act::act(Verb::Restart, &ask),
+        Command::Drain(ask) => act::act(Verb::Drain, &ask),
+        Command::Undrain(ask) => act::act(Verb::Undrain, &ask),
+        Command::Sleep(ask) => act::put_to_sleep(&ask),
+        Command::Wake(ask) => act::act(Verb::Wake, &ask),
+        Command::Roll(ask) => act::roll(&ask),
+        Command::Scale(ask) => act::scale(&ask),
+        Command::Lora(ask) => act::lora(&ask),
+        Command::Add(ask) => entries::add(&ask),
+        Command::Remove(ask) => entries::remove(&ask),
         Command::Gpus { json } => gpus::run(json),
         Command::Sim(args) => sim::run(*args),
+        Command::Completions { shell } => completions::print_for(shell, &mut Cli::command()),
+        Command::Man { folder } => completions::man(&folder, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_is_in_the_list() {
+        Cli::command().debug_assert();
+        let listed: Vec<&str> = help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut known: Vec<&str> =
+            command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name).collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(sorted, known, "each command once");
     }
 }

@@ -202,6 +202,11 @@ fn configuration() -> Vec<Route> {
         Route::new("post", "/api/v1/reload", "Read the configuration file again")
             .answers(200, "What changed.", Some(Body::Json(of::<ReloadReport>)))
             .answers(422, "Everything that is wrong.", Some(Body::Json(of::<ReloadReport>))),
+        Route::new("post", "/api/v1/shutdown", "End the gateway, as SIGTERM does").answers(
+            202,
+            "It ends: requests finish, then its engines end unless `on_exit: keep` is configured.",
+            None,
+        ),
         Route::get("/api/v1/reload", "What became of the last reload", of::<ReloadReport>),
         Route::get("/api/v1/audit", "Who did what, the newest first", of::<AuditView>)
             .query(&[("limit", "how many at most")]),
