@@ -166,14 +166,14 @@ impl Gateway {
             requests: collector.history(),
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
+        // Before the ready file: who has waited for that one finds the gateway.
+        let running = RunningFile::write(&publisher.config(), source.file(), bound.admin_address, parts.token.local());
         let reloader = Arc::new(Reloader::new(source, basis, parts)?);
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
         let shutdown = Arc::new(Notify::new());
         let admin = admin(&reloader, (registry, client, monitor), (collector.history(), history), shutdown.clone());
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
         tell_addresses(&config, &listeners, (address, bound.admin_address));
-        let token = reloader.parts().token.local();
-        let running = RunningFile::write(&publisher.config(), reloader.source().file(), bound.admin_address, token);
         Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators, traces, shutdown, running })
     }
 

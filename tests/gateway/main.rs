@@ -13,6 +13,7 @@ mod bodies;
 mod callers;
 mod capturing;
 mod collector;
+mod commands;
 mod concurrency;
 mod cors;
 mod demo;

@@ -224,7 +224,7 @@ fn observed() -> Vec<Route> {
         ("limit", "how many at most"),
     ];
     const LINES: &[(&str, &str)] = &[
-        ("from", "an engine, or `gateway`; without it all, merged"),
+        ("from", "an engine, a model (all its engines) or `gateway`; without it all, merged"),
         ("lines", "how many at most"),
         ("since", "not older than this: 10m"),
         ("grep", "only those that hold this text"),
