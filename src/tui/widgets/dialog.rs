@@ -85,7 +85,8 @@ impl Dialog {
         let widest = text.iter().map(|line| width(line)).chain([width(&self.title) + 2]);
         let widest = widest.chain(answers.iter().map(|answer| width(answer))).max().unwrap_or(0);
         let widest = if is_beside { widest.max(beside) } else { widest };
-        let lines = text.len() + 1 + if is_beside { 1 } else { answers.len() };
+        let gap = usize::from(!text.is_empty());
+        let lines = text.len() + gap + if is_beside { 1 } else { answers.len() };
         let inner = window(area, (widest + 2, lines), &self.title, buffer, theme);
         let (x, right) = (inner.x + 1, inner.right());
         for (line, y) in text.iter().zip(inner.y..) {

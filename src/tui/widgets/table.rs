@@ -95,6 +95,10 @@ impl<'c> Table<'c> {
         if above + below > 0 {
             let text = format!(" {}-{} of {} ", shown.start + 1, shown.end, self.rows.len());
             let width = u16::try_from(text.len()).unwrap_or(area.width).min(area.width);
+            let taken = widths.iter().flatten().map(|width| width + GAP).sum::<usize>();
+            if taken + text.len() > usize::from(area.width) {
+                return;
+            }
             put(buffer, area.right() - width, area.y, width, &Line::from(Span::styled(text, theme.dim())));
         }
     }
@@ -172,12 +176,11 @@ mod tests {
         );
         assert_eq!(
             drawn(&columns, rows, (25, 3), 0),
-            [" NAME        STATE   IN  OUT", "▸a-lon…  ready    1  2.5", " b       asleep  12    0"]
-                .map(|line| line.replace("NAME        ", "NAME    "))
+            [" NAME    STATE   IN  OUT", "▸a-lon…  ready    1  2.5", " b       asleep  12    0"]
         );
         assert_eq!(
             drawn(&columns, rows, (20, 2), 0),
-            [" NAME  STATE   OUT", "▸a-l…  ready   2.5"].map(String::from).to_vec().as_slice().to_vec()
+            [" NAME   STATE   OUT", "▸a-lo…  ready   2.5"]
         );
         assert_eq!(drawn(&columns, rows, (8, 3), 0)[1], "▸a-lon…");
     }
@@ -187,6 +190,6 @@ mod tests {
         let rows: Vec<[&str; 1]> = ["r0", "r1", "r2", "r3", "r4", "r5", "r6"].map(|name| [name]).to_vec();
         let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
         let lines = drawn(&[Column::new("N", 1)], &rows, (20, 4), 5);
-        assert_eq!(lines, [" N          4-6 of 7", " r4", "▸r5", " r6"].map(|line| line.replace("4-6", "5-7")));
+        assert_eq!(lines, [" N         5-7 of 7", " r4", "▸r5", " r6"]);
     }
 }

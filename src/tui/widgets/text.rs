@@ -15,7 +15,7 @@ pub fn clean(text: &str) -> String {
 #[must_use]
 pub fn coloured(text: &str) -> Line<'static> {
     let (mut line, mut style, mut part) = (Line::default(), Style::new(), String::new());
-    let mut left = text.chars().peekable();
+    let mut left = text.trim_end_matches(['\r', '\n']).chars().peekable();
     while let Some(character) = left.next() {
         match character {
             '\x1b' => {
@@ -30,7 +30,6 @@ pub fn coloured(text: &str) -> Line<'static> {
             }
             '\u{9b}' => drop(control_sequence(&mut left)),
             '\t' => part.push_str("    "),
-            '\r' | '\n' if left.peek().is_none() => {}
             character if turns(character) => {}
             character if character.is_control() => part.push('·'),
             character => part.push(character),
