@@ -73,7 +73,6 @@ impl App {
     }
 
     /// Does what screens want. `Some`: the interface ends, and what is to be printed then.
-    #[expect(clippy::option_option, reason = "whether it ends, and whether something is said then")]
     fn act(&mut self, effects: Vec<Effect>, now: Instant) -> io::Result<Option<Option<String>>> {
         let mut left: std::collections::VecDeque<Effect> = effects.into();
         while let Some(effect) = left.pop_front() {

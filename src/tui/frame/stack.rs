@@ -94,6 +94,9 @@ impl Stack {
 
     fn key(&mut self, key: KeyEvent, now: Instant) -> Vec<Effect> {
         self.said = None;
+        if key.code == KeyCode::Char('z') && key.modifiers.contains(KeyModifiers::CONTROL) {
+            return vec![Effect::lend("paused", |_| pause())];
+        }
         let next = if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
             // Asked twice, it is meant.
             if matches!(self.above, Some(Above::Leave(_))) {
@@ -236,6 +239,11 @@ impl Stack {
     }
 }
 
+/// Stops this process until its shell continues it (`fg`), as Ctrl-Z does.
+fn pause() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
+}
+
 /// All keys of a screen, and what more it says.
 fn help(screen: &dyn Screen) -> Help {
     let mut keys = screen.keys();
@@ -248,6 +256,7 @@ fn help(screen: &dyn Screen) -> Help {
     keys.push(KeyHelp::new("?", "this help"));
     keys.push(KeyHelp::new("q, Esc", "back; from the first screen: leave"));
     keys.push(KeyHelp::new("Ctrl-C", "leave at once"));
+    keys.push(KeyHelp::new("Ctrl-Z", "pause; `fg` of the shell continues"));
     let keys = keys.iter().map(|key| (key.key.to_owned(), key.what.to_owned())).collect();
     Help::new(&screen.title(), keys, screen.help())
 }

@@ -192,7 +192,6 @@ pub(super) fn operation(id: &str, state: OperationState) -> OperationView {
 
 /// A point of the curves.
 pub(super) fn point(number: u64) -> RatesPoint {
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let height = 1.0 + (number % 12) as f64;
     RatesPoint {
         number,

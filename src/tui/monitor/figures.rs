@@ -37,7 +37,6 @@ pub(super) fn seconds(value: f64) -> String {
 
 /// How long ago something was, in whole seconds: `0s`, `45s`, `3m12s`, `2h05m`, `3d04h`.
 pub(super) fn age(value: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "more than a million years are cut")]
     let value = value.clamp(0.0, 1e14) as u64;
     match value {
         value if value < 60 => format!("{value}s"),
@@ -49,7 +48,6 @@ pub(super) fn age(value: f64) -> String {
 
 /// Bytes in GiB, of a GPU's memory.
 pub(super) fn gib(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let gib = bytes as f64 / f64::from(1 << 30);
     if gib < 9.95 { format!("{gib:.1}") } else { format!("{gib:.0}") }
 }

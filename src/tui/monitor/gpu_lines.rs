@@ -68,7 +68,6 @@ pub(super) fn mig(part: &Mig, names: usize, columns: u16, theme: &Theme) -> Line
 }
 
 fn memory(line: &mut Line<'static>, memory: Option<&Memory>, bars: u16, theme: &Theme) {
-    #[expect(clippy::cast_precision_loss, reason = "a share for a bar")]
     let share = memory.map_or(0.0, |memory| memory.used as f64 / memory.total.max(1) as f64);
     line.push_span(Span::styled("  memory ", theme.dim()));
     line.extend(bar(share, bars, theme.fullness(share), theme));

@@ -14,7 +14,6 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 #[must_use]
 pub fn bar(share: f64, columns: u16, style: Style, theme: &Theme) -> Line<'static> {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to eight times 65535")]
     let eighths = (share * f64::from(columns) * 8.0).round() as usize;
     // What is little is seen to be more than nothing.
     let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
@@ -35,7 +34,6 @@ pub fn sparkline(values: &[f64], columns: u16, style: Style) -> Line<'static> {
     let height = |value: &f64| match value {
         value if !value.is_finite() => ' ',
         value if *value <= 0.0 || most <= 0.0 => HEIGHTS[0],
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
         value => HEIGHTS[((value / most * 7.0).round() as usize).min(7)],
     };
     let blanks = " ".repeat(columns.saturating_sub(shown.len()));

@@ -178,10 +178,7 @@ mod tests {
             drawn(&columns, rows, (25, 3), 0),
             [" NAME    STATE   IN  OUT", "▸a-lon…  ready    1  2.5", " b       asleep  12    0"]
         );
-        assert_eq!(
-            drawn(&columns, rows, (20, 2), 0),
-            [" NAME   STATE   OUT", "▸a-lo…  ready   2.5"]
-        );
+        assert_eq!(drawn(&columns, rows, (20, 2), 0), [" NAME   STATE   OUT", "▸a-lo…  ready   2.5"]);
         assert_eq!(drawn(&columns, rows, (8, 3), 0)[1], "▸a-lon…");
     }
 

@@ -110,7 +110,10 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
         (("State", look::engine(engine, theme)), ("For", raw(figures::age(since)))),
         (("Model", raw(clean(&engine.model))), ("Process", raw(process(engine)))),
         (("Address", raw(clean(&engine.url))), ("GPUs", raw(gpus(engine)))),
-        (("Requests", raw(format!("{} active, {waiting} waiting in it", engine.in_flight))), ("KV cache", cache(report, theme))),
+        (
+            ("Requests", raw(format!("{} active, {waiting} waiting in it", engine.in_flight))),
+            ("KV cache", cache(report, theme)),
+        ),
         (("Tokens", raw(tokens)), ("TTFT", raw(first))),
         (("Start took", raw(or_none(engine.start_seconds, figures::seconds))), ("Sleeps", raw(slept))),
     ];

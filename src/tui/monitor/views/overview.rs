@@ -128,6 +128,10 @@ impl View for Overview {
         let below = lines(gpu_lines + log_lines);
         let table = Rect { y: area.y + 3, height: area.height.saturating_sub(3 + below), ..area };
         let items = self.items(known);
+        let selected = self.selection.of(items.len()).and_then(|at| items.get(at)).filter(|_| !self.is_text);
+        if let Some(Item::Engine(engine)) = selected {
+            put(buffer, area.x, area.y + 2, area.width, &detail(engine, theme));
+        }
         let rows = items.iter().map(|item| row(item, known, &self.folded, theme)).collect();
         let selection = (!self.is_text).then_some(self.selection);
         Table::new(&COLUMNS, rows).draw(table, selection, buffer, theme);
@@ -289,6 +293,12 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
         Line::raw(figures::age(since)),
         Line::styled(clean(&engine.state.detail().unwrap_or_default()), theme.dim()),
     ])
+}
+
+/// What there is to say of an engine beyond a word.
+fn detail(engine: &EngineView, theme: &Theme) -> Line<'static> {
+    let text = engine.state.detail().map(|detail| format!(" {}: {}", clean(&engine.engine), clean(&detail)));
+    Line::styled(text.unwrap_or_default(), look::style(&engine.state, theme))
 }
 
 fn quantile(times: Option<Quantiles>, of: impl Fn(&Quantiles) -> f64) -> String {
