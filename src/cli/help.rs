@@ -7,7 +7,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["serve", "shutdown", "reload", "plan"]),
     (
         "Look at a running gateway",
-        &["status", "engines", "aliases", "callers", "requests", "logs", "operations", "audit"],
+        &["status", "top", "engines", "aliases", "callers", "requests", "logs", "operations", "audit"],
     ),
     (
         "Change a running gateway",

@@ -27,6 +27,7 @@ mod shutdown;
 mod signals;
 mod sim;
 mod target;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,6 +102,8 @@ enum Command {
     },
     /// Show a running gateway: its addresses, models and engines
     Status(show::Look),
+    /// Watch a running gateway in the terminal: models, engines, GPUs, logs, requests; start and stop engines by keys
+    Top(top::Top),
     /// Show the engines of a running gateway, or all that is known of one
     Engines(show::LookAt),
     /// Show the aliases of a running gateway, or where one leads and what it changes
@@ -194,6 +197,7 @@ fn run(command: Command) -> ExitCode {
         Command::Schema { api } => schema::run(api),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Status(look) => show::status(&look),
+        Command::Top(ask) => top::run(&ask),
         Command::Engines(look) => show::engines(&look),
         Command::Aliases(look) => show::aliases(&look),
         Command::Callers(look) => show::callers(&look),
