@@ -10,7 +10,13 @@ use crate::support::{BINARY, Gateway, Sim};
 /// Runs the command; a gateway in this runtime's children goes on meanwhile.
 async fn bench(args: &[&str]) -> Output {
     let mut command = Command::new(BINARY);
-    command.arg("bench").args(args).env_remove("ENGINEHOUSE_URL").env_remove("ENGINEHOUSE_API_KEY").env("LC_ALL", "C");
+    command
+        .arg("bench")
+        .args(args)
+        .env_remove("ENGINEHOUSE_URL")
+        .env_remove("ENGINEHOUSE_API_KEY")
+        .env_remove("ENGINEHOUSE_ADMIN")
+        .env("LC_ALL", "C");
     let ran = tokio::task::spawn_blocking(move || command.output());
     tokio::time::timeout(Duration::from_secs(120), ran).await.expect("in time").expect("joined").expect("ran")
 }
@@ -44,16 +50,19 @@ fn at(figures: &Value, pointer: &str) -> f64 {
 async fn a_closed_load_measures_what_the_engine_was_told_to_take() {
     let sim = Sim::start(&["--ttft", "60ms", "--gap", "10ms"]);
     let gateway = over(&sim).await;
-    let (url, folder) = (gateway.url(""), tempfile::tempdir().expect("folder"));
+    // Found by its operators' API.
+    let (admin, folder) = (gateway.admin.to_string(), tempfile::tempdir().expect("folder"));
     let saved = folder.path().join("run.json");
     let saved = saved.to_str().expect("UTF-8");
-    let load = ["small", "--url", &url, "--requests", "12", "--concurrency", "4", "--max-tokens", "20"];
+    let load = ["small", "--admin", &admin, "--requests", "12", "--concurrency", "4", "--max-tokens", "20"];
     let output = bench(&[&load[..], &["--json", "--save", saved]].concat()).await;
     assert_eq!(code(&output), Some(0), "{output:?}");
     let figures = json(&output);
     assert_eq!(figures["requests"]["succeeded"], 12, "{figures}");
     assert_eq!(figures["tokens"]["output"], 240, "{figures}");
     assert_eq!(figures["tokens"]["counted_by"], "usage");
+    assert_eq!(figures["url"], gateway.url(""));
+    assert_eq!(figures["gateway_version"], env!("CARGO_PKG_VERSION"));
     assert!(figures["tokens"]["input"].as_u64().is_some_and(|tokens| tokens > 12 * 100), "{figures}");
     // The engine's times, and no more than a busy machine adds.
     for (pointer, least, most) in [

@@ -11,7 +11,12 @@ use crate::support::{BINARY, Gateway, Sim};
 /// Runs the command with `input` on its standard input.
 async fn chat(args: &[&str], input: &str) -> Output {
     let mut command = Command::new(BINARY);
-    command.arg("chat").args(args).env_remove("ENGINEHOUSE_URL").env_remove("ENGINEHOUSE_API_KEY");
+    command
+        .arg("chat")
+        .args(args)
+        .env_remove("ENGINEHOUSE_URL")
+        .env_remove("ENGINEHOUSE_API_KEY")
+        .env_remove("ENGINEHOUSE_ADMIN");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = input.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
@@ -57,6 +62,8 @@ async fn a_pipe_is_the_prompt_and_gets_nothing_but_the_answer() {
     let args = ["small", "--url", &url, "--system", "Be brief.", "Shorten:"];
     let whole = chat(&[&args[..], &["--no-stream"]].concat(), "a long text\n").await;
     assert_eq!(out(&whole), out(&streamed));
+    let admin = gateway.admin.to_string();
+    let args = ["small", "--admin", &admin, "--system", "Be brief.", "Shorten:"];
     let json = chat(&[&args[..], &["--json"]].concat(), "a long text\n").await;
     let answer: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let message = &answer["choices"][0]["message"];
