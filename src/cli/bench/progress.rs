@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crate::cli::outlet::Outlet;
+use crate::cli::progress::columns;
 
 /// Between two lines where nobody looks.
 const LINES: Duration = Duration::from_secs(5);
@@ -55,7 +56,8 @@ impl Progress {
         // Where nobody reads it, there is nobody to tell.
         let _ = if self.outlet.is_terminal {
             self.is_open = true;
-            write!(out, "\r\x1b[K{line}")
+            let fits: String = line.chars().take(columns().saturating_sub(1)).collect();
+            write!(out, "\r\x1b[K{fits}")
         } else {
             writeln!(out, "{line}")
         };

@@ -1,5 +1,6 @@
 //! One request: sent, and its answer followed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const WHOLE: usize = 64 * 1024 * 1024;
 
 /// What all requests have in common.
 pub(super) struct Asker {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) api: Api,
     pub(super) path: String,
     pub(super) timeout: Duration,

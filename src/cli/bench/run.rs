@@ -92,27 +92,18 @@ async fn measure(args: &Args) -> Result<(Figures, Result<(), Failure>), Failure>
     let destination = args.target.find()?;
     let (concurrency, requests) = sizes(args);
     super::files::raise(concurrency)?;
+    let client = Client::connect(&destination).await;
+    let client = Arc::new(client.map_err(|error| error.failure(&destination.address))?);
     let mut progress = Progress::new();
     if args.shape.warmup > 0 {
-        let warmup = Limits { requests: args.shape.warmup, duration: None };
-        let asker = asker(args, &destination).await?;
-        let load = Run { args, asker, prompts: prompts.clone(), limits: warmup, first_prompt: u64::MAX / 2 };
-        let done = load.closed_only(concurrency.min(args.shape.warmup), &mut progress).await?;
-        if let Some(fault) = &done.collected.fatal {
-            return Err(told(fault, alias, &destination));
-        }
-        let totals = &done.collected.totals;
-        if totals.answered == 0
-            && let Some((kind, faults)) = totals.faults.first_key_value()
-        {
-            progress.say(&format!("The warm-up failed: {}: {}", harmless(kind), harmless(&faults.message)));
-        }
-        if done.collected.cut {
-            return Err(Failure::new(Exit::Failed, "Ended before the first measured request."));
-        }
+        let limits = Limits { requests: args.shape.warmup, duration: None };
+        let asker = asker(args, &client, &destination);
+        let load = Run { args, asker, prompts: prompts.clone(), limits, first_prompt: u64::MAX / 2 };
+        let done = load.closed_only(concurrency, &mut progress).await?;
+        warmed(&done.collected, &mut progress, |fault| told(fault, alias, &destination))?;
     }
     let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let asker = asker(args, &destination).await?;
+    let asker = asker(args, &client, &destination);
     let limits = Limits { requests: requests.unwrap_or(MOST), duration: args.shape.duration };
     let load = Run { args, asker, prompts, limits, first_prompt: 0 };
     let done = load.whole(concurrency, requests, &mut progress).await?;
@@ -134,6 +125,21 @@ async fn measure(args: &Args) -> Result<(Figures, Result<(), Failure>), Failure>
     Ok((figures, verdict))
 }
 
+/// Whether the warm-up lets the measured requests begin.
+fn warmed(done: &Collected, progress: &mut Progress, told: impl FnOnce(&Fault) -> Failure) -> Result<(), Failure> {
+    if let Some(fault) = &done.fatal {
+        return Err(told(fault));
+    }
+    if done.cut {
+        return Err(Failure::new(Exit::Failed, "Ended before the first measured request."));
+    }
+    let faults = done.totals.faults.first_key_value();
+    if let Some((kind, faults)) = faults.filter(|_| done.totals.answered == 0) {
+        progress.say(&format!("The warm-up failed: {}: {}", harmless(kind), harmless(&faults.message)));
+    }
+    Ok(())
+}
+
 /// Requests under way at a time, and in all.
 fn sizes(args: &Args) -> (u64, Option<u64>) {
     let shape = &args.shape;
@@ -142,21 +148,19 @@ fn sizes(args: &Args) -> (u64, Option<u64>) {
     (shape.concurrency.unwrap_or(default), requests)
 }
 
-async fn asker(args: &Args, destination: &Destination) -> Result<Arc<Asker>, Failure> {
-    let client = Client::connect(destination).await;
-    let client = client.map_err(|error| error.failure(&destination.address))?;
+fn asker(args: &Args, client: &Arc<Client>, destination: &Destination) -> Arc<Asker> {
     let route = match args.content.api {
         Api::Chat => "chat/completions",
         Api::Completions => "completions",
     };
-    Ok(Arc::new(Asker {
-        client,
+    Arc::new(Asker {
+        client: client.clone(),
         api: args.content.api,
         path: destination.address.path(route),
         timeout: args.shape.timeout,
         start: Instant::now(),
         pieces: AtomicU64::new(0),
-    }))
+    })
 }
 
 /// One load on the gateway.
