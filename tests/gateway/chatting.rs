@@ -127,3 +127,25 @@ async fn what_has_no_answer_has_its_exit_code() {
         assert_eq!(chat(args, input).await.status.code(), Some(2), "{args:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_holds_a_conversation() {
+    let Some(python) = crate::support::python::with("pty") else { return };
+    // An answer takes a second: long enough to be stopped.
+    let sim = Sim::start(&["--ttft", "5ms", "--gap", "30ms"]);
+    let gateway = over(&sim).await;
+    let said = python.run("terminal_chat.py", &[BINARY, &gateway.url(""), "small"]).await;
+    assert_eq!(said, "exit 0");
+    // The answer that was stopped is aborted, and the turn before it was not forgotten.
+    crate::support::eventually("the abort", async || (sim.stat("aborted").await == 1).then_some(())).await;
+    let last = sim.last_request().await;
+    let last: Value = serde_json::from_str(last["body"].as_str().expect("text")).expect("JSON");
+    let messages = last["messages"].as_array().expect("messages");
+    let roles: Vec<_> = messages.iter().filter_map(|message| message["role"].as_str()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"], "{last}");
+    assert_eq!(
+        (&messages[1]["content"], &messages[3]["content"]),
+        (&"How are you?".into(), &"And now?".into()),
+        "{last}"
+    );
+}
