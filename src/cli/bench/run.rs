@@ -56,10 +56,6 @@ fn benchmark(args: &Args) -> Result<(), Failure> {
             measured?
         }
     };
-    if let Some(file) = &args.output.save {
-        std::fs::write(file, figures.json())
-            .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", file.display())))?;
-    }
     let outlet = Outlet::of(&io::stdout());
     if args.output.json {
         print(&figures.json());
@@ -74,6 +70,11 @@ fn benchmark(args: &Args) -> Result<(), Failure> {
         } else {
             print(&format!("\n{text}"));
         }
+    }
+    // Last: a file that cannot be written must not take the report along.
+    if let Some(file) = &args.output.save {
+        std::fs::write(file, figures.json())
+            .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", file.display())))?;
     }
     verdict
 }
