@@ -79,7 +79,7 @@ impl Client {
     /// When nobody does.
     pub(in crate::cli) async fn connect(destination: &Destination) -> Result<Self, SendError> {
         let unreachable = |error: std::io::Error| SendError::Unreachable(error.to_string());
-        let Destination { address, key } = destination;
+        let Destination { address, key, .. } = destination;
         let found = tokio::net::lookup_host((&*address.host, address.port)).await.map_err(unreachable)?;
         let value = |text: String| {
             HeaderValue::try_from(text)
