@@ -28,6 +28,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
             "log-level",
         ],
     ),
+    ("Use the models", &["chat", "bench"]),
     ("Configurations", &["check", "explain", "profiles", "import", "schema"]),
     ("This machine", &["gpus", "sim"]),
     ("This program", &["completions", "man"]),

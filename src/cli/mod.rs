@@ -1,12 +1,15 @@
 //! The command line: one file per subcommand, or per group of them that are alike.
 //!
 //! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
-//! commands by task. `target`, `progress`, `change`: used by several.
+//! commands by task. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
 mod act;
+mod bench;
 mod change;
+mod chat;
 pub mod check;
 mod completions;
+mod data_port;
 mod entries;
 mod explain;
 mod gpus;
@@ -15,6 +18,7 @@ mod import;
 mod log_level;
 mod logs;
 mod needs;
+mod outlet;
 mod output;
 mod profiles;
 mod progress;
@@ -161,6 +165,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Bench(Box<bench::Args>),
+    Chat(chat::Args),
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
     /// Print the completions of a shell: bash, zsh or fish
@@ -220,6 +226,8 @@ fn run(command: Command) -> ExitCode {
         Command::Add(ask) => entries::add(&ask),
         Command::Remove(ask) => entries::remove(&ask),
         Command::Gpus { json } => gpus::run(json),
+        Command::Bench(args) => bench::run(&args),
+        Command::Chat(args) => chat::run(&args),
         Command::Sim(args) => sim::run(*args),
         Command::Completions { shell } => completions::print_for(shell, &mut Cli::command()),
         Command::Man { folder } => completions::man(&folder, Cli::command()),

@@ -46,7 +46,7 @@ impl Drop for Progress {
 }
 
 /// Columns of the terminal.
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
 }
 
