@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("cli", 8),
     ("app", 7),
     ("admin", 6),
+    ("tui", 6),
     ("proxy", 5),
     ("supervisor", 5),
     ("discovery", 5),

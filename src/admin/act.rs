@@ -50,6 +50,10 @@ pub(super) async fn answer(
         Ask::Change(change) => entries::change(admin, change).await?,
         Ask::Do(action, wait) => act(admin, operator, action, wait).await?,
         Ask::Cancel(id) => cancel(admin, &id).await?,
+        Ask::ShutDown => {
+            admin.shutdown.notify_one();
+            StatusCode::ACCEPTED.into_response()
+        }
         Ask::Chat(body) => playground::chat(admin, headers, body).await?,
     })
 }

@@ -22,7 +22,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request through or answers it.
 pub(super) async fn guard(State(admin): State<Admin>, mut request: Request, next: Next) -> Response {
-    match admit(admin.token.get().as_deref(), request.method(), request.headers()) {
+    match admit((admin.token.get().as_deref(), admin.token.local()), request.method(), request.headers()) {
         Ok(login) => {
             request.extensions_mut().insert(login);
             next.run(request).await
@@ -37,11 +37,18 @@ pub(super) async fn guard(State(admin): State<Admin>, mut request: Request, next
     }
 }
 
-fn admit(token: Option<&Secret>, method: &Method, headers: &HeaderMap) -> Result<Login, ApiError> {
+/// `token`: that of the configuration; `local`: that of this process.
+fn admit(
+    (token, local): (Option<&Secret>, Option<&Secret>),
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Login, ApiError> {
+    let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
     let login = match token {
+        _ if local.is_some_and(|local| local.matches(given)) => Login::Local,
         Some(token) => {
-            let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-            if token.matches(given.strip_prefix(b"Bearer ").unwrap_or_default()) {
+            if token.matches(given) {
                 Login::Token
             } else if session::is_good(token, headers, SystemTime::now()) {
                 Login::Cookie
@@ -106,7 +113,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
             .collect::<HeaderMap>();
-        admit(token.map(Secret::new).as_ref(), &method, &headers).map_or_else(|error| error.status.as_u16(), |_| 200)
+        admit((token.map(Secret::new).as_ref(), Some(&Secret::new("local"))), &method, &headers)
+            .map_or_else(|error| error.status.as_u16(), |_| 200)
     }
 
     #[test]
@@ -130,6 +138,8 @@ mod tests {
         assert_eq!(status(Some("t"), Method::POST, &[host, ("authorization", "Bearer x")]), 401);
         assert_eq!(status(Some("t"), Method::POST, &[host, ("authorization", "t")]), 401);
         assert_eq!(status(Some("t"), Method::POST, &[host, ("authorization", "Bearer t")]), 200);
+        assert_eq!(status(Some("t"), Method::POST, &[host, ("authorization", "Bearer local")]), 200);
+        assert_eq!(status(Some("t"), Method::POST, &[host, ("authorization", "local")]), 401);
     }
 
     #[test]

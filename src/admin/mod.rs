@@ -25,6 +25,7 @@
 //! | `GET /api/v1/audit` | who did what, the newest first; `?limit=` |
 //! | `POST /api/v1/reload` | the configuration file is read again; the answer says what changed, or all that is wrong (422) |
 //! | `GET /api/v1/reload` | what became of the last reload, whatever caused it; 404: there was none |
+//! | `POST /api/v1/shutdown` | the gateway ends as after SIGTERM: requests finish, then its engines end unless `on_exit: keep` is configured; 202 at once |
 //! | `POST /api/v1/plan` | the body is a configuration: what it would change; nothing is changed |
 //! | `GET /api/v1/status` | the gateway itself: version, uptime, hash of the configuration, totals |
 //! | `GET /api/v1/aliases`, `GET /api/v1/aliases/{alias}` | where aliases lead and what they change |
@@ -34,7 +35,7 @@
 //! | `DELETE /api/v1/overlay/{models, aliases or callers}/{name}` | forget such a change: what the file says counts again |
 //! | `GET /api/v1/requests`, `GET /api/v1/requests/{id}` | the newest requests that have ended; `?model=`, `alias=`, `engine=`, `caller=`, `status=`, `failed=true`, `limit=`; one of them with its bodies, where its alias has `capture` |
 //! | `GET /api/v1/rates` | requests and tokens a second, and quantiles of times, over the last minutes; `?engine=` of one engine |
-//! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
+//! | `GET /api/v1/logs` | lines of all logs, merged; `?from=` one engine, one model or `gateway`, `lines=`, `since=10m`, `grep=`, `follow=true` |
 //! | `GET /api/v1/log-level`, `PUT /api/v1/log-level` | which lines of its own log the gateway writes; `{"level": "debug"}`, until the next restart or a reload that changes `log.level` |
 //! | `GET /api/v1/configuration` | the configuration as it is written, secrets masked |
 //! | `GET /api/v1/events` | what happens, as server-sent events: a snapshot, then what changes; `?kinds=engine,requests`, `Last-Event-ID` |

@@ -50,6 +50,8 @@ pub(super) enum Ask {
     Audit(usize),
     /// A conversation of an operator.
     Chat(Vec<u8>),
+    /// The gateway is to end.
+    ShutDown,
 }
 
 impl Ask {
@@ -60,6 +62,7 @@ impl Ask {
             Self::Plan(_) | Self::Chat(_) | Self::Audit(_) => None,
             Self::SetLogLevel(level) => Some(format!("set the log level to {level}")),
             Self::Reload => Some("reload the configuration file".into()),
+            Self::ShutDown => Some("shut the gateway down".into()),
             Self::Change(change) => Some(change.to_string()),
             Self::Do(action, _) => Some(action.to_string()),
             Self::Cancel(id) => Some(format!("cancel operation {id}")),
@@ -216,6 +219,8 @@ fn whole(method: &Method, uri: &Uri, word: &str, body: &[u8]) -> Result<Option<A
     let ask = match (word, method.as_str()) {
         ("reload", "POST") => Ask::Reload,
         ("reload", _) if !read => return Err(ApiError::method("GET, POST")),
+        ("shutdown", "POST") => return Ok(Some(Ask::ShutDown)),
+        ("shutdown", _) => return Err(ApiError::method("POST")),
         ("plan", "POST") => Ask::Plan(text(body)?),
         ("plan", _) => return Err(ApiError::method("POST")),
         ("reload", _) => Ask::Read(Read::LastReload),

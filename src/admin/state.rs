@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::audit::AuditLog;
 use super::configuration::Configuration;
@@ -49,6 +50,8 @@ pub struct Admin {
     pub listeners: Arc<Listeners>,
     /// Where changes are carried out: what they start must go on when the operators' server has ended.
     pub runtime: Handle,
+    /// Told when an operator wants the gateway to end.
+    pub shutdown: Arc<Notify>,
     /// Asked for on every route but the probes.
     pub token: Token,
 }

@@ -12,6 +12,7 @@ pub(super) fn status(admin: &Admin) -> StatusView {
     StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         name: config.name.clone(),
+        pid: std::process::id(),
         started: humantime::format_rfc3339_seconds(admin.started.time()).to_string(),
         uptime_seconds: admin.started.ago().as_secs_f64(),
         configuration_file: admin.configuration.file(),

@@ -1,9 +1,10 @@
-//! The token that operators need, and what keeps it from being guessed.
+//! The tokens that operators need, and what keeps them from being guessed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -16,16 +17,18 @@ const AT_ONCE: usize = 4;
 /// in a second.
 const DELAY: Duration = Duration::from_millis(250);
 
-/// `admin.token`, which a reload may change.
+/// `admin.token`, which a reload may change, and a token of this process, which commands on this machine find in the state
+/// directory.
 #[derive(Clone, Debug)]
 pub struct Token {
     wanted: Arc<ArcSwapOption<Secret>>,
+    local: Option<Secret>,
     guesses: Arc<Semaphore>,
 }
 
 impl Default for Token {
     fn default() -> Self {
-        Self { wanted: Arc::default(), guesses: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { wanted: Arc::default(), local: random(), guesses: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -43,6 +46,12 @@ impl Token {
         self.wanted.store(token.map(Arc::new));
     }
 
+    /// The token that is made for this process and is good as long as it lives; `None`: the system had no random bits.
+    #[must_use]
+    pub fn local(&self) -> Option<&Secret> {
+        self.local.as_ref()
+    }
+
     pub(super) fn get(&self) -> Option<Arc<Secret>> {
         self.wanted.load_full()
     }
@@ -55,11 +64,25 @@ impl Token {
     }
 }
 
+/// 256 random bits as hexadecimal digits; `None`: the system has none.
+fn random() -> Option<Secret> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn the_token_of_a_process_is_its_own() {
+        let (one, other) = (Token::default(), Token::default());
+        assert_eq!(one.local().expect("random bits").expose().len(), 64);
+        assert!(one.local() != other.local() && one.clone().local() == one.local());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn so_many_are_guessed_in_a_time_and_no_more_whoever_guesses() {

@@ -65,6 +65,8 @@ pub enum Login {
     None,
     /// By the token itself.
     Token,
+    /// By the token that the gateway put into its state directory: a command on the same machine, of the same user.
+    Local,
     /// By the cookie of a login in a browser.
     Cookie,
 }

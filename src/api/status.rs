@@ -12,6 +12,8 @@ pub struct StatusView {
     pub version: String,
     /// `name` of the configuration, which tells several gateways of a machine apart.
     pub name: String,
+    /// Its process id on its machine.
+    pub pid: u32,
     /// When its process started (RFC 3339).
     pub started: String,
     /// For how long it has been running.

@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::listeners::{AddressPlan, BoundPlan};
 use super::operators::Operators;
 use super::ready_file::ReadyFile;
 use super::reload::{Parts, Publisher, Reloader};
+use super::running_file::RunningFile;
 use super::source::Source;
 use super::watch::watch_file;
 use super::{AppError, Request, limits, state_dir, traces};
@@ -40,6 +41,9 @@ pub(super) struct Gateway {
     discovery: Arc<Discovery>,
     operators: Operators,
     traces: Option<Traces>,
+    /// Told when an operator wants all to end.
+    shutdown: Arc<Notify>,
+    running: RunningFile,
 }
 
 /// All engines, and those who look after them.
@@ -162,12 +166,20 @@ impl Gateway {
             requests: collector.history(),
             ready_file: ready_file.map(|file| ReadyFile::new(file, bound.admin_address)),
         };
+        // Before the ready file: who has waited for that one finds the gateway.
+        let running = RunningFile::write(
+            &publisher.config(),
+            Path::new(&source.title()),
+            bound.admin_address,
+            parts.token.local(),
+        );
         let reloader = Arc::new(Reloader::new(source, basis, parts)?);
         let address = listeners.all().first().map_or(config.listen, |(.., bound)| *bound);
-        let admin = admin(&reloader, (registry, client, monitor), (collector.history(), history));
+        let shutdown = Arc::new(Notify::new());
+        let admin = admin(&reloader, (registry, client, monitor), (collector.history(), history), shutdown.clone());
         let operators = Operators::start(admin, collector, bound.admin).map_err(AppError::Thread)?;
         tell_addresses(&config, &listeners, (address, bound.admin_address));
-        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators, traces })
+        Ok(Self { listeners, state, publisher, reloader, supervisor, discovery, operators, traces, shutdown, running })
     }
 
     /// Serves until it is asked to stop. A reload that takes its time keeps nobody from stopping.
@@ -195,6 +207,7 @@ impl Gateway {
             () = listening => {}
             () = reloading => {}
             () = watching => {}
+            () = self.shutdown.notified() => tracing::info!("an operator shuts the gateway down"),
         }
     }
 
@@ -233,6 +246,7 @@ impl Gateway {
         if let Some(flushing) = flushing {
             let _ = flushing.await;
         }
+        self.running.remove();
         self.operators.stop().await;
         match config.on_exit {
             OnExit::Stop => tracing::info!("stopped: all engines have ended"),
@@ -248,6 +262,7 @@ fn admin(
     reloader: &Arc<Reloader>,
     (registry, client, monitor): (Arc<EngineRegistry>, Arc<EngineClient>, Monitor),
     (requests, logs): (RequestHistory, LogHistory),
+    shutdown: Arc<Notify>,
 ) -> Admin {
     let parts = reloader.parts();
     Admin {
@@ -266,6 +281,7 @@ fn admin(
         started: Started::now(),
         listeners: parts.listeners.clone(),
         runtime: Handle::current(),
+        shutdown,
         token: parts.token.clone(),
     }
 }

@@ -1,33 +1,54 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand, or per group of them that are alike.
+//!
+//! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
+//! commands by task. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
+mod act;
 mod background;
+mod bench;
+mod change;
+mod chat;
 pub mod check;
+mod completions;
 mod config_arg;
+mod data_port;
+mod entries;
 mod explain;
 mod gpus;
+mod help;
 mod import;
 mod kept;
+mod log_level;
+mod logs;
 mod needs;
+mod outlet;
 mod output;
 mod profiles;
+mod progress;
 mod reload;
 mod run;
+mod running;
 mod saved;
 pub mod schema;
 mod serve;
+mod show;
+mod shutdown;
 mod signals;
 mod sim;
-mod stop;
+mod target;
+mod top;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api::Verb;
 use crate::sim::Args as SimArgs;
 
 /// One OpenAI-compatible endpoint in front of many vLLM engines, which it starts, watches and stops
 #[derive(Debug, Parser)]
-#[command(name = "enginehouse", version, about, arg_required_else_help = true)]
+#[command(name = "enginehouse", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,12 +58,14 @@ struct Cli {
 enum Command {
     /// Start the engines of a configuration and serve them at one endpoint
     Serve(serve::Args),
-    /// Stop a gateway and its engines; also stops the engines of a gateway that is dead
-    Stop(stop::Args),
+    /// Serve one model without a configuration file
+    Run(run::Args),
+    /// End a gateway and its engines; also ends the engines of a gateway that is dead
+    Shutdown(shutdown::Args),
     /// Make a running gateway read its configuration file again; requests are not interrupted
-    Reload(reload::Gateway),
+    Reload(reload::Reload),
     /// Show what a reload of this file would change in the running gateway, without changing it
-    Plan(reload::Gateway),
+    Plan(reload::Plan),
     /// Check a configuration: print which engine would run where, or all errors
     Check(check::Args),
     /// Keep configurations under names: list, show, edit, import, export, delete
@@ -79,8 +102,59 @@ enum Command {
         #[command(subcommand)]
         action: kept::Action,
     },
-    /// Serve one model without a configuration file
-    Run(run::Args),
+    /// Show a running gateway: its addresses, models and engines
+    Status(show::Look),
+    /// Watch a running gateway in the terminal: models, engines, GPUs, logs, requests; start and stop engines by keys
+    Top(top::Top),
+    /// Show the engines of a running gateway, or all that is known of one
+    Engines(show::LookAt),
+    /// Show the aliases of a running gateway, or where one leads and what it changes
+    Aliases(show::LookAt),
+    /// Show the callers of a running gateway, and what they used
+    Callers(show::Look),
+    /// Show the last requests of a running gateway, or one with its attempts; -f: and those that come
+    Requests(show::Requests),
+    /// Print the logs of a running gateway and its engines, merged or of one; -f: and the lines that come
+    Logs(logs::Logs),
+    /// Show what operators had done with engines: under way and over
+    Operations(show::Newest),
+    /// Cancel an operation that is under way
+    Cancel(show::Cancel),
+    /// Show who changed what in a running gateway
+    Audit(show::Newest),
+    /// Show or set which lines of its log a running gateway writes
+    LogLevel(log_level::Level),
+    /// Start the engines of a model, or one engine; earlier crashes are forgotten
+    Start(act::Act),
+    /// Let the engines of a model, or one engine, finish their requests and end them
+    Stop(act::Act),
+    /// Let the engines of a model, or one engine, finish their requests and start them anew
+    Restart(act::Act),
+    /// Keep new requests away from a model or an engine and wait for those under way
+    Drain(act::Act),
+    /// Let requests come again to what was drained
+    Undrain(act::Act),
+    /// Put the engines of a model, or one engine, to sleep: they give their GPU memory back
+    Sleep(act::Sleep),
+    /// Wake the engines of a model, or one engine, up
+    Wake(act::Act),
+    /// Replace the engines of a model one by one; the others go on
+    Roll(act::Roll),
+    /// Give a model so many engines
+    Scale(act::Scale),
+    /// Load and unload LoRA adapters
+    #[command(subcommand)]
+    Lora(act::Lora),
+    /// Add or change a model, an alias or a caller of a running gateway
+    ///
+    /// Examples:
+    ///   enginehouse add model qwen source=Qwen/Qwen3-8B gpus=1
+    ///   enginehouse add alias terse model=qwen defaults.max_tokens=100
+    ///   enginehouse add caller chatbot 'keys=[${CHATBOT_KEY}]'
+    #[command(verbatim_doc_comment)]
+    Add(entries::Add),
+    /// Remove a model, an alias or a caller of a running gateway
+    Remove(entries::Remove),
     /// Show the GPUs of this machine: memory, load, processes, MIG instances
     ///
     /// Needs the NVIDIA driver. If its library libnvidia-ml.so is not found, set ENGINEHOUSE_NVML to the path of that file.
@@ -89,18 +163,39 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Bench(Box<bench::Args>),
+    Chat(chat::Args),
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
+    /// Print the completions of a shell: bash, zsh or fish
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+    },
+    /// Write the man pages of all commands into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let matches = help::grouped(Cli::command()).get_matches();
+    match Cli::from_arg_matches(&matches) {
+        Ok(Cli { command }) => run(command),
+        Err(error) => error.exit(),
+    }
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
         Command::Serve(args) => serve::run(&args),
-        Command::Stop(args) => stop::run(&args),
-        Command::Reload(gateway) => reload::reload(&gateway),
-        Command::Plan(gateway) => reload::plan(&gateway),
+        Command::Run(args) => run::run(&args),
+        Command::Shutdown(args) => shutdown::run(&args),
+        Command::Reload(ask) => reload::reload(&ask),
+        Command::Plan(ask) => reload::plan(&ask),
         Command::Check(args) => check::run(&args),
         Command::Config { action } => saved::run(&action),
         Command::Explain(ask) => explain::run(&ask),
@@ -108,8 +203,52 @@ pub fn main() -> ExitCode {
         Command::Schema { api } => schema::run(api),
         Command::Profiles(args) => profiles::run(&args),
         Command::Shortcuts { action } => kept::run(&action),
-        Command::Run(args) => run::run(&args),
+        Command::Status(look) => show::status(&look),
+        Command::Top(ask) => top::run(&ask),
+        Command::Engines(look) => show::engines(&look),
+        Command::Aliases(look) => show::aliases(&look),
+        Command::Callers(look) => show::callers(&look),
+        Command::Requests(ask) => show::requests(&ask),
+        Command::Logs(ask) => logs::run(&ask),
+        Command::Operations(ask) => show::operations(&ask),
+        Command::Cancel(ask) => show::cancel(&ask),
+        Command::Audit(ask) => show::audit(&ask),
+        Command::LogLevel(ask) => log_level::run(&ask),
+        Command::Start(ask) => act::act(Verb::Start, &ask),
+        Command::Stop(ask) => act::act(Verb::Stop, &ask),
+        Command::Restart(ask) => act::act(Verb::Restart, &ask),
+        Command::Drain(ask) => act::act(Verb::Drain, &ask),
+        Command::Undrain(ask) => act::act(Verb::Undrain, &ask),
+        Command::Sleep(ask) => act::put_to_sleep(&ask),
+        Command::Wake(ask) => act::act(Verb::Wake, &ask),
+        Command::Roll(ask) => act::roll(&ask),
+        Command::Scale(ask) => act::scale(&ask),
+        Command::Lora(ask) => act::lora(&ask),
+        Command::Add(ask) => entries::add(&ask),
+        Command::Remove(ask) => entries::remove(&ask),
         Command::Gpus { json } => gpus::run(json),
+        Command::Bench(args) => bench::run(&args),
+        Command::Chat(args) => chat::run(&args),
         Command::Sim(args) => sim::run(*args),
+        Command::Completions { shell } => completions::print_for(shell, &mut Cli::command()),
+        Command::Man { folder } => completions::man(&folder, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_is_in_the_list() {
+        Cli::command().debug_assert();
+        let listed: Vec<&str> = help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut known: Vec<&str> =
+            command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name).collect();
+        let mut sorted = listed.clone();
+        sorted.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(sorted, known, "each command once");
     }
 }

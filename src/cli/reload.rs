@@ -1,145 +1,132 @@
 //! `enginehouse reload` and `enginehouse plan`: make a running gateway read its configuration again, or show what that would
 //! change.
 
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
-use super::config_arg::ConfigArgs;
-use super::output::fail;
-use crate::api::{
-    ChangeKind, Client, ClientError, ConfigChange, ConfigError, NameChange, ReloadOutcome, SettingChange,
-};
-use crate::app::Source;
+use super::change::{described, errors};
+use super::config_arg::{ConfigArg, ConfigArgs, files};
+use super::output::{Exit, Failure, ended, print, print_json};
+use super::running::Running;
+use crate::api::{Client, ClientError, ReloadOutcome};
+use crate::app::{self, RunningGateway, Source};
 
-/// The gateway to ask.
+/// `enginehouse reload`: which gateway.
 #[derive(Debug, clap::Args)]
-pub(super) struct Gateway {
+pub(super) struct Reload {
+    /// The configuration of the gateway: the files or saved names that it was started with; without it: the gateway that runs on
+    /// this machine
+    #[arg(value_name = "FILE|NAME")]
+    configurations: Vec<ConfigArg>,
     #[command(flatten)]
-    config: ConfigArgs,
-    /// Address of the operators' API (instead of `admin.listen` of the configuration)
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    running: Running,
+    /// Print what changed as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// A gateway, found by its configuration.
-struct Found {
-    source: Source,
-    client: Client,
-    has_address: bool,
+/// `enginehouse plan`: of which file, and which gateway.
+#[derive(Debug, clap::Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    running: Running,
+    /// Print what would change as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// `enginehouse reload`.
-pub(super) fn reload(gateway: &Gateway) -> ExitCode {
-    if !gateway.config.settings().is_empty() {
-        return fail(
-            "enginehouse: `reload` has the gateway read its own files again, with the `--set` that it was started with; leave \
-             out `--set`. `enginehouse plan` shows what other settings would change.",
-        );
-    }
-    let done = found(gateway).and_then(|found| {
-        let report = found.client.reload().map_err(|error| told(&error, &found))?;
-        Ok((found, report))
-    });
-    let (found, report) = match done {
-        Ok(done) => done,
-        Err(text) => return fail(&text),
+pub(super) fn reload(ask: &Reload) -> ExitCode {
+    ended(reloaded(ask))
+}
+
+fn reloaded(Reload { configurations, running, json }: &Reload) -> Result<(), Failure> {
+    let failed = |text: String| Failure::new(Exit::Failed, text);
+    let given = match &configurations[..] {
+        [] => None,
+        all => Some(Source::new(&files(all).map_err(failed)?, Vec::new(), None)),
     };
+    let client = match &given {
+        Some(source) => client(source, running)?,
+        None => running.find()?.client,
+    };
+    let report = client.reload().map_err(|error| told(error, given.as_ref(), running))?;
+    if *json {
+        print_json(&report);
+    }
+    let file = Path::new(&report.file);
     if report.outcome == ReloadOutcome::Rejected {
-        return fail(&format!("{}\nNothing was changed.", errors(&report.errors, &report.file)));
+        return Err(failed(format!("{}\nNothing was changed.", errors(&report.errors, file))));
     }
-    let done = say(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed"));
+    if !json {
+        print(&described(&report.change, "The gateway reloaded its configuration", "Nothing changed"));
+    }
     if !report.errors.is_empty() {
-        return fail(&errors(&report.errors, &report.file));
+        return Err(failed(errors(&report.errors, file)));
     }
-    let (own, given) = (&report.file, found.source.title());
-    let is_same = *own == given
-        || std::fs::canonicalize(own).is_ok_and(|own| std::fs::canonicalize(&given).is_ok_and(|given| own == given));
-    if !is_same {
-        return fail(&format!("enginehouse: this gateway runs with {own} and reloaded that; {given} was not used."));
+    let is_other = |given: &Source| {
+        let (own, given) = (std::fs::canonicalize(file), std::fs::canonicalize(given.title()));
+        own.is_ok_and(|own| given.is_ok_and(|given| given != own))
+    };
+    match given {
+        Some(given) if is_other(&given) => Err(failed(format!(
+            "enginehouse: this gateway runs with {} and reloaded that file; {} was not used.",
+            file.display(),
+            given.title()
+        ))),
+        _ => Ok(()),
     }
-    done
 }
 
 /// `enginehouse plan`.
-pub(super) fn plan(gateway: &Gateway) -> ExitCode {
-    let change = found(gateway).and_then(|found| {
-        let layers = found.source.read().map_err(|why| why.to_string())?;
-        let text =
-            layers.text().ok_or_else(|| format!("{} cannot be read as one configuration", found.source.title()))?;
-        found.client.plan(&text).map_err(|error| told(&error, &found))
-    });
-    match change {
-        Ok(change) => say(&described(&change, "A reload would change", "A reload would change nothing")),
-        Err(text) => fail(&text),
+pub(super) fn plan(ask: &Plan) -> ExitCode {
+    ended(planned(ask))
+}
+
+fn planned(Plan { config, running, json }: &Plan) -> Result<(), Failure> {
+    let failed = |text: String| Failure::new(Exit::Failed, text);
+    let source = config.source(None).map_err(failed)?;
+    let client = client(&source, running)?;
+    let layers = source.read().map_err(|why| failed(why.to_string()))?;
+    let text = layers.text().ok_or_else(|| failed(format!("{} is not one configuration", source.title())))?;
+    let change = client.plan(&text).map_err(|error| told(error, Some(&source), running))?;
+    if *json {
+        print_json(&change);
+    } else {
+        print(&described(&change, "A reload would change", "A reload would change nothing"));
     }
+    Ok(())
 }
 
-fn found(gateway: &Gateway) -> Result<Found, String> {
-    let source = gateway.config.source(None)?;
-    let client = match (source.load(), gateway.admin) {
-        (Ok(config), admin) => Client::new(admin.unwrap_or(config.admin.listen), config.admin.token.as_ref()),
-        // The gateway itself tells what is wrong with the file: it may have variables that this shell has not.
-        (Err(_), Some(admin)) => Client::new(admin, None),
-        (Err(found), None) => return Err(format!("{found}\n\n{}: nothing was changed.", source.title())),
-    };
-    Ok(Found { source, client, has_address: gateway.admin.is_some() })
+/// The gateway that is given, or that of `file`: the one that runs on its state directory, or at its address.
+fn client(source: &Source, running: &Running) -> Result<Client, Failure> {
+    if running.is_given() {
+        return Ok(running.find()?.client);
+    }
+    let config = source
+        .load()
+        .map_err(|found| Failure::new(Exit::Failed, format!("{found}\n\n{}: nothing was changed.", source.title())))?;
+    let told = RunningGateway::on(&app::state_dir(&config)).ok().flatten().filter(RunningGateway::is_there);
+    Ok(match told {
+        Some(gateway) => Client::new(gateway.admin, gateway.token.as_ref()),
+        None => Client::new(config.admin.listen, config.admin.token.as_ref()),
+    })
 }
 
-fn told(error: &ClientError, found: &Found) -> String {
-    match error {
-        ClientError::Configuration(wrong) => errors(wrong, &found.source.title()),
-        ClientError::Unreachable { .. } if !found.has_address => format!(
-            "enginehouse: {error}\nIf `admin.listen` of this file was changed after the gateway was started: the gateway \
-             listens at the address that it had, until it is restarted. Give that one: --admin ADDRESS."
+fn told(error: ClientError, source: Option<&Source>, running: &Running) -> Failure {
+    match (error, source) {
+        (ClientError::Configuration(found), Some(source)) => {
+            Failure::new(Exit::Failed, errors(&found, Path::new(&source.title())))
+        }
+        (error @ ClientError::Unreachable { .. }, Some(_)) if !running.is_given() => Failure::new(
+            Exit::NoGateway,
+            format!(
+                "enginehouse: {error}\nIf `admin.listen` of this file was changed after the gateway was started: the \
+                 gateway listens at the address that it had, until it is restarted. Give that one: --admin ADDRESS."
+            ),
         ),
-        other => format!("enginehouse: {other}"),
+        (error, _) => error.into(),
     }
-}
-
-/// One error in each paragraph. `file`: where they are that name no other.
-fn errors(found: &[ConfigError], file: &str) -> String {
-    let one = |error: &ConfigError| {
-        let line = error.line.map(|line| format!(", line {line}")).unwrap_or_default();
-        let key = if error.key.is_empty() { "(the file)" } else { &error.key };
-        let file = error.file.as_deref().unwrap_or(file);
-        format!("{file}: {key}{line}\n    {}\n", error.message)
-    };
-    found.iter().map(one).collect::<Vec<_>>().join("\n")
-}
-
-fn say(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// What changes, one line for each thing.
-fn described(change: &ConfigChange, some: &str, none: &str) -> String {
-    let mut lines = Vec::new();
-    for (what, changes) in [("model", &change.models), ("alias", &change.aliases), ("caller", &change.callers)] {
-        lines.extend(changes.iter().map(|one| format!("{what} {}", named(one).replace('\n', "\n  "))));
-    }
-    lines.extend(change.engines.iter().map(|one| format!("engines of {}", one.to_string().replace('\n', "\n  "))));
-    lines.extend(change.listeners.iter().map(ToString::to_string));
-    lines.extend(change.settings.iter().map(ToString::to_string));
-    let mut out = if lines.is_empty() { format!("{none}.\n") } else { format!("{some}:\n") };
-    let kept = |SettingChange { key, from, to }: &SettingChange| {
-        format!("{key}: stays {from}; {to} needs a restart of the gateway")
-    };
-    lines.extend(change.restart_required.iter().map(kept));
-    lines.iter().for_each(|line| out.extend(["  ", line, "\n"]));
-    out
-}
-
-fn named(one: &NameChange) -> String {
-    let word = match one.kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Removed => "removed",
-        ChangeKind::Changed => "changed",
-    };
-    let keys = if one.keys.is_empty() { String::new() } else { format!(" ({})", one.keys.join(", ")) };
-    let values: String = one.values.iter().map(|value| format!("\n  {value}")).collect();
-    format!("{}: {word}{keys}{values}", one.name)
 }

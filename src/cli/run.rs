@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// A shortcut of yours, which says the model and its settings
     #[arg(long, value_name = "NAME")]
     shortcut: Option<SavedName>,
-    /// The name of the gateway, for `enginehouse stop NAME`; default: made from that of the model
+    /// The name of the gateway, for `enginehouse shutdown NAME`; default: made from that of the model
     #[arg(long)]
     name: Option<SavedName>,
     /// The GPUs, by index or UUID: --gpus 0,1
@@ -51,15 +51,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Some(name) => name.clone(),
             None => gateway_name(&model.name)?,
         };
-        let text =
-            format!("{}\n# For `enginehouse stop {1}`.\nname: {1}\n", draft(&answers(model, args.port)), name.as_str());
+        let text = format!(
+            "{}\n# For `enginehouse shutdown {1}`.\nname: {1}\n",
+            draft(&answers(model, args.port)),
+            name.as_str()
+        );
         write(&name, &text).map(|file| (name, file))
     });
     match written {
         Ok((name, file)) => {
             if !args.detach {
                 say(&format!(
-                    "Its configuration is {}. Stop it: Ctrl-C, or enginehouse stop {}\n",
+                    "Its configuration is {}. Stop it: Ctrl-C, or enginehouse shutdown {}\n",
                     file.display(),
                     name.as_str()
                 ));

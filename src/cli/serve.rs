@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// This process was started by `--detach`; its log is this file
     #[arg(long, hide = true, value_name = "LOG", conflicts_with = "detach")]
     detached: Option<PathBuf>,
-    /// What `enginehouse stop` is told to stop it, where that is not what was given here.
+    /// What `enginehouse shutdown` is told to stop it, where that is not what was given here.
     #[arg(skip)]
     stopped_by: Option<String>,
 }
@@ -94,8 +94,8 @@ fn detach(args: &Args) -> ExitCode {
     match started {
         Ok(started) => {
             let stop = match &state_dir {
-                Some(folder) => format!("enginehouse stop --state-dir {}", folder.display()),
-                None => format!("enginehouse stop {}", args.stopped_by.clone().unwrap_or_else(|| config.words())),
+                Some(folder) => format!("enginehouse shutdown --state-dir {}", folder.display()),
+                None => format!("enginehouse shutdown {}", args.stopped_by.clone().unwrap_or_else(|| config.words())),
             };
             // A reader that went away is no failure of the gateway.
             let _ = writeln!(io::stdout(), "{started}\n  stop it    {stop}");

@@ -45,5 +45,5 @@ pub use rules::{Request, RuleBook, Rules};
 pub use scan::{ResponseScanner, Scanned, Usage};
 pub use splice::{Rewritten, rewrite};
 pub use stored_response::{StoredResponse, is_background, previous_response, response_id};
-pub use stream_output::{events_before_output, output_events};
+pub use stream_output::{events_before_output, is_output, output_events};
 pub use stream_usage::{last_boundary, without_usage};

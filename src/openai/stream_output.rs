@@ -21,7 +21,9 @@ pub fn output_events(piece: &[u8]) -> usize {
         .count()
 }
 
-fn is_output(data: &[u8]) -> bool {
+/// Whether an event with this data carries output.
+#[must_use]
+pub fn is_output(data: &[u8]) -> bool {
     // Nearly all events say it so: then the JSON need not be read. A text that does stand elsewhere is output, too.
     let content = memmem::find(data, b"\"delta\":{\"content\":\"").map(|at| at + br#""delta":{"content":""#.len());
     content.is_some_and(|at| data.get(at).is_some_and(|byte| *byte != b'"'))

@@ -1,4 +1,4 @@
-//! `enginehouse stop`: ends what runs on a state directory from outside: its gateway if there is one, then the engines that
+//! `enginehouse shutdown`: ends what runs on a state directory from outside: its gateway if there is one, then the engines that
 //! any gateway left there.
 
 use std::fs;

@@ -90,7 +90,7 @@ impl Drop for Stage {
         // Engines outlive their gateway here.
         let file = self.folder.path().join("gateway.yaml");
         let state = self.folder.path().join("state");
-        let _ = Command::new(BINARY).arg("stop").arg(file).arg("--state-dir").arg(state).output();
+        let _ = Command::new(BINARY).arg("shutdown").arg(file).arg("--state-dir").arg(state).output();
     }
 }
 

@@ -77,7 +77,7 @@ async fn a_name_is_a_saved_configuration_and_an_unknown_one_is_told() {
     let said = home.run(&["serve", "prd"]).await;
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("Did you mean `prod`?"), "{}", said.err);
-    for command in ["stop", "reload", "plan", "explain"] {
+    for command in ["shutdown", "reload", "plan", "explain"] {
         let said = home.run(&[command, "prd"]).await;
         assert_eq!(said.code, Some(1), "{command}");
         assert!(said.err.contains("no saved configuration `prd`"), "{command}: {}", said.err);
@@ -181,7 +181,7 @@ async fn a_gateway_in_the_background_outlives_its_command_and_is_stopped_by_name
     home.save("prod", BASE);
     let said = home.run(&["serve", "prod", "--detach"]).await;
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.ends_with("  stop it    enginehouse stop prod\n"), "{}", said.out);
+    assert!(said.out.ends_with("  stop it    enginehouse shutdown prod\n"), "{}", said.out);
     let pid = pid(&said.out);
     assert!(processes::lives(pid));
     let raw = i32::try_from(pid).expect("a pid");
@@ -208,7 +208,7 @@ async fn a_gateway_in_the_background_outlives_its_command_and_is_stopped_by_name
     );
     assert!(!second.err.contains("serving http://"), "only what it wrote itself: {}", second.err);
 
-    let stopped = home.run(&["stop", "prod"]).await;
+    let stopped = home.run(&["shutdown", "prod"]).await;
     assert_eq!(stopped.code, Some(0), "{}", stopped.err);
     assert!(stopped.out.contains(&format!("the gateway (pid {pid}) has ended")), "{}", stopped.out);
     home.0.assert_empty();

@@ -163,12 +163,12 @@ async fn one_model_is_served_without_a_file_by_a_shortcut_or_its_id() {
         let all: Vec<&str> = ["run"].into_iter().chain(args).chain(["--port", "0", "--detach"]).collect();
         let said = home.run(&all).await;
         assert_eq!(said.code, Some(0), "{}", said.err);
-        assert!(said.out.ends_with(&format!("  stop it    enginehouse stop {name}\n")), "{}", said.out);
+        assert!(said.out.ends_with(&format!("  stop it    enginehouse shutdown {name}\n")), "{}", said.out);
         let url = said.out.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
         let models: Value =
             http().get(format!("http://{url}/models")).send().await.expect("answered").json().await.expect("JSON");
         assert!(models.to_string().contains(model), "{models}");
-        let stopped = home.run(&["stop", name]).await;
+        let stopped = home.run(&["shutdown", name]).await;
         assert!(stopped.out.contains("has ended"), "{}{}", stopped.out, stopped.err);
         home.0.assert_empty();
     }

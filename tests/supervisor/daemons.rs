@@ -77,7 +77,7 @@ async fn the_next_gateway_knows_whose_each_daemon_is() {
     gateway.kill();
     let mut command = std::process::Command::new(crate::support::BINARY);
     deployment.prepare(&mut command);
-    let ended = command.arg("stop").arg("--state-dir").arg(deployment.state()).output().expect("it runs");
+    let ended = command.arg("shutdown").arg("--state-dir").arg(deployment.state()).output().expect("it runs");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     assert!(!processes::lives(third));
     deployment.assert_empty();

@@ -34,7 +34,7 @@ async fn projects_with_the_same_file_name_serve_at_the_same_time() {
     let mut second = serve(&two, home.path());
     second.all_ready().await;
     let stopped = Command::new(BINARY)
-        .arg("stop")
+        .arg("shutdown")
         .arg(two.path().join("gateway.yaml"))
         .env("XDG_STATE_HOME", home.path())
         .output()

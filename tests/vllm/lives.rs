@@ -118,7 +118,7 @@ pub async fn core_hangs(fixture: &mut Fixture) -> String {
     )
 }
 
-/// `on_exit: keep`: the gateway ends, the engine serves on; `enginehouse stop` ends it without a gateway.
+/// `on_exit: keep`: the gateway ends, the engine serves on; `enginehouse shutdown` ends it without a gateway.
 pub async fn is_kept_and_ended(fixture: Fixture) -> String {
     let Fixture { mut gateway, engine, group, deployment, .. } = fixture;
     let (before, memory) = (group.members(), group.shared_memory());
@@ -129,7 +129,7 @@ pub async fn is_kept_and_ended(fixture: Fixture) -> String {
     assert_eq!(reply.status(), 200);
     let mut command = std::process::Command::new(crate::support::BINARY);
     deployment.prepare(&mut command);
-    command.arg("stop").arg("--state-dir").arg(deployment.state()).stdout(std::process::Stdio::piped());
+    command.arg("shutdown").arg("--state-dir").arg(deployment.state()).stdout(std::process::Stdio::piped());
     let since = Instant::now();
     let output = command.output().expect("it runs");
     let took = since.elapsed();

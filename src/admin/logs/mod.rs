@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ask {
-    /// Whose log: an engine's, or `gateway`; `None`: all.
+    /// Whose log: an engine's, those of a model's engines, or `gateway`; `None`: all.
     from: Option<String>,
     lines: usize,
     /// Lines from then on, as far as lines tell their time.
@@ -114,12 +114,23 @@ impl Sources {
         let engines = match from {
             Some(GATEWAY) => Vec::new(),
             None => admin.registry.engines().iter().filter_map(|(_, engine)| log(engine)).collect(),
-            Some(id) => {
-                let unknown =
-                    || ApiError::unknown(format!("There is no engine `{id}`; GET /api/v1/engines lists all engines."));
-                let (_, engine) = admin.registry.engine(id).ok_or_else(unknown)?;
-                let elsewhere = "This gateway does not run the engine (`urls:`): its log is where it runs.";
-                vec![log(&engine).ok_or_else(|| ApiError::refused(elsewhere))?]
+            Some(name) => {
+                let unknown = || {
+                    ApiError::unknown(format!(
+                        "There is no engine and no model `{name}`; GET /api/v1/engines lists all engines."
+                    ))
+                };
+                let engines = match (admin.registry.engine(name), admin.registry.pool(name)) {
+                    (Some((_, engine)), _) => vec![engine],
+                    (None, Some(pool)) => pool.engines().to_vec(),
+                    (None, None) => return Err(unknown()),
+                };
+                let found: Vec<_> = engines.iter().filter_map(|engine| log(engine)).collect();
+                if found.is_empty() {
+                    let elsewhere = "This gateway does not run the engine (`urls:`): its log is where it runs.";
+                    return Err(ApiError::refused(elsewhere));
+                }
+                found
             }
         };
         let gateway = from.is_none_or(|from| from == GATEWAY).then(|| admin.logs.clone());

@@ -10,7 +10,7 @@ const OPERATIONS = [["State"], ["What", "name"], ["Time", "num"], ["How far, or 
 const AUDIT = [["When", "when"], ["Who"], ["What", "wrap"], ["Request", "wrap"], ["Answer", "num"]];
 const kinds = (columns) => columns.map(([, kind]) => kind);
 const COLOURS = { running: "wait", done: "good", failed: "bad", cancelled: "rest" };
-const LOGINS = { none: "no login", token: "token", cookie: "browser" };
+const LOGINS = { none: "no login", token: "token", local: "this machine", cookie: "browser" };
 
 /** Entries of the audit log that are asked for at once. */
 const STEP = 100;

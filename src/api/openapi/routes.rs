@@ -202,6 +202,11 @@ fn configuration() -> Vec<Route> {
         Route::new("post", "/api/v1/reload", "Read the configuration file again")
             .answers(200, "What changed.", Some(Body::Json(of::<ReloadReport>)))
             .answers(422, "Everything that is wrong.", Some(Body::Json(of::<ReloadReport>))),
+        Route::new("post", "/api/v1/shutdown", "End the gateway, as SIGTERM does").answers(
+            202,
+            "It ends: requests finish, then its engines end unless `on_exit: keep` is configured.",
+            None,
+        ),
         Route::get("/api/v1/reload", "What became of the last reload", of::<ReloadReport>),
         Route::get("/api/v1/audit", "Who did what, the newest first", of::<AuditView>)
             .query(&[("limit", "how many at most")]),
@@ -219,7 +224,7 @@ fn observed() -> Vec<Route> {
         ("limit", "how many at most"),
     ];
     const LINES: &[(&str, &str)] = &[
-        ("from", "an engine, or `gateway`; without it all, merged"),
+        ("from", "an engine, a model (all its engines) or `gateway`; without it all, merged"),
         ("lines", "how many at most"),
         ("since", "not older than this: 10m"),
         ("grep", "only those that hold this text"),

@@ -1,4 +1,4 @@
-//! `enginehouse stop`: stops gateways and their engines, also engines whose gateway is dead.
+//! `enginehouse shutdown`: stops gateways and their engines, also engines whose gateway is dead.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

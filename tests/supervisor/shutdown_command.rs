@@ -1,4 +1,4 @@
-//! `on_exit: keep`, and `enginehouse stop`: a deployment is ended from outside, with or without a gateway.
+//! `on_exit: keep`, and `enginehouse shutdown`: a deployment is ended from outside, with or without a gateway.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::support::deployment::{Deployment, model};
 use crate::support::processes;
 use crate::support::{BINARY, eventually};
 
-/// Runs `enginehouse stop` in the environment of `deployment`: whether it succeeded, and what it said.
+/// Runs `enginehouse shutdown` in the environment of `deployment`: whether it succeeded, and what it said.
 fn stop(deployment: &Deployment, args: &[&str], state_home: Option<&Path>) -> (bool, String) {
     let mut command = Command::new(BINARY);
-    command.arg("stop").args(args).env_remove("RUST_LOG");
+    command.arg("shutdown").args(args).env_remove("RUST_LOG");
     if let Some(folder) = state_home {
         command.env("XDG_STATE_HOME", folder);
     }

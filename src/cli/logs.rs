@@ -1,0 +1,119 @@
+//! `enginehouse logs`: lines of the logs of a running gateway and its engines.
+
+use std::process::ExitCode;
+
+use super::output::{Exit, Failure, ended, has_colours, print, print_json_line};
+use super::running::Running;
+use crate::api::{LogLine, LogQuery};
+
+/// Colours of a terminal that are told apart on a light and a dark ground (ECMA-48, SGR).
+const COLOURS: [&str; 6] = ["36", "33", "35", "32", "34", "31"];
+
+/// `enginehouse logs`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Logs {
+    /// A model, an engine such as qwen/0, or `gateway`; without it all logs, merged
+    #[arg(value_name = "MODEL|ENGINE|gateway")]
+    from: Option<String>,
+    /// And the lines that come, until the gateway ends or Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    /// Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only lines that contain this, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// So many lines of each log at most
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    lines: u16,
+    /// Print each line as a JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// Prints lines of logs.
+pub(super) fn run(ask: &Logs) -> ExitCode {
+    ended(ask.running.find().and_then(|found| {
+        let query = LogQuery {
+            from: ask.from.clone(),
+            lines: Some(usize::from(ask.lines)),
+            since: ask.since.clone(),
+            grep: ask.grep.clone(),
+        };
+        let has_colours = has_colours();
+        let tell = |line: &LogLine| {
+            if ask.json { print_json_line(line) } else { print(&text(line, ask.from.as_deref(), has_colours)) }
+        };
+        if !ask.follow {
+            let lines = found.client.logs(&query)?.lines;
+            // Who stopped reading needs no more.
+            let _ = lines.iter().all(tell);
+            return Ok(());
+        }
+        for message in found.client.follow_logs(&query)? {
+            if !tell(&message?.value) {
+                return Ok(());
+            }
+        }
+        Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
+    }))
+}
+
+/// A line for people: whose it is, unless only one log is asked for, and its text.
+fn text(line: &LogLine, asked: Option<&str>, has_colours: bool) -> String {
+    let said = harmless(&line.text, has_colours);
+    if asked == Some(line.from.as_str()) {
+        return format!("{said}\n");
+    }
+    if !has_colours {
+        return format!("{}: {said}\n", line.from);
+    }
+    let hash = line.from.bytes().fold(7usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    format!("\x1b[{}m{}:\x1b[0m {said}\x1b[0m\n", COLOURS[hash % COLOURS.len()], line.from)
+}
+
+/// `text` without what a terminal would act on; colours stay where they are wanted.
+fn harmless(text: &str, has_colours: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let colour = rest.strip_prefix("\x1b[").and_then(|after| {
+            let end = after.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+            after[end..].starts_with('m').then_some(end + 3)
+        });
+        let length = colour.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
+        if colour.is_some() && has_colours {
+            out.push_str(&rest[..length]);
+        } else if colour.is_none() {
+            out.push('\u{fffd}');
+        }
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_whose_it_is_where_that_is_not_known() {
+        let line = LogLine { from: "m/0".into(), time: None, level: None, text: "loaded".into() };
+        assert_eq!(text(&line, None, false), "m/0: loaded\n");
+        assert_eq!(text(&line, Some("m/0"), false), "loaded\n");
+        assert!(text(&line, Some("m"), true).contains("m/0:\x1b[0m loaded"));
+    }
+
+    #[test]
+    fn a_log_has_no_power_over_the_terminal() {
+        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", true), "a\x1b[31mred\x1b[0m\tb");
+        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", false), "ared\tb");
+        assert_eq!(harmless("\x1b]0;title\x07\x1b[2J\u{9b}1A", true), "\u{fffd}]0;title\u{fffd}\u{fffd}[2J\u{fffd}1A");
+    }
+}

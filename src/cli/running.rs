@@ -1,0 +1,175 @@
+//! Which running gateway a command asks, and how it is found.
+
+use std::path::PathBuf;
+
+use super::output::{Exit, Failure};
+use crate::api::{Client, StatusView};
+use crate::app::{self, RunningGateway};
+use crate::secret::Secret;
+
+/// Where operators' APIs listen unless configurations say otherwise.
+const DEFAULT: &str = "127.0.0.1:8001";
+
+/// Holds the token of a gateway that is given by its address.
+const TOKEN: &str = "ENGINEHOUSE_ADMIN_TOKEN";
+
+/// The gateway to ask; by default the only one that runs on this machine. Its token is found with it; for `--admin` it is in
+/// `ENGINEHOUSE_ADMIN_TOKEN`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Which gateway (by default the one that runs on this machine)")]
+pub(super) struct Running {
+    /// The address of its operators' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its
+    /// token
+    #[arg(long, value_name = "URL", env = "ENGINEHOUSE_ADMIN", hide_env_values = true)]
+    pub(super) admin: Option<String>,
+    /// The name of its configuration (`name:`), where several run
+    #[arg(long = "name", value_name = "NAME", conflicts_with = "admin")]
+    pub(super) gateway: Option<String>,
+    /// Its state directory, if it is not in the usual place
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["admin", "gateway"])]
+    pub(super) state_dir: Option<PathBuf>,
+}
+
+/// A gateway that answers.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Asks it.
+    pub(super) client: Client,
+    /// What it says about itself.
+    pub(super) status: StatusView,
+}
+
+impl Running {
+    /// Whether the command line or the environment says which gateway is meant.
+    pub(super) fn is_given(&self) -> bool {
+        self.admin.is_some() || self.gateway.is_some() || self.state_dir.is_some()
+    }
+
+    /// Finds the gateway and makes sure that it answers.
+    ///
+    /// # Errors
+    /// When none answers, several are meant, or the words are not understood.
+    pub(super) fn find(&self) -> Result<Found, Failure> {
+        if let Some(admin) = &self.admin {
+            let authority = authority(admin).map_err(|text| Failure::new(Exit::Usage, text))?;
+            return Ok(ask(Client::at(&authority, token_for(&authority).as_ref()))?);
+        }
+        if let Some(folder) = &self.state_dir {
+            let told = RunningGateway::on(folder).map_err(|error| {
+                Failure::new(Exit::Failed, format!("{}: cannot read gateway.json: {error}", folder.display()))
+            })?;
+            let running = told.and_then(|gateway| answers(&gateway));
+            let none = || format!("No gateway runs on {}. Start it with `enginehouse serve`.", folder.display());
+            return running.ok_or_else(|| Failure::new(Exit::NoGateway, none()));
+        }
+        let wanted = |gateway: &RunningGateway| self.gateway.as_ref().is_none_or(|name| gateway.name == *name);
+        let all: Vec<RunningGateway> = RunningGateway::all().into_iter().filter(wanted).collect();
+        let mut found: Vec<Found> = all.iter().filter_map(answers).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (None, _) => self.elsewhere(),
+            (Some(last), false) => {
+                found.push(last);
+                Err(Failure::new(Exit::Usage, several(&found)))
+            }
+        }
+    }
+
+    /// A gateway that is not found by its state directory may be at the usual address: it may run in a container.
+    fn elsewhere(&self) -> Result<Found, Failure> {
+        let found = ask(Client::at(DEFAULT, environment_token().as_ref())).ok();
+        let found = found.filter(|found| self.gateway.as_ref().is_none_or(|name| found.status.name == *name));
+        found.ok_or_else(|| {
+            let which = self.gateway.as_ref().map_or_else(String::new, |name| format!(" with the name `{name}`"));
+            let text = format!(
+                "No gateway{which} runs here: none is known in {}, and none answers at {DEFAULT}. Start one with \
+                 `enginehouse serve FILE`. One with a `state_dir` of its own is found with --state-dir DIR, one on \
+                 another machine with --admin URL.",
+                app::state_dirs().display()
+            );
+            Failure::new(Exit::NoGateway, text)
+        })
+    }
+}
+
+fn ask(client: Client) -> Result<Found, crate::api::ClientError> {
+    let status = client.status()?;
+    Ok(Found { client, status })
+}
+
+/// The gateway, if the process that wrote its file answers.
+fn answers(gateway: &RunningGateway) -> Option<Found> {
+    let found = ask(Client::new(gateway.admin, gateway.token.as_ref())).ok()?;
+    (found.status.pid == gateway.pid).then_some(found)
+}
+
+/// The token for an address: what the environment says, or what a gateway of this machine that listens there says.
+fn token_for(authority: &str) -> Option<Secret> {
+    let local = || RunningGateway::all().into_iter().find(|gateway| gateway.admin.to_string() == authority)?.token;
+    environment_token().or_else(local)
+}
+
+fn environment_token() -> Option<Secret> {
+    std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Secret::new)
+}
+
+fn several(found: &[Found]) -> String {
+    let mut lines: Vec<String> = found
+        .iter()
+        .map(|Found { status, .. }| format!("  {} (pid {}, {})", status.name, status.pid, status.configuration_file))
+        .collect();
+    lines.sort();
+    format!("Several gateways run here. Say which one with --name NAME:\n{}", lines.join("\n"))
+}
+
+/// `HOST:PORT` of an address or URL.
+fn authority(text: &str) -> Result<String, String> {
+    let bare = match text.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => {
+            return Err(format!(
+                "--admin {text}: the operators' API speaks plain HTTP. Through a tunnel (ssh -L) it is reached as \
+                 http://127.0.0.1:PORT."
+            ));
+        }
+        Some((scheme, _)) => {
+            return Err(format!("--admin {text}: `{scheme}` is not understood; give http://HOST:PORT."));
+        }
+        None => text,
+    };
+    let bare = bare.trim_end_matches('/').trim_end_matches("/api/v1");
+    let bare = match bare.strip_prefix(':') {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit()) => format!("127.0.0.1:{bare}"),
+        None => bare.to_owned(),
+    };
+    let parsed: Result<http::uri::Authority, _> = bare.parse();
+    match parsed {
+        Ok(authority) if authority.port_u16().is_some() && !bare.contains('@') => Ok(bare),
+        _ => Err(format!("--admin {text} is not understood; give an address such as 127.0.0.1:8001.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_understood_as_people_write_them() {
+        for (given, understood) in [
+            ("127.0.0.1:8001", "127.0.0.1:8001"),
+            ("http://127.0.0.1:8001/", "127.0.0.1:8001"),
+            ("http://box:8001/api/v1", "box:8001"),
+            ("[::1]:8001", "[::1]:8001"),
+            (":8001", "127.0.0.1:8001"),
+            ("8001", "127.0.0.1:8001"),
+        ] {
+            assert_eq!(authority(given).as_deref(), Ok(understood), "{given}");
+        }
+        for bad in
+            ["", "box", "https://box:1", "ftp://box:1", "a b:1", "http://u:p@box:1", "http://box:1/x", "box:99999"]
+        {
+            assert!(authority(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `enginehouse status`, `engines`, `aliases`, `callers`, `requests`, `operations` and `audit`: what a running gateway tells.
+//!
+//! `table`: the text of each, pure.
+
+mod table;
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::output::{Exit, Failure, ended, print, print_json, print_json_line};
+use super::running::{Found, Running};
+use crate::api::{Event, EventKind, RequestQuery, StatusView};
+use crate::similar::similar;
+
+/// What every command that only looks takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Look {
+    /// Print JSON, as the operators' API has it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// A command that shows one thing or all.
+#[derive(Debug, clap::Args)]
+pub(super) struct LookAt {
+    /// Only this one, with all that is known of it
+    name: Option<String>,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// `enginehouse requests`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Requests {
+    /// One request, by its id
+    #[arg(conflicts_with_all = ["model", "alias", "engine", "caller", "status", "failed", "limit", "follow"])]
+    id: Option<String>,
+    /// Only of this model
+    #[arg(long)]
+    model: Option<String>,
+    /// Only by this alias
+    #[arg(long)]
+    alias: Option<String>,
+    /// Only on this engine
+    #[arg(long)]
+    engine: Option<String>,
+    /// Only by this caller
+    #[arg(long)]
+    caller: Option<String>,
+    /// Only with this status
+    #[arg(long)]
+    status: Option<u16>,
+    /// Only those that went wrong
+    #[arg(long)]
+    failed: bool,
+    /// So many at most
+    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=2000))]
+    limit: u16,
+    /// And those that come, until the gateway ends or Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// `enginehouse operations` and `enginehouse audit`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Newest {
+    /// So many at most
+    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    limit: u16,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// `enginehouse cancel`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Cancel {
+    /// The id of the operation, as `enginehouse operations` lists it
+    id: String,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// What `status` tells, as JSON.
+#[derive(Serialize)]
+struct Whole {
+    status: StatusView,
+    models: Vec<crate::api::ModelView>,
+    engines: Vec<crate::api::EngineView>,
+}
+
+/// The gateway with its models and engines.
+pub(super) fn status(look: &Look) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, status }| {
+        let (models, engines) = (client.models()?.models, client.engines()?.engines);
+        look.tell(&Whole { status, models, engines }, |whole| {
+            table::status(&whole.status, &whole.models, &whole.engines)
+        });
+        Ok(())
+    }))
+}
+
+/// Engines, or one of them.
+pub(super) fn engines(LookAt { name, look }: &LookAt) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        let mut all = client.engines()?;
+        let Some(name) = name else {
+            look.tell(&all, |all| table::engines(&all.engines));
+            return Ok(());
+        };
+        let known: Vec<String> = all.engines.iter().map(|engine| engine.engine.clone()).collect();
+        all.engines.retain(|engine| engine.engine == *name || engine.model == *name);
+        match all.engines.as_slice() {
+            [] => Err(unknown("engine", name, &known)),
+            [one] => {
+                look.tell(one, table::engine);
+                Ok(())
+            }
+            some => {
+                look.tell(&some, |some| table::engines(some));
+                Ok(())
+            }
+        }
+    }))
+}
+
+/// Aliases, or one of them.
+pub(super) fn aliases(LookAt { name, look }: &LookAt) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        let all = client.aliases()?;
+        let Some(name) = name else {
+            look.tell(&all, |all| table::aliases(&all.aliases));
+            return Ok(());
+        };
+        match all.aliases.iter().find(|alias| alias.alias == *name) {
+            Some(one) => look.tell(one, table::alias),
+            None => {
+                let known: Vec<String> = all.aliases.iter().map(|alias| alias.alias.clone()).collect();
+                return Err(unknown("alias", name, &known));
+            }
+        }
+        Ok(())
+    }))
+}
+
+/// Callers and what they used.
+pub(super) fn callers(look: &Look) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        look.tell(&client.callers()?, |all| table::callers(&all.callers));
+        Ok(())
+    }))
+}
+
+/// What operators had done with engines.
+pub(super) fn operations(Newest { limit, look }: &Newest) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        let mut all = client.operations()?;
+        all.operations.truncate(usize::from(*limit));
+        look.tell(&all, |all| table::operations(&all.operations));
+        Ok(())
+    }))
+}
+
+/// Who did what.
+pub(super) fn audit(Newest { limit, look }: &Newest) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        look.tell(&client.audit(usize::from(*limit))?, |all| table::audit(&all.entries));
+        Ok(())
+    }))
+}
+
+/// Cancels an operation.
+pub(super) fn cancel(Cancel { id, look }: &Cancel) -> ExitCode {
+    ended(look.running.find().and_then(|Found { client, .. }| {
+        look.tell(&client.cancel(id)?, |operation| table::operations(std::slice::from_ref(operation)));
+        Ok(())
+    }))
+}
+
+/// Requests that have ended.
+pub(super) fn requests(ask: &Requests) -> ExitCode {
+    ended(ask.look.running.find().and_then(|Found { client, .. }| {
+        if let Some(id) = &ask.id {
+            ask.look.tell(&client.request(id)?, table::request);
+            return Ok(());
+        }
+        let query = RequestQuery {
+            model: ask.model.clone(),
+            alias: ask.alias.clone(),
+            engine: ask.engine.clone(),
+            caller: ask.caller.clone(),
+            status: ask.status,
+            failed: ask.failed,
+            limit: Some(usize::from(ask.limit)),
+        };
+        // Before what there is: nothing in between is missed.
+        let coming = ask.follow.then(|| client.events(None, &[EventKind::Requests])).transpose()?;
+        let mut all = client.requests(&query)?;
+        // The newest last: so they come.
+        all.requests.reverse();
+        match (ask.look.json, ask.follow) {
+            (true, false) => print_json(&all),
+            // Who stopped reading needs no more; it is found out with the next line.
+            (true, true) => all.requests.iter().for_each(|request| _ = print_json_line(request)),
+            (false, _) => _ = print(&table::requests(&all.requests)),
+        }
+        let Some(coming) = coming else { return Ok(()) };
+        let known: Vec<String> = all.requests.into_iter().map(|request| request.id).collect();
+        for message in coming {
+            let Event::Requests { requests } = message?.value else { continue };
+            for request in requests.iter().filter(|request| !known.contains(&request.id) && query.fits(request)) {
+                let heard = if ask.look.json { print_json_line(request) } else { print(&table::request_line(request)) };
+                if !heard {
+                    return Ok(());
+                }
+            }
+        }
+        Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
+    }))
+}
+
+impl Look {
+    fn tell<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        if self.json {
+            print_json(value);
+        } else {
+            print(&text(value));
+        }
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[String]) -> Failure {
+    let meant = similar(name, known.iter().map(String::as_str), 3);
+    let hint = if meant.is_empty() { String::new() } else { format!(" Did you mean {}?", meant.join(", or ")) };
+    Failure::new(Exit::Unknown, format!("The gateway has no {what} `{name}`.{hint}"))
+}

@@ -1,0 +1,193 @@
+//! Threads that ask a gateway and tell what it says.
+
+use std::fmt::{self, Debug, Formatter};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::news::News;
+use super::wish::Order;
+use crate::api::{Client, ClientError, EventKind, LogQuery, RequestQuery};
+use crate::tui::frame::Teller;
+
+/// After how long a lost connection is tried again: first, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+
+/// Lines of each log that are read before those that come.
+const LINES: usize = 300;
+
+/// All but who did what: nothing here shows that.
+const KINDS: [EventKind; 8] = [
+    EventKind::Snapshot,
+    EventKind::Resync,
+    EventKind::Engine,
+    EventKind::Reload,
+    EventKind::Operation,
+    EventKind::Requests,
+    EventKind::Pulse,
+    EventKind::Log,
+];
+
+/// The way to one gateway. One that was restarted may have another address and another token: it is looked for then.
+#[derive(Clone)]
+pub struct Link(Arc<Way>);
+
+struct Way {
+    client: Mutex<Client>,
+    find: Box<dyn Fn() -> Option<Client> + Send + Sync>,
+}
+
+impl Link {
+    /// A link by `client` and, once that gets no answer any more, by what `find` finds.
+    pub fn new(client: Client, find: impl Fn() -> Option<Client> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Way { client: Mutex::new(client), find: Box::new(find) }))
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.0.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for the gateway; where it is not found, it may still come back where it was.
+    fn find(&self) {
+        if let Some(client) = (self.0.find)() {
+            *self.0.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        }
+    }
+}
+
+impl Debug for Link {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+/// Tells all events, over lost connections and restarts of the gateway, until the interface ends. After each loss it begins with a
+/// snapshot: another gateway counts its events anew.
+pub(super) fn events(link: &Link, teller: &Teller) {
+    let mut pause = AGAIN.0;
+    loop {
+        let why = match link.client().events(None, &KINDS) {
+            Ok(events) => {
+                pause = AGAIN.0;
+                if !teller.tell(News::Connected) {
+                    return;
+                }
+                let mut why = "the gateway closed it".to_owned();
+                for message in events {
+                    match message {
+                        Ok(message) => {
+                            if !teller.tell(News::Event(Box::new(message.value))) {
+                                return;
+                            }
+                        }
+                        Err(error) => why = reason(error),
+                    }
+                }
+                why
+            }
+            Err(error) => reason(error),
+        };
+        if !teller.tell(News::Lost(why)) {
+            return;
+        }
+        sleep(pause);
+        pause = (pause * 2).min(AGAIN.1);
+        link.find();
+    }
+}
+
+/// The reason alone: where the gateway is, and what to do, is said elsewhere.
+fn reason(error: ClientError) -> String {
+    match error {
+        ClientError::Unreachable { why, .. } => why,
+        other => other.to_string(),
+    }
+}
+
+/// Tells the requests that have ended before anybody listened.
+pub(super) fn requests(link: &Link, teller: &Teller) {
+    if let Ok(found) = link.client().requests(&RequestQuery { limit: Some(200), ..RequestQuery::default() }) {
+        teller.tell(News::Requests(found.requests));
+    }
+}
+
+/// Tells one request with all that is kept of it.
+pub(super) fn request(link: &Link, id: &str, teller: &Teller) {
+    match link.client().request(id) {
+        Ok(found) => teller.tell(News::Request(Box::new(found))),
+        Err(error) => teller.tell(News::NotDone(error.to_string())),
+    };
+}
+
+/// Tells all aliases.
+pub(super) fn aliases(link: &Link, teller: &Teller) {
+    if let Ok(found) = link.client().aliases() {
+        teller.tell(News::Aliases(found.aliases));
+    }
+}
+
+/// Which logs are followed at present; a thread that follows others ends with its next line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ticket(Arc<AtomicU64>);
+
+impl Ticket {
+    /// Others are followed from now on.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Whether these still are.
+    pub(super) fn is(&self, number: u64) -> bool {
+        self.0.load(Ordering::SeqCst) == number
+    }
+}
+
+/// Tells lines of logs: of an engine, of `gateway`, or of all; over lost connections, as long as they are wanted.
+pub(super) fn logs(link: &Link, from: Option<String>, (ticket, number): (&Ticket, u64), teller: &Teller) {
+    let mut query = LogQuery { from, lines: Some(LINES), ..LogQuery::default() };
+    let mut pause = AGAIN.0;
+    while ticket.is(number) {
+        match link.client().follow_logs(&query) {
+            Ok(lines) => {
+                pause = AGAIN.0;
+                // What comes after a loss is not to come twice.
+                query.lines = Some(0);
+                for line in lines.map_while(Result::ok) {
+                    if !ticket.is(number) || !teller.tell(News::Log(number, line.value)) {
+                        return;
+                    }
+                }
+            }
+            Err(error @ ClientError::Refused { .. }) => {
+                teller.tell(News::LogLost(number, error.to_string()));
+                return;
+            }
+            Err(_) => {}
+        }
+        sleep(pause);
+        pause = (pause * 2).min(AGAIN.1);
+    }
+}
+
+/// Has the gateway do something, and tells how that went.
+pub(super) fn order(link: &Link, order: &Order, teller: &Teller) {
+    let client = link.client();
+    let done = match order {
+        Order::Act(verb, target) => client.act(*verb, target).map(|done| done.operation.detail),
+        Order::Scale(model, count) => client.scale(model, *count).map(|done| done.operation.detail),
+        Order::Cancel(id) => client.cancel(id).map(|cancelled| format!("cancelled: {}", cancelled.detail)),
+    };
+    match done {
+        Ok(done) => teller.tell(News::Done(done)),
+        Err(error) => teller.tell(News::NotDone(error.to_string())),
+    };
+}
+
+/// Has the gateway end.
+pub(super) fn shut_down(link: &Link, teller: &Teller) {
+    match link.client().shut_down() {
+        Ok(()) => teller.tell(News::ShutDown),
+        Err(error) => teller.tell(News::NotDone(error.to_string())),
+    };
+}

@@ -1,0 +1,224 @@
+//! Keys, questions and pictures of the monitor.
+
+use std::path::Path;
+
+use super::super::example::{line, request, snapshot};
+use super::*;
+use crate::api::Client;
+use crate::tui::frame::Message;
+
+/// Rewrites the pictures instead of comparing with them.
+const WRITE: &str = "ENGINEHOUSE_WRITE_PICTURES";
+
+/// A link that is never used: what is asked is only looked at.
+fn nowhere() -> Link {
+    Link::new(Client::new(([127, 0, 0, 1], 1).into(), None), || None)
+}
+
+fn monitor(owns: bool) -> Monitor {
+    let mut monitor = Monitor::new(nowhere(), "The gateway `demo`", owns);
+    monitor.zone = TimeZone::UTC;
+    assert_eq!(told(&mut monitor, &Input::Opened), "[Work(events)]");
+    assert_eq!(hear(&mut monitor, News::Connected), "[Work(requests)]");
+    hear(&mut monitor, News::Event(Box::new(snapshot())));
+    let old = [
+        request("a1", 200, None),
+        request("b2", 503, Some("no_engine_ready")),
+        request("c3", 404, Some("model_not_found")),
+    ];
+    hear(&mut monitor, News::Requests(old.to_vec()));
+    let lines = [
+        "engine process started engine=org/coder/0",
+        "engine failed engine=org/coder/0",
+        "engine sleeps engine=embed/0",
+    ];
+    let lines = lines
+        .iter()
+        .zip([None, Some("error"), Some("warn")])
+        .map(|(text, level)| line("gateway", level, text))
+        .collect();
+    hear(&mut monitor, News::Event(Box::new(Event::Log { lines })));
+    monitor
+}
+
+fn told(monitor: &mut Monitor, input: &Input) -> String {
+    let now = monitor.known.now;
+    format!("{:?}", monitor.update(input, now))
+}
+
+fn hear(monitor: &mut Monitor, news: News) -> String {
+    told(monitor, &Input::Message(Message::new(news)))
+}
+
+fn press(monitor: &mut Monitor, keys: &str) -> String {
+    let key = |letter| match letter {
+        '⏎' => KeyCode::Enter,
+        '⎋' => KeyCode::Esc,
+        '↓' => KeyCode::Down,
+        letter => KeyCode::Char(letter),
+    };
+    let press = |letter| told(monitor, &Input::Key(KeyEvent::new(key(letter), KeyModifiers::NONE)));
+    keys.chars().map(press).last().unwrap_or_default()
+}
+
+fn picture(monitor: &Monitor, size: (u16, u16)) -> String {
+    let theme = Theme::new(true, true);
+    let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    monitor.draw(buffer.area, &mut buffer, &theme);
+    let line = |y| (0..size.0).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    (0..size.1).map(line).collect::<Vec<_>>().join("\n").trim_end().to_owned() + "\n"
+}
+
+/// Compares what is shown at both sizes with the pictures in the files.
+fn compare(monitor: &Monitor, name: &str) {
+    for size in [(80, 22), (200, 58)] {
+        let shown = picture(monitor, size);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui/monitor/screen/pictures");
+        let file = file.join(format!("{name}-{}x{}.txt", size.0, size.1 + 2));
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(&file, &shown).expect("written");
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            shown == kept,
+            "{} shows:\n{shown}\nIf that is right: {WRITE}=1 cargo test --lib tui::monitor",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn the_overview_looks_as_in_the_picture() {
+    compare(&monitor(false), "overview");
+}
+
+#[test]
+fn engines_look_as_in_the_pictures() {
+    for (id, name) in
+        [("qwen3-32b/0", "ready"), ("qwen3-32b/1", "starting"), ("embed/0", "asleep"), ("org/coder/0", "failed")]
+    {
+        let mut monitor = monitor(false);
+        assert_eq!(format!("{:?}", monitor.jump(id)), "[Work(logs)]");
+        let number = monitor.followed.as_ref().map(|(number, _)| *number).expect("followed");
+        for text in
+            ["\x1b[1;36m(EngineCore pid=9)\x1b[0;0m INFO loading", "\x1b[2J\x1b]0;title\x07WARN shown without harm"]
+        {
+            hear(&mut monitor, News::Log(number, line(id, Some("info"), text)));
+        }
+        hear(&mut monitor, News::Log(number + 1, line("other/0", None, "not wanted")));
+        compare(&monitor, &format!("engine-{name}"));
+    }
+}
+
+#[test]
+fn the_other_views_look_as_in_the_pictures() {
+    for (at, (name, _)) in Place::NAMED.iter().enumerate().skip(1) {
+        let mut monitor = monitor(false);
+        press(&mut monitor, &(at + 1).to_string());
+        if *name == "logs" {
+            let number = monitor.followed.as_ref().map(|(number, _)| *number).expect("followed");
+            for (from, level, text) in [
+                ("gateway", Some("info"), "serving http://127.0.0.1:8000/v1"),
+                ("qwen3-32b/0", None, "\x1b[32mINFO\x1b[0m Application startup complete."),
+                (
+                    "org/coder/0",
+                    Some("error"),
+                    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 12.00 GiB. GPU 0 has a total capacity of 79.11 GiB",
+                ),
+            ] {
+                hear(&mut monitor, News::Log(number, line(from, level, text)));
+            }
+        }
+        compare(&monitor, name);
+    }
+    let mut monitor = monitor(false);
+    press(&mut monitor, "3↓⏎");
+    compare(&monitor, "request");
+}
+
+#[test]
+fn nothing_is_done_without_an_answer() {
+    let mut monitor = monitor(false);
+    assert_eq!(press(&mut monitor, "↓x"), "[]");
+    assert!(monitor.takes_text(), "a question is open");
+    compare(&monitor, "stop");
+    assert_eq!(press(&mut monitor, "⏎"), "[]", "the answer that does nothing is selected");
+    assert!(!monitor.takes_text());
+    assert_eq!(press(&mut monitor, "xy"), "[Work(order)]");
+    assert_eq!(press(&mut monitor, "a"), "[]");
+    compare(&monitor, "actions");
+    assert_eq!(press(&mut monitor, "z"), "[]", "a question follows");
+    assert!(picture(&monitor, (80, 22)).contains("Put to sleep: qwen3-32b/0?"));
+    assert_eq!(press(&mut monitor, "⎋"), "[]");
+    assert_eq!(press(&mut monitor, "w⏎"), "[Work(order)]", "waking does no harm");
+    press(&mut monitor, "s");
+    assert!(picture(&monitor, (80, 22)).contains("Scale qwen3-32b"));
+    assert!(press(&mut monitor, "x⏎").contains("A number from 1 to 256"));
+    monitor.update(&Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)), Instant::now());
+    assert_eq!(press(&mut monitor, "⏎"), "[Work(order)]");
+    press(&mut monitor, "6");
+    assert_eq!(press(&mut monitor, "cy"), "[Work(order)]");
+    assert_eq!(press(&mut monitor, "↓c"), r#"[Say(Note, "It is over: there is nothing to cancel.")]"#);
+}
+
+#[test]
+fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
+    assert_eq!(format!("{:?}", monitor(false).leave()), "[End(None)]");
+    let mut owner = monitor(true);
+    assert_eq!(format!("{:?}", owner.leave()), "[]");
+    compare(&owner, "leave");
+    assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");
+    assert_eq!(format!("{:?}", owner.leave()), "[]");
+    assert_eq!(press(&mut owner, "s"), "[Work(shut down)]");
+    assert!(hear(&mut owner, News::ShutDown).starts_with("[End(Some("));
+    assert_eq!(format!("{:?}", owner.leave()), "[]");
+    assert!(format!("{:?}", owner.leave()).starts_with("[End(Some("), "asked twice, it is to end");
+    hear(&mut owner, News::Lost("refused".to_owned()));
+    assert!(format!("{:?}", owner.leave()).starts_with("[End("), "nothing can be asked of a gateway that is away");
+}
+
+#[test]
+fn a_lost_connection_is_told_and_what_was_known_stays() {
+    let mut fresh = Monitor::new(nowhere(), "The gateway `demo`", false);
+    assert!(picture(&fresh, (80, 22)).contains("Connecting to The gateway `demo`"));
+    hear(&mut fresh, News::Lost("Connection refused".to_owned()));
+    assert!(picture(&fresh, (80, 22)).contains("The gateway `demo` does not answer: Connection refused."));
+    let mut monitor = monitor(false);
+    hear(&mut monitor, News::Lost("Connection refused".to_owned()));
+    let shown = picture(&monitor, (80, 22));
+    assert!(
+        shown.contains("qwen3-32b/0") && shown.contains("✗ The connection is lost (Connection refused)"),
+        "{shown}"
+    );
+    let status: String = monitor.status().spans.iter().map(|span| span.content.as_ref()).collect();
+    assert_eq!(status, "✗ connection lost, trying again (0s)");
+    hear(&mut monitor, News::Connected);
+    assert!(!picture(&monitor, (80, 22)).contains("connection is lost"));
+}
+
+#[test]
+fn places_filters_and_going_back() {
+    let mut monitor = monitor(false);
+    let places = monitor.places();
+    for place in ["overview", "logs", "operations", "qwen3-32b", "org/coder/1"] {
+        assert!(places.iter().any(|known| known == place), "{place} in {places:?}");
+    }
+    monitor.jump("org/coder");
+    assert_eq!(monitor.title(), "overview › org/coder/0");
+    assert!(monitor.back() && !monitor.back());
+    assert_eq!(told(&mut monitor, &Input::Tick), "[]");
+    assert_eq!(monitor.followed, None, "its log is not followed any more");
+    monitor.set_filter("coder/1");
+    let shown = picture(&monitor, (80, 22));
+    assert!(
+        shown.contains("org/coder/1") && !shown.contains("org/coder/0  ") && !shown.contains("embed/0 "),
+        "{shown}"
+    );
+    monitor.set_filter("");
+    assert_eq!(press(&mut monitor, "⏎"), "[]");
+    assert!(!picture(&monitor, (80, 22)).contains("qwen3-32b/1 "), "folded");
+    assert_eq!(press(&mut monitor, "↓⏎"), "[Work(logs)]", "a model with one engine leads to it");
+    assert_eq!(monitor.title(), "overview › embed/0");
+    press(&mut monitor, "9");
+    assert_eq!(monitor.title(), "overview › embed/0", "there is no ninth view");
+}

@@ -1,0 +1,73 @@
+//! The help: all keys of a screen, and what more there is to say.
+
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::panel::window;
+use super::text::{put, width, wrap};
+use crate::tui::frame::Theme;
+
+/// Longer lines are hard to read.
+const WIDEST: usize = 76;
+
+/// A window with keys and text.
+#[derive(Clone, Debug)]
+pub struct Help {
+    title: String,
+    keys: Vec<(String, String)>,
+    text: Vec<String>,
+    scrolled: usize,
+}
+
+impl Help {
+    /// Keys with what they do, and text below them.
+    #[must_use]
+    pub fn new(title: &str, keys: Vec<(String, String)>, text: Vec<String>) -> Self {
+        Self { title: format!("Help: {title}"), keys, text, scrolled: 0 }
+    }
+
+    /// Acts on a key; `false`: it is closed.
+    pub fn key(&mut self, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Down | KeyCode::Char('j') => self.scrolled += 1,
+            KeyCode::Up | KeyCode::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scrolled += 10,
+            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(10),
+            KeyCode::Home => self.scrolled = 0,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Draws it into the middle of `area`.
+    pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
+        let room = usize::from(area.width.saturating_sub(6)).min(WIDEST);
+        let column = self.keys.iter().map(|(key, _)| width(key)).max().unwrap_or(0);
+        let mut lines = Vec::new();
+        for (key, what) in &self.keys {
+            for (place, part) in wrap(what, room.saturating_sub(column + 2)).into_iter().enumerate() {
+                let key = if place == 0 { key.as_str() } else { "" };
+                let gap = " ".repeat(column + 2 - width(key));
+                lines.push(Line::from(vec![Span::styled(key, theme.accent()), Span::raw(gap), Span::raw(part)]));
+            }
+        }
+        for text in &self.text {
+            lines.push(Line::default());
+            lines.extend(wrap(text, room).into_iter().map(Line::raw));
+        }
+        let widest = lines.iter().map(Line::width).max().unwrap_or(0);
+        let height = usize::from(area.height.saturating_sub(2));
+        let inner = window(area, (widest + 2, lines.len().min(height)), &self.title, buffer, theme);
+        let most = lines.len().saturating_sub(usize::from(inner.height));
+        let first = self.scrolled.min(most);
+        for (line, y) in lines.iter().skip(first).zip(inner.y..inner.bottom()) {
+            put(buffer, inner.x + 1, y, inner.width.saturating_sub(2), line);
+        }
+        if first < most {
+            let more = Line::styled(" ↓ more ", theme.dim());
+            put(buffer, inner.x + 1, inner.bottom(), inner.width, &more);
+        }
+    }
+}
