@@ -1,7 +1,8 @@
 //! The command line: one file per subcommand, or per group of them that are alike.
 //!
 //! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
-//! commands by task. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
+//! commands by task. `config_arg`: which configuration a command is about. `background`: starts a gateway there. `kept`: what
+//! is kept under names. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
 mod act;
 mod background;
