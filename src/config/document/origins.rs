@@ -37,7 +37,8 @@ impl Origins {
 
     fn push(&mut self, name: &str, lines: u64, node: &mut Node, is_aside: bool) {
         let before = self.0.last().map_or(0, |last| last.before + last.lines);
-        self.0.push(Origin { name: name.into(), before, lines: lines.max(1), is_aside });
+        // What is empty at the end may stand on the line behind the last.
+        self.0.push(Origin { name: name.into(), before, lines: lines + 1, is_aside });
         shift(node, before);
     }
 
