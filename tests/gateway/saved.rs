@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::configurations::{BASE, Home};
-use crate::support::http;
+use crate::support::{eventually, http};
 
 /// An editor that runs this script on the file that it is given.
 fn editor(home: &Home, script: &str) -> String {
@@ -165,9 +165,11 @@ async fn one_model_is_served_without_a_file_by_a_shortcut_or_its_id() {
         assert_eq!(said.code, Some(0), "{}", said.err);
         assert!(said.out.ends_with(&format!("  stop it    enginehouse shutdown {name}\n")), "{}", said.out);
         let url = said.out.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
-        let models: Value =
-            http().get(format!("http://{url}/models")).send().await.expect("answered").json().await.expect("JSON");
-        assert!(models.to_string().contains(model), "{models}");
+        eventually("the model to be served", async || {
+            let reply = http().get(format!("http://{url}/models")).send().await.expect("answered");
+            reply.text().await.expect("text").contains(model).then_some(())
+        })
+        .await;
         let stopped = home.run(&["shutdown", name]).await;
         assert!(stopped.out.contains("has ended"), "{}{}", stopped.out, stopped.err);
         home.0.assert_empty();
