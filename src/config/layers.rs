@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_file_and_line() {
         assert_eq!(
-            told(&[BASE, "\nmodels:\n  m: { gpu_memory: 2, gpu_mmory: 1 }\nthreads: 0\n"], &["limits.body=many"]),
+            told(&[BASE, "\nmodels:\n  m: { gpu_memory: 2, repicas: 1 }\nthreads: 0\n"], &["limits.body=many"]),
             [
                 "models.m.gpu_memory, line 3 of /c/1.yaml",
-                "models.m.gpu_mmory, line 3 of /c/1.yaml",
+                "models.m.repicas, line 3 of /c/1.yaml",
                 "threads, line 4 of /c/1.yaml",
                 "limits.body, --set",
             ]
