@@ -121,6 +121,29 @@ async fn an_engine_is_stopped_and_started_by_keys_and_only_after_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_shows_how_far_it_is_and_a_failure_its_reason_and_log() {
+    if !is_there() {
+        return;
+    }
+    let faults = |faults: &str| format!("restart: off, env: {{ ENGINEHOUSE_SIM_FAULTS: \"{faults}\" }}");
+    let models = [model("slow", &faults("ready-after=8s")), model("broken", &faults("oom=100ms"))];
+    let (_deployment, gateway) = Deployment::open(&format!("models:\n{}", models.concat()));
+    let terminal = top(SMALL, &gateway, &[UNICODE]);
+    terminal.wait("a phase and how much of it is done", |screen| {
+        screen.lines().any(|line| line.contains("slow/0") && line.contains("◐") && line.contains('%'))
+    });
+    terminal.enter(":slow");
+    terminal.press(&["Enter"]);
+    terminal.wait("a bar", |screen| screen.contains("› slow/0") && screen.contains("█") && screen.contains(" % ("));
+    terminal.shows("● ready");
+    terminal.enter(":broken");
+    terminal.press(&["Enter"]);
+    terminal.wait("why it failed, its log, and what can be done", |screen| {
+        ["✗ failed", "out of memory", "t starts it again", "Traceback"].iter().all(|text| screen.contains(text))
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn terminals_without_colours_and_without_unicode_get_neither() {
     if !is_there() {
         return;

@@ -15,6 +15,7 @@ pub struct Told<T> {
     lines: Box<dyn BufRead + Send>,
     address: String,
     is_over: bool,
+    ended: Option<Box<dyn Fn() -> bool + Send>>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -35,7 +36,13 @@ pub struct Message<T> {
 
 impl<T: DeserializeOwned> Told<T> {
     pub(super) fn new(reader: BufReader<impl Read + Send + 'static>, address: String) -> Self {
-        Self { lines: Box::new(reader), address, is_over: false, kind: PhantomData }
+        Self { lines: Box::new(reader), address, is_over: false, ended: None, kind: PhantomData }
+    }
+
+    /// Ends as soon as `ended` says so. It is asked with each line that comes; the gateway sends one every 15 seconds at the latest.
+    #[must_use]
+    pub fn until(self, ended: impl Fn() -> bool + Send + 'static) -> Self {
+        Self { ended: Some(Box::new(ended)), ..self }
     }
 
     /// The next message; `None`: the gateway ended the stream.
@@ -44,7 +51,8 @@ impl<T: DeserializeOwned> Told<T> {
         loop {
             let mut line = Vec::new();
             let read = (&mut self.lines).take(MOST_LINE).read_until(b'\n', &mut line);
-            if read.map_err(|error| error.to_string())? == 0 {
+            let is_over = read.map_err(|error| error.to_string())? == 0;
+            if is_over || self.ended.as_ref().is_some_and(|ended| ended()) {
                 return Ok(None);
             }
             let line = String::from_utf8(line).map_err(|error| error.to_string())?;
@@ -99,6 +107,15 @@ mod tests {
         let all = told(": connected\n\nid: 7\ndata: 1\n\n: ping\n\ndata: 2\r\n\r\ndata: 3");
         let all: Vec<_> = all.into_iter().map(|message| message.expect("understood")).collect();
         assert_eq!(all, [Message { number: Some(7), value: 1 }, Message { number: None, value: 2 }]);
+    }
+
+    #[test]
+    fn who_wants_no_more_is_asked_with_each_line() {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let told: Told<u32> = Told::new(BufReader::new("data: 1\n\n: ping\n\ndata: 2\n\n".as_bytes()), "here".into());
+        let ended = move || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2;
+        let all: Vec<u32> = told.until(ended).map(|message| message.expect("understood").value).collect();
+        assert_eq!(all, [1], "the comment ended it");
     }
 
     #[test]

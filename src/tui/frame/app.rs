@@ -4,15 +4,15 @@ use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Instant;
 
-use super::effect::{Effect, Teller, Tone};
 use super::input::Input;
 use super::keyboard::Keyboard;
 use super::pace::{Pace, Urgency};
-use super::screen::Screen;
+use super::screen::{Effect, Screen, Tone};
 use super::signals;
 use super::stack::Stack;
 use super::terminal::Terminal;
 use super::theme::Theme;
+use super::work::Teller;
 
 /// Shows `first` and the screens that it leads to until they end. Returns what is to be printed then.
 ///

@@ -4,8 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::effect::Tone;
-use super::screen::Screen;
+use super::screen::{Screen, Tone};
 use super::theme::Theme;
 use crate::tui::widgets::{LineEdit, put};
 

@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::KeyEvent;
 
-use super::effect::Message;
+use super::message::Message;
 
 /// Something that a screen may act on.
 #[derive(Debug)]

@@ -1,23 +1,26 @@
 //! The frame of the interface: the terminal, the loop, and the stack of screens.
 //!
-//! `screen`: what a screen is. `input`: what comes to it. `effect`: what it wants. `stack`: all open screens with what they
-//! have in common. `bars`: the first and the last line. `app`: the loop. `pace`: when it draws. `terminal`: the guard that gives
-//! the terminal back. `keyboard`, `signals`: threads that listen. `theme`: colours and signs.
+//! `screen`: what a screen is, and what it wants done. `input`: what comes to it; `message`: of work. `work`: what takes time.
+//! `stack`: all open screens with what they have in common. `bars`: the first and the last line. `app`: the loop. `pace`: when it
+//! draws. `terminal`: the guard that gives the terminal back. `keyboard`, `signals`: threads that listen. `theme`: colours and
+//! signs.
 
 mod app;
 mod bars;
-mod effect;
 mod input;
 mod keyboard;
+mod message;
 mod pace;
 mod screen;
 mod signals;
 mod stack;
 mod terminal;
 mod theme;
+mod work;
 
 pub use app::run;
-pub use effect::{Effect, Message, Teller, Tone};
 pub use input::Input;
-pub use screen::{KeyHelp, Screen};
+pub use message::Message;
+pub use screen::{Effect, KeyHelp, Screen, Tone};
 pub use theme::{Style, Theme};
+pub use work::{Teller, Work};

@@ -1,14 +1,15 @@
-//! What a screen is.
+//! What a screen is, and what it wants done.
 
+use std::fmt::{self, Debug, Formatter};
 use std::time::Instant;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::effect::Effect;
 use super::input::Input;
 use super::theme::Theme;
+use super::work::{Teller, Work};
 
 /// A key and what it does, for the last line and the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,4 +90,59 @@ pub trait Screen {
 
     /// Shows only what contains this; empty: all.
     fn set_filter(&mut self, _text: &str) {}
+}
+
+/// Something that the loop does for a screen.
+pub enum Effect {
+    /// Opens a screen above this one.
+    Push(Box<dyn Screen>),
+    /// Closes the uppermost screen; the interface ends with the last one.
+    Pop,
+    /// Closes the uppermost screen and opens this one in its place.
+    Replace(Box<dyn Screen>),
+    /// Does something that takes time, on a thread of its own.
+    Work(Work),
+    /// Gives the terminal to something else, such as an editor, and takes it back when that has ended.
+    Lend(Work),
+    /// Says something on the last line, until a key is pressed.
+    Say(Tone, String),
+    /// Ends the interface at once. The text is printed when the terminal has been given back.
+    End(Option<String>),
+}
+
+/// What a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It is just said.
+    Note,
+    /// Something went well.
+    Good,
+    /// Something went wrong.
+    Bad,
+}
+
+impl Effect {
+    /// Work on a thread. `name`: for people who look at the process.
+    pub fn work(name: &'static str, run: impl FnOnce(&Teller) + Send + 'static) -> Self {
+        Self::Work(Work::new(name, run))
+    }
+
+    /// Work that has the terminal for itself.
+    pub fn lend(name: &'static str, run: impl FnOnce(&Teller) + Send + 'static) -> Self {
+        Self::Lend(Work::new(name, run))
+    }
+}
+
+impl Debug for Effect {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Push(screen) => write!(f, "Push({})", screen.title()),
+            Self::Pop => f.write_str("Pop"),
+            Self::Replace(screen) => write!(f, "Replace({})", screen.title()),
+            Self::Work(work) => write!(f, "Work({})", work.name),
+            Self::Lend(work) => write!(f, "Lend({})", work.name),
+            Self::Say(tone, text) => write!(f, "Say({tone:?}, {text:?})"),
+            Self::End(text) => write!(f, "End({text:?})"),
+        }
+    }
 }

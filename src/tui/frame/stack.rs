@@ -8,9 +8,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
 use super::bars::{self, Said};
-use super::effect::{Effect, Tone};
 use super::input::Input;
-use super::screen::{KeyHelp, Screen};
+use super::screen::{Effect, KeyHelp, Screen, Tone};
 use super::theme::Theme;
 use crate::tui::widgets::{Completion, Dialog, Edit, Help, LineEdit};
 

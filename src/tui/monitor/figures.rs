@@ -10,12 +10,17 @@ pub(super) const NONE: &str = "–";
 pub(super) fn count(value: f64) -> String {
     match value {
         value if !value.is_finite() => NONE.to_owned(),
-        value if value == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         value if value < 9.95 => format!("{value:.1}"),
         value if value < 9_999.5 => format!("{value:.0}"),
         value if value < 999_950.0 => format!("{:.1}k", value / 1e3),
         value => format!("{:.1}M", value / 1e6),
     }
+}
+
+/// A count that is told as a fraction.
+pub(super) fn rounded(value: f64) -> String {
+    if value.is_finite() { format!("{value:.0}") } else { NONE.to_owned() }
 }
 
 /// A whole number.

@@ -24,6 +24,9 @@ const OWN_LINES: usize = 100;
 /// After so long without any event the gateway, or the network, hangs: it tells something every second.
 const SILENCE: Duration = Duration::from_secs(6);
 
+/// After so long the connection is given up: the network may have lost it without a word.
+const DEAF: Duration = Duration::from_secs(20);
+
 /// How it stands with the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Connection {
@@ -104,6 +107,11 @@ impl Known {
     pub(super) fn silence(&self) -> Option<Duration> {
         let silence = self.now.duration_since(self.heard);
         (self.connection == Connection::Up && silence > SILENCE).then_some(silence)
+    }
+
+    /// Whether the connection is to be given up.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.silence().is_some_and(|silence| silence > DEAF)
     }
 
     /// Takes in an event.

@@ -17,14 +17,16 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// Lines of each log that are read before those that come.
 const LINES: usize = 300;
 
-/// All but who did what: nothing here shows that.
-const KINDS: [EventKind; 8] = [
+/// Requests that are read before those that come.
+const REQUESTS: usize = 200;
+
+/// All but who did what, which nothing here shows, and requests, which may be many and are followed only while they are shown.
+const KINDS: [EventKind; 7] = [
     EventKind::Snapshot,
     EventKind::Resync,
     EventKind::Engine,
     EventKind::Reload,
     EventKind::Operation,
-    EventKind::Requests,
     EventKind::Pulse,
     EventKind::Log,
 ];
@@ -63,10 +65,10 @@ impl Debug for Link {
 }
 
 /// Tells all events, over lost connections and restarts of the gateway, until the interface ends. After each loss it begins with a
-/// snapshot: another gateway counts its events anew.
-pub(super) fn events(link: &Link, teller: &Teller) {
+/// snapshot: another gateway counts its events anew. Once `turn` is over another thread does it.
+pub(super) fn events(link: &Link, turn: &Turn, teller: &Teller) {
     let mut pause = AGAIN.0;
-    loop {
+    while turn.goes_on() {
         let why = match link.client().events(None, &KINDS) {
             Ok(events) => {
                 pause = AGAIN.0;
@@ -74,7 +76,7 @@ pub(super) fn events(link: &Link, teller: &Teller) {
                     return;
                 }
                 let mut why = "the gateway closed it".to_owned();
-                for message in events {
+                for message in events.until(turn.over()) {
                     match message {
                         Ok(message) => {
                             if !teller.tell(News::Event(Box::new(message.value))) {
@@ -88,7 +90,7 @@ pub(super) fn events(link: &Link, teller: &Teller) {
             }
             Err(error) => reason(error),
         };
-        if !teller.tell(News::Lost(why)) {
+        if !turn.goes_on() || !teller.tell(News::Lost(why)) {
             return;
         }
         sleep(pause);
@@ -105,10 +107,26 @@ fn reason(error: ClientError) -> String {
     }
 }
 
-/// Tells the requests that have ended before anybody listened.
-pub(super) fn requests(link: &Link, teller: &Teller) {
-    if let Ok(found) = link.client().requests(&RequestQuery { limit: Some(200), ..RequestQuery::default() }) {
-        teller.tell(News::Requests(found.requests));
+/// Tells the requests that have ended, and those that end, as long as `turn` goes on.
+pub(super) fn requests(link: &Link, turn: &Turn, teller: &Teller) {
+    let mut pause = AGAIN.0;
+    while turn.goes_on() {
+        let client = link.client();
+        if let Ok(events) = client.events(None, &[EventKind::Requests]) {
+            pause = AGAIN.0;
+            // After the stream has begun: none is missed between them.
+            let query = RequestQuery { limit: Some(REQUESTS), ..RequestQuery::default() };
+            if let Ok(found) = client.requests(&query) {
+                teller.tell(News::Requests(found.requests));
+            }
+            for message in events.until(turn.over()).map_while(Result::ok) {
+                if !turn.goes_on() || !teller.tell(News::Event(Box::new(message.value))) {
+                    return;
+                }
+            }
+        }
+        sleep(pause);
+        pause = (pause * 2).min(AGAIN.1);
     }
 }
 
@@ -127,40 +145,55 @@ pub(super) fn aliases(link: &Link, teller: &Teller) {
     }
 }
 
-/// Which logs are followed at present; a thread that follows others ends with its next line.
+/// Counts the turns of threads that do the same, one after the other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ticket(Arc<AtomicU64>);
+pub(super) struct Turns(Arc<AtomicU64>);
 
-impl Ticket {
-    /// Others are followed from now on.
-    pub(super) fn next(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
+/// The turn of one of them. It goes on until the next one begins.
+#[derive(Clone, Debug)]
+pub(super) struct Turn {
+    turns: Arc<AtomicU64>,
+    /// Which one it is.
+    pub(super) number: u64,
+}
 
-    /// Whether these still are.
-    pub(super) fn is(&self, number: u64) -> bool {
-        self.0.load(Ordering::SeqCst) == number
+impl Turns {
+    /// The next turn begins, and the one before is over.
+    pub(super) fn next(&self) -> Turn {
+        Turn { turns: self.0.clone(), number: self.0.fetch_add(1, Ordering::SeqCst) + 1 }
     }
 }
 
-/// Tells lines of logs: of an engine, of `gateway`, or of all; over lost connections, as long as they are wanted.
-pub(super) fn logs(link: &Link, from: Option<String>, (ticket, number): (&Ticket, u64), teller: &Teller) {
+impl Turn {
+    fn goes_on(&self) -> bool {
+        self.turns.load(Ordering::SeqCst) == self.number
+    }
+
+    /// Tells when it is over.
+    fn over(&self) -> impl Fn() -> bool + Send + 'static {
+        let turn = self.clone();
+        move || !turn.goes_on()
+    }
+}
+
+/// Tells lines of logs: of an engine, of `gateway`, or of all; over lost connections, as long as `turn` goes on.
+pub(super) fn logs(link: &Link, from: Option<String>, turn: &Turn, teller: &Teller) {
     let mut query = LogQuery { from, lines: Some(LINES), ..LogQuery::default() };
     let mut pause = AGAIN.0;
-    while ticket.is(number) {
+    while turn.goes_on() {
         match link.client().follow_logs(&query) {
             Ok(lines) => {
                 pause = AGAIN.0;
                 // What comes after a loss is not to come twice.
                 query.lines = Some(0);
-                for line in lines.map_while(Result::ok) {
-                    if !ticket.is(number) || !teller.tell(News::Log(number, line.value)) {
+                for line in lines.until(turn.over()).map_while(Result::ok) {
+                    if !teller.tell(News::Log(turn.number, line.value)) {
                         return;
                     }
                 }
             }
             Err(error @ ClientError::Refused { .. }) => {
-                teller.tell(News::LogLost(number, error.to_string()));
+                teller.tell(News::LogLost(turn.number, error.to_string()));
                 return;
             }
             Err(_) => {}

@@ -1,6 +1,6 @@
 //! Monitors of a running gateway: what it does now, and what can be done with it.
 //!
-//! `screen`: the monitor, a screen with views. `known`: what is known of the gateway, from its events. `link`: threads that ask it.
+//! `screen`: the monitor, a screen with views. `known`: what is known of the gateway, from its events. `link`: threads that ask it; `following`: which streams they follow.
 //! `news`: what they tell. `wish`: what views want. `view`: what a view is; `views`: all of them. `actions`, `questions`: what can be
 //! done with engines. `log_lines`, `log_pane`: logs. `figures`, `look`, `gpu_lines`: how things look. `once`: one picture as text.
 
@@ -8,6 +8,7 @@ mod actions;
 #[cfg(test)]
 mod example;
 mod figures;
+mod following;
 mod gpu_lines;
 mod known;
 mod link;

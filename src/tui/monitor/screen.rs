@@ -9,8 +9,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::figures;
+use super::following::Following;
 use super::known::{Connection, Known};
-use super::link::{self, Link, Ticket};
+use super::link::{self, Link};
 use super::log_lines::LogLines;
 use super::news::News;
 use super::questions::{Answer, Question};
@@ -33,9 +34,7 @@ pub struct Monitor {
     known: Known,
     logs: LogLines,
     log_error: Option<String>,
-    /// Which logs are followed.
-    followed: Option<(u64, Option<String>)>,
-    ticket: Ticket,
+    following: Following,
     request: Option<RequestView>,
     views: Vec<Box<dyn View>>,
     question: Option<Question>,
@@ -55,8 +54,7 @@ impl Monitor {
             known: Known::new(Instant::now()),
             logs: LogLines::new(LINES),
             log_error: None,
-            followed: None,
-            ticket: Ticket::default(),
+            following: Following::default(),
             request: None,
             views: vec![Box::new(Overview::default())],
             question: None,
@@ -67,10 +65,7 @@ impl Monitor {
 
     fn hear(&mut self, news: &News) -> Vec<Effect> {
         match news {
-            News::Connected => {
-                self.known.connected();
-                return vec![self.ask("requests", link::requests)];
-            }
+            News::Connected => self.known.connected(),
             News::Lost(why) => self.known.lost(why.clone()),
             News::Event(event) => {
                 self.known.hear(event);
@@ -78,11 +73,11 @@ impl Monitor {
                     return vec![self.ask("aliases", link::aliases)];
                 }
             }
-            News::Log(number, line) if self.is_followed(*number) => {
+            News::Log(number, line) if self.following.has_logs(*number) => {
                 self.log_error = None;
                 self.logs.push(line.clone());
             }
-            News::LogLost(number, why) if self.is_followed(*number) => self.log_error = Some(why.clone()),
+            News::LogLost(number, why) if self.following.has_logs(*number) => self.log_error = Some(why.clone()),
             News::Log(..) | News::LogLost(..) => {}
             News::Requests(requests) => self.known.requests_were(requests),
             News::Request(request) => self.request = Some((**request).clone()),
@@ -95,10 +90,6 @@ impl Monitor {
             }
         }
         Vec::new()
-    }
-
-    fn is_followed(&self, number: u64) -> bool {
-        self.followed.as_ref().is_some_and(|(followed, _)| *followed == number)
     }
 
     /// Asks the gateway on a thread.
@@ -186,19 +177,22 @@ impl Monitor {
         vec![Effect::work("request", move |teller| link::request(&link, &id, teller))]
     }
 
-    /// Follows the logs that the uppermost view shows, and no others.
-    fn follow(&mut self) -> Option<Effect> {
-        let wanted = self.views.last().and_then(|view| view.follows());
-        if self.followed.as_ref().map(|(_, from)| from) == wanted.as_ref() {
-            return None;
+    /// Follows what the views show, and nothing else.
+    fn follow(&mut self) -> Vec<Effect> {
+        let logs = self.views.last().and_then(|view| view.follows());
+        let requests = self.views.iter().any(|view| view.follows_requests());
+        let mut effects = Vec::new();
+        if let Some(effect) = self.following.logs(logs, &self.link) {
+            self.logs.clear();
+            self.log_error = None;
+            effects.extend(effect);
         }
-        let number = self.ticket.next();
-        self.logs.clear();
-        self.log_error = None;
-        self.followed = wanted.clone().map(|from| (number, from));
-        let from = wanted?;
-        let (link, ticket) = (self.link.clone(), self.ticket.clone());
-        Some(Effect::work("logs", move |teller| link::logs(&link, from, (&ticket, number), teller)))
+        effects.extend(self.following.requests(requests, &self.link));
+        if self.known.is_deaf() {
+            self.known.lost("nothing was heard for too long".to_owned());
+            effects.push(self.following.events(&self.link));
+        }
+        effects
     }
 
     fn shown(&self) -> Shown<'_> {
@@ -238,7 +232,7 @@ impl Screen for Monitor {
         let mut effects = match input {
             Input::Opened if !self.has_begun => {
                 self.has_begun = true;
-                vec![self.ask("events", link::events)]
+                vec![self.following.events(&self.link)]
             }
             Input::Message(message) => message.get::<News>().map(|news| self.hear(news)).unwrap_or_default(),
             Input::Key(key) => self.key(*key),

@@ -45,6 +45,11 @@ pub(super) trait View {
         None
     }
 
+    /// Whether it shows the requests that end.
+    fn follows_requests(&self) -> bool {
+        false
+    }
+
     /// The request that it shows.
     fn request(&self) -> Option<&str> {
         None

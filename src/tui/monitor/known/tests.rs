@@ -85,6 +85,10 @@ fn losses_and_silence_are_told() {
     let (mut known, start) = known();
     known.now = start + Duration::from_secs(7);
     assert_eq!(known.silence(), Some(Duration::from_secs(7)));
+    assert!(!known.is_deaf());
+    known.now = start + Duration::from_secs(21);
+    assert!(known.is_deaf());
+    known.now = start + Duration::from_secs(7);
     known.lost("refused".to_owned());
     known.now = start + Duration::from_secs(9);
     known.lost("refused again".to_owned());

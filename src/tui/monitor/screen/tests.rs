@@ -19,7 +19,7 @@ fn monitor(owns: bool) -> Monitor {
     let mut monitor = Monitor::new(nowhere(), "The gateway `demo`", owns);
     monitor.zone = TimeZone::UTC;
     assert_eq!(told(&mut monitor, &Input::Opened), "[Work(events)]");
-    assert_eq!(hear(&mut monitor, News::Connected), "[Work(requests)]");
+    assert_eq!(hear(&mut monitor, News::Connected), "[]");
     hear(&mut monitor, News::Event(Box::new(snapshot())));
     let old = [
         request("a1", 200, None),
@@ -99,7 +99,7 @@ fn engines_look_as_in_the_pictures() {
     {
         let mut monitor = monitor(false);
         assert_eq!(format!("{:?}", monitor.jump(id)), "[Work(logs)]");
-        let number = monitor.followed.as_ref().map(|(number, _)| *number).expect("followed");
+        let number = monitor.following.log_turn().expect("followed");
         for text in
             ["\x1b[1;36m(EngineCore pid=9)\x1b[0;0m INFO loading", "\x1b[2J\x1b]0;title\x07WARN shown without harm"]
         {
@@ -116,7 +116,7 @@ fn the_other_views_look_as_in_the_pictures() {
         let mut monitor = monitor(false);
         press(&mut monitor, &(at + 1).to_string());
         if *name == "logs" {
-            let number = monitor.followed.as_ref().map(|(number, _)| *number).expect("followed");
+            let number = monitor.following.log_turn().expect("followed");
             for (from, level, text) in [
                 ("gateway", Some("info"), "serving http://127.0.0.1:8000/v1"),
                 ("qwen3-32b/0", None, "\x1b[32mINFO\x1b[0m Application startup complete."),
@@ -197,6 +197,18 @@ fn a_lost_connection_is_told_and_what_was_known_stays() {
 }
 
 #[test]
+fn only_what_is_shown_is_followed() {
+    let mut monitor = monitor(false);
+    assert_eq!(press(&mut monitor, "3"), "[Work(requests)]");
+    assert_eq!(press(&mut monitor, "⏎"), "[Work(request)]", "requests are followed below it");
+    assert_eq!(press(&mut monitor, "2"), "[Work(logs)]");
+    assert_eq!(press(&mut monitor, "3"), "[Work(requests)]", "anew");
+    monitor.known.now += std::time::Duration::from_secs(30);
+    assert_eq!(told(&mut monitor, &Input::Tick), "[Work(events)]", "a connection that is silent is given up");
+    assert_eq!(told(&mut monitor, &Input::Tick), "[]", "once");
+}
+
+#[test]
 fn places_filters_and_going_back() {
     let mut monitor = monitor(false);
     let places = monitor.places();
@@ -207,7 +219,7 @@ fn places_filters_and_going_back() {
     assert_eq!(monitor.title(), "overview › org/coder/0");
     assert!(monitor.back() && !monitor.back());
     assert_eq!(told(&mut monitor, &Input::Tick), "[]");
-    assert_eq!(monitor.followed, None, "its log is not followed any more");
+    assert_eq!(monitor.following.log_turn(), None, "its log is not followed any more");
     monitor.set_filter("coder/1");
     let shown = picture(&monitor, (80, 22));
     assert!(

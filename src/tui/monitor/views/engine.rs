@@ -90,12 +90,15 @@ impl View for EngineScreen {
     }
 }
 
+/// A name, and what is known.
+type Fact = (&'static str, Vec<Span<'static>>);
+
 /// What is known of it, two facts a line.
 fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
     let rates = engine.rates.as_ref();
     let report = engine.report.as_ref();
     let history = &engine.history;
-    let waiting = or_none(report, |report| figures::count(report.waiting));
+    let waiting = or_none(report, |report| figures::rounded(report.waiting));
     let tokens = or_none(rates, |rates| {
         let (read, written) = (rates.prompt_tokens_per_second, rates.completion_tokens_per_second);
         format!("{} read, {} written /s", figures::count(read), figures::count(written))
@@ -118,7 +121,7 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
         (("Start took", raw(or_none(engine.start_seconds, figures::seconds))), ("Sleeps", raw(slept))),
     ];
     let half = usize::from(columns) / 2;
-    let two = |(one, other): ((&str, Vec<Span<'static>>), (&str, Vec<Span<'static>>))| {
+    let two = |(one, other): (Fact, Fact)| {
         let mut line = cut(fact(one.0, one.1, theme), half - 1);
         line.push_span(Span::raw(" ".repeat(half.saturating_sub(line.width()))));
         line.extend(fact(other.0, other.1, theme));

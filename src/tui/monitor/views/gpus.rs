@@ -54,7 +54,8 @@ impl View for Gpus {
             );
         }
         let names = inventory.gpus.iter().map(|gpu| gpu_lines::name(gpu).chars().count()).max().unwrap_or(0);
-        let names = names.max(14).min(usize::from(area.width / 5));
+        let least = if inventory.gpus.iter().any(|gpu| gpu.mig.is_some()) { 16 } else { 4 };
+        let names = names.max(least).min(usize::from(area.width / 5));
         for gpu in &inventory.gpus {
             of_gpu(gpu, names, area.width, &mut lines, theme);
         }

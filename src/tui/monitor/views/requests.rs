@@ -124,6 +124,10 @@ impl View for Requests {
         ]
     }
 
+    fn follows_requests(&self) -> bool {
+        true
+    }
+
     fn filter(&self) -> Option<&str> {
         Some(&self.filter)
     }
