@@ -101,6 +101,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_understood_is_understood_the_same_again(text in "(http://)?[a-z0-9\\[\\]:.@/v1?%-]{0,20}|.{0,20}") {
+            if let Ok(address) = text.parse::<Address>() {
+                proptest::prop_assert_eq!(address.to_string().parse(), Ok(address));
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_asked_is_told() {
         for (text, why) in [
