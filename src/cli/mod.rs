@@ -165,7 +165,7 @@ enum Command {
         json: bool,
     },
     Bench(Box<bench::Args>),
-    Chat(chat::Args),
+    Chat(Box<chat::Args>),
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
     /// Print the completions of a shell: bash, zsh or fish

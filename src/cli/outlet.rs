@@ -72,6 +72,13 @@ mod tests {
         assert_eq!(harmless(text), "a\tb\n\\u{1b}]0;title\\u{7}\\u{1b}[2J\\r\\u{9b}1mä\\u{7f}\\u{0}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_has_control_characters_afterwards(text: String) {
+            proptest::prop_assert!(harmless(&text).chars().all(|letter| !letter.is_control() || "\n\t".contains(letter)));
+        }
+    }
+
     #[test]
     fn styles_need_a_terminal() {
         let with = |colour| Outlet { is_terminal: colour, colour, unicode: true };

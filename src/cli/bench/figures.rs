@@ -321,6 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn every_member_is_explained() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/bench.md");
+        let explained = std::fs::read_to_string(file).expect("conf/bench.md");
+        let figures: Value = serde_json::from_str(&super::super::compare::tests::run(1.0).json()).expect("JSON");
+        let mut members = Vec::new();
+        for (name, value) in figures.as_object().expect("an object") {
+            members.push(name);
+            let value = value.get(0).unwrap_or(value);
+            // Parameters have the names of the options.
+            members.extend(value.as_object().filter(|_| name != "parameters").into_iter().flat_map(Map::keys));
+        }
+        members.retain(|name| !explained.contains(&format!("`{name}`")));
+        assert!(members.is_empty(), "conf/bench.md does not name {members:?}");
+    }
+
+    #[test]
     fn steps_are_round() {
         for (width, wanted) in [(0.0, 0.001), (0.3, 0.5), (1.0, 1.0), (1.2, 2.0), (30.0, 50.0), (51.0, 100.0)] {
             assert!((step(width) - wanted).abs() < 1e-9, "{width}: {}", step(width));

@@ -9,13 +9,16 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::measure::Outcome;
+use super::measure::{Ending, Outcome};
 use super::plan::Arrivals;
 use super::prompts::Prompts;
 use super::request::Asker;
 
 /// Requests that are late by so much at the end of the time are not sent any more.
 const OVERDUE: Duration = Duration::from_millis(100);
+
+/// How long a closed load waits when nobody listens: requests would fail as fast as they are made.
+const GONE: Duration = Duration::from_millis(100);
 
 /// Until when requests are sent.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +60,9 @@ impl Load {
                     if number >= load.limits.requests {
                         break;
                     }
-                    load.one(number, Instant::now()).await;
+                    if load.one(number, Instant::now()).await {
+                        tokio::time::sleep(GONE).await;
+                    }
                 }
             });
         }
@@ -131,14 +136,17 @@ impl Load {
         }
     }
 
-    async fn one(&self, number: u64, due: Instant) {
+    /// Sends one request; whether nobody listens any more.
+    async fn one(&self, number: u64, due: Instant) -> bool {
         let prompt = self.prompts.request(self.first_prompt + number);
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = tokio::select! {
             outcome = self.asker.ask(prompt, due) => outcome,
             () = self.cut.cancelled() => Outcome::Unfinished,
         };
+        let is_gone = matches!(&outcome, Outcome::Failed(fault) if fault.ends == Some(Ending::Unreachable));
         // Nobody takes it where the run was given up.
         let _ = self.outcomes.send(outcome).await;
+        is_gone
     }
 }

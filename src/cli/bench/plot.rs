@@ -96,14 +96,14 @@ mod tests {
     fn bars_are_as_long_as_their_counts() {
         let bars = [bar(20.0, 25.0, 80), bar(25.0, 30.0, 1), bar(30.0, 35.0, 0), bar(35.0, 140.0, 35)];
         let wanted = "\
- 20 -  25 ms  ████████  80
+\x2020 -  25 ms  ████████  80
  25 -  30 ms  ▏         1
  30 -  35 ms            0
  35 - 140 ms  ███▌      35
 ";
         assert_eq!(histogram(&bars, 8, true), wanted);
         let plain = "\
- 20 -  25 ms  ########  80
+\x2020 -  25 ms  ########  80
  25 -  30 ms  #         1
  30 -  35 ms            0
  35 - 140 ms  ###       35

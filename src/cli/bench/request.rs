@@ -75,12 +75,10 @@ impl Asker {
         while let Some(chunk) = answer.next().await.map_err(|error| unanswered(&error))? {
             let at = micros(due.elapsed());
             let before = meter.chunks();
-            lines.feed(&chunk, |data| {
-                if is_output(data, self.api) {
-                    meter.output(at);
-                } else if error.is_none() {
-                    error = Refusal::of_event(data);
-                }
+            lines.feed(&chunk, |data| match Refusal::of_event(data) {
+                Some(told) => drop(error.get_or_insert(told)),
+                None if is_output(data, self.api) => meter.output(at),
+                None => {}
             });
             self.pieces.fetch_add(u64::from(meter.chunks() - before), Ordering::Relaxed);
             let _ = scanner.feed(chunk);

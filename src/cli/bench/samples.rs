@@ -73,7 +73,8 @@ impl Samples {
     pub(super) fn distribution(&self, scale: f64) -> Option<Distribution> {
         let mut sorted = self.kept.clone();
         sorted.sort_unstable();
-        let at = |share: f64| percentile(&sorted, share).map(|value| value * scale);
+        let scaled = |value: f64| rounded(value * scale);
+        let at = |share: f64| percentile(&sorted, share).map(scaled);
         let count = self.seen as f64;
         let mean = self.sum / count;
         // Rounding must not make it negative.
@@ -81,16 +82,21 @@ impl Samples {
         Some(Distribution {
             count: self.seen,
             sampled: self.seen > sorted.len() as u64,
-            mean: mean * scale,
-            stddev: variance.sqrt() * scale,
-            min: f64::from(self.least) * scale,
+            mean: scaled(mean),
+            stddev: scaled(variance.sqrt()),
+            min: scaled(f64::from(self.least)),
             p50: at(0.5)?,
             p90: at(0.9)?,
             p95: at(0.95)?,
             p99: at(0.99)?,
-            max: f64::from(self.largest) * scale,
+            max: scaled(f64::from(self.largest)),
         })
     }
+}
+
+/// Without the digits that only rounding made: tenths of a microsecond, where it is milliseconds.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// The number below which `share` of the `sorted` ones lie, between two of them in proportion (as NumPy's default does it, and

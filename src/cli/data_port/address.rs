@@ -75,9 +75,15 @@ impl FromStr for Address {
         if host.is_empty() {
             return Err("the URL names no host".into());
         }
-        let path = uri.path().trim_end_matches('/');
-        let base = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/').to_owned();
-        Ok(Self { host, port: authority.port_u16().unwrap_or(80), base }.reachable())
+        let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
+            "" | ":" => 80,
+            port => port[1..].parse().map_err(|_| format!("{port} is no port"))?,
+        };
+        let mut base = uri.path().trim_end_matches('/');
+        while let Some(before) = base.strip_suffix("/v1") {
+            base = before.trim_end_matches('/');
+        }
+        Ok(Self { host, port, base: base.to_owned() }.reachable())
     }
 }
 
@@ -91,6 +97,7 @@ mod tests {
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000", "/v1/x"),
             ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000", "/v1/x"),
             ("127.0.0.1:8000", "http://127.0.0.1:8000", "/v1/x"),
+            ("http://a/v1/v1", "http://a:80", "/v1/x"),
             ("HTTP://gpu-1", "http://gpu-1:80", "/v1/x"),
             ("http://[::1]:8000/team/v1", "http://[::1]:8000/team", "/team/v1/x"),
             ("0.0.0.0:8000", "http://127.0.0.1:8000", "/v1/x"),
@@ -101,6 +108,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_understood_is_understood_the_same_again(text in "(http://)?[a-z0-9\\[\\]:.@/v1?%-]{0,20}|.{0,20}") {
+            if let Ok(address) = text.parse::<Address>() {
+                proptest::prop_assert_eq!(address.to_string().parse(), Ok(address));
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_asked_is_told() {
         for (text, why) in [
@@ -108,6 +124,7 @@ mod tests {
             ("ftp://127.0.0.1", "must begin with http://"),
             ("http://key@127.0.0.1", "ENGINEHOUSE_API_KEY"),
             ("http://127.0.0.1/?a=1", "without `?`"),
+            ("http://a:99999", ":99999 is no port"),
             ("http://", "An example"),
             ("", "An example"),
         ] {
