@@ -121,8 +121,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::import::tests::any_value;
-    use crate::cli::import::tree;
+    use crate::cli::import::testing::any_value;
+    use crate::cli::import::yaml;
 
     #[test]
     fn it_reads_well() {
@@ -173,7 +173,7 @@ aliases:
             let mut all = Section::default();
             all.comment("c");
             all.put("value", value);
-            let read = tree::read(&all.text());
+            let read = yaml::read(&all.text());
             prop_assert_eq!(read.map(Value::Object), Ok(all.value()), "{}", all.text());
         }
     }
