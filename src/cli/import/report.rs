@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::document::Section;
+use super::secret::Secrets;
 use crate::config::{self, Diagnostic, Diagnostics};
 
 /// What became of the files of another program.
@@ -17,6 +18,17 @@ pub(super) struct Outcome {
     pub(super) summary: String,
     /// Whether nothing is left that could be written.
     pub(super) is_empty: bool,
+    /// Whether it is not a configuration of its own, but a part of one that has models.
+    pub(super) is_part: bool,
+    /// What must not be printed, whatever was overlooked.
+    pub(super) secrets: Secrets,
+}
+
+impl Outcome {
+    /// The same as a part of a configuration.
+    pub(super) fn part(self, summary: &str) -> Self {
+        Self { summary: summary.to_owned(), is_empty: false, is_part: true, ..self }
+    }
 }
 
 /// Prints the outcome of an import from `program`; fails where the configuration has errors, or there is none.
@@ -28,15 +40,16 @@ pub(super) fn finish(
     err: &mut dyn Write,
 ) -> ExitCode {
     // A reader that stopped reading (`| head`) is no failure.
-    let _ = write!(err, "{}", told(outcome));
+    let _ = write!(err, "{}", outcome.secrets.without(&told(outcome)));
     if outcome.is_empty {
         return ExitCode::FAILURE;
     }
     let head = format!("# Made by `enginehouse import {program}` from {}.", several(files, "file"));
     let check = "# Read the comments; then: enginehouse check THIS_FILE";
-    let text = format!("{head}\n{check}\n{}\n", outcome.document.text());
+    let text = format!("{head}\n{check}\n{}\n", outcome.secrets.without(&outcome.document.text()));
     let _ = write!(out, "{text}");
-    let wrong = errors(&text);
+    let model = if outcome.is_part { "models: { m: { source: s } }\n" } else { "" };
+    let wrong = errors(&format!("{text}{model}"));
     if wrong.is_empty() {
         return ExitCode::SUCCESS;
     }

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use self::compose::{Disk, compose};
 use self::convert::{Import, convert};
 use super::report::{Outcome, finish, nothing, several};
+use super::secret::Secrets;
 
 /// What is imported from Gym.
 #[derive(Debug, clap::Args)]
@@ -61,5 +62,12 @@ fn outcome(import: Import, files: usize) -> Outcome {
         let (aliases, models) = (several(import.aliases, "alias"), several(import.models, "model"));
         format!("{aliases} over {models}, from {}.", several(files, "file"))
     };
-    Outcome { document: import.document, said: import.said, summary, is_empty: import.aliases == 0 }
+    Outcome {
+        document: import.document,
+        said: import.said,
+        summary,
+        is_empty: import.aliases == 0,
+        is_part: false,
+        secrets: Secrets::default(),
+    }
 }
