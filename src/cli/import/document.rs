@@ -184,7 +184,7 @@ aliases:
         model.nest("args", args);
         let mut models = Section::default();
         models.nest_off("m 1", model);
-        models.put("n", 1);
+        models.put("other", 1);
         let mut all = Section::default();
         all.nest("models", models);
         let expected = r#"
@@ -194,7 +194,7 @@ models:
   #   source: org/m
   #   args:
   #     seed: 1
-  n: 1
+  other: 1
 "#;
         assert_eq!(all.text(), expected);
     }
@@ -211,7 +211,8 @@ models:
 
         #[test]
         fn what_is_written_is_read_again(
-            value in any_value("(yes|null|0x1|1e5|[-+.]inf|[a-z0-9${}:#&*!|>'\"%@`,\\[\\]? =~_.-]|\\PC|\n|\t|\u{1}|\u{85}|\u{2028}|\u{feff}){0,6}")
+            value in any_value("(yes|null|0x1|1e5|[-+.]inf|[a-z0-9${}:#&*!|>'\"%@`,\\[\\]? \
+                =~_.-]|\\PC|\n|\t|\u{1}|\u{85}|\u{2028}|\u{feff}){0,6}")
         ) {
             let mut all = Section::default();
             all.comment("c");

@@ -47,7 +47,6 @@ impl Draft {
             return;
         };
         self.notes.say(&mut self.aliases, path, format!("the alias `{}` {why}.", self.secrets.without(name)));
-        false
     }
 
     /// Adds an alias whose name is taken already, by itself.

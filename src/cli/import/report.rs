@@ -54,8 +54,12 @@ pub(super) fn finish(
         return ExitCode::SUCCESS;
     }
     let count = several(wrong.len(), "error");
-    let _ =
-        writeln!(err, "The configuration has {count} to correct before it can be served:\n\n{}", Diagnostics(wrong));
+    let _ = writeln!(
+        err,
+        "The configuration has {count} to correct before it can be \
+            served:\n\n{}",
+        Diagnostics(wrong)
+    );
     ExitCode::FAILURE
 }
 

@@ -145,7 +145,8 @@ mod tests {
     fn flags_have_values_lists_or_none() {
         let words = split(
             "-tp 2 --max-model-len=32k --gpu-memory-utilization 0.90 --enable-prefix-caching org/m --seed -1 \
-             --lora-modules a=b c=d --hf-overrides '{\"a\": 1}' --served-model-name one --no-enable-chunked-prefill --x",
+             --lora-modules a=b c=d --hf-overrides '{\"a\": 1}' --served-model-name one \
+                 --no-enable-chunked-prefill --x",
         );
         let got = arguments(&words.expect("closed"));
         assert_eq!(got.words, ["org/m"]);

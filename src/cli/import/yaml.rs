@@ -23,9 +23,11 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err("it is not a mapping".into()),
         // Advice for programmers does not help the author of the file.
-        Err(error) => {
-            Err(error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
-        }
+        Err(error) => Err(error.without_snippet().to_string().replace(
+            ", set DuplicateKeyPolicy in Options if \
+                acceptable",
+            "",
+        )),
     }
 }
 

@@ -36,7 +36,13 @@ impl Engine {
             return None;
         };
         if ranks.is_none_or(|ranks| ranks > count) {
-            self.say(tensor, &format!("and `{pipeline}` were left out: they need more than the {count} listed GPUs, over which tensor parallelism goes now."));
+            self.say(
+                tensor,
+                &format!(
+                    "and `{pipeline}` were left out: they need more than the {count} listed \
+                GPUs, over which tensor parallelism goes now."
+                ),
+            );
             self.args.shift_remove(tensor);
             self.args.shift_remove(pipeline);
         } else if self.size(tensor) == Some(count) && self.size(pipeline) == Some(1) {

@@ -89,10 +89,20 @@ impl Engine {
                 self.say(name, "was left out: Enginehouse reaches its engines on 127.0.0.1, by plain HTTP.");
             }
             name if is_secret(name) && value.is_string() => {
-                self.say(name, "was left out: everybody on the machine can read a command line. Write it under `env`, if the engine reads it there.");
+                self.say(
+                    name,
+                    "was left out: everybody on the machine can read a command line. Write it under \
+                    `env`, if the engine reads it there.",
+                );
             }
             name => match GONE.iter().find(|(gone, _)| *gone == name) {
-                Some((_, instead)) => self.say(name, &format!("was left out: vLLM 0.32 has no such flag ({instead}).")),
+                Some((_, instead)) => self.say(
+                    name,
+                    &format!(
+                        "was left out: vLLM 0.32 has no such flag \
+                    ({instead})."
+                    ),
+                ),
                 None => self.other(name, value),
             },
         }
@@ -179,7 +189,11 @@ impl Engine {
             }
         }
         if unread {
-            self.say("lora-modules", "has something that is no adapter with its name and path, and that was left out.");
+            self.say(
+                "lora-modules",
+                "has something that is no adapter with its name and path, and that was \
+                left out.",
+            );
         }
         self.lora = Some(found);
     }

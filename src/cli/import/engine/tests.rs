@@ -23,8 +23,10 @@ fn model(words: &str, env: &[(&str, &str)]) -> (Value, Vec<String>) {
 
 #[test]
 fn flags_with_a_key_of_their_own_have_it() {
-    let words = "--host 0.0.0.0 --port 8001 --gpu-memory-utilization 0.9 --enable-sleep-mode --lora-modules sql=/a/sql \
-                 '{\"name\": \"legal\", \"path\": \"/a/l\"}' --api-key sk-0123456789 --max-model-len 32k --no-enable-lora \
+    let words = "--host 0.0.0.0 --port 8001 --gpu-memory-utilization 0.9 --enable-sleep-mode --lora-modules \
+        sql=/a/sql \
+                 '{\"name\": \"legal\", \"path\": \"/a/l\"}' --api-key sk-0123456789 --max-model-len 32k \
+                     --no-enable-lora \
                  --no-enable-prefix-caching --hf-token hf_0123456789 --hf-overrides '{\"a\": {\"b\": 1}}'";
     let (model, said) =
         model(words, &[("CUDA_VISIBLE_DEVICES", "0, 2"), ("OMP_NUM_THREADS", "4"), ("VLLM_SERVER_DEV_MODE", "1")]);
@@ -69,8 +71,11 @@ fn gpus_follow_from_lists_and_parallel_sizes() {
 
 #[test]
 fn what_cannot_be_here_is_said() {
-    let (model, said) =
-        model("--swap-space 4 --ssl-keyfile /k --gpu-memory-utilization 1.0 --kv-transfer-token abc", &[("1A", "x")]);
+    let (model, said) = model(
+        "--swap-space 4 --ssl-keyfile /k --gpu-memory-utilization 1.0 --kv-transfer-token \
+            abc",
+        &[("1A", "x")],
+    );
     assert_eq!(model, json!({ "source": "org/m", "gpu_memory": 0.95 }));
     for part in [
         "m.swap-space: `swap-space` was left out: vLLM 0.32",

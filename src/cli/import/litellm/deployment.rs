@@ -110,9 +110,14 @@ pub(super) fn deployment(
     let model = params.get("model").and_then(text).ok_or("it has no `litellm_params.model`.")?;
     let named = params.get("custom_llm_provider").and_then(text);
     let found = provider(&model, named.as_deref(), written.is_some()).map_err(|provider| {
-        let fit = !provider.is_empty() && provider.len() < 40 && provider.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        let fit = !provider.is_empty()
+            && provider.len() < 40
+            && provider.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         let whose = if fit { format!("the provider `{provider}`") } else { "a provider that is not named".into() };
-        format!("it is of {whose}, which is not known to take OpenAI's requests. If it does at some URL, write that under `urls`.")
+        format!(
+            "it is of {whose}, which is not known to take OpenAI's requests. If it does at some URL, write \
+            that under `urls`."
+        )
     })?;
     let url = match (&written, found.url) {
         (Some(url), _) => engine_url(url).map_err(|why| format!("its `api_base` {why}"))?,

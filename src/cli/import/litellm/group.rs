@@ -78,8 +78,8 @@ pub(super) fn write(draft: &mut Draft, group: Group, alone: bool, random: bool) 
 /// What names of models begin with, if the group's name cannot be one.
 fn base(name: &str, kind: Option<&Kind>) -> String {
     let served = || kind.and_then(|kind| kind.served.clone()).filter(|served| is_name(served));
-    let stem = || name.replace('*', "").trim_matches(|c: char| c == '/' || c.is_whitespace()).to_owned();
-    let candidates = [Some(name.to_owned()), served(), Some(stem())];
+    let stem = || name.trim_end_matches(|c: char| "*/-:".contains(c) || c.is_whitespace()).to_owned();
+    let candidates = [Some(name.to_owned()), Some(stem()), served()];
     // Room for what is added.
     candidates.into_iter().flatten().find(|name| is_name(name) && name.len() < 200).unwrap_or_else(|| "model".into())
 }
@@ -92,7 +92,12 @@ fn model(draft: &mut Draft, name: &str, cluster: Cluster, random: bool) {
             draft.notes.say(&mut out, &format!("{}.{key}", one.path), text);
         }
         if urls.contains(&one.url) {
-            draft.notes.say(&mut out, &one.path, "is the same engine as another entry of this name, and there once.");
+            draft.notes.say(
+                &mut out,
+                &one.path,
+                "is the same engine as another entry of this name, and there \
+                once.",
+            );
         } else {
             urls.push(one.url.clone());
         }
@@ -106,7 +111,12 @@ fn model(draft: &mut Draft, name: &str, cluster: Cluster, random: bool) {
     match cluster.kind.served {
         Some(served) if served == name => {}
         Some(served) => draft.put(&mut out, &path, name, "served_name", served.into()),
-        None => draft.notes.say(&mut out, &path, "its `model` is not one name: the engines are asked which model they serve, and every request goes to that one."),
+        None => draft.notes.say(
+            &mut out,
+            &path,
+            "its `model` is not one name: the engines are asked which \
+            model they serve, and every request goes to that one.",
+        ),
     }
     if !cluster.kind.is_vllm {
         out.comment("Not asked for its health, because it may not be a vLLM. If it is one, remove this line.");

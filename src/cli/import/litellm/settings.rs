@@ -56,7 +56,10 @@ pub(super) struct Router {
 pub(super) fn settings(all: &Map<String, Value>, draft: &mut Draft) -> Router {
     let (mut top, mut router) = (Section::default(), Router::default());
     let blocks = ["router_settings", "litellm_settings", "general_settings"];
-    top.comment("LiteLLM listens on port 4000, unless its command line says otherwise: change the base URL of clients, or write `listen: 0.0.0.0:4000`.");
+    top.comment(
+        "LiteLLM listens on port 4000, unless its command line says otherwise: change the base URL of \
+        clients, or write `listen: 0.0.0.0:4000`.",
+    );
     for place in blocks {
         let block = map(all, place);
         router.fallbacks.take(place, block, draft, &mut top);
@@ -114,7 +117,8 @@ fn left(draft: &mut Draft, path: &str, key: &str, value: &Value, top: &mut Secti
         | "disable_cooldowns"
         | "background_health_checks"
         | "health_check_interval" => {
-            "an engine is left alone while its health checks fail (`health`), and requests that fail go to another one (`retry`)."
+            "an engine is left alone while its health checks fail (`health`), and requests that fail go to \
+                another one (`retry`)."
         }
         "retry_policy" | "retry_after" | "max_fallbacks" | "model_group_retry_policy" => {
             "see `retry`: a request is tried again at once, on another engine."
@@ -222,7 +226,12 @@ fn caller(settings: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
             format!("set the environment variable {name} to it."),
         );
     }
-    draft.notes.say(&mut callers, "general_settings.master_key", "clients send this key. Keys that LiteLLM gave out are in its database: write a caller for each that is to go on.");
+    draft.notes.say(
+        &mut callers,
+        "general_settings.master_key",
+        "clients send this key. Keys that LiteLLM gave \
+        out are in its database: write a caller for each that is to go on.",
+    );
     let mut caller = Section::default();
     caller.put("keys", json!([format!("${{{name}}}")]));
     callers.nest("master", caller);

@@ -124,7 +124,11 @@ mod tests {
             ("uv run vllm serve org/m --seed 1", Some("uv run vllm serve")),
             ("bash -c 'exec vllm serve org/m --seed 1'", None),
             ("python3 -m vllm.entrypoints.openai.api_server org/m --seed 1", None),
-            ("/opt/v/bin/python -m vllm.entrypoints.openai.api_server org/m --seed 1", Some("/opt/v/bin/vllm serve")),
+            (
+                "/opt/v/bin/python -m vllm.entrypoints.openai.api_server org/m --seed \
+                1",
+                Some("/opt/v/bin/vllm serve"),
+            ),
             ("numactl -N 0 vllm serve org/m --seed 1", Some("numactl -N 0 vllm serve")),
         ] {
             let got = found(cmd);

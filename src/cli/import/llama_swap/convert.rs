@@ -86,7 +86,11 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
             _ if !good.contains(&id) => "was left out: this cannot be the name of a model.".to_owned(),
             Value::Object(fields) => match unknown(fields.get("cmd").unwrap_or(&Value::Null)) {
                 Some(word) => {
-                    format!("was left out: there is no macro `{}`, which its `cmd` uses.", draft.secrets.without(&word))
+                    format!(
+                        "was left out: there is no macro `{}`, which its `cmd` \
+                        uses.",
+                        draft.secrets.without(&word)
+                    )
                 }
                 None => {
                     let Value::Object(fields) = ours(value.clone()) else { continue };

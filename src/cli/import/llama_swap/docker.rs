@@ -143,13 +143,15 @@ mod tests {
     #[test]
     fn a_container_of_vllm_keeps_what_it_needs() {
         let words = split(
-            "docker run --name m -d --init --rm -p 8000:8000 --gpus '\"device=0,1\"' --ipc=host -v /m:/m --shm-size 8g \
+            "docker run --name m -d --init --rm -p 8000:8000 --gpus '\"device=0,1\"' --ipc=host -v /m:/m \
+                --shm-size 8g \
              -e HF_TOKEN=hf_1 --env LOG --network mine vllm/vllm-openai:v0.32.0 --model org/m --max-model-len 8192",
         );
         let got = container(&words.expect("closed")).expect("a container");
         assert_eq!(
             got.command.join(" "),
-            "docker run --rm --init --network=host --gpus=all -e VLLM_API_KEY -e CUDA_VISIBLE_DEVICES -e HF_TOKEN -e LOG \
+            "docker run --rm --init --network=host --gpus=all -e VLLM_API_KEY -e CUDA_VISIBLE_DEVICES -e \
+                HF_TOKEN -e LOG \
              --ipc host -v /m:/m --shm-size 8g vllm/vllm-openai:v0.32.0"
         );
         assert_eq!(got.env, [("HF_TOKEN".to_owned(), "hf_1".to_owned())]);

@@ -73,7 +73,8 @@ fn callers(all: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
 
 /// Which models are loaded when.
 fn on_demand(all: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
-    const WHY: &str = "was left out: models are not loaded on demand. All of them run at the same time, and each needs its part of a GPU's memory (`gpus`, `gpu_memory`).";
+    const WHY: &str = "was left out: models are not loaded on demand. All of them run at the same time, and \
+        each needs its part of a GPU's memory (`gpus`, `gpu_memory`).";
     let settings = map(map(map(all, "routing"), "router"), "settings");
     for (place, of) in [("", all), ("routing.router.settings.", settings)] {
         for group in map(of, "groups").keys() {

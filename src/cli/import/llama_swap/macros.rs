@@ -124,12 +124,14 @@ mod tests {
     #[test]
     fn macros_use_those_before_them_and_keep_their_types() {
         let all = Macros::of(Some(
-            &json!({ "ctx": 4096, "args": "--max-model-len ${ctx}", "vllm": "vllm serve --port ${PORT} ${args}", "list": [1] }),
+            &json!({ "ctx": 4096, "args": "--max-model-len ${ctx}", "vllm": "vllm serve --port ${PORT} \
+                ${args}", "list": [1] }),
         ));
         let own = Macros::of(Some(&json!({ "ctx": 8192, "temp": 0.7 })));
         let all = all.with(&own, "m-1").first("PORT", 5800);
         let value = json!({ "cmd": "${vllm} ${MODEL_ID}", "${MODEL_ID}:x": { "temperature": "${temp}" }, "n": ["${ctx}", true, "${list}"] });
-        let expected = json!({ "cmd": "vllm serve --port 5800 --max-model-len 8192 m-1", "m-1:x": { "temperature": 0.7 }, "n": [8192, true, "${list}"] });
+        let expected = json!({ "cmd": "vllm serve --port 5800 --max-model-len 8192 \
+            m-1", "m-1:x": { "temperature": 0.7 }, "n": [8192, true, "${list}"] });
         assert_eq!(all.expand(&value), expected);
     }
 

@@ -78,7 +78,8 @@ pub(super) fn model(
             };
             let Some(url) = proxy.filter(|proxy| !is_here(proxy)).and_then(|proxy| engine_url(&proxy).ok()) else {
                 let text = format!(
-                    "was left out: its `cmd` was not understood: {what}. Write a model with `command:` and placeholders for it (conf/reference.yaml), or its address under `urls`."
+                    "was left out: its `cmd` was not understood: {what}. Write a model with `command:` and \
+                        placeholders for it (conf/reference.yaml), or its address under `urls`."
                 );
                 draft.notes.say(&mut draft.models, path, text);
                 return None;
@@ -188,7 +189,8 @@ fn others(draft: &mut Draft, common: &Common, path: &str, fields: &Map<String, V
     let ttl = ttl.map_or(common.ttl, |ttl| u64::try_from(ttl).unwrap_or(common.ttl));
     if ttl > 0 {
         let text = format!(
-            "{ttl}s was left out: models are not unloaded when they are idle. With `sleep_mode: true` an operator can put them to sleep."
+            "{ttl}s was left out: models are not unloaded when they are idle. With `sleep_mode: true` an \
+                operator can put them to sleep."
         );
         draft.notes.say(out, &format!("{path}.ttl"), text);
     }
@@ -204,7 +206,8 @@ fn others(draft: &mut Draft, common: &Common, path: &str, fields: &Map<String, V
     {
         let why = match key.as_str() {
             "concurrencyLimit" => {
-                "there is no limit of requests for a model; vLLM queues what it cannot run (`max-num-seqs` under `args`)."
+                "there is no limit of requests for a model; vLLM queues what it cannot run (`max-num-seqs` \
+                    under `args`)."
             }
             "timeouts" => "timeouts are those of all engines (`timeouts`).",
             "metadata" | "capabilities" => "/v1/models shows what the engine says.",

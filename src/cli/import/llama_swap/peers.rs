@@ -83,7 +83,14 @@ pub(super) fn selectors(selectors: &Map<String, Value>, draft: &mut Draft) {
         let mut alias = Section::default();
         let strategy = value.get("strategy").and_then(Value::as_str).unwrap_or_default();
         let strategy = if ["warm", "pin", "spillover"].contains(&strategy) { strategy } else { "its strategy" };
-        draft.notes.say(&mut alias, &path, format!("{strategy} is not here: requests go to the first target, and to the others when it is down, full, or has too short a context."));
+        draft.notes.say(
+            &mut alias,
+            &path,
+            format!(
+                "{strategy} is not here: requests go to the first target, \
+            and to the others when it is down, full, or has too short a context."
+            ),
+        );
         alias.put("model", first.clone());
         if !rest.is_empty() {
             alias.put("fallback", json!(rest));

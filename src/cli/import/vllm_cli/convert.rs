@@ -75,8 +75,9 @@ fn entries<'a>(found: &'a Found, draft: &mut Draft) -> Vec<Entry<'a>> {
         }
     }
     if found.shortcuts.len() > 1 {
-        let text =
-            "each shortcut is a model here, and all models are started together. Remove those that you do not want.";
+        let text = "each shortcut is a model here, and all models are started together. Remove those that you \
+            do not \
+                want.";
         draft.notes.say(&mut draft.models, "shortcuts", text);
     }
     entries

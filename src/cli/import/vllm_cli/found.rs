@@ -44,7 +44,8 @@ pub(super) fn find(files: Vec<File>) -> Result<Found, Vec<String>> {
         };
         if !add(&file.name, tree, &mut found) {
             errors.push(format!(
-                "{}: this is no file of vllm-cli. Give a proxy configuration (`proxy`, `models`), user_profiles.json, shortcuts.json or config.yaml.",
+                "{}: this is no file of vllm-cli. Give a proxy configuration (`proxy`, `models`), \
+                    user_profiles.json, shortcuts.json or config.yaml.",
                 file.name
             ));
         }

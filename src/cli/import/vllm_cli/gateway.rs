@@ -53,7 +53,12 @@ fn host(proxy: &Map<String, Value>, draft: &mut Draft, at: &mut Section) -> IpAd
         None => Ipv4Addr::UNSPECIFIED.into(),
         Some("localhost") => Ipv4Addr::LOCALHOST.into(),
         Some(host) => host.trim_matches(['[', ']']).parse().unwrap_or_else(|_| {
-            draft.notes.say(at, "proxy.host", "is no IP address: the gateway listens on 127.0.0.1, for this machine only. Write another address in `listen`.");
+            draft.notes.say(
+                at,
+                "proxy.host",
+                "is no IP address: the gateway listens on 127.0.0.1, for this \
+                machine only. Write another address in `listen`.",
+            );
             Ipv4Addr::LOCALHOST.into()
         }),
     }

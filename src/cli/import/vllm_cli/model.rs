@@ -100,7 +100,8 @@ fn write_profile(draft: &mut Draft, shared: &mut Shared<'_>, path: &str, name: &
     } else if is_builtin(name) {
         if let Some(more) = difference(name).filter(|_| shared.told.insert(name.to_owned())) {
             let text = format!(
-                "the built-in profile `{name}` of Enginehouse has not {more}, which vllm-cli's has. Add it under `args` if the model needs it."
+                "the built-in profile `{name}` of Enginehouse has not {more}, which vllm-cli's has. Add it \
+                    under `args` if the model needs it."
             );
             draft.notes.say(out, &path, text);
         }
@@ -108,7 +109,8 @@ fn write_profile(draft: &mut Draft, shared: &mut Shared<'_>, path: &str, name: &
     } else {
         let name = draft.secrets.without(name);
         let text = format!(
-            "`{name}` was left out: there is no such profile. If it is one of yours, give its file, too (user_profiles.json)."
+            "`{name}` was left out: there is no such profile. If it is one of yours, give its file, too \
+                (user_profiles.json)."
         );
         draft.notes.say(out, &path, text);
     }

@@ -38,7 +38,8 @@ pub(super) fn take(engine: &mut Engine, settings: &Map<String, Value>) {
                 if value == false && !["enable_lora", "enable_sleep_mode"].contains(&key) {
                     let name = key.replace('_', "-");
                     let text = format!(
-                        "`{key}: false` does nothing in vllm-cli; here it is --no-{name}. Remove it if vLLM's own choice is wanted."
+                        "`{key}: false` does nothing in vllm-cli; here it is --no-{name}. Remove it if vLLM's \
+                            own choice is wanted."
                     );
                     engine.said.push((key.to_owned(), text));
                 }
