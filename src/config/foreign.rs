@@ -19,15 +19,12 @@ type Members = [(String, u64, Node)];
 const KNOWN: [Foreign; 8] = [
     Foreign {
         whose: "llama-swap",
-        remedy: "Write a model here for each of its `models`: what `cmd` loads is `source`, its flags are `args` (or `command:` \
-                 the whole program), `aliases` are `aliases:` of this file, and `ttl` is left out.",
+        remedy: "Convert it: `enginehouse import llama-swap FILE`. conf/import.md says what becomes of each key.",
         is_one: |top| mapping(top, "models").is_some_and(|all| any_has(all, &["cmd"])),
     },
     Foreign {
         whose: "the LiteLLM proxy",
-        remedy: "Write a model here for each `model_name` of its `model_list`: `api_base` without `/v1` goes into `urls`, \
-                 `api_key` is `api_key`, the name after `hosted_vllm/` is `served_name`, and `fallbacks` are `fallback:` of an \
-                 alias.",
+        remedy: "Convert it: `enginehouse import litellm FILE`. conf/import.md says what becomes of each key.",
         is_one: |top| get(top, "model_list").is_some(),
     },
     Foreign {
@@ -38,8 +35,7 @@ const KNOWN: [Foreign; 8] = [
     },
     Foreign {
         whose: "vllm-cli's proxy",
-        remedy: "Write a model here for each of its `models`: `model_path` is `source`, `gpu_ids` are `gpus`, and \
-                 `config_overrides` are `args`.",
+        remedy: "Convert it: `enginehouse import vllm-cli FILE`. conf/import.md says what becomes of each key.",
         is_one: |top| list(top, "models").is_some_and(|all| all.iter().any(|one| has(one, "model_path"))),
     },
     Foreign {
@@ -49,8 +45,8 @@ const KNOWN: [Foreign; 8] = [
     },
     Foreign {
         whose: "vllm-cli (profiles)",
-        remedy: "Write a profile here under `profiles:` for each of them: `description` is `description`, `config` are `args`, \
-                 and `environment` is `env`.",
+        remedy: "Convert them: `enginehouse import vllm-cli FILE`, with the proxy configuration that uses them, or alone as a \
+                 part of a configuration.",
         is_one: |top| !top.is_empty() && top.iter().all(|(_, _, one)| has(one, "config") && has(one, "name")),
     },
     Foreign {
@@ -123,14 +119,18 @@ mod tests {
     #[test]
     fn the_file_of_another_program_is_told_in_one_sentence_with_what_to_do() {
         for (text, whose, word) in [
-            ("healthCheckTimeout: 300\nmodels:\n  q:\n    cmd: vllm serve x\n    ttl: 600\n", "llama-swap", "`cmd`"),
-            ("model_list:\n  - model_name: q\nlitellm_settings: {}\n", "LiteLLM", "api_base"),
+            (
+                "healthCheckTimeout: 300\nmodels:\n  q:\n    cmd: vllm serve x\n    ttl: 600\n",
+                "llama-swap",
+                "import llama-swap",
+            ),
+            ("model_list:\n  - model_name: q\nlitellm_settings: {}\n", "LiteLLM", "import litellm"),
             ("servingEngineSpec:\n  modelSpec: [{ name: q }]\n", "production-stack", "modelURL"),
-            ("proxy: { port: 8000 }\nmodels: [{ name: q, model_path: x }]\n", "vllm-cli's proxy", "model_path"),
+            ("proxy: { port: 8000 }\nmodels: [{ name: q, model_path: x }]\n", "vllm-cli's proxy", "import vllm-cli"),
             (
                 "{\"fast\": {\"name\": \"Fast\", \"icon\": \"x\", \"config\": {\"max_num_seqs\": 8}}}",
                 "vllm-cli",
-                "profiles:",
+                "import vllm-cli",
             ),
             ("policy: { responses_api_models: { vllm_model: {} } }\n", "NeMo Gym", "import gym"),
             ("services:\n  vllm: { image: vllm/vllm-openai, ports: [8000] }\n", "Docker Compose", "services"),

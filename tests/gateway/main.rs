@@ -28,6 +28,7 @@ mod failures;
 mod fallbacks;
 mod forms_of_engines;
 mod http2;
+mod importing;
 mod logs;
 mod many_dashboards;
 mod metrics;

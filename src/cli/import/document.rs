@@ -11,6 +11,8 @@ pub(super) struct Section(Vec<Item>);
 #[derive(Debug)]
 enum Item {
     Comment(String),
+    /// A comment whose spaces say something.
+    Line(String),
     Value(String, Value),
     Section(String, Section),
 }
@@ -36,14 +38,29 @@ impl Section {
         if inner.is_empty() { self.0.extend(inner.0) } else { self.nest(key, inner) }
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|item| matches!(item, Item::Comment(_)))
+    /// Adds members of its own under a key, but as comments: a person takes the signs away.
+    pub(super) fn nest_off(&mut self, key: impl Into<String>, inner: Section) {
+        let mut outer = Section::default();
+        outer.nest(key, inner);
+        let mut text = String::new();
+        outer.write(1, &mut text);
+        self.0.extend(text.lines().map(|line| Item::Line(line.strip_prefix(' ').unwrap_or(line).to_owned())));
+    }
+
+    /// Adds everything of another section.
+    pub(super) fn append(&mut self, other: Section) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether there is no member.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|item| matches!(item, Item::Comment(_) | Item::Line(_)))
     }
 
     /// The same without comments.
     pub(super) fn value(&self) -> Value {
         let member = |item: &Item| match item {
-            Item::Comment(_) => None,
+            Item::Comment(_) | Item::Line(_) => None,
             Item::Value(key, value) => Some((key.clone(), value.clone())),
             Item::Section(key, inner) => Some((key.clone(), inner.value())),
         };
@@ -61,6 +78,7 @@ impl Section {
         for item in &self.0 {
             match item {
                 Item::Comment(text) => comment(text, indent, out),
+                Item::Line(text) => drop(writeln!(out, "{:indent$}# {text}", "")),
                 Item::Value(key, value) => member(key, value, indent, out),
                 Item::Section(key, inner) if inner.is_empty() => {
                     inner.write(indent, out);
@@ -121,8 +139,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::import::tests::any_value;
-    use crate::cli::import::tree;
+    use crate::cli::import::testing::any_value;
+    use crate::cli::import::yaml;
 
     #[test]
     fn it_reads_well() {
@@ -157,6 +175,31 @@ aliases:
     }
 
     #[test]
+    fn what_is_off_is_a_comment_that_can_be_taken_away() {
+        let mut model = Section::default();
+        model.comment("why");
+        model.put("source", "org/m");
+        let mut args = Section::default();
+        args.put("seed", 1);
+        model.nest("args", args);
+        let mut models = Section::default();
+        models.nest_off("m 1", model);
+        models.put("other", 1);
+        let mut all = Section::default();
+        all.nest("models", models);
+        let expected = r#"
+models:
+  # "m 1":
+  #   # why
+  #   source: org/m
+  #   args:
+  #     seed: 1
+  other: 1
+"#;
+        assert_eq!(all.text(), expected);
+    }
+
+    #[test]
     fn comments_cannot_end_early() {
         let mut all = Section::default();
         all.comment("word\nb: 1\u{2028}c: 2\u{85}d: 3");
@@ -168,12 +211,13 @@ aliases:
 
         #[test]
         fn what_is_written_is_read_again(
-            value in any_value("(yes|null|0x1|1e5|[-+.]inf|[a-z0-9${}:#&*!|>'\"%@`,\\[\\]? =~_.-]|\\PC|\n|\t|\u{1}|\u{85}|\u{2028}|\u{feff}){0,6}")
+            value in any_value("(yes|null|0x1|1e5|[-+.]inf|[a-z0-9${}:#&*!|>'\"%@`,\\[\\]? \
+                =~_.-]|\\PC|\n|\t|\u{1}|\u{85}|\u{2028}|\u{feff}){0,6}")
         ) {
             let mut all = Section::default();
             all.comment("c");
             all.put("value", value);
-            let read = tree::read(&all.text());
+            let read = yaml::read(&all.text());
             prop_assert_eq!(read.map(Value::Object), Ok(all.value()), "{}", all.text());
         }
     }

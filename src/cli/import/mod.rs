@@ -1,34 +1,35 @@
 //! `enginehouse import`: converts configurations of other programs; what could not be converted is on standard error.
 //!
-//! Gym's, step by step: files and overrides to one tree (`tree`, `overrides`, `compose`) → what its words stand for
-//! (`resolve`) → servers found (`servers`) → models (`remote`, `local`) and aliases (`alias`) with comments (`convert`,
-//! `fields`, `secret`) and addresses (`ports`) → text (`document`), which is checked.
+//! One folder for each program (`gym`, `vllm_cli`, `llama_swap`, `litellm`), which go the same way: files to a tree (`input`,
+//! `yaml`) → what is found in it → models, aliases and the rest with comments (`draft`: `document`, `notes`, `names`,
+//! `secret`), from engines (`engine`, `words`), base URLs (`base_url`) and changes of requests (`changes`) → addresses
+//! (`ports`) → text, which is checked (`report`).
 
-mod alias;
-mod compose;
-mod convert;
+mod base_url;
+mod changes;
 mod document;
-mod fields;
-mod local;
-mod overrides;
+mod draft;
+mod engine;
+mod gym;
+mod input;
+mod litellm;
+mod llama_swap;
+mod names;
+mod notes;
 mod ports;
-mod remote;
-mod resolve;
+mod report;
 mod secret;
-mod servers;
 #[cfg(test)]
-mod tests;
-mod tree;
+mod testing;
+mod values;
+mod vllm_cli;
+mod words;
+mod yaml;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-
-use self::compose::{Disk, compose};
-use self::convert::{Import, convert};
-use crate::config::{self, Diagnostic, Diagnostics};
 
 /// The program whose configuration is read.
 #[derive(Debug, Subcommand)]
@@ -43,95 +44,49 @@ pub(super) enum Program {
     /// The configuration goes to standard output. What could not be converted is in its comments and on standard error, and
     /// so is what is wrong with it; then the exit status is 1. What depends on environment variables, on flags of vLLM and on
     /// GPUs is not checked here: run `enginehouse check` on the result.
-    Gym {
-        /// Files, and overrides such as '++policy_model.responses_api_models.vllm_model.port=9000' or
-        /// '+config_paths=[a.yaml,b.yaml]'
-        #[arg(required = true, value_name = "FILE|OVERRIDE")]
-        words: Vec<String>,
-        /// A folder, such as Gym's, that paths inside files are relative to; searched before the folder of the file and the
-        /// folders above it
-        #[arg(long, value_name = "DIR")]
-        root: Vec<PathBuf>,
-    },
+    Gym(gym::Gym),
+    /// Convert proxy configurations, profiles and shortcuts of vllm-cli
+    ///
+    /// Reads ~/.config/vllm-cli: proxy_config.yaml, proxy_configs/NAME.yaml, user_profiles.json, shortcuts.json, config.yaml
+    /// (its environment and token), and what vllm-cli exports, each as YAML or JSON; they are told apart by what is in them.
+    /// Give all that belong together, for example a proxy configuration with the profiles that it uses. Models of a proxy and
+    /// shortcuts become models, profiles become profiles. Keys and tokens are never printed: they become environment variables.
+    ///
+    /// The configuration goes to standard output. What has no equivalent is in its comments and on standard error, and so is
+    /// what is wrong with it; then the exit status is 1. conf/import.md has what becomes of each key.
+    ///
+    /// Example: enginehouse import vllm-cli ~/.config/vllm-cli/proxy_configs/default.yaml ~/.config/vllm-cli/user_profiles.json
+    VllmCli(vllm_cli::VllmCli),
+    /// Convert llama-swap's configuration
+    ///
+    /// Models whose `cmd` starts vLLM (`vllm serve`, a container of it, its Python module) become models that Enginehouse
+    /// starts. Others are left out, or become `urls:` where `proxy` is an address elsewhere. Macros are replaced, aliases and
+    /// filters become aliases and changes of requests, peers become models behind their URLs. Groups, matrix and ttl have no
+    /// equivalent: all models run at the same time. Keys are never printed: they become environment variables.
+    ///
+    /// The configuration goes to standard output. What has no equivalent is in its comments and on standard error, and so is
+    /// what is wrong with it; then the exit status is 1. conf/import.md has what becomes of each key.
+    LlamaSwap(llama_swap::LlamaSwap),
+    /// Convert the configuration of LiteLLM's proxy
+    ///
+    /// Entries of `model_list` that take OpenAI's requests at a URL become models with `urls:`; those of one name are one
+    /// model, or the parts of an alias. Parameters become defaults of requests, fallbacks become `fallback:`. Other providers
+    /// are left out. Keys are never printed: they become environment variables.
+    ///
+    /// The configuration goes to standard output. What has no equivalent is in its comments and on standard error, and so is
+    /// what is wrong with it; then the exit status is 1. conf/import.md has what becomes of each key.
+    #[command(name = "litellm")]
+    LiteLlm(litellm::LiteLlm),
 }
 
 /// Prints the configuration and notes about it.
 #[must_use]
 pub(super) fn run(program: Program) -> ExitCode {
-    let Program::Gym { words, root } = program;
-    gym(
-        &words,
-        &Disk { roots: &root, read: &|path| std::fs::read_to_string(path) },
-        &mut io::stdout().lock(),
-        &mut io::stderr().lock(),
-    )
-}
-
-fn gym(words: &[String], disk: &Disk<'_>, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    let (changes, files): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| overrides::is_override(word));
-    let files: Vec<String> = files.into_iter().cloned().collect();
-    let changes = changes.into_iter().map(|word| overrides::parse(word)).collect::<Result<_, _>>();
-    // A reader that stopped reading (`| head`) is no failure.
-    match changes.map_err(|error| vec![error]).and_then(|changes| compose(&files, changes, disk)) {
-        Ok(composed) => {
-            let (import, count) = (convert(&composed), composed.files);
-            let _ = write!(err, "{}", summary(&import, count));
-            if import.aliases == 0 {
-                return ExitCode::FAILURE;
-            }
-            let head = format!("# Made by `enginehouse import gym` from {}.", several(count, "file"));
-            let check = "# Read the comments; then: enginehouse check THIS_FILE";
-            let text = format!("{head}\n{check}\n{}\n", import.document.text());
-            let _ = write!(out, "{text}");
-            let wrong = errors(&text);
-            if wrong.is_empty() {
-                return ExitCode::SUCCESS;
-            }
-            let count = several(wrong.len(), "error");
-            let _ = writeln!(
-                err,
-                "The configuration has {count} to correct before it can be served:\n\n{}",
-                Diagnostics(wrong)
-            );
-            ExitCode::FAILURE
-        }
-        Err(errors) => {
-            let _ = writeln!(err, "Nothing was imported:\n  {}", errors.join("\n  "));
-            ExitCode::FAILURE
-        }
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    match program {
+        Program::Gym(args) => gym::run(&args, &mut out, &mut err),
+        Program::VllmCli(args) => vllm_cli::run(&args, &mut out, &mut err),
+        Program::LlamaSwap(args) => llama_swap::run(&args, &mut out, &mut err),
+        Program::LiteLlm(args) => litellm::run(&args, &mut out, &mut err),
     }
-}
-
-/// What is wrong with the configuration, whatever the variables are set to that it names.
-fn errors(text: &str) -> Vec<Diagnostic> {
-    let Err(Diagnostics(found)) = config::parse(text, &|_| None) else { return Vec::new() };
-    let lines: Vec<&str> = text.lines().collect();
-    let line =
-        |one: &Diagnostic| usize::try_from(one.line).ok().and_then(|line| lines.get(line.checked_sub(1)?).copied());
-    found.into_iter().filter(|one| !line(one).is_some_and(|line| line.contains("${"))).collect()
-}
-
-fn summary(import: &Import, files: usize) -> String {
-    let mut out = if import.aliases == 0 {
-        "Nothing was imported: there is no server of type vllm_model, local_vllm_model or local_vllm_model_proxy that \
-         can be carried over.\n"
-            .to_owned()
-    } else {
-        let (aliases, models) = (several(import.aliases, "alias"), several(import.models, "model"));
-        format!("{aliases} over {models}, from {}.\n", several(files, "file"))
-    };
-    if !import.said.is_empty() {
-        out.push_str("Please read, and act where needed:\n");
-        import.said.iter().for_each(|said| out.push_str(&format!("  {said}\n")));
-    }
-    out
-}
-
-fn several(count: usize, word: &str) -> String {
-    let ending = match word {
-        _ if count == 1 => "",
-        "alias" => "es",
-        _ => "s",
-    };
-    format!("{count} {word}{ending}")
 }

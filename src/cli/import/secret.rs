@@ -35,6 +35,23 @@ impl Secrets {
         Self(out)
     }
 
+    /// Adds one that stands elsewhere, as in a command line.
+    pub(super) fn add(&mut self, text: &str) {
+        if text.len() >= SHORTEST && is_literal(text) {
+            self.0.push(text.to_owned());
+        }
+    }
+
+    /// Adds those of a whole tree.
+    pub(super) fn add_all(&mut self, tree: &Map<String, Value>) {
+        self.0.extend(Self::of(tree).0);
+    }
+
+    /// `text` with `***` in the places of secrets: for what is printed without being looked through member by member.
+    pub(super) fn without(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
     /// Whether `text` gives one away when it is written under `key`.
     pub(super) fn shows(&self, key: &str, text: &str) -> bool {
         is_secret(key) && is_literal(text) || self.0.iter().any(|secret| text.contains(secret.as_str()))
@@ -70,7 +87,7 @@ fn is_literal(text: &str) -> bool {
 }
 
 /// `NAME`, of `${NAME:-default}` and nothing else.
-fn only_variable(text: &str) -> Option<&str> {
+pub(super) fn only_variable(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("${")?.strip_suffix('}')?;
     (!inner.contains("${")).then(|| inner.split_once(":-").map_or(inner, |(name, _)| name))
 }

@@ -1,39 +1,12 @@
-//! Trees: read from YAML as Gym reads it (`yes` is true), made of words, and put over each other.
+//! Trees of Gym's configuration: made of words, and put over each other.
 
-use serde_json::{Map, Number, Value};
-use serde_saphyr::options::DuplicateKeyPolicy;
-
-/// Nested deeper than this, it is not a configuration (and would cost stack to walk).
-pub(super) const MAX_DEPTH: usize = 48;
+use serde_json::{Number, Value};
 
 /// The key of a mapping that takes over what another key has.
 pub(super) const COPY: &str = "_copy";
 
 /// The same, which then is only here.
 pub(super) const INHERIT: &str = "_inherit_from";
-
-/// The mapping in a YAML document; an empty document is an empty mapping.
-///
-/// # Errors
-/// What is wrong, and where; never a part of the text, which may hold secrets.
-pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
-    let options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        strict_booleans: false,
-        with_snippet: false,
-        emit_comments: false,
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: 1 },
-    };
-    match serde_saphyr::from_str_with_options(text.trim_start_matches('\u{feff}'), options) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err("it is not a mapping of names to servers".into()),
-        // Advice for programmers does not help the author of the file.
-        Err(error) => {
-            Err(error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", ""))
-        }
-    }
-}
 
 /// What a word on the command line is: nothing, a truth value, a number, or text.
 pub(super) fn scalar(word: &str) -> Value {
@@ -88,23 +61,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn old_booleans_are_booleans_and_quoted_ones_are_text() {
-        let read = read("a: yes\nb: Off\nc: 'on'\nd: ???\ne: ${x.y}\n1: 2\nf: 1e5\ng:\n").expect("YAML");
-        let expected =
-            json!({"a": true, "b": false, "c": "on", "d": "???", "e": "${x.y}", "1": 2, "f": 1e5, "g": null});
-        assert_eq!(Value::Object(read), expected);
-    }
-
-    #[test]
-    fn errors_tell_the_place_and_no_secret() {
-        let error = read("a: 1\napi_key: [sk-secret\nb: 2\n").expect_err("no YAML");
-        assert!(error.contains("line") && !error.contains("sk-secret"), "{error}");
-        assert!(read("[1]").is_err() && read(&"[".repeat(10_000)).is_err() && read("- a").is_err());
-        assert_eq!(read("a: 1\nb: 2\na: 3\n").expect_err("twice"), "duplicate mapping key: a at line 3, column 1");
-        assert!(read("").expect("nothing").is_empty());
-    }
 
     #[test]
     fn words_are_what_they_look_like() {

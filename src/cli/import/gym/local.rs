@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::document::Section;
+use super::super::document::Section;
 use super::fields::{Fields, whole};
 
 /// Sizes of which each GPU of an engine is one part.

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::tree::{MAX_DEPTH, scalar};
+use super::super::yaml::MAX_DEPTH;
+use super::tree::scalar;
 
 /// Whether a word on the command line is an override, and no file.
 pub(super) fn is_override(word: &str) -> bool {

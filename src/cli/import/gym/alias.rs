@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::document::Section;
+use super::super::document::Section;
 use super::fields::Fields;
 use super::servers::Kind;
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::tree::{self, layer};
+use super::super::yaml;
+use super::tree::layer;
 
 /// The key under which a file names others.
 const INCLUDES: &str = "config_paths";
@@ -75,7 +76,7 @@ fn read_all(mut asked: Vec<(String, Option<PathBuf>)>, disk: &Disk<'_>, errors: 
     while let Some((name, folder)) = asked.get(next).cloned() {
         next += 1;
         let found = find(&name, folder.as_deref(), disk).and_then(|(path, text)| {
-            let tree = tree::read(&text).map_err(|why| format!("{}: not usable YAML: {why}.", path.display()))?;
+            let tree = yaml::read(&text).map_err(|why| format!("{}: not usable YAML: {why}.", path.display()))?;
             let more = includes(tree.get(INCLUDES)).map_err(|why| format!("{}: {why}", path.display()))?;
             Ok((path, tree, more))
         });
@@ -139,8 +140,8 @@ fn find(name: &str, folder: Option<&Path>, disk: &Disk<'_>) -> Result<(PathBuf, 
 mod tests {
     use serde_json::json;
 
+    use super::super::overrides;
     use super::*;
-    use crate::cli::import::overrides;
 
     fn composed(disk: &[(&str, &str)], files: &[&str], words: &[&str]) -> Result<Value, Vec<String>> {
         rooted(disk, &[], files, words).map(|composed| Value::Object(composed.tree))

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
+use super::super::document::Section;
+use super::super::ports::addresses;
+use super::super::secret::Secrets;
 use super::alias::alias;
 use super::compose::Composed;
-use super::document::Section;
 use super::fields::{Context, Fields};
 use super::local::local;
-use super::ports::addresses;
 use super::remote::remote;
 use super::resolve::resolve;
-use super::secret::Secrets;
 use super::servers::{Found, Kind, Server, find};
 
 /// What became of it all.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::tree::{COPY, INHERIT, MAX_DEPTH, copied, layer, scalar};
+use super::super::yaml::MAX_DEPTH;
+use super::tree::{COPY, INHERIT, copied, layer, scalar};
 use crate::config::is_variable;
 
 const DELETE: &str = "_delete_key";

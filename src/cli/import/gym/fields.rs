@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::document::Section;
+use super::super::document::Section;
+use super::super::secret::{Secrets, variable};
 use super::resolve::Resolved;
-use super::secret::{Secrets, variable};
 use super::servers::Server;
 
 /// What all servers share while they are converted.

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::super::testing::any_value;
+use super::super::yaml;
 use super::compose::{Composed, Disk};
-use super::{convert, gym, tree};
+use super::{convert, gym};
 
 fn import(files: &[(&str, &str)], words: &[&str]) -> (ExitCode, String, String) {
     let read = |path: &Path| {
@@ -25,7 +27,7 @@ fn import(files: &[(&str, &str)], words: &[&str]) -> (ExitCode, String, String) 
 fn imported(files: &[(&str, &str)], words: &[&str]) -> (Value, String, String) {
     let (code, out, err) = import(files, words);
     assert_eq!(code, ExitCode::SUCCESS, "{err}");
-    (Value::Object(tree::read(&out).expect("YAML")), out, err)
+    (Value::Object(yaml::read(&out).expect("YAML")), out, err)
 }
 
 const MODEL: &str = "
@@ -288,23 +290,6 @@ fn nothing_at_all_is_a_failure_that_says_so() {
     }
 }
 
-/// Any tree of YAML.
-pub(super) fn any_value(text: &'static str) -> impl Strategy<Value = Value> + Clone {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
-        text.prop_map(Value::from),
-    ];
-    leaf.prop_recursive(4, 24, 5, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((text, inner), 0..4).prop_map(|members| Value::Object(Map::from_iter(members))),
-        ]
-    })
-}
-
 /// Trees that look like Gym's, with anything in them.
 fn gym_tree() -> impl Strategy<Value = Map<String, Value>> {
     let fields = "base_url api_key model port host extra_body default_headers model_server hf_home vllm_serve_kwargs \
@@ -332,7 +317,7 @@ proptest! {
         let composed = Composed { tree, ..Composed::default() };
         let import = convert(&composed);
         let text = import.document.text();
-        prop_assert_eq!(tree::read(&text).map(Value::Object), Ok(import.document.value()), "{}", text);
+        prop_assert_eq!(yaml::read(&text).map(Value::Object), Ok(import.document.value()), "{}", text);
         let models = import.document.value()["models"].as_object().map_or(0, Map::len);
         prop_assert_eq!(models, import.models);
     }
