@@ -1,9 +1,11 @@
 //! The command line: one file per subcommand.
 
 pub mod check;
+mod doctor;
 mod explain;
 mod gpus;
 mod import;
+mod models;
 mod needs;
 mod output;
 mod profiles;
@@ -92,6 +94,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the models and LoRA adapters on this machine: size, context length, quantization, GPU memory they need
+    ///
+    /// Looks in the cache of the Hugging Face hub (HF_HUB_CACHE, HF_HOME), and in the folders of --dir. Only small files and the
+    /// headers of weights are read. Examples: `enginehouse models qwen`, `enginehouse models --dir /srv/models --json`.
+    ///
+    /// Exit codes: 0 done; 1 a folder of --dir cannot be read; 4 no name has the word.
+    Models(models::Ask),
+    /// Check this machine and say what to do: driver, vLLM and its flags, ports, limits, disks, memory, what was left running
+    ///
+    /// The first help when something does not start. Give it the configuration that is to run, or nothing. Nothing is changed, and
+    /// nothing is fetched. Asking vLLM for its flags can take a minute, the first time after it was installed.
+    ///
+    /// Exit codes: 0 there is no problem (there may be warnings); 1 there is one.
+    Doctor(doctor::Ask),
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
 }
@@ -110,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Schema { api } => schema::run(api),
         Command::Profiles { name } => profiles::run(name.as_deref()),
         Command::Gpus { json } => gpus::run(json),
+        Command::Models(ask) => models::run(ask),
+        Command::Doctor(ask) => doctor::run(&ask),
         Command::Sim(args) => sim::run(*args),
     }
 }
