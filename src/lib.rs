@@ -41,6 +41,7 @@
 //! | 2 | [`telemetry`] | metrics, logs, access log, events |
 //! | 2 | [`placement`] | which engine gets which GPUs; pure |
 //! | 2 | [`flags`] | checks flags against the installed vLLM |
+//! | 2 | [`local_models`] | the models and adapters on this machine's disks |
 //! | 2 | [`dialects`] | translates Responses and Messages to Chat Completions and back; NeMo Gym's rules; pure |
 //! | 1 | [`config`] | the configuration file: a valid [`config::Config`], or all its errors |
 //! | 1 | [`openai`] | bodies, forms, streams and errors of the OpenAI API; pure |
@@ -82,6 +83,7 @@ pub mod gpu;
 pub mod http1;
 pub mod ids;
 pub mod inventory;
+pub mod local_models;
 pub mod net;
 pub mod openai;
 pub mod outcome;

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("placement", 2),
     ("flags", 2),
     ("dialects", 2),
+    ("local_models", 2),
     ("config", 1),
     ("openai", 1),
     ("inventory", 1),

@@ -1,9 +1,13 @@
-//! GPUs over a stand-in for NVIDIA's library: `enginehouse gpus` and `check` through the real binary, the background
-//! reader through the library; the NVML crate is the real one.
+//! What a machine has, through the real binary: `enginehouse gpus`, `check` and `doctor` over a stand-in for NVIDIA's library,
+//! `models` over a cache of the hub; the background reader through the library. The NVML crate is the real one.
 
+#[path = "gpus/doctor.rs"]
+mod doctor;
 #[path = "nvml/machine.rs"]
 #[allow(unreachable_pub, reason = "the other suite uses it too")]
 mod machine;
+#[path = "gpus/models.rs"]
+mod models;
 
 use std::path::Path;
 use std::process::{Command, Output};

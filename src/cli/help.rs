@@ -30,7 +30,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Use the models", &["chat", "bench"]),
     ("Configurations", &["check", "config", "explain", "profiles", "shortcuts", "import", "schema"]),
-    ("This machine", &["gpus", "sim"]),
+    ("This machine", &["models", "gpus", "doctor", "sim"]),
     ("This program", &["completions", "man"]),
 ];
 

@@ -13,6 +13,7 @@ pub mod check;
 mod completions;
 mod config_arg;
 mod data_port;
+mod doctor;
 mod entries;
 mod explain;
 mod gpus;
@@ -21,6 +22,7 @@ mod import;
 mod kept;
 mod log_level;
 mod logs;
+mod models;
 mod needs;
 mod outlet;
 mod output;
@@ -166,6 +168,20 @@ enum Command {
     },
     Bench(Box<bench::Args>),
     Chat(Box<chat::Args>),
+    /// Show the models and LoRA adapters on this machine: size, context length, quantization, GPU memory they need
+    ///
+    /// Looks in the cache of the Hugging Face hub (HF_HUB_CACHE, HF_HOME), and in the folders of --dir. Only small files and the
+    /// headers of weights are read. Examples: `enginehouse models qwen`, `enginehouse models --dir /srv/models --json`.
+    ///
+    /// Exit codes: 0 done; 1 a folder of --dir cannot be read; 4 no name has the word.
+    Models(models::Ask),
+    /// Check this machine and say what to do: driver, vLLM and its flags, ports, limits, disks, memory, what was left running
+    ///
+    /// The first help when something does not start. Give it the configuration that is to run, or nothing. Nothing is changed, and
+    /// nothing is fetched. Asking vLLM for its flags can take a minute, the first time after it was installed.
+    ///
+    /// Exit codes: 0 there is no problem (there may be warnings); 1 there is one.
+    Doctor(doctor::Ask),
     /// Run a simulated engine, which answers like `vllm serve` and needs no GPU
     Sim(Box<SimArgs>),
     /// Print the completions of a shell: bash, zsh or fish
@@ -230,6 +246,8 @@ fn run(command: Command) -> ExitCode {
         Command::Gpus { json } => gpus::run(json),
         Command::Bench(args) => bench::run(&args),
         Command::Chat(args) => chat::run(&args),
+        Command::Models(ask) => models::run(ask),
+        Command::Doctor(ask) => doctor::run(&ask),
         Command::Sim(args) => sim::run(*args),
         Command::Completions { shell } => completions::print_for(shell, &mut Cli::command()),
         Command::Man { folder } => completions::man(&folder, Cli::command()),

@@ -13,6 +13,9 @@ use super::{Facts, Weights, header, shape};
 /// Largest JSON file that is read; DeepSeek-V3's index of 91,000 tensors has 9 MB.
 const LARGEST_JSON: u64 = 100_000_000;
 
+/// Largest `config.json`; one with the names of 21,000 classes has 1 MB.
+const LARGEST_CONFIG: u64 = 4 << 20;
+
 /// Reads what the files in `folder` tell; a single `.gguf` file is a model too.
 ///
 /// # Errors
@@ -37,19 +40,20 @@ pub fn read(folder: &Path) -> Result<Facts, String> {
         }
     }
     files.sort();
-    let shape = json(&folder.join("config.json")).and_then(|config| shape::read(&config, hf_quant(folder).as_ref()));
+    let shape = json(&folder.join("config.json"), LARGEST_CONFIG)
+        .and_then(|config| shape::read(&config, hf_quant(folder).as_ref()));
     let weights = weights(folder, &files, &mut notes);
     Ok(Facts { shape, weights, notes })
 }
 
 /// ModelOpt wrote its settings into a file of its own before `config.json` had a place for them.
 fn hf_quant(folder: &Path) -> Option<Value> {
-    json(&folder.join("hf_quant_config.json")).ok()
+    json(&folder.join("hf_quant_config.json"), LARGEST_CONFIG).ok()
 }
 
 fn weights(folder: &Path, files: &[PathBuf], notes: &mut Vec<String>) -> Result<Weights, String> {
     let ends = |end: &str| files.iter().filter(|file| name(file).ends_with(end)).cloned().collect::<Vec<_>>();
-    let index = json(&folder.join("model.safetensors.index.json")).ok();
+    let index = json(&folder.join("model.safetensors.index.json"), LARGEST_JSON).ok();
     let tensors = match &index {
         Some(index) => shards(folder, index),
         None => ends(".safetensors"),
@@ -104,8 +108,12 @@ fn safetensors(files: &[PathBuf], index: Option<&Value>, notes: &mut Vec<String>
             missing += 1;
             continue;
         }
+        let bytes = size(path)?;
+        if bytes == 0 {
+            return Err(format!("{} is empty", name(path)));
+        }
         let read = File::open(path).map_err(|err| format!("cannot be read: {err}"));
-        let found = read.and_then(|file| header::read(BufReader::new(file), size(path)?));
+        let found = read.and_then(|file| header::read(BufReader::new(file), bytes));
         tensors.extend(found.map_err(|why| format!("{} {why}", name(path)))?);
     }
     let mut unnamed = 0;
@@ -120,7 +128,7 @@ fn safetensors(files: &[PathBuf], index: Option<&Value>, notes: &mut Vec<String>
             files.len()
         ));
     }
-    Ok(Weights { tensors, unnamed })
+    Ok(Weights { tensors, unnamed, missing })
 }
 
 fn name(file: &Path) -> String {
@@ -131,10 +139,12 @@ fn size(file: &Path) -> Result<u64, String> {
     fs::metadata(file).map(|meta| meta.len()).map_err(|err| format!("{} cannot be read: {err}", name(file)))
 }
 
-fn json(file: &Path) -> Result<Value, String> {
+fn json(file: &Path, largest: u64) -> Result<Value, String> {
     let name = name(file);
     match fs::metadata(file) {
-        Ok(meta) if !meta.is_file() || meta.len() > LARGEST_JSON => return Err(format!("{name} is no JSON file")),
+        Ok(meta) if !meta.is_file() || meta.len() > largest => return Err(format!("{name} is no JSON file")),
+        // What `/proc` shows has no length, and may never end.
+        Ok(meta) if meta.len() == 0 => return Err(format!("{name} is empty")),
         Ok(_) => {}
         Err(err) => return Err(format!("{name} cannot be read: {err}")),
     }

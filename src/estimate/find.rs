@@ -22,7 +22,7 @@ pub fn find(source: &str, revision: Option<&str>, env: &dyn Fn(&str) -> Option<S
     if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
         return None;
     }
-    let model = cache(env)?.join(format!("models--{}", parts.join("--")));
+    let model = hub_cache(env)?.join(format!("models--{}", parts.join("--")));
     let revision = revision.filter(|text| !text.is_empty()).unwrap_or("main");
     if !revision.split('/').all(plain) {
         return None;
@@ -40,7 +40,10 @@ fn plain(part: &str) -> bool {
     matches!(components.next(), Some(Component::Normal(name)) if name == part) && components.next().is_none()
 }
 
-fn cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+/// The cache of the Hugging Face hub as `env` names it; it need not be there. `None` without any of the variables that
+/// [`find`] tells of.
+#[must_use]
+pub fn hub_cache(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let folder = |name: &str| env(name).filter(|text| !text.is_empty()).map(|text| home_expanded(&text, env));
     folder("HF_HUB_CACHE")
         .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))

@@ -25,7 +25,7 @@ mod weights;
 pub use self::cache::Cache;
 pub use self::disk::read;
 pub use self::engine_flags::{EngineFlags, length};
-pub use self::find::find;
+pub use self::find::{find, hub_cache};
 pub use self::fit::{ALLOWANCE, ALLOWANCE_OF_PEERS, Estimate, Verdict, estimate, fits};
 pub use self::header::Tensor;
 pub use self::layers::Layer;
@@ -50,4 +50,6 @@ pub struct Weights {
     pub tensors: Vec<Tensor>,
     /// Bytes of which only the sum is known: formats without a header we read, and shards that are not on disk.
     pub unnamed: u64,
+    /// Files that the index names and that are not on disk.
+    pub missing: usize,
 }

@@ -362,7 +362,7 @@ proptest! {
         let tensor = |name: &str| Tensor { name: name.into(), dtype: "BF16".into(), shape: vec![sizes[0], sizes[1]], bytes: sizes[2] };
         let names = ["model.layers.0.self_attn.k_proj.weight", "model.layers.1.mlp.experts.0.w1.weight", "lm_head.weight",
             "model.embed_tokens.weight", "model.layers..x", "model.layers.18446744073709551615.qkv_proj.weight"];
-        let weights = Weights { tensors: names.map(tensor).into(), unnamed: sizes[3] };
+        let weights = Weights { tensors: names.map(tensor).into(), unnamed: sizes[3], missing: 0 };
         let facts = Facts { shape, weights: Ok(weights), notes: vec![] };
         let flags = EngineFlags { tensor_parallel: sizes[4], pipeline_parallel: sizes[5], data_parallel: sizes[6],
             expert_parallel: sizes[0] % 2 == 0, max_model_len: Some(sizes[7]), block_size: Some(sizes[8]), ..EngineFlags::default() };

@@ -15,6 +15,7 @@ mod unit;
 pub use self::freed::{Memories, freed};
 pub use self::monitor::{Monitor, Pace};
 pub use self::nvml::Driver;
+pub use self::process::name as process_name;
 pub use self::read::{named_library, read};
 pub use self::table::{gib, json, table};
 pub use self::unit::{NotFound, Unit, find, units};

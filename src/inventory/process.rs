@@ -9,7 +9,8 @@ const LONGEST: usize = 48;
 const INTERPRETERS: [&str; 6] = ["python", "bash", "sh", "node", "perl", "ruby"];
 
 /// Name of the process `pid`; `None` when it is gone or not visible from here.
-pub(super) fn name(pid: u32) -> Option<String> {
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
     let folder = Path::new("/proc").join(pid.to_string());
     let line = std::fs::read(folder.join("cmdline")).ok().and_then(|line| from_command_line(&line));
     line.or_else(|| {

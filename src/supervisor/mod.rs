@@ -42,7 +42,7 @@ pub fn make_state_dir(folder: &Path) -> io::Result<()> {
 pub use self::control::{Begun, Control, ModelStatus};
 pub use self::own_log::rotate_own_log;
 pub use self::service::{Dependencies, Supervisor};
-pub use self::shutdown::{EndedGateway, ShutdownError, ShutdownReport, processes, shut_down};
+pub use self::shutdown::{EndedGateway, ShutdownError, ShutdownReport, gateway, processes, shut_down};
 pub use self::startup::{Claim, Home, Prepared, StartError};
 
 pub use self::terms::{Command, ControlError, Order};

@@ -96,6 +96,12 @@ pub async fn shut_down(
     Ok(report)
 }
 
+/// The gateway that runs on `state_dir`: `None` where there is none, `Some(None)` where it did not tell its pid.
+#[must_use]
+pub fn gateway(state_dir: &Path) -> Option<Option<i32>> {
+    Lock::holder(state_dir)
+}
+
 /// The numbers of all processes of engines that gateways started with `state_dir` and that live. Blocks for some
 /// milliseconds; empty where there are none or they cannot be told.
 #[must_use]

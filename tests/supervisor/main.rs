@@ -10,6 +10,7 @@ mod chaos;
 mod daemons;
 mod descriptors;
 mod disk;
+mod doctor;
 mod failing;
 mod foreign;
 mod gpus;
