@@ -1,8 +1,10 @@
 //! The gateway as a whole, as operators see it.
 
 use super::{Admin, gpus, show};
-use crate::api::{AliasView, CallerView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals};
-use crate::config::{Alias, Caller, Config, alias_changes};
+use crate::api::{
+    AliasView, CallerView, CaptureView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals,
+};
+use crate::config::{Alias, Caller, Capture, Config, alias_changes};
 use crate::ids::EntryKind;
 
 /// The gateway itself.
@@ -53,8 +55,14 @@ fn alias(config: &Config, alias: &Alias) -> AliasView {
         split: alias.split.iter().map(part).collect(),
         fallback: alias.fallback.iter().map(ToString::to_string).collect(),
         mirror: alias.mirror.as_ref().map(|mirror| mirror.to.to_string()),
+        capture: alias.capture.as_deref().map(capture),
         listen: alias.listen.map(|address| address.to_string()),
     }
+}
+
+fn capture(capture: &Capture) -> CaptureView {
+    let Capture { requests, bytes, mask } = capture;
+    CaptureView { requests: *requests, bytes: *bytes, mask: mask.iter().map(|path| path.join(".")).collect() }
 }
 
 /// All callers.
