@@ -19,7 +19,7 @@ mod traces;
 
 pub use access_log::AccessLog;
 pub use caller_meters::CallerMeters;
-pub use events::{EventBus, EventStream, Heard, Numbered};
+pub use events::{EventBus, EventStream, Heard, Numbered, message};
 pub use exemplars::ExemplarBook;
 pub use log_history::{GATEWAY, LogHistory};
 pub use log_level::LogLevel;

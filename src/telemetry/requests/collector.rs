@@ -118,8 +118,9 @@ impl Collector {
             false => Vec::new(),
         };
         self.history.add(entries);
-        for requests in heard.chunks(BATCH) {
-            self.events.publish(&Event::Requests { requests: requests.to_vec() });
+        let mut heard = heard.into_iter().peekable();
+        while heard.peek().is_some() {
+            self.events.publish(&Event::Requests { requests: heard.by_ref().take(BATCH).collect() });
         }
     }
 }
