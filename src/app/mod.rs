@@ -6,6 +6,7 @@ mod limits;
 mod listeners;
 mod operators;
 mod overlay_file;
+mod priority;
 mod ready_file;
 mod reload;
 mod request;
