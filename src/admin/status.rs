@@ -1,10 +1,13 @@
 //! The gateway as a whole, as operators see it.
 
+use std::sync::Arc;
+
 use super::{Admin, gpus, show};
 use crate::api::{
     AliasView, CallerView, CaptureView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals,
 };
 use crate::config::{Alias, Caller, Capture, Config, alias_changes};
+use crate::engines::Pool;
 use crate::ids::EntryKind;
 
 /// The gateway itself.
@@ -79,7 +82,12 @@ pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
 
 /// All engines.
 pub(super) fn engines(admin: &Admin) -> Vec<EngineView> {
-    admin.registry.pools().iter().flat_map(|pool| show::engines(pool, &admin.requests)).collect()
+    let engines = |pool: &Arc<Pool>| {
+        // Quantiles of many take milliseconds, for which the scheduler lets a thread go on, whatever its priority.
+        std::thread::yield_now();
+        show::engines(pool, &admin.requests)
+    };
+    admin.registry.pools().iter().flat_map(engines).collect()
 }
 
 /// How everything is.

@@ -121,6 +121,7 @@ impl Collector {
         let mut heard = heard.into_iter().peekable();
         while heard.peek().is_some() {
             self.events.publish(&Event::Requests { requests: heard.by_ref().take(BATCH).collect() });
+            std::thread::yield_now();
         }
     }
 }
