@@ -79,7 +79,7 @@ impl Listener {
             match self.events.next().await? {
                 Heard::Events(events) => {
                     // There are other listeners, and all together would take milliseconds.
-                    std::thread::yield_now();
+                    telemetry::give_way();
                     let wanted = events.into_iter().filter(|event| self.kinds.has(event.kind));
                     self.ready = pieces(wanted.map(|event| event.message));
                 }

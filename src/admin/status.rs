@@ -9,6 +9,7 @@ use crate::api::{
 use crate::config::{Alias, Caller, Capture, Config, alias_changes};
 use crate::engines::Pool;
 use crate::ids::EntryKind;
+use crate::telemetry::give_way;
 
 /// The gateway itself.
 pub(super) fn status(admin: &Admin) -> StatusView {
@@ -83,8 +84,8 @@ pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
 /// All engines.
 pub(super) fn engines(admin: &Admin) -> Vec<EngineView> {
     let engines = |pool: &Arc<Pool>| {
-        // Quantiles of many take milliseconds, for which the scheduler lets a thread go on, whatever its priority.
-        std::thread::yield_now();
+        // Quantiles of many take milliseconds.
+        give_way();
         show::engines(pool, &admin.requests)
     };
     admin.registry.pools().iter().flat_map(engines).collect()

@@ -7,6 +7,8 @@ use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{Error, Registry};
 
+use crate::telemetry::give_way::give_way;
+
 /// All metrics.
 #[derive(Default)]
 pub(super) struct Collectors {
@@ -38,8 +40,7 @@ impl Collectors {
 
     /// Hands over the series of each metric that has some: metrics by name, series by the values of their labels.
     ///
-    /// In a large gateway this takes milliseconds, for which the scheduler lets a thread that has just begun go on, whatever its
-    /// priority. So between two metrics others may use the processor.
+    /// In a large gateway this takes milliseconds, so between two metrics others may use the processor.
     ///
     /// # Errors
     /// What `tell` returns; then it is over.
@@ -51,7 +52,7 @@ impl Collectors {
                     tell(&family)?;
                 }
             }
-            std::thread::yield_now();
+            give_way();
         }
         Ok(())
     }
