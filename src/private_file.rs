@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use serde::Serialize;
@@ -38,6 +38,17 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     fs::read(path)
+}
+
+/// Sets the JSON file at `path`, which is not understood, aside as `….bad`, in place of the one before: people may want to look
+/// at it, and nobody reads it any more. Returns where it is. Blocks.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = path.with_extension("json.bad");
+    fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Opens a file to write, making it for us alone where it is missing. A link in its place is not followed.

@@ -71,7 +71,7 @@ fn options(uri: &Uri) -> Result<Options, ApiError> {
 fn example(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Model => r#"{"source": "Qwen/Qwen3-8B", "gpus": 1}"#,
-        EntryKind::Alias => r#"{"model": "qwen", "default": {"temperature": 0.2}}"#,
+        EntryKind::Alias => r#"{"model": "qwen", "defaults": {"temperature": 0.2}}"#,
         EntryKind::Caller => r#"{"keys": ["${CHATBOT_KEY}"]}"#,
     }
 }
@@ -94,4 +94,17 @@ fn is_new(report: &ReloadReport, name: &str) -> bool {
     let change = &report.change;
     let mut all = change.models.iter().chain(&change.aliases).chain(&change.callers);
     all.any(|one| one.name == name && one.kind == ChangeKind::Added)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_is_understood_where_it_is_sent_back() {
+        let (model, alias, caller) = (example(EntryKind::Model), example(EntryKind::Alias), example(EntryKind::Caller));
+        let yaml = format!("models: {{ qwen: {model} }}\naliases: {{ a: {alias} }}\ncallers: {{ c: {caller} }}\n");
+        let config = crate::config::parse(&yaml, &|_| Some("a-key-that-is-long-enough".into())).expect("it is valid");
+        assert_eq!((config.models.len(), config.aliases.len(), config.callers.len()), (1, 1, 1));
+    }
 }

@@ -1,15 +1,18 @@
 //! `GET /api/v1/events`: what happens, as server-sent events.
 
+use std::collections::VecDeque;
+
 use axum::http::HeaderMap;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 
 use super::error::ApiError;
+use super::snapshots::Snapshot;
 use super::status::snapshot;
 use super::{Admin, sse};
 use crate::api::{Event, EventKind};
-use crate::telemetry::{EventStream, Heard};
+use crate::telemetry::{self, EventStream, Heard};
 
 /// The number of the last event that a client has, as browsers send it (HTML Living Standard, 9.2).
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -38,11 +41,14 @@ impl Kinds {
     }
 }
 
+/// A message of so many bytes is not copied to go together with others.
+const LARGE: usize = 4096;
+
 /// A client's events: from where it was, or from a snapshot on.
 pub(super) fn answer(admin: Admin, headers: &HeaderMap, kinds: Kinds) -> Response {
     let place = headers.get(LAST_EVENT_ID).and_then(|place| place.to_str().ok()?.trim().parse().ok());
     let events = admin.events.listen(place);
-    let listener = Listener { admin, events, kinds, is_new: place.is_none() };
+    let listener = Listener { admin, events, kinds, is_new: place.is_none(), ready: VecDeque::new() };
     sse::answer(stream::unfold(listener, |mut listener| async move { Some((listener.piece().await?, listener)) }))
 }
 
@@ -53,47 +59,64 @@ struct Listener {
     kinds: Kinds,
     /// It has heard nothing yet.
     is_new: bool,
+    /// What it gets next.
+    ready: VecDeque<Bytes>,
 }
 
 impl Listener {
     /// What is sent next; `None`: it is over.
     async fn piece(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.is_new) {
+            let snapshot = self.snapshot();
+            self.ready.extend(snapshot);
+            // Also where nothing else is wanted.
+            self.ready.push_back(Bytes::from_static(sse::CONNECTED.as_bytes()));
+        }
         loop {
-            let mut text = String::new();
-            if std::mem::take(&mut self.is_new) {
-                self.snapshot(&mut text);
-                // Also where nothing of it is wanted.
-                text.push_str(sse::CONNECTED);
-                return Some(text.into());
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(piece);
             }
             match self.events.next().await? {
                 Heard::Events(events) => {
-                    for event in events.iter().filter(|event| self.kinds.has(event.kind)) {
-                        sse::message(&mut text, Some(event.number), &event.json);
-                    }
+                    // There are other listeners, and all together would take milliseconds.
+                    telemetry::give_way();
+                    let wanted = events.into_iter().filter(|event| self.kinds.has(event.kind));
+                    self.ready = pieces(wanted.map(|event| event.message));
                 }
                 Heard::Lost => {
-                    self.tell(&mut text, &Event::Resync);
-                    self.snapshot(&mut text);
+                    let snapshot = self.snapshot();
+                    self.ready.push_back(telemetry::message(&Event::Resync, self.events.place()));
+                    self.ready.extend(snapshot);
                 }
             }
-            if !text.is_empty() {
-                return Some(text.into());
-            }
         }
     }
 
-    /// How everything is. What happened between the place of this listener and now comes once more: it is told as it is, not
-    /// as it differs.
-    fn snapshot(&self, text: &mut String) {
-        if self.kinds.has(EventKind::Snapshot) {
-            self.tell(text, &Event::Snapshot(Box::new(snapshot(&self.admin))));
+    /// How everything is, if that is wanted; the listener goes on from then.
+    fn snapshot(&mut self) -> Option<Bytes> {
+        if !self.kinds.has(EventKind::Snapshot) {
+            return None;
         }
+        let admin = &self.admin;
+        let take = || Event::Snapshot(Box::new(snapshot(admin)));
+        let Snapshot { place, message, .. } = admin.snapshots.get(&admin.events, take);
+        self.events.go_on_after(place);
+        Some(message)
     }
+}
 
-    fn tell(&self, text: &mut String, event: &Event) {
-        sse::message(text, Some(self.events.place()), &serde_json::to_string(event).unwrap_or_default());
+/// The same in few pieces: what is sent at once costs one call of the system, and what is large is not copied.
+fn pieces(messages: impl Iterator<Item = Bytes>) -> VecDeque<Bytes> {
+    let (mut pieces, mut small) = (VecDeque::new(), BytesMut::new());
+    for message in messages {
+        if message.len() < LARGE {
+            small.extend_from_slice(&message);
+            continue;
+        }
+        pieces.extend([small.split().freeze(), message].into_iter().filter(|piece| !piece.is_empty()));
     }
+    pieces.extend(Some(small.freeze()).filter(|rest| !rest.is_empty()));
+    pieces
 }
 
 #[cfg(test)]
@@ -107,5 +130,16 @@ mod tests {
         assert!(Kinds::parse(None).expect("all").has(EventKind::Snapshot));
         let error = Kinds::parse(Some("engine,cats")).expect_err("unknown");
         assert!(error.message.contains("`cats`") && error.message.contains("pulse"), "{}", error.message);
+    }
+
+    #[test]
+    fn small_messages_go_together_and_large_ones_as_they_are() {
+        let (small, large) = (Bytes::from_static(b"data: 1\n\n"), Bytes::from(vec![b'x'; LARGE]));
+        let of = |messages: &[&Bytes]| pieces(messages.iter().map(|message| (*message).clone()));
+        assert!(of(&[]).is_empty());
+        assert_eq!(of(&[&small, &small]), ["data: 1\n\ndata: 1\n\n"]);
+        let got = of(&[&large, &small, &small, &large, &large, &small]);
+        assert_eq!(got.iter().map(Bytes::len).collect::<Vec<_>>(), [LARGE, 18, LARGE, LARGE, 9]);
+        assert_eq!(got[0].as_ptr(), large.as_ptr(), "not copied");
     }
 }

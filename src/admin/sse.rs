@@ -36,13 +36,8 @@ fn kept_alive(pieces: impl Stream<Item = Bytes> + Send) -> impl Stream<Item = By
     })
 }
 
-/// Writes one message; JSON holds no line ends. `number`: its place among all.
-pub(super) fn message(text: &mut String, number: Option<u64>, json: &str) {
-    if let Some(number) = number {
-        text.push_str("id: ");
-        text.push_str(&number.to_string());
-        text.push('\n');
-    }
+/// Writes one message without a number; JSON holds no line ends.
+pub(super) fn message(text: &mut String, json: &str) {
     text.push_str("data: ");
     text.push_str(json);
     text.push_str("\n\n");
@@ -67,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_its_number_where_there_is_one() {
+    fn messages_end_with_an_empty_line() {
         let mut text = String::new();
-        message(&mut text, Some(7), "{}");
-        message(&mut text, None, "[]");
-        assert_eq!(text, "id: 7\ndata: {}\n\ndata: []\n\n");
+        message(&mut text, "{}");
+        message(&mut text, "[]");
+        assert_eq!(text, "data: {}\n\ndata: []\n\n");
     }
 }

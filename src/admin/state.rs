@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::audit::AuditLog;
 use super::configuration::Configuration;
 use super::operations::Operations;
+use super::snapshots::Snapshots;
 use super::token::Token;
 use crate::engines::{EngineClient, EngineRegistry};
 use crate::inventory::Monitor;
@@ -34,6 +35,8 @@ pub struct Admin {
     pub configuration: Arc<dyn Configuration>,
     /// What happens.
     pub events: EventBus,
+    /// How everything was a moment ago, for listeners.
+    pub snapshots: Snapshots,
     /// Requests that have ended.
     pub requests: RequestHistory,
     /// The log of this process.

@@ -1,9 +1,15 @@
 //! The gateway as a whole, as operators see it.
 
+use std::sync::Arc;
+
 use super::{Admin, gpus, show};
-use crate::api::{AliasView, CallerView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals};
-use crate::config::{Alias, Caller, Config, alias_changes};
+use crate::api::{
+    AliasView, CallerView, CaptureView, EngineView, LogLevelView, SnapshotView, SplitPart, StatusView, Totals,
+};
+use crate::config::{Alias, Caller, Capture, Config, alias_changes};
+use crate::engines::Pool;
 use crate::ids::EntryKind;
+use crate::telemetry::give_way;
 
 /// The gateway itself.
 pub(super) fn status(admin: &Admin) -> StatusView {
@@ -53,8 +59,14 @@ fn alias(config: &Config, alias: &Alias) -> AliasView {
         split: alias.split.iter().map(part).collect(),
         fallback: alias.fallback.iter().map(ToString::to_string).collect(),
         mirror: alias.mirror.as_ref().map(|mirror| mirror.to.to_string()),
+        capture: alias.capture.as_deref().map(capture),
         listen: alias.listen.map(|address| address.to_string()),
     }
+}
+
+fn capture(capture: &Capture) -> CaptureView {
+    let Capture { requests, bytes, mask } = capture;
+    CaptureView { requests: *requests, bytes: *bytes, mask: mask.iter().map(|path| path.join(".")).collect() }
 }
 
 /// All callers.
@@ -71,7 +83,12 @@ pub(super) fn callers(admin: &Admin) -> Vec<CallerView> {
 
 /// All engines.
 pub(super) fn engines(admin: &Admin) -> Vec<EngineView> {
-    admin.registry.pools().iter().flat_map(|pool| show::engines(pool, &admin.requests)).collect()
+    let engines = |pool: &Arc<Pool>| {
+        // Quantiles of many take milliseconds.
+        give_way();
+        show::engines(pool, &admin.requests)
+    };
+    admin.registry.pools().iter().flat_map(engines).collect()
 }
 
 /// How everything is.

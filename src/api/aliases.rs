@@ -22,6 +22,8 @@ pub struct AliasView {
     pub fallback: Vec<String>,
     /// Where copies of some of its requests go.
     pub mirror: Option<String>,
+    /// What of its requests' bodies is kept for operators; `null`: nothing.
+    pub capture: Option<CaptureView>,
     /// The address that it has to itself.
     pub listen: Option<String>,
     /// Where it is configured.
@@ -35,6 +37,17 @@ pub struct SplitPart {
     pub name: String,
     /// Its share of all weights.
     pub weight: u32,
+}
+
+/// What is kept of bodies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaptureView {
+    /// Of so many requests, the newest ones.
+    pub requests: usize,
+    /// So many bytes of each body.
+    pub bytes: usize,
+    /// Members of bodies whose values are masked; a dot leads into an object.
+    pub mask: Vec<String>,
 }
 
 /// A list of aliases.

@@ -22,7 +22,7 @@ mod text;
 mod views;
 mod words;
 
-pub use aliases::{AliasView, AliasesView, CallerView, CallersView, SplitPart};
+pub use aliases::{AliasView, AliasesView, CallerView, CallersView, CaptureView, SplitPart};
 pub use client::{Client, ClientError, EntryName, LogQuery, Message, RequestQuery, Target, Told, Verb};
 pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};

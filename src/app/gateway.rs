@@ -18,7 +18,7 @@ use super::running_file::RunningFile;
 use super::source::Source;
 use super::watch::watch_file;
 use super::{AppError, Request, limits, state_dir, traces};
-use crate::admin::{Admin, AuditLog, Operations, Started, Token};
+use crate::admin::{Admin, AuditLog, Operations, Snapshots, Started, Token};
 use crate::api::ReloadCause;
 use crate::config::{Config, OnExit, Severity};
 use crate::discovery::Discovery;
@@ -273,6 +273,7 @@ fn admin(
         monitor,
         configuration: reloader.clone(),
         events: parts.events.clone(),
+        snapshots: Snapshots::default(),
         requests,
         logs,
         log_level: parts.logs.level(),

@@ -7,6 +7,7 @@ mod limits;
 mod listeners;
 mod operators;
 mod overlay_file;
+mod priority;
 mod ready_file;
 mod reload;
 mod replace_text;

@@ -1,6 +1,5 @@
 //! The file in the state directory that holds what operators added, changed and removed while gateways ran.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -35,9 +34,8 @@ pub(super) fn read(state_dir: &Path) -> Overlay {
             Err(error) => error.to_string(),
         },
     };
-    let aside = path.with_extension("json.bad");
-    match fs::rename(&path, &aside) {
-        Ok(()) => tracing::error!(
+    match private_file::set_aside(&path) {
+        Ok(aside) => tracing::error!(
             path = %aside.display(), why,
             "models, aliases and callers that were added while earlier gateways ran cannot be read; the file was set aside, and \
              what the configuration file says counts"
@@ -62,6 +60,7 @@ pub(super) fn write(state_dir: &Path, overlay: &Overlay) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

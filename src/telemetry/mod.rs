@@ -5,6 +5,7 @@ mod book;
 mod caller_meters;
 mod events;
 mod exemplars;
+mod give_way;
 mod log_history;
 mod log_level;
 mod log_writer;
@@ -19,8 +20,9 @@ mod traces;
 
 pub use access_log::AccessLog;
 pub use caller_meters::CallerMeters;
-pub use events::{EventBus, EventStream, Heard, Numbered};
+pub use events::{EventBus, EventStream, Heard, Numbered, message};
 pub use exemplars::ExemplarBook;
+pub use give_way::give_way;
 pub use log_history::{GATEWAY, LogHistory};
 pub use log_level::LogLevel;
 pub use logs::Logs;

@@ -175,6 +175,9 @@ async fn a_changed_or_removed_capture_forgets_what_was_kept() {
     };
     let changed = put(json!({ "model": "tiny", "capture": { "mask": ["user"] } })).await.expect("answered");
     assert_eq!(changed.status(), 200);
+    let alias = http().get(format!("http://{}/api/v1/aliases/one", place.gateway.admin)).send().await;
+    let alias: Value = alias.expect("answered").json().await.expect("JSON");
+    assert_eq!(alias["capture"], json!({ "requests": 20, "bytes": 64 << 10, "mask": ["user"] }), "{alias}");
     assert!(!kept("one-before").await && kept("two-before").await, "only that of the other is left");
     ask_both("after").await;
     assert!(kept("one-after").await);

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::deployment::Deployment;
-use crate::support::{Gateway, Sim, chat, eventually, http};
+use crate::support::{Gateway, Sim, chat, eventually, http, processes};
 
 async fn call(gateway: &Gateway, method: Method, path: &str) -> (u16, Value) {
     let request = http().request(method, format!("http://{}/api/v1/{path}", gateway.admin));
@@ -183,4 +183,27 @@ async fn who_did_what_is_written_down_without_secrets_and_is_there_after_a_resta
     assert_eq!((&operator["agent"], &operator["login"]), (&json!("ops/1"), &json!("none")));
     assert!(operator["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{operator}");
     assert!(entries[1]["error"].as_str().is_some_and(|error| error.contains("no model `none`")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_threads_step_back_and_engines_that_they_have_started_do_not() {
+    let gateway = Gateway::ready("models:\n  own: { source: own, command: [enginehouse, sim] }\n").await;
+    let own = processes::stat(std::process::id()).expect("this test").nice;
+    let before = gateway.engine_pid("own/0").await;
+    assert_eq!(post(&gateway, "engines/own/0/restart").await.0, 200);
+    let more = http().put(format!("http://{}/api/v1/models/own/replicas", gateway.admin));
+    assert_eq!(more.json(&json!({ "replicas": 2 })).send().await.expect("answered").status(), 200);
+    gateway.all_ready().await;
+    for id in ["own/0", "own/1"] {
+        let pid = gateway.engine_pid(id).await;
+        assert_ne!(pid, before, "{id}");
+        let engine = processes::stat(pid).expect("it runs");
+        assert_eq!(engine.nice, own, "{engine:?}");
+    }
+    let threads = processes::threads(gateway.pid());
+    let (operators, others): (Vec<_>, Vec<_>) = threads.iter().partition(|thread| thread.name.starts_with("operators"));
+    // What was done is in the audit log, which another thread writes.
+    assert!(operators.len() >= 2, "{threads:?}");
+    assert!(operators.iter().all(|thread| thread.nice == (own + 10).min(19)), "{operators:?}");
+    assert!(others.iter().all(|thread| thread.nice == own), "{others:?}");
 }

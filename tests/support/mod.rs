@@ -17,6 +17,7 @@ pub mod processes;
 pub mod python;
 mod ready;
 mod sim;
+pub mod watchers;
 
 pub use client::{Wire, chat, http};
 pub use gateway::{Gateway, pid_of, port_of};

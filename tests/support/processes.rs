@@ -13,6 +13,8 @@ pub struct Stat {
     pub name: String,
     pub state: char,
     pub parent: u32,
+    /// From -20 to 19: the larger, the later it gets a processor.
+    pub nice: i32,
     /// In clock ticks since the machine started: with the number, it is one process for good.
     pub started: u64,
 }
@@ -27,8 +29,15 @@ pub fn stat(pid: u32) -> Option<Stat> {
         name: head.split_once('(')?.1.to_owned(),
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        nice: fields.get(16)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
+}
+
+/// All threads of a process.
+pub fn threads(pid: u32) -> Vec<Stat> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
+    entries.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 /// Whether it runs and is no zombie.

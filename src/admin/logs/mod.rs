@@ -253,7 +253,7 @@ impl Follower {
 fn messages(lines: &[LogLine], before: &str) -> Bytes {
     let mut text = before.to_owned();
     for line in lines {
-        sse::message(&mut text, None, &serde_json::to_string(line).unwrap_or_default());
+        sse::message(&mut text, &serde_json::to_string(line).unwrap_or_default());
     }
     text.into()
 }

@@ -112,7 +112,10 @@ fn probes() -> Vec<Route> {
         ),
         Route::new("post", "/api/v1/login", "Log a browser in: a cookie in place of the token")
             .takes(Body::Entry(json!({ "token": "…" })))
-            .answers(204, "The cookie is set.", None),
+            .answers(204, "The cookie is set.", None)
+            .answers(401, "It is another token.", Some(Body::Json(of::<ErrorView>)))
+            .answers(409, "No token is needed.", Some(Body::Json(of::<ErrorView>)))
+            .answers(413, "No token is so long.", Some(Body::Json(of::<ErrorView>))),
         Route::new("post", "/api/v1/logout", "Log a browser out").answers(204, "The cookie is removed.", None),
         Route::get("/api/v1/openapi.json", "This description", |_| json!({ "type": "object" })),
     ]

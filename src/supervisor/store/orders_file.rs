@@ -1,6 +1,5 @@
 //! The file of what operators ordered, so that the next gateway does as they wanted.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -35,9 +34,8 @@ pub(crate) fn read(state_dir: &Path) -> Orders {
             Err(error) => error.to_string(),
         },
     };
-    let aside = path.with_extension("json.bad");
-    match fs::rename(&path, &aside) {
-        Ok(()) => tracing::warn!(
+    match private_file::set_aside(&path) {
+        Ok(aside) => tracing::warn!(
             path = %aside.display(), why,
             "the orders of an earlier gateway (numbers of replicas, stopped engines) cannot be read and were set aside: what \
              the configuration says counts"
@@ -114,6 +112,7 @@ impl OrdersWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[tokio::test]
     async fn orders_come_back_and_what_is_not_understood_is_set_aside() {

@@ -1,5 +1,7 @@
 //! The metrics of engines, sampled at each scrape. Counts are kept by the engines themselves.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::{Error, GaugeVec};
 
 use super::history::HistoryMetrics;
@@ -20,6 +22,42 @@ pub(super) struct EngineMetrics {
     ejected: GaugeVec,
     history: HistoryMetrics,
     reported: Reported,
+    /// Which series there are. To make them anew takes far longer than to set them.
+    shown: Mutex<Vec<Shape>>,
+}
+
+/// What decides which series an engine has.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    model: String,
+    engine: String,
+    ours: bool,
+    phase: Option<&'static str>,
+    /// Whether there is progress of that; times of a start, of falling asleep, of waking; a report.
+    has: [bool; 5],
+}
+
+impl Shape {
+    fn of(view: &EngineView) -> Self {
+        let starting = match &view.state {
+            EngineState::Starting(starting) => Some(starting),
+            _ => None,
+        };
+        let history = &view.history;
+        Self {
+            model: view.model.clone(),
+            engine: view.engine.clone(),
+            ours: view.ours,
+            phase: starting.map(|starting| starting.phase.word()),
+            has: [
+                starting.is_some_and(|starting| starting.progress.percent.is_some()),
+                view.start_seconds.is_some(),
+                history.sleep_seconds.is_some(),
+                history.wake_seconds.is_some(),
+                view.report.is_some(),
+            ],
+        }
+    }
 }
 
 impl EngineMetrics {
@@ -60,17 +98,27 @@ impl EngineMetrics {
             )?,
             history: HistoryMetrics::new(to)?,
             reported: Reported::new(to)?,
+            shown: Mutex::default(),
         })
     }
 
     /// Shows `engines`, and nothing of earlier ones.
     pub(super) fn set(&self, engines: &[EngineView]) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let shapes: Vec<Shape> = engines.iter().map(Shape::of).collect();
+        if *shown != shapes {
+            self.reset();
+            *shown = shapes;
+        }
+        engines.iter().for_each(|view| self.set_one(view));
+    }
+
+    fn reset(&self) {
         let Self { up, in_flight, state, state_age, phase, progress, sleep_level, ejected, .. } = self;
         let gauges = [up, in_flight, state, state_age, phase, progress, sleep_level, ejected];
         gauges.into_iter().for_each(GaugeVec::reset);
         self.history.reset();
         self.reported.reset();
-        engines.iter().for_each(|view| self.set_one(view));
     }
 
     fn set_one(&self, view: &EngineView) {

@@ -1,5 +1,6 @@
 //! The Prometheus metrics of one process. Label values come from the configuration, never from callers.
 
+mod collectors;
 mod config;
 mod engines;
 mod gpus;
@@ -11,11 +12,14 @@ mod reported;
 pub(super) mod requests;
 pub(super) mod series;
 
+use std::convert::Infallible;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, Error, IntCounter, Registry, TextEncoder};
+use prometheus::{Encoder, Error, IntCounter, TextEncoder};
 
+use self::collectors::Collectors;
 pub use self::config::ConfigMetrics;
 pub use self::requests::GatewayMetrics;
 
@@ -34,7 +38,7 @@ use crate::api::{EngineView, GpusView};
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
 
-/// All metrics, and the registry they are in.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     /// What concerns the gateway as a whole.
@@ -53,11 +57,11 @@ pub struct Metrics {
     pub exemplars: ExemplarBook,
     /// Held while engines are sampled: two scrapes at once must not mix.
     sampling: Mutex<()>,
-    registry: Registry,
+    collectors: Collectors,
 }
 
 impl Metrics {
-    /// Fresh metrics in a registry of their own.
+    /// Fresh metrics.
     ///
     /// # Errors
     /// Never in practice: only if two metrics had one name.
@@ -69,7 +73,7 @@ impl Metrics {
         let (engines, gpus) = (EngineMetrics::new(&mut register)?, GpuGauges::new(&mut register)?);
         let (gateway, config) = (GatewayMetrics::new(&register)?, ConfigMetrics::new(&register)?);
         let process = ProcessMetrics::new(&register)?;
-        let Register { registry, series } = register;
+        let Register { collectors, series } = register;
         let series = Arc::new(SeriesBook::new(series));
         let meters = Arc::new(Book::new(RouteMetrics { requests, tokens }, series.clone()));
         let callers = Arc::new(Book::new(callers, series.clone()));
@@ -84,7 +88,7 @@ impl Metrics {
             series,
             exemplars: ExemplarBook::default(),
             sampling: Mutex::new(()),
-            registry,
+            collectors,
         })
     }
 
@@ -93,7 +97,7 @@ impl Metrics {
     /// # Errors
     /// They are published already.
     pub fn publish(&self, counters: &[IntCounter]) -> Result<(), Error> {
-        counters.iter().try_for_each(|counter| self.registry.register(Box::new(counter.clone())))
+        counters.iter().try_for_each(|counter| self.collectors.add(counter.clone()))
     }
 
     /// The meters of `model` as reached through `alias` (empty: by its own name).
@@ -120,17 +124,28 @@ impl Metrics {
     /// Never in practice: only if a metric were inconsistent.
     pub fn render(&self, engines: &[EngineView], gpus: &GpusView) -> Result<Vec<u8>, Error> {
         let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.gather(engines, gpus), &mut text)?;
+        self.each(engines, gpus, |family| TextEncoder::new().encode(slice::from_ref(family), &mut text))?;
         Ok(text)
     }
 
     /// The same as OpenMetrics (version 1.0.0), with the traces that stand for what histograms count.
     #[must_use]
     pub fn render_openmetrics(&self, engines: &[EngineView], gpus: &GpusView) -> String {
-        openmetrics::encode(&self.gather(engines, gpus), &self.exemplars)
+        let mut text = String::with_capacity(16 * 1024);
+        let Ok(()) = self.each::<Infallible>(engines, gpus, |family| {
+            openmetrics::write_family(&mut text, family, &self.exemplars);
+            Ok(())
+        });
+        text + openmetrics::END
     }
 
-    fn gather(&self, engines: &[EngineView], gpus: &GpusView) -> Vec<MetricFamily> {
+    /// Hands over all that is measured, metric by metric.
+    fn each<E>(
+        &self,
+        engines: &[EngineView],
+        gpus: &GpusView,
+        tell: impl FnMut(&MetricFamily) -> Result<(), E>,
+    ) -> Result<(), E> {
         let _sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
         self.meters.publish();
         self.callers.publish();
@@ -138,6 +153,6 @@ impl Metrics {
         self.engines.set(engines);
         self.gpus.set(gpus);
         self.process.read();
-        self.registry.gather()
+        self.collectors.each(tell)
     }
 }

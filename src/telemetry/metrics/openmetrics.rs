@@ -11,15 +11,11 @@ use crate::telemetry::exemplars::{Exemplar, ExemplarBook, Series};
 /// What the names of counters end with, and those of their families do not.
 const TOTAL: &str = "_total";
 
-/// Writes all families.
-pub(super) fn encode(families: &[MetricFamily], exemplars: &ExemplarBook) -> String {
-    let mut text = String::with_capacity(16 * 1024);
-    families.iter().for_each(|family| write_family(&mut text, family, exemplars));
-    text.push_str("# EOF\n");
-    text
-}
+/// What comes after the last family.
+pub(super) const END: &str = "# EOF\n";
 
-fn write_family(text: &mut String, family: &MetricFamily, exemplars: &ExemplarBook) {
+/// Writes one family.
+pub(super) fn write_family(text: &mut String, family: &MetricFamily, exemplars: &ExemplarBook) {
     let name = family.name();
     // A counter by another name would be none.
     let counted = name.strip_suffix(TOTAL).filter(|_| family.get_field_type() == MetricType::COUNTER);
@@ -137,6 +133,12 @@ mod tests {
 
     use super::*;
 
+    fn encode(registry: &Registry, exemplars: &ExemplarBook) -> String {
+        let mut text = String::new();
+        registry.gather().iter().for_each(|family| write_family(&mut text, family, exemplars));
+        text + END
+    }
+
     #[test]
     fn series_are_those_of_prometheus_text_under_families_without_total() {
         let registry = Registry::new();
@@ -148,7 +150,7 @@ mod tests {
             registry.register(collector).expect("registered");
         }
         assert_eq!(
-            encode(&registry.gather(), &ExemplarBook::default()),
+            encode(&registry, &ExemplarBook::default()),
             "# TYPE a counter\n# HELP a Says \\\"a\\\"\\nand \\\\.\na_total{model=\"x\\\"y\\\\\\n\"} 3\n\
              # TYPE b_count_of unknown\n# HELP b_count_of B.\nb_count_of 0\n# TYPE c gauge\n# HELP c C.\nc +Inf\n# EOF\n"
         );
@@ -168,7 +170,7 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1500);
             book.note(series, &bounds, (trace_id, Duration::from_millis(millis), at));
         }
-        let text = encode(&registry.gather(), &book);
+        let text = encode(&registry, &book);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let head = |le: &str| format!("d_seconds_bucket{{endpoint=\"/e\",model=\"m\",le=\"{le}\"}}");
         assert_eq!(

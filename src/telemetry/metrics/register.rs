@@ -6,13 +6,15 @@ use std::fmt;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     CounterVec, Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    IntGaugeVec, Opts,
 };
+
+use super::collectors::Collectors;
 
 /// Where metrics are made.
 #[derive(Debug, Default)]
 pub(super) struct Register {
-    pub(super) registry: Registry,
+    pub(super) collectors: Collectors,
     pub(super) series: Vec<Box<dyn Series>>,
 }
 
@@ -74,7 +76,7 @@ where
 impl Register {
     /// Registers `metric`, by its own name.
     pub(super) fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, Error> {
-        self.registry.register(Box::new(metric.clone()))?;
+        self.collectors.add(metric.clone())?;
         Ok(metric)
     }
 

@@ -16,6 +16,7 @@ use super::store::{Entry, Left, Store, Terms};
 use crate::api::{Event, Rates, RatesView, RequestView};
 use crate::config::Alias;
 use crate::telemetry::EventBus;
+use crate::telemetry::give_way::give_way;
 
 /// How often the queue is emptied.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -118,8 +119,10 @@ impl Collector {
             false => Vec::new(),
         };
         self.history.add(entries);
-        for requests in heard.chunks(BATCH) {
-            self.events.publish(&Event::Requests { requests: requests.to_vec() });
+        let mut heard = heard.into_iter().peekable();
+        while heard.peek().is_some() {
+            self.events.publish(&Event::Requests { requests: heard.by_ref().take(BATCH).collect() });
+            give_way();
         }
     }
 }
