@@ -54,5 +54,6 @@ mod stored_responses;
 mod streaming;
 mod tracing;
 mod transport;
+mod vllm_cli;
 mod waiting;
 mod wildcards;
