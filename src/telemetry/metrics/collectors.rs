@@ -14,7 +14,7 @@ use crate::telemetry::give_way::give_way;
 pub(super) struct Collectors {
     /// Knows which names are taken.
     known: Registry,
-    /// In the order of their names.
+    /// In the order of their names; several of one name are one metric.
     all: Mutex<Vec<(String, Box<dyn Collector>)>>,
 }
 
@@ -28,7 +28,7 @@ impl Collectors {
     /// Adds `metric`, by its own name.
     ///
     /// # Errors
-    /// There is one of that name.
+    /// There is one of that name, with the same labels.
     pub(super) fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<(), Error> {
         self.known.register(Box::new(metric.clone()))?;
         let name = metric.desc().first().map(|desc| desc.fq_name.clone()).unwrap_or_default();
@@ -45,12 +45,13 @@ impl Collectors {
     /// # Errors
     /// What `tell` returns; then it is over.
     pub(super) fn each<E>(&self, mut tell: impl FnMut(&MetricFamily) -> Result<(), E>) -> Result<(), E> {
-        for (_, metric) in &*self.lock() {
-            for mut family in metric.collect() {
-                if !family.get_metric().is_empty() {
-                    family.mut_metric().sort_by(|one, other| values(one).cmp(values(other)));
-                    tell(&family)?;
-                }
+        for metric in self.lock().chunk_by(|(one, _), (other, _)| one == other) {
+            let mut families = metric.iter().flat_map(|(_, collector)| collector.collect());
+            let Some(mut family) = families.next() else { continue };
+            families.for_each(|mut more| family.mut_metric().append(more.mut_metric()));
+            if !family.get_metric().is_empty() {
+                family.mut_metric().sort_by(|one, other| values(one).cmp(values(other)));
+                tell(&family)?;
             }
             give_way();
         }
@@ -81,9 +82,10 @@ mod tests {
         }
         all.add(series).expect("new");
         all.add(IntCounterVec::new(Opts::new("c", "Has no series."), &["x"]).expect("made")).expect("new");
-        let first = IntCounter::new("a", "A.").expect("made");
-        all.add(first.clone()).expect("new");
-        assert!(all.add(first).is_err());
+        let part = |of: &str| IntCounter::with_opts(Opts::new("a", "A.").const_label("of", of)).expect("made");
+        all.add(part("2")).expect("new");
+        all.add(part("1")).expect("one metric may have parts that differ in a label");
+        assert!(all.add(part("1")).is_err());
         let mut told = Vec::new();
         let done = all.each(|family| {
             let series = family.get_metric().iter().map(|metric| values(metric).collect::<Vec<_>>().join(" "));
@@ -91,7 +93,7 @@ mod tests {
             Ok::<_, ()>(())
         });
         let own = |name: &str, series: &[&str]| (name.to_owned(), series.iter().map(|it| (*it).to_owned()).collect());
-        assert_eq!((done, told), (Ok(()), vec![own("a", &[""]), own("b", &["1 1", "1 2", "2 1"])]));
+        assert_eq!((done, told), (Ok(()), vec![own("a", &["1", "2"]), own("b", &["1 1", "1 2", "2 1"])]));
         let mut seen = 0;
         let stopped = all.each(|_| {
             seen += 1;

@@ -219,6 +219,7 @@ fn alias(name: &str, changes: &[&str], split: Vec<SplitPart>, fallback: &[&str])
         split,
         fallback: fallback.iter().map(|place| (*place).to_owned()).collect(),
         mirror: None,
+        capture: None,
         listen: None,
         origin: Origin::File,
     }
