@@ -103,7 +103,9 @@ fn planned(Plan { config, running, json }: &Plan) -> Result<(), Failure> {
 /// The gateway that is given, or that of `file`: the one that runs on its state directory, or at its address.
 fn client(source: &Source, running: &Running) -> Result<Client, Failure> {
     if running.is_given() {
-        return Ok(running.find()?.client);
+        // A file with errors may be one that is right where the gateway runs: it may have variables that this shell has not.
+        let token = source.load().ok().and_then(|config| config.admin.token);
+        return Ok(running.find_with(token)?.client);
     }
     let config = source
         .load()

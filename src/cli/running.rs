@@ -50,9 +50,17 @@ impl Running {
     /// # Errors
     /// When none answers, several are meant, or the words are not understood.
     pub(super) fn find(&self) -> Result<Found, Failure> {
+        self.find_with(None)
+    }
+
+    /// The same; `token`: that of a gateway which is given by its address, where nothing else tells it.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub(super) fn find_with(&self, token: Option<Secret>) -> Result<Found, Failure> {
         if let Some(admin) = &self.admin {
             let authority = authority(admin).map_err(|text| Failure::new(Exit::Usage, text))?;
-            return Ok(ask(Client::at(&authority, token_for(&authority).as_ref()))?);
+            return Ok(ask(Client::at(&authority, token_for(&authority).or(token).as_ref()))?);
         }
         if let Some(folder) = &self.state_dir {
             let told = RunningGateway::on(folder).map_err(|error| {
