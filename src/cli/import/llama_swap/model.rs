@@ -129,6 +129,11 @@ fn started(
     if let Some(gpus) = vllm.gpus.as_ref().and_then(super::super::engine::gpus) {
         engine.gpus = gpus;
     }
+    if engine.gpus.len() > 1 && !engine.args.keys().any(|flag| flag.ends_with("parallel-size")) {
+        let text = "has more GPUs than vLLM would use without a parallel size. Here tensor parallelism goes over all of \
+                    them; write `tensor-parallel-size: 1` under `args` if it must not.";
+        draft.notes.say(out, &format!("{path}.cmd"), text);
+    }
     if engine.source.is_none() {
         let text = "was left out: its `cmd` starts vLLM and does not say which model it loads.";
         draft.notes.say(&mut draft.models, path, text);
