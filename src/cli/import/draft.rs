@@ -86,8 +86,10 @@ impl Draft {
     }
 
     /// The end: `first` goes before everything.
-    pub(super) fn outcome(self, first: Section, files: usize) -> Outcome {
+    pub(super) fn outcome(mut self, first: Section, files: usize) -> Outcome {
         let mut document = first;
+        // What follows a section would look like a part of it.
+        self.top.comments_first();
         document.append(self.top);
         document.nest_any("models", self.models);
         document.nest_any("aliases", self.aliases);

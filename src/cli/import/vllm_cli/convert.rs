@@ -117,7 +117,10 @@ fn models(entries: &[Entry<'_>], draft: &mut Draft, shared: &mut Shared<'_>, por
     let mut ports = EnginePorts::new(&ports);
     let mut aliases: Vec<(&Entry<'_>, String)> = Vec::new();
     for entry in entries {
-        let Some(mut one) = model(draft, shared, &entry.path, &entry.name, entry.fields) else { continue };
+        let Some(mut one) = model(draft, shared, &entry.path, &entry.name, entry.fields) else {
+            draft.names.release(&entry.name);
+            continue;
+        };
         ports.write(draft, &entry.path, one.port.filter(|_| entry.of_proxy), &mut one.section);
         if let Some(description) = entry.fields.get("description").and_then(text) {
             let description = draft.secrets.without(&description);

@@ -100,7 +100,8 @@ fn write_profile(draft: &mut Draft, shared: &mut Shared<'_>, path: &str, name: &
     } else if is_builtin(name) {
         if let Some(more) = difference(name).filter(|_| shared.told.insert(name.to_owned())) {
             let text = format!(
-                "the built-in profile `{name}` of Enginehouse has not {more}, which vllm-cli's has. Add it \
+                "the built-in profile `{name}` of Enginehouse does not have {more}, which \
+                  vllm-cli's has. Add it \
                     under `args` if the model needs it."
             );
             draft.notes.say(out, &path, text);
