@@ -25,7 +25,8 @@ impl EnginePorts {
             return draft.notes.say(out, &path, text);
         };
         if u64::from(port) != wish {
-            let text = format!("{wish} is {port} now, because the gateway or another engine has {wish}.");
+            let text =
+                format!("{wish} is {port} now, because the gateway or another engine has {wish}, or may get it.");
             draft.notes.say(out, &path, text);
         }
         self.0.push(port);

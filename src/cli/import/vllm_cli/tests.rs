@@ -118,11 +118,11 @@ fn a_proxy_on_another_port_moves_the_operators() {
 fn ports_are_not_those_of_other_engines() {
     let got = of(&[(
         "p.yaml",
-        "models: [{ name: m, model_path: m, port: 21500 }, { name: n, model_path: n, port: 22000 }, { name: o, \
+        "models: [{ name: m, model_path: m, port: 21500 }, { name: p, model_path: p, port: 22000 }, { name: o, \
             model_path: o, port: 0 }]",
     )]);
     passes(&got);
-    let ports = ["m", "n", "o"].map(|name| got.config["models"][name]["port"].clone());
+    let ports = ["m", "p", "o"].map(|name| got.config["models"][name]["port"].clone());
     assert_eq!(ports, [json!(22000), json!(22001), Value::Null], "{}", got.out);
 }
 
