@@ -1,7 +1,10 @@
 //! A configuration with comments in their places, and its YAML text.
 
 use std::fmt::Write;
+use std::io;
 
+use serde::Serialize;
+use serde_json::ser::Formatter;
 use serde_json::{Map, Value};
 
 /// Members in order, with comments between them.
@@ -45,6 +48,11 @@ impl Section {
         let mut text = String::new();
         outer.write(1, &mut text);
         self.0.extend(text.lines().map(|line| Item::Line(line.strip_prefix(' ').unwrap_or(line).to_owned())));
+    }
+
+    /// Puts its own comments before everything else.
+    pub(super) fn comments_first(&mut self) {
+        self.0.sort_by_key(|item| !matches!(item, Item::Comment(_)));
     }
 
     /// Adds everything of another section.
@@ -117,8 +125,12 @@ fn word(text: &str, more: &str) -> String {
 
 /// JSON, which is YAML, on one line.
 fn json(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
+    // Neither a value nor a vector in memory fails.
+    let written = value.serialize(&mut serializer).ok().and_then(|()| String::from_utf8(bytes).ok());
     let mut out = String::new();
-    for c in value.to_string().chars() {
+    for c in written.unwrap_or_else(|| value.to_string()).chars() {
         if is_printable(c) {
             out.push(c);
         } else {
@@ -126,6 +138,23 @@ fn json(value: &Value) -> String {
         }
     }
     out
+}
+
+/// As a person writes it: a space after each comma and colon.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: io::Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
 }
 
 /// Whether YAML lets it stand for itself, and no reader takes it for a line break.
@@ -160,14 +189,14 @@ mod tests {
         all.put("urls", json!(["${A}", "http://127.0.0.1:8000"]));
         all.nest("aliases", alias);
         let expected = r#"key: "${A_KEY:-x y}"
-urls: ["${A}","http://127.0.0.1:8000"]
+urls: ["${A}", "http://127.0.0.1:8000"]
 
 aliases:
   model: m-engine
   listen: "127.0.0.1:9000"
   gym:
     # a comment
-    extra_body: {"temperature":0.7,"stop":["a","b c"],"none":null,"deep":{"on":"on"}}
+    extra_body: {"temperature": 0.7, "stop": ["a", "b c"], "none": null, "deep": {"on": "on"}}
   empty: {}
   # nothing
 "#;

@@ -1,5 +1,7 @@
 //! A configuration while it is made: its sections, the names in it, and what is said about it.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::document::Section;
@@ -23,6 +25,8 @@ pub(super) struct Draft {
     pub(super) notes: Notes,
     /// What must not be printed.
     pub(super) secrets: Secrets,
+    /// Variables that are to be set, and told already.
+    told: HashSet<String>,
     model_count: usize,
     alias_count: usize,
 }
@@ -65,11 +69,12 @@ impl Draft {
         hidden.sort();
         hidden.dedup();
         for variable in hidden {
-            self.notes.say(
-                at,
-                path,
-                format!("set the environment variable {variable} to the secret that is written there."),
-            );
+            let text = format!("set the environment variable {variable} to the secret that is written there.");
+            if self.told.insert(variable) {
+                self.notes.say(at, path, text);
+            } else {
+                at.comment(format!("{path}: {text}"));
+            }
         }
         value
     }
@@ -81,8 +86,10 @@ impl Draft {
     }
 
     /// The end: `first` goes before everything.
-    pub(super) fn outcome(self, first: Section, files: usize) -> Outcome {
+    pub(super) fn outcome(mut self, first: Section, files: usize) -> Outcome {
         let mut document = first;
+        // What follows a section would look like a part of it.
+        self.top.comments_first();
         document.append(self.top);
         document.nest_any("models", self.models);
         document.nest_any("aliases", self.aliases);

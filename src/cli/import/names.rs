@@ -15,6 +15,11 @@ impl Names {
         self.0.insert(name.to_owned())
     }
 
+    /// Gives a name back that nothing has after all.
+    pub(super) fn release(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// Whether it is taken.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains(name)
@@ -53,6 +58,8 @@ mod tests {
     fn names_are_taken_once() {
         let mut names = Names::default();
         assert!(names.take("m") && !names.take("m"));
+        names.release("m");
+        assert!(names.take("m"));
         assert_eq!(
             (names.take_free("m"), names.take_free("m"), names.take_free("n")),
             ("m-2".into(), "m-3".into(), "n".into())

@@ -5,8 +5,23 @@ use serde_json::{Map, Value};
 use crate::config::is_secret;
 
 /// What people write where a key is required but not needed.
-const PLACEHOLDERS: &[&str] =
-    &["", "dummy", "dummy_key", "dummy-key", "empty", "none", "null", "na", "n/a", "not-needed", "token"];
+const PLACEHOLDERS: &[&str] = &[
+    "",
+    "dummy",
+    "dummy_key",
+    "dummy-key",
+    "empty",
+    "fake-key",
+    "na",
+    "n/a",
+    "no-key",
+    "none",
+    "not-needed",
+    "null",
+    "sk-no-key-required",
+    "token",
+    "undefined",
+];
 
 /// Shorter texts are not looked for elsewhere: they would be found by chance.
 const SHORTEST: usize = 8;

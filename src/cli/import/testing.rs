@@ -82,7 +82,8 @@ pub(super) fn passes(printed: &Printed) {
 
 /// Trees with these keys, with anything in them.
 pub(super) fn shaped(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    let text = "(\\$\\{[A-Za-z._]{0,5}\\}|os\\.environ/A|http://h|127\\.0\\.0\\.1|/v1|:80|\\*|a|m|vllm serve |--port |=|,|'|sk-0123456789|\\PC){0,4}";
+    let text = "(\\$\\{[A-Za-z._]{0,5}\\}|os\\.environ/A|http://h|127\\.0\\.0\\.1|/v1|:80|\\*|a|m|vllm serve \
+        |--port |=|,|'|sk-0123456789|\\PC){0,4}";
     let key = prop_oneof![6 => prop::sample::select(keys).prop_map(str::to_owned), 1 => text.prop_map(String::from)];
     let leaf = any_value(text);
     leaf.prop_recursive(5, 60, 8, move |inner| {

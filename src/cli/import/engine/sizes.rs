@@ -13,7 +13,7 @@ impl Engine {
 
     /// The value of `gpus:`, of which the parallel sizes are a part; those that say the same as it are taken away.
     pub(super) fn take_gpus(&mut self) -> Option<Value> {
-        let (tensor, pipeline) = ("tensor-parallel-size", "pipeline-parallel-size");
+        let (tensor, pipeline, data) = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size");
         let ranks = self.size(tensor).and_then(|size| size.checked_mul(self.size(pipeline)?));
         let elsewhere = self.args.contains_key("nnodes")
             || self.args.get("distributed-executor-backend").is_some_and(|it| it == "ray");
@@ -26,14 +26,11 @@ impl Engine {
         if elsewhere {
             return (!self.gpus.is_empty()).then(|| Value::Array(std::mem::take(&mut self.gpus)));
         }
-        let Some(count) = (if self.gpus.is_empty() {
-            ranks
-                .and_then(|ranks| ranks.checked_mul(self.size("data-parallel-size")?))
-                .filter(|count| (2..=1024).contains(count))
+        let count = if self.gpus.is_empty() {
+            let all = ranks?.checked_mul(self.size(data)?)?;
+            Some(all).filter(|count| (2..=1024).contains(count))?
         } else {
-            Some(self.gpus.len() as u64)
-        }) else {
-            return None;
+            self.gpus.len() as u64
         };
         if ranks.is_none_or(|ranks| ranks > count) {
             self.say(
@@ -45,7 +42,7 @@ impl Engine {
             );
             self.args.shift_remove(tensor);
             self.args.shift_remove(pipeline);
-        } else if self.size(tensor) == Some(count) && self.size(pipeline) == Some(1) {
+        } else if self.size(tensor) == Some(count) && [pipeline, data].iter().all(|flag| self.size(flag) == Some(1)) {
             // The default with these GPUs.
             self.args.shift_remove(tensor);
         }

@@ -76,6 +76,8 @@ impl Engine {
         match name.as_str() {
             _ if value.is_null() => {}
             "model" | "model-tag" => self.source = text(&value).or(self.source.take()),
+            // Nothing is lost: an engine is reached through the gateway.
+            "host" => {}
             "port" => self.port = whole(&value),
             "served-model-name" => self.served = texts(&value),
             "api-key" => self.api_key = texts(&value).into_iter().next().map(Value::String),

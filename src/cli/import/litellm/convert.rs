@@ -32,13 +32,13 @@ pub(super) fn convert(files: Vec<File>) -> Outcome {
     for group in groups.iter().filter(|group| is_name(&group.name)) {
         draft.names.take(&group.name);
     }
-    let written: Vec<Written> = groups
-        .into_iter()
-        .map(|group| {
-            let alone = router.fallbacks.of(&group.name).is_empty();
-            write(&mut draft, group, alone, router.random)
-        })
-        .collect();
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let mut written = Vec::new();
+    for group in groups {
+        let is_here = |target: &&str| names.iter().any(|name| name == router.group_of(target));
+        let alone = !router.fallbacks.of(&group.name).iter().any(is_here);
+        written.push(write(&mut draft, group, alone, router.random));
+    }
     aliases(&router, &written, &mut draft);
     let first = addresses(&draft.models.value(), &draft.aliases.value());
     draft.outcome(first, count)
@@ -105,10 +105,7 @@ fn with_credentials(params: &Map<String, Value>, all: &Map<String, Value>) -> Ma
 
 fn aliases(router: &Router, written: &[Written], draft: &mut Draft) {
     let find = |name: &str| written.iter().find(|group| group.name == name);
-    let group_of = |name: &str| {
-        let alias = router.aliases.iter().find(|(alias, ..)| alias == name).map(|(_, group, _)| group.as_str());
-        find(name).or_else(|| find(alias?))
-    };
+    let group_of = |name: &str| find(router.group_of(name));
     for name in router.fallbacks.names().filter(|name| group_of(name).is_none()) {
         let text = format!("`{}` is in fallbacks, and is no model here.", draft.secrets.without(name));
         draft.notes.say(&mut draft.aliases, "fallbacks", text);

@@ -146,8 +146,9 @@ impl Written {
             }
         }
         let mut all: Vec<String> = Vec::new();
+        let only = self.parts.first().filter(|_| self.parts.len() == 1).map(|(name, _)| name);
         for name in self.later.iter().cloned().chain(fallback) {
-            if !all.contains(&name) && !(self.parts.len() == 1 && self.parts[0].0 == name) {
+            if only != Some(&name) && !all.contains(&name) {
                 all.push(name);
             }
         }

@@ -52,6 +52,13 @@ pub(super) struct Router {
     pub(super) random: bool,
 }
 
+impl Router {
+    /// The group that a name stands for: another one for an alias of a group.
+    pub(super) fn group_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.aliases.iter().find(|(alias, ..)| alias == name).map_or(name, |(_, group, _)| group)
+    }
+}
+
 /// Writes them to the top.
 pub(super) fn settings(all: &Map<String, Value>, draft: &mut Draft) -> Router {
     let (mut top, mut router) = (Section::default(), Router::default());

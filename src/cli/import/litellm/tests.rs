@@ -82,6 +82,15 @@ fn different_entries_of_one_name_are_split_ordered_or_fallen_back_to() {
 }
 
 #[test]
+fn fallbacks_to_nothing_make_no_alias() {
+    let got =
+        of("model_list: [{ model_name: m, litellm_params: { model: hosted_vllm/org/m, api_base: 'http://h:1/v1' } }]
+router_settings: { fallbacks: [{ m: [gone] }] }");
+    assert_eq!((got.code, got.config.get("aliases")), (ExitCode::SUCCESS, None), "{}", got.out);
+    assert!(got.err.contains("fallbacks: `gone` is in fallbacks, and is no model here."), "{}", got.err);
+}
+
+#[test]
 fn providers_parameters_and_wildcards() {
     let (_, text) = imported("litellm").into_iter().find(|(name, _)| name.ends_with("providers.yaml")).expect("a file");
     let got = of(&text);

@@ -25,8 +25,8 @@ pub(super) struct Vllm {
 pub(super) enum Command {
     /// A vLLM.
     Vllm(Box<Vllm>),
-    /// Another program: its name.
-    Other(String),
+    /// Another program: its words.
+    Other(Vec<String>),
     /// Nothing that can be told: why.
     Unclear(&'static str),
 }
@@ -49,13 +49,15 @@ pub(super) fn command(cmd: &str) -> Command {
     };
     let (env, words) = assignments(words);
     let Some(program) = words.first() else { return Command::Unclear("it is empty") };
-    let program = base(program).to_owned();
-    match vllm(words) {
+    if base(program).is_empty() {
+        return Command::Unclear("it names no program");
+    }
+    match vllm(&words) {
         Some(mut vllm) => {
             vllm.env.splice(0..0, env);
             Command::Vllm(Box::new(vllm))
         }
-        None => Command::Other(program),
+        None => Command::Other(words),
     }
 }
 
@@ -74,8 +76,8 @@ fn assignments(words: Vec<String>) -> (Vec<(String, String)>, Vec<String>) {
     (env, rest.collect())
 }
 
-fn vllm(words: Vec<String>) -> Option<Vllm> {
-    if let Some(container) = container(&words) {
+fn vllm(words: &[String]) -> Option<Vllm> {
+    if let Some(container) = container(words) {
         let arguments = arguments(without_program(&container.words));
         let gpus = gpus(&container);
         let (command, env) = (Some(container.command), container.env);
@@ -101,7 +103,8 @@ fn vllm(words: Vec<String>) -> Option<Vllm> {
     Some(Vllm { command, words: arguments.words, flags: arguments.flags, ..Vllm::default() })
 }
 
-fn base(word: &str) -> &str {
+/// A program without its folder.
+pub(super) fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
@@ -147,10 +150,13 @@ mod tests {
 
     #[test]
     fn other_programs_are_named() {
-        assert_eq!(command("/x/llama-server -m a.gguf --port 1"), Command::Other("llama-server".into()));
+        assert_eq!(
+            command("/x/llama-server -m a.gguf --port 1"),
+            Command::Other(split("/x/llama-server -m a.gguf --port 1").expect("closed"))
+        );
         assert_eq!(command("bash -c 'cd /x && vllm serve m'"), Command::Unclear("it is a script of a shell"));
         assert_eq!(command("# nothing\n"), Command::Unclear("it is empty"));
         assert_eq!(command("vllm serve 'm"), Command::Unclear("a quotation mark is not closed"));
-        assert_eq!(command("docker run ghcr.io/ggml-org/llama.cpp:server -m x"), Command::Other("docker".into()));
+        assert!(matches!(command("docker run ghcr.io/ggml-org/llama.cpp:server -m x"), Command::Other(_)));
     }
 }

@@ -80,7 +80,7 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
     let named = |draft: &mut Draft, id: &str| is_name(id) && draft.names.take(id);
     let good: Vec<&String> = models.keys().filter(|id| named(draft, id)).collect();
     let mut aliases = Vec::new();
-    for (id, value) in models.keys().zip(expanded) {
+    for (id, (value, port)) in models.keys().zip(expanded) {
         let path = format!("models.{id}");
         let why = match &value {
             _ if !good.contains(&id) => "was left out: this cannot be the name of a model.".to_owned(),
@@ -94,9 +94,12 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
                 }
                 None => {
                     let Value::Object(fields) = ours(value.clone()) else { continue };
-                    if let Some(one) = model(draft, &common, &path, id, &fields) {
-                        draft.model(id, one.section);
-                        aliases.extend(one.aliases.into_iter().map(|alias| (id, alias)));
+                    match model(draft, &common, &path, id, (&fields, port)) {
+                        Some(one) => {
+                            draft.model(id, one.section);
+                            aliases.extend(one.aliases.into_iter().map(|alias| (id, alias)));
+                        }
+                        None => draft.names.release(id),
                     }
                     continue;
                 }
@@ -104,6 +107,9 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
             _ => "was left out: it is not a mapping.".to_owned(),
         };
         draft.notes.say(&mut draft.models, &path, why);
+        if good.contains(&id) {
+            draft.names.release(id);
+        }
     }
     peers(map(top, "peers"), draft);
     for (id, (name, changes)) in aliases {
@@ -120,7 +126,7 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
 }
 
 /// Each model with its macros replaced, and with its port, which are counted by their ids.
-fn expanded(models: &Map<String, Value>, macros: &Macros, start: u64) -> Vec<Value> {
+fn expanded(models: &Map<String, Value>, macros: &Macros, start: u64) -> Vec<(Value, Option<u64>)> {
     let cmd = |value: &Value| value.get("cmd").and_then(Value::as_str).unwrap_or_default().to_owned();
     let with = |id: &str, value: &Value| {
         let mut value = value.clone();
@@ -138,8 +144,8 @@ fn expanded(models: &Map<String, Value>, macros: &Macros, start: u64) -> Vec<Val
     ids.sort();
     let ports: HashMap<&String, u64> = ids.into_iter().zip(start..).collect();
     let port = |id: &String, value: Value| match ports.get(id) {
-        Some(port) => Macros::default().first("PORT", *port).expand(&value),
-        None => value,
+        Some(port) => (Macros::default().first("PORT", *port).expand(&value), Some(*port)),
+        None => (value, None),
     };
     all.into_iter().map(|(id, value)| port(id, value)).collect()
 }

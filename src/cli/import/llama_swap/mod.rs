@@ -1,6 +1,6 @@
 //! llama-swap's configuration.
 //!
-//! Macros to what they stand for (`macros`) → each model's command (`command`, `docker`) → models with their filters
+//! Macros to what they stand for (`macros`) → each model's command (`command`, `docker`, `other`) → models with their filters
 //! (`model`, `filters`), peers and selectors (`peers`) and the rest (`gateway`), all of it by `convert`.
 
 mod command;
@@ -10,6 +10,7 @@ mod filters;
 mod gateway;
 mod macros;
 mod model;
+mod other;
 mod peers;
 #[cfg(test)]
 mod tests;

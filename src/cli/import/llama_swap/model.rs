@@ -9,8 +9,9 @@ use super::super::draft::Draft;
 use super::super::engine::Engine;
 use super::super::ports::is_here;
 use super::super::values::{map, text, texts, whole};
-use super::command::{Command, Vllm, command};
+use super::command::{Command, Vllm, base, command};
 use super::filters::filters;
+use super::other::suggestion;
 use crate::config::is_secret;
 
 /// Keys that are read here, or that only say something to people.
@@ -50,13 +51,13 @@ pub(super) struct Model {
     pub(super) aliases: Vec<(String, Map<String, Value>)>,
 }
 
-/// Converts the model `id`, in which all macros are replaced; `None` where it cannot be one, which is said.
+/// Converts the model `id`, in which all macros are replaced, `${PORT}` by `port`; `None` where it cannot be one, which is said.
 pub(super) fn model(
     draft: &mut Draft,
     common: &Common,
     path: &str,
     id: &str,
-    fields: &Map<String, Value>,
+    (fields, port): (&Map<String, Value>, Option<u64>),
 ) -> Option<Model> {
     let mut section = Section::default();
     for key in ["name", "description"] {
@@ -69,24 +70,8 @@ pub(super) fn model(
     match command(fields.get("cmd").and_then(Value::as_str).unwrap_or_default()) {
         Command::Vllm(vllm) => served = started(draft, common, path, id, (fields, *vllm), &mut section)?,
         other => {
-            let what = match other {
-                Command::Other(program) => {
-                    format!("it starts `{}`, which is not vLLM", draft.secrets.without(&program))
-                }
-                Command::Unclear(why) => why.to_owned(),
-                Command::Vllm(_) => String::new(),
-            };
-            let Some(url) = proxy.filter(|proxy| !is_here(proxy)).and_then(|proxy| engine_url(&proxy).ok()) else {
-                let text = format!(
-                    "was left out: its `cmd` was not understood: {what}. Write a model with `command:` and \
-                        placeholders for it (conf/reference.yaml), or its address under `urls`."
-                );
-                draft.notes.say(&mut draft.models, path, text);
-                return None;
-            };
-            let text = format!("its `cmd` was left out: {what}. Somebody else must start it; its address is here.");
-            draft.notes.say(&mut section, &format!("{path}.cmd"), text);
-            draft.put(&mut section, path, id, "urls", json!([url]));
+            let url = proxy.filter(|proxy| !is_here(proxy)).and_then(|proxy| engine_url(&proxy).ok());
+            not_started(draft, path, id, (&other, port, url), &mut section)?;
         }
     }
     if let Some(name) = fields.get("useModelName").and_then(text) {
@@ -99,6 +84,51 @@ pub(super) fn model(
     for_own_name(draft, path, id, by_id, &mut section);
     others(draft, common, path, fields, &mut section);
     Some(Model { section, aliases: aliases(id, fields, by_id, served) })
+}
+
+/// What Enginehouse cannot start: an engine at `url`, where there is one; otherwise what is said and suggested is all.
+fn not_started(
+    draft: &mut Draft,
+    path: &str,
+    id: &str,
+    (command, port, url): (&Command, Option<u64>, Option<String>),
+    out: &mut Section,
+) -> Option<()> {
+    let words = if let Command::Other(words) = command { words.as_slice() } else { &[] };
+    for pair in words.windows(2).filter(|pair| is_secret(&pair[0])) {
+        draft.secrets.add(&pair[1]);
+    }
+    let what = match command {
+        Command::Unclear(why) => (*why).to_owned(),
+        _ => {
+            let program = words.first().map_or("", |program| base(program));
+            format!("it starts `{}`, which is not vLLM", draft.secrets.without(program))
+        }
+    };
+    if let Some(url) = url {
+        let text = format!("its `cmd` was left out: {what}. Somebody else must start it; its address is here.");
+        draft.notes.say(out, &format!("{path}.cmd"), text);
+        draft.put(out, path, id, "urls", json!([url]));
+        return Some(());
+    }
+    let Some((source, words)) = suggestion(words, port) else {
+        let text = format!(
+            "was left out: {what}. Write a model with `command:` and placeholders for it (conf/reference.yaml), \
+                or its \
+             address under `urls`."
+        );
+        draft.notes.say(&mut draft.models, path, text);
+        return None;
+    };
+    let text = format!(
+        "was left out: {what}. Below is what it could be, as a comment: look it through, and take the signs away."
+    );
+    draft.notes.say(&mut draft.models, path, text);
+    let mut off = Section::default();
+    draft.put(&mut off, path, id, "source", source.unwrap_or_else(|| id.to_owned()).into());
+    draft.put(&mut off, path, id, "command", json!(words));
+    draft.models.nest_off(id, off);
+    None
 }
 
 /// An engine that Enginehouse starts; the names that it serves are returned.
@@ -128,6 +158,12 @@ fn started(
     }
     if let Some(gpus) = vllm.gpus.as_ref().and_then(super::super::engine::gpus) {
         engine.gpus = gpus;
+    }
+    if engine.gpus.len() > 1 && !engine.args.keys().any(|flag| flag.ends_with("parallel-size")) {
+        let text = "has more GPUs than vLLM would use without a parallel size. Here tensor parallelism goes \
+            over all of \
+                    them; write `tensor-parallel-size: 1` under `args` if it must not.";
+        draft.notes.say(out, &format!("{path}.cmd"), text);
     }
     if engine.source.is_none() {
         let text = "was left out: its `cmd` starts vLLM and does not say which model it loads.";

@@ -62,7 +62,8 @@ fn containers_modules_and_addresses_elsewhere() {
     let got = ours("vllm.yaml");
     let container = &got.config["models"]["container"];
     let words: Vec<&str> = container["command"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
-    let expected = "docker run --rm --init --network=host --gpus=all -e VLLM_API_KEY -e CUDA_VISIBLE_DEVICES -e HUGGING_FACE_HUB_TOKEN \
+    let expected = "docker run --rm --init --network=host --gpus=all -e VLLM_API_KEY -e CUDA_VISIBLE_DEVICES -e \
+        HUGGING_FACE_HUB_TOKEN \
                     --ipc host -v ${HOME}/models:/models vllm/vllm-openai:v0.32.0";
     assert_eq!(words.join(" "), expected);
     assert_eq!(
@@ -116,11 +117,52 @@ fn peers_and_selectors() {
 }
 
 #[test]
+fn another_program_is_suggested_as_a_comment_that_passes_without_its_signs() {
+    let got =
+        of("models: { llama: { cmd: '/x/llama-server --port ${PORT} -m ${env.HOME}/a.gguf --api-key sk-0123456789' \
+            }, m: { cmd: vllm serve m } }");
+    assert_eq!((got.code, got.config["models"].get("llama")), (ExitCode::SUCCESS, None));
+    let on = |line: &str| {
+        line.strip_prefix("  # ")
+            .filter(|rest| !rest.starts_with("models."))
+            .map_or_else(|| line.to_owned(), |rest| format!("  {rest}"))
+    };
+    let text = got.out.lines().map(on).collect::<Vec<_>>().join("\n");
+    let config = Value::Object(super::super::yaml::read(&text).expect("YAML"));
+    let expected = json!({
+        "source": "${HOME}/a.gguf",
+        "command": ["/x/llama-server", "--port", "{port}", "-m", "{source}", "--api-key", "${LLAMA_COMMAND}"],
+    });
+    assert_eq!(config["models"]["llama"], expected, "{text}");
+}
+
+#[test]
+fn a_name_that_nothing_has_is_no_target() {
+    let got =
+        of("models: { gone: { cmd: other }, m: { cmd: vllm serve m } }\nselectors: { s: { targets: [gone, m] } }");
+    assert_eq!(
+        (got.code, &got.config["aliases"]),
+        (ExitCode::SUCCESS, &json!({ "s": { "model": "m" } })),
+        "{}",
+        got.err
+    );
+    assert!(got.err.contains("these targets are not here: gone"), "{}", got.err);
+}
+
+#[test]
 fn what_cannot_be_served_fails_and_says_why() {
-    let both = "models: { a: { cmd: vllm serve a --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] }, b: { cmd: vllm serve b --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] } }";
+    let both = "models: { a: { cmd: vllm serve a --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] }, \
+        b: { cmd: vllm serve b --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] } }";
     let got = of(both);
     assert_eq!(got.code, ExitCode::FAILURE);
-    assert!(got.err.contains("The configuration has 1 error to correct") && got.err.contains("1.80"), "{}", got.err);
+    assert!(
+        got.err.contains(
+            "The configuration has 1 error to \
+        correct"
+        ) && got.err.contains("1.80"),
+        "{}",
+        got.err
+    );
     let got =
         of("models: { a: { cmd: '${missing} serve a' }, '': { cmd: vllm serve m }, c: 3, d: { cmd: vllm serve } }");
     assert_eq!((got.code, got.config), (ExitCode::FAILURE, json!({})));

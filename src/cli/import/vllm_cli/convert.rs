@@ -49,8 +49,13 @@ pub(super) fn convert(files: Vec<File>) -> Result<Outcome, Vec<String>> {
         found.proxy.is_none() && found.models.is_empty() && found.shortcuts.is_empty() && !profiles.is_empty();
     draft.top.nest_any("profiles", section);
     let entries = entries(&found, &mut draft);
-    let mut shared = Shared { profiles: &profiles, settings: &found.settings, told: HashSet::new() };
-    models(&entries, &mut draft, &mut shared, ports);
+    let mut shared = Shared {
+        profiles: &profiles,
+        settings: &found.settings,
+        told: HashSet::new(),
+        ports: EnginePorts::new(&ports),
+    };
+    models(&entries, &mut draft, &mut shared);
     let outcome = draft.outcome(Section::default(), count);
     Ok(if is_part { outcome.part("Profiles for a configuration: put them into one.") } else { outcome })
 }
@@ -113,12 +118,13 @@ fn named<'a>(
     Some(Entry { path, name, enabled, of_proxy, fields })
 }
 
-fn models(entries: &[Entry<'_>], draft: &mut Draft, shared: &mut Shared<'_>, ports: [u16; 2]) {
-    let mut ports = EnginePorts::new(&ports);
+fn models(entries: &[Entry<'_>], draft: &mut Draft, shared: &mut Shared<'_>) {
     let mut aliases: Vec<(&Entry<'_>, String)> = Vec::new();
     for entry in entries {
-        let Some(mut one) = model(draft, shared, &entry.path, &entry.name, entry.fields) else { continue };
-        ports.write(draft, &entry.path, one.port.filter(|_| entry.of_proxy), &mut one.section);
+        let Some(mut one) = model(draft, shared, &entry.path, &entry.name, entry.fields, entry.of_proxy) else {
+            draft.names.release(&entry.name);
+            continue;
+        };
         if let Some(description) = entry.fields.get("description").and_then(text) {
             let description = draft.secrets.without(&description);
             let mut described = Section::default();

@@ -8,6 +8,7 @@ use super::super::document::Section;
 use super::super::draft::Draft;
 use super::super::engine::{Engine, gpus};
 use super::super::values::{map, text, texts, whole};
+use super::engine_ports::EnginePorts;
 use super::overrides::{source, take};
 use super::profiles::{Profiles, difference, is_builtin};
 
@@ -22,6 +23,8 @@ pub(super) struct Shared<'a> {
     pub(super) settings: &'a Map<String, Value>,
     /// Built-in profiles whose difference was told.
     pub(super) told: HashSet<String>,
+    /// The ports that are taken.
+    pub(super) ports: EnginePorts,
 }
 
 /// A model that was converted.
@@ -30,17 +33,16 @@ pub(super) struct Model {
     pub(super) section: Section,
     /// Further names that clients use.
     pub(super) names: Vec<String>,
-    /// The port that its engine was to have.
-    pub(super) port: Option<u64>,
 }
 
-/// Converts `entry`, which is called `name`; `None` where it loads nothing.
+/// Converts `entry`, which is called `name`; `None` where it loads nothing. `has_port`: whether its port is written.
 pub(super) fn model(
     draft: &mut Draft,
     shared: &mut Shared<'_>,
     path: &str,
     name: &str,
     entry: &Map<String, Value>,
+    has_port: bool,
 ) -> Option<Model> {
     let mut section = Section::default();
     let mut middle = Section::default();
@@ -88,9 +90,11 @@ pub(super) fn model(
     names.append(&mut engine.served);
     // What its proxy routes by, without a name that is served.
     names.extend(from.filter(|from| from != name && names.is_empty()));
-    let port = engine.port;
+    if let Some(port) = engine.port.filter(|_| has_port) {
+        shared.ports.write(draft, path, port, &mut middle);
+    }
     engine.write(draft, path, name, &mut section, middle);
-    Some(Model { section, names, port })
+    Some(Model { section, names })
 }
 
 fn write_profile(draft: &mut Draft, shared: &mut Shared<'_>, path: &str, name: &str, out: &mut Section) {
@@ -100,7 +104,8 @@ fn write_profile(draft: &mut Draft, shared: &mut Shared<'_>, path: &str, name: &
     } else if is_builtin(name) {
         if let Some(more) = difference(name).filter(|_| shared.told.insert(name.to_owned())) {
             let text = format!(
-                "the built-in profile `{name}` of Enginehouse has not {more}, which vllm-cli's has. Add it \
+                "the built-in profile `{name}` of Enginehouse does not have {more}, which \
+                  vllm-cli's has. Add it \
                     under `args` if the model needs it."
             );
             draft.notes.say(out, &path, text);

@@ -53,6 +53,7 @@ fn the_gateway_its_profiles_and_its_models() {
         "gpus": [0, 1],
         "profile": "careful",
         "start_order": 1,
+        "port": 8002,
         "args": { "max-model-len": 32768, "enable-chunked-prefill": false, "seed": 7, "tensor-parallel-size": null },
         "env": { "HF_HOME": "/srv/hub", "HF_TOKEN": "${HF_TOKEN}" },
         "sleep_mode": true,
@@ -86,7 +87,7 @@ fn names_wildcards_ports_and_models_that_are_off() {
     );
     assert!(got.out.contains("  # spare:\n  #   ") && got.out.contains("#   source: org/spare-2b\n"), "{}", got.out);
     for part in [
-        "models[0].port: 8001 is 8002 now",
+        "models[0].port: 8001 is 8002 now, because",
         "models[2].port: 8003 is 8004 now",
         "models[3]: it is not enabled",
         "models[3].profile: `memory-optimized` was left out",
@@ -111,6 +112,18 @@ fn a_proxy_on_another_port_moves_the_operators() {
     );
     assert_eq!(got.config.get("cors"), None);
     assert!(got.err.contains("models[0].port: 8011 is 8012 now"), "{}", got.err);
+}
+
+#[test]
+fn ports_are_not_those_of_other_engines() {
+    let got = of(&[(
+        "p.yaml",
+        "models: [{ name: m, model_path: m, port: 21500 }, { name: p, model_path: p, port: 22000 }, { name: o, \
+            model_path: o, port: 0 }]",
+    )]);
+    passes(&got);
+    let ports = ["m", "p", "o"].map(|name| got.config["models"][name]["port"].clone());
+    assert_eq!(ports, [json!(22000), json!(22001), Value::Null], "{}", got.out);
 }
 
 #[test]
