@@ -30,13 +30,12 @@ pub(super) fn gather(file: Option<&Path>, state_dir: Option<&Path>, env: Env<'_>
     let deployments: Vec<Deployment> = state_dirs.iter().map(|folder| deployment(folder)).collect();
     // Without a configuration: what one has that says nothing.
     let assumed = config.clone().or_else(default_config);
-    let gateway = deployments.first().and_then(|first| first.gateway).flatten().filter(|_| config.is_some());
+    let gateways: Vec<i32> = deployments.iter().filter_map(|one| one.gateway.flatten()).collect();
     let listening = ports::listening();
-    let range = assumed.as_ref().map_or(1..=0, |config| config.ports.clone());
     Facts {
         programs: assumed.as_ref().map(programs).unwrap_or_default(),
-        ports: assumed.as_ref().map(|config| listens(config, gateway, &listening)).unwrap_or_default(),
-        engine_ports: ports::engine_ports(range, &listening),
+        ports: assumed.as_ref().map(|config| listens(config, &gateways, &listening)).unwrap_or_default(),
+        engine_ports: assumed.as_ref().map(|config| ports::engine_ports(config.ports.clone(), &listening)),
         gpus: gpus::read(),
         open_files: machine::open_files(),
         state_dir: machine::folder(&own_state_dir(config.as_ref(), state_dir)),
@@ -90,13 +89,13 @@ fn programs(config: &Config) -> Vec<Program> {
 }
 
 /// Every address that the gateway of `config` listens on.
-fn listens(config: &Config, gateway: Option<i32>, listening: &[ports::Listening]) -> Vec<Port> {
+fn listens(config: &Config, gateways: &[i32], listening: &[ports::Listening]) -> Vec<Port> {
     let mut all: Vec<(String, SocketAddr)> =
         vec![("listen".to_owned(), config.listen), ("admin.listen".to_owned(), config.admin.listen)];
     for alias in &config.aliases {
         all.extend(alias.listen.map(|address| (format!("aliases.{}.listen", alias.name), address)));
     }
-    let port = |(key, address)| Port { key, address, state: ports::state(address, gateway, listening) };
+    let port = |(key, address)| Port { key, address, state: ports::state(address, gateways, listening) };
     all.into_iter().map(port).collect()
 }
 

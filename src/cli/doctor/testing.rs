@@ -31,7 +31,7 @@ pub(super) fn healthy() -> Facts {
             widest: 1,
             gpu_need: GpuNeed::Sure,
             downloads: vec![],
-            connections: 10_000,
+            connections: Some(10_000),
         },
         gpus: Inventory {
             driver: Some("580.95.05".into()),
@@ -49,7 +49,7 @@ pub(super) fn healthy() -> Facts {
             found: vec![],
         }],
         ports: vec![port("listen", 8000), port("admin.listen", 8001)],
-        engine_ports: EnginePorts { range: 21_000..=21_999, taken: 0 },
+        engine_ports: Some(EnginePorts { range: 21_000..=21_999, taken: 0 }),
         open_files: OpenFiles { hard: Some(1 << 20) },
         state_dir: folder("/state"),
         deployments: vec![Deployment { state_dir: "/state".into(), gateway: None, processes: 0 }],
