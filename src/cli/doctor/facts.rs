@@ -35,12 +35,12 @@ pub(super) enum Configuration {
     NotGiven,
     /// It has errors, of which this is the first; nothing is known of what it wants.
     Broken {
-        file: PathBuf,
+        title: String,
         errors: usize,
         first: String,
     },
     Valid {
-        file: PathBuf,
+        title: String,
         models: usize,
         aliases: usize,
     },

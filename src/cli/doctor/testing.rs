@@ -23,7 +23,7 @@ pub(super) fn healthy() -> Facts {
     let port =
         |key: &str, port: u16| Port { key: key.into(), address: ([127, 0, 0, 1], port).into(), state: PortState::Free };
     Facts {
-        configuration: Configuration::Valid { file: "/g.yaml".into(), models: 2, aliases: 1 },
+        configuration: Configuration::Valid { title: "/g.yaml".into(), models: 2, aliases: 1 },
         wanted: Wanted {
             engines: 2,
             processes: 2,
