@@ -140,7 +140,7 @@ fn state(subject: &Subject, facts: &Facts) -> (State, Vec<String>) {
     let listing = &subject.listing;
     let weights: Vec<&str> = listing.top().filter(|name| is_weights(name)).collect();
     let broken_off = subject.broken_off.max(listing.broken_off());
-    let downloads = || format!("{broken_off} downloads run or were broken off (*.incomplete)");
+    let downloads = || format!("downloads that run or were broken off (*.incomplete): {broken_off}");
     let mut why = Vec::new();
     if listing.dangling > 0 {
         why.push(format!("{} of its files are links to files that are gone", listing.dangling));

@@ -68,7 +68,9 @@ mod tests {
     fn what_is_packed_is_counted_as_what_it_was() {
         let norm = tensor("model.norm.weight", "BF16", &[64]);
         assert_eq!(count(std::slice::from_ref(&norm), None), Some(64));
-        let with = |tensors: &[Tensor], bits| count(&[&[norm.clone()], tensors].concat(), bits).map(|sum| sum - 64);
+        let with = |tensors: &[Tensor], bits| {
+            count(&[std::slice::from_ref(&norm), tensors].concat(), bits).map(|sum| sum - 64)
+        };
         let awq = [
             tensor("l.q_proj.qweight", "I32", &[64, 8]),
             tensor("l.q_proj.qzeros", "I32", &[1, 8]),

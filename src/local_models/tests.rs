@@ -108,7 +108,7 @@ fn downloads_that_run_or_broke_off_are_incomplete() {
     ];
     assert_eq!(states, want);
     let notes = |index: usize| found.models[index].notes.join("; ");
-    assert!(notes(0).contains("1 downloads run or were broken off"), "{}", notes(0));
+    assert!(notes(0).contains("broken off (*.incomplete): 1"), "{}", notes(0));
     assert!(notes(1).contains("1 of its files are links to files that are gone"), "{}", notes(1));
     assert!(notes(2).contains("1 of its weight files are not on disk"), "{}", notes(2));
     assert!(notes(3).contains("download is incomplete"), "{}", notes(3));

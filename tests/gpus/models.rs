@@ -93,7 +93,7 @@ fn models_and_adapters_of_the_hubs_cache_are_shown() {
         "\
 MODEL           SIZE     PARAMETERS  ARCHITECTURE      CONTEXT  DTYPE     QUANTIZED  WEIGHTS  KV CACHE  STATE
 Qwen/Qwen3-8B   1.3 GiB  672.7 M     Qwen3ForCausalLM  40960    bfloat16  -          1.3 GiB  0.3 GiB   complete
-org/broken-off  1.4 KiB  -           Qwen3ForCausalLM  40960    bfloat16  -          -        0.3 GiB   incomplete
+org/broken-off  1.3 KiB  -           Qwen3ForCausalLM  40960    bfloat16  -          -        0.3 GiB   incomplete
 
 WEIGHTS, KV CACHE: GPU memory, estimated, for the weights and for one request of CONTEXT tokens. Activations and CUDA graphs take some GiB more.
 
@@ -101,8 +101,8 @@ ADAPTER      SIZE     RANK  BASE           BASE IS HERE  STATE
 me/sql-lora  0.3 MiB  32    Qwen/Qwen3-8B  yes           complete
 
 Qwen/Qwen3-8B: 2 revisions are here
-org/broken-off: its branch `main` is not on this disk: an engine downloads that, unless it has `args: {{revision: aaa}}`; 1 downloads run \
-or were broken off (*.incomplete); weights unknown: no weights (*.safetensors, *.gguf, *.bin) are on disk
+org/broken-off: its branch `main` is not on this disk: an engine downloads that, unless it has `args: {{revision: aaa}}`; downloads that \
+run or were broken off (*.incomplete): 1; weights unknown: no weights (*.safetensors, *.gguf, *.bin) are on disk
 me/sql-lora: its model needs `args: {{max-lora-rank: 32}}` or more: vLLM takes 16 unless told
 
 Looked in the cache of the Hugging Face hub, {}

@@ -15,7 +15,7 @@ pub(super) struct Facts {
     pub(super) gpus: Inventory,
     pub(super) programs: Vec<Program>,
     pub(super) ports: Vec<Port>,
-    pub(super) engine_ports: EnginePorts,
+    pub(super) engine_ports: Option<EnginePorts>,
     pub(super) open_files: OpenFiles,
     pub(super) state_dir: Folder,
     pub(super) deployments: Vec<Deployment>,
@@ -35,12 +35,12 @@ pub(super) enum Configuration {
     NotGiven,
     /// It has errors, of which this is the first; nothing is known of what it wants.
     Broken {
-        file: PathBuf,
+        title: String,
         errors: usize,
         first: String,
     },
     Valid {
-        file: PathBuf,
+        title: String,
         models: usize,
         aliases: usize,
     },
@@ -60,8 +60,8 @@ pub(super) struct Wanted {
     pub(super) gpu_need: GpuNeed,
     /// Models of which no files are on this disk.
     pub(super) downloads: Vec<String>,
-    /// `limits.connections`.
-    pub(super) connections: u64,
+    /// `limits.connections`, where somebody chose it.
+    pub(super) connections: Option<u64>,
 }
 
 /// Whether GPUs are needed.
@@ -104,7 +104,7 @@ pub(super) struct Port {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PortState {
     Free,
-    /// By the gateway of this configuration.
+    /// By the gateway on this state directory; without a configuration, by any of this user.
     Ours(i32),
     /// By another process, where `/proc` tells which one.
     Taken(Option<Holder>),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::{Configuration, Deployment, Facts, Port, Program, Token, TokenPlace, Wanted};
 use super::{machine, ports, wanted};
+use crate::app::Source;
 use crate::cli::gpus;
 use crate::config::{self, Config, Engines, Severity};
 use crate::{app, estimate, flags, supervisor};
@@ -15,28 +16,23 @@ use crate::{app, estimate, flags, supervisor};
 /// The environment.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Everything that can be known of this machine for the configuration in `file`.
-pub(super) fn gather(file: Option<&Path>, state_dir: Option<&Path>, env: Env<'_>) -> Facts {
-    let (configuration, config) = match file {
-        Some(file) => read(file, env),
+/// Everything that can be known of this machine for the configuration of `source`.
+pub(super) fn gather(source: Option<&Source>, state_dir: Option<&Path>, env: Env<'_>) -> Facts {
+    let (configuration, config) = match source {
+        Some(source) => read(source),
         None => (Configuration::NotGiven, None),
     };
-    let config = config.map(|config| match state_dir {
-        Some(folder) => Config { state_dir: Some(folder.to_owned()), ..config },
-        None => config,
-    });
     let wanted = config.as_ref().map(|config| wanted::wanted(config, env)).unwrap_or_default();
     let state_dirs = state_dirs(config.as_ref(), state_dir);
     let deployments: Vec<Deployment> = state_dirs.iter().map(|folder| deployment(folder)).collect();
     // Without a configuration: what one has that says nothing.
     let assumed = config.clone().or_else(default_config);
-    let gateway = deployments.first().and_then(|first| first.gateway).flatten().filter(|_| config.is_some());
+    let gateways: Vec<i32> = deployments.iter().filter_map(|one| one.gateway.flatten()).collect();
     let listening = ports::listening();
-    let range = assumed.as_ref().map_or(1..=0, |config| config.ports.clone());
     Facts {
         programs: assumed.as_ref().map(programs).unwrap_or_default(),
-        ports: assumed.as_ref().map(|config| listens(config, gateway, &listening)).unwrap_or_default(),
-        engine_ports: ports::engine_ports(range, &listening),
+        ports: assumed.as_ref().map(|config| listens(config, &gateways, &listening)).unwrap_or_default(),
+        engine_ports: assumed.as_ref().map(|config| ports::engine_ports(config.ports.clone(), &listening)),
         gpus: gpus::read(),
         open_files: machine::open_files(),
         state_dir: machine::folder(&own_state_dir(config.as_ref(), state_dir)),
@@ -53,16 +49,17 @@ pub(super) fn gather(file: Option<&Path>, state_dir: Option<&Path>, env: Env<'_>
     }
 }
 
-fn read(file: &Path, env: Env<'_>) -> (Configuration, Option<Config>) {
-    match config::load(file, env) {
+fn read(source: &Source) -> (Configuration, Option<Config>) {
+    let title = source.title();
+    match source.load() {
         Ok(config) => {
             let (models, aliases) = (config.models.len(), config.aliases.len());
-            (Configuration::Valid { file: file.to_owned(), models, aliases }, Some(config))
+            (Configuration::Valid { title, models, aliases }, Some(config))
         }
         Err(found) => {
             let errors: Vec<_> = found.0.iter().filter(|one| one.severity == Severity::Error).collect();
             let first = errors.first().map(|one| format!("{}: {}", one.place(), one.message())).unwrap_or_default();
-            (Configuration::Broken { file: file.to_owned(), errors: errors.len(), first }, None)
+            (Configuration::Broken { title, errors: errors.len(), first }, None)
         }
     }
 }
@@ -90,13 +87,13 @@ fn programs(config: &Config) -> Vec<Program> {
 }
 
 /// Every address that the gateway of `config` listens on.
-fn listens(config: &Config, gateway: Option<i32>, listening: &[ports::Listening]) -> Vec<Port> {
+fn listens(config: &Config, gateways: &[i32], listening: &[ports::Listening]) -> Vec<Port> {
     let mut all: Vec<(String, SocketAddr)> =
         vec![("listen".to_owned(), config.listen), ("admin.listen".to_owned(), config.admin.listen)];
     for alias in &config.aliases {
         all.extend(alias.listen.map(|address| (format!("aliases.{}.listen", alias.name), address)));
     }
-    let port = |(key, address)| Port { key, address, state: ports::state(address, gateway, listening) };
+    let port = |(key, address)| Port { key, address, state: ports::state(address, gateways, listening) };
     all.into_iter().map(port).collect()
 }
 
@@ -191,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("g.yaml");
         fs::write(&file, "models: {m: {source: s}}\nlistne: x\n").expect("written");
-        let (found, config) = read(&file, &|_| None);
+        let (found, config) = read(&Source::new(&[file], Vec::new(), None));
         assert!(config.is_none());
         assert!(matches!(found, Configuration::Broken { errors: 1, first, .. } if first.contains("listne")));
         assert!(default_config().is_some());

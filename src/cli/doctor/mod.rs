@@ -12,19 +12,27 @@ mod report;
 mod testing;
 mod wanted;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use self::report::Status;
+use super::config_arg::{ConfigArg, files};
+use super::output::{fail, print};
+use crate::app::Source;
+use crate::config::Setting;
 
 /// What is checked.
 #[derive(Debug, Args)]
 pub(super) struct Ask {
-    /// The configuration (YAML) that is to run here; without it, what any would need is checked
-    file: Option<PathBuf>,
+    /// The configuration that is to run here: files (a slash, or ending in .yaml), or names of saved configurations; without it,
+    /// what any would need is checked
+    #[arg(value_name = "FILE|NAME")]
+    configurations: Vec<ConfigArg>,
+    /// Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "configurations")]
+    settings: Vec<Setting>,
     /// The state directory that the gateway is served with, if `serve` is told one
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -36,11 +44,14 @@ pub(super) struct Ask {
 /// Prints what was found and what to do; fails when something is a problem.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
-    let facts = gather::gather(ask.file.as_deref(), ask.state_dir.as_deref(), &|name| std::env::var(name).ok());
+    let source = match files(&ask.configurations) {
+        Ok(files) if files.is_empty() => None,
+        Ok(files) => Some(Source::new(&files, ask.settings.clone(), ask.state_dir.clone())),
+        Err(why) => return fail(&why),
+    };
+    let facts = gather::gather(source.as_ref(), ask.state_dir.as_deref(), &|name| std::env::var(name).ok());
     let checks = checks::checks(&facts);
-    let text = if ask.json { report::json(&checks) } else { report::text(&checks) };
-    // A reader that went away (`| head`) is no failure.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    print(&if ask.json { report::json(&checks) } else { report::text(&checks) });
     let has_problem = checks.iter().any(|check| check.status == Status::Problem);
     if has_problem { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

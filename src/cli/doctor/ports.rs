@@ -56,13 +56,13 @@ fn ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether `address` can be listened on; `gateway` is the process that may have it already.
-pub(super) fn state(address: SocketAddr, gateway: Option<i32>, listening: &[Listening]) -> PortState {
+/// Whether `address` can be listened on; one of `gateways` may have it already.
+pub(super) fn state(address: SocketAddr, gateways: &[i32], listening: &[Listening]) -> PortState {
     let Err(error) = net::probe(address) else { return PortState::Free };
     match error.kind() {
         ErrorKind::AddrInUse => {
             let holder = holder(address, listening);
-            match gateway.filter(|pid| holder.as_ref().is_some_and(|holder| holder.pid == *pid)) {
+            match holder.as_ref().map(|holder| holder.pid).filter(|pid| gateways.contains(pid)) {
                 Some(pid) => PortState::Ours(pid),
                 None => PortState::Taken(holder),
             }
@@ -139,14 +139,14 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = taken.local_addr().expect("bound");
         let us = std::process::id().cast_signed();
-        let PortState::Taken(Some(holder)) = state(address, None, &listening()) else { panic!("it is taken") };
+        let PortState::Taken(Some(holder)) = state(address, &[], &listening()) else { panic!("it is taken") };
         assert_eq!(holder.pid, us);
-        assert_eq!(state(address, Some(us), &listening()), PortState::Ours(us));
+        assert_eq!(state(address, &[us], &listening()), PortState::Ours(us));
         let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-        assert!(matches!(state(everywhere, None, &listening()), PortState::Taken(Some(_))));
+        assert!(matches!(state(everywhere, &[], &listening()), PortState::Taken(Some(_))));
         assert_eq!(engine_ports(address.port()..=address.port(), &listening()).taken, 1);
-        assert_eq!(state("192.0.2.1:80".parse().expect("an address"), None, &[]), PortState::NoSuchAddress);
-        assert_eq!(state("127.0.0.1:0".parse().expect("an address"), None, &listening()), PortState::Free);
+        assert_eq!(state("192.0.2.1:80".parse().expect("an address"), &[], &[]), PortState::NoSuchAddress);
+        assert_eq!(state("127.0.0.1:0".parse().expect("an address"), &[], &listening()), PortState::Free);
     }
 
     proptest! {

@@ -78,6 +78,15 @@ pub(super) fn text(checks: &[Check]) -> String {
     out
 }
 
+/// Bytes as people read them.
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+pub(super) fn size(bytes: u64) -> String {
+    match bytes as f64 / f64::from(1 << 30) {
+        gib if gib < 1.0 => format!("{:.0} MiB", gib * 1024.0),
+        gib => format!("{gib:.1} GiB"),
+    }
+}
+
 /// `text` in one line, without what a terminal would obey: names of processes and files are anybody's.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -104,6 +113,7 @@ PROBLEM  ports   127.0.0.1:8000 is taken  by  x.
 1 problem, 1 warning.
 ";
         assert_eq!(text(&checks), expected);
+        assert_eq!([64 << 20, 3 << 29].map(size), ["64 MiB", "1.5 GiB"]);
         assert!(text(&checks[..1]).ends_with("\nNothing is wrong.\n"));
         let parsed: serde_json::Value = serde_json::from_str(&json(&checks)).unwrap_or_default();
         assert_eq!(

@@ -23,7 +23,7 @@ pub(super) fn healthy() -> Facts {
     let port =
         |key: &str, port: u16| Port { key: key.into(), address: ([127, 0, 0, 1], port).into(), state: PortState::Free };
     Facts {
-        configuration: Configuration::Valid { file: "/g.yaml".into(), models: 2, aliases: 1 },
+        configuration: Configuration::Valid { title: "/g.yaml".into(), models: 2, aliases: 1 },
         wanted: Wanted {
             engines: 2,
             processes: 2,
@@ -31,7 +31,7 @@ pub(super) fn healthy() -> Facts {
             widest: 1,
             gpu_need: GpuNeed::Sure,
             downloads: vec![],
-            connections: 10_000,
+            connections: Some(10_000),
         },
         gpus: Inventory {
             driver: Some("580.95.05".into()),
@@ -49,7 +49,7 @@ pub(super) fn healthy() -> Facts {
             found: vec![],
         }],
         ports: vec![port("listen", 8000), port("admin.listen", 8001)],
-        engine_ports: EnginePorts { range: 21_000..=21_999, taken: 0 },
+        engine_ports: Some(EnginePorts { range: 21_000..=21_999, taken: 0 }),
         open_files: OpenFiles { hard: Some(1 << 20) },
         state_dir: folder("/state"),
         deployments: vec![Deployment { state_dir: "/state".into(), gateway: None, processes: 0 }],

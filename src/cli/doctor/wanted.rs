@@ -8,8 +8,9 @@ use crate::{estimate, flags, placement};
 
 /// What `config` wants; `env` is the environment that engines are started with.
 pub(super) fn wanted(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Wanted {
-    let mut wanted =
-        Wanted { connections: config.limits.connections as u64, gpu_need: GpuNeed::None, ..Wanted::default() };
+    let is_chosen = config.source_map.line_of("limits.connections").is_some();
+    let connections = is_chosen.then_some(config.limits.connections as u64);
+    let mut wanted = Wanted { connections, gpu_need: GpuNeed::None, ..Wanted::default() };
     for model in &config.models {
         let Engines::Spawn(spawn) = &model.engines else { continue };
         wanted.processes += spawn.replicas;
@@ -78,7 +79,7 @@ mod tests {
             widest: 2,
             gpu_need: GpuNeed::Sure,
             downloads: vec!["org/a".into(), "org/b".into()],
-            connections: 10_000,
+            connections: None,
         };
         assert_eq!(found, want);
     }

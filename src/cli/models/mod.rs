@@ -2,16 +2,13 @@
 
 mod table;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output::{Exit, Failure, ended, print};
 use crate::local_models::{Found, LocalAdapter, LocalModel, Places, scan};
-
-/// There is no such model.
-const NOT_FOUND: u8 = 4;
 
 /// What is shown, and where it is looked for.
 #[derive(Debug, Args)]
@@ -39,15 +36,14 @@ pub(super) fn run(ask: Ask) -> ExitCode {
     };
     let text =
         if json { serde_json::to_string_pretty(&shown).unwrap_or_default() + "\n" } else { table::table(&shown) };
-    // A reader that went away (`| head`) is no failure.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    print(&text);
     if !is_complete {
         return ExitCode::FAILURE;
     }
     match word {
         Some(word) if shown.models.is_empty() && shown.adapters.is_empty() => {
-            let _ = writeln!(io::stderr(), "No model or adapter on this machine has `{word}` in its name.");
-            ExitCode::from(NOT_FOUND)
+            let why = format!("No model or adapter on this machine has `{word}` in its name.");
+            ended(Err(Failure::new(Exit::Unknown, why)))
         }
         _ => ExitCode::SUCCESS,
     }

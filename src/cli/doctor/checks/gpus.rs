@@ -11,9 +11,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
         let found = format!("{}.", capitalized(why));
         return vec![match need {
             GpuNeed::None => Check::ok("driver", format!("{found} Nothing of this configuration needs one.")),
-            GpuNeed::Sure => {
-                Check::problem("driver", found, "Until the driver answers, engines with `gpus` are not started.")
-            }
+            GpuNeed::Sure => Check::problem("driver", found, "Engines on GPUs cannot start until it answers."),
             GpuNeed::Likely | GpuNeed::Unknown => Check::warning(
                 "driver",
                 found,

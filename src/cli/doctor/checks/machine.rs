@@ -1,11 +1,13 @@
 //! Open files, shared memory, memory, processors, locked memory and threads.
 
 use super::super::facts::{Facts, GpuNeed, Threads};
-use super::super::report::Check;
-use crate::inventory::gib;
+use super::super::report::{Check, size};
 
 /// As `app` counts it: each request has two sockets, and the rest has some.
 const SPARE_FILES: u64 = 256;
+
+/// Less than what most systems allow.
+const FEW_FILES: u64 = 4096;
 
 /// What an engine that is loading takes of the machine's own memory at least: Python, CUDA's libraries, buffers.
 const MEMORY_OF_ENGINE: u64 = 4 << 30;
@@ -35,11 +37,13 @@ fn open_files(facts: &Facts) -> Check {
     let Some(hard) = facts.open_files.hard else { return Check::ok(name, "There is no limit of open files.") };
     let requests = hard.saturating_sub(SPARE_FILES) / 2;
     let found = format!("The limit of open files is {hard}: enough for {requests} requests at a time.");
-    let wanted = facts.wanted.connections.saturating_mul(2).saturating_add(SPARE_FILES);
-    match hard < wanted && facts.wanted.connections > 0 {
+    let chosen = facts.wanted.connections;
+    let wanted = chosen.map_or(FEW_FILES, |connections| connections.saturating_mul(2).saturating_add(SPARE_FILES));
+    let why = chosen.map_or_else(String::new, |connections| format!(" `limits.connections` is {connections}."));
+    match hard < wanted {
         true => Check::warning(
             name,
-            format!("{found} `limits.connections` is {}.", facts.wanted.connections),
+            format!("{found}{why}"),
             "Raise the hard limit (`ulimit -Hn`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of Docker), or lower `limits.connections`.",
         ),
         false => Check::ok(name, found),
@@ -48,7 +52,7 @@ fn open_files(facts: &Facts) -> Check {
 
 fn shared_memory(facts: &Facts) -> Option<Check> {
     let (name, disk) = ("shared_memory", facts.shared_memory?);
-    let found = format!("{} of {} of /dev/shm are free.", gib(disk.free), gib(disk.total));
+    let found = format!("{} of {} of /dev/shm are free.", size(disk.free), size(disk.total));
     let remedy =
         "In a container: `--ipc=host` or `--shm-size=8g`. Else remount it: `mount -o remount,size=8g /dev/shm`.";
     let why = "Engines on several GPUs need it: their ranks talk through it.";
@@ -68,14 +72,14 @@ fn memory(facts: &Facts) -> Option<Check> {
     let (name, memory) = ("memory", facts.memory);
     let (total, available) = (memory.total?, memory.available?);
     let limit =
-        memory.limit.map_or_else(String::new, |limit| format!(", with a limit of {} for this program", gib(limit)));
-    let found = format!("{} of {} of memory are available{limit}.", gib(available), gib(total));
+        memory.limit.map_or_else(String::new, |limit| format!(", with a limit of {} for this program", size(limit)));
+    let found = format!("{} of {} of memory are available{limit}.", size(available), size(total));
     let wanted = (facts.wanted.engines as u64).saturating_mul(MEMORY_OF_ENGINE);
     let running = facts.deployments.iter().any(|one| one.processes > 0);
     Some(match available < wanted && !running {
         true => Check::warning(
             name,
-            format!("{found} {} engines of vLLM take some {} while they load.", facts.wanted.engines, gib(wanted)),
+            format!("{found} Engines of vLLM ({}) take some {} while they load.", facts.wanted.engines, size(wanted)),
             "Stop something else, add memory, or let engines start one after the other (`start_order`).",
         ),
         false => Check::ok(name, found),
@@ -90,7 +94,7 @@ fn processors(facts: &Facts) -> Check {
         true => Check::warning(
             name,
             format!(
-                "{found} {} engines of vLLM on {} GPUs keep about {wanted} busy.",
+                "{found} Engines of vLLM ({}) and their GPUs ({}) keep about {wanted} busy.",
                 facts.wanted.engines, facts.wanted.gpus
             ),
             "Expect slow starts and slow tokens, or give more processors (`--cpus` of Docker, `CPUQuota=` of systemd).",
@@ -106,14 +110,14 @@ fn locked_memory(facts: &Facts) -> Check {
         Some(hard) if locked.has_rdma => Check::warning(
             name,
             format!(
-                "Only {} of memory can be locked. This machine has InfiniBand or RoCE adapters, for which NCCL locks more.",
-                gib(hard)
+                "No more than {} of memory can be locked. This machine has InfiniBand or RoCE adapters, for which NCCL locks more.",
+                size(hard)
             ),
             "Set it to unlimited (`LimitMEMLOCK=infinity` of systemd, `--ulimit memlock=-1` of Docker, limits.conf).",
         ),
         Some(hard) => Check::ok(
             name,
-            format!("{} of memory can be locked; only InfiniBand and RoCE adapters need more.", gib(hard)),
+            format!("{} of memory can be locked; only InfiniBand and RoCE adapters need more.", size(hard)),
         ),
     }
 }
@@ -150,8 +154,12 @@ mod tests {
         let mut facts = healthy();
         facts.open_files = OpenFiles { hard: Some(20_000) };
         assert_eq!(open_files(&facts).status, Status::Warning);
-        facts.wanted.connections = 1000;
+        facts.wanted.connections = Some(1000);
         assert_eq!(open_files(&facts).status, Status::Ok);
+        facts.wanted.connections = None;
+        assert_eq!(open_files(&facts).status, Status::Ok, "nobody asked for more");
+        facts.open_files = OpenFiles { hard: Some(1024) };
+        assert_eq!(open_files(&facts).status, Status::Warning);
         facts.open_files = OpenFiles { hard: None };
         assert_eq!(open_files(&facts).status, Status::Ok);
     }

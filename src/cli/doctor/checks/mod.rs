@@ -26,19 +26,16 @@ fn configuration(found: &Configuration) -> Option<Check> {
     let plural = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     match found {
         Configuration::NotGiven => None,
-        Configuration::Valid { file, models, aliases } => {
+        Configuration::Valid { title, models, aliases } => {
             let (models, aliases) = (plural(*models, "model", "models"), plural(*aliases, "alias", "aliases"));
-            Some(Check::ok(name, format!("{} is valid: {models}, {aliases}.", file.display())))
+            Some(Check::ok(name, format!("{title} is valid: {models}, {aliases}.")))
         }
-        Configuration::Broken { file, errors, first } => {
+        Configuration::Broken { title, errors, first } => {
             let count = plural(*errors, "error", "errors");
             Some(Check::problem(
                 name,
-                format!(
-                    "{} has {count}, so that it is not known what it needs. The first one: {first}",
-                    file.display()
-                ),
-                format!("`enginehouse check {}` shows all errors; correct them.", file.display()),
+                format!("{title} has {count}, so that it is not known what it needs. The first one: {first}"),
+                "`enginehouse check` shows all errors; correct them.",
             ))
         }
     }
@@ -81,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_configuration_with_errors_is_a_problem() {
-        let broken = Configuration::Broken { file: "/g.yaml".into(), errors: 2, first: "listne: unknown".into() };
+        let broken = Configuration::Broken { title: "/g.yaml".into(), errors: 2, first: "listne: unknown".into() };
         let facts = Facts { configuration: broken, ..healthy() };
         let check = only(&checks(&facts), "configuration");
         assert_eq!(check.status, Status::Problem);

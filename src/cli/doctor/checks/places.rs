@@ -1,8 +1,7 @@
 //! The state directory and what runs on it, the hub's cache, and the hub's token.
 
 use super::super::facts::{Deployment, Facts, Folder, Token, TokenPlace};
-use super::super::report::Check;
-use crate::inventory::gib;
+use super::super::report::{Check, size};
 
 /// With less than this nothing goes on: records and logs are not written.
 const LEAST_DISK: u64 = 64 << 20;
@@ -44,7 +43,7 @@ fn state_dir(folder: &Folder) -> Check {
 fn state_disk(folder: &Folder) -> Option<Check> {
     let (name, free) = ("state_disk", folder.disk?.free);
     let found =
-        format!("{} are free for records and engine logs, on the disk of {}.", gib(free), folder.path.display());
+        format!("{} are free for records and engine logs, on the disk of {}.", size(free), folder.path.display());
     let remedy = "Make room there, or set `state_dir` to a disk with room.";
     Some(match free {
         free if free < LEAST_DISK => Check::problem(name, found, remedy),
@@ -102,7 +101,7 @@ fn hub_cache(facts: &Facts) -> Option<Check> {
         });
     }
     let free = folder.disk?.free;
-    let found = format!("{} are free for models, on the disk of {path}.", gib(free));
+    let found = format!("{} are free for models, on the disk of {path}.", size(free));
     let is_little = free < LITTLE_FOR_DOWNLOADS;
     Some(match is_wanted {
         true if is_little => Check::warning(
@@ -137,7 +136,7 @@ fn token(token: &Token, downloads: &[String]) -> Check {
         None => Check::warning(
             name,
             format!(
-                "{} are to be downloaded, and there is no token for the Hugging Face hub: models that are not open to all are refused.",
+                "There is no token for the Hugging Face hub: models that are not open to all are refused. To be downloaded: {}.",
                 downloads.join(", ")
             ),
             "If one of them asks for consent on its page: `hf auth login`, or set HF_TOKEN.",

@@ -1,13 +1,13 @@
 //! The addresses of the gateway and the ports of engines.
 
-use super::super::facts::{Configuration, Facts, Port, PortState};
+use super::super::facts::{Configuration, EnginePorts, Facts, Port, PortState};
 use super::super::report::Check;
 
 /// Each address, then the ports of engines.
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let is_given = facts.configuration != Configuration::NotGiven;
     let mut checks: Vec<Check> = facts.ports.iter().map(|port| of_port(port, is_given)).collect();
-    checks.push(engine_ports(facts));
+    checks.extend(facts.engine_ports.as_ref().map(|found| engine_ports(found, facts)));
     checks
 }
 
@@ -16,10 +16,9 @@ fn of_port(port: &Port, is_given: bool) -> Check {
     let other = format!("or set `{key}` to another address.");
     match state {
         PortState::Free => Check::ok("ports", format!("{address} (`{key}`) is free.")),
-        PortState::Ours(pid) => Check::ok(
-            "ports",
-            format!("{address} (`{key}`) is served by the gateway of this configuration (pid {pid})."),
-        ),
+        PortState::Ours(pid) => {
+            Check::ok("ports", format!("{address} (`{key}`) is served by a gateway already (pid {pid})."))
+        }
         PortState::Taken(holder) => {
             let (who, remedy) = match holder {
                 Some(holder) => {
@@ -48,9 +47,9 @@ fn of_port(port: &Port, is_given: bool) -> Check {
     }
 }
 
-fn engine_ports(facts: &Facts) -> Check {
-    let (range, taken) = (&facts.engine_ports.range, facts.engine_ports.taken);
-    let free = range.len().saturating_sub(taken);
+fn engine_ports(found: &EnginePorts, facts: &Facts) -> Check {
+    let EnginePorts { range, taken } = found;
+    let free = range.len().saturating_sub(*taken);
     let found =
         format!("{free} of the ports {}-{} (`ports`), which engines are given, are free.", range.start(), range.end());
     // Engines that run now have theirs.
@@ -67,7 +66,7 @@ fn engine_ports(facts: &Facts) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::facts::{EnginePorts, Holder};
+    use super::super::super::facts::Holder;
     use super::super::super::report::Status;
     use super::super::super::testing::healthy;
     use super::*;
@@ -94,10 +93,10 @@ mod tests {
     #[test]
     fn engines_need_as_many_ports_as_there_are_engines() {
         let mut facts = healthy();
-        facts.engine_ports = EnginePorts { range: 21000..=21001, taken: 1 };
+        let found = EnginePorts { range: 21000..=21001, taken: 1 };
         facts.wanted.processes = 2;
-        assert_eq!(engine_ports(&facts).status, Status::Problem);
+        assert_eq!(engine_ports(&found, &facts).status, Status::Problem);
         facts.deployments[0].processes = 2;
-        assert_eq!(engine_ports(&facts).status, Status::Ok, "theirs are among those that are taken");
+        assert_eq!(engine_ports(&found, &facts).status, Status::Ok, "theirs are among those that are taken");
     }
 }
