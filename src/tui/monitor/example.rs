@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::api::{
-    AliasView, AttemptView, EngineHistory, EngineState, EngineView, Event, Failure, FailureCause, GpusView, LogLine,
-    Login, ModelView, NextStep, OperationState, OperationView, OperatorView, Origin, Progress, PulseView, Quantiles,
-    Rates, RatesPoint, RatesView, ReportView, RequestView, Sleep, SnapshotView, SplitPart, StartPhase, Starting,
-    StatusView,
+    AliasView, AttemptView, CaptureView, EngineHistory, EngineState, EngineView, Event, Failure, FailureCause,
+    GpusView, LogLine, Login, ModelView, NextStep, OperationState, OperationView, OperatorView, Origin, Progress,
+    PulseView, Quantiles, Rates, RatesPoint, RatesView, ReportView, RequestView, Sleep, SnapshotView, SplitPart,
+    StartPhase, Starting, StatusView,
 };
 use crate::gpu::{Gpu, GpuProcess, Inventory, Memory};
 
@@ -219,7 +219,11 @@ fn alias(name: &str, changes: &[&str], split: Vec<SplitPart>, fallback: &[&str])
         split,
         fallback: fallback.iter().map(|place| (*place).to_owned()).collect(),
         mirror: None,
-        capture: None,
+        capture: fallback.first().map(|_| CaptureView {
+            requests: 20,
+            bytes: 65_536,
+            mask: vec!["messages".to_owned()],
+        }),
         listen: None,
         origin: Origin::File,
     }

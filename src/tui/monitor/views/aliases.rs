@@ -118,6 +118,14 @@ fn leads_to(alias: &AliasView) -> String {
 fn said(alias: &AliasView) -> Vec<String> {
     let mut said = vec![format!("leads to {}", leads_to(alias))];
     said.extend(alias.mirror.as_ref().map(|mirror| format!("copies of some requests go to {}", clean(mirror))));
+    said.extend(alias.capture.as_ref().map(|capture| {
+        let masked = if capture.mask.is_empty() {
+            String::new()
+        } else {
+            format!(", without {}", clean(&capture.mask.join(", ")))
+        };
+        format!("the bodies of its newest {} requests are kept for operators{masked}", capture.requests)
+    }));
     if alias.changes.is_empty() {
         said.push("changes nothing in requests".to_owned());
     }
