@@ -25,17 +25,26 @@ _enginehouse() {
             enginehouse,audit)
                 cmd="enginehouse__subcmd__audit"
                 ;;
+            enginehouse,bench)
+                cmd="enginehouse__subcmd__bench"
+                ;;
             enginehouse,callers)
                 cmd="enginehouse__subcmd__callers"
                 ;;
             enginehouse,cancel)
                 cmd="enginehouse__subcmd__cancel"
                 ;;
+            enginehouse,chat)
+                cmd="enginehouse__subcmd__chat"
+                ;;
             enginehouse,check)
                 cmd="enginehouse__subcmd__check"
                 ;;
             enginehouse,completions)
                 cmd="enginehouse__subcmd__completions"
+                ;;
+            enginehouse,config)
+                cmd="enginehouse__subcmd__config"
                 ;;
             enginehouse,drain)
                 cmd="enginehouse__subcmd__drain"
@@ -88,6 +97,9 @@ _enginehouse() {
             enginehouse,roll)
                 cmd="enginehouse__subcmd__roll"
                 ;;
+            enginehouse,run)
+                cmd="enginehouse__subcmd__run"
+                ;;
             enginehouse,scale)
                 cmd="enginehouse__subcmd__scale"
                 ;;
@@ -96,6 +108,9 @@ _enginehouse() {
                 ;;
             enginehouse,serve)
                 cmd="enginehouse__subcmd__serve"
+                ;;
+            enginehouse,shortcuts)
+                cmd="enginehouse__subcmd__shortcuts"
                 ;;
             enginehouse,shutdown)
                 cmd="enginehouse__subcmd__shutdown"
@@ -115,11 +130,35 @@ _enginehouse() {
             enginehouse,stop)
                 cmd="enginehouse__subcmd__stop"
                 ;;
+            enginehouse,top)
+                cmd="enginehouse__subcmd__top"
+                ;;
             enginehouse,undrain)
                 cmd="enginehouse__subcmd__undrain"
                 ;;
             enginehouse,wake)
                 cmd="enginehouse__subcmd__wake"
+                ;;
+            enginehouse__subcmd__config,delete)
+                cmd="enginehouse__subcmd__config__subcmd__delete"
+                ;;
+            enginehouse__subcmd__config,edit)
+                cmd="enginehouse__subcmd__config__subcmd__edit"
+                ;;
+            enginehouse__subcmd__config,export)
+                cmd="enginehouse__subcmd__config__subcmd__export"
+                ;;
+            enginehouse__subcmd__config,import)
+                cmd="enginehouse__subcmd__config__subcmd__import"
+                ;;
+            enginehouse__subcmd__config,list)
+                cmd="enginehouse__subcmd__config__subcmd__list"
+                ;;
+            enginehouse__subcmd__config,path)
+                cmd="enginehouse__subcmd__config__subcmd__path"
+                ;;
+            enginehouse__subcmd__config,show)
+                cmd="enginehouse__subcmd__config__subcmd__show"
                 ;;
             enginehouse__subcmd__import,gym)
                 cmd="enginehouse__subcmd__import__subcmd__gym"
@@ -130,6 +169,51 @@ _enginehouse() {
             enginehouse__subcmd__lora,remove)
                 cmd="enginehouse__subcmd__lora__subcmd__remove"
                 ;;
+            enginehouse__subcmd__profiles,delete)
+                cmd="enginehouse__subcmd__profiles__subcmd__delete"
+                ;;
+            enginehouse__subcmd__profiles,edit)
+                cmd="enginehouse__subcmd__profiles__subcmd__edit"
+                ;;
+            enginehouse__subcmd__profiles,export)
+                cmd="enginehouse__subcmd__profiles__subcmd__export"
+                ;;
+            enginehouse__subcmd__profiles,import)
+                cmd="enginehouse__subcmd__profiles__subcmd__import"
+                ;;
+            enginehouse__subcmd__profiles,list)
+                cmd="enginehouse__subcmd__profiles__subcmd__list"
+                ;;
+            enginehouse__subcmd__profiles,reset)
+                cmd="enginehouse__subcmd__profiles__subcmd__reset"
+                ;;
+            enginehouse__subcmd__profiles,set)
+                cmd="enginehouse__subcmd__profiles__subcmd__set"
+                ;;
+            enginehouse__subcmd__profiles,show)
+                cmd="enginehouse__subcmd__profiles__subcmd__show"
+                ;;
+            enginehouse__subcmd__shortcuts,delete)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__delete"
+                ;;
+            enginehouse__subcmd__shortcuts,edit)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__edit"
+                ;;
+            enginehouse__subcmd__shortcuts,export)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__export"
+                ;;
+            enginehouse__subcmd__shortcuts,import)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__import"
+                ;;
+            enginehouse__subcmd__shortcuts,list)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__list"
+                ;;
+            enginehouse__subcmd__shortcuts,set)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__set"
+                ;;
+            enginehouse__subcmd__shortcuts,show)
+                cmd="enginehouse__subcmd__shortcuts__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -137,7 +221,7 @@ _enginehouse() {
 
     case "${cmd}" in
         enginehouse)
-            opts="-h -V --help --version serve shutdown reload plan check explain import schema profiles status engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus sim completions man"
+            opts="-h -V --help --version serve run shutdown reload plan check config explain import schema profiles shortcuts status top engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus bench chat sim completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -240,6 +324,120 @@ _enginehouse() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        enginehouse__subcmd__bench)
+            opts="-c -r -n -d -h --url --key-file --admin --name --state-dir --concurrency --rate --poisson --requests --duration --warmup --timeout --seed --input-tokens --prompts --max-tokens --no-stream --api --set --json --save --compare --tolerance --show --allow-failures --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --concurrency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warmup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --input-tokens)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prompts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-tokens)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=($(compgen -W "chat completions" -- "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compare)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tolerance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --show)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         enginehouse__subcmd__callers)
             opts="-h --json --admin --name --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -292,13 +490,59 @@ _enginehouse() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        enginehouse__subcmd__check)
-            opts="-h --state-dir --help"
+        enginehouse__subcmd__chat)
+            opts="-h --url --key-file --admin --name --state-dir --system --set --no-stream --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --system)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__check)
+            opts="-h --set --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -313,6 +557,118 @@ _enginehouse() {
         enginehouse__subcmd__completions)
             opts="-h --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config)
+            opts="-h --help list show edit path export import delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__delete)
+            opts="-y -h --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__edit)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__export)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__import)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__path)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__config__subcmd__show)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -377,12 +733,16 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__explain)
-            opts="-h --alias --part --endpoint --header --caller --help"
+            opts="-h --set --alias --part --endpoint --header --caller --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --alias)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -639,12 +999,16 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__plan)
-            opts="-h --admin --name --state-dir --json --help"
+            opts="-h --set --admin --name --state-dir --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -665,8 +1029,120 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__profiles)
-            opts="-h --help"
+            opts="-h --help list show set edit delete export import reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__delete)
+            opts="-y -h --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__edit)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__export)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__import)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__reset)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__set)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__profiles__subcmd__show)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -836,6 +1312,48 @@ _enginehouse() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        enginehouse__subcmd__run)
+            opts="-h --model --shortcut --name --gpus --port --profile --set --detach --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --model)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shortcut)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         enginehouse__subcmd__scale)
             opts="-h --admin --name --state-dir --no-wait --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -877,12 +1395,16 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__serve)
-            opts="-h --state-dir --ready-file --help"
+            opts="-h --set --state-dir --ready-file --detach --detached --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --state-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -891,6 +1413,122 @@ _enginehouse() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --detached)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts)
+            opts="-h --help list show set edit delete export import"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__delete)
+            opts="-y -h --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__edit)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__export)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__import)
+            opts="-h --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__set)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__shortcuts__subcmd__show)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1462,6 +2100,32 @@ _enginehouse() {
             ;;
         enginehouse__subcmd__stop)
             opts="-h --admin --name --state-dir --no-wait --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__top)
+            opts="-h --once --admin --name --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

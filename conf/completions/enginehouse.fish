@@ -27,15 +27,19 @@ end
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -s V -l version -d 'Print version'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "serve" -d 'Start the engines of a configuration and serve them at one endpoint'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "run" -d 'Serve one model without a configuration file'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "shutdown" -d 'End a gateway and its engines; also ends the engines of a gateway that is dead'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "reload" -d 'Make a running gateway read its configuration file again; requests are not interrupted'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "plan" -d 'Show what a reload of this file would change in the running gateway, without changing it'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "check" -d 'Check a configuration: print which engine would run where, or all errors'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "config" -d 'Keep configurations under names: list, show, edit, import, export, delete'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "explain" -d 'Show how an alias changes a request: the body (standard input) before and after, and the reason for each change'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "import" -d 'Convert the configuration of another program into one for Enginehouse'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "schema" -d 'Print the JSON Schema of the configuration'
-complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "profiles" -d 'Print the built-in profiles (flags and environment that `profile:` of a model sets) as a part of a configuration'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "profiles" -d 'Show and keep profiles (flags and environment that `profile:` of a model sets)'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "shortcuts" -d 'Keep models with their settings under names, for `enginehouse run --shortcut NAME`'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "status" -d 'Show a running gateway: its addresses, models and engines'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "top" -d 'Watch a running gateway in the terminal: models, engines, GPUs, logs, requests; start and stop engines by keys'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "engines" -d 'Show the engines of a running gateway, or all that is known of one'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "aliases" -d 'Show the aliases of a running gateway, or where one leads and what it changes'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "callers" -d 'Show the callers of a running gateway, and what they used'
@@ -58,27 +62,63 @@ complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "lora" -d 'L
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "add" -d 'Add or change a model, an alias or a caller of a running gateway'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "remove" -d 'Remove a model, an alias or a caller of a running gateway'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "gpus" -d 'Show the GPUs of this machine: memory, load, processes, MIG instances'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "bench" -d 'Put a load on an alias and report latencies and throughput'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "chat" -d 'Talk with a model: on a terminal turn by turn, in a pipe one question and its answer'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "sim" -d 'Run a simulated engine, which answers like `vllm serve` and needs no GPU'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "completions" -d 'Print the completions of a shell: bash, zsh or fish'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "man" -d 'Write the man pages of all commands into a folder'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l state-dir -d 'Directory for records and engine logs (instead of `state_dir` of the configuration)' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l ready-file -d 'Write process id and addresses to this file (JSON) as soon as the gateway accepts requests' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l detached -d 'This process was started by `--detach`; its log is this file' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l detach -d 'Start the gateway in the background and return when it accepts requests: it goes on without the terminal, and its log is gateway.log in the state directory'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l model -d 'The model: a hub id or a path' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l shortcut -d 'A shortcut of yours, which says the model and its settings' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l name -d 'The name of the gateway, for `enginehouse shutdown NAME`; default: made from that of the model' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l gpus -d 'The GPUs, by index or UUID: --gpus 0,1' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l port -d 'The port for clients on 127.0.0.1; operators get the next one; 0: free ones' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l profile -d 'The profile of the model' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l set -d 'Set one key of the configuration to a value (YAML), as for `serve`; can be given several times' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -l detach -d 'Start it in the background, and return when it accepts requests'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -l state-dir -d 'The state directory of the gateway (instead of `state_dir` of the configuration)' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -l all -d 'End all gateways of this user whose state directory is in the default place'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -l all -d 'Stop all gateways of this user whose state directory is in the default place'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l json -d 'Print what changed as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l json -d 'Print what would change as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l state-dir -d 'The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "list" -d 'List what is saved: models, addresses, when it was changed, and whether it is valid'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "show" -d 'Print a saved configuration as it is written'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "edit" -d 'Edit a saved configuration with $VISUAL or $EDITOR; the old text stays in use until the new one is valid'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "path" -d 'Print the path of a saved configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "export" -d 'Write a saved configuration to a file, or to standard output'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "import" -d 'Check the configuration in a file and save it under a name'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "delete" -d 'Delete a saved configuration; a gateway that runs with it goes on'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -l force -d 'Replace the file if it is there'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from import" -l force -d 'Replace what is saved under that name'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from delete" -s y -l yes -d 'Do not ask'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l alias -d 'The `model` of the request: an alias, a model or an adapter; default: what the body says' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l part -d 'For an alias with `split` or `fallback`: show only this part or fallback' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endpoint -d 'The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)' -r
@@ -91,12 +131,56 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fi
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from gym" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -l api -d 'Print the OpenAPI description of the operators\' API instead'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "list" -d 'List them'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "show" -d 'Print one as a part of a configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "delete" -d 'Delete one'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "reset" -d 'Delete your profile that replaces a built-in one, which counts again'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from delete" -s y -l yes -d 'Do not ask'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from export" -l force -d 'Replace the file if it is there'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from import" -l force -d 'Replace those that are there'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from reset" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "list" -d 'List them'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "show" -d 'Print one as a part of a configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "delete" -d 'Delete one'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from delete" -s y -l yes -d 'Do not ask'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from export" -l force -d 'Replace the file if it is there'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from import" -l force -d 'Replace those that are there'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l name -d 'The name of its configuration (`name:`), where several run' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l once -d 'Print one picture as plain text and end; without a terminal that is done in any case'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -242,6 +326,43 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l json 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand gpus" -l json -d 'Print JSON (memory in bytes, utilisation in percent, temperature in °C, power in watts; null: unknown)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand gpus" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l url -d 'Address of the data port, for example http://127.0.0.1:8000, instead of that of the running gateway (http only; any server of OpenAI\'s API will do)' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l key-file -d 'File with the key of a caller; without it, the variable ENGINEHOUSE_API_KEY is used, if it is set' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l name -d 'The name of its configuration (`name:`), where several run' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s c -l concurrency -d 'Requests under way at a time. With --rate: at most so many, and later ones wait (and count from when they were due) [default: 8; with --rate: 10000]' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s r -l rate -d 'Requests a second, at equal distances' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s n -l requests -d 'Requests in all [default: 100, or without a limit where --duration is given]' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s d -l duration -d 'Send requests for this long; those under way then are waited for' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l warmup -d 'Requests before the measured ones, which count for nothing' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l timeout -d 'Give a request up after this time; it counts as failed' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l seed -d 'What the random prompts and distances are made from: the same number gives the same ones' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l input-tokens -d 'Length of the random prompts, in words of about one token each; no two are the same' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l prompts -d 'Prompts from a file instead, used in turn: one per line, or JSON lines with `messages` or `prompt` and further members' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l max-tokens -d 'Longest answer. Models may end sooner: with vLLM, --set ignore_eos=true makes all answers so long' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l api -d 'Which API to use' -r -f -a "chat\t'/v1/chat/completions'
+completions\t'/v1/completions'"
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l set -d 'A further member of every body, or another value of one; several times' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l save -d 'Write the figures to a file, for --compare' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l compare -d 'Compare with the run that was saved to a file' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l tolerance -d 'Differences up to so many percent count as none' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l show -d 'Send nothing: report a run that was saved to a file' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l poisson -d 'Send at random distances, as independent callers do (a Poisson process); --rate is their mean'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l no-stream -d 'Ask for answers in one piece: no TTFT, ITL and TPOT'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l json -d 'Print the figures as JSON (conf/bench.md explains its members)'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l allow-failures -d 'Failed requests do not make the command fail'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l url -d 'Address of the data port, for example http://127.0.0.1:8000, instead of that of the running gateway (http only; any server of OpenAI\'s API will do)' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l key-file -d 'File with the key of a caller; without it, the variable ENGINEHOUSE_API_KEY is used, if it is set' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l name -d 'The name of its configuration (`name:`), where several run' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l system -d 'The system message' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l set -d 'A further member of every body, or another value of one; several times' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l no-stream -d 'Show the answer when it is there in whole'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l json -d 'Print the answer as the server sent it (JSON, in one piece); needs a prompt'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l model -d 'The same as MODEL' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l host -d 'Address to listen on. (vLLM\'s default is 0.0.0.0.)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l port -d 'Port to listen on; 0 takes a free one and prints it' -r

@@ -116,7 +116,7 @@ fn open(source: Source, config: Config, args: &Args, signals: EarlySignals) -> a
         let signals = Signals::new(signals).context("cannot listen for signals")?;
         let (ask, requests) = mpsc::channel(16);
         let forwarding = tokio::spawn(signals.forward(ask));
-        let rules = config.engine_logs.clone();
+        let rules = config.engine_logs;
         if let Some(log) = args.detached.clone() {
             tokio::spawn(supervisor::rotate_own_log(log, rules));
         }

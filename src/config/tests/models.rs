@@ -96,7 +96,7 @@ fn profiles_exist_and_hold_what_any_model_can_use() {
 #[test]
 fn rules_see_what_a_model_and_its_profile_come_to() {
     assert_found(
-        "profiles: {p: {args: {tp: 4}}}\nmodels: {m: {source: s, profile: p, gpus: [0, 1]}}",
+        "profiles: {p: {args: {tp: 2}}}\nmodels: {m: {source: s, profile: p, gpus: [0, 1], args: {pp: 4}}}",
         &[("models.m.gpus", "need 4")],
     );
     assert_found(

@@ -85,6 +85,7 @@ fn reasons(before: &LaunchSpec, after: &LaunchSpec) -> Vec<String> {
     lines.value("gpus", &gpus(&old.gpus), &gpus(&new.gpus));
     lines.option("gpu_memory", old.gpu_memory, new.gpu_memory);
     lines.value("replicas", &old.replicas, &new.replicas);
+    lines.option("port", old.port, new.port);
     lines.map("args", &json(&old.args), &json(&new.args));
     // What a variable is may be a secret.
     lines.hidden("env", &old.env, &new.env);
