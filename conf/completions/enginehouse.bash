@@ -46,6 +46,9 @@ _enginehouse() {
             enginehouse,config)
                 cmd="enginehouse__subcmd__config"
                 ;;
+            enginehouse,doctor)
+                cmd="enginehouse__subcmd__doctor"
+                ;;
             enginehouse,drain)
                 cmd="enginehouse__subcmd__drain"
                 ;;
@@ -72,6 +75,9 @@ _enginehouse() {
                 ;;
             enginehouse,man)
                 cmd="enginehouse__subcmd__man"
+                ;;
+            enginehouse,models)
+                cmd="enginehouse__subcmd__models"
                 ;;
             enginehouse,operations)
                 cmd="enginehouse__subcmd__operations"
@@ -163,6 +169,15 @@ _enginehouse() {
             enginehouse__subcmd__import,gym)
                 cmd="enginehouse__subcmd__import__subcmd__gym"
                 ;;
+            enginehouse__subcmd__import,litellm)
+                cmd="enginehouse__subcmd__import__subcmd__litellm"
+                ;;
+            enginehouse__subcmd__import,llama-swap)
+                cmd="enginehouse__subcmd__import__subcmd__llama__subcmd__swap"
+                ;;
+            enginehouse__subcmd__import,vllm-cli)
+                cmd="enginehouse__subcmd__import__subcmd__vllm__subcmd__cli"
+                ;;
             enginehouse__subcmd__lora,add)
                 cmd="enginehouse__subcmd__lora__subcmd__add"
                 ;;
@@ -221,7 +236,7 @@ _enginehouse() {
 
     case "${cmd}" in
         enginehouse)
-            opts="-h -V --help --version serve run shutdown reload plan check config explain import schema profiles shortcuts status top engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus bench chat sim completions man"
+            opts="-h -V --help --version serve run shutdown reload plan check config explain import schema profiles shortcuts status top engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus bench chat models doctor sim completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,6 +695,28 @@ _enginehouse() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        enginehouse__subcmd__doctor)
+            opts="-h --set --state-dir --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         enginehouse__subcmd__drain)
             opts="-h --admin --name --state-dir --no-wait --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -785,7 +822,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__import)
-            opts="-h --help gym"
+            opts="-h --help gym vllm-cli llama-swap litellm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -809,6 +846,48 @@ _enginehouse() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__import__subcmd__litellm)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__import__subcmd__llama__subcmd__swap)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__import__subcmd__vllm__subcmd__cli)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -957,6 +1036,24 @@ _enginehouse() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__models)
+            opts="-h --dir --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

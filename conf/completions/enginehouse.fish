@@ -64,6 +64,8 @@ complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "remove" -d 
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "gpus" -d 'Show the GPUs of this machine: memory, load, processes, MIG instances'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "bench" -d 'Put a load on an alias and report latencies and throughput'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "chat" -d 'Talk with a model: on a terminal turn by turn, in a pipe one question and its answer'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "models" -d 'Show the models and LoRA adapters on this machine: size, context length, quantization, GPU memory they need'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "doctor" -d 'Check this machine and say what to do: driver, vLLM and its flags, ports, limits, disks, memory, what was left running'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "sim" -d 'Run a simulated engine, which answers like `vllm serve` and needs no GPU'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "completions" -d 'Print the completions of a shell: bash, zsh or fish'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "man" -d 'Write the man pages of all commands into a folder'
@@ -125,10 +127,16 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endp
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l header -d 'A header of the request, for conditions; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l caller -d 'The caller (one of the configuration\'s `callers`), for conditions; default: a request without a key' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "vllm-cli" -d 'Convert proxy configurations, profiles and shortcuts of vllm-cli'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "llama-swap" -d 'Convert llama-swap\'s configuration'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "litellm" -d 'Convert the configuration of LiteLLM\'s proxy'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from gym" -l root -d 'A folder, such as Gym\'s, that paths inside files are relative to; searched before the folder of the file and the folders above it' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from gym" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from vllm-cli" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from llama-swap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from litellm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -l api -d 'Print the OpenAPI description of the operators\' API instead'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -363,6 +371,13 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l set -d 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l no-stream -d 'Show the answer when it is there in whole'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l json -d 'Print the answer as the server sent it (JSON, in one piece); needs a prompt'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand models" -l dir -d 'Look in this folder too, and in folders below; it can be a model itself, a cache of the hub or a .gguf file. Can be given several times' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand models" -l json -d 'Print JSON (sizes and memory in bytes; null: unknown)'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand models" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand doctor" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000; can be given several times' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand doctor" -l state-dir -d 'The state directory that the gateway is served with, if `serve` is told one' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand doctor" -l json -d 'Print JSON: a list of checks with `name`, `status` (ok, warning, problem), `found` and `remedy`'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l model -d 'The same as MODEL' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l host -d 'Address to listen on. (vLLM\'s default is 0.0.0.0.)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sim" -l port -d 'Port to listen on; 0 takes a free one and prints it' -r

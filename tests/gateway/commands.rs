@@ -226,15 +226,18 @@ fn without_a_gateway_every_command_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_are_found_by_name_and_one_with_a_token_asks_for_none_on_its_machine() {
     let home = tempfile::tempdir().expect("a folder");
-    let start = |name: &str, more: &str| {
-        let deployment = Deployment::new();
-        deployment.write(&format!("name: {name}\nmodels: {{ m: {{ urls: ['http://127.0.0.1:1'] }} }}\n{more}"), None);
+    let token = "a-token-of-operators";
+    let start = |name: &str, admin: &str| {
+        let (deployment, home) = (Deployment::new(), home.path());
+        let file = deployment.path().join("gateway.yaml");
+        let models = "models: { m: { urls: ['http://127.0.0.1:1'] } }";
+        let text = format!("name: {name}\nlisten: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0{admin} }}\n{models}\n");
+        std::fs::write(&file, text).expect("written");
         let mut command = Command::new(BINARY);
-        command.arg("serve").arg(deployment.path().join("gateway.yaml"));
+        command.arg("serve").arg(file);
         deployment.prepare(&mut command);
-        command.env("XDG_STATE_HOME", home.path());
-        let gateway = Gateway::of(command);
-        (deployment, gateway)
+        command.env("XDG_STATE_HOME", home);
+        (deployment, Gateway::of(command))
     };
     let ask = |words: &[&str]| {
         let mut command = command(words);
@@ -251,20 +254,7 @@ async fn gateways_are_found_by_name_and_one_with_a_token_asks_for_none_on_its_ma
     one.kill();
     assert_eq!(ask(&["status", "--json"]).json()["status"]["name"], "two");
 
-    let token = "a-token-of-operators";
-
-    let (third, three) = start("three", "");
-    drop(three);
-    third.write(&format!("name: three\nmodels: {{ m: {{ urls: ['http://127.0.0.1:1'] }} }}\n"), None);
-    let text = std::fs::read_to_string(third.path().join("gateway.yaml")).expect("read");
-    let text =
-        text.replace("admin: { listen: 127.0.0.1:0 }", &format!("admin: {{ listen: 127.0.0.1:0, token: {token} }}"));
-    std::fs::write(third.path().join("gateway.yaml"), text).expect("written");
-    let mut serve = Command::new(BINARY);
-    serve.arg("serve").arg(third.path().join("gateway.yaml"));
-    third.prepare(&mut serve);
-    serve.env("XDG_STATE_HOME", home.path());
-    let three = Gateway::of(serve);
+    let (_third, three) = start("three", &format!(", token: {token}"));
     assert_eq!(ask(&["status", "--name", "three", "--json"]).json()["status"]["name"], "three");
     let admin = three.admin.to_string();
     assert_eq!(ask(&["status", "--admin", &admin]).code, 0, "its token is in the state directory");
@@ -299,7 +289,8 @@ async fn what_is_followed_comes_as_it_happens_and_ends_with_the_gateway() {
             }
         }
     });
-    let line = tokio::task::spawn_blocking(move || lines.next().expect("a line").expect("read")).await.expect("read");
+    let read = move || (lines.next().expect("a line").expect("read"), lines);
+    let (line, _lines) = tokio::task::spawn_blocking(read).await.expect("read");
     asking.abort();
     assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["alias"], "quick");
     gateway.stop().await;

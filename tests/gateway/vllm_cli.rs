@@ -41,7 +41,7 @@ impl Home {
         let write = |name: &str, text: &str| std::fs::write(home.0.path().join(name), text).expect("written");
         write("pair.yaml", PAIR);
         write("proxy.yaml", PROXY);
-        write("profile.yaml", "flags: { max_num_seqs: 8 }\n");
+        write("profile.yaml", "args: { max-num-seqs: 8 }\n");
         write("shortcut.yaml", "source: org/daily\nprofile: standard\n");
         std::fs::create_dir(home.0.path().join("bin")).expect("a folder");
         std::os::unix::fs::symlink(BINARY, home.0.path().join("bin/enginehouse")).expect("a link");

@@ -45,13 +45,14 @@ impl Terminal {
             |words: &mut dyn Iterator<Item = String>| words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ");
         let variables = words(&mut env.iter().map(|(name, value)| format!("{name}={value}")));
         let program = words(&mut std::iter::once(BINARY.to_owned()).chain(args.iter().map(|arg| (*arg).to_owned())));
-        let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+        let before = folder.path().join("before");
+        // It is there when it is whole.
+        let after = quoted(&folder.path().join("after").display().to_string());
         // `cat` keeps the screen as the program left it.
         let script = format!(
             "stty -a > {}; echo the shell; env -u NO_COLOR -u ENGINEHOUSE_ASCII -u RUST_LOG {variables} {program}; echo {ENDED} $?; \
-             stty -a > {}; exec cat",
+             stty -a > {after}.new; mv {after}.new {after}; exec cat",
             quoted(&before.display().to_string()),
-            quoted(&after.display().to_string()),
         );
         let terminal = Self { socket, folder };
         let (columns, lines) = (size.0.to_string(), size.1.to_string());

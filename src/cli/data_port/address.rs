@@ -1,6 +1,7 @@
 //! The address of a data port, from the URL that a user gives.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -71,13 +72,19 @@ impl FromStr for Address {
         if uri.query().is_some() {
             return Err("the URL must end with its path, without `?`".into());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = match authority.host().strip_prefix('[').map(|host| host.trim_end_matches(']')) {
+            Some(ip) if ip.parse::<Ipv6Addr>().is_ok() => ip.to_owned(),
+            None if !authority.host().contains(['[', ']', '%']) => authority.host().to_owned(),
+            _ => return Err(format!("{} is no host", authority.host())),
+        };
         if host.is_empty() {
             return Err("the URL names no host".into());
         }
         let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
             "" | ":" => 80,
-            port => port[1..].parse().map_err(|_| format!("{port} is no port"))?,
+            port => {
+                port.strip_prefix(':').and_then(|it| it.parse().ok()).ok_or_else(|| format!("{port} is no port"))?
+            }
         };
         let mut base = uri.path().trim_end_matches('/');
         while let Some(before) = base.strip_suffix("/v1") {
@@ -125,6 +132,7 @@ mod tests {
             ("http://key@127.0.0.1", "ENGINEHOUSE_API_KEY"),
             ("http://127.0.0.1/?a=1", "without `?`"),
             ("http://a:99999", ":99999 is no port"),
+            ("[%]-0", "is no"),
             ("http://", "An example"),
             ("", "An example"),
         ] {
