@@ -260,6 +260,7 @@ impl Stage {
             '↓' => KeyCode::Down,
             '↑' => KeyCode::Up,
             '⇥' => KeyCode::Tab,
+            '⌫' => KeyCode::Backspace,
             letter => KeyCode::Char(letter),
         };
         let press = |letter| self.take(&Input::Key(KeyEvent::new(code(letter), KeyModifiers::NONE)));

@@ -21,7 +21,7 @@ const ENTRIES: [(char, &str, &str); 5] = [
     ('s', "Start a saved configuration", "a gateway and its engines, from what you saved before"),
     ('n', "Configure a new gateway", "step by step: models, GPUs, ports; then save and start it"),
     ('a', "Attach to a running gateway", "look at it, start and stop its engines"),
-    ('e', "Settings", "saved configurations, profiles and shortcuts: where they are; edit and delete them"),
+    ('e', "Settings", "where configurations, profiles and shortcuts are; edit and delete them"),
     ('q', "Quit", "gateways go on running"),
 ];
 

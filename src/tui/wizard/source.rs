@@ -11,7 +11,7 @@ use crate::config::ModelAnswers;
 use crate::inventory::gib;
 use crate::local_models::{LocalModel, State};
 use crate::tui::frame::Theme;
-use crate::tui::widgets::{Column, Edit, LineEdit, Row, Selection, Table, clean, put};
+use crate::tui::widgets::{Column, Edit, LineEdit, Row, Selection, Table, clean, put, wrap};
 
 const COLUMNS: [Column; 4] = [
     Column::new("MODEL", 9).flexible(20),
@@ -73,8 +73,11 @@ impl Source {
             put(buffer, area.x, area.y, area.width, &Line::raw("Hub id (Qwen/Qwen3-8B) or path (/models/qwen):"));
             let line = Rect { y: area.y + 1, height: 1, ..area };
             edit.draw(line, true, buffer, theme);
-            let text = "Enter goes on. A model of the hub is fetched when its engine starts; HF_TOKEN lets it fetch gated ones.";
-            put(buffer, area.x, area.y + 3, area.width, &Line::styled(text, theme.dim()));
+            let text = "Enter goes on. A model of the hub is fetched when its engine starts; HF_TOKEN in the environment lets \
+                        it fetch those that need a token.";
+            for (line, y) in wrap(text, usize::from(area.width)).iter().zip(area.y + 3..area.bottom()) {
+                put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.dim()));
+            }
             return;
         }
         let mut rows = Vec::new();

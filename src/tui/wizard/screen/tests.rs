@@ -89,7 +89,7 @@ fn esc_goes_back_page_by_page_and_nothing_is_given_up_by_accident() {
 fn what_is_wrong_is_told_on_its_page() {
     let mut stage = stage(&example());
     assert!(stage.press("x⏎").contains("a number from 0 to 65535"));
-    stage.press("9⏎⏎");
+    stage.press("⌫9⏎⏎");
     assert!(stage.press("↓↓0⏎").contains("A port is a number from 1"));
 }
 
