@@ -70,7 +70,7 @@ fn report(
 ) -> ExitCode {
     let found = match load() {
         Ok(config) => {
-            let (text, mut found) = plan(&config, env, read);
+            let (text, mut found) = plan(&config, true, env, read);
             // A reader that stopped reading (`| head`) is no failure of the check.
             let _ = write!(out, "{text}");
             found.extend(flags(&config, err));
@@ -90,15 +90,18 @@ fn report(
     ExitCode::FAILURE
 }
 
-/// What would run where, and what is to be said of it; vLLM is not asked.
+/// What would run where, and what is to be said of it; vLLM is not asked. `is_filed`: the file has its name, and so has the
+/// state directory.
 fn plan(
     config: &Config,
+    is_filed: bool,
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn() -> Inventory,
 ) -> (String, Vec<Diagnostic>) {
     let (placed, assigned, mut found) = assignments(config, read);
     let mut out = config::overview(config);
-    if config.state_dir.is_none() && config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_))) {
+    let starts = || config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+    if is_filed && config.state_dir.is_none() && starts() {
         let _ = writeln!(out, "\nRecords and engine logs: {}", app::state_dir(config).display());
     }
     for text in [placed, needs::told(config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
@@ -115,10 +118,11 @@ fn plan(
 /// Everything that is wrong.
 pub(super) fn told(
     config: &Config,
+    is_filed: bool,
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn() -> Inventory,
 ) -> Result<String, String> {
-    let (mut text, found) = plan(config, env, read);
+    let (mut text, found) = plan(config, is_filed, env, read);
     let (errors, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(Diagnostics(errors).to_string());

@@ -147,11 +147,11 @@ pub trait Machine: Send + Sync {
     /// Why not; then nothing is written.
     fn save(&self, name: &str, text: &str, replace: bool) -> Result<(), String>;
 
-    /// What would run where by this configuration, and what is worth knowing of it.
+    /// What would run where by this configuration, and what is worth knowing of it. `name`: the one that it is saved under already.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    fn review(&self, text: &str) -> Result<String, String>;
+    fn review(&self, name: Option<&str>, text: &str) -> Result<String, String>;
 
     /// The GPUs now.
     fn gpus(&self) -> Inventory;

@@ -142,7 +142,7 @@ impl Machine for Fake {
         Ok(())
     }
 
-    fn review(&self, text: &str) -> Result<String, String> {
+    fn review(&self, _name: Option<&str>, text: &str) -> Result<String, String> {
         match &self.wrong {
             Some(why) => Err(why.clone()),
             None => Ok(format!(

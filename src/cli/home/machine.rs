@@ -171,11 +171,14 @@ impl Machine for Here {
         store.save(&name, text, replace)
     }
 
-    fn review(&self, text: &str) -> Result<String, String> {
-        let layers = Layers::new(vec![Layer { path: PathBuf::new(), text: text.into() }], [].into());
+    fn review(&self, name: Option<&str>, text: &str) -> Result<String, String> {
+        let file = name.map(saved_name).transpose()?.map(|name| name.file(&config_dir()));
+        let is_filed = file.is_some();
+        let layer = Layer { path: file.unwrap_or_default(), text: text.into() };
+        let layers = Layers::new(vec![layer], [].into());
         let config = config::parse_layers(&layers.with_profiles(app::user_profiles()), &variable)
             .map_err(|found| found.to_string())?;
-        check::told(&config, &variable, &gpus::read)
+        check::told(&config, is_filed, &variable, &gpus::read)
     }
 
     fn gpus(&self) -> Inventory {

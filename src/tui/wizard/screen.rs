@@ -334,9 +334,9 @@ impl Wizard {
             None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
         };
         self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
-        let machine = self.machine.clone();
+        let (machine, saved_as) = (self.machine.clone(), self.edited.as_ref().map(|edited| edited.name.clone()));
         vec![Effect::work("check", move |teller| {
-            let found = machine.review(&text);
+            let found = machine.review(saved_as.as_deref(), &text);
             teller.tell(Told::Checked(text, found));
         })]
     }
