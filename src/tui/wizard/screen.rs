@@ -279,7 +279,7 @@ impl Wizard {
             return Vec::new();
         }
         let mut effects = self.go_to_models();
-        let note = "GPUs were not asked for: no driver tells of any here. Engines use what is visible to them.";
+        let note = "GPUs were not asked for: no driver tells of any. Engines use what they see.";
         effects.push(Effect::Say(Tone::Note, note.to_owned()));
         effects
     }
