@@ -228,6 +228,45 @@ fn ctrl_c_leaves_every_page_with_nothing_written_and_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_saved_configuration_is_changed_step_by_step_and_keeps_its_comments() {
+    if !is_there() {
+        return;
+    }
+    let home = Home::new();
+    let file = home.configurations().join("mine.yaml");
+    let text = "# Mine\nlisten: 127.0.0.1:0 # ours\nadmin:\n  listen: 127.0.0.1:0\nmodels:\n  # The first\n  one:\n    source: org/one # weights\n    \
+                command: [enginehouse, sim]\n";
+    fs::write(&file, text).expect("written");
+    let terminal = home.terminal(LARGE, &[], &[]);
+    terminal.shows("What do you want to do?");
+    terminal.press(&["e"]);
+    terminal.shows("mine.yaml");
+    terminal.press(&["Enter"]);
+    terminal.shows("Model one");
+    let mut keys = Keys(&terminal, 0);
+    keys.press("a", "bold");
+    keys.press("Enter", "its names, port and profile");
+    add_gpus(&mut keys);
+    keys.press("Enter", "What would run where");
+    terminal.wait("both models", |screen| screen.contains("sim org/one") && screen.contains("sim org/bold"));
+    terminal.press(&["Tab", "Enter"]);
+    terminal.shows("Saved. Start it: enginehouse serve mine");
+    let now = fs::read_to_string(&file).expect("there");
+    assert!(now.starts_with(text) && now.contains("  bold:\n    source: org/bold\n"), "{now}");
+    // What is deleted is gone after an answer, and only then.
+    terminal.press(&["d"]);
+    terminal.shows("Delete the configuration mine?");
+    terminal.press(&["Enter"]);
+    terminal.wait("no question", |screen| !screen.contains("Delete the configuration"));
+    assert!(file.exists());
+    terminal.press(&["d", "y"]);
+    terminal.shows("mine was deleted.");
+    assert!(!file.exists());
+    terminal.press(&["q", "q"]);
+    assert_eq!(terminal.ended().0, "0");
+}
+
+#[test]
 fn without_a_terminal_there_is_the_help_and_the_wizard_says_what_to_do() {
     let home = Home::new();
     let (code, text) = home.command(&[]);
