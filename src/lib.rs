@@ -30,7 +30,7 @@
 //! | 8 | [`cli`] | the subcommands, one file each |
 //! | 7 | [`app`] | composition root: builds all parts from a configuration, reloads and stops them |
 //! | 6 | [`admin`] | the operators' HTTP server: metrics, states, actions, reload, events |
-//! | 6 | [`tui`] | the terminal interface: a client of the operators' API |
+//! | 6 | [`tui`] | the terminal interface: home screen, wizard, and monitors, which are clients of the operators' API |
 //! | 5 | [`proxy`] | the data path: a request from its client to an engine and back |
 //! | 5 | [`supervisor`] | starts, watches, replaces and stops engines on this machine |
 //! | 5 | [`discovery`] | finds and watches engines that others run |

@@ -2,6 +2,7 @@
 
 mod doubts;
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,19 +70,9 @@ fn report(
 ) -> ExitCode {
     let found = match load() {
         Ok(config) => {
-            let (text, assigned, mut found) = assignments(&config, read);
+            let (text, mut found) = plan(&config, true, env, read);
             // A reader that stopped reading (`| head`) is no failure of the check.
-            let _ = write!(out, "{}", config::overview(&config));
-            if config.state_dir.is_none()
-                && config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)))
-            {
-                let _ = writeln!(out, "\nRecords and engine logs: {}", app::state_dir(&config).display());
-            }
-            for text in [text, needs::told(&config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
-                let _ = write!(out, "\n{text}");
-            }
-            found.extend(config::notes(&config));
-            found.extend(doubts::doubts(&config));
+            let _ = write!(out, "{text}");
             found.extend(flags(&config, err));
             found
         }
@@ -97,6 +88,49 @@ fn report(
     let plural = if errors.len() == 1 { "error" } else { "errors" };
     let _ = writeln!(err, "{title}: {} {plural}\n\n{}", errors.len(), Diagnostics(errors));
     ExitCode::FAILURE
+}
+
+/// What would run where, and what is to be said of it; vLLM is not asked. `is_filed`: the file has its name, and so has the
+/// state directory.
+fn plan(
+    config: &Config,
+    is_filed: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+    read: &dyn Fn() -> Inventory,
+) -> (String, Vec<Diagnostic>) {
+    let (placed, assigned, mut found) = assignments(config, read);
+    let mut out = config::overview(config);
+    let starts = || config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
+    if is_filed && config.state_dir.is_none() && starts() {
+        let _ = writeln!(out, "\nRecords and engine logs: {}", app::state_dir(config).display());
+    }
+    for text in [placed, needs::told(config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
+        let _ = write!(out, "\n{text}");
+    }
+    found.extend(config::notes(config));
+    found.extend(doubts::doubts(config));
+    (out, found)
+}
+
+/// The same as one text, for a person who looks at it before it is started.
+///
+/// # Errors
+/// Everything that is wrong.
+pub(super) fn told(
+    config: &Config,
+    is_filed: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+    read: &dyn Fn() -> Inventory,
+) -> Result<String, String> {
+    let (mut text, found) = plan(config, is_filed, env, read);
+    let (errors, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.severity == Severity::Error);
+    if !errors.is_empty() {
+        return Err(Diagnostics(errors).to_string());
+    }
+    for one in others {
+        let _ = write!(text, "\n{one}\n");
+    }
+    Ok(text)
 }
 
 /// What the installed vLLM would refuse. It can take a minute, the first time after vLLM was installed: Python has to import

@@ -29,7 +29,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Use the models", &["chat", "bench"]),
-    ("Configurations", &["check", "config", "explain", "profiles", "shortcuts", "import", "schema"]),
+    ("Configurations", &["new", "check", "config", "explain", "profiles", "shortcuts", "import", "schema"]),
     ("This machine", &["models", "gpus", "doctor", "sim"]),
     ("This program", &["completions", "man"]),
 ];
@@ -40,6 +40,7 @@ Exit codes: 0 done; 1 not done; 2 the command line is not understood; 3 no gatew
 alias, request or operation.
 
 Examples:
+  enginehouse                      (on a terminal: the home screen)
   enginehouse check conf/demo.yaml
   enginehouse serve conf/demo.yaml
   enginehouse status

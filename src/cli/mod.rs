@@ -2,7 +2,7 @@
 //!
 //! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
 //! commands by task. `config_arg`: which configuration a command is about. `background`: starts a gateway there. `kept`: what
-//! is kept under names. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
+//! is kept under names. `home`: the home screen and the wizard. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
 mod act;
 mod background;
@@ -18,6 +18,7 @@ mod entries;
 mod explain;
 mod gpus;
 mod help;
+mod home;
 mod import;
 mod kept;
 mod log_level;
@@ -59,6 +60,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a configuration step by step, in the terminal: models, GPUs, ports; then save and start it
+    New,
     /// Start the engines of a configuration and serve them at one endpoint
     Serve(serve::Args),
     /// Serve one model without a configuration file
@@ -199,6 +202,10 @@ enum Command {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Without a terminal it gets the help, as without a command that is known.
+    if std::env::args_os().len() == 1 && home::has_terminal() {
+        return home::run();
+    }
     let matches = help::grouped(Cli::command()).get_matches();
     match Cli::from_arg_matches(&matches) {
         Ok(Cli { command }) => run(command),
@@ -208,6 +215,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> ExitCode {
     match command {
+        Command::New => home::new(),
         Command::Serve(args) => serve::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Shutdown(args) => shutdown::run(&args),

@@ -94,7 +94,7 @@ fn model(args: &Args) -> Result<ModelAnswers, String> {
 }
 
 /// The model that a shortcut means.
-fn shortcut(name: &SavedName) -> Result<ModelAnswers, String> {
+pub(super) fn shortcut(name: &SavedName) -> Result<ModelAnswers, String> {
     let store = Store { folder: shortcut_dir(), what: "shortcut" };
     let text = store.text(name)?;
     let config = config::check_model(name.as_str(), &text, &|name| std::env::var(name).ok())
@@ -126,7 +126,7 @@ fn gateway_name(model: &str) -> Result<SavedName, String> {
 }
 
 /// Writes the configuration into the state directory of the gateway.
-fn write(name: &SavedName, text: &str) -> Result<PathBuf, String> {
+pub(super) fn write(name: &SavedName, text: &str) -> Result<PathBuf, String> {
     let folder = state_dirs().join(name.as_str());
     let file = one_model_file(name);
     let written = supervisor::make_state_dir(&folder).and_then(|()| {

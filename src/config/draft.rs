@@ -33,6 +33,8 @@ pub struct Answers {
 pub struct ModelAnswers {
     /// The name that clients use.
     pub name: String,
+    /// Further names, as aliases that change nothing.
+    pub aliases: Vec<String>,
     /// Hub id or path.
     pub source: String,
     /// The program, where that is not vLLM.
@@ -77,6 +79,7 @@ impl ModelAnswers {
         let is_vllm = spawn.command.iter().map(String::as_str).eq(vllm);
         Self {
             name: name.to_owned(),
+            aliases: Vec::new(),
             source: spawn.source.clone(),
             command: if is_vllm { Vec::new() } else { spawn.command.clone() },
             adapters: spawn.lora.iter().map(|(name, path)| (name.to_string(), path.clone())).collect(),
@@ -121,6 +124,13 @@ pub fn draft(answers: &Answers) -> String {
             out.push('\n');
         }
         model_lines(model, &mut out);
+    }
+    let aliases = answers.models.iter().flat_map(|model| model.aliases.iter().map(move |alias| (alias, model)));
+    for (at, (alias, model)) in aliases.enumerate() {
+        if at == 0 {
+            out.push_str("\n# Further names for them; an alias can have settings of its own, too.\naliases:\n");
+        }
+        let _ = writeln!(out, "  {}:\n    model: {}", word(alias), word(&model.name));
     }
     out
 }
@@ -236,6 +246,7 @@ mod tests {
                 small(),
                 ModelAnswers {
                     name: "Qwen/Big".into(),
+                    aliases: vec!["big".into(), "on".into()],
                     source: "/models/big one".into(),
                     gpus: Gpus::Listed(vec!["0".into(), "1".into()]),
                     port: Some(9001),
@@ -255,9 +266,11 @@ mod tests {
             log:\n  access: false # no line for each request\n\n\
             # Each model by the name that clients use.\nmodels:\n  small:\n    source: Qwen/Qwen3-0.6B\n\n\
             \x20 Qwen/Big:\n    source: \"/models/big one\"\n    gpus: [0, 1] # these\n    port: 9001 # of the engine itself, on 127.0.0.1\n    \
-            profile: moe_optimized\n    args:\n      max-model-len: 4096\n    lora:\n      sql: \"/adapters/sql\"\n";
+            profile: moe_optimized\n    args:\n      max-model-len: 4096\n    lora:\n      sql: \"/adapters/sql\"\n\n\
+            # Further names for them; an alias can have settings of its own, too.\naliases:\n  big:\n    model: Qwen/Big\n  \"on\":\n    model: Qwen/Big\n";
         assert_eq!(draft(&answers), expected);
-        assert_eq!(read(&answers).models.len(), 2);
+        let config = read(&answers);
+        assert_eq!((config.models.len(), config.aliases.len()), (2, 2));
     }
 
     fn text() -> impl Strategy<Value = String> {

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, reason = "a test binary tells what it saw")]
 
 mod driver;
+mod home;
 #[path = "../support/mod.rs"]
 mod support;
 mod top;

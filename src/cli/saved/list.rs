@@ -12,22 +12,22 @@ use crate::text_table::aligned;
 
 /// What is told of one.
 #[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    file: String,
+pub(in crate::cli) struct Row {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) file: String,
     /// The names of its models, in its order; empty where it is not valid.
-    models: Vec<String>,
+    pub(in crate::cli) models: Vec<String>,
     /// Where clients connect.
-    listen: Option<String>,
+    pub(in crate::cli) listen: Option<String>,
     /// Where operators connect.
-    admin: Option<String>,
+    pub(in crate::cli) admin: Option<String>,
     /// All ports that it names: of clients, operators, aliases and engines.
-    ports: Vec<u16>,
+    pub(in crate::cli) ports: Vec<u16>,
     /// RFC 3339.
-    modified: Option<String>,
-    valid: bool,
+    pub(in crate::cli) modified: Option<String>,
+    pub(in crate::cli) valid: bool,
     /// What is wrong with it.
-    errors: Vec<String>,
+    pub(in crate::cli) errors: Vec<String>,
 }
 
 /// Prints it.
@@ -50,7 +50,8 @@ pub(super) fn list(store: &Store, json: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn row(store: &Store, name: &SavedName) -> Row {
+/// What is told of the one with this name.
+pub(in crate::cli) fn row(store: &Store, name: &SavedName) -> Row {
     let file = name.file(&store.folder);
     let modified = std::fs::metadata(&file).and_then(|about| about.modified()).ok();
     let (config, errors) = match Source::new(std::slice::from_ref(&file), Vec::new(), None).load() {

@@ -1,7 +1,7 @@
 //! `enginehouse config`: configurations that are saved under a name.
 
 pub(super) mod edit;
-mod list;
+pub(super) mod list;
 pub(super) mod store;
 pub(super) mod terminal;
 
@@ -92,7 +92,7 @@ pub(super) fn run(action: &Action) -> ExitCode {
 }
 
 /// What is wrong with `text` as the configuration in `file`.
-fn check(file: &Path, text: &str) -> Result<(), String> {
+pub(super) fn check(file: &Path, text: &str) -> Result<(), String> {
     let env = |name: &str| std::env::var(name).ok();
     config::parse_layers(&Layers::of(file, text).with_profiles(app::user_profiles()), &env)
         .map(drop)

@@ -24,7 +24,7 @@ impl Work {
     }
 
     /// Does it here.
-    pub(super) fn here(self, teller: &Teller) {
+    pub(in crate::tui) fn here(self, teller: &Teller) {
         (self.run)(teller);
     }
 
@@ -39,7 +39,7 @@ impl Work {
 }
 
 impl Teller {
-    pub(super) fn new(sender: Sender<Input>) -> Self {
+    pub(in crate::tui) fn new(sender: Sender<Input>) -> Self {
         Self(sender)
     }
 

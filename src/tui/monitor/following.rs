@@ -14,6 +14,15 @@ pub(super) struct Following {
     requests: bool,
 }
 
+impl Drop for Following {
+    /// Whoever comes next is not to hear of this gateway.
+    fn drop(&mut self) {
+        self.events.next();
+        self.log_turns.next();
+        self.request_turns.next();
+    }
+}
+
 impl Following {
     /// Follows events by a thread that is new.
     pub(super) fn events(&mut self, link: &Link) -> Effect {

@@ -7,13 +7,16 @@ use ratatui::text::Line;
 
 use super::actions;
 use super::known::Known;
-use super::wish::{Order, Wish};
-use crate::api::{Target, Verb};
+use super::wish::{Order, Place, Wish};
+use crate::api::{Failure, Target, Verb};
 use crate::tui::frame::Theme;
 use crate::tui::widgets::{Choice, Dialog, Edit, LineEdit, clean, put, window};
 
 /// Most engines of one model that the gateway accepts.
 const MOST: usize = 256;
+
+/// Lines of an engine's log that are shown with its failure.
+const LOG: usize = 6;
 
 /// A question that is open.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) enum Question {
     ShutDown(Dialog),
     /// Whether the gateway goes on when the interface ends.
     Leave(Dialog),
+    /// What is to be done now that an engine of a gateway that was just started has failed.
+    Failed(Dialog, String),
 }
 
 /// What an answer comes to.
@@ -84,6 +89,19 @@ impl Question {
         Self::Leave(dialog.select('l'))
     }
 
+    /// `id`: the engine that has failed.
+    pub(super) fn failed(id: &str, failure: &Failure) -> Self {
+        let mut text = vec![clean(&failure.cause.to_string()), clean(&failure.next.to_string())];
+        let log = &failure.log[failure.log.len().saturating_sub(LOG)..];
+        text.extend(log.iter().map(|line| clean(line)));
+        let choices = vec![
+            Choice::new('l', "look at it and its log"),
+            Choice::new('s', "stop all: the gateway with its engines"),
+            Choice::new('g', "go on without it"),
+        ];
+        Self::Failed(Dialog::new(&format!("{} has failed", clean(id)), text, choices), id.to_owned())
+    }
+
     /// Acts on a key.
     pub(super) fn key(&mut self, key: KeyEvent, known: &Known) -> Answer {
         match self {
@@ -109,6 +127,12 @@ impl Question {
                 Some('y') => Answer::ShutDown,
                 Some(_) => Answer::Nothing,
             },
+            Self::Failed(dialog, id) => match dialog.key(key) {
+                None => Answer::Open,
+                Some('l') => Answer::Wish(Wish::Open(Place::Engine(id.clone()))),
+                Some('s') => Answer::ShutDown,
+                Some(_) => Answer::Nothing,
+            },
             Self::Leave(dialog) => match dialog.key(key) {
                 None => Answer::Open,
                 Some('l') => Answer::Leave,
@@ -128,7 +152,11 @@ impl Question {
     /// Draws it into the middle of `area`.
     pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
         match self {
-            Self::Menu(dialog, _) | Self::Act(dialog, _) | Self::ShutDown(dialog) | Self::Leave(dialog) => {
+            Self::Menu(dialog, _)
+            | Self::Act(dialog, _)
+            | Self::ShutDown(dialog)
+            | Self::Leave(dialog)
+            | Self::Failed(dialog, _) => {
                 dialog.draw(area, buffer, theme);
             }
             Self::Scale(edit, model) => {

@@ -18,7 +18,7 @@ use super::questions::{Answer, Question};
 use super::view::{Shown, View};
 use super::views::{Aliases, EngineScreen, Gpus, Logs, OneRequest, Operations, Overview, Requests};
 use super::wish::{Order, Place, Wish};
-use crate::api::{Event, RequestView};
+use crate::api::{EngineState, Event, RequestView};
 use crate::tui::frame::{Effect, Input, KeyHelp, Screen, Teller, Theme, Tone};
 use crate::tui::widgets::{clean, put, wrap};
 
@@ -38,6 +38,8 @@ pub struct Monitor {
     request: Option<RequestView>,
     views: Vec<Box<dyn View>>,
     question: Option<Question>,
+    /// Engines whose failure was told in a question.
+    told_failures: Vec<String>,
     zone: TimeZone,
     has_begun: bool,
 }
@@ -58,6 +60,7 @@ impl Monitor {
             request: None,
             views: vec![Box::new(Overview::default())],
             question: None,
+            told_failures: Vec::new(),
             zone: TimeZone::system(),
             has_begun: false,
         }
@@ -69,6 +72,7 @@ impl Monitor {
             News::Lost(why) => self.known.lost(why.clone()),
             News::Event(event) => {
                 self.known.hear(event);
+                self.ask_of_failures();
                 if matches!(**event, Event::Reload(_)) {
                     return vec![self.ask("aliases", link::aliases)];
                 }
@@ -90,6 +94,23 @@ impl Monitor {
             }
         }
         Vec::new()
+    }
+
+    /// Who has just started a gateway is asked what becomes of it when an engine fails: once for each engine.
+    fn ask_of_failures(&mut self) {
+        if !self.owns || self.question.is_some() {
+            return;
+        }
+        let failed = self.known.engines().find_map(|engine| match &engine.state {
+            EngineState::Failed(failure) if !self.told_failures.contains(&engine.engine) => {
+                Some((engine.engine.clone(), Question::failed(&engine.engine, failure)))
+            }
+            _ => None,
+        });
+        if let Some((id, question)) = failed {
+            self.told_failures.push(id);
+            self.question = Some(question);
+        }
     }
 
     /// Asks the gateway on a thread.
@@ -313,8 +334,13 @@ impl Screen for Monitor {
         let is_deep = self.views.len() > 1;
         if is_deep {
             self.views.pop();
+            return true;
         }
-        is_deep
+        if self.owns && self.known.connection == Connection::Up {
+            self.question = Some(Question::leave(&self.known));
+            return true;
+        }
+        false
     }
 
     fn leave(&mut self) -> Vec<Effect> {

@@ -2,6 +2,7 @@
 //!
 //! `text`: others' texts without harm, and cutting. `edit`: a line that is typed. `completion`: one with suggestions.
 //! `dialog`: a question. `help`: keys. `list`: what is selected. `table`: columns. `bar`: bars and curves. `panel`: a frame.
+//! `pane`: a text that is scrolled.
 
 mod bar;
 mod completion;
@@ -9,6 +10,7 @@ mod dialog;
 mod edit;
 mod help;
 mod list;
+mod pane;
 mod panel;
 mod table;
 mod text;
@@ -19,6 +21,7 @@ pub use dialog::{Choice, Dialog};
 pub use edit::{Edit, LineEdit};
 pub use help::Help;
 pub use list::Selection;
+pub use pane::Pane;
 pub use panel::{panel, window};
 pub use table::{Column, Row, Table};
 pub use text::{clean, coloured, put, width, wrap};

@@ -162,9 +162,36 @@ fn nothing_is_done_without_an_answer() {
 }
 
 #[test]
+fn who_has_started_the_gateway_is_told_of_each_failure_once() {
+    assert!(monitor(false).question.is_none());
+    let mut owner = monitor(true);
+    compare(&owner, "failed");
+    assert_eq!(press(&mut owner, "⏎"), "[]", "going on is selected");
+    hear(&mut owner, News::Event(Box::new(snapshot())));
+    assert!(owner.question.is_none(), "once");
+    owner.told_failures.clear();
+    hear(&mut owner, News::Event(Box::new(snapshot())));
+    assert_eq!(press(&mut owner, "l"), "[Work(logs)]");
+    assert_eq!(owner.title(), "overview › org/coder/0");
+    owner.told_failures.clear();
+    hear(&mut owner, News::Event(Box::new(snapshot())));
+    assert_eq!(press(&mut owner, "s"), "[Work(shut down)]");
+}
+
+#[test]
+fn who_goes_back_from_an_own_gateway_is_asked_too() {
+    let mut owner = monitor(true);
+    press(&mut owner, "⏎");
+    assert!(owner.back());
+    assert!(picture(&owner, (80, 22)).contains("leave it running in the background"));
+    assert!(!monitor(false).back());
+}
+
+#[test]
 fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
     assert_eq!(format!("{:?}", monitor(false).leave()), "[End(None)]");
     let mut owner = monitor(true);
+    press(&mut owner, "⏎");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     compare(&owner, "leave");
     assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");

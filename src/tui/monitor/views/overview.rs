@@ -230,8 +230,9 @@ fn model_row(model: &ModelView, known: &Known, is_folded: bool, theme: &Theme) -
     let name = Line::from(vec![Span::raw(sign), Span::styled(clean(&model.model), theme.strong())]);
     let rates = known.rates_of(&model.model);
     let times = rates.and_then(|rates| rates.first_token_seconds);
-    let waiting: f64 =
-        known.engines_of(&model.model).filter_map(|engine| engine.report).map(|report| report.waiting).sum();
+    // Not `sum`: of nothing that is -0.
+    let reports = known.engines_of(&model.model).filter_map(|engine| engine.report);
+    let waiting = reports.fold(0.0, |all, report| all + report.waiting);
     let detail = match model.adapters.len() {
         0 => String::new(),
         count => figures::counted(count, "adapter"),

@@ -1,0 +1,88 @@
+//! A text of others, of which a part is shown.
+
+use std::cell::Cell;
+
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::text::{clean, put, width, wrap};
+use crate::tui::frame::Theme;
+
+/// Lines that a page key goes.
+const PAGE: usize = 10;
+
+/// Lines of a text; those that are too long go on in the next line.
+#[derive(Clone, Debug, Default)]
+pub struct Pane {
+    lines: Vec<String>,
+    scrolled: usize,
+    /// The last place to scroll to, as was seen when it was drawn.
+    most: Cell<usize>,
+}
+
+impl Pane {
+    /// A text with its colours and everything else that acts on terminals taken out.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self { lines: text.lines().map(clean).collect(), ..Self::default() }
+    }
+
+    /// Scrolls by page keys; `false`: it is another key.
+    pub fn key(&mut self, key: KeyEvent) -> bool {
+        self.scrolled = self.scrolled.min(self.most.get());
+        match key.code {
+            KeyCode::PageDown => self.scrolled += PAGE,
+            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(PAGE),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Draws it.
+    pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
+        let room = usize::from(area.width);
+        let fit = |line: &String| if width(line) <= room { vec![line.clone()] } else { wrap(line, room) };
+        let lines: Vec<String> = self.lines.iter().flat_map(fit).collect();
+        let height = usize::from(area.height);
+        // The last line tells that there is more.
+        let shown = if lines.len() > height { height.saturating_sub(1) } else { height };
+        let most = lines.len().saturating_sub(shown);
+        self.most.set(most);
+        let first = self.scrolled.min(most);
+        for (line, y) in lines.iter().skip(first).take(shown).zip(area.y..) {
+            put(buffer, area.x, y, area.width, &Line::raw(line.as_str()));
+        }
+        if shown < height {
+            let told = format!("lines {}-{} of {} · PgUp PgDn", first + 1, first + shown, lines.len());
+            put(buffer, area.x, area.bottom() - 1, area.width, &Line::styled(told, theme.dim()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::crossterm::event::KeyModifiers;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_scrolled_to_its_end_and_no_further() {
+        let mut pane = Pane::new("one two three\n\x1b[31m2\n3\n4\n5");
+        let drawn = |pane: &Pane| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 9, 3));
+            pane.draw(buffer.area, &mut buffer, &Theme::new(true, true));
+            let line = |y| (0..9).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+            (0..3).map(line).collect::<Vec<_>>()
+        };
+        let press = |pane: &mut Pane, code| pane.key(KeyEvent::new(code, KeyModifiers::NONE));
+        assert_eq!(drawn(&pane)[..2], ["one two", "three"]);
+        assert!(press(&mut pane, KeyCode::PageDown));
+        assert_eq!(drawn(&pane)[..2], ["4", "5"]);
+        press(&mut pane, KeyCode::PageDown);
+        press(&mut pane, KeyCode::PageUp);
+        assert_eq!(drawn(&pane)[..2], ["one two", "three"]);
+        assert!(!press(&mut pane, KeyCode::Enter));
+    }
+}

@@ -1,0 +1,372 @@
+//! The wizard's screen: its pages, what leads from one to the next, and what threads find out for it.
+
+use std::sync::Arc;
+
+use ratatui::crossterm::event::KeyEvent;
+
+use super::edited;
+use super::form::{Filled, Form};
+use super::gpus::GpuPage;
+use super::known::Known;
+use super::models::{Models, Next};
+use super::review::{Action, Review, Reviewed};
+use super::source::Source;
+use super::{gateway, model};
+use crate::config::{Answers, ModelAnswers, draft};
+use crate::gpu::Inventory;
+use crate::local_models::Found;
+use crate::tui::frame::{Effect, Screen, Tone};
+use crate::tui::machine::{Machine, Profile, Start};
+use crate::tui::starting::Starting;
+use crate::tui::widgets::{Dialog, clean};
+
+/// Makes a configuration, or changes one.
+pub struct Wizard {
+    machine: Arc<dyn Machine>,
+    /// Whether there is no screen below it.
+    is_alone: bool,
+    edited: Option<Edited>,
+    answers: Answers,
+    page: Page,
+    /// The model that is being answered about.
+    at: usize,
+    /// Whether that model is a new one.
+    is_new: bool,
+    known: Known,
+    is_asking: bool,
+    /// Whether nothing would be lost.
+    is_settled: bool,
+    /// Whether to give all up.
+    question: Option<Dialog>,
+}
+
+/// A saved configuration that is changed.
+struct Edited {
+    name: String,
+    text: String,
+    before: Answers,
+}
+
+enum Page {
+    Gateway(Form),
+    Source(Source),
+    Model(Form),
+    Gpus(GpuPage),
+    Models(Models),
+    Review(Review),
+}
+
+/// What threads tell.
+enum Told {
+    Kept(Vec<ModelAnswers>, Vec<Profile>),
+    Local(Found),
+    Gpus(Inventory),
+    Port(u16),
+    /// What was found out about this text.
+    Checked(String, Result<String, String>),
+    /// Whether it was saved under this name, and whether it is to be started.
+    Saved(String, bool, Result<(), String>),
+}
+
+impl Wizard {
+    /// A wizard for a new configuration. `is_alone`: there is no screen below it.
+    #[must_use]
+    pub fn new(machine: Arc<dyn Machine>, is_alone: bool) -> Self {
+        let answers = Answers { about: "Written by `enginehouse new`.".to_owned(), ..Answers::usual() };
+        let page = Page::Gateway(gateway::form(&answers));
+        Self {
+            machine,
+            is_alone,
+            edited: None,
+            answers,
+            page,
+            at: 0,
+            is_new: true,
+            known: Known::default(),
+            is_asking: false,
+            is_settled: true,
+            question: None,
+        }
+    }
+
+    /// A wizard that changes the configuration saved as `name`.
+    ///
+    /// # Errors
+    /// Why that cannot be changed step by step.
+    pub fn edit(machine: Arc<dyn Machine>, name: &str, text: &str) -> Result<Self, String> {
+        let before = edited::read(text)?;
+        let page = Page::Models(Models::new(&before));
+        let edited = Some(Edited { name: name.to_owned(), text: text.to_owned(), before: before.clone() });
+        Ok(Self { edited, page, answers: before, ..Self::new(machine, false) })
+    }
+
+    /// Has threads look around.
+    fn look_around(&mut self) -> Vec<Effect> {
+        let [kept, local, port] = [(); 3].map(|()| self.machine.clone());
+        let mut effects = vec![
+            Effect::work("kept", move |teller| {
+                teller.tell(Told::Kept(kept.shortcuts(), kept.profiles()));
+            }),
+            Effect::work("models", move |teller| {
+                teller.tell(Told::Local(local.local_models()));
+            }),
+        ];
+        if self.edited.is_none() {
+            effects.push(Effect::work("port", move |teller| {
+                teller.tell(Told::Port(port.port()));
+            }));
+        }
+        effects.push(self.ask_gpus());
+        effects
+    }
+
+    fn ask_gpus(&mut self) -> Effect {
+        self.is_asking = true;
+        let machine = self.machine.clone();
+        Effect::work("gpus", move |teller| {
+            teller.tell(Told::Gpus(machine.gpus()));
+        })
+    }
+
+    fn hear(&mut self, told: &Told) -> Vec<Effect> {
+        match told {
+            Told::Kept(shortcuts, profiles) => {
+                self.known.shortcuts.clone_from(shortcuts);
+                self.known.profiles.clone_from(profiles);
+            }
+            Told::Local(found) => self.known.local = Some(found.clone()),
+            Told::Gpus(inventory) => {
+                self.is_asking = false;
+                self.known.inventory = Some(inventory.clone());
+            }
+            Told::Port(port) => self.propose(*port),
+            Told::Checked(text, found) => {
+                if let Page::Review(review) = &mut self.page
+                    && review.text == *text
+                {
+                    review.checked(found);
+                }
+            }
+            Told::Saved(_, _, Err(why)) => return vec![Effect::Say(Tone::Bad, clean(why))],
+            Told::Saved(name, true, Ok(())) => return self.start(Start::Saved(name.clone())),
+            Told::Saved(name, false, Ok(())) => {
+                self.is_settled = true;
+                let text = format!("Saved. Start it: enginehouse serve {name}");
+                return self.close(Tone::Good, text);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Proposes a port, unless something was typed.
+    fn propose(&mut self, port: u16) {
+        if let Page::Gateway(form) = &mut self.page
+            && *form == gateway::form(&self.answers)
+        {
+            self.answers.listen.set_port(port);
+            self.answers.admin.set_port(port.saturating_add(1));
+            *form = gateway::form(&self.answers);
+        }
+    }
+
+    fn start(&mut self, what: Start) -> Vec<Effect> {
+        self.is_settled = true;
+        vec![Effect::Push(Box::new(Starting::new(self.machine.clone(), what)))]
+    }
+
+    /// Ends the wizard.
+    fn close(&self, tone: Tone, text: String) -> Vec<Effect> {
+        if self.is_alone { vec![Effect::End(Some(text))] } else { vec![Effect::Say(tone, text), Effect::Pop] }
+    }
+
+    fn give_up(&mut self) -> Vec<Effect> {
+        if self.would_lose().is_none() {
+            return vec![Effect::Pop];
+        }
+        let text = vec!["What was answered is lost. Nothing was written.".to_owned()];
+        self.question = Some(Dialog::confirm("Give this configuration up?", text, "give it up", "go on with it"));
+        Vec::new()
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        if let Some(mut dialog) = self.question.take() {
+            match dialog.key(key) {
+                None => self.question = Some(dialog),
+                Some('y') => return vec![Effect::Pop],
+                Some(_) => {}
+            }
+            return Vec::new();
+        }
+        self.is_settled = false;
+        match &mut self.page {
+            Page::Gateway(form) => match form.key(key) {
+                Filled::Going => Vec::new(),
+                Filled::Back if self.answers.models.is_empty() && self.edited.is_none() => self.give_up(),
+                Filled::Back => self.go_to_models(),
+                Filled::Done => self.take_gateway(),
+            },
+            Page::Source(source) => match source.key(key, &self.known) {
+                (Filled::Done, Some(model)) => self.add(model),
+                (Filled::Back, _) if self.answers.models.is_empty() && self.edited.is_none() => {
+                    self.page = Page::Gateway(gateway::form(&self.answers));
+                    Vec::new()
+                }
+                (Filled::Back, _) => self.go_to_models(),
+                _ => Vec::new(),
+            },
+            Page::Model(form) => match form.key(key) {
+                Filled::Going => Vec::new(),
+                Filled::Back if self.is_new => {
+                    self.answers.models.pop();
+                    self.page = Page::Source(Source::default());
+                    Vec::new()
+                }
+                Filled::Back => self.go_to_models(),
+                Filled::Done => self.take_model(),
+            },
+            Page::Gpus(page) => match page.key(key, &mut self.answers, self.at, &self.known) {
+                (Filled::Going, said) => said.map(|text| Effect::Say(Tone::Note, text)).into_iter().collect(),
+                (Filled::Back, _) => self.go_to_model(),
+                (Filled::Done, _) => self.go_to_models(),
+            },
+            Page::Models(models) => {
+                let next = models.key(key, &self.answers);
+                self.go_on(next)
+            }
+            Page::Review(review) => match review.key(key) {
+                Reviewed::Going => Vec::new(),
+                Reviewed::Back => self.go_to_models(),
+                Reviewed::Do(action) => self.act(action),
+            },
+        }
+    }
+
+    fn take_gateway(&mut self) -> Vec<Effect> {
+        let Page::Gateway(form) = &mut self.page else { return Vec::new() };
+        if let Err((field, why)) = gateway::take(form, &mut self.answers) {
+            form.go_to(field);
+            return vec![Effect::Say(Tone::Bad, why)];
+        }
+        if !self.answers.models.is_empty() || self.edited.is_some() {
+            return self.go_to_models();
+        }
+        self.page = Page::Source(Source::default());
+        Vec::new()
+    }
+
+    /// A new model, under a name that none has yet.
+    fn add(&mut self, mut model: ModelAnswers) -> Vec<Effect> {
+        let is_taken = |name: &str| self.answers.models.iter().any(|known| known.name == name);
+        if is_taken(&model.name) {
+            let free = (2..).map(|number| format!("{}-{number}", model.name)).find(|name| !is_taken(name));
+            model.name = free.unwrap_or_default();
+        }
+        self.at = self.answers.models.len();
+        self.is_new = true;
+        self.answers.models.push(model);
+        self.go_to_model()
+    }
+
+    fn take_model(&mut self) -> Vec<Effect> {
+        let Page::Model(form) = &mut self.page else { return Vec::new() };
+        if let Err((field, why)) = model::take(form, &mut self.answers, self.at, &self.known) {
+            form.go_to(field);
+            return vec![Effect::Say(Tone::Bad, why)];
+        }
+        if let Some(inventory) = self.known.gpus() {
+            GpuPage::propose(&mut self.answers, self.at, inventory);
+            self.page = Page::Gpus(GpuPage::default());
+            return Vec::new();
+        }
+        let mut effects = self.go_to_models();
+        let note = "GPUs were not asked for: no driver tells of any. Engines use what they see.";
+        effects.push(Effect::Say(Tone::Note, note.to_owned()));
+        effects
+    }
+
+    fn go_to_model(&mut self) -> Vec<Effect> {
+        if let Some(model) = self.answers.models.get(self.at) {
+            self.page = Page::Model(model::form(model, &self.known));
+        }
+        Vec::new()
+    }
+
+    fn go_to_models(&mut self) -> Vec<Effect> {
+        self.page = Page::Models(Models::new(&self.answers));
+        Vec::new()
+    }
+
+    fn go_on(&mut self, next: Next) -> Vec<Effect> {
+        match next {
+            Next::Stay => {}
+            Next::Back => return self.give_up(),
+            Next::Gateway => self.page = Page::Gateway(gateway::form(&self.answers)),
+            Next::Add => self.page = Page::Source(Source::default()),
+            Next::Review => return self.review(),
+            Next::Model(at) => {
+                (self.at, self.is_new) = (at, false);
+                return self.go_to_model();
+            }
+            Next::Remove(at) => {
+                if at < self.answers.models.len() {
+                    self.answers.models.remove(at);
+                }
+                return self.go_to_models();
+            }
+        }
+        Vec::new()
+    }
+
+    fn review(&mut self) -> Vec<Effect> {
+        if self.answers.models.is_empty() {
+            return vec![Effect::Say(Tone::Bad, "There is no model yet: a adds one.".to_owned())];
+        }
+        let text = match &self.edited {
+            None => Ok(draft(&self.answers)),
+            Some(edited) => edited::write(&edited.text, &edited.before, &self.answers),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => return vec![Effect::Say(Tone::Bad, why)],
+        };
+        let name = match &self.edited {
+            Some(edited) => edited.name.clone(),
+            None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
+        };
+        self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
+        let (machine, saved_as) = (self.machine.clone(), self.edited.as_ref().map(|edited| edited.name.clone()));
+        vec![Effect::work("check", move |teller| {
+            let found = machine.review(saved_as.as_deref(), &text);
+            teller.tell(Told::Checked(text, found));
+        })]
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        let Page::Review(review) = &self.page else { return Vec::new() };
+        if let Some(why) = review.refusal(action) {
+            return vec![Effect::Say(Tone::Bad, why.to_owned())];
+        }
+        let (name, text) = (review.name().to_owned(), review.text.clone());
+        match action {
+            Action::Cancel => self.give_up(),
+            Action::Start => self.start(Start::Text { name, text }),
+            Action::Save | Action::SaveAndStart => {
+                let (machine, replace) = (self.machine.clone(), self.edited.is_some());
+                vec![Effect::work("save", move |teller| {
+                    let saved = machine.save(&name, &text, replace);
+                    teller.tell(Told::Saved(name, action == Action::SaveAndStart, saved));
+                })]
+            }
+        }
+    }
+}
+
+/// A name for a file that is made from that of a model.
+fn proposed(model: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    model.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(60).collect()
+}
+
+mod shown;
+#[cfg(test)]
+mod tests;
