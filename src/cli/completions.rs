@@ -96,8 +96,25 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_a_man_page() {
+    fn every_command_has_a_man_page_and_the_shipped_ones_are_those_of_the_command_line() {
         let pages = pages(Cli::command()).expect("written");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/man");
+        if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder).expect("a writable conf/");
+            pages.iter().for_each(|(name, page)| fs::write(folder.join(name), page).expect("a writable conf/"));
+        }
+        let other: Vec<&str> = pages
+            .iter()
+            .filter(|(name, page)| fs::read(folder.join(name)).unwrap_or_default() != *page)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let shipped = fs::read_dir(&folder).map_or(0, |entries| entries.count());
+        assert!(
+            other.is_empty() && shipped == pages.len(),
+            "conf/man is not what the command line says ({shipped} files; other: {other:?}); run this test with \
+             ENGINEHOUSE_WRITE_SCHEMA=1 to write it anew"
+        );
         assert!(pages.iter().any(|(name, _)| name == "enginehouse.1"));
         let page = pages.iter().find(|(name, _)| name == "enginehouse-lora-add.1").expect("a command of a command");
         assert!(String::from_utf8_lossy(&page.1).contains("LoRA"));

@@ -37,14 +37,19 @@ pub fn is_there() -> bool {
 impl Terminal {
     /// A terminal of this many columns and lines that runs the program with `args` and these variables.
     pub fn run(size: (u16, u16), args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::run_words(size, &[&[BINARY], args].concat(), env)
+    }
+
+    /// The same with another program in front of it, or another program.
+    pub fn run_words(size: (u16, u16), words: &[&str], env: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket = format!("enginehouse-test-{}-{number}", std::process::id());
         let folder = tempfile::tempdir().expect("temporary folder");
-        let words =
+        let line =
             |words: &mut dyn Iterator<Item = String>| words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ");
-        let variables = words(&mut env.iter().map(|(name, value)| format!("{name}={value}")));
-        let program = words(&mut std::iter::once(BINARY.to_owned()).chain(args.iter().map(|arg| (*arg).to_owned())));
+        let variables = line(&mut env.iter().map(|(name, value)| format!("{name}={value}")));
+        let program = line(&mut words.iter().map(|word| (*word).to_owned()));
         let before = folder.path().join("before");
         // It is there when it is whole.
         let after = quoted(&folder.path().join("after").display().to_string());

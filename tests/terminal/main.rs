@@ -4,6 +4,8 @@
 
 mod driver;
 mod home;
+mod restored;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
 mod top;
