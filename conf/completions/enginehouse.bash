@@ -79,6 +79,9 @@ _enginehouse() {
             enginehouse,models)
                 cmd="enginehouse__subcmd__models"
                 ;;
+            enginehouse,new)
+                cmd="enginehouse__subcmd__new"
+                ;;
             enginehouse,operations)
                 cmd="enginehouse__subcmd__operations"
                 ;;
@@ -236,7 +239,7 @@ _enginehouse() {
 
     case "${cmd}" in
         enginehouse)
-            opts="-h -V --help --version serve run shutdown reload plan check config explain import schema profiles shortcuts status top engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus bench chat models doctor sim completions man"
+            opts="-h -V --help --version new serve run shutdown reload plan check config explain import schema profiles shortcuts status top engines aliases callers requests logs operations cancel audit log-level start stop restart drain undrain sleep wake roll scale lora add remove gpus bench chat models doctor sim completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1054,6 +1057,20 @@ _enginehouse() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        enginehouse__subcmd__new)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -26,6 +26,7 @@ end
 
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -s V -l version -d 'Print version'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "new" -d 'Make a configuration step by step, in the terminal: models, GPUs, ports; then save and start it'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "serve" -d 'Start the engines of a configuration and serve them at one endpoint'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "run" -d 'Serve one model without a configuration file'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "shutdown" -d 'End a gateway and its engines; also ends the engines of a gateway that is dead'
@@ -69,6 +70,7 @@ complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "doctor" -d 
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "sim" -d 'Run a simulated engine, which answers like `vllm serve` and needs no GPU'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "completions" -d 'Print the completions of a shell: bash, zsh or fish'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "man" -d 'Write the man pages of all commands into a folder'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand new" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l state-dir -d 'Directory for records and engine logs (instead of `state_dir` of the configuration)' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand serve" -l ready-file -d 'Write process id and addresses to this file (JSON) as soon as the gateway accepts requests' -r -F

@@ -153,8 +153,8 @@ pub trait Machine: Send + Sync {
     /// Everything that is wrong with it.
     fn review(&self, name: Option<&str>, text: &str) -> Result<String, String>;
 
-    /// The GPUs now.
-    fn gpus(&self) -> Inventory;
+    /// The GPUs now. `name`: a saved configuration whose engines may run now: what they hold is theirs.
+    fn gpus(&self, name: Option<&str>) -> Inventory;
 
     /// The models and adapters on this machine's disks.
     fn local_models(&self) -> Found;

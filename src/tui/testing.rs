@@ -152,7 +152,7 @@ impl Machine for Fake {
         }
     }
 
-    fn gpus(&self) -> Inventory {
+    fn gpus(&self, _name: Option<&str>) -> Inventory {
         self.inventory.clone()
     }
 

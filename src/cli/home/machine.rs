@@ -14,6 +14,7 @@ use crate::cli::{check, gpus, run, saved};
 use crate::config::{self, Layer, Layers, ModelAnswers, builtin_profiles};
 use crate::gpu::Inventory;
 use crate::local_models::{Found, Places, scan};
+use crate::supervisor;
 use crate::tui::machine::{Gateway, Kept, Kind, Machine, Profile, Running, Saved, Start};
 use crate::tui::monitor::Link;
 
@@ -181,8 +182,14 @@ impl Machine for Here {
         check::told(&config, is_filed, &variable, &gpus::read)
     }
 
-    fn gpus(&self) -> Inventory {
-        gpus::read()
+    fn gpus(&self, name: Option<&str>) -> Inventory {
+        let mut inventory = gpus::read();
+        let file = name.and_then(|name| saved_name(name).ok()).map(|name| name.file(&config_dir()));
+        let config = file.and_then(|file| Source::new(&[file], Vec::new(), None).load().ok());
+        if let Some(config) = config {
+            inventory.forget(&supervisor::processes(&app::state_dir(&config)));
+        }
+        inventory
     }
 
     fn local_models(&self) -> Found {

@@ -120,11 +120,16 @@ impl Wizard {
         effects
     }
 
+    /// The name that it is saved under already.
+    fn saved_as(&self) -> Option<String> {
+        self.edited.as_ref().map(|edited| edited.name.clone())
+    }
+
     fn ask_gpus(&mut self) -> Effect {
         self.is_asking = true;
-        let machine = self.machine.clone();
+        let (machine, saved_as) = (self.machine.clone(), self.saved_as());
         Effect::work("gpus", move |teller| {
-            teller.tell(Told::Gpus(machine.gpus()));
+            teller.tell(Told::Gpus(machine.gpus(saved_as.as_deref())));
         })
     }
 
@@ -334,7 +339,7 @@ impl Wizard {
             None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
         };
         self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
-        let (machine, saved_as) = (self.machine.clone(), self.edited.as_ref().map(|edited| edited.name.clone()));
+        let (machine, saved_as) = (self.machine.clone(), self.saved_as());
         vec![Effect::work("check", move |teller| {
             let found = machine.review(saved_as.as_deref(), &text);
             teller.tell(Told::Checked(text, found));
