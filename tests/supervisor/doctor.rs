@@ -30,9 +30,9 @@ async fn engines_without_a_gateway_are_told_with_the_way_to_end_them() {
     let (status, said) = left_over(&deployment);
     assert!(status == "warning" && said.contains("run") && said.contains("without a gateway"), "{said}");
     let state = deployment.state();
-    assert!(said.contains(&format!("`enginehouse stop --state-dir {}` ends them", state.display())), "{said}");
+    assert!(said.contains(&format!("`enginehouse shutdown --state-dir {}` ends them", state.display())), "{said}");
     let mut command = Command::new(BINARY);
-    let output = command.args(["stop", "--state-dir"]).arg(&state).output().expect("the binary runs");
+    let output = command.args(["shutdown", "--state-dir"]).arg(&state).output().expect("the binary runs");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(left_over(&deployment).0, "ok");
     deployment.assert_empty();

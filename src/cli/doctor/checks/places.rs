@@ -63,7 +63,7 @@ fn left_over(deployments: &[Deployment]) -> Vec<Check> {
             let place = one.state_dir.display();
             let are = if one.processes == 1 { "process of an engine runs" } else { "processes of engines run" };
             let found = format!("{} {are} without a gateway, left by one that used {place}.", one.processes);
-            let remedy = format!("`enginehouse serve` of their configuration takes them over; `enginehouse stop --state-dir {place}` ends them.");
+            let remedy = format!("`enginehouse serve` of their configuration takes them over; `enginehouse shutdown --state-dir {place}` ends them.");
             Check::warning(name, found, remedy)
         })
         .collect();
