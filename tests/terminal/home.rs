@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::driver::{Terminal, is_there};
+use crate::support::machine::{DRIVER, GIB, Machine};
 use crate::support::{BINARY, processes};
 
 const SMALL: (u16, u16) = (80, 24);
@@ -264,6 +265,49 @@ fn a_saved_configuration_is_changed_step_by_step_and_keeps_its_comments() {
     assert!(!file.exists());
     terminal.press(&["q", "q"]);
     assert_eq!(terminal.ended().0, "0");
+}
+
+#[test]
+fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
+    if !is_there() {
+        return;
+    }
+    let card = |index: u64, used: u64, degrees: u64| {
+        let (total, used, free) = (80 * GIB, used * GIB, (80 - used) * GIB);
+        format!(
+            "gpu uuid=GPU-{index}000 name=NVIDIA_H100 total={total} used={used} free={free} util=5 temp={degrees}\n"
+        )
+    };
+    let scenario = |degrees| format!("{DRIVER}{}{}", card(0, 1, degrees), card(1, 42, 70));
+    let machine = Machine::new(&scenario(36));
+    let home = Home::new();
+    let library = machine.library.display().to_string();
+    let terminal = home.terminal(SMALL, &["new"], &[("ENGINEHOUSE_NVML", &library)]);
+    terminal.shows("127.0.0.1");
+    terminal.enter("0");
+    let mut keys = Keys(&terminal, 0);
+    keys.press("Enter", "bold");
+    keys.press("Enter", "its names, port and profile");
+    keys.press("Enter", "36 °C");
+    machine.becomes(&scenario(55));
+    terminal.wait("what the driver tells now", |screen| screen.contains("55 °C") && screen.contains("[x]  0"));
+    keys.press("Down", "▸[–]  1");
+    keys.press("Space", "GPU 1: other processes hold 42.0 GiB");
+    keys.press("Enter", "Add another");
+    keys.press("a", "Model 2");
+    keys.press("Down", "calm");
+    keys.press("Enter", "org/calm · its names");
+    keys.press("Enter", "bold 0.92");
+    keys.press("Space", "bold takes 0.92, and 0.92 more is over 0.95");
+    keys.press("=", "2 models of GPU 0: a share of 0.47 for each.");
+    keys.press("Enter", "Add another");
+    keys.press("Enter", "What would run where");
+    terminal.wait("both on one GPU", |screen| screen.matches("0 at 0.47").count() == 2);
+    terminal.press(&["C-c"]);
+    terminal.shows("is not saved");
+    terminal.press(&["y"]);
+    assert_eq!(terminal.ended().0, "0");
+    assert!(!home.configurations().join("bold.yaml").exists());
 }
 
 #[test]

@@ -32,6 +32,9 @@ def main() -> int:
             while waiting and waiting[0][0] <= now:
                 _, end, piece = waiting.pop(0)
                 os.write(end, piece)
+            if far not in open_ends and not waiting:
+                # There is nothing left to wait for.
+                break
             timeout = max(0, waiting[0][0] - now) if waiting else None
             for end in select.select(list(open_ends), [], [], timeout)[0]:
                 try:

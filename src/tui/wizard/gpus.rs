@@ -12,7 +12,7 @@ use crate::gpu::Inventory;
 use crate::inventory::{Unit, gib, units};
 use crate::placement::{DEFAULT_SHARE, LARGEST_SHARE};
 use crate::tui::frame::Theme;
-use crate::tui::widgets::{Column, Row, Selection, Table, clean, put};
+use crate::tui::widgets::{Column, Row, Selection, Table, clean, put, wrap};
 
 const COLUMNS: [Column; 7] = [
     Column::new("", 9),
@@ -37,6 +37,8 @@ const MOST_IN_USE: f64 = 0.98;
 #[derive(Clone, Debug, Default)]
 pub(super) struct GpuPage {
     selection: Selection,
+    /// What the last key came to.
+    said: Option<String>,
 }
 
 /// The word by which a configuration names a unit.
@@ -137,7 +139,7 @@ impl GpuPage {
         }
     }
 
-    /// Acts on a key; what is to be said.
+    /// Acts on a key; what is said of it then.
     pub(super) fn key(
         &mut self,
         key: KeyEvent,
@@ -145,6 +147,12 @@ impl GpuPage {
         at: usize,
         known: &Known,
     ) -> (Filled, Option<String>) {
+        let (filled, said) = self.decide(key, answers, at, known);
+        self.said.clone_from(&said);
+        (filled, said)
+    }
+
+    fn decide(&mut self, key: KeyEvent, answers: &mut Answers, at: usize, known: &Known) -> (Filled, Option<String>) {
         let Some(inventory) = known.gpus() else {
             return (if key.code == KeyCode::Esc { Filled::Back } else { Filled::Done }, None);
         };
@@ -186,7 +194,7 @@ impl GpuPage {
         let Some(inventory) = known.gpus() else { return };
         let Some(model) = answers.models.get(at) else { return };
         let rows = units(inventory).iter().map(|unit| row(answers, at, unit, theme)).collect::<Vec<_>>();
-        let height = u16::try_from(rows.len() + 1).unwrap_or(area.height).min(area.height.saturating_sub(4));
+        let height = u16::try_from(rows.len() + 1).unwrap_or(area.height).min(area.height.saturating_sub(7));
         Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.selection), buffer, theme);
         let count = listed(model).len();
         let parallel = if count > 1 {
@@ -201,6 +209,10 @@ impl GpuPage {
         ];
         for (line, y) in lines.iter().zip(area.y + height + 1..area.bottom()) {
             put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.dim()));
+        }
+        let said = self.said.as_deref().map(|said| wrap(said, usize::from(area.width))).unwrap_or_default();
+        for (line, y) in said.iter().zip(area.y + height + 4..area.bottom()) {
+            put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.busy()));
         }
     }
 }

@@ -230,7 +230,7 @@ impl Wizard {
                 Filled::Done => self.take_model(),
             },
             Page::Gpus(page) => match page.key(key, &mut self.answers, self.at, &self.known) {
-                (Filled::Going, said) => said.map(|text| Effect::Say(Tone::Note, text)).into_iter().collect(),
+                (Filled::Going, _) => Vec::new(),
                 (Filled::Back, _) => self.go_to_model(),
                 (Filled::Done, _) => self.go_to_models(),
             },

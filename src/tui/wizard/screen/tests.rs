@@ -56,7 +56,7 @@ fn every_page_looks_as_in_the_pictures() {
     see(&mut stage, "⎋↓↓⏎", "model");
     see(&mut stage, "⏎", "gpus");
     see(&mut stage, "⏎", "models");
-    see(&mut stage, "a⏎⏎↓", "gpus-taken");
+    see(&mut stage, "a⏎⏎↓ ", "gpus-taken");
     see(&mut stage, "↑=⏎⏎", "review");
     let mut bad = Fake::example();
     bad.wrong = Some("models.m.gpus, line 9: GPU 7 is not there.\n    -> Choose another one.".to_owned());
