@@ -71,10 +71,13 @@ impl RunningGateway {
         folders.iter().filter_map(|folder| Self::on(folder).ok()?).filter(Self::is_there).collect()
     }
 
-    /// Whether there is a process of its number. It may be another one since.
+    /// Whether a process of its number runs. It may be another one since; one that has ended and was not waited for is none.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        Path::new(&format!("/proc/{}", self.pid)).exists()
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // Behind the name, which may hold anything (proc_pid_stat(5)).
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+        state.is_some_and(|state| !matches!(state, "Z" | "X"))
     }
 }
 

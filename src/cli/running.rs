@@ -1,6 +1,8 @@
 //! Which running gateway a command asks, and how it is found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::output::{Exit, Failure};
 use crate::api::{Client, StatusView};
@@ -9,6 +11,9 @@ use crate::secret::Secret;
 
 /// Where operators' APIs listen unless configurations say otherwise.
 const DEFAULT: &str = "127.0.0.1:8001";
+
+/// How often it is looked whether a process is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Holds the token of a gateway that is given by its address.
 const TOKEN: &str = "ENGINEHOUSE_ADMIN_TOKEN";
@@ -98,6 +103,29 @@ impl Running {
             Failure::new(Exit::NoGateway, text)
         })
     }
+}
+
+/// Has the gateway end that told that it runs on `state_dir`, and waits until its process is gone; `None`: none answers. Blocks.
+///
+/// # Errors
+/// Why it did not end.
+pub(super) fn end(state_dir: &Path, patience: Duration) -> Option<Result<u32, String>> {
+    let told = RunningGateway::on(state_dir).ok()??;
+    let found = answers(&told)?;
+    if let Err(error) = found.client.shut_down() {
+        return Some(Err(error.to_string()));
+    }
+    let since = Instant::now();
+    while told.is_there() {
+        if since.elapsed() > patience {
+            return Some(Err(format!(
+                "the gateway (pid {}) was told to end and still runs after {patience:?}",
+                told.pid
+            )));
+        }
+        sleep(LOOK_EVERY);
+    }
+    Some(Ok(told.pid))
 }
 
 fn ask(client: Client) -> Result<Found, crate::api::ClientError> {

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::config_arg::{ConfigArg, files};
+use super::running;
 use crate::app::{self, Source};
 use crate::config::{Config, Engines};
-use crate::supervisor::{self, EndedGateway};
+use crate::supervisor::{self, EndedGateway, ShutdownError, ShutdownReport};
 
 /// How much longer a gateway may take to exit than its configuration allows for requests and engines.
 const SLACK: Duration = Duration::from_secs(15);
@@ -120,17 +121,23 @@ fn stop_timeout(config: &Config) -> Duration {
 }
 
 async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
-    let ended = targets.iter().map(|Target { state_dir, drain, stop_timeout }| async move {
-        (state_dir, supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await)
-    });
+    let ended = targets.iter().map(|target| async { (&target.state_dir, end(target).await) });
     let mut code = ExitCode::SUCCESS;
     let mut found = false;
-    for (state_dir, result) in futures::future::join_all(ended).await {
+    for (state_dir, (other, result)) in futures::future::join_all(ended).await {
         let place = state_dir.display();
-        let said = match result {
+        let mut said = Vec::new();
+        if let Some(other) = other {
+            found = true;
+            if other.is_err() {
+                code = ExitCode::FAILURE;
+            }
+            let text = other.map_or_else(|why| why, |pid| format!("the gateway (pid {pid}) has ended"));
+            said.push(format!("{place}: {text}"));
+        }
+        match result {
             Ok(closed) => {
                 found |= closed.gateway.is_some() || !closed.engines.is_empty();
-                let mut said = Vec::new();
                 said.extend(closed.gateway.map(|gateway| format!("{place}: {}", told(&gateway))));
                 said.extend(closed.engines.iter().map(|engine| format!("{place}: {engine} has ended")));
                 if !closed.survivors.is_empty() {
@@ -140,14 +147,13 @@ async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
                         "{place}: {who} still runs after SIGKILL; it may be blocked in a driver: see `dmesg`"
                     ));
                 }
-                said
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
                 found = true;
-                vec![error.to_string()]
+                said.push(error.to_string());
             }
-        };
+        }
         for line in said {
             let _ = writeln!(io::stdout(), "{line}");
         }
@@ -156,6 +162,19 @@ async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
         let _ = writeln!(io::stdout(), "{}", nothing(&targets, from));
     }
     code
+}
+
+/// Ends what runs on a state directory: a gateway with engines by its lock, and one whose engines others run, which has no lock,
+/// by its operators' API.
+async fn end(target: &Target) -> (Option<Result<u32, String>>, Result<ShutdownReport, ShutdownError>) {
+    let Target { state_dir, drain, stop_timeout } = target;
+    let report = supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await;
+    if !report.as_ref().is_ok_and(|closed| closed.gateway.is_none()) {
+        return (None, report);
+    }
+    let (state_dir, patience) = (state_dir.clone(), *drain + SLACK);
+    let other = tokio::task::spawn_blocking(move || running::end(&state_dir, patience)).await;
+    (other.unwrap_or_else(|error| Some(Err(error.to_string()))), report)
 }
 
 /// What became of a gateway.
@@ -178,8 +197,7 @@ fn nothing(targets: &[Target], from: From) -> String {
         (From::File, [Target { state_dir, .. }]) => {
             said += &format!(
                 "\nLooked for in {}. If `name` or `state_dir` of the file was changed after the gateway was started, or the \
-                 file was moved, give the directory that it was started with: --state-dir DIR. A gateway whose models all have \
-                 `urls:` is not found like this: stop it with kill PID.",
+                 file was moved, give the directory that it was started with: --state-dir DIR.",
                 state_dir.display()
             );
         }

@@ -246,7 +246,7 @@ async fn gateways_are_found_by_name_and_one_with_a_token_asks_for_none_on_its_ma
     };
     let (_first, mut one) = start("one", "");
     assert_eq!(ask(&["status", "--json"]).json()["status"]["name"], "one");
-    let (_second, two) = start("two", "");
+    let (_second, mut two) = start("two", "");
     let said = ask(&["status"]);
     assert!(said.code == 2 && said.err.contains("one (pid") && said.err.contains("two (pid"), "{}", said.err);
     assert_eq!(ask(&["status", "--name", "two", "--json"]).json()["status"]["pid"], two.pid());
@@ -254,7 +254,7 @@ async fn gateways_are_found_by_name_and_one_with_a_token_asks_for_none_on_its_ma
     one.kill();
     assert_eq!(ask(&["status", "--json"]).json()["status"]["name"], "two");
 
-    let (_third, three) = start("three", &format!(", token: {token}"));
+    let (_third, mut three) = start("three", &format!(", token: {token}"));
     assert_eq!(ask(&["status", "--name", "three", "--json"]).json()["status"]["name"], "three");
     let admin = three.admin.to_string();
     assert_eq!(ask(&["status", "--admin", &admin]).code, 0, "its token is in the state directory");
@@ -266,6 +266,11 @@ async fn gateways_are_found_by_name_and_one_with_a_token_asks_for_none_on_its_ma
     let mut told = command(&["status"]);
     told.env("XDG_STATE_HOME", elsewhere.path()).env("ENGINEHOUSE_ADMIN_TOKEN", token).env("ENGINEHOUSE_ADMIN", &admin);
     assert_eq!(run(told).code, 0);
+    // They have no engines here, and are ended all the same.
+    let said = ask(&["shutdown", "--all"]);
+    assert!(said.code == 0 && said.out.matches("has ended").count() == 2, "{} {}", said.out, said.err);
+    assert_eq!((two.ended().await, three.ended().await), (Some(0), Some(0)));
+    assert!(ask(&["shutdown", "--all"]).out.contains("There was nothing to stop"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
