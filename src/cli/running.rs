@@ -15,6 +15,9 @@ const DEFAULT: &str = "127.0.0.1:8001";
 /// How often it is looked whether a process is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Holds the address of a gateway.
+const ADMIN: &str = "ENGINEHOUSE_ADMIN";
+
 /// Holds the token of a gateway that is given by its address.
 const TOKEN: &str = "ENGINEHOUSE_ADMIN_TOKEN";
 
@@ -23,10 +26,10 @@ const TOKEN: &str = "ENGINEHOUSE_ADMIN_TOKEN";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which gateway (by default the one that runs on this machine)")]
 pub(super) struct Running {
-    /// The address of its operators' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its
-    /// token
-    #[arg(long, value_name = "URL", env = "ENGINEHOUSE_ADMIN", hide_env_values = true)]
-    pub(super) admin: Option<String>,
+    /// The address of its operators' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing
+    /// else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// The name of its configuration (`name:`), where several run
     #[arg(long = "name", value_name = "NAME", conflicts_with = "admin")]
     pub(super) gateway: Option<String>,
@@ -45,9 +48,14 @@ pub(super) struct Found {
 }
 
 impl Running {
-    /// Whether the command line or the environment says which gateway is meant.
+    /// Whether the command line says which gateway is meant.
     pub(super) fn is_given(&self) -> bool {
         self.admin.is_some() || self.gateway.is_some() || self.state_dir.is_some()
+    }
+
+    /// The address that is given; that of the environment where the command line says nothing.
+    pub(super) fn admin(&self) -> Option<String> {
+        if self.is_given() { self.admin.clone() } else { variable(ADMIN) }
     }
 
     /// Finds the gateway and makes sure that it answers.
@@ -63,8 +71,8 @@ impl Running {
     /// # Errors
     /// As [`Self::find`].
     pub(super) fn find_with(&self, token: Option<Secret>) -> Result<Found, Failure> {
-        if let Some(admin) = &self.admin {
-            let authority = authority(admin).map_err(|text| Failure::new(Exit::Usage, text))?;
+        if let Some(admin) = self.admin() {
+            let authority = authority(&admin).map_err(|text| Failure::new(Exit::Usage, text))?;
             return Ok(ask(Client::at(&authority, token_for(&authority).or(token).as_ref()))?);
         }
         if let Some(folder) = &self.state_dir {
@@ -146,7 +154,12 @@ fn token_for(authority: &str) -> Option<Secret> {
 }
 
 fn environment_token() -> Option<Secret> {
-    std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Secret::new)
+    variable(TOKEN).map(Secret::new)
+}
+
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn several(found: &[Found]) -> String {

@@ -220,6 +220,16 @@ fn without_a_gateway_every_command_says_so() {
         assert!(said.code == 3 && said.err.contains("127.0.0.1:1"), "{words:?}: {}", said.err);
     }
     assert_eq!(run(command(&["status", "--admin", "https://x:1"])).code, 2);
+    // What the command line says wins over the environment.
+    for (address, said) in [("127.0.0.1:1", "a-name-that"), ("", "a-name-that")] {
+        let mut named = command(&["status", "--name", "a-name-that-no-gateway-has"]);
+        named.env("ENGINEHOUSE_ADMIN", address).env("XDG_STATE_HOME", empty.path());
+        let found = run(named);
+        assert!(found.code == 3 && found.err.contains(said), "{}", found.err);
+    }
+    let mut elsewhere = command(&["status"]);
+    elsewhere.env("ENGINEHOUSE_ADMIN", "127.0.0.1:1");
+    assert!(run(elsewhere).err.contains("127.0.0.1:1"));
     assert_eq!(run(command(&["explode"])).code, 2);
 }
 

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// How long the gateway may take to answer: a reload may wait for another one.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// How long it may take until it is connected.
+/// How long it may take until it is connected, and until it says what it is: commands look at several places.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read: lists of all engines, aliases and log lines are far from it.
@@ -29,6 +29,8 @@ pub(super) struct Connection {
 /// How long an answer is waited for.
 #[derive(Clone, Copy)]
 pub(super) enum Patience {
+    /// As long as one takes that asks only whether a gateway is there.
+    Look,
     /// As long as a short one takes.
     Answer,
     /// Until it comes: what was asked for may take as long as a model loads.
@@ -40,6 +42,9 @@ impl Connection {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT))
+            // The token is for this address.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .user_agent(concat!("enginehouse/", env!("CARGO_PKG_VERSION")))
             // The gateway is on this machine or named by its address.
             .proxy(None)
@@ -71,6 +76,7 @@ impl Connection {
         patience: Patience,
     ) -> Result<(u16, String), ClientError> {
         let timeout = match patience {
+            Patience::Look => Some(CONNECT),
             Patience::Answer => Some(ANSWER),
             Patience::Forever => None,
         };

@@ -67,9 +67,10 @@ fn query<'a>(words: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) -
 /// Reads of the API. All fail when the gateway does not answer or refuses.
 #[allow(clippy::missing_errors_doc)]
 impl Client {
-    /// The gateway itself.
+    /// The gateway itself. It has to answer within seconds: so it is found out whether one is there.
     pub fn status(&self) -> Result<StatusView, ClientError> {
-        self.connection.get("status")
+        let (status, body) = self.connection.ask("GET", "status", None, Patience::Look)?;
+        self.connection.success(status, &body)
     }
 
     /// All engines.

@@ -61,7 +61,7 @@ impl Target {
         })?;
         let unclear =
             |why| Failure::new(Exit::Failed, format!("The gateway listens at {listen}: {why}. Use --url URL."));
-        let address = beside(&listen, self.running.admin.as_deref()).map_err(unclear)?;
+        let address = beside(&listen, self.running.admin().as_deref()).map_err(unclear)?;
         Ok((address, Some(status.version)))
     }
 }
