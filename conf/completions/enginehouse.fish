@@ -89,13 +89,13 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand run" -s h -l hel
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -l state-dir -d 'The state directory of the gateway (instead of `state_dir` of the configuration)' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -l all -d 'Stop all gateways of this user whose state directory is in the default place'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shutdown" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -l json -d 'Print what changed as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l json -d 'Print what would change as JSON'
@@ -181,27 +181,27 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and _
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from import" -l force -d 'Replace those that are there'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand status" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l once -d 'Print one picture as plain text and end; without a terminal that is done in any case'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand callers" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand callers" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand callers" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand callers" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand callers" -l json -d 'Print JSON, as the operators\' API has it'
@@ -212,7 +212,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l eng
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l caller -d 'Only by this caller' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l status -d 'Only with this status' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s n -l limit -d 'So many at most' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l failed -d 'Only those that went wrong'
@@ -222,84 +222,84 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s h -
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l since -d 'Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l grep -d 'Only lines that contain this, in upper or lower case' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s n -l lines -d 'So many lines of each log at most' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s f -l follow -d 'And the lines that come, until the gateway ends or Ctrl-C'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l json -d 'Print each line as a JSON object'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s n -l limit -d 'So many at most' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s n -l limit -d 'So many at most' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -l json -d 'Print JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand log-level" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand start" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand stop" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand restart" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand drain" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand undrain" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l level -d '1: weights stay in host memory; 2: they are dropped, and loaded again on waking' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand sleep" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand wake" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand roll" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -l no-wait -d 'Return as soon as it is begun'
@@ -308,26 +308,26 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand scale" -s h -l h
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and not __fish_seen_subcommand_from add remove" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and not __fish_seen_subcommand_from add remove" -f -a "add" -d 'Load a LoRA adapter on all engines of a model'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and not __fish_seen_subcommand_from add remove" -f -a "remove" -d 'Unload a LoRA adapter'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l no-wait -d 'Return as soon as it is begun'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -l json -d 'Print the operation and its engines as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand lora; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l from -d 'Read the settings (YAML or JSON) from this file, `-`: standard input' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l persist -d 'Change the configuration file of the gateway, and not only its state directory'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l json -d 'Print what changed as JSON'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l undo -d 'Forget only what was changed while gateways ran: what the configuration file says counts again'
@@ -338,7 +338,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand gpus" -l json -d
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand gpus" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l url -d 'Address of the data port, for example http://127.0.0.1:8000, instead of that of the running gateway (http only; any server of OpenAI\'s API will do)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l key-file -d 'File with the key of a caller; without it, the variable ENGINEHOUSE_API_KEY is used, if it is set' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s c -l concurrency -d 'Requests under way at a time. With --rate: at most so many, and later ones wait (and count from when they were due) [default: 8; with --rate: 10000]' -r
@@ -365,7 +365,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -l allow-
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l url -d 'Address of the data port, for example http://127.0.0.1:8000, instead of that of the running gateway (http only; any server of OpenAI\'s API will do)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l key-file -d 'File with the key of a caller; without it, the variable ENGINEHOUSE_API_KEY is used, if it is set' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001; ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand chat" -l system -d 'The system message' -r

@@ -29,7 +29,7 @@ pub(super) struct Running {
     /// The address of its operators' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing
     /// else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token
     #[arg(long, value_name = "URL")]
-    admin: Option<String>,
+    pub(super) admin: Option<String>,
     /// The name of its configuration (`name:`), where several run
     #[arg(long = "name", value_name = "NAME", conflicts_with = "admin")]
     pub(super) gateway: Option<String>,
