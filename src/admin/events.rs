@@ -85,7 +85,7 @@ impl Listener {
                 }
                 Heard::Lost => {
                     let snapshot = self.snapshot();
-                    self.ready.push_back(telemetry::message(&Event::Resync, self.events.place()));
+                    self.ready.push_back(telemetry::resync());
                     self.ready.extend(snapshot);
                 }
             }

@@ -23,7 +23,7 @@ mod views;
 mod words;
 
 pub use aliases::{AliasView, AliasesView, CallerView, CallersView, CaptureView, SplitPart};
-pub use client::{Client, ClientError, EntryName, LogQuery, Message, RequestQuery, Target, Told, Verb};
+pub use client::{Client, ClientError, EntryName, LogQuery, Message, RequestQuery, Target, Told, Verb, reachable};
 pub use events::{Event, EventKind};
 pub use fleet::{Away, EngineAction, EngineChange, RollFailure, RollState, RollStatus};
 pub use gpus::GpusView;

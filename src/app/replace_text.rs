@@ -1,26 +1,93 @@
 //! Gives a file that people write another text.
 
-use std::io;
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
 
-/// Puts `text` into `file`, whole if its folder can be written to; links stay, and so do its permissions. Blocks.
+use crate::private_file;
+
+/// Puts `text` into `file`, whole if its folder can be written to; links stay, and so do its owner and its permissions. Where
+/// that fails, such as on a full disk, the file is as it was. Blocks.
 ///
 /// # Errors
 /// What the system says.
 pub fn replace_text(file: &Path, text: &str) -> io::Result<()> {
     // A file whose place may be written to, but not itself, is not to be changed.
-    let own = std::fs::OpenOptions::new().write(true).open(file)?;
-    let real = std::fs::canonicalize(file)?;
-    let mut new = real.clone().into_os_string();
-    new.push(".new");
-    let exchanged = std::fs::write(&new, text)
-        .and_then(|()| std::fs::set_permissions(&new, own.metadata()?.permissions()))
-        .and_then(|()| std::fs::File::open(&new)?.sync_all())
-        .and_then(|()| std::fs::rename(&new, &real));
-    if exchanged.is_ok() {
+    let own = OpenOptions::new().write(true).open(file)?;
+    let real = fs::canonicalize(file)?;
+    match exchange(&real, &own, text) {
+        Err(error) if is_in_place(&error) => fs::write(&real, text),
+        done => done,
+    }
+}
+
+/// Whether the reason is that another file cannot come into its place: its folder is closed, or the file is mounted by itself.
+/// For any other reason writing in place would fail, too, and leave a part of the text.
+fn is_in_place(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::ResourceBusy)
+}
+
+/// Writes the text beside `real` and puts it into its place. `own`: the file that is there.
+fn exchange(real: &Path, own: &File, text: &str) -> io::Result<()> {
+    let new = beside(real);
+    // Private until it has the owner and the permissions of the other one: it may hold keys.
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(private_file::no_link()).open(&new)?;
+    let there = own.metadata()?;
+    let written = same_owner(&file, &there)
+        .and_then(|()| file.set_permissions(there.permissions()))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&new, real));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    // The new name is on the disk only with the folder.
+    real.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// A name that nothing has: `.NAME.PID.new`, hidden, because whoever lists configurations must not see it.
+fn beside(real: &Path) -> PathBuf {
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    real.with_file_name(format!(".{name}.{}-{:08x}.new", std::process::id(), fastrand::u32(..)))
+}
+
+fn same_owner(file: &File, there: &fs::Metadata) -> io::Result<()> {
+    let here = file.metadata()?;
+    if (here.uid(), here.gid()) == (there.uid(), there.gid()) {
         return Ok(());
     }
-    let _ = std::fs::remove_file(&new);
-    // A file that is mounted by itself, or whose folder is closed.
-    std::fs::write(&real, text)
+    fchown(file, Some(there.uid()), Some(there.gid()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_another_text_and_the_same_permissions_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("a.yaml"), folder.path().join("link.yaml"));
+        fs::write(&file, "old").expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("set");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        replace_text(&link, "new").expect("replaced");
+        assert_eq!(fs::read_to_string(&file).expect("read"), "new");
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+        assert!(replace_text(&folder.path().join("none.yaml"), "new").is_err());
+    }
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_write_in_place() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::Other, ErrorKind::AlreadyExists] {
+            assert!(!is_in_place(&io::Error::from(kind)), "{kind:?}");
+        }
+        assert!(is_in_place(&io::Error::from(ErrorKind::ResourceBusy)));
+    }
 }

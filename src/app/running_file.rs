@@ -23,6 +23,9 @@ struct Document {
     version: String,
     configuration_file: PathBuf,
     admin: SocketAddr,
+    /// When the process started, as the kernel counts (proc_pid_stat(5), `starttime`): another process may get its number.
+    #[serde(default)]
+    start_ticks: Option<u64>,
     /// Good as long as the process lives; the file is for its user alone.
     token: Option<String>,
 }
@@ -34,6 +37,7 @@ pub struct RunningGateway {
     pub state_dir: PathBuf,
     /// Its process.
     pub pid: u32,
+    start_ticks: Option<u64>,
     /// `name` of its configuration.
     pub name: String,
     /// The file that it was started with.
@@ -56,9 +60,9 @@ impl RunningGateway {
             }
             bytes => bytes?,
         };
-        let Document { pid, name, configuration_file, admin, token, .. } = serde_json::from_slice(&bytes)?;
+        let Document { pid, name, configuration_file, admin, start_ticks, token, .. } = serde_json::from_slice(&bytes)?;
         let token = token.map(Secret::new);
-        Ok(Some(Self { state_dir: state_dir.to_owned(), pid, name, configuration_file, admin, token }))
+        Ok(Some(Self { state_dir: state_dir.to_owned(), pid, start_ticks, name, configuration_file, admin, token }))
     }
 
     /// Gateways of this user whose state directory is in the usual place and whose process is there, by name. Files that
@@ -71,14 +75,21 @@ impl RunningGateway {
         folders.iter().filter_map(|folder| Self::on(folder).ok()?).filter(Self::is_there).collect()
     }
 
-    /// Whether a process of its number runs. It may be another one since; one that has ended and was not waited for is none.
+    /// Whether its process runs; one that has ended and was not waited for does not.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        // Behind the name, which may hold anything (proc_pid_stat(5)).
-        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
-        state.is_some_and(|state| !matches!(state, "Z" | "X"))
+        let found = process(self.pid);
+        found.is_some_and(|(ends, ticks)| !ends && self.start_ticks.is_none_or(|told| ticks == Some(told)))
     }
+}
+
+/// Whether the process of this number has ended and waits for its parent, and when it started; `None`: there is none.
+fn process(pid: u32) -> Option<(bool, Option<u64>)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may hold anything (proc_pid_stat(5)): the state is the third field, the start the 22nd.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let ends = fields.next().is_some_and(|state| matches!(state, "Z" | "X"));
+    Some((ends, fields.nth(18).and_then(|ticks| ticks.parse().ok())))
 }
 
 /// The file of this process.
@@ -92,6 +103,7 @@ impl RunningFile {
         let path = folder.join(FILE);
         let document = Document {
             pid: std::process::id(),
+            start_ticks: process(std::process::id()).and_then(|(_, ticks)| ticks),
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             configuration_file: file.to_owned(),
@@ -134,7 +146,9 @@ mod tests {
         let file = RunningFile::write(&config, Path::new("/etc/one.yaml"), address, Some(&Secret::new("t")));
         let found = RunningGateway::on(folder.path()).expect("readable").expect("it runs");
         assert_eq!((found.name.as_str(), found.admin, found.token.as_ref()), ("one", address, Some(&Secret::new("t"))));
-        assert!(found.is_there());
+        assert!(found.is_there() && found.start_ticks.is_some());
+        let other = RunningGateway { start_ticks: Some(1), ..found.clone() };
+        assert!(!other.is_there(), "another process with its number");
         let mode = fs::metadata(folder.path().join(FILE)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         file.remove();

@@ -132,6 +132,14 @@ impl Source {
         Ok((self.complete(config), Basis { layers, overlay, in_file, disabled }))
     }
 
+    /// The same with the user's profiles as they are now, as a reload reads them. Blocks.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them by themselves.
+    pub(super) fn merge_anew(&self, layers: Layers, overlay: Overlay) -> Result<(Config, Basis), Diagnostics> {
+        self.merge(layers.with_profiles(user_profiles()), overlay)
+    }
+
     /// The configuration that was read last, with what earlier gateways were told to change. Blocks.
     ///
     /// # Errors

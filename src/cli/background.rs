@@ -84,6 +84,10 @@ pub(super) fn start(what: &Detached) -> Result<Started, String> {
     let log = folder.join("gateway.log");
     let (output, from) = open(&log, &source.title()).map_err(|why| written(why, &log))?;
     let ready = what.ready_file.clone().unwrap_or_else(|| folder.join("detached.json"));
+    // That of an earlier gateway, which may have had the same pid in another container.
+    if ready.is_file() {
+        let _ = std::fs::remove_file(&ready);
+    }
     let mut child = spawn(what, &config, (&log, output), &ready)?;
     loop {
         if let Some(said) = read(&ready).filter(|said| said.pid == child.id()) {

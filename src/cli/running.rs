@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::output::{Exit, Failure};
-use crate::api::{Client, StatusView};
+use crate::api::{Client, ClientError, StatusView, reachable};
 use crate::app::{self, RunningGateway};
 use crate::secret::Secret;
 
@@ -79,16 +79,25 @@ impl Running {
             let told = RunningGateway::on(folder).map_err(|error| {
                 Failure::new(Exit::Failed, format!("{}: cannot read gateway.json: {error}", folder.display()))
             })?;
-            let running = told.and_then(|gateway| answers(&gateway));
             let none = || format!("No gateway runs on {}. Start it with `enginehouse serve`.", folder.display());
-            return running.ok_or_else(|| Failure::new(Exit::NoGateway, none()));
+            return match told.as_ref().map(asked) {
+                Some(Asked::Answers(found)) => Ok(*found),
+                Some(Asked::Silent(failure)) => Err(failure),
+                Some(Asked::Gone) | None => Err(Failure::new(Exit::NoGateway, none())),
+            };
         }
         let wanted = |gateway: &RunningGateway| self.gateway.as_ref().is_none_or(|name| gateway.name == *name);
-        let all: Vec<RunningGateway> = RunningGateway::all().into_iter().filter(wanted).collect();
-        let mut found: Vec<Found> = all.iter().filter_map(answers).collect();
+        let (mut found, mut silent) = (Vec::new(), None);
+        for gateway in RunningGateway::all().into_iter().filter(wanted) {
+            match asked(&gateway) {
+                Asked::Answers(one) => found.push(*one),
+                Asked::Silent(failure) => silent = Some(failure),
+                Asked::Gone => {}
+            }
+        }
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
-            (None, _) => self.elsewhere(),
+            (None, _) => silent.map_or_else(|| self.elsewhere(), Err),
             (Some(last), false) => {
                 found.push(last);
                 Err(Failure::new(Exit::Usage, several(&found)))
@@ -98,7 +107,16 @@ impl Running {
 
     /// A gateway that is not found by its state directory may be at the usual address: it may run in a container.
     fn elsewhere(&self) -> Result<Found, Failure> {
-        let found = ask(Client::at(DEFAULT, environment_token().as_ref())).ok();
+        // A token is shown only to who asks for one, and where no name says that another gateway is meant.
+        let token = environment_token().filter(|_| self.gateway.is_none());
+        let found = match ask(Client::at(DEFAULT, None)) {
+            Err(ClientError::Unauthorized) if token.is_some() => ask(Client::at(DEFAULT, token.as_ref())),
+            found => found,
+        };
+        let found = match found {
+            Err(error @ ClientError::Unauthorized) if self.gateway.is_none() => return Err(error.into()),
+            found => found.ok(),
+        };
         let found = found.filter(|found| self.gateway.as_ref().is_none_or(|name| found.status.name == *name));
         found.ok_or_else(|| {
             let which = self.gateway.as_ref().map_or_else(String::new, |name| format!(" with the name `{name}`"));
@@ -113,13 +131,20 @@ impl Running {
     }
 }
 
-/// Has the gateway end that told that it runs on `state_dir`, and waits until its process is gone; `None`: none answers. Blocks.
+/// Has the gateway end that told that it runs on `state_dir`, and waits until its process is gone; `None`: there is none. Blocks.
 ///
 /// # Errors
 /// Why it did not end.
 pub(super) fn end(state_dir: &Path, patience: Duration) -> Option<Result<u32, String>> {
-    let told = RunningGateway::on(state_dir).ok()??;
-    let found = answers(&told)?;
+    let told = match RunningGateway::on(state_dir) {
+        Ok(told) => told?,
+        Err(error) => return Some(Err(format!("cannot read gateway.json: {error}"))),
+    };
+    let found = match asked(&told) {
+        Asked::Answers(found) => found,
+        Asked::Silent(failure) => return Some(Err(failure.text)),
+        Asked::Gone => return None,
+    };
     if let Err(error) = found.client.shut_down() {
         return Some(Err(error.to_string()));
     }
@@ -136,21 +161,43 @@ pub(super) fn end(state_dir: &Path, patience: Duration) -> Option<Result<u32, St
     Some(Ok(told.pid))
 }
 
-fn ask(client: Client) -> Result<Found, crate::api::ClientError> {
+/// What became of asking a gateway that told where it is.
+enum Asked {
+    /// It is there.
+    Answers(Box<Found>),
+    /// Its process is there, and does not answer as it should.
+    Silent(Failure),
+    /// It has ended.
+    Gone,
+}
+
+fn asked(gateway: &RunningGateway) -> Asked {
+    match ask(Client::new(gateway.admin, gateway.token.as_ref())) {
+        Ok(found) if found.status.pid == gateway.pid => Asked::Answers(Box::new(found)),
+        Ok(_) => Asked::Gone,
+        Err(_) if !gateway.is_there() => Asked::Gone,
+        Err(error) => {
+            let (name, pid) = (&gateway.name, gateway.pid);
+            let text = format!(
+                "The gateway `{name}` (pid {pid}) is there and does not answer: {error}\nIt may be stopped by a signal \
+                 (kill -CONT {pid} lets it go on), busy, or of another version."
+            );
+            Asked::Silent(Failure::new(Exit::NoGateway, text))
+        }
+    }
+}
+
+fn ask(client: Client) -> Result<Found, ClientError> {
     let status = client.status()?;
     Ok(Found { client, status })
 }
 
-/// The gateway, if the process that wrote its file answers.
-fn answers(gateway: &RunningGateway) -> Option<Found> {
-    let found = ask(Client::new(gateway.admin, gateway.token.as_ref())).ok()?;
-    (found.status.pid == gateway.pid).then_some(found)
-}
-
-/// The token for an address: what the environment says, or what a gateway of this machine that listens there says.
+/// The token for an address: that of a gateway of this machine which listens there, or what the environment says.
 fn token_for(authority: &str) -> Option<Secret> {
-    let local = || RunningGateway::all().into_iter().find(|gateway| gateway.admin.to_string() == authority)?.token;
-    environment_token().or_else(local)
+    let authority = authority.replace("localhost", "127.0.0.1");
+    let listens = |gateway: &RunningGateway| reachable(gateway.admin).to_string() == authority;
+    let local = RunningGateway::all().into_iter().find(listens).and_then(|gateway| gateway.token);
+    local.or_else(environment_token)
 }
 
 fn environment_token() -> Option<Secret> {

@@ -38,7 +38,7 @@ fn show(top: &Top) -> Result<(), Failure> {
     }
     // One that is restarted is the one of this name: its address and its token may be others.
     let mut running = top.running.clone();
-    if !running.is_given() {
+    if !running.is_given() && running.admin().is_none() {
         running.gateway = Some(found.status.name.clone());
     }
     let label = format!("The gateway `{}`", found.status.name);

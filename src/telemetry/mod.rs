@@ -20,7 +20,7 @@ mod traces;
 
 pub use access_log::AccessLog;
 pub use caller_meters::CallerMeters;
-pub use events::{EventBus, EventStream, Heard, Numbered, message};
+pub use events::{EventBus, EventStream, Heard, Numbered, message, resync};
 pub use exemplars::ExemplarBook;
 pub use give_way::give_way;
 pub use log_history::{GATEWAY, LogHistory};

@@ -11,7 +11,8 @@ mod stream;
 use std::net::SocketAddr;
 
 pub use self::act::{EntryName, Target, Verb};
-use self::connection::{Connection, reachable};
+use self::connection::Connection;
+pub use self::connection::reachable;
 pub use self::error::ClientError;
 pub use self::read::{LogQuery, RequestQuery};
 pub use self::stream::{Message, Told};

@@ -252,7 +252,12 @@ impl Configuration for Reloader {
         let running = self.parts.publisher.config();
         let invalid = |found: Diagnostics| ConfigurationError::Invalid(errors(&found));
         let basis = self.basis.load_full();
-        let (mut config, _) = self.source.merge(basis.layers.in_place(text), basis.overlay.clone()).map_err(invalid)?;
+        let (source, layers) = (self.source.clone(), basis.layers.in_place(text));
+        // It takes as long as the text is, and reads files: no thread that serves callers does it.
+        let merging = tokio::task::spawn_blocking(move || source.merge_anew(layers, basis.overlay.clone()));
+        let broken =
+            |error| ConfigurationError::Invalid(vec![report::error(format!("the text was not read: {error}"))]);
+        let (mut config, _) = merging.await.map_err(broken)?.map_err(invalid)?;
         let restart_required = difference::difference(&running, &config).restart_required;
         difference::keep_what_needs_a_restart(&running, &mut config);
         let addresses = self.addresses(&config);

@@ -1,6 +1,7 @@
 //! The files that an import reads: each to a tree.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -21,12 +22,27 @@ pub(super) struct File {
 /// Each one that cannot be read, or is neither YAML nor JSON.
 pub(super) fn read_all(names: &[String]) -> Result<Vec<File>, Vec<String>> {
     parse_all(names, &|name| {
-        let mut text = String::new();
-        let file: Box<dyn Read> =
-            if name == "-" { Box::new(io::stdin()) } else { Box::new(std::fs::File::open(name)?) };
-        file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-        Ok(text)
+        if name == "-" { text(io::stdin()) } else { text(std::fs::File::open(name)?) }
     })
+}
+
+/// What is in a file.
+///
+/// # Errors
+/// When it cannot be read, or is too large: a device has no end.
+pub(super) fn read_file(path: &Path) -> io::Result<String> {
+    let text = text(std::fs::File::open(path)?)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::other("it is larger than 8 MiB"));
+    }
+    Ok(text)
+}
+
+/// The text that comes, no more than a byte beyond what is understood.
+fn text(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The same with another reader.

@@ -4,6 +4,7 @@ use crate::api::{
     AliasView, AuditEntry, CallerView, EngineView, ModelView, OperationState, OperationView, Quantiles, RequestView,
     StatusView,
 };
+use crate::cli::outlet::harmless;
 use crate::text_table::aligned;
 
 /// Row of a table.
@@ -15,7 +16,12 @@ fn table(heading: &[&str], rows: Vec<Row>, none: &str) -> String {
         return format!("{none}\n");
     }
     let heading = heading.iter().map(|word| (*word).to_owned()).collect();
-    aligned(&[vec![heading], rows].concat())
+    aligned(&[vec![heading], rows.into_iter().map(one_line).collect()].concat())
+}
+
+/// Cells that are one line and have no power over the terminal: clients choose some of their texts.
+fn one_line(row: Row) -> Row {
+    row.into_iter().map(|cell| harmless(&cell.replace('\n', " "))).collect()
 }
 
 /// Names and values, one in a line.
@@ -23,7 +29,7 @@ fn facts(facts: &[(&str, String)]) -> String {
     let rows: Vec<Row> = facts
         .iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![(*name).to_owned(), value.replace('\n', "\n  ")])
+        .map(|(name, value)| vec![(*name).to_owned(), harmless(value).replace('\n', "\n  ")])
         .collect();
     aligned(&rows)
 }
@@ -223,7 +229,7 @@ pub(super) fn requests(all: &[RequestView]) -> String {
 
 /// One request of those that follow.
 pub(super) fn request_line(request: &RequestView) -> String {
-    format!("{}\n", request_row(request).join("  "))
+    format!("{}\n", one_line(request_row(request)).join("  "))
 }
 
 /// All that is known of one request.
@@ -306,6 +312,13 @@ mod tests {
     fn times_are_told_in_units_that_fit() {
         let told = [0.000_012, 0.25, 3.25, 125.0, 7_500.0, 200_000.0].map(time);
         assert_eq!(told, ["12 µs", "250 ms", "3.2 s", "2 min 5 s", "2 h 5 min", "2 d 7 h"]);
+    }
+
+    #[test]
+    fn a_text_of_a_client_has_no_power_over_the_terminal() {
+        let text = table(&["NAME"], vec![vec!["a\x1b]0;x\x07\nb".into()]], "none");
+        assert_eq!(text, "NAME\na\\u{1b}]0;x\\u{7} b\n");
+        assert!(!facts(&[("body", "\x1b[2J\nmore".into())]).contains('\x1b'));
     }
 
     #[test]

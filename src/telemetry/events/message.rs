@@ -32,12 +32,23 @@ impl Draft {
         text[start..HEAD].copy_from_slice(head.as_bytes());
         Bytes::from(text).slice(start..)
     }
+
+    fn without_number(self) -> Bytes {
+        Bytes::from(self.0).slice(HEAD..)
+    }
 }
 
-/// The message of an event that only one listener gets, after the one of this `number`.
+/// The message of an event that only some listeners get, after the one of this `number`.
 #[must_use]
 pub fn message(event: &Event, number: u64) -> Bytes {
     Draft::of(event).numbered(number)
+}
+
+/// The message that tells a listener that it missed events. It has no number: whoever connects again before it has got the
+/// snapshot that follows is still where it was.
+#[must_use]
+pub fn resync() -> Bytes {
+    Draft::of(&Event::Resync).without_number()
 }
 
 #[cfg(test)]
@@ -46,8 +57,10 @@ mod tests {
 
     #[test]
     fn a_message_has_its_number_and_the_event_in_one_line() {
-        assert_eq!(message(&Event::Resync, 7), "id: 7\ndata: {\"event\":\"resync\"}\n\n");
-        let longest = message(&Event::Resync, u64::MAX);
+        let message = |number| message(&Event::Resync, number);
+        assert_eq!(message(7), "id: 7\ndata: {\"event\":\"resync\"}\n\n");
+        assert_eq!(resync(), "data: {\"event\":\"resync\"}\n\n");
+        let longest = message(u64::MAX);
         assert_eq!(longest, format!("id: {}\ndata: {{\"event\":\"resync\"}}\n\n", u64::MAX));
     }
 }

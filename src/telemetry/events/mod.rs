@@ -10,5 +10,5 @@ mod tests;
 
 pub use self::bus::EventBus;
 pub use self::kept::Numbered;
-pub use self::message::message;
+pub use self::message::{message, resync};
 pub use self::stream::{EventStream, Heard};

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use self::compose::{Disk, compose};
 use self::convert::{Import, convert};
+use super::input::read_file;
 use super::report::{Outcome, finish, nothing, several};
 use super::secret::Secrets;
 
@@ -40,7 +41,7 @@ pub(in crate::cli) struct Gym {
 
 /// Imports it.
 pub(super) fn run(args: &Gym, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    gym(&args.words, &Disk { roots: &args.root, read: &|path| std::fs::read_to_string(path) }, out, err)
+    gym(&args.words, &Disk { roots: &args.root, read: &read_file }, out, err)
 }
 
 fn gym(words: &[String], disk: &Disk<'_>, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {

@@ -98,6 +98,11 @@ fn not_started(
     for pair in words.windows(2).filter(|pair| is_secret(&pair[0])) {
         draft.secrets.add(&pair[1]);
     }
+    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
+        if is_secret(name) {
+            draft.secrets.add(value);
+        }
+    }
     let what = match command {
         Command::Unclear(why) => (*why).to_owned(),
         _ => {
