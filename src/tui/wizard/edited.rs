@@ -105,7 +105,9 @@ pub(super) fn write(
     }
     differences((&old, &new), Some(&root), &mut Vec::new(), &mut changes);
 
-    let is_kept = |name: &str| after.models.iter().zip(origins).any(|(model, from)| is_same(model, from, name));
+    let is_kept = |name: &str| {
+        after.models.iter().zip(origins).any(|(model, from)| model.name == name && from.as_deref() == Some(name))
+    };
     let gone = before.models.iter().filter(|model| !is_kept(&model.name));
     changes.extend(gone.map(|model| change(&["models", &model.name], None)));
     let drafted = escaped.get("models").and_then(Value::as_object).into_iter().flatten();
@@ -137,10 +139,6 @@ pub(super) fn write(
 pub(super) fn renames(after: &Answers, origins: &[Option<String>]) -> bool {
     let mut all = after.models.iter().zip(origins);
     all.any(|(model, origin)| origin.as_ref().is_some_and(|origin| *origin != model.name))
-}
-
-fn is_same(model: &ModelAnswers, origin: &Option<String>, name: &str) -> bool {
-    model.name == name && origin.as_deref() == Some(name)
 }
 
 fn change(keys: &[&str], value: Option<Value>) -> Change {

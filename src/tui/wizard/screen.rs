@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyEvent;
 
+use self::questions::About;
 use super::edited;
 use super::form::{Filled, Form};
 use super::gpus::GpuPage;
@@ -15,7 +16,7 @@ use super::{gateway, model};
 use crate::config::{Answers, ModelAnswers, draft};
 use crate::gpu::Inventory;
 use crate::local_models::Found;
-use crate::tui::frame::{Effect, Screen, Tone};
+use crate::tui::frame::{Effect, Tone};
 use crate::tui::machine::{Machine, Profile, Start};
 use crate::tui::starting::Starting;
 use crate::tui::widgets::{Dialog, clean};
@@ -49,15 +50,6 @@ struct Edited {
     before: Answers,
     /// For each model of the answers: the name that it has in the text, where it is there.
     origins: Vec<Option<String>>,
-}
-
-/// What a question is about.
-#[derive(Clone, Copy)]
-enum About {
-    /// Whether to give all up.
-    All,
-    /// Whether to take this model out.
-    Model(usize),
 }
 
 enum Page {
@@ -204,46 +196,9 @@ impl Wizard {
         if self.is_alone { vec![Effect::End(Some(text))] } else { vec![Effect::Say(tone, text), Effect::Pop] }
     }
 
-    fn give_up(&mut self) -> Vec<Effect> {
-        if self.would_lose().is_none() {
-            return vec![Effect::Pop];
-        }
-        let text = vec!["What was answered is lost. Nothing was written.".to_owned()];
-        let dialog = Dialog::confirm("Give this configuration up?", text, "give it up", "go on with it");
-        self.question = Some((dialog, About::All));
-        Vec::new()
-    }
-
-    fn ask_to_remove(&mut self, at: usize) {
-        if let Some(model) = self.answers.models.get(at) {
-            let title = format!("Remove {}?", clean(&model.name));
-            let text = vec!["What was answered about it goes out of this configuration.".to_owned()];
-            self.question = Some((Dialog::confirm(&title, text, "remove", "cancel"), About::Model(at)));
-        }
-    }
-
-    fn remove(&mut self, at: usize) -> Vec<Effect> {
-        self.is_settled = false;
-        if at < self.answers.models.len() {
-            self.answers.models.remove(at);
-        }
-        if let Some(origins) = self.edited.as_mut().map(|edited| &mut edited.origins).filter(|all| at < all.len()) {
-            origins.remove(at);
-        }
-        self.go_to_models()
-    }
-
     fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        if let Some((mut dialog, about)) = self.question.take() {
-            return match (dialog.key(key), about) {
-                (None, about) => {
-                    self.question = Some((dialog, about));
-                    Vec::new()
-                }
-                (Some('y'), About::All) => vec![Effect::Pop],
-                (Some('y'), About::Model(at)) => self.remove(at),
-                (Some(_), _) => Vec::new(),
-            };
+        if let Some((dialog, about)) = self.question.take() {
+            return self.answered(dialog, about, key);
         }
         self.is_settled = false;
         match &mut self.page {
@@ -424,6 +379,7 @@ fn proposed(model: &str) -> String {
     model.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(60).collect()
 }
 
+mod questions;
 mod shown;
 #[cfg(test)]
 mod tests;
