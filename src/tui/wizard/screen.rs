@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyEvent;
 
-use self::questions::About;
 use super::edited;
 use super::form::{Filled, Form};
 use super::gpus::GpuPage;
@@ -50,6 +49,15 @@ struct Edited {
     before: Answers,
     /// For each model of the answers: the name that it has in the text, where it is there.
     origins: Vec<Option<String>>,
+}
+
+/// What a question is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// Whether to give all up.
+    All,
+    /// Whether to take this model out.
+    Model(usize),
 }
 
 enum Page {

@@ -2,18 +2,9 @@
 
 use ratatui::crossterm::event::KeyEvent;
 
-use super::Wizard;
+use super::{About, Wizard};
 use crate::tui::frame::{Effect, Screen};
 use crate::tui::widgets::{Dialog, clean};
-
-/// What a question is about.
-#[derive(Clone, Copy)]
-pub(super) enum About {
-    /// Whether to give all up.
-    All,
-    /// Whether to take this model out.
-    Model(usize),
-}
 
 impl Wizard {
     /// Acts on a key while a question is open.
