@@ -83,12 +83,14 @@ pub struct Kept {
 }
 
 /// A profile that a model may have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// Its name.
     pub name: String,
     /// What it is good for.
     pub description: String,
+    /// Share of each GPU's memory that it says.
+    pub gpu_memory: Option<f64>,
 }
 
 /// The program around the interface. All of it blocks: it is asked on threads.
@@ -141,11 +143,12 @@ pub trait Machine: Send + Sync {
     /// Why it cannot be read.
     fn text(&self, name: &str) -> Result<String, String>;
 
-    /// Saves a configuration; in place of one of that name only with `replace`.
+    /// Saves a configuration. In place of one of that name only with `read`, the text that it had when it was read or saved last:
+    /// what others changed meanwhile stays.
     ///
     /// # Errors
     /// Why not; then nothing is written.
-    fn save(&self, name: &str, text: &str, replace: bool) -> Result<(), String>;
+    fn save(&self, name: &str, text: &str, read: Option<&str>) -> Result<(), String>;
 
     /// What would run where by this configuration, and what is worth knowing of it. `name`: the one that it is saved under already.
     ///

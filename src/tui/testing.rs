@@ -137,8 +137,8 @@ impl Machine for Fake {
         Ok(self.text.clone())
     }
 
-    fn save(&self, name: &str, text: &str, replace: bool) -> Result<(), String> {
-        self.written.lock().expect("no panic").push((name.to_owned(), text.to_owned(), replace));
+    fn save(&self, name: &str, text: &str, read: Option<&str>) -> Result<(), String> {
+        self.written.lock().expect("no panic").push((name.to_owned(), text.to_owned(), read.is_some()));
         Ok(())
     }
 
@@ -165,7 +165,11 @@ impl Machine for Fake {
     }
 
     fn profiles(&self) -> Vec<Profile> {
-        vec![Profile { name: "fast".into(), description: "Answers soon; for few requests at once.".into() }]
+        vec![Profile {
+            name: "fast".into(),
+            description: "Answers soon; for few requests at once.".into(),
+            gpu_memory: None,
+        }]
     }
 
     fn port(&self) -> u16 {

@@ -43,9 +43,16 @@ fn file(what: &Start) -> Result<PathBuf, String> {
         Start::Saved(name) => store(Kind::Configuration).existing(&saved_name(name)?),
         Start::Text { name, text } => {
             let name = saved_name(name)?;
-            let text = format!("{text}\n# For `enginehouse shutdown {0}`.\nname: {0}\n", name.as_str());
-            run::write(&name, &text)
+            run::write(&name, &named(text, name.as_str()))
         }
+    }
+}
+
+/// A configuration with this name, unless it has one.
+fn named(text: &str, name: &str) -> String {
+    match config::as_written(text) {
+        Some(root) if root.contains_key("name") => text.to_owned(),
+        _ => format!("{text}\n# For `enginehouse shutdown {name}`.\nname: {name}\n"),
     }
 }
 
@@ -163,13 +170,19 @@ impl Machine for Here {
         store(Kind::Configuration).text(&saved_name(name)?)
     }
 
-    fn save(&self, name: &str, text: &str, replace: bool) -> Result<(), String> {
+    fn save(&self, name: &str, text: &str, read: Option<&str>) -> Result<(), String> {
         let (store, name) = (store(Kind::Configuration), saved_name(name)?);
-        if !replace && name.file(&store.folder).exists() {
+        if read.is_some_and(|read| store.text(&name).is_ok_and(|now| now != read)) {
+            return Err(format!(
+                "`{}` was changed by others meanwhile, and was not replaced: leave this without saving, and edit it anew.",
+                name.as_str()
+            ));
+        }
+        if read.is_none() && name.file(&store.folder).exists() {
             return Err(format!("A configuration `{}` is saved already: type another name.", name.as_str()));
         }
         saved::check(&name.file(&store.folder), text)?;
-        store.save(&name, text, replace)
+        store.save(&name, text, read.is_some())
     }
 
     fn review(&self, name: Option<&str>, text: &str) -> Result<String, String> {
@@ -202,19 +215,24 @@ impl Machine for Here {
     }
 
     fn profiles(&self) -> Vec<Profile> {
-        let own = store(Kind::Profile).names().unwrap_or_default();
-        let own: Vec<String> = own.iter().map(|name| name.as_str().to_owned()).collect();
+        let store = store(Kind::Profile);
+        let yours = |name: &SavedName| {
+            let root = store.text(name).ok().and_then(|text| config::as_written(&text));
+            let gpu_memory = root.and_then(|root| root.get("gpu_memory")?.as_f64());
+            Profile { name: name.as_str().to_owned(), description: "Yours.".to_owned(), gpu_memory }
+        };
+        let own: Vec<Profile> = store.names().unwrap_or_default().iter().map(yours).collect();
         let builtin = builtin_profiles();
         let mut all: Vec<Profile> = builtin
             .into_iter()
-            .map(|profile| {
-                let description = if own.contains(&profile.name) { "Yours.".to_owned() } else { profile.description };
-                Profile { name: profile.name, description }
+            .map(|config::Profile { name, description, gpu_memory, .. }| {
+                let own = own.iter().find(|own| own.name == name).cloned();
+                own.unwrap_or(Profile { name, description, gpu_memory })
             })
             .collect();
-        for name in own {
-            if all.iter().all(|known| known.name != name) {
-                all.push(Profile { name, description: "Yours.".to_owned() });
+        for profile in own {
+            if all.iter().all(|known| known.name != profile.name) {
+                all.push(profile);
             }
         }
         all
@@ -222,5 +240,16 @@ impl Machine for Here {
 
     fn port(&self) -> u16 {
         free_pair()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_has_one_name() {
+        assert_eq!(named("name: mine\n", "other"), "name: mine\n");
+        assert!(named("models: {}\n", "other").ends_with("\nname: other\n"));
     }
 }

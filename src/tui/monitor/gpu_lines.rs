@@ -19,7 +19,19 @@ pub(super) fn name(gpu: &Gpu) -> String {
     let name = gpu.name.as_deref().unwrap_or("GPU");
     let name = name.strip_prefix("NVIDIA ").unwrap_or(name);
     // Its memory is told beside it.
-    let words: Vec<&str> = name.split(' ').take_while(|word| !word.ends_with("GB")).collect();
+    let mut words = Vec::new();
+    for word in name.split(' ') {
+        let start = word.strip_suffix("GB").map(|size| size.rsplit_once('-').map_or("", |(start, _)| start));
+        match start {
+            None => words.push(word),
+            Some("") if words.is_empty() => words.push(word),
+            Some("") => break,
+            Some(start) => {
+                words.push(start);
+                break;
+            }
+        }
+    }
     clean(&words.join(" "))
 }
 
@@ -79,4 +91,22 @@ fn padded(text: &str, columns: usize) -> String {
     let text: String = if width(text) > columns { text.chars().take(columns).collect() } else { text.to_owned() };
     let gap = " ".repeat(columns.saturating_sub(width(&text)));
     text + &gap
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_their_memory_and_are_never_empty() {
+        for (given, expected) in [
+            ("NVIDIA A100-SXM4-80GB", "A100-SXM4"),
+            ("NVIDIA H100 80GB HBM3", "H100"),
+            ("NVIDIA GeForce RTX 4090", "GeForce RTX 4090"),
+            ("NVIDIA GB200", "GB200"),
+            ("80GB", "80GB"),
+        ] {
+            assert_eq!(name(&Gpu { name: Some(given.to_owned()), ..Gpu::default() }), expected);
+        }
+    }
 }

@@ -191,6 +191,10 @@ impl Known {
     }
 
     fn request(&mut self, request: &RequestView) {
+        // One that ended between the beginning of the events and the list was in the list, too.
+        if self.requests.iter().any(|known| known.id == request.id) {
+            return;
+        }
         self.requests.push_front(request.clone());
         self.requests.truncate(REQUESTS);
     }

@@ -122,9 +122,11 @@ pub(super) fn drawn(line: &LogLine, column: usize, shift: usize, theme: &Theme) 
     };
     out.push_span(level);
     if column > 0 {
-        let name: String = clean(&line.from);
-        let name =
-            if width(&name) > column { name.chars().skip(name.chars().count() - column).collect() } else { name };
+        let mut name: String = clean(&line.from);
+        // Wide characters take two columns each.
+        while width(&name) > column {
+            name = name.chars().skip(1).collect();
+        }
         let gap = " ".repeat(column.saturating_sub(width(&name)) + 1);
         out.push_span(Span::styled(format!("{name}{gap}"), of(&line.from, theme)));
     }
@@ -165,6 +167,15 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 30, 3));
         pane.draw(lines, true, buffer.area, &mut buffer, &Theme::new(true, true));
         (0..3).map(|y| (0..30).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn long_names_are_cut_at_their_front_by_columns() {
+        let theme = Theme::new(true, true);
+        let shown = |name: &str, column| drawn(&line(name, None, "x"), column, 0, &theme).to_string();
+        assert_eq!(shown("模型模型模型/0", 4), "  型/0 x");
+        assert_eq!(shown("模型", 3), "  型  x");
+        assert_eq!(shown("coder/0", 3), "  r/0 x");
     }
 
     #[test]

@@ -130,7 +130,11 @@ impl Question {
             Self::Failed(dialog, id) => match dialog.key(key) {
                 None => Answer::Open,
                 Some('l') => Answer::Wish(Wish::Open(Place::Engine(id.clone()))),
-                Some('s') => Answer::ShutDown,
+                // This question opens by itself: a letter that was meant for the view below must end nothing.
+                Some('s') => {
+                    *self = Self::shut_down(known);
+                    Answer::Open
+                }
                 Some(_) => Answer::Nothing,
             },
             Self::Leave(dialog) => match dialog.key(key) {

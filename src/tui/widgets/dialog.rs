@@ -1,7 +1,7 @@
 //! A question with answers, in the middle of a screen.
 
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -64,7 +64,7 @@ impl Dialog {
             KeyCode::Esc => return self.choices.last().map(|choice| choice.key),
             KeyCode::Left | KeyCode::Up | KeyCode::BackTab => self.selected = (self.selected + count - 1) % count,
             KeyCode::Right | KeyCode::Down | KeyCode::Tab => self.selected = (self.selected + 1) % count,
-            KeyCode::Char(letter) => {
+            KeyCode::Char(letter) if !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
                 let letter = letter.to_ascii_lowercase();
                 return self.choices.iter().find(|choice| choice.key == letter).map(|choice| choice.key);
             }
@@ -89,13 +89,20 @@ impl Dialog {
         let lines = text.len() + gap + if is_beside { 1 } else { answers.len() };
         let inner = window(area, (widest + 2, lines), &self.title, buffer, theme);
         let (x, right) = (inner.x + 1, inner.right());
-        for (line, y) in text.iter().zip(inner.y..) {
-            put(buffer, x, y, right.saturating_sub(x), &Line::raw(line.as_str()));
+        // In a small window the text is cut, never the answers.
+        let rows = if is_beside { 1 } else { u16::try_from(answers.len()).unwrap_or(1) };
+        let room = inner.height.saturating_sub(rows);
+        for (line, y) in text.iter().zip(inner.y..inner.y + room) {
+            let is_cut = y + 1 == inner.y + room && text.len() > usize::from(room);
+            let line = if is_cut { "…" } else { line.as_str() };
+            put(buffer, x, y, right.saturating_sub(x), &Line::raw(line));
         }
         let mut x = x;
-        let mut y =
-            inner.bottom().saturating_sub(if is_beside { 1 } else { u16::try_from(answers.len()).unwrap_or(1) });
+        let mut y = inner.y + room;
         for (place, answer) in answers.iter().enumerate() {
+            if y >= inner.bottom() {
+                break;
+            }
             let style = if place == self.selected { theme.selected() } else { theme.accent() };
             put(buffer, x, y, right.saturating_sub(x), &Line::from(Span::styled(answer.as_str(), style)));
             if is_beside {
@@ -109,8 +116,6 @@ impl Dialog {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::crossterm::event::KeyModifiers;
-
     use super::*;
 
     #[test]
@@ -121,9 +126,24 @@ mod tests {
         assert_eq!(key(&mut dialog(), KeyCode::Esc), Some('n'));
         assert_eq!(key(&mut dialog(), KeyCode::Char('x')), None);
         assert_eq!(key(&mut dialog(), KeyCode::Char('Y')), Some('y'));
+        for modifiers in [KeyModifiers::CONTROL, KeyModifiers::ALT] {
+            assert_eq!(dialog().key(KeyEvent::new(KeyCode::Char('y'), modifiers)), None);
+        }
         let mut moved = dialog();
         assert_eq!(key(&mut moved, KeyCode::Left), None);
         assert_eq!(key(&mut moved, KeyCode::Enter), Some('y'));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_the_answers_stay() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 40, 8));
+        let text = (0..20).map(|number| format!("line {number}")).collect();
+        let dialog = Dialog::confirm("Stop?", text, "stop", "cancel");
+        dialog.draw(buffer.area, &mut buffer, &Theme::new(true, true));
+        let lines: Vec<String> = (0..8).map(|y| (0..40).map(|x| buffer[(x, y)].symbol()).collect()).collect();
+        assert!(lines[4].contains("line 3") && lines[5].contains('…'), "{lines:?}");
+        assert!(lines[6].contains(" y stop   n cancel ") && lines[7].contains('└'), "{lines:?}");
+        assert!(!lines[6].contains("line") && !lines[7].contains("line"), "{lines:?}");
     }
 
     #[test]

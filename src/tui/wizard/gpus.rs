@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::form::Filled;
 use super::known::Known;
-use crate::config::{Answers, Gpus, ModelAnswers};
+use crate::config::{Answers, Gpus, ModelAnswers, is_vllm};
 use crate::gpu::Inventory;
 use crate::inventory::{Unit, gib, units};
 use crate::placement::{DEFAULT_SHARE, LARGEST_SHARE};
@@ -64,28 +64,34 @@ fn has(model: &ModelAnswers, unit: &Unit<'_>) -> bool {
     listed(model).iter().any(|text| names(unit, text))
 }
 
+/// The share of each GPU that a model's profile says.
+fn share_of_profile(model: &ModelAnswers, known: &Known) -> Option<f64> {
+    let name = model.profile.as_ref()?;
+    known.profiles.iter().find(|profile| profile.name == *name)?.gpu_memory
+}
+
 /// The share of each GPU that a model takes.
-fn share(model: &ModelAnswers) -> f64 {
-    model.gpu_memory.unwrap_or(DEFAULT_SHARE)
+fn share(model: &ModelAnswers, known: &Known) -> f64 {
+    model.gpu_memory.or_else(|| share_of_profile(model, known)).unwrap_or(DEFAULT_SHARE)
 }
 
 /// What the other models of this configuration take of a unit.
-fn others<'a>(answers: &'a Answers, at: usize, unit: &Unit<'_>) -> Vec<(&'a str, f64)> {
+fn others<'a>(answers: &'a Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Vec<(&'a str, f64)> {
     let all = answers.models.iter().enumerate().filter(|(place, model)| *place != at && has(model, unit));
-    all.map(|(_, model)| (model.name.as_str(), share(model))).collect()
+    all.map(|(_, model)| (model.name.as_str(), share(model, known))).collect()
 }
 
 /// Why the model at `at` cannot take a unit with its share; `None`: it can.
-fn refusal(answers: &Answers, at: usize, unit: &Unit<'_>) -> Option<String> {
+fn refusal(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
     let label = unit.label();
-    let own = answers.models.get(at).map_or(DEFAULT_SHARE, share);
+    let own = answers.models.get(at).map_or(DEFAULT_SHARE, |model| share(model, known));
     if unit.gpu.lost {
         return Some(format!("{label} fell off the bus or needs a reset: nothing can run on it."));
     }
     if unit.mig.is_none() && unit.gpu.mig.is_some() {
         return Some(format!("{label} is in MIG mode: choose one of its instances."));
     }
-    let others = others(answers, at, unit);
+    let others = others(answers, at, unit, known);
     let sum: f64 = others.iter().map(|(_, share)| share).sum();
     if sum + own > LARGEST_SHARE + ROUNDING {
         let who: Vec<String> = others.iter().map(|(name, share)| format!("{name} takes {share:.2}")).collect();
@@ -115,25 +121,26 @@ fn too_small(model: &ModelAnswers, inventory: &Inventory, known: &Known) -> Opti
     let smallest = *chosen.iter().min()?;
     let each = weights / u64::try_from(chosen.len()).unwrap_or(1).max(1);
     #[expect(clippy::cast_precision_loss, reason = "shares of memory are not exact")]
-    let (room, needed) = (smallest as f64 * share(model), each as f64);
+    let (room, needed) = (smallest as f64 * share(model, known), each as f64);
     (needed > room).then(|| {
         format!(
             "Its weights need {} on each GPU, which is more than a share of {:.2} of {}: choose more GPUs, or a larger share.",
             gib(each),
-            share(model),
+            share(model, known),
             gib(smallest)
         )
     })
 }
 
 impl GpuPage {
-    /// Proposes GPUs for a model that has none: the first one that it fits on.
-    pub(super) fn propose(answers: &mut Answers, at: usize, inventory: &Inventory) {
-        if answers.models.get(at).is_none_or(|model| model.gpus != Gpus::AsVisible) {
+    /// Proposes GPUs for a model of vLLM that has none: the first one that it fits on. Another server may need none.
+    pub(super) fn propose(answers: &mut Answers, at: usize, known: &Known) {
+        let Some(inventory) = known.gpus() else { return };
+        if answers.models.get(at).is_none_or(|model| model.gpus != Gpus::AsVisible || !is_vllm(&model.command)) {
             return;
         }
         let all = units(inventory);
-        let free = all.iter().find(|unit| refusal(answers, at, unit).is_none()).map(word);
+        let free = all.iter().find(|unit| refusal(answers, at, unit, known).is_none()).map(word);
         if let (Some(free), Some(model)) = (free, answers.models.get_mut(at)) {
             model.gpus = Gpus::Listed(vec![free]);
         }
@@ -166,16 +173,16 @@ impl GpuPage {
             (KeyCode::Enter, _) => {
                 let model = answers.models.get(at);
                 let chosen = all.iter().filter(|unit| model.is_some_and(|model| has(model, unit)));
-                let wrong = chosen.filter_map(|unit| refusal(answers, at, unit)).next();
+                let wrong = chosen.filter_map(|unit| refusal(answers, at, unit, known)).next();
                 return match wrong.or_else(|| too_small(model?, inventory, known)) {
                     Some(why) => (Filled::Going, Some(why)),
                     None => (Filled::Done, None),
                 };
             }
-            (KeyCode::Char(' '), Some(unit)) => toggle(answers, at, unit),
-            (KeyCode::Char('+'), _) => change(answers, at, STEP),
-            (KeyCode::Char('-'), _) => change(answers, at, -STEP),
-            (KeyCode::Char('='), Some(unit)) => equal(answers, at, unit),
+            (KeyCode::Char(' '), Some(unit)) => toggle(answers, at, unit, known),
+            (KeyCode::Char('+'), _) => change(answers, at, STEP, known),
+            (KeyCode::Char('-'), _) => change(answers, at, -STEP, known),
+            (KeyCode::Char('='), Some(unit)) => equal(answers, at, unit, known),
             _ => None,
         };
         (Filled::Going, said)
@@ -193,7 +200,7 @@ impl GpuPage {
     ) {
         let Some(inventory) = known.gpus() else { return };
         let Some(model) = answers.models.get(at) else { return };
-        let rows = units(inventory).iter().map(|unit| row(answers, at, unit, theme)).collect::<Vec<_>>();
+        let rows = units(inventory).iter().map(|unit| row(answers, at, unit, (known, theme))).collect::<Vec<_>>();
         let height = u16::try_from(rows.len() + 1).unwrap_or(area.height).min(area.height.saturating_sub(7));
         Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.selection), buffer, theme);
         let count = listed(model).len();
@@ -202,9 +209,17 @@ impl GpuPage {
         } else {
             String::new()
         };
-        let own = if model.gpu_memory.is_some() { "" } else { ", as vLLM has it by default" };
+        let own = match (model.gpu_memory, share_of_profile(model, known)) {
+            (Some(_), _) => "",
+            (None, Some(_)) => ", as its profile says",
+            (None, None) => ", as vLLM has it by default",
+        };
         let lines = [
-            format!("{} takes a share of {:.2} of each GPU's memory{own}.{parallel}", clean(&model.name), share(model)),
+            format!(
+                "{} takes a share of {:.2} of each GPU's memory{own}.{parallel}",
+                clean(&model.name),
+                share(model, known)
+            ),
             "Several models can be on one GPU, as long as their shares are 0.95 together.".to_owned(),
         ];
         for (line, y) in lines.iter().zip(area.y + height + 1..area.bottom()) {
@@ -217,9 +232,9 @@ impl GpuPage {
     }
 }
 
-fn toggle(answers: &mut Answers, at: usize, unit: &Unit<'_>) -> Option<String> {
+fn toggle(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
     let is_chosen = answers.models.get(at).is_some_and(|model| has(model, unit));
-    let why = if is_chosen { None } else { refusal(answers, at, unit) };
+    let why = if is_chosen { None } else { refusal(answers, at, unit, known) };
     if why.is_some() {
         return why;
     }
@@ -239,17 +254,17 @@ fn rounded(share: f64) -> f64 {
     ((share * 100.0).round() / 100.0).clamp(0.05, LARGEST_SHARE)
 }
 
-fn change(answers: &mut Answers, at: usize, by: f64) -> Option<String> {
+fn change(answers: &mut Answers, at: usize, by: f64, known: &Known) -> Option<String> {
     let model = answers.models.get_mut(at)?;
     // From 0.92 to 0.90, and on in whole steps.
-    let steps = share(model) / STEP;
+    let steps = share(model, known) / STEP;
     let next = if by < 0.0 { (steps - ROUNDING).ceil() - 1.0 } else { (steps + ROUNDING).floor() + 1.0 };
     model.gpu_memory = Some(rounded(next * STEP));
     None
 }
 
 /// Gives the model and the others on a unit the same share, and the model the unit.
-fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>) -> Option<String> {
+fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
     let on: Vec<usize> =
         (0..answers.models.len()).filter(|place| *place == at || has(&answers.models[*place], unit)).collect();
     #[expect(clippy::cast_precision_loss, reason = "there are few models")]
@@ -257,7 +272,7 @@ fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>) -> Option<String> {
     for place in &on {
         answers.models[*place].gpu_memory = Some(each);
     }
-    let why = if has(&answers.models[at], unit) { None } else { toggle(answers, at, unit) };
+    let why = if has(&answers.models[at], unit) { None } else { toggle(answers, at, unit, known) };
     why.or_else(|| Some(format!("{} of {}: a share of {each:.2} for each.", models(on.len()), unit.label())))
 }
 
@@ -265,11 +280,11 @@ fn models(count: usize) -> String {
     if count == 1 { "1 model".to_owned() } else { format!("{count} models") }
 }
 
-fn row(answers: &Answers, at: usize, unit: &Unit<'_>, theme: &Theme) -> Row {
+fn row(answers: &Answers, at: usize, unit: &Unit<'_>, (known, theme): (&Known, &Theme)) -> Row {
     let is_chosen = answers.models.get(at).is_some_and(|model| has(model, unit));
-    let others = others(answers, at, unit);
+    let others = others(answers, at, unit, known);
     let taken: Vec<String> = others.iter().map(|(name, share)| format!("{} {share:.2}", clean(name))).collect();
-    let is_free = refusal(answers, at, unit).is_none();
+    let is_free = refusal(answers, at, unit, known).is_none();
     let (mark, style) = match (is_chosen, is_free) {
         (true, _) => ("[x]", theme.good()),
         (false, true) => ("[ ]", theme.accent()),

@@ -15,7 +15,7 @@ use super::{gateway, model};
 use crate::config::{Answers, ModelAnswers, draft};
 use crate::gpu::Inventory;
 use crate::local_models::Found;
-use crate::tui::frame::{Effect, Screen, Tone};
+use crate::tui::frame::{Effect, Tone};
 use crate::tui::machine::{Machine, Profile, Start};
 use crate::tui::starting::Starting;
 use crate::tui::widgets::{Dialog, clean};
@@ -36,8 +36,10 @@ pub struct Wizard {
     is_asking: bool,
     /// Whether nothing would be lost.
     is_settled: bool,
-    /// Whether to give all up.
-    question: Option<Dialog>,
+    /// What is asked, and about what.
+    question: Option<(Dialog, About)>,
+    /// What this wizard read, or saved last: the name and the text. That alone it may replace.
+    saved: Option<(String, String)>,
 }
 
 /// A saved configuration that is changed.
@@ -45,6 +47,17 @@ struct Edited {
     name: String,
     text: String,
     before: Answers,
+    /// For each model of the answers: the name that it has in the text, where it is there.
+    origins: Vec<Option<String>>,
+}
+
+/// What a question is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// Whether to give all up.
+    All,
+    /// Whether to take this model out.
+    Model(usize),
 }
 
 enum Page {
@@ -64,8 +77,8 @@ enum Told {
     Port(u16),
     /// What was found out about this text.
     Checked(String, Result<String, String>),
-    /// Whether it was saved under this name, and whether it is to be started.
-    Saved(String, bool, Result<(), String>),
+    /// Whether this text was saved under this name, and whether it is to be started.
+    Saved((String, String), bool, Result<(), String>),
 }
 
 impl Wizard {
@@ -86,6 +99,7 @@ impl Wizard {
             is_asking: false,
             is_settled: true,
             question: None,
+            saved: None,
         }
     }
 
@@ -96,8 +110,10 @@ impl Wizard {
     pub fn edit(machine: Arc<dyn Machine>, name: &str, text: &str) -> Result<Self, String> {
         let before = edited::read(text)?;
         let page = Page::Models(Models::new(&before));
-        let edited = Some(Edited { name: name.to_owned(), text: text.to_owned(), before: before.clone() });
-        Ok(Self { edited, page, answers: before, ..Self::new(machine, false) })
+        let origins = before.models.iter().map(|model| Some(model.name.clone())).collect();
+        let edited = Some(Edited { name: name.to_owned(), text: text.to_owned(), before: before.clone(), origins });
+        let saved = Some((name.to_owned(), text.to_owned()));
+        Ok(Self { edited, saved, page, answers: before, ..Self::new(machine, false) })
     }
 
     /// Has threads look around.
@@ -153,8 +169,12 @@ impl Wizard {
                 }
             }
             Told::Saved(_, _, Err(why)) => return vec![Effect::Say(Tone::Bad, clean(why))],
-            Told::Saved(name, true, Ok(())) => return self.start(Start::Saved(name.clone())),
-            Told::Saved(name, false, Ok(())) => {
+            Told::Saved(saved, is_to_start, Ok(())) => {
+                self.saved = Some(saved.clone());
+                let name = &saved.0;
+                if *is_to_start {
+                    return self.start(Start::Saved(name.clone()));
+                }
                 self.is_settled = true;
                 let text = format!("Saved. Start it: enginehouse serve {name}");
                 return self.close(Tone::Good, text);
@@ -184,23 +204,9 @@ impl Wizard {
         if self.is_alone { vec![Effect::End(Some(text))] } else { vec![Effect::Say(tone, text), Effect::Pop] }
     }
 
-    fn give_up(&mut self) -> Vec<Effect> {
-        if self.would_lose().is_none() {
-            return vec![Effect::Pop];
-        }
-        let text = vec!["What was answered is lost. Nothing was written.".to_owned()];
-        self.question = Some(Dialog::confirm("Give this configuration up?", text, "give it up", "go on with it"));
-        Vec::new()
-    }
-
     fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        if let Some(mut dialog) = self.question.take() {
-            match dialog.key(key) {
-                None => self.question = Some(dialog),
-                Some('y') => return vec![Effect::Pop],
-                Some(_) => {}
-            }
-            return Vec::new();
+        if let Some((dialog, about)) = self.question.take() {
+            return self.answered(dialog, about, key);
         }
         self.is_settled = false;
         match &mut self.page {
@@ -223,6 +229,9 @@ impl Wizard {
                 Filled::Going => Vec::new(),
                 Filled::Back if self.is_new => {
                     self.answers.models.pop();
+                    if let Some(edited) = &mut self.edited {
+                        edited.origins.truncate(self.answers.models.len());
+                    }
                     self.page = Page::Source(Source::default());
                     Vec::new()
                 }
@@ -269,6 +278,9 @@ impl Wizard {
         self.at = self.answers.models.len();
         self.is_new = true;
         self.answers.models.push(model);
+        if let Some(edited) = &mut self.edited {
+            edited.origins.push(None);
+        }
         self.go_to_model()
     }
 
@@ -278,8 +290,10 @@ impl Wizard {
             form.go_to(field);
             return vec![Effect::Say(Tone::Bad, why)];
         }
-        if let Some(inventory) = self.known.gpus() {
-            GpuPage::propose(&mut self.answers, self.at, inventory);
+        if self.known.gpus().is_some() {
+            if self.is_new {
+                GpuPage::propose(&mut self.answers, self.at, &self.known);
+            }
             self.page = Page::Gpus(GpuPage::default());
             return Vec::new();
         }
@@ -312,12 +326,7 @@ impl Wizard {
                 (self.at, self.is_new) = (at, false);
                 return self.go_to_model();
             }
-            Next::Remove(at) => {
-                if at < self.answers.models.len() {
-                    self.answers.models.remove(at);
-                }
-                return self.go_to_models();
-            }
+            Next::Remove(at) => self.ask_to_remove(at),
         }
         Vec::new()
     }
@@ -328,22 +337,27 @@ impl Wizard {
         }
         let text = match &self.edited {
             None => Ok(draft(&self.answers)),
-            Some(edited) => edited::write(&edited.text, &edited.before, &self.answers),
+            Some(edited) => edited::write(&edited.text, &edited.before, &self.answers, &edited.origins),
         };
         let text = match text {
             Ok(text) => text,
             Err(why) => return vec![Effect::Say(Tone::Bad, why)],
         };
-        let name = match &self.edited {
-            Some(edited) => edited.name.clone(),
+        let name = match &self.saved {
+            Some((name, _)) => name.clone(),
             None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
         };
         self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
         let (machine, saved_as) = (self.machine.clone(), self.saved_as());
-        vec![Effect::work("check", move |teller| {
+        let mut effects = vec![Effect::work("check", move |teller| {
             let found = machine.review(saved_as.as_deref(), &text);
             teller.tell(Told::Checked(text, found));
-        })]
+        })];
+        if self.edited.as_ref().is_some_and(|edited| edited::renames(&self.answers, &edited.origins)) {
+            let note = "A model with another name is written anew: comments inside it are lost.";
+            effects.push(Effect::Say(Tone::Note, note.to_owned()));
+        }
+        effects
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
@@ -356,10 +370,11 @@ impl Wizard {
             Action::Cancel => self.give_up(),
             Action::Start => self.start(Start::Text { name, text }),
             Action::Save | Action::SaveAndStart => {
-                let (machine, replace) = (self.machine.clone(), self.edited.is_some());
+                let machine = self.machine.clone();
+                let read = self.saved.clone().filter(|(saved, _)| *saved == name).map(|(_, text)| text);
                 vec![Effect::work("save", move |teller| {
-                    let saved = machine.save(&name, &text, replace);
-                    teller.tell(Told::Saved(name, action == Action::SaveAndStart, saved));
+                    let saved = machine.save(&name, &text, read.as_deref());
+                    teller.tell(Told::Saved((name, text), action == Action::SaveAndStart, saved));
                 })]
             }
         }
@@ -372,6 +387,7 @@ fn proposed(model: &str) -> String {
     model.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(60).collect()
 }
 
+mod questions;
 mod shown;
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,9 @@ fn lists_are_bounded_and_nothing_comes_twice() {
     assert_eq!(known.requests[0].id, "599");
     known.requests_were(&[request("599", 200, None), request("older", 200, None)]);
     assert_eq!(known.requests.iter().filter(|request| request.id == "599").count(), 1);
+    known.hear(&Event::Requests { requests: vec![request("older", 200, None), request("newer", 200, None)] });
+    assert_eq!(known.requests.iter().filter(|request| request.id == "older").count(), 1);
+    assert_eq!(known.requests[0].id, "newer");
     known.hear(&Event::Operation(operation("x599", OperationState::Done)));
     assert_eq!((known.operations.len(), known.operations[0].state), (OPERATIONS, OperationState::Done));
 }

@@ -175,7 +175,9 @@ fn who_has_started_the_gateway_is_told_of_each_failure_once() {
     assert_eq!(owner.title(), "overview › org/coder/0");
     owner.told_failures.clear();
     hear(&mut owner, News::Event(Box::new(snapshot())));
-    assert_eq!(press(&mut owner, "s"), "[Work(shut down)]");
+    assert_eq!(press(&mut owner, "s"), "[]", "it opens by itself: a letter for the view below ends nothing");
+    assert!(picture(&owner, (80, 22)).contains("Shut the gateway down?"));
+    assert_eq!(press(&mut owner, "y"), "[Work(shut down)]");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::gpu::{Gpu, Memory, Mig};
 use crate::local_models::Found;
+use crate::tui::machine::Profile;
 use crate::tui::testing;
 
 const GIB: u64 = 1 << 30;
@@ -102,15 +103,29 @@ fn weights_that_are_larger_than_the_share_are_refused() {
 #[test]
 fn the_first_gpu_with_room_is_proposed() {
     let known = known(vec![gpu(0, 40), gpu(1, 0), gpu(2, 0)]);
-    let inventory = known.gpus().expect("some");
     let mut answers = Answers { models: vec![model("a", &[], None), model("b", &[], None)], ..Answers::usual() };
-    GpuPage::propose(&mut answers, 0, inventory);
-    GpuPage::propose(&mut answers, 1, inventory);
+    GpuPage::propose(&mut answers, 0, &known);
+    GpuPage::propose(&mut answers, 1, &known);
     assert_eq!(
         (listed(&answers.models[0]), listed(&answers.models[1])),
         (&["1".to_owned()][..], &["2".to_owned()][..])
     );
     answers.models.push(model("c", &[], None));
-    GpuPage::propose(&mut answers, 2, inventory);
+    GpuPage::propose(&mut answers, 2, &known);
     assert_eq!(answers.models[2].gpus, Gpus::AsVisible, "none has room");
+    let simulated = ModelAnswers { command: vec!["enginehouse".into(), "sim".into()], ..model("d", &[], None) };
+    let mut answers = Answers { models: vec![simulated], ..Answers::usual() };
+    GpuPage::propose(&mut answers, 0, &known);
+    assert_eq!(answers.models[0].gpus, Gpus::AsVisible, "another server may need none");
+}
+
+#[test]
+fn the_share_of_the_profile_is_taken() {
+    let mut known = known(vec![gpu(0, 0)]);
+    known.profiles = vec![Profile { name: "low".into(), gpu_memory: Some(0.45), ..Profile::default() }];
+    let low = |name: &str| ModelAnswers { profile: Some("low".into()), ..model(name, &["0"], None) };
+    let mut answers = Answers { models: vec![low("a"), low("b")], ..Answers::usual() };
+    assert_eq!(press(&mut GpuPage::default(), "⏎", &mut answers, &known), (Filled::Done, None), "0.90 together");
+    answers.models[1].gpu_memory = Some(0.55);
+    assert_eq!(press(&mut GpuPage::default(), "⏎", &mut answers, &known).0, Filled::Going, "1.00 together");
 }

@@ -49,7 +49,7 @@ impl Screen for Wizard {
             Page::Models(models) => models.draw(&self.answers, inner, buffer, theme),
             Page::Review(review) => review.draw(inner, buffer, theme),
         }
-        if let Some(question) = &self.question {
+        if let Some((question, _)) = &self.question {
             question.draw(area, buffer, theme);
         }
     }

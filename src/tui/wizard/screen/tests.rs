@@ -26,6 +26,11 @@ fn enter_alone_leads_from_nothing_to_a_gateway_with_two_models() {
     assert_eq!(stage.press("mine⏎"), "[Work(save)]");
     assert_eq!(stage.works(), "[Push(start mine)]");
     assert_eq!(stage.screen.would_lose(), None);
+    // It did not start: the same wizard may save it again under its name.
+    stage.press("⏎");
+    stage.works();
+    let again = fake.written.lock().expect("no panic").pop().expect("saved twice");
+    assert_eq!((again.0.as_str(), again.2), ("mine", true));
     let written = fake.written.lock().expect("no panic").clone();
     let [(name, text, false)] = &written[..] else { panic!("{written:?}") };
     assert_eq!(name, "mine");
@@ -124,6 +129,10 @@ fn models_are_removed_and_a_wizard_alone_ends_with_a_text() {
     stage.open();
     stage.press("⏎⏎⏎⏎");
     stage.press("↑↑d");
+    assert!(stage.picture((80, 24)).contains("Remove coder?"));
+    stage.press("⏎d");
+    assert!(stage.picture((80, 24)).contains("Remove coder?"), "Enter alone removes nothing");
+    stage.press("y");
     assert!(stage.press("⏎").contains("There is no model yet"));
     stage.press("a⏎⏎⏎⏎");
     stage.works();
