@@ -43,7 +43,7 @@ fn file(what: &Start) -> Result<PathBuf, String> {
         Start::Saved(name) => store(Kind::Configuration).existing(&saved_name(name)?),
         Start::Text { name, text } => {
             let name = saved_name(name)?;
-            let text = format!("{text}\n# For `enginehouse shutdown {0}`.\nname: {0}\n", name.as_str());
+            let text = format!("{text}\n# For `enginehouse shutdown {0}`.\nname: \"{0}\"\n", name.as_str());
             run::write(&name, &text)
         }
     }
@@ -153,9 +153,9 @@ impl Machine for Here {
         match kind {
             Kind::Configuration => edit(&file, &|text| saved::check(&file, text)),
             Kind::Profile => edit(&file, &|text| config::check_profile(name.as_str(), text, &variable).map_err(said)),
-            Kind::Shortcut => {
-                edit(&file, &|text| config::check_model(name.as_str(), text, &variable).map(drop).map_err(said))
-            }
+            Kind::Shortcut => edit(&file, &|text| {
+                config::check_model(name.as_str(), text, app::user_profiles(), &variable).map(drop).map_err(said)
+            }),
         }
     }
 
