@@ -13,16 +13,31 @@ use serde::Serialize;
 /// # Errors
 /// What the system says.
 pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let new = path.with_extension("json.new");
-    let written = open(OpenOptions::new().truncate(true), &new).and_then(|mut file| {
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.write_all(b"\n")?;
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    replace_bytes(path, &path.with_extension("json.new"), &bytes)
+}
+
+/// Writes `text` in place of what is in `path`, in the same way. Blocks.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn replace_text(path: &Path, text: &str) -> io::Result<()> {
+    let mut new = path.to_owned().into_os_string();
+    new.push(".new");
+    replace_bytes(path, Path::new(&new), text.as_bytes())
+}
+
+/// Writes `bytes` to the file `new`, which then takes the place of the one at `path`.
+fn replace_bytes(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = open(OpenOptions::new().truncate(true), new).and_then(|mut file| {
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(new, path)
     });
     if written.is_err() {
         // What is left of it would only take room.
-        let _ = fs::remove_file(&new);
+        let _ = fs::remove_file(new);
     }
     written?;
     // The new name is on the disk only with the folder.

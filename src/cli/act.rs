@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::output::{Exit, Failure, ended, print, print_json};
 use super::progress::{Progress, doing};
 use super::running::Running;
+use super::shell::quoted;
 use super::target;
 use crate::api::{ActionView, AdapterView, Client, OperationState, OperationView, Target, Verb};
 
@@ -97,10 +98,10 @@ pub(super) enum Lora {
 /// Has `verb` done.
 pub(super) fn act(verb: Verb, Act { name, how }: &Act) -> ExitCode {
     ended(how.run(|client| {
-        if verb == Verb::Stop && is_file(name) {
-            return Err(Failure::new(Exit::Usage, shutdown_is_meant(name)));
-        }
-        let target = target::target(client, name)?;
+        let target = target::target(client, name).map_err(|why| {
+            let is_meant = verb == Verb::Stop && why.exit == Exit::Unknown && is_file(name);
+            if is_meant { Failure::new(Exit::Usage, shutdown_is_meant(name)) } else { why }
+        })?;
         Ok((client.act(verb, &target)?, target))
     }))
 }
@@ -141,7 +142,7 @@ pub(super) fn lora(ask: &Lora) -> ExitCode {
     })
 }
 
-/// Whether `name` is the file of a configuration, as `stop` took it once.
+/// Whether `name` is the file of a configuration, as people know it from other commands.
 fn is_file(name: &str) -> bool {
     let path = Path::new(name);
     path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json") || path.is_file()
@@ -150,7 +151,8 @@ fn is_file(name: &str) -> bool {
 fn shutdown_is_meant(name: &str) -> String {
     format!(
         "`enginehouse stop` stops the engines of a MODEL. To end the gateway of a configuration, with its engines: \
-         enginehouse shutdown {name}"
+         enginehouse shutdown {}",
+        quoted(name)
     )
 }
 

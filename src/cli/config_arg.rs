@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::shell::quoted;
 use crate::app::{SavedName, Source, config_dir, one_model_file, saved_names};
 use crate::config::Setting;
 use crate::similar::similar;
@@ -145,10 +146,10 @@ impl ConfigArgs {
         files(&self.configurations)
     }
 
-    /// What is given, as words of a command line, to be shown.
+    /// What is given, as words of a shell, to be shown.
     pub(super) fn words(&self) -> String {
         let word = |arg: &ConfigArg| match arg {
-            ConfigArg::Path(path) => path.display().to_string(),
+            ConfigArg::Path(path) => quoted(&path.display().to_string()),
             ConfigArg::Name(name) => name.as_str().to_owned(),
             ConfigArg::StandardInput => "-".to_owned(),
         };

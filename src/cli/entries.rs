@@ -10,7 +10,7 @@ use super::change::described;
 use super::output::{Exit, Failure, ended, print, print_json};
 use super::running::Running;
 use crate::api::{EntryName, ReloadReport};
-use crate::config::entry_value;
+use crate::config::{Diagnostic, entry_value};
 use crate::ids::EntryKind;
 
 /// What is added, changed or removed.
@@ -128,9 +128,11 @@ fn document(settings: &[String]) -> Result<String, String> {
             .split_once('=')
             .filter(|(key, _)| !key.split('.').any(str::is_empty))
             .ok_or_else(|| format!("`{setting}` is not understood: write KEY=VALUE, such as gpus=1."))?;
-        let value = entry_value(&format!("value: {value}"))
-            .map(|mut found| found["value"].take())
-            .map_err(|_| format!("the value of `{key}` is no YAML: {value}"))?;
+        let value =
+            entry_value(&format!("value: {value}")).map(|mut found| found["value"].take()).map_err(|found| {
+                let why: Vec<String> = found.0.iter().map(Diagnostic::message).collect();
+                format!("the value of `{key}` is not YAML: {}", why.join(" "))
+            })?;
         place(&mut root, key, value)
             .ok_or_else(|| format!("`{key}` is given twice, or inside of what is no mapping."))?;
     }
@@ -163,5 +165,8 @@ mod tests {
         for bad in [&[][..], &["x"], &["=1"], &["a..b=1"], &["a=1", "a=2"], &["a=1", "a.b=2"], &["a=[1"]] {
             assert!(document(bad).is_err(), "{bad:?}");
         }
+        let told = document(&["keys=[${KEY}]"]).expect_err("`{` begins a mapping");
+        assert!(told.starts_with("the value of `keys` is not YAML: ") && !told.ends_with(": "), "{told}");
+        assert_eq!(document(&[r#"keys=["${KEY}"]"#]).as_deref(), Ok(r#"{"keys":["${KEY}"]}"#));
     }
 }

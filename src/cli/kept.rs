@@ -10,7 +10,7 @@ use super::output::fail;
 use super::saved::edit::edit;
 use super::saved::store::{Store, stem, write_new};
 use super::saved::terminal::say;
-use crate::app::{SavedName, shortcut_dir};
+use crate::app::{SavedName, shortcut_dir, user_profiles};
 use crate::config::{self, Diagnostics, Engines};
 use crate::text_table::aligned;
 
@@ -87,7 +87,7 @@ pub(super) fn run(action: &Action) -> ExitCode {
     let kind = Kind {
         store: Store { folder: shortcut_dir(), what: "shortcut" },
         section: "models",
-        check: |name, text| config::check_model(name, text, &variable).map(drop),
+        check: |name, text| config::check_model(name, text, user_profiles(), &variable).map(drop),
     };
     let done = match action {
         Action::List { json } => list(&kind.store, *json),
@@ -161,14 +161,15 @@ impl Kind {
 fn list(store: &Store, json: bool) -> Result<(), String> {
     let mut rows = Vec::new();
     for name in store.names()? {
-        let text = store.text(&name)?;
-        let read = config::check_model(name.as_str(), &text, &variable);
+        let read = store.text(&name).and_then(|text| {
+            config::check_model(name.as_str(), &text, user_profiles(), &variable).map_err(|found| found.to_string())
+        });
         let spawn = read.as_ref().ok().and_then(|config| match &config.models.first()?.engines {
             Engines::Spawn(spawn) => Some((spawn.source.clone(), spawn.profile.clone())),
             Engines::Urls(_) => None,
         });
         let (source, profile) = spawn.map_or((None, None), |(source, profile)| (Some(source), profile));
-        rows.push((name, source, profile, read.err().map(|found| found.to_string())));
+        rows.push((name, source, profile, read.err()));
     }
     if json {
         let row = |(name, source, profile, error): &(SavedName, Option<String>, Option<String>, Option<String>)| {

@@ -2,7 +2,7 @@
 //!
 //! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
 //! commands by task. `config_arg`: which configuration a command is about. `background`: starts a gateway there. `kept`: what
-//! is kept under names. `home`: the home screen and the wizard. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
+//! is kept under names. `home`: the home screen and the wizard. `shell`: words for a shell. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
 mod act;
 mod background;
@@ -35,6 +35,7 @@ mod running;
 mod saved;
 pub mod schema;
 mod serve;
+mod shell;
 mod show;
 mod shutdown;
 mod signals;
@@ -156,7 +157,7 @@ enum Command {
     /// Examples:
     ///   enginehouse add model qwen source=Qwen/Qwen3-8B gpus=1
     ///   enginehouse add alias terse model=qwen defaults.max_tokens=100
-    ///   enginehouse add caller chatbot 'keys=[${CHATBOT_KEY}]'
+    ///   enginehouse add caller chatbot 'keys=["${CHATBOT_KEY}"]'
     #[command(verbatim_doc_comment)]
     Add(entries::Add),
     /// Remove a model, an alias or a caller of a running gateway

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::kept::{Action, Kind};
 use super::output::fail;
-use super::saved::store::Store;
+use super::saved::store::{Store, write_new};
 use super::saved::terminal::say;
 use crate::app::{SavedName, profile_dir};
 use crate::config::{self, Profile, builtin_profiles, profiles_yaml};
@@ -40,8 +40,8 @@ enum ProfileAction {
 struct Row {
     name: String,
     builtin: Option<Profile>,
-    /// The text of the user's.
-    own: Option<String>,
+    /// The text of the user's, or why it cannot be read.
+    own: Option<Result<String, String>>,
 }
 
 /// Does it.
@@ -60,6 +60,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
         }
         Some(ProfileAction::Kept(Action::Show { name } | Action::Export { name, file: None, .. })) => {
             rows(&kind.store).and_then(|rows| chosen(&rows, Some(name.as_str()))).map(|text| say(&text))
+        }
+        Some(ProfileAction::Kept(Action::Export { name, file: Some(file), force }))
+            if builtin(name.as_str()) && !is_own(&kind.store, name) =>
+        {
+            let written =
+                rows(&kind.store).and_then(|rows| write_new(file, &chosen(&rows, Some(name.as_str()))?, *force));
+            written.map(|()| say(&format!("Written to {}.\n", file.display())))
         }
         Some(ProfileAction::Kept(Action::Delete { name, .. }))
             if builtin(name.as_str()) && !is_own(&kind.store, name) =>
@@ -87,7 +94,7 @@ fn is_own(store: &Store, name: &SavedName) -> bool {
 fn rows(store: &Store) -> Result<Vec<Row>, String> {
     let mut own = Vec::new();
     for name in store.names()? {
-        own.push((name.as_str().to_owned(), store.text(&name)?));
+        own.push((name.as_str().to_owned(), store.text(&name)));
     }
     let mut rows: Vec<Row> = builtin_profiles()
         .into_iter()
@@ -116,7 +123,9 @@ fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
     let mut out = String::from("profiles:\n");
     for row in wanted {
         let part = match (&row.own, &row.builtin) {
-            (Some(text), _) => config::entry_text("profiles", &row.name, text),
+            (Some(Ok(text)), _) => config::entry_text("profiles", &row.name, text),
+            (Some(Err(why)), _) if name.is_some() => return Err(why.clone()),
+            (Some(Err(_)), _) => format!("  # {}: the file of this profile of yours cannot be read.\n", row.name),
             (None, Some(profile)) => profiles_yaml(std::slice::from_ref(profile)),
             (None, None) => continue,
         };
@@ -127,8 +136,10 @@ fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
 
 fn listed(rows: &[Row], store: &Store, json: bool) -> String {
     let description = |row: &Row| {
-        let own = row.own.as_deref().and_then(config::as_written);
-        let own = own.and_then(|own| own.get("description").and_then(Value::as_str).map(str::to_owned));
+        let own = row.own.as_ref().and_then(|own| match own {
+            Ok(text) => config::as_written(text)?.get("description").and_then(Value::as_str).map(str::to_owned),
+            Err(_) => Some("(its file cannot be read)".to_owned()),
+        });
         let builtin = || row.builtin.as_ref().filter(|_| row.own.is_none()).map(|profile| profile.description.clone());
         own.or_else(builtin).unwrap_or_default()
     };
@@ -194,5 +205,10 @@ mod tests {
         assert_eq!(text(Some("fast")).as_deref(), Ok("profiles:\n  fast:\n    # Mine\n    args: { seed: 1 }\n"));
         let list = rows(&store).map(|rows| listed(&rows, &store, false)).expect("listed");
         assert!(list.contains("standard           yours, replaces the built-in one  ours\n"), "{list}");
+        std::fs::write(folder.path().join("odd.yaml"), b"\xff").expect("written");
+        let list = rows(&store).map(|rows| listed(&rows, &store, false)).expect("listed");
+        assert!(list.contains("cannot be read") && list.contains("fast"), "{list}");
+        assert!(text(Some("odd")).is_err_and(|why| why.contains("not UTF-8")));
+        assert!(text(None).is_ok_and(|text| text.contains("  fast:\n") && text.contains("# odd: ")));
     }
 }

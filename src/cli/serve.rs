@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use super::background::{self, Detached};
 use super::config_arg::ConfigArgs;
 use super::output::fail;
+use super::shell::shutdown_of;
 use super::signals::{EarlySignals, Signals};
-use crate::app::{self, SavedName, Source};
+use crate::app::{self, Source};
 use crate::config::{Config, Setting};
 use crate::supervisor;
 use crate::telemetry::Logs;
@@ -38,15 +39,15 @@ pub(super) struct Args {
     /// This process was started by `--detach`; its log is this file
     #[arg(long, hide = true, value_name = "LOG", conflicts_with = "detach")]
     detached: Option<PathBuf>,
-    /// What `enginehouse shutdown` is told to stop it, where that is not what was given here.
+    /// The command that stops it, where that is not made of what was given here.
     #[arg(skip)]
     stopped_by: Option<String>,
 }
 
 impl Args {
-    /// One file that was made for the gateway called `name`.
-    pub(super) fn of_file(file: PathBuf, name: &SavedName, settings: Vec<Setting>, detach: bool) -> Self {
-        let stopped_by = Some(name.as_str().to_owned());
+    /// One file, for a gateway that the command `stopped_by` stops.
+    pub(super) fn of_file(file: PathBuf, stopped_by: String, settings: Vec<Setting>, detach: bool) -> Self {
+        let stopped_by = Some(stopped_by);
         let config = ConfigArgs::with(file, settings);
         Self { config, state_dir: None, ready_file: None, detach, detached: None, stopped_by }
     }
@@ -93,9 +94,13 @@ fn detach(args: &Args) -> ExitCode {
     });
     match started {
         Ok(started) => {
-            let stop = match &state_dir {
-                Some(folder) => format!("enginehouse shutdown --state-dir {}", folder.display()),
-                None => format!("enginehouse shutdown {}", args.stopped_by.clone().unwrap_or_else(|| config.words())),
+            let is_changed = state_dir.is_some() || !config.settings().is_empty();
+            // The log is in the state directory.
+            let stop = match (&args.stopped_by, started.log.parent()) {
+                (Some(command), _) => command.clone(),
+                // `shutdown` does not take settings, which may say another name or state directory than the files.
+                (None, Some(folder)) if is_changed => shutdown_of(folder),
+                (None, _) => format!("enginehouse shutdown {}", config.words()),
             };
             // A reader that went away is no failure of the gateway.
             let _ = writeln!(io::stdout(), "{started}\n  stop it    {stop}");

@@ -84,12 +84,17 @@ async fn an_edit_takes_the_place_of_the_old_text_only_when_it_is_valid() {
     assert!(said.contains("listne, line 5") && said.contains(".my.yaml.edited"), "{said}");
     assert_eq!(read(&file), BASE, "the old one stays");
     assert!(read(&home.configs().join(".my.yaml.edited")).contains("listne"), "what was written is kept");
-    let (code, said) = edited(&home, "my", "echo 'threads: 2' >> \"$1\"").await;
+    let (code, said) = edited(&home, "my", "sed -i 's/^listne: 1$/threads: 2/' \"$1\"").await;
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Goes on with ") && said.contains(".my.yaml.edited"), "{said}");
     assert_eq!(read(&file), format!("{BASE}threads: 2\n"));
     assert!(!home.configs().join(".my.yaml.edited").exists());
     let (code, said) = edited(&home, "my", "exit 3").await;
     assert_eq!(code, Some(1), "{said}");
+    assert!(!home.configs().join(".my.yaml.edited").exists(), "nothing was written");
+    let (code, said) = edited(&home, "my", "echo '# more' >> \"$1\"; exit 3").await;
+    assert!(code == Some(1) && said.contains("what you wrote is in"), "{said}");
+    std::fs::remove_file(home.configs().join(".my.yaml.edited")).expect("kept");
     let mut command = home.command(&["config", "edit", "my"]);
     command.env_remove("VISUAL").env_remove("EDITOR");
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("joined").expect("run");
@@ -163,14 +168,21 @@ async fn one_model_is_served_without_a_file_by_a_shortcut_or_its_id() {
         let all: Vec<&str> = ["run"].into_iter().chain(args).chain(["--port", "0", "--detach"]).collect();
         let said = home.run(&all).await;
         assert_eq!(said.code, Some(0), "{}", said.err);
-        assert!(said.out.ends_with(&format!("  stop it    enginehouse shutdown {name}\n")), "{}", said.out);
+        let stop = said.out.lines().find_map(|line| line.strip_prefix("  stop it    enginehouse ")).expect("told");
+        if name == "quick" {
+            assert_eq!(stop, "shutdown quick");
+        } else {
+            assert!(stop.starts_with("shutdown --state-dir /") && stop.ends_with(name), "there are settings: {stop}");
+        }
         let url = said.out.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
         eventually("the model to be served", async || {
             let reply = http().get(format!("http://{url}/models")).send().await.expect("answered");
             reply.text().await.expect("text").contains(model).then_some(())
         })
         .await;
-        let stopped = home.run(&["shutdown", name]).await;
+        let again = home.run(&all).await;
+        assert!(again.code == Some(1) && again.err.contains("runs already (pid "), "{}", again.err);
+        let stopped = home.run(&stop.split(' ').collect::<Vec<_>>()).await;
         assert!(stopped.out.contains("has ended"), "{}{}", stopped.out, stopped.err);
         home.0.assert_empty();
     }

@@ -52,7 +52,7 @@ fn file(what: &Start) -> Result<PathBuf, String> {
 fn named(text: &str, name: &str) -> String {
     match config::as_written(text) {
         Some(root) if root.contains_key("name") => text.to_owned(),
-        _ => format!("{text}\n# For `enginehouse shutdown {name}`.\nname: {name}\n"),
+        _ => format!("{text}\n# For `enginehouse shutdown {name}`.\nname: \"{name}\"\n"),
     }
 }
 
@@ -160,9 +160,9 @@ impl Machine for Here {
         match kind {
             Kind::Configuration => edit(&file, &|text| saved::check(&file, text)),
             Kind::Profile => edit(&file, &|text| config::check_profile(name.as_str(), text, &variable).map_err(said)),
-            Kind::Shortcut => {
-                edit(&file, &|text| config::check_model(name.as_str(), text, &variable).map(drop).map_err(said))
-            }
+            Kind::Shortcut => edit(&file, &|text| {
+                config::check_model(name.as_str(), text, app::user_profiles(), &variable).map(drop).map_err(said)
+            }),
         }
     }
 

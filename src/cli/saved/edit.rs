@@ -6,6 +6,7 @@ use std::process::Command;
 use super::store;
 use super::terminal::{asked, can_ask, say};
 use crate::app::replace_text;
+use crate::cli::output::complain;
 use crate::config::read_file;
 
 /// Lets the user edit `file` until `check` finds nothing wrong with the text, or the user gives up.
@@ -17,10 +18,27 @@ pub(in crate::cli) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), Strin
     let read = |path: &Path| read_file(path).map_err(|found| found.to_string());
     let old = read(file)?;
     let copy = copy_of(file);
-    store::write_new(&copy, &old, true)?;
+    if copy.symlink_metadata().is_ok() {
+        if read(&copy)? != old {
+            complain(&format!(
+                "Goes on with {}, which an earlier edit left; it is saved when it is valid. To begin anew, leave the editor and \
+                 delete it.",
+                copy.display()
+            ));
+        }
+    } else {
+        store::write_new(&copy, &old, false)?;
+    }
     loop {
-        open(&editor, &copy)?;
+        let opened = open(&editor, &copy);
         let new = read(&copy)?;
+        if let Err(why) = opened {
+            if new == old {
+                let _ = std::fs::remove_file(&copy);
+                return Err(format!("{why} Nothing was changed."));
+            }
+            return Err(format!("{why} {} stays as it was; what you wrote is in {}.", file.display(), copy.display()));
+        }
         if new == old {
             let _ = std::fs::remove_file(&copy);
             say("Nothing was changed.\n");
@@ -70,7 +88,7 @@ fn open(editor: &str, copy: &Path) -> Result<(), String> {
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(copy).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("The editor ({editor}) ended with {status}; nothing was changed.")),
+        Ok(status) => Err(format!("The editor ({editor}) ended with {status}.")),
         Err(error) => Err(format!("The editor ({editor}) cannot be started: {error}.")),
     }
 }
