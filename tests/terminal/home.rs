@@ -195,6 +195,9 @@ fn a_saved_configuration_is_started_and_a_failure_of_its_engine_is_told_and_all_
             .all(|text| screen.contains(text))
     });
     terminal.press(&["s"]);
+    // One key alone ends nothing.
+    terminal.shows("Shut the gateway down?");
+    terminal.press(&["y"]);
     assert_eq!(terminal.ended().0, "0");
     home.is_quiet();
 }
@@ -290,7 +293,9 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     keys.press("Enter", "its names, port and profile");
     keys.press("Enter", "36 °C");
     machine.becomes(&scenario(55));
-    terminal.wait("what the driver tells now", |screen| screen.contains("55 °C") && screen.contains("[x]  0"));
+    terminal.wait("what the driver tells now", |screen| screen.contains("55 °C") && screen.contains("[ ]  0"));
+    // Nothing is proposed for a command that is not vLLM's.
+    keys.press("Space", "[x]  0");
     keys.press("Down", "▸[–]  1");
     keys.press("Space", "GPU 1: other processes hold 42.0 GiB");
     keys.press("Enter", "Add another");

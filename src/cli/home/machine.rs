@@ -250,6 +250,6 @@ mod tests {
     #[test]
     fn a_configuration_has_one_name() {
         assert_eq!(named("name: mine\n", "other"), "name: mine\n");
-        assert!(named("models: {}\n", "other").ends_with("\nname: other\n"));
+        assert!(named("models: {}\n", "other").ends_with("\nname: \"other\"\n"));
     }
 }
