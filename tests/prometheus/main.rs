@@ -217,8 +217,12 @@ async fn prometheus_finds_engines_and_their_metrics_have_our_labels() {
                 .await;
         }
     }
-    let targets = prometheus.get("targets").await.expect("targets");
-    let targets = targets["data"]["activeTargets"].as_array().expect("a list").clone();
+    let targets = eventually("every target to have been read", async || {
+        let told = prometheus.get("targets").await?;
+        let targets = told["data"]["activeTargets"].as_array()?.clone();
+        targets.iter().all(|target| target["health"] != "unknown").then_some(targets)
+    })
+    .await;
     assert_eq!(targets.len(), 3, "{targets:?}");
     for target in &targets {
         assert_eq!((&target["health"], &target["lastError"]), (&json!("up"), &json!("")), "{target}");
