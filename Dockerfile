@@ -27,7 +27,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --user-group --home-dir /var/lib/enginehouse --create-home enginehouse
 COPY --from=build /usr/local/bin/enginehouse /usr/local/bin/enginehouse
 USER enginehouse
-# The state directory is /var/lib/enginehouse/enginehouse, as with conf/enginehouse.service.
+# State directories are /var/lib/enginehouse/NAME: mount a volume at /var/lib/enginehouse to keep them.
 ENV XDG_STATE_HOME=/var/lib
 # 8000: requests (`listen`). 8001: the operators' API and metrics (`admin.listen`).
 EXPOSE 8000 8001
