@@ -13,7 +13,12 @@ pub fn log_level_error(level: &str) -> Option<(String, String)> {
         let bare = !part.contains(['=', ':', '[']);
         if (bare || !part.contains('[')) && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
             let (remedy, _) = suggest::remedy(level, &LEVELS, "Levels");
-            return Some((format!("There is no log level {level:?}."), remedy));
+            let reason = match (level, part) {
+                ("", "") => "A log level is missing.".to_owned(),
+                ("", part) => format!("A log level is missing after {part:?}."),
+                (level, _) => format!("There is no log level {level:?}."),
+            };
+            return Some((reason, remedy));
         }
     }
     let remedy = "Write a level such as info, or a filter such as `info,enginehouse::proxy=debug`.";

@@ -114,9 +114,10 @@ impl Attempts {
     pub(super) fn advance(&mut self, admission: &Admission) -> Advance {
         // An engine may stop between the look and the count, or the last of the budget go: then the question is put again.
         loop {
+            let since = Instant::now();
             let view = Engines::new(&self.snapshot, &self.plan, &self.terms.affinity);
             let rules = self.terms.rules(&self.snapshot);
-            let send = match dispatch::next(&rules, &self.history, &view, Instant::now()) {
+            let send = match dispatch::next(&rules, &self.history, &view, since) {
                 Decision::Send(send) => send,
                 Decision::Wait { what, until } => return Advance::Wait(what, until),
                 Decision::Deliver => return Advance::Deliver,
@@ -126,7 +127,6 @@ impl Attempts {
                 let Send { leg, fresh, .. } = send;
                 self.count(leg);
                 let permit = admission.admit();
-                let since = Instant::now();
                 self.next = Some(Current { lease, leg, fresh, reused: false, since, settled: false, _permit: permit });
                 return Advance::Go;
             }

@@ -1,6 +1,8 @@
 //! Reading a request body: bounded in size, time and memory, decoded.
 
 use std::io::Read;
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Version, header};
@@ -56,8 +58,19 @@ pub(super) async fn receive(
     if expects && length != Some(0) && session.req_header().version >= Version::HTTP_11 {
         session.write_continue_response().await.map_err(Refusal::Gone)?;
     }
-    ctx.account.clock.ours.stop();
-    let body = tokio::time::timeout(patience, collect(session, length, limit, &mut reservation)).await;
+    let body = {
+        let mut collecting = pin!(collect(session, length, limit, &mut reservation));
+        match futures::poll!(collecting.as_mut()) {
+            // It came with the head.
+            Poll::Ready(body) => Ok(body),
+            Poll::Pending => {
+                ctx.account.clock.ours.stop();
+                let body = tokio::time::timeout(patience, collecting).await;
+                ctx.account.clock.note_received();
+                body
+            }
+        }
+    };
     // It may have been given up in the middle of a read.
     session.req_header_mut().extensions_mut().remove::<Room>();
     reservation.has_arrived();
@@ -73,7 +86,6 @@ pub(super) async fn receive(
         Err(_) => return Err(late().into()),
     };
     ctx.account.received = bytes.len();
-    ctx.account.clock.note_received();
     if decoded {
         // Inflating is slow enough to be kept off the workers whatever the size.
         (bytes, reservation) = elsewhere(move || {
@@ -93,9 +105,10 @@ async fn collect(
     reservation: &mut BodyReservation,
 ) -> Result<(BytesMut, PlainRuns), Refusal> {
     let mut runs = PlainRuns::default();
-    let mut body = BytesMut::with_capacity(length.unwrap_or(FIRST_GUESS) + SPARE);
+    let mut body = BytesMut::new();
     loop {
         if length.is_some_and(|length| length - body.len().min(length) > STEP) {
+            make_room(&mut body, length);
             // What is read into it needs no copy.
             let room = Room(body.split_off(body.len()));
             session.req_header_mut().extensions_mut().insert(room);
@@ -121,7 +134,12 @@ async fn collect(
                 }
                 let room = if size > STEP { size.next_multiple_of(STEP) } else { size };
                 reservation.make_room(room.min(length.unwrap_or(usize::MAX).max(size))).await?;
-                body.extend_from_slice(&piece);
+                match piece.try_into_mut() {
+                    // All of it has come at once: where it lies it can stay.
+                    Ok(whole) if length == Some(whole.len()) => body = whole,
+                    Ok(piece) => append(&mut body, length, &piece),
+                    Err(piece) => append(&mut body, length, &piece),
+                }
             }
             Ok(None) => return Ok((body, runs)),
             Err(error) => {
@@ -134,6 +152,18 @@ async fn collect(
                 });
             }
         }
+    }
+}
+
+fn append(body: &mut BytesMut, length: Option<usize>, piece: &[u8]) {
+    make_room(body, length);
+    body.extend_from_slice(piece);
+}
+
+/// Room for all of a `body`, and for what is added to it; once.
+fn make_room(body: &mut BytesMut, length: Option<usize>) {
+    if body.capacity() == 0 {
+        body.reserve(length.unwrap_or(FIRST_GUESS) + SPARE);
     }
 }
 

@@ -233,8 +233,14 @@ impl Stopwatch {
     }
 
     pub(super) fn stop(&mut self) {
+        if self.since.is_some() {
+            self.stop_at(Instant::now());
+        }
+    }
+
+    pub(super) fn stop_at(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
-            self.total += since.elapsed();
+            self.total += now.saturating_duration_since(since);
         }
     }
 
@@ -242,7 +248,8 @@ impl Stopwatch {
         self.total += more;
     }
 
+    /// What it has measured; not what it measures until it is stopped.
     pub(super) fn total(&self) -> Duration {
-        self.total + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.total
     }
 }

@@ -149,6 +149,9 @@ impl BodyReservation {
         if let Some(body) = &self.arriving {
             body.bytes.store(bytes, Ordering::Relaxed);
         }
+        if self.grow_to(bytes).is_ok() {
+            return Ok(());
+        }
         let until = tokio::time::Instant::now() + GIVE_WAY_WITHIN;
         loop {
             let memory = self.memory.clone();

@@ -1,6 +1,6 @@
 //! The end of every request, on whatever path: its one record.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
@@ -16,7 +16,8 @@ const CLIENT_GONE: u16 = 499;
 
 /// Publishes the record of the request, and gives back what it held.
 pub(super) fn finish(state: &ProxyState, session: &Session, error: Option<&Error>, ctx: &mut RequestContext) {
-    let took = ctx.account.clock.started.elapsed();
+    let now = Instant::now();
+    let took = now.saturating_duration_since(ctx.account.clock.started);
     let downstream = error.is_some_and(|error| error.esource() == &ErrorSource::Downstream);
     let gone = downstream && ctx.account.error == Some("client_gone");
     let written = session.response_written().map(|head| head.status.as_u16()).filter(|status| *status >= 200);
@@ -26,6 +27,7 @@ pub(super) fn finish(state: &ProxyState, session: &Session, error: Option<&Error
         forward.attempts.settle(outcome, String::new);
     }
     let captured = ctx.captured.take();
+    ctx.account.clock.ours.stop_at(now);
     tell(state, session, ctx, (status, took), captured);
     // The next request may wait on this connection for a minute: nothing of this one must stay.
     ctx.account.close();
@@ -81,6 +83,7 @@ fn tell(
         stream: answer.is_some_and(|answer| answer.is_stream()),
         bytes_in: account.received,
         bytes_out: session.body_bytes_sent(),
+        ended: SystemTime::now(),
         took,
         first_token: first_output.map(|at| at - account.clock.complete()),
         first_token_came: first_output.map(|at| at - started),

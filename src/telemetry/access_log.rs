@@ -1,9 +1,9 @@
 //! One line per request: no bodies, no secrets, no query strings.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde::{Serialize, Serializer};
@@ -36,8 +36,8 @@ impl AccessLog {
     pub fn write(&self, record: &Record<'_>) {
         let line = match self.format.load().as_deref() {
             None => return,
-            Some(LogFormat::Json) => structured(record, SystemTime::now()),
-            Some(LogFormat::Text) => text(record, SystemTime::now()),
+            Some(LogFormat::Json) => structured(record),
+            Some(LogFormat::Text) => text(record),
         };
         self.to.write(line.into_bytes());
     }
@@ -48,22 +48,9 @@ impl AccessLog {
 struct Millis(Duration);
 
 impl Millis {
-    fn micros(self) -> u128 {
-        (self.0.as_nanos() + 500) / 1000
-    }
-}
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, mut rest) = (self.micros() / 1000, self.micros() % 1000);
-        if rest == 0 {
-            return write!(f, "{whole}");
-        }
-        let mut digits = 3;
-        while rest % 10 == 0 {
-            (rest, digits) = (rest / 10, digits - 1);
-        }
-        write!(f, "{whole}.{rest:0digits$}")
+    fn micros(self) -> u64 {
+        let seconds = self.0.as_secs().saturating_mul(1_000_000);
+        seconds.saturating_add(u64::from((self.0.subsec_nanos() + 500) / 1000))
     }
 }
 
@@ -74,78 +61,138 @@ impl Serialize for Millis {
     }
 }
 
-/// A value of a text line: in quotes where it could be taken for more than one, and without characters that nobody sees.
-struct Word<'a>(&'a str);
+/// A line of text. Every request writes one: `format!` would cost as much as all else that is done to make it.
+struct Line(String);
 
-impl Word<'_> {
-    fn is_plain(&self) -> bool {
-        // Nearly all are; the other characters are looked at closer.
-        let is_common = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        let is_plain =
-            |c: char| !matches!(c, '"' | '\\') && !c.is_whitespace() && (c == '\'' || c.escape_debug().len() == 1);
-        !self.0.is_empty() && (self.0.bytes().all(is_common) || self.0.chars().all(is_plain))
+impl Line {
+    fn put(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn number(&mut self, number: impl itoa::Integer) {
+        self.put(itoa::Buffer::new().format(number));
+    }
+
+    fn count(&mut self, before: &str, number: impl itoa::Integer) {
+        self.put(before);
+        self.number(number);
+    }
+
+    /// Milliseconds, as short as they are exact.
+    fn millis(&mut self, time: Duration) {
+        let micros = Millis(time).micros();
+        let (whole, mut rest) = (micros / 1000, micros % 1000);
+        self.number(whole);
+        let mut digit = 100;
+        if rest > 0 {
+            self.put(".");
+        }
+        while rest > 0 {
+            self.number(rest / digit);
+            (rest, digit) = (rest % digit, digit / 10);
+        }
+    }
+
+    /// A value: in quotes where it could be taken for more than one, and without characters that nobody sees.
+    fn word(&mut self, value: &str) {
+        if is_plain(value) {
+            return self.put(value);
+        }
+        self.put("\"");
+        for c in value.chars() {
+            if c == '\'' {
+                self.0.push(c);
+            } else {
+                self.0.extend(c.escape_debug());
+            }
+        }
+        self.put("\"");
+    }
+
+    /// Whose request it was, what answered it, and what went wrong.
+    fn words(&mut self, record: &Record<'_>) {
+        let words = [
+            (" caller=", record.caller),
+            (" model=", record.model),
+            (" unknown_model=", record.unknown_model),
+            (" alias=", record.alias),
+            (" engine=", record.engine),
+            (" error=", record.error),
+        ];
+        for (before, value) in words {
+            if let Some(value) = value {
+                self.put(before);
+                self.word(value);
+            }
+        }
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        let IpAddr::V4(address) = address else {
+            let _ = write!(self.0, "{address}");
+            return;
+        };
+        for (at, octet) in address.octets().into_iter().enumerate() {
+            self.put(if at == 0 { "" } else { "." });
+            self.number(octet);
+        }
     }
 }
 
-impl fmt::Display for Word<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_plain() {
-            return f.write_str(self.0);
-        }
-        f.write_char('"')?;
-        for c in self.0.chars() {
-            if c == '\'' { f.write_char(c)? } else { write!(f, "{}", c.escape_debug())? }
-        }
-        f.write_char('"')
-    }
+/// Whether a value needs no quotes.
+fn is_plain(value: &str) -> bool {
+    // Nearly all do not; the other characters are looked at closer.
+    let is_common = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let is_plain =
+        |c: char| !matches!(c, '"' | '\\') && !c.is_whitespace() && (c == '\'' || c.escape_debug().len() == 1);
+    !value.is_empty() && (value.bytes().all(is_common) || value.chars().all(is_plain))
 }
 
-fn text(record: &Record<'_>, now: SystemTime) -> String {
-    let mut line = String::with_capacity(384);
-    let _ = write!(
-        line,
-        "{} {} {} {} {}ms",
-        humantime::format_rfc3339_millis(now),
-        record.status,
-        record.method,
-        Word(record.path),
-        Millis(record.took)
-    );
-    let words = [
-        ("caller", record.caller),
-        ("model", record.model),
-        ("unknown_model", record.unknown_model),
-        ("alias", record.alias),
-        ("engine", record.engine),
-        ("error", record.error),
-    ];
-    for (word, value) in words {
-        if let Some(value) = value {
-            let _ = write!(line, " {word}={}", Word(value));
-        }
-    }
+fn text(record: &Record<'_>) -> String {
+    let mut line = Line(String::with_capacity(384));
+    let _ = write!(line.0, "{} ", humantime::format_rfc3339_millis(record.ended));
+    line.number(record.status);
+    line.put(" ");
+    line.put(record.method);
+    line.put(" ");
+    line.word(record.path);
+    line.put(" ");
+    line.millis(record.took);
+    line.put("ms");
+    line.words(record);
     if record.stream {
-        let _ = write!(line, " stream end={}", record.stream_end.unwrap_or("complete"));
+        line.put(" stream end=");
+        line.put(record.stream_end.unwrap_or("complete"));
     }
     if let Some(first) = record.first_token {
-        let _ = write!(line, " ttft={}ms", Millis(first));
+        line.put(" ttft=");
+        line.millis(first);
+        line.put("ms");
     }
     if let Some(usage) = record.usage {
         let about = if record.is_estimate { "~" } else { "" };
-        let _ = write!(line, " tokens={about}{}+{about}{}", usage.prompt, usage.completion);
+        for (before, tokens) in [(" tokens=", usage.prompt), ("+", usage.completion)] {
+            line.put(before);
+            line.count(about, tokens);
+        }
     }
     if record.retries > 0 {
-        let _ = write!(line, " retries={}", record.retries);
+        line.count(" retries=", record.retries);
     }
-    let _ = write!(line, " in={} out={} us={}", record.bytes_in, record.bytes_out, record.overhead.as_micros());
+    line.count(" in=", record.bytes_in);
+    line.count(" out=", record.bytes_out);
+    line.count(" us=", u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX));
     if let Some(client) = record.client {
-        let _ = write!(line, " client={client}");
+        line.put(" client=");
+        line.address(client);
     }
     if let Some(trace) = record.trace_id {
-        let _ = write!(line, " trace={trace:032x}");
+        let _ = write!(line.0, " trace={trace:032x}");
     }
-    let _ = writeln!(line, " id={}", record.id);
-    line
+    line.put(" id=");
+    line.put(record.id);
+    line.put("\n");
+    line.0
 }
 
 /// A line in JSON.
@@ -177,9 +224,9 @@ struct Structured<'a> {
     error: Option<&'a str>,
 }
 
-fn structured(record: &Record<'_>, now: SystemTime) -> String {
+fn structured(record: &Record<'_>) -> String {
     let line = Structured {
-        timestamp: humantime::format_rfc3339_millis(now).to_string(),
+        timestamp: humantime::format_rfc3339_millis(record.ended).to_string(),
         id: record.id,
         trace_id: record.trace_id.map(|id| format!("{id:032x}")),
         client: record.client,
@@ -217,10 +264,23 @@ mod tests {
     use super::super::record::testing::record;
     use super::*;
 
+    fn line(put: impl FnOnce(&mut Line)) -> String {
+        let mut line = Line(String::new());
+        put(&mut line);
+        line.0
+    }
+
+    #[test]
+    fn addresses_are_written_as_usual() {
+        for address in ["127.0.0.1", "10.200.0.99", "::1", "2001:db8::7"] {
+            assert_eq!(line(|line| line.address(address.parse().expect("an address"))), address);
+        }
+    }
+
     #[test]
     fn a_text_line_is_one_line_whatever_the_path() {
         assert_eq!(
-            text(&record(), SystemTime::UNIX_EPOCH),
+            text(&record()),
             "1970-01-01T00:00:00.000Z 200 POST \"/v1/chat/completions\\n\" 1.5ms caller=bot model=m engine=m/0 stream \
              end=complete ttft=1ms tokens=3+4 retries=1 in=10 out=20 us=42 client=127.0.0.1 trace=0000000000000000000000000000002a id=r1\n"
         );
@@ -241,7 +301,7 @@ mod tests {
             ("a\u{202e}b\u{1b}[31m", r#""a\u{202e}b\u{1b}[31m""#),
             ("a status=200", "\"a status=200\""),
         ] {
-            assert_eq!(Word(value).to_string(), shown);
+            assert_eq!(line(|line| line.word(value)), shown);
         }
     }
 
@@ -257,22 +317,22 @@ mod tests {
             (1_005_000, "1.005"),
             (60_000_000_000, "60000"),
         ] {
-            let millis = Millis(Duration::from_nanos(nanos));
-            assert_eq!(millis.to_string(), shown);
-            assert_eq!(serde_json::to_value(millis).expect("a number").as_f64(), shown.parse().ok());
+            let time = Duration::from_nanos(nanos);
+            assert_eq!(line(|line| line.millis(time)), shown);
+            assert_eq!(serde_json::to_value(Millis(time)).expect("a number").as_f64(), shown.parse().ok());
         }
     }
 
     #[test]
     fn a_stream_says_how_it_ended_and_another_answer_nothing() {
-        let line = |stream, stream_end| text(&Record { stream, stream_end, ..record() }, SystemTime::UNIX_EPOCH);
+        let line = |stream, stream_end| text(&Record { stream, stream_end, ..record() });
         assert!(line(true, Some("engine_died")).contains(" stream end=engine_died "));
         assert!(!line(false, None).contains("end="));
     }
 
     #[test]
     fn a_structured_line_has_every_field_always() {
-        let line = structured(&record(), SystemTime::UNIX_EPOCH);
+        let line = structured(&record());
         let value: Value = serde_json::from_str(line.strip_suffix('\n').expect("a line")).expect("JSON");
         // As in the other log.
         assert_eq!(value["timestamp"], "1970-01-01T00:00:00.000Z");

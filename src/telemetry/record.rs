@@ -1,7 +1,7 @@
 //! The record of a request at its end, from which access log, metrics and events are made.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
@@ -44,6 +44,8 @@ pub struct Record<'a> {
     pub bytes_in: usize,
     /// Bytes of the answer's body.
     pub bytes_out: usize,
+    /// When it ended.
+    pub ended: SystemTime,
     /// From head to end.
     pub took: Duration,
     /// From the request's end to the first event with output.
@@ -136,6 +138,7 @@ pub(super) mod testing {
             stream: true,
             bytes_in: 10,
             bytes_out: 20,
+            ended: SystemTime::UNIX_EPOCH,
             took: Duration::from_micros(1500),
             first_token: Some(Duration::from_millis(1)),
             first_token_came: Some(Duration::from_micros(1100)),

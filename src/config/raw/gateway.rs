@@ -55,7 +55,7 @@ pub(crate) struct Raw {
     /// Who may send requests, by name. Without callers every client may, and the keys of requests are passed on to the engines.
     pub(crate) callers: Named<RawCaller>,
     /// Whether requests without a key are accepted where there are `callers`; or `{keys: […]}`: they are, and these keys count
-    /// as none. A request with another unknown key is always refused.
+    /// as none. A request with another unknown key is refused, unless it comes in the header `api-key`, which others set, too.
     #[schemars(extend("default" = false))]
     pub(crate) anonymous: Option<RawAnonymous>,
     /// Which web pages may use the gateway from a browser.

@@ -88,7 +88,9 @@ pub(super) fn targets_exist(raw: &Raw, out: &mut Vec<Draft>) {
                 let reason = format!("`{target}` is split itself, and so cannot be {what}.");
                 out.push(Draft::new(path, reason, "Write one of its parts, or a model."));
             } else if !known.contains(&target) && models > 0 {
-                let (remedy, _) = suggest::remedy(target, &known, "Models, adapters and aliases here");
+                // To point at itself would not help.
+                let others: Vec<&str> = known.iter().copied().filter(|known| *known != name).collect();
+                let (remedy, _) = suggest::remedy(target, &others, "Models, adapters and aliases here");
                 out.push(Draft::new(path, format!("There is no model or alias `{target}`."), remedy));
             }
         }

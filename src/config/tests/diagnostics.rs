@@ -201,7 +201,7 @@ fn aliases() {
     };
     assert_found(&with(""), &[("aliases.a.model", "does not say")]);
     assert_found(&with("model: a"), &[("aliases.a.model", "points at itself")]);
-    assert_found(&with("model: c"), &[("aliases.a.model", "Models, adapters and aliases here: `m`, `l`, `a`, `b`")]);
+    assert_found(&with("model: c"), &[("aliases.a.model", "Models, adapters and aliases here: `m`, `l`, `b`.")]);
     assert_found(
         &with("model: m, remove: [model, x..y, z, z, ''], defaults: {model: q, stream: 1}"),
         &[
@@ -235,6 +235,8 @@ fn numbers() {
     assert_found(&with("limits: {connections: '10'}"), &[("limits.connections", "without quotes: 10")]);
     assert_found(&with("log: {level: verbose}"), &[("log.level", "There is no log level")]);
     assert_found(&with("log: {level: 'info,enginehouse=debgu'}"), &[("log.level", "`debug`")]);
+    assert_found(&with("log: {level: 'enginehouse='}"), &[("log.level", "missing after \"enginehouse=\"")]);
+    assert_found(&with("log: {level: ''}"), &[("log.level", "A log level is missing.")]);
     parse(&with("log: {level: 'info,enginehouse::proxy=debug'}"), &env).expect("a filter");
     assert_found_in_model(
         "health: {path: x, interval: 0s, failures: 0}",

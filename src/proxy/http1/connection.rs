@@ -2,8 +2,9 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -65,13 +66,14 @@ pub(in crate::proxy) async fn serve<A>(
     let leftover = Arc::new(Leftover::default());
     let mut wire = Wire::new(stream);
     wire.incoming.extend_from_slice(taken);
+    let mut ending = pin!(ending(closing));
     loop {
         let limits = {
             let snapshot = state.snapshot();
             let most = snapshot.limits.head + BEYOND;
             Limits { idle: snapshot.timeouts.keepalive, head: snapshot.timeouts.head, most }
         };
-        let head = match next(&mut wire, limits, closing).await {
+        let head = match next(&mut wire, limits, ending.as_mut()).await {
             Next::Request(head) => head,
             Next::Refused(error) => return close(wire.socket, reply::raw(&error)).await,
             Next::Over => return,
@@ -105,27 +107,31 @@ fn says_close(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The next request.
-async fn next(wire: &mut Wire<TcpStream>, limits: Limits, closing: &ShutdownWatch) -> Next {
-    let mut closes = closing.clone();
-    let too_late = async {
-        let closes = async { closes.wait_for(|is_closing| *is_closing).await.is_ok() };
-        if let Ok(true) = timeout(limits.idle, closes).await {
-            // A request may be on its way already.
-            sleep(LAST_REQUEST_WITHIN).await;
-        }
-    };
-    let mut too_late = pin!(too_late);
+/// Returns when no further request is waited for, because the listener closes.
+async fn ending(closing: &ShutdownWatch) {
+    if closing.clone().wait_for(|is_closing| *is_closing).await.is_ok() {
+        // A request may be on its way already.
+        sleep(LAST_REQUEST_WITHIN).await;
+    }
+}
+
+/// The next request; `ending`: returns when there is none.
+async fn next(wire: &mut Wire<TcpStream>, limits: Limits, mut ending: Pin<&mut impl Future<Output = ()>>) -> Next {
+    wire.renew_patience();
     loop {
         match parse(wire, limits.most) {
             Some(next) => return next,
             None if wire.incoming.is_empty() => {}
             None => return rest_of_head(wire, limits).await,
         }
+        let read = poll_fn(|cx| match wire.poll_read(cx) {
+            Poll::Pending => wire.poll_over(cx, limits.idle).map(|()| Ok(0)),
+            read => read,
+        });
         let read = tokio::select! {
             biased;
-            read = poll_fn(|cx| wire.poll_read(cx)) => read,
-            () = &mut too_late => return Next::Over,
+            read = read => read,
+            () = &mut ending => return Next::Over,
         };
         if let Ok(0) | Err(_) = read {
             return Next::Over;

@@ -127,6 +127,10 @@ impl Session for Http1Session {
         loop {
             let piece = framing.take(&mut wire.incoming).map_err(|_| Error::new_down(ErrorType::InvalidHTTPHeader))?;
             if piece.is_some() || framing.is_done() {
+                if wire.incoming.is_empty() {
+                    // The piece has its memory for itself.
+                    wire.incoming = BytesMut::new();
+                }
                 *received += piece.as_ref().map_or(0, Bytes::len);
                 return Ok(piece);
             }

@@ -23,6 +23,10 @@ const LITTLE: usize = 4 * 1024;
 /// Most room for one read.
 const MUCH: usize = 64 * 1024;
 
+/// A message of up to so many bytes finds room for all of it at once if the one before it was as large: a read less, and nothing
+/// is moved. What is larger is read to where it is needed.
+const ALIKE: usize = 32 * 1024;
+
 /// A socket and its buffers.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
@@ -33,6 +37,8 @@ pub(super) struct Wire<S> {
     pub(super) outgoing: Outgoing,
     /// Room for the next read.
     room: usize,
+    /// Bytes of the message under way that have come.
+    came: usize,
     patience: Patience,
 }
 
@@ -51,7 +57,7 @@ impl Readable for TcpStream {
 impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
     pub(super) fn new(socket: S) -> Self {
         let (outgoing, patience) = (Outgoing::default(), Patience::default());
-        Self { socket, incoming: BytesMut::new(), outgoing, room: LITTLE, patience }
+        Self { socket, incoming: BytesMut::new(), outgoing, room: LITTLE, came: 0, patience }
     }
 
     /// Sends what the socket takes; ready when nothing is left.
@@ -78,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
         }
         if let Poll::Ready(Ok(read)) = read {
             self.patience.renew();
+            self.came = self.came.saturating_add(read);
             if read >= self.room {
                 self.room = MUCH.min(self.room * 4);
             }
@@ -88,8 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
     /// Reads straight into `room`, which is not full, when nothing waits in `incoming`.
     pub(super) fn poll_read_into(&mut self, room: &mut impl BufMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = pin!(self.socket.read_buf(room)).poll(cx);
-        if let Poll::Ready(Ok(_)) = read {
+        if let Poll::Ready(Ok(read)) = read {
             self.patience.renew();
+            self.came = self.came.saturating_add(read);
         }
         read
     }
@@ -104,9 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Wire<S> {
         self.patience.renew();
     }
 
-    /// Gives back the room that only a large message needs. What has come and was not taken stays.
+    /// A message is over: gives back the room that only a large one needs. What has come and was not taken stays.
     pub(super) fn shrink(&mut self) {
-        self.room = LITTLE;
+        let came = std::mem::take(&mut self.came);
+        self.room = if came > ALIKE { LITTLE } else { came.next_multiple_of(LITTLE).max(LITTLE) };
         if self.incoming.capacity() > 2 * LITTLE {
             let rest = BytesMut::from(&self.incoming[..]);
             self.incoming = rest;
@@ -142,6 +151,16 @@ mod tests {
         let _ = wire.incoming.split_to(sent.len() - 3);
         wire.shrink();
         assert!(wire.incoming == sent[sent.len() - 3..] && wire.room == LITTLE && wire.incoming.capacity() < 64);
+        there.write_all(&sent[..10_000]).await.expect("sent");
+        while wire.incoming.len() < 10_003 {
+            assert!(poll_fn(|cx| wire.poll_read(cx)).await.expect("read") > 0);
+        }
+        wire.incoming.clear();
+        wire.shrink();
+        assert_eq!(wire.room, 3 * LITTLE, "the next one is probably as large");
+        there.write_all(&sent[..10_000]).await.expect("sent");
+        assert_eq!(poll_fn(|cx| wire.poll_read(cx)).await.expect("read"), 10_000, "and comes at once");
+        wire.shrink();
         drop(there);
         assert_eq!(poll_fn(|cx| wire.poll_read(cx)).await.expect("read"), 0);
     }

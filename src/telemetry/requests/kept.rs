@@ -62,7 +62,7 @@ struct KeptAttempt {
 }
 
 impl KeptRecord {
-    pub(in crate::telemetry) fn of(record: &Record<'_>, ended: SystemTime) -> Self {
+    pub(in crate::telemetry) fn of(record: &Record<'_>) -> Self {
         let texts = [
             Some(record.id),
             Some(record.method),
@@ -101,7 +101,7 @@ impl KeptRecord {
         };
         let attempts = record.attempts.iter().map(attempt).collect();
         Self {
-            ended,
+            ended: record.ended,
             client: record.client,
             status: record.status,
             stream: record.stream,
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_kept_record_tells_what_the_record_told() {
-        let kept = KeptRecord::of(&record(), SystemTime::UNIX_EPOCH).view();
+        let kept = KeptRecord::of(&record()).view();
         assert_eq!(
             (kept.id.as_str(), kept.method.as_str(), kept.path.as_str()),
             ("r1", "POST", "/v1/chat/completions\n")
@@ -277,7 +277,7 @@ mod tests {
     fn an_empty_text_is_not_an_absent_one_and_a_long_one_is_cut_at_a_character() {
         let long = "ä".repeat(200);
         let told = Record { alias: Some(""), unknown_model: Some(&long), path: &long, ..record() };
-        let kept = KeptRecord::of(&told, SystemTime::UNIX_EPOCH).view();
+        let kept = KeptRecord::of(&told).view();
         assert_eq!((kept.alias.as_deref(), kept.error), (Some(""), None));
         assert_eq!((kept.unknown_model.map(|name| name.len()), kept.path.len()), (Some(LONGEST), LONGEST));
         assert_eq!(kept.engine.as_deref(), Some("m/0"));

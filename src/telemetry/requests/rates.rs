@@ -108,7 +108,11 @@ impl Clock {
     /// The intervals that are over since, as far as they are kept.
     fn turn(&mut self, now: Instant) -> Range<u64> {
         let first = self.number;
-        let over = now.saturating_duration_since(self.since).as_nanos() / INTERVAL.as_nanos();
+        let passed = now.saturating_duration_since(self.since);
+        if passed < INTERVAL {
+            return first..first;
+        }
+        let over = passed.as_nanos() / INTERVAL.as_nanos();
         let over = u32::try_from(over).unwrap_or(u32::MAX);
         self.since += INTERVAL * over;
         self.number += u64::from(over);
@@ -124,7 +128,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
     use crate::api::RatesPoint;
@@ -133,7 +137,7 @@ mod tests {
     use crate::telemetry::record::testing::record;
 
     fn kept(record: &Record<'_>) -> KeptRecord {
-        KeptRecord::of(record, SystemTime::UNIX_EPOCH)
+        KeptRecord::of(record)
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::SystemTime;
 
 use prometheus::IntCounter;
 
@@ -45,7 +44,7 @@ impl RequestSink {
 
     /// Keeps a record, and the bodies of its request; drops and counts it where too many wait.
     pub(in crate::telemetry) fn take(&self, record: &Record<'_>, captured: Option<Box<Captured>>) {
-        let record = KeptRecord::of(record, SystemTime::now());
+        let record = KeptRecord::of(record);
         if self.records.try_send(Ended { record, captured }).is_err() {
             self.lost.inc();
         }

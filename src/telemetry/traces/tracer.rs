@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::SystemTime;
 
 use http::HeaderMap;
 use prometheus::IntCounter;
@@ -43,7 +42,7 @@ impl Tracer {
     /// Hands over the record of a request that has ended, if its spans are kept. Only those for engines have any.
     pub(in crate::telemetry) fn end(&self, record: &Record<'_>, context: &Arc<TraceContext>) {
         let Some(endpoint) = record.endpoint.filter(|_| context.sampled) else { return };
-        let traced = Traced { record: KeptRecord::of(record, SystemTime::now()), context: context.clone(), endpoint };
+        let traced = Traced { record: KeptRecord::of(record), context: context.clone(), endpoint };
         if self.ended.try_send(traced).is_err() {
             self.lost.inc_by(spans::count(record));
         }

@@ -7,7 +7,7 @@ use crate::telemetry::record::testing::record;
 
 fn traced(record: &Record<'_>, context: TraceContext) -> Vec<SpanData> {
     let ended = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-    let record = KeptRecord::of(record, ended);
+    let record = KeptRecord::of(&Record { ended, ..record.clone() });
     SpanMaker::new().spans(&Traced { record, context: Arc::new(context), endpoint: Endpoint::ChatCompletions })
 }
 
