@@ -1,8 +1,10 @@
 //! `enginehouse logs`: lines of the logs of a running gateway and its engines.
 
+use std::io;
 use std::process::ExitCode;
 
-use super::output::{Exit, Failure, ended, has_colours, print, print_json_line};
+use super::outlet::{Outlet, harmless_but_coloured};
+use super::output::{Exit, Failure, ended, print, print_json_line};
 use super::running::Running;
 use crate::api::{LogLine, LogQuery};
 
@@ -43,7 +45,7 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
             since: ask.since.clone(),
             grep: ask.grep.clone(),
         };
-        let has_colours = has_colours();
+        let has_colours = Outlet::of(&io::stdout()).colour;
         let tell = |line: &LogLine| {
             if ask.json { print_json_line(line) } else { print(&text(line, ask.from.as_deref(), has_colours)) }
         };
@@ -53,7 +55,7 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
             let _ = lines.iter().all(tell);
             return Ok(());
         }
-        for message in found.client.follow_logs(&query)? {
+        for message in found.client.follow_logs(&query)?.impatient() {
             if !tell(&message?.value) {
                 return Ok(());
             }
@@ -64,7 +66,7 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
 
 /// A line for people: whose it is, unless only one log is asked for, and its text.
 fn text(line: &LogLine, asked: Option<&str>, has_colours: bool) -> String {
-    let said = harmless(&line.text, has_colours);
+    let said = harmless_but_coloured(&line.text, has_colours);
     if asked == Some(line.from.as_str()) {
         return format!("{said}\n");
     }
@@ -73,29 +75,6 @@ fn text(line: &LogLine, asked: Option<&str>, has_colours: bool) -> String {
     }
     let hash = line.from.bytes().fold(7usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
     format!("\x1b[{}m{}:\x1b[0m {said}\x1b[0m\n", COLOURS[hash % COLOURS.len()], line.from)
-}
-
-/// `text` without what a terminal would act on; colours stay where they are wanted.
-fn harmless(text: &str, has_colours: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let colour = rest.strip_prefix("\x1b[").and_then(|after| {
-            let end = after.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-            after[end..].starts_with('m').then_some(end + 3)
-        });
-        let length = colour.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
-        if colour.is_some() && has_colours {
-            out.push_str(&rest[..length]);
-        } else if colour.is_none() {
-            out.push('\u{fffd}');
-        }
-        rest = &rest[length..];
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -108,12 +87,5 @@ mod tests {
         assert_eq!(text(&line, None, false), "m/0: loaded\n");
         assert_eq!(text(&line, Some("m/0"), false), "loaded\n");
         assert!(text(&line, Some("m"), true).contains("m/0:\x1b[0m loaded"));
-    }
-
-    #[test]
-    fn a_log_has_no_power_over_the_terminal() {
-        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", true), "a\x1b[31mred\x1b[0m\tb");
-        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", false), "ared\tb");
-        assert_eq!(harmless("\x1b]0;title\x07\x1b[2J\u{9b}1A", true), "\u{fffd}]0;title\u{fffd}\u{fffd}[2J\u{fffd}1A");
     }
 }

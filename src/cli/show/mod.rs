@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::output::{Exit, Failure, ended, print, print_json, print_json_line};
+use super::output::{Exit, Failure, complain, ended, print, print_json, print_json_line};
 use super::running::{Found, Running};
-use crate::api::{Event, EventKind, RequestQuery, StatusView};
+use crate::api::{Event, EventKind, RequestFilter, RequestQuery, RequestView, StatusView, Told};
 use crate::similar::similar;
 
 /// What every command that only looks takes.
@@ -85,6 +85,10 @@ pub(super) struct Cancel {
     look: Look,
 }
 
+/// What is said where the gateway could not tell all.
+const MISSED: &str = "Some requests are missing here: they came faster than they were read. `enginehouse requests` lists the \
+                      newest ones.";
+
 /// What `status` tells, as JSON.
 #[derive(Serialize)]
 struct Whole {
@@ -114,17 +118,14 @@ pub(super) fn engines(LookAt { name, look }: &LookAt) -> ExitCode {
         };
         let known: Vec<String> = all.engines.iter().map(|engine| engine.engine.clone()).collect();
         all.engines.retain(|engine| engine.engine == *name || engine.model == *name);
-        match all.engines.as_slice() {
-            [] => Err(unknown("engine", name, &known)),
-            [one] => {
-                look.tell(one, table::engine);
-                Ok(())
-            }
-            some => {
-                look.tell(&some, |some| table::engines(some));
-                Ok(())
-            }
+        if all.engines.is_empty() {
+            return Err(unknown("model and no engine", name, &known));
         }
+        look.tell(&all, |all| match all.engines.as_slice() {
+            [one] => table::engine(one),
+            some => table::engines(some),
+        });
+        Ok(())
     }))
 }
 
@@ -188,15 +189,15 @@ pub(super) fn requests(ask: &Requests) -> ExitCode {
             ask.look.tell(&client.request(id)?, table::request);
             return Ok(());
         }
-        let query = RequestQuery {
+        let filter = RequestFilter {
             model: ask.model.clone(),
             alias: ask.alias.clone(),
             engine: ask.engine.clone(),
             caller: ask.caller.clone(),
             status: ask.status,
-            failed: ask.failed,
-            limit: Some(usize::from(ask.limit)),
+            failed: ask.failed.then_some(true),
         };
+        let query = RequestQuery { filter, limit: Some(usize::from(ask.limit)) };
         // Before what there is: nothing in between is missed.
         let coming = ask.follow.then(|| client.events(None, &[EventKind::Requests])).transpose()?;
         let mut all = client.requests(&query)?;
@@ -210,17 +211,28 @@ pub(super) fn requests(ask: &Requests) -> ExitCode {
         }
         let Some(coming) = coming else { return Ok(()) };
         let known: Vec<String> = all.requests.into_iter().map(|request| request.id).collect();
-        for message in coming {
-            let Event::Requests { requests } = message?.value else { continue };
-            for request in requests.iter().filter(|request| !known.contains(&request.id) && query.fits(request)) {
-                let heard = if ask.look.json { print_json_line(request) } else { print(&table::request_line(request)) };
-                if !heard {
-                    return Ok(());
+        let is_wanted = |request: &RequestView| !known.contains(&request.id) && query.filter.fits(&request.facts());
+        follow(coming, &is_wanted, ask.look.json)
+    }))
+}
+
+/// Prints the requests that come, until nobody reads them or the gateway ends.
+fn follow(coming: Told<Event>, is_wanted: &dyn Fn(&RequestView) -> bool, json: bool) -> Result<(), Failure> {
+    for message in coming.impatient() {
+        match message?.value {
+            Event::Requests { requests } => {
+                for request in requests.iter().filter(|request| is_wanted(request)) {
+                    let heard = if json { print_json_line(request) } else { print(&table::request_line(request)) };
+                    if !heard {
+                        return Ok(());
+                    }
                 }
             }
+            Event::Resync => complain(MISSED),
+            _ => {}
         }
-        Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
-    }))
+    }
+    Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
 }
 
 impl Look {
