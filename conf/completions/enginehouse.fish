@@ -102,6 +102,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l json -d
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l state-dir -d 'The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l json -d 'Print JSON: `valid`, `errors`, `warnings` and `notes` (each with `path`, `line`, `message`, `hint`), and the `plan`: what would run where'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "list" -d 'List what is saved: models, addresses, when it was changed, and whether it is valid'
@@ -111,10 +112,12 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "export" -d 'Write a saved configuration to a file, or to standard output'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "import" -d 'Check the configuration in a file and save it under a name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "delete" -d 'Delete a saved configuration; a gateway that runs with it goes on'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file`, `models`, `listen`, `admin`, `ports`, `modified`, `valid` and `errors` of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: `name`, `file`, `text`, and `configuration` (the text as JSON; null if it is not YAML)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from path" -l json -d 'Print JSON: `name` and `file`'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -l force -d 'Replace the file if it is there'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
@@ -128,6 +131,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l part
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endpoint -d 'The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l header -d 'A header of the request, for conditions; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l caller -d 'The caller (one of the configuration\'s `callers`), for conditions; default: a request without a key' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l json -d 'Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
@@ -141,6 +145,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fi
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from litellm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -l api -d 'Print the OpenAPI description of the operators\' API instead'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "list" -d 'List them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "show" -d 'Print one as a part of a configuration'
@@ -150,8 +155,9 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and no
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "reset" -d 'Delete your profile that replaces a built-in one, which counts again'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
@@ -170,8 +176,9 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and n
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
@@ -190,6 +197,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l admin -d
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l once -d 'Print one picture as plain text and end; without a terminal that is done in any case'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l json -d 'Print JSON and end: how everything is (as the event `snapshot` of the operators\' API), and the newest lines of the `log`'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l name -d 'The name of its configuration (`name:`), where several run' -r
@@ -326,7 +334,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l name -d 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l persist -d 'Change the configuration file of the gateway, and not only its state directory'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l json -d 'Print what changed as JSON'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
