@@ -5,7 +5,7 @@ mod text;
 mod view;
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::view::{Asked, Body, By, Done, Explained, Way, When};
 use super::config_arg::ConfigArgs;
-use super::output::{fail, print_json};
+use super::output::{complain, fail, print_json};
 use crate::config::{Config, EndpointGroup, Engines};
 use crate::dialects::gym::{self, GymRoute};
 use crate::engines::EngineRegistry;
@@ -53,6 +53,9 @@ pub(super) struct Ask {
 /// Reads a body from standard input and prints how the configuration changes it.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
+    if io::stdin().is_terminal() {
+        complain("Type the body of a request (JSON), and Ctrl-D in a line of its own.");
+    }
     let mut body = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut body).map_err(|error| format!("The body cannot be read: {error}."));
     let config = || ask.config.source(None)?.load().map_err(|found| found.to_string());

@@ -33,7 +33,7 @@ pub(super) enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Keep what is in a file under a name, in place of what has it
+    /// Keep what is in a file under a name; it replaces what had that name
     Set {
         /// The name
         name: SavedName,
@@ -63,9 +63,9 @@ pub(super) enum Action {
         #[arg(long)]
         force: bool,
     },
-    /// Keep all of a configuration file, or the one that is in the file, under their names
+    /// Keep those of a configuration file, each under its name
     Import {
-        /// The file
+        /// A configuration; or a file with one of them alone, which gets the name of the file
         file: PathBuf,
         /// Replace those that are there
         #[arg(long)]

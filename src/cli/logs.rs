@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use super::outlet::{Outlet, harmless_but_coloured};
 use super::output::{Exit, Failure, ended, print, print_json_line};
 use super::running::Running;
-use crate::api::{LogLine, LogQuery};
+use super::target::target;
+use crate::api::{ClientError, LogLine, LogQuery};
 
 /// Colours of a terminal that are told apart on a light and a dark ground (ECMA-48, SGR).
 const COLOURS: [&str; 6] = ["36", "33", "35", "32", "34", "31"];
@@ -17,16 +18,16 @@ pub(super) struct Logs {
     /// A model, an engine such as qwen/0, or `gateway`; without it all logs, merged
     #[arg(value_name = "MODEL|ENGINE|gateway")]
     from: Option<String>,
-    /// And the lines that come, until the gateway ends or Ctrl-C
+    /// Print the lines that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)
     #[arg(short, long)]
     follow: bool,
     /// Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
     /// Only lines that contain this, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// So many lines of each log at most
+    /// Print at most this many lines of each log, the newest
     #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=10_000))]
     lines: u16,
     /// Print each line as a JSON object
@@ -49,19 +50,34 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
         let tell = |line: &LogLine| {
             if ask.json { print_json_line(line) } else { print(&text(line, ask.from.as_deref(), has_colours)) }
         };
+        // Commands name what is like it; the gateway names a path of its API.
+        let told = |error: ClientError| match (&error, &ask.from) {
+            (ClientError::Refused { status: 404, .. }, Some(name)) => {
+                target(&found.client, name).err().unwrap_or_else(|| error.into())
+            }
+            _ => error.into(),
+        };
         if !ask.follow {
-            let lines = found.client.logs(&query)?.lines;
+            let lines = found.client.logs(&query).map_err(told)?.lines;
             // Who stopped reading needs no more.
             let _ = lines.iter().all(tell);
             return Ok(());
         }
-        for message in found.client.follow_logs(&query)?.impatient() {
+        for message in found.client.follow_logs(&query).map_err(told)?.impatient() {
             if !tell(&message?.value) {
                 return Ok(());
             }
         }
         Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
     }))
+}
+
+/// A time as the gateway understands it.
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<jiff::Timestamp>().is_ok() || humantime::parse_duration(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("give a time such as 2026-11-30T12:00:00Z, or how long ago it was, such as 10m or 2h".to_owned())
 }
 
 /// A line for people: whose it is, unless only one log is asked for, and its text.

@@ -45,7 +45,7 @@ enum From {
 /// The gateway to stop.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration of the gateway: the files or saved names that it was started with
+    /// The configuration of the gateway: the files or saved names that it was started with; this, --state-dir or --all is needed
     #[arg(value_name = "FILE|NAME")]
     configurations: Vec<ConfigArg>,
     /// The state directory of the gateway (instead of `state_dir` of the configuration)

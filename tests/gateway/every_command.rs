@@ -129,7 +129,7 @@ const WITH_JSON: &[&[&str]] = &[
     &["undrain", "two/0"],
     &["sleep", "org/one"],
     &["wake", "org/one"],
-    &["scale", "two", "1"],
+    &["scale", "two", "3"],
     &["roll", "two"],
     &["lora", "add", "org/one", "sql", "/adapters/sql"],
     &["lora", "remove", "org/one", "sql"],
