@@ -116,6 +116,8 @@ enum Command {
     /// Watch a running gateway in the terminal: models, engines, GPUs, logs, requests; start and stop engines by keys
     Top(top::Top),
     /// Show the engines of a running gateway, or all that is known of one
+    ///
+    /// NAME is a model or an engine. With --json it is always a list (`engines`), also of one engine.
     Engines(show::LookAt),
     /// Show the aliases of a running gateway, or where one leads and what it changes
     Aliases(show::LookAt),
@@ -129,7 +131,7 @@ enum Command {
     Operations(show::Newest),
     /// Cancel an operation that is under way
     Cancel(show::Cancel),
-    /// Show who changed what in a running gateway
+    /// Show who changed what in a running gateway, the newest first
     Audit(show::Newest),
     /// Show or set which lines of its log a running gateway writes
     LogLevel(log_level::Level),

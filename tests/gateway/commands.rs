@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::deployment::{Deployment, model};
 use crate::support::{BINARY, Gateway, chat, eventually, http};
@@ -266,4 +268,45 @@ async fn what_is_followed_comes_as_it_happens_and_ends_with_the_gateway() {
     }
     let said = say(&deployment, &["status"]);
     assert_eq!(said.code, 3, "{}", said.err);
+}
+
+/// Passes requests on to the operators' API at `admin`, but is no true gateway for who wants events: it says that some were
+/// missed, and then nothing any more. Returns where it listens.
+async fn falls_silent(admin: std::net::SocketAddr) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(connection.read_u8().await.expect("a head"));
+            }
+            let head = String::from_utf8(head).expect("text");
+            let path = head.split(' ').nth(1).expect("a path");
+            let answer = if path.starts_with("/api/v1/events") {
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: connected\n\ndata: {\"event\":\"resync\"}\n\n".to_owned()
+            } else {
+                let body = http().get(format!("http://{admin}{path}")).send().await.expect("an answer").text().await;
+                let body = body.expect("a body");
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            };
+            connection.write_all(answer.as_bytes()).await.expect("written");
+            if path.starts_with("/api/v1/events") {
+                silent.push(connection);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_is_told_of_what_is_missing_and_does_not_wait_for_ever() {
+    let (_deployment, gateway) = open().await;
+    let address = falls_silent(gateway.admin).await.to_string();
+    let said = tokio::task::spawn_blocking(move || run(command(&["requests", "-f", "--admin", &address])));
+    let said = said.await.expect("joined");
+    assert_eq!(said.code, 3, "{}", said.err);
+    assert!(said.err.contains("Some requests are missing here"), "{}", said.err);
+    assert!(said.err.contains("has said nothing for 20 s"), "{}", said.err);
 }

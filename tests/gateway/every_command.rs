@@ -342,6 +342,11 @@ async fn every_command_with_json_prints_json_and_nothing_else() {
             .collect();
         json(&words);
     }
+    says_what_it_should(&json, &file);
+}
+
+/// Some of what the JSON says.
+fn says_what_it_should(json: &dyn Fn(&[&str]) -> Value, file: &str) {
     assert_eq!(json(&["profiles", "show", "mine"])["profiles"]["mine"]["args"]["seed"], 1);
     assert_eq!(json(&["shortcuts", "show", "daily"])["models"]["daily"]["source"], "org/daily");
     assert_eq!(json(&["config", "show", "kept"])["configuration"]["models"]["m"]["source"], "m");
@@ -349,10 +354,13 @@ async fn every_command_with_json_prints_json_and_nothing_else() {
     assert_eq!(json(&["engines", "two/0"])["engines"][0]["engine"], "two/0", "a list, also of one");
     let picture = json(&["top"]);
     assert_eq!((&picture["status"]["name"], picture["log"].is_array()), (&"json".into(), true), "{picture:#}");
-    let explained = json(&["explain", &file, "--alias", "quick"]);
+    let explained = json(&["explain", file, "--alias", "quick"]);
     assert_eq!(explained["places"][0]["changes"][0]["new"], 0.5, "{explained:#}");
-    // A check that fails tells in JSON what is wrong.
-    let said = run(&["check", "no-such-name"], &["--json"]);
+}
+
+#[test]
+fn a_check_that_fails_tells_in_json_what_is_wrong() {
+    let said = User::new().run(&["check", "no-such-name", "--json"].map(str::to_owned), "");
     let told: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!((said.code, &told["valid"], said.err.as_str()), (Some(1), &false.into(), ""));
     assert!(told["errors"][0]["message"].as_str().is_some_and(|why| why.contains("no-such-name")), "{told:#}");
