@@ -48,7 +48,7 @@ complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "requests" -
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "logs" -d 'Print the logs of a running gateway and its engines, merged or of one; -f: and the lines that come'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "operations" -d 'Show what operators had done with engines: under way and over'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "cancel" -d 'Cancel an operation that is under way'
-complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "audit" -d 'Show who changed what in a running gateway'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "audit" -d 'Show who changed what in a running gateway, the newest first'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "log-level" -d 'Show or set which lines of its log a running gateway writes'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "start" -d 'Start the engines of a model, or one engine; earlier crashes are forgotten'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "stop" -d 'Let the engines of a model, or one engine, finish their requests and end them'
@@ -149,11 +149,11 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and no
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "list" -d 'List them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "show" -d 'Print one as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "set" -d 'Keep what is in a file under a name; it replaces what had that name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep those of a configuration file, each under its name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "reset" -d 'Delete your profile that replaces a built-in one, which counts again'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -171,11 +171,11 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "list" -d 'List them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "show" -d 'Print one as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "set" -d 'Keep what is in a file under a name; it replaces what had that name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep those of a configuration file, each under its name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
@@ -203,7 +203,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admi
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l json -d 'Print JSON, as the operators\' API has it'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -219,24 +219,24 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l ali
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l engine -d 'Only on this engine' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l caller -d 'Only by this caller' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l status -d 'Only with this status' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l failed -d 'Only those that went wrong'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s f -l follow -d 'And those that come, until the gateway ends or Ctrl-C'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s f -l follow -d 'Print those that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l since -d 'Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l grep -d 'Only lines that contain this, in upper or lower case' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s n -l lines -d 'So many lines of each log at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s n -l lines -d 'Print at most this many lines of each log, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s f -l follow -d 'And the lines that come, until the gateway ends or Ctrl-C'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s f -l follow -d 'Print the lines that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l json -d 'Print each line as a JSON object'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -247,7 +247,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l name 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
