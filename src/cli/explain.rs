@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::view::{Asked, Body, By, Done, Explained, Way, When};
 use super::config_arg::ConfigArgs;
-use super::output::{complain, fail, print_json};
+use super::output::{Exit, Failure, complain, ended, print_json};
 use crate::config::{Config, EndpointGroup, Engines};
 use crate::dialects::gym::{self, GymRoute};
 use crate::engines::EngineRegistry;
@@ -53,40 +53,43 @@ pub(super) struct Ask {
 /// Reads a body from standard input and prints how the configuration changes it.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
+    ended(tell(ask))
+}
+
+fn tell(ask: &Ask) -> Result<(), Failure> {
+    let config = ask.config.source(None)?.load().map_err(|found| found.to_string())?;
     if io::stdin().is_terminal() {
         complain("Type the body of a request (JSON), and Ctrl-D in a line of its own.");
     }
     let mut body = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut body).map_err(|error| format!("The body cannot be read: {error}."));
-    let config = || ask.config.source(None)?.load().map_err(|found| found.to_string());
-    match read.and_then(|_| explained(ask, &config()?, &body)) {
-        Ok(explained) => {
-            if ask.json {
-                print_json(&explained);
-            } else {
-                // A reader that went away (`| head`) is no failure.
-                let _ = io::stdout().lock().write_all(&text::text(&explained));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(why) => fail(&why),
+    let read = io::stdin().lock().read_to_end(&mut body);
+    read.map_err(|error| format!("The body cannot be read: {error}."))?;
+    let explained = explained(ask, &config, &body)?;
+    if ask.json {
+        print_json(&explained);
+    } else {
+        // A reader that went away (`| head`) is no failure.
+        let _ = io::stdout().lock().write_all(&text::text(&explained));
     }
+    Ok(())
 }
 
 /// All that is told.
-fn explained(ask: &Ask, config: &Config, body: &[u8]) -> Result<Explained, String> {
-    let asked = endpoint(&ask.endpoint)?;
-    let headers = headers(&ask.headers)?;
-    let caller = ask.caller.as_deref().map(|name| caller(config, name)).transpose()?;
+fn explained(ask: &Ask, config: &Config, body: &[u8]) -> Result<Explained, Failure> {
+    let usage = |why: String| Failure::new(Exit::Usage, why);
+    let unknown = |why: String| Failure::new(Exit::Unknown, why);
+    let asked = endpoint(&ask.endpoint).map_err(usage)?;
+    let headers = headers(&ask.headers).map_err(usage)?;
+    let caller = ask.caller.as_deref().map(|name| caller(config, name)).transpose().map_err(unknown)?;
     let snapshot = snapshot(config)?;
-    let name = asked_model(ask, body)?;
-    let at = snapshot.find(&name).map_err(|error| error.message)?;
+    let name = asked_model(ask, body).map_err(usage)?;
+    let at = snapshot.find(&name).map_err(|error| unknown(error.message))?;
     let route = snapshot.target(at).map(|target| &target.route);
     let gym_route = gym::route(asked.path()).filter(|_| route.is_some_and(|route| route.gym.is_some()));
     // Nothing is copied of what goes by Gym's rules.
     let mirror = snapshot.mirror(at).filter(|_| gym_route.is_none());
     let places: Vec<Place> = snapshot.places(at).into_iter().chain(mirror).collect();
-    let chosen = chosen(&places, ask.part.as_deref(), &name)?;
+    let chosen = chosen(&places, ask.part.as_deref(), &name).map_err(unknown)?;
     let boundary = boundary(asked, body);
     let head = RequestHead {
         endpoint: asked,

@@ -86,6 +86,11 @@ enum Command {
         action: saved::Action,
     },
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
+    ///
+    /// No gateway is asked: the configuration alone decides.
+    ///
+    /// Exit codes: 0 done; 1 the configuration is not valid, or callers would get an error; 2 wrong usage; 4 there is no such
+    /// alias, model, part or caller.
     Explain(explain::Ask),
     /// Convert the configuration of another program into one for Enginehouse
     Import {

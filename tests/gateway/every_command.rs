@@ -367,11 +367,20 @@ fn a_check_that_fails_tells_in_json_what_is_wrong() {
 }
 
 #[test]
+fn an_alias_that_there_is_not_has_its_exit_code() {
+    let words = ["explain", "kept", "--alias", "none"].map(str::to_owned);
+    let said = User::new().run(&words, r#"{"messages": []}"#);
+    assert!(said.code == Some(4) && said.err.contains("`none`"), "{:?} {}", said.code, said.err);
+}
+
+#[test]
 fn wrong_usage_has_its_own_exit_code() {
     let user = User::new();
     for (words, told) in [
         (&["shutdown"][..], "Say what to stop"),
         (&["config", "import", "-"], "config import - NAME"),
+        (&["explain", "kept", "--endpoint", "cats"], "There is no endpoint `cats`"),
+        (&["logs", "--since", "yesterday"], "how long ago it was"),
         (&["explode"], "explode"),
         (&["--"], "Usage: enginehouse [COMMAND]"),
         (&[], "Usage: enginehouse [COMMAND]"),

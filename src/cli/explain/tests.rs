@@ -22,7 +22,8 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
             None => ask.endpoint = (*word).into(),
         }
     }
-    super::explained(&ask, &config, body.as_bytes()).map(|told| {
+    let told = super::explained(&ask, &config, body.as_bytes());
+    told.map_err(|failure| failure.text).map(|told| {
         let json = serde_json::to_value(&told).expect("JSON");
         assert_eq!(json["places"].as_array().map(Vec::len), Some(told.places.len()), "{json}");
         String::from_utf8(text::text(&told)).expect("text")
