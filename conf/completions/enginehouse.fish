@@ -132,7 +132,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endp
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l header -d 'A header of the request, for conditions; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l caller -d 'The caller (one of the configuration\'s `callers`), for conditions; default: a request without a key' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l json -d 'Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "vllm-cli" -d 'Convert proxy configurations, profiles and shortcuts of vllm-cli'
