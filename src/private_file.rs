@@ -28,13 +28,26 @@ pub(crate) fn replace_text(path: &Path, text: &str) -> io::Result<()> {
     replace_bytes(path, Path::new(&new), text.as_bytes())
 }
 
-/// Writes `bytes` to the file `new`, which then takes the place of the one at `path`.
 fn replace_bytes(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
-    let written = open(OpenOptions::new().truncate(true), new).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(new, path)
-    });
+    let file = open(OpenOptions::new().truncate(true), new)?;
+    exchange(path, (new, file), |_| Ok(()), bytes)
+}
+
+/// Writes `bytes` to the file `new`, made for this, which then takes the place of the one at `path`. `prepare`: what is done with
+/// it before anything is in it. Blocks.
+///
+/// # Errors
+/// What the system says; then `path` is as it was.
+pub(crate) fn exchange(
+    path: &Path,
+    (new, mut file): (&Path, File),
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let written = prepare(&file)
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(new, path));
     if written.is_err() {
         // What is left of it would only take room.
         let _ = fs::remove_file(new);

@@ -551,7 +551,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__check)
-            opts="-h --set --state-dir --help"
+            opts="-h --set --state-dir --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -671,7 +671,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__config__subcmd__path)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -685,7 +685,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__config__subcmd__show)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -773,7 +773,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__explain)
-            opts="-h --set --alias --part --endpoint --header --caller --help"
+            opts="-h --set --alias --part --endpoint --header --caller --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1143,7 +1143,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__profiles)
-            opts="-h --help list show set edit delete export import reset"
+            opts="-h --json --help list show set edit delete export import reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1255,7 +1255,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__profiles__subcmd__show)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1637,7 +1637,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__shortcuts__subcmd__show)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2239,7 +2239,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__top)
-            opts="-h --once --admin --name --state-dir --help"
+            opts="-h --once --json --admin --name --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -48,7 +48,7 @@ complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "requests" -
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "logs" -d 'Print the logs of a running gateway and its engines, merged or of one; -f: and the lines that come'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "operations" -d 'Show what operators had done with engines: under way and over'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "cancel" -d 'Cancel an operation that is under way'
-complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "audit" -d 'Show who changed what in a running gateway'
+complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "audit" -d 'Show who changed what in a running gateway, the newest first'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "log-level" -d 'Show or set which lines of its log a running gateway writes'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "start" -d 'Start the engines of a model, or one engine; earlier crashes are forgotten'
 complete -c enginehouse -n "__fish_enginehouse_needs_command" -f -a "stop" -d 'Let the engines of a model, or one engine, finish their requests and end them'
@@ -102,6 +102,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -l json -d
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l set -d 'Set one key to a value (YAML), whatever the files say: --set listen=127.0.0.1:9000, --set \'models.m.gpus=[0, 1]\'; `null` removes it; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l state-dir -d 'The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs' -r -F
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -l json -d 'Print JSON: `valid`, `errors`, `warnings` and `notes` (each with `path`, `line`, `message`, `hint`), and the `plan`: what would run where'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand check" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "list" -d 'List what is saved: models, addresses, when it was changed, and whether it is valid'
@@ -111,10 +112,12 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "export" -d 'Write a saved configuration to a file, or to standard output'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "import" -d 'Check the configuration in a file and save it under a name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and not __fish_seen_subcommand_from list show edit path export import delete" -f -a "delete" -d 'Delete a saved configuration; a gateway that runs with it goes on'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file`, `models`, `listen`, `admin`, `ports`, `modified`, `valid` and `errors` of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: `name`, `file`, `text`, and `configuration` (the text as JSON; null if it is not YAML)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from path" -l json -d 'Print JSON: `name` and `file`'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -l force -d 'Replace the file if it is there'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand config; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
@@ -128,7 +131,8 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l part
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endpoint -d 'The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l header -d 'A header of the request, for conditions; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l caller -d 'The caller (one of the configuration\'s `callers`), for conditions; default: a request without a key' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l json -d 'Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "vllm-cli" -d 'Convert proxy configurations, profiles and shortcuts of vllm-cli'
@@ -141,17 +145,19 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fi
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and __fish_seen_subcommand_from litellm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -l api -d 'Print the OpenAPI description of the operators\' API instead'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "list" -d 'List them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "show" -d 'Print one as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "set" -d 'Keep what is in a file under a name; it replaces what had that name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep those of a configuration file, each under its name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "reset" -d 'Delete your profile that replaces a built-in one, which counts again'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
@@ -165,13 +171,14 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "list" -d 'List them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "show" -d 'Print one as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "set" -d 'Keep what is in a file under a name, in place of what has it'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "set" -d 'Keep what is in a file under a name; it replaces what had that name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "edit" -d 'Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep all of a configuration file, or the one that is in the file, under their names'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep those of a configuration file, each under its name'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
@@ -190,12 +197,13 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l admin -d
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l once -d 'Print one picture as plain text and end; without a terminal that is done in any case'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -l json -d 'Print JSON and end: how everything is (as the event `snapshot` of the operators\' API), and the newest lines of the `log`'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand top" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -l json -d 'Print JSON, as the operators\' API has it'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -s h -l help -d 'Print help'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand engines" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand aliases" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -211,24 +219,24 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l ali
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l engine -d 'Only on this engine' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l caller -d 'Only by this caller' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l status -d 'Only with this status' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l failed -d 'Only those that went wrong'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s f -l follow -d 'And those that come, until the gateway ends or Ctrl-C'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s f -l follow -d 'Print those that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand requests" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l since -d 'Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l grep -d 'Only lines that contain this, in upper or lower case' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s n -l lines -d 'So many lines of each log at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s n -l lines -d 'Print at most this many lines of each log, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s f -l follow -d 'And the lines that come, until the gateway ends or Ctrl-C'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s f -l follow -d 'Print the lines that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -l json -d 'Print each line as a JSON object'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand logs" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand operations" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -239,7 +247,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l name 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -l json -d 'Print JSON, as the operators\' API has it'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand cancel" -s h -l help -d 'Print help'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s n -l limit -d 'So many at most' -r
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -s n -l limit -d 'Show at most this many, the newest' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand audit" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
@@ -326,7 +334,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l name -d 
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l persist -d 'Change the configuration file of the gateway, and not only its state directory'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -l json -d 'Print what changed as JSON'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand add" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l admin -d 'The address of its operators\' API, such as 127.0.0.1:8001 or http://host:8001 (or ENGINEHOUSE_ADMIN, where nothing else is given); ENGINEHOUSE_ADMIN_TOKEN holds its token' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l name -d 'The name of its configuration (`name:`), where several run' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand remove" -l state-dir -d 'Its state directory, if it is not in the usual place' -r -F

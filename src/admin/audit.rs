@@ -12,7 +12,7 @@ use crate::supervisor;
 /// A file of this size is set aside as `….1`, in place of the one before it: bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// How much of the end of the file is looked at for what operators want to see: bytes.
+/// How much of the end of a file is looked at first for what operators want to see: bytes. More where that has too few entries.
 const READ: u64 = 1 << 20;
 
 /// Where actions are written down. Clones are one.
@@ -44,20 +44,29 @@ impl AuditLog {
         let _ = tokio::task::spawn_blocking(write).await;
     }
 
-    /// The newest entries, so many at most.
+    /// The newest entries, so many at most; also of the file that was set aside.
     ///
     /// # Errors
     /// What the system says.
     pub(super) async fn newest(&self, most: usize) -> io::Result<AuditView> {
         let path = self.0.clone();
         let read = move || {
-            let path = path.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            tail(&path)
+            // Held: a file that is set aside meanwhile would be read twice.
+            let path = path.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = newest_of(&path, most)?;
+            if entries.len() < most {
+                entries.extend(newest_of(&aside(&path), most - entries.len())?);
+            }
+            Ok::<_, io::Error>(entries)
         };
-        let text = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
-        let entries = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(most).collect();
+        let entries = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
         Ok(AuditView { entries })
     }
+}
+
+/// Where a file that is full goes.
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("log.1")
 }
 
 fn append(path: &Path, entry: &AuditEntry) -> io::Result<()> {
@@ -65,23 +74,38 @@ fn append(path: &Path, entry: &AuditEntry) -> io::Result<()> {
         supervisor::make_state_dir(folder)?;
     }
     if fs::metadata(path).is_ok_and(|found| found.len() > LARGEST) {
-        fs::rename(path, path.with_extension("log.1"))?;
+        fs::rename(path, aside(path))?;
     }
     let mut line = serde_json::to_vec(entry)?;
     line.push(b'\n');
     private_file::open(OpenOptions::new().append(true), path)?.write_all(&line)
 }
 
-/// The end of the file; where it is long, its first line may be a part of one.
-fn tail(path: &Path) -> io::Result<String> {
+/// The newest entries of a file, so many at most; none where it is missing.
+fn newest_of(path: &Path, most: usize) -> io::Result<Vec<AuditEntry>> {
     let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         file => file?,
     };
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(READ)))?;
+    let mut read = READ;
+    loop {
+        let text = tail(&mut file, length, read)?;
+        // What is cut at the beginning is no JSON.
+        let parsed = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+        let entries: Vec<AuditEntry> = parsed.take(most).collect();
+        if entries.len() == most || read >= length {
+            return Ok(entries);
+        }
+        read = read.saturating_mul(4);
+    }
+}
+
+/// The last `read` bytes of a file of so many.
+fn tail(file: &mut File, length: u64, read: u64) -> io::Result<String> {
+    file.seek(SeekFrom::Start(length.saturating_sub(read)))?;
     let mut bytes = Vec::new();
-    file.take(READ).read_to_end(&mut bytes)?;
+    file.take(read).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -113,8 +137,14 @@ mod tests {
         assert_eq!(told.iter().map(|entry| &*entry.detail).collect::<Vec<_>>(), ["two", "one"]);
         OpenOptions::new().write(true).open(&path).expect("opened").set_len(LARGEST + 1).expect("grown");
         log.write(entry("three")).await;
-        assert_eq!(log.newest(9).await.expect("read").entries, [entry("three")]);
-        assert!(path.with_extension("log.1").exists());
+        assert!(aside(&path).exists());
+        let told = |entries: &[AuditEntry]| entries.iter().map(|entry| entry.detail.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            told(&log.newest(9).await.expect("read").entries),
+            ["three", "two", "one"],
+            "also what was set aside"
+        );
+        assert_eq!(told(&log.newest(2).await.expect("read").entries), ["three", "two"]);
         fs::remove_file(&path).expect("removed");
         fs::create_dir(&path).expect("made");
         log.write(entry("four")).await;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::telemetry::RequestFilter;
+use crate::api::RequestFilter;
 
 /// Requests that are told, unless more or fewer are asked for.
 const REQUESTS: usize = 100;

@@ -14,6 +14,7 @@ mod openapi;
 mod operations;
 mod overlay;
 mod reload;
+mod request_filter;
 mod requests;
 mod state;
 mod status;
@@ -37,6 +38,7 @@ pub use reload::{
     ChangeKind, ConfigChange, ConfigError, DisabledView, ListenerChange, NameChange, ReloadCause, ReloadOutcome,
     ReloadReport, SettingChange,
 };
+pub use request_filter::{RequestFacts, RequestFilter};
 pub use requests::{
     AttemptView, BodyView, Omitted, Quantiles, Rates, RatesPoint, RatesView, RequestView, RequestsView,
 };

@@ -1,8 +1,8 @@
 //! Gives a file that people write another text.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::private_file;
@@ -32,20 +32,10 @@ fn is_in_place(error: &io::Error) -> bool {
 fn exchange(real: &Path, own: &File, text: &str) -> io::Result<()> {
     let new = beside(real);
     // Private until it has the owner and the permissions of the other one: it may hold keys.
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(private_file::no_link()).open(&new)?;
+    let file = private_file::open(OpenOptions::new().create_new(true), &new)?;
     let there = own.metadata()?;
-    let written = same_owner(&file, &there)
-        .and_then(|()| file.set_permissions(there.permissions()))
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&new, real));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written?;
-    // The new name is on the disk only with the folder.
-    real.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let as_it_was = |file: &File| same_owner(file, &there).and_then(|()| file.set_permissions(there.permissions()));
+    private_file::exchange(real, (&new, file), as_it_was, text.as_bytes())
 }
 
 /// A name that nothing has: `.NAME.PID.new`, hidden, because whoever lists configurations must not see it.

@@ -1,20 +1,21 @@
 //! `enginehouse check FILE`: which engine a configuration would run where, or all its errors.
 
 mod doubts;
+mod findings;
+mod plan;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use self::findings::{Checked, Findings};
+use self::plan::Plan;
 use super::config_arg::ConfigArgs;
-use super::output::fail;
-use super::{gpus, needs};
-use crate::config::{self, Config, Diagnostic, Diagnostics, Engines, Gpus, Layer, Layers, Setting, Severity};
-use crate::ids::EngineId;
+use super::gpus;
+use crate::config::{self, Config, Diagnostic, Diagnostics, Layer, Layers, Setting, Severity};
 use crate::inventory::Inventory;
-use crate::placement::{self, Assignment, Conflict, Demand};
-use crate::{app, flags, supervisor};
+use crate::{app, flags};
 
 /// What the configuration on standard input is called.
 const STANDARD_INPUT: &str = "-";
@@ -27,9 +28,13 @@ pub(super) struct Args {
     /// The state directory that the gateway is served with, if `serve` is told one: engines that run from there have their GPUs
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Print JSON: `valid`, `errors`, `warnings` and `notes` (each with `path`, `line`, `message`, `hint`), and the `plan`: what
+    /// would run where
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints which engine would run where and succeeds, or prints all errors to standard error and fails.
+/// Prints which engine would run where and succeeds, or prints all errors to standard error and fails. JSON has both.
 #[must_use]
 pub(super) fn run(args: &Args) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
@@ -38,15 +43,20 @@ pub(super) fn run(args: &Args) -> ExitCode {
     } else {
         args.config.source(None).map(|source| (source.title(), source.read()))
     };
+    let (out, err) = (&mut io::stdout().lock(), &mut io::stderr().lock());
     let (title, layers) = match layers {
         Ok(found) => found,
-        Err(why) => return fail(&why),
+        Err(why) if args.json => (args.config.words(), Err(Diagnostics::file(why, ""))),
+        Err(why) => {
+            let _ = writeln!(err, "{why}");
+            return ExitCode::FAILURE;
+        }
     };
     let load = || {
         let config = config::parse_layers(layers.as_ref().map_err(Clone::clone)?, &env)?;
         Ok(Config { state_dir: args.state_dir.clone().or(config.state_dir.clone()), ..config })
     };
-    report((&title, &load), &env, &gpus::read, &mut io::stdout().lock(), &mut io::stderr().lock())
+    report((&title, &load), args.json, (&env, &gpus::read), out, err)
 }
 
 /// What is on standard input, with these settings on top.
@@ -61,55 +71,55 @@ fn standard_input(settings: &[Setting], input: &mut dyn Read) -> Result<Layers, 
     }
 }
 
+/// What the machine tells: its environment and its GPUs.
+type Machine<'a> = (&'a dyn Fn(&str) -> Option<String>, &'a dyn Fn() -> Inventory);
+
 fn report(
     (title, load): (&str, &dyn Fn() -> Result<Config, Diagnostics>),
-    env: &dyn Fn(&str) -> Option<String>,
-    read: &dyn Fn() -> Inventory,
+    json: bool,
+    machine: Machine<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
-    let found = match load() {
+    let (plan, found) = match load() {
         Ok(config) => {
-            let (text, mut found) = plan(&config, true, env, read);
-            // A reader that stopped reading (`| head`) is no failure of the check.
-            let _ = write!(out, "{text}");
+            let (plan, mut found) = judged(&config, true, machine);
+            if !json {
+                // Before vLLM is asked. A reader that stopped reading (`| head`) is no failure of the check.
+                let _ = write!(out, "{plan}");
+            }
             found.extend(flags(&config, err));
-            found
+            (Some(plan), Findings::of(found))
         }
-        Err(found) => found.0,
+        Err(found) => (None, Findings::of(found.0)),
     };
-    let (errors, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.severity == Severity::Error);
-    for one in others {
-        let _ = if one.severity == Severity::Note { writeln!(out, "\n{one}") } else { writeln!(err, "{one}\n") };
+    if json {
+        let checked = Checked::new(title, plan.as_ref(), &found);
+        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&checked).unwrap_or_default());
+    } else {
+        tell(title, &found, out, err);
     }
-    if errors.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    let plural = if errors.len() == 1 { "error" } else { "errors" };
-    let _ = writeln!(err, "{title}: {} {plural}\n\n{}", errors.len(), Diagnostics(errors));
-    ExitCode::FAILURE
+    if found.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What would run where, and what is to be said of it; vLLM is not asked. `is_filed`: the file has its name, and so has the
-/// state directory.
-fn plan(
-    config: &Config,
-    is_filed: bool,
-    env: &dyn Fn(&str) -> Option<String>,
-    read: &dyn Fn() -> Inventory,
-) -> (String, Vec<Diagnostic>) {
-    let (placed, assigned, mut found) = assignments(config, read);
-    let mut out = config::overview(config);
-    let starts = || config.models.iter().any(|model| matches!(model.engines, Engines::Spawn(_)));
-    if is_filed && config.state_dir.is_none() && starts() {
-        let _ = writeln!(out, "\nRecords and engine logs: {}", app::state_dir(config).display());
+/// Notes on standard output; what may be wrong, or is, on standard error.
+fn tell(title: &str, found: &Findings, out: &mut dyn Write, err: &mut dyn Write) {
+    for one in &found.others {
+        let _ = if one.severity == Severity::Note { writeln!(out, "\n{one}") } else { writeln!(err, "{one}\n") };
     }
-    for text in [placed, needs::told(config, &assigned, env)].iter().filter(|text| !text.is_empty()) {
-        let _ = write!(out, "\n{text}");
+    let count = found.errors.len();
+    if count > 0 {
+        let plural = if count == 1 { "error" } else { "errors" };
+        let _ = writeln!(err, "{title}: {count} {plural}\n\n{}", Diagnostics(found.errors.clone()));
     }
+}
+
+/// What would run where, and all that is to be said of it without asking vLLM.
+fn judged(config: &Config, is_filed: bool, (env, read): Machine<'_>) -> (Plan, Vec<Diagnostic>) {
+    let (plan, mut found) = Plan::of(config, is_filed, env, read);
     found.extend(config::notes(config));
     found.extend(doubts::doubts(config));
-    (out, found)
+    (plan, found)
 }
 
 /// The same as one text, for a person who looks at it before it is started.
@@ -122,12 +132,12 @@ pub(super) fn told(
     env: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn() -> Inventory,
 ) -> Result<String, String> {
-    let (mut text, found) = plan(config, is_filed, env, read);
-    let (errors, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.severity == Severity::Error);
-    if !errors.is_empty() {
-        return Err(Diagnostics(errors).to_string());
+    let (plan, found) = judged(config, is_filed, (env, read));
+    let (mut text, found) = (plan.to_string(), Findings::of(found));
+    if !found.errors.is_empty() {
+        return Err(Diagnostics(found.errors).to_string());
     }
-    for one in others {
+    for one in found.others {
         let _ = write!(text, "\n{one}\n");
     }
     Ok(text)
@@ -142,41 +152,6 @@ fn flags(config: &Config, err: &mut dyn Write) -> Vec<Diagnostic> {
     flags::check(config, &flags::Options::from_env(&|name| std::env::var_os(name)))
 }
 
-/// Which engine gets which GPUs of this machine. Where no driver tells of GPUs (configurations are written on laptops
-/// too), only what is wrong on any machine is an error.
-fn assignments(config: &Config, read: &dyn Fn() -> Inventory) -> (String, Vec<Assignment>, Vec<Diagnostic>) {
-    let mut demands = placement::demands(config);
-    let pinned = |demand: &Demand| demand.gpus != Gpus::AsVisible;
-    if !demands.iter().any(pinned) {
-        return (String::new(), Vec::new(), Vec::new());
-    }
-    let mut inventory = read();
-    // The memory of this gateway's own engines, if they run now, is the memory that they are to have.
-    inventory.forget(&supervisor::processes(&app::state_dir(config)));
-    let mut text = String::new();
-    if !inventory.known {
-        let why = inventory.faults.first().map_or("the driver reported none", String::as_str);
-        text = format!("GPUs were not checked on this machine: {why}\n");
-        demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
-    }
-    match placement::place(&inventory, &demands, &[]) {
-        Ok(assigned) => {
-            if inventory.known {
-                text = placement::table(&assigned);
-            }
-            (text, assigned, Vec::new())
-        }
-        Err(conflicts) => (text, Vec::new(), conflicts.into_iter().map(|one| misplaced(config, one)).collect()),
-    }
-}
-
-/// Engines that cannot have their GPUs; told where the first of them has its `gpus`.
-fn misplaced(config: &Config, conflict: Conflict) -> Diagnostic {
-    let model = conflict.engines.first().map(EngineId::model).unwrap_or_default();
-    let settings: [&[&str]; 2] = [&["models", model, "gpus"], &["models", model]];
-    config.source_map.diagnostic(Severity::Error, &settings, conflict.reason, conflict.remedy)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -188,12 +163,16 @@ mod tests {
     }
 
     fn check(text: &str) -> (ExitCode, String, String) {
+        said(text, false)
+    }
+
+    fn said(text: &str, json: bool) -> (ExitCode, String, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("gateway.yaml");
         std::fs::write(&file, text).expect("a file");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code =
-            report(("gateway.yaml", &|| config::load(&file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
+        let load = || config::load(&file, &|_| None);
+        let code = report(("gateway.yaml", &load), json, (&|_| None, &nothing), &mut out, &mut err);
         (code, String::from_utf8(out).expect("text"), String::from_utf8(err).expect("text"))
     }
 
@@ -209,6 +188,31 @@ mod tests {
         let (code, out, err) = check("models: {m: {source: s}}\nlistne: x\nthreads: 0\n");
         assert_eq!((code, out.as_str()), (ExitCode::FAILURE, ""));
         assert!(err.contains("gateway.yaml: 2 errors") && err.contains("listne, line 2"), "{err}");
+    }
+
+    #[test]
+    fn json_has_what_would_run_and_all_that_is_wrong() {
+        let json = |text: &str| {
+            let (code, out, err) = said(text, true);
+            assert_eq!(err, "");
+            (code, serde_json::from_str::<serde_json::Value>(&out).expect("nothing but JSON"))
+        };
+        let (code, told) = json("models: {m: {source: /no/such, command: [python, serve.py], gpus: [0, 1]}}");
+        assert_eq!(
+            (code, &told["valid"], &told["plan"]["models"][0]["model"]),
+            (ExitCode::SUCCESS, &true.into(), &"m".into())
+        );
+        assert_eq!(told["plan"]["placement"]["not_checked"], "no driver");
+        assert_eq!(told["plan"]["placement"]["engines"][0]["gpus"][1]["visible"], "1", "{told:#}");
+        assert_eq!(
+            (&told["warnings"][0]["path"], &told["errors"]),
+            (&"models.m.source".into(), &serde_json::json!([]))
+        );
+        let (code, told) = json("models: {m: {source: s}}\nlistne: x\n");
+        assert_eq!((code, &told["valid"], &told["plan"]), (ExitCode::FAILURE, &false.into(), &().into()));
+        let error = &told["errors"][0];
+        assert_eq!((&error["path"], &error["line"]), (&"listne".into(), &2.into()));
+        assert!(error["message"].is_string() && error["hint"].is_string(), "{told:#}");
     }
 
     #[test]
@@ -232,7 +236,8 @@ mod tests {
     fn a_file_that_does_not_exist_is_an_error() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let file = Path::new("/no/such/gateway.yaml");
-        let code = report(("gateway.yaml", &|| config::load(file, &|_| None)), &|_| None, &nothing, &mut out, &mut err);
+        let load = || config::load(file, &|_| None);
+        let code = report(("gateway.yaml", &load), false, (&|_| None, &nothing), &mut out, &mut err);
         assert_eq!(code, ExitCode::FAILURE);
         assert!(String::from_utf8_lossy(&err).contains("cannot be read"));
     }

@@ -71,10 +71,8 @@ fn pages(command: Command) -> std::io::Result<Vec<(String, Vec<u8>)>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::command_line;
 
     #[test]
     fn the_shipped_completions_are_those_of_the_command_line() {
@@ -82,7 +80,7 @@ mod tests {
             [(Shell::Bash, "enginehouse.bash"), (Shell::Zsh, "_enginehouse"), (Shell::Fish, "enginehouse.fish")]
         {
             let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/completions").join(name);
-            let text = text(shell, &mut Cli::command());
+            let text = text(shell, &mut command_line());
             if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
                 fs::create_dir_all(shipped.parent().expect("a folder")).expect("a writable conf/");
                 fs::write(&shipped, &text).expect("a writable conf/");
@@ -97,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_man_page_and_the_shipped_ones_are_those_of_the_command_line() {
-        let pages = pages(Cli::command()).expect("written");
+        let pages = pages(command_line()).expect("written");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/man");
         if std::env::var_os("ENGINEHOUSE_WRITE_SCHEMA").is_some() {
             let _ = fs::remove_dir_all(&folder);

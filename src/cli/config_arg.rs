@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::saved::store::Store;
 use super::shell::quoted;
-use crate::app::{SavedName, Source, config_dir, one_model_file, saved_names};
+use crate::app::{SavedName, Source, config_dir, one_model_file};
 use crate::config::Setting;
-use crate::similar::similar;
 
 /// Endings of files; a word with one of them is a path.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
@@ -45,7 +45,7 @@ impl ConfigArg {
     pub(super) fn file(&self) -> Result<PathBuf, String> {
         match self {
             Self::Path(path) => Ok(path.clone()),
-            Self::Name(name) => saved(name, &config_dir()).or_else(|why| {
+            Self::Name(name) => saved(name, config_dir()).or_else(|why| {
                 // Of `enginehouse run`.
                 let made = one_model_file(name);
                 if made.is_file() { Ok(made) } else { Err(why) }
@@ -74,33 +74,16 @@ pub(super) fn files(args: &[ConfigArg]) -> Result<Vec<PathBuf>, String> {
 }
 
 /// The file of the configuration saved as `name` in `folder`.
-pub(super) fn saved(name: &SavedName, folder: &Path) -> Result<PathBuf, String> {
-    let file = name.file(folder);
-    if file.is_file() {
-        return Ok(file);
-    }
-    let name = name.as_str();
-    let place = folder.display();
-    let mut told = format!("There is no saved configuration `{name}` in {place}.");
-    let names = match saved_names(folder) {
-        Ok(names) => names,
-        Err(error) => return Err(format!("{told} The folder cannot be read: {error}.")),
-    };
-    let names: Vec<&str> = names.iter().map(SavedName::as_str).collect();
-    if let Some(near) = similar(name, names.iter().copied(), 1).first() {
-        told += &format!(" Did you mean `{near}`?");
-    }
-    told += &if names.is_empty() {
-        " Nothing is saved there.".into()
-    } else {
-        format!(" There are: {}.", names.join(", "))
-    };
-    let here = if Path::new(name).is_file() {
-        format!(" For the file `{name}` in this folder write ./{name}")
-    } else {
-        format!(" The path of a file has a slash or ends in .yaml: ./{name}.yaml")
-    };
-    Err(told + &here)
+fn saved(name: &SavedName, folder: PathBuf) -> Result<PathBuf, String> {
+    let store = Store { folder, what: "configuration" };
+    store.existing(name).map_err(|why| {
+        let name = name.as_str();
+        if Path::new(name).is_file() {
+            format!("{why} For the file `{name}` in this folder write ./{name}")
+        } else {
+            format!("{why} The path of a file has a slash or ends in .yaml: ./{name}.yaml")
+        }
+    })
 }
 
 /// Where the configuration of a command comes from.
@@ -184,7 +167,7 @@ mod tests {
     #[test]
     fn a_name_that_nothing_has_is_told_with_those_that_there_are() {
         let folder = tempfile::tempdir().expect("a folder");
-        let find = |name: &str| saved(&name.parse().expect("a name"), folder.path());
+        let find = |name: &str| saved(&name.parse().expect("a name"), folder.path().to_owned());
         let told = find("prod").expect_err("nothing is saved");
         assert!(told.contains("Nothing is saved there") && told.contains("./prod.yaml"), "{told}");
         std::fs::write(folder.path().join("prod.yaml"), "").expect("written");

@@ -2,9 +2,10 @@
 
 mod by_gym;
 mod text;
+mod view;
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,15 +14,15 @@ use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::text::{changes, ending, section};
+use self::view::{Asked, Body, By, Done, Explained, Way, When};
 use super::config_arg::ConfigArgs;
-use super::output::fail;
+use super::output::{Exit, Failure, complain, ended, print_json};
 use crate::config::{Config, EndpointGroup, Engines};
-use crate::dialects::gym;
+use crate::dialects::gym::{self, GymRoute};
 use crate::engines::EngineRegistry;
 use crate::ids::Name;
 use crate::openai::{self, ApiError, BodyKind, Endpoint};
-use crate::routing::{Place, RequestHead, Route, Snapshot, Target, When, prepare_for};
+use crate::routing::{self, Place, RequestHead, Route, Snapshot, Target, prepare_for};
 use crate::telemetry::Metrics;
 
 /// The request that is explained.
@@ -44,44 +45,51 @@ pub(super) struct Ask {
     /// The caller (one of the configuration's `callers`), for conditions; default: a request without a key
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
+    /// Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them
+    #[arg(long)]
+    json: bool,
 }
 
 /// Reads a body from standard input and prints how the configuration changes it.
 #[must_use]
 pub(super) fn run(ask: &Ask) -> ExitCode {
-    let mut body = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut body).map_err(|error| format!("The body cannot be read: {error}."));
-    let config = || ask.config.source(None)?.load().map_err(|found| found.to_string());
-    match read.and_then(|_| told(ask, &config()?, &body)) {
-        Ok(text) => {
-            // A reader that went away (`| head`) is no failure.
-            let _ = io::stdout().lock().write_all(&text);
-            ExitCode::SUCCESS
-        }
-        Err(why) => fail(&why),
-    }
+    ended(tell(ask))
 }
 
-/// All that is printed.
-fn told(ask: &Ask, config: &Config, body: &[u8]) -> Result<Vec<u8>, String> {
-    let asked = endpoint(&ask.endpoint)?;
-    let headers = headers(&ask.headers)?;
-    let caller = ask.caller.as_deref().map(|name| caller(config, name)).transpose()?;
+fn tell(ask: &Ask) -> Result<(), Failure> {
+    let config = ask.config.source(None)?.load().map_err(|found| found.to_string())?;
+    if io::stdin().is_terminal() {
+        complain("Type the body of a request (JSON), and Ctrl-D in a line of its own.");
+    }
+    let mut body = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut body);
+    read.map_err(|error| format!("The body cannot be read: {error}."))?;
+    let explained = explained(ask, &config, &body)?;
+    if ask.json {
+        print_json(&explained);
+    } else {
+        // A reader that went away (`| head`) is no failure.
+        let _ = io::stdout().lock().write_all(&text::text(&explained));
+    }
+    Ok(())
+}
+
+/// All that is told.
+fn explained(ask: &Ask, config: &Config, body: &[u8]) -> Result<Explained, Failure> {
+    let usage = |why: String| Failure::new(Exit::Usage, why);
+    let unknown = |why: String| Failure::new(Exit::Unknown, why);
+    let asked = endpoint(&ask.endpoint).map_err(usage)?;
+    let headers = headers(&ask.headers).map_err(usage)?;
+    let caller = ask.caller.as_deref().map(|name| caller(config, name)).transpose().map_err(unknown)?;
     let snapshot = snapshot(config)?;
-    let alias = asked_model(ask, body)?;
-    let at = snapshot.find(&alias).map_err(|error| error.message)?;
-    let has_gym = snapshot.target(at).is_some_and(|target| target.route.gym.is_some());
-    let gym_route = gym::route(asked.path()).filter(|_| has_gym);
+    let name = asked_model(ask, body).map_err(usage)?;
+    let at = snapshot.find(&name).map_err(|error| unknown(error.message))?;
+    let route = snapshot.target(at).map(|target| &target.route);
+    let gym_route = gym::route(asked.path()).filter(|_| route.is_some_and(|route| route.gym.is_some()));
     // Nothing is copied of what goes by Gym's rules.
     let mirror = snapshot.mirror(at).filter(|_| gym_route.is_none());
     let places: Vec<Place> = snapshot.places(at).into_iter().chain(mirror).collect();
-    let chosen = chosen(&places, ask.part.as_deref(), &alias)?;
-    let mut out = format!("{} -> {}, POST {}\n", named(&alias, &snapshot, at), to(&chosen, &snapshot), asked.path());
-    if let Some(address) = snapshot.target(at).and_then(|target| listens(config, &target.route)) {
-        out += &format!("(also at http://{address}/v1, where requests need not name a model)\n");
-    }
-    let mut out = out.into_bytes();
-    section(&mut out, "before", body);
+    let chosen = chosen(&places, ask.part.as_deref(), &name).map_err(unknown)?;
     let boundary = boundary(asked, body);
     let head = RequestHead {
         endpoint: asked,
@@ -91,16 +99,23 @@ fn told(ask: &Ask, config: &Config, body: &[u8]) -> Result<Vec<u8>, String> {
         entry: None,
     };
     let meant = places.first().map_or(at, |first| first.target);
-    for place in chosen {
-        if places.len() > 1 {
-            out.extend_from_slice(format!("\n=== {}\n", title(place, &snapshot)).as_bytes());
-        }
-        match gym_route {
-            Some(route) => by_gym::becomes(&mut out, &snapshot, (place.target, meant), (route, &head), body)?,
-            None => becomes(&mut out, &snapshot, place.target, &head, body)?,
-        }
-    }
-    Ok(out)
+    let ways = chosen.iter().map(|place| {
+        let done = match gym_route {
+            Some(route) => asked_by_gym(&snapshot, (place.target, meant), (route, &head), body)?,
+            None => becomes(&snapshot, place.target, &head, body)?,
+        };
+        Ok(Way { name: place.name.to_string(), when: when(place), model: model(place, &snapshot), done })
+    });
+    Ok(Explained {
+        wildcard: route.filter(|route| route.is_wildcard).map(|route| route.name.to_string()),
+        answered_by: answered_by(&chosen, &snapshot),
+        path: asked.path().to_owned(),
+        own_address: route.and_then(|route| listens(config, route)),
+        before: Body(body.to_owned()),
+        places: ways.collect::<Result<_, String>>()?,
+        has_several: places.len() > 1,
+        name,
+    })
 }
 
 /// The places that are asked for.
@@ -114,23 +129,16 @@ fn chosen<'p>(places: &'p [Place], part: Option<&str>, alias: &str) -> Result<Ve
     Ok(chosen)
 }
 
-/// The name of the request, and the wildcard alias that answers to it.
-fn named(alias: &str, snapshot: &Snapshot, at: usize) -> String {
-    let route = snapshot.target(at).map(|target| &target.route).filter(|route| route.is_wildcard);
-    let by = route.map_or_else(String::new, |route| format!(" (by the alias {})", route.name));
-    format!("{alias}{by}")
-}
-
 /// The models that answer in these places. Where answers come from, copies are left out.
-fn to(places: &[&Place], snapshot: &Snapshot) -> String {
-    let answers = |place: &&&Place| places.len() == 1 || !matches!(place.when, When::Mirror(_));
-    let mut names: Vec<&str> = Vec::new();
-    for name in places.iter().filter(answers).filter_map(|place| Some(&**engines(snapshot.target(place.target)?))) {
-        if !names.contains(&name) {
-            names.push(name);
+fn answered_by(places: &[&Place], snapshot: &Snapshot) -> Vec<String> {
+    let answers = |place: &&&Place| places.len() == 1 || !matches!(place.when, routing::When::Mirror(_));
+    let mut names: Vec<String> = Vec::new();
+    for name in places.iter().filter(answers).filter_map(|place| Some(engines(snapshot.target(place.target)?))) {
+        if !names.iter().any(|known| **known == **name) {
+            names.push(name.to_string());
         }
     }
-    names.join(" or ")
+    names
 }
 
 /// The address that an alias has to itself.
@@ -162,25 +170,34 @@ fn snapshot(config: &Config) -> Result<Snapshot, String> {
 }
 
 /// How `body` is changed on its way to the engines of the target at `at`.
-fn becomes(
-    out: &mut Vec<u8>,
-    snapshot: &Snapshot,
-    at: usize,
-    head: &RequestHead<'_>,
-    body: &[u8],
-) -> Result<(), String> {
-    let mut noted = Vec::new();
+fn becomes(snapshot: &Snapshot, at: usize, head: &RequestHead<'_>, body: &[u8]) -> Result<Done, String> {
+    let mut changes = Vec::new();
     let told = |error: ApiError| format!("Callers would get this error: {}", error.message);
     let request =
-        prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut noted), &mut |_| Ok(())).map_err(told)?;
-    if request.endpoint != head.endpoint {
-        let path = request.endpoint.path();
-        out.extend_from_slice(format!("\n(translated for POST {path} before all other changes)\n").as_bytes());
+        prepare_for(snapshot, at, head, BytesMut::from(body), Some(&mut changes), &mut |_| Ok(())).map_err(told)?;
+    let is_other = request.endpoint != head.endpoint;
+    Ok(Done::Asked(Asked {
+        by: if is_other { By::Translation } else { By::Settings },
+        asked_path: request.endpoint.path().to_owned(),
+        changes,
+        renamed_later: snapshot.target(at).is_some_and(|target| target.known_served_name().is_none()),
+        headers: request.headers.iter().map(|(name, _)| name.to_string()).collect(),
+        after: Body(request.body.to_vec()),
+    }))
+}
+
+/// What Gym's rules ask the engines of the target at `at` for; `meant`: that of the place where such requests are meant to go.
+fn asked_by_gym(
+    snapshot: &Snapshot,
+    (at, meant): (usize, usize),
+    route: (GymRoute, &RequestHead<'_>),
+    body: &[u8],
+) -> Result<Done, String> {
+    match snapshot.target(at).zip(snapshot.target(meant)) {
+        // The rules are those of the place where the turn began, also in its fallbacks.
+        Some(targets) if let Some(rules) = &targets.1.route.gym => by_gym::becomes(targets, rules, route, body),
+        _ => becomes(snapshot, at, route.1, body),
     }
-    let renamed_later = snapshot.target(at).is_some_and(|target| target.known_served_name().is_none());
-    let sent: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
-    ending(out, &changes(&noted, renamed_later), &sent, &request.body);
-    Ok(())
 }
 
 /// The boundary of a form. The header that would say it is not here; the form itself begins with it.
@@ -224,15 +241,18 @@ fn headers(given: &[String]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-fn title(place: &Place, snapshot: &Snapshot) -> String {
-    let name = &place.name;
-    let to = snapshot.target(place.target).map_or(name, engines);
+fn when(place: &Place) -> When {
     match place.when {
-        When::Always => format!("usually -> {to}"),
-        When::Share(percent) => format!("part {name}, {percent} % of the requests -> {to}"),
-        When::Fallback(at) => format!("fallback {at}, {name} -> {to}"),
-        When::Mirror(percent) => format!("copy of {percent} % of the requests, {name} -> {to}"),
+        routing::When::Always => When::Always,
+        routing::When::Share(percent) => When::Share { percent },
+        routing::When::Fallback(number) => When::Fallback { number },
+        routing::When::Mirror(percent) => When::Mirror { percent },
     }
+}
+
+/// The model or adapter that answers in a place.
+fn model(place: &Place, snapshot: &Snapshot) -> String {
+    snapshot.target(place.target).map_or(&place.name, engines).to_string()
 }
 
 /// The model or adapter that a target leads to.

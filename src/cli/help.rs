@@ -39,8 +39,10 @@ const END: &str = "\
 Exit codes: 0 done; 1 not done; 2 the command line is not understood; 3 no gateway answers; 4 there is no such model, engine,
 alias, request or operation.
 
+Without a command, on a terminal, the home screen opens: start a saved configuration, make a new one, attach to a gateway.
+
 Examples:
-  enginehouse                      (on a terminal: the home screen)
+  enginehouse
   enginehouse check conf/demo.yaml
   enginehouse serve conf/demo.yaml
   enginehouse status

@@ -1,14 +1,16 @@
 //! `enginehouse shortcuts`, and what `enginehouse profiles` has in common with it: small files that are kept under names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::output::fail;
+use super::output::{fail, print_json};
 use super::saved::edit::edit;
-use super::saved::store::{Store, stem, write_new};
+use super::saved::store::{Store, export, stem};
 use super::saved::terminal::say;
 use crate::app::{SavedName, shortcut_dir, user_profiles};
 use crate::config::{self, Diagnostics, Engines};
@@ -19,7 +21,7 @@ use crate::text_table::aligned;
 pub(super) enum Action {
     /// List them
     List {
-        /// Print JSON
+        /// Print JSON: a list with `name`, `file` and more of each
         #[arg(long)]
         json: bool,
     },
@@ -27,8 +29,11 @@ pub(super) enum Action {
     Show {
         /// Its name
         name: SavedName,
+        /// Print JSON: the same part of a configuration
+        #[arg(long)]
+        json: bool,
     },
-    /// Keep what is in a file under a name, in place of what has it
+    /// Keep what is in a file under a name; it replaces what had that name
     Set {
         /// The name
         name: SavedName,
@@ -58,14 +63,39 @@ pub(super) enum Action {
         #[arg(long)]
         force: bool,
     },
-    /// Keep all of a configuration file, or the one that is in the file, under their names
+    /// Keep those of a configuration file, each under its name
     Import {
-        /// The file
+        /// A configuration; or a file with one of them alone, which gets the name of the file
         file: PathBuf,
         /// Replace those that are there
         #[arg(long)]
         force: bool,
     },
+}
+
+/// A part of a configuration as JSON: entries under the key of their section.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Part(BTreeMap<&'static str, Map<String, Value>>);
+
+impl Part {
+    /// These entries.
+    pub(super) fn of(section: &'static str, entries: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self(BTreeMap::from([(section, entries.into_iter().collect())]))
+    }
+}
+
+/// One shortcut as it is listed.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    file: String,
+    /// What it loads.
+    source: Option<String>,
+    profile: Option<String>,
+    valid: bool,
+    /// What is wrong with it.
+    error: Option<String>,
 }
 
 /// One kind of things that are kept.
@@ -110,7 +140,12 @@ impl Kind {
             |name: &SavedName| store.text(name).map(|text| config::entry_text(self.section, name.as_str(), &text));
         match action {
             Action::List { .. } => Ok(()),
-            Action::Show { name } => part(name).map(|text| say(&text)),
+            Action::Show { name, json: false } => part(name).map(|text| say(&text)),
+            Action::Show { name, json: true } => {
+                let value = config::entry_value(&store.text(name)?).map_err(|found| found.to_string())?;
+                print_json(&Part::of(self.section, [(name.as_str().to_owned(), value)]));
+                Ok(())
+            }
             Action::Set { name, file } => {
                 let text = config::read_file(file).map_err(|found| found.to_string())?;
                 self.keep(name, &text, true)
@@ -119,12 +154,7 @@ impl Kind {
                 (self.check)(name.as_str(), text).map_err(|found| found.to_string())
             }),
             Action::Delete { name, yes } => store.delete(name, *yes).map(|said| say(&said)),
-            Action::Export { name, file: None, .. } => part(name).map(|text| say(&text)),
-            Action::Export { name, file: Some(file), force } => {
-                write_new(file, &part(name)?, *force)?;
-                say(&format!("Written to {}.\n", file.display()));
-                Ok(())
-            }
+            Action::Export { name, file, force } => export(&part(name)?, file.as_deref(), *force),
             Action::Import { file, force } => self.import(file, *force),
         }
     }
@@ -169,27 +199,31 @@ fn list(store: &Store, json: bool) -> Result<(), String> {
             Engines::Urls(_) => None,
         });
         let (source, profile) = spawn.map_or((None, None), |(source, profile)| (Some(source), profile));
-        rows.push((name, source, profile, read.err()));
+        rows.push(Row {
+            name: name.as_str().to_owned(),
+            file: name.file(&store.folder).display().to_string(),
+            source,
+            profile,
+            valid: read.is_ok(),
+            error: read.err(),
+        });
     }
     if json {
-        let row = |(name, source, profile, error): &(SavedName, Option<String>, Option<String>, Option<String>)| {
-            let file = name.file(&store.folder).display().to_string();
-            json!({ "name": name.as_str(), "file": file, "source": source, "profile": profile, "valid": error.is_none(), "error": error })
-        };
-        let all: Value = rows.iter().map(row).collect();
-        say(&format!("{all:#}\n"));
-        return Ok(());
-    }
-    if rows.is_empty() {
+        print_json(&rows);
+    } else if rows.is_empty() {
         say("There are no shortcuts yet. Keep one: enginehouse shortcuts set NAME FILE\n");
-        return Ok(());
+    } else {
+        say(&table(rows));
     }
+    Ok(())
+}
+
+fn table(rows: Vec<Row>) -> String {
     let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let mut lines = vec![["NAME", "LOADS", "PROFILE", "STATE"].map(str::to_owned)];
-    for (name, source, profile, error) in rows {
-        let state = if error.is_some() { "not valid" } else { "valid" };
-        lines.push([name.as_str().to_owned(), dash(source), dash(profile), state.to_owned()]);
+    for Row { name, source, profile, valid, .. } in rows {
+        let state = if valid { "valid" } else { "not valid" };
+        lines.push([name, dash(source), dash(profile), state.to_owned()]);
     }
-    say(&aligned(&lines));
-    Ok(())
+    aligned(&lines)
 }

@@ -1,10 +1,13 @@
 //! `enginehouse logs`: lines of the logs of a running gateway and its engines.
 
+use std::io;
 use std::process::ExitCode;
 
-use super::output::{Exit, Failure, ended, has_colours, print, print_json_line};
+use super::outlet::{Outlet, harmless_but_coloured};
+use super::output::{Exit, Failure, ended, print, print_json_line};
 use super::running::Running;
-use crate::api::{LogLine, LogQuery};
+use super::target::target;
+use crate::api::{ClientError, LogLine, LogQuery};
 
 /// Colours of a terminal that are told apart on a light and a dark ground (ECMA-48, SGR).
 const COLOURS: [&str; 6] = ["36", "33", "35", "32", "34", "31"];
@@ -15,16 +18,16 @@ pub(super) struct Logs {
     /// A model, an engine such as qwen/0, or `gateway`; without it all logs, merged
     #[arg(value_name = "MODEL|ENGINE|gateway")]
     from: Option<String>,
-    /// And the lines that come, until the gateway ends or Ctrl-C
+    /// Print the lines that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)
     #[arg(short, long)]
     follow: bool,
     /// Only lines since a time (2026-11-30T12:00:00Z), or since so long ago (10m)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
     /// Only lines that contain this, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// So many lines of each log at most
+    /// Print at most this many lines of each log, the newest
     #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=10_000))]
     lines: u16,
     /// Print each line as a JSON object
@@ -43,17 +46,24 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
             since: ask.since.clone(),
             grep: ask.grep.clone(),
         };
-        let has_colours = has_colours();
+        let has_colours = Outlet::of(&io::stdout()).colour;
         let tell = |line: &LogLine| {
             if ask.json { print_json_line(line) } else { print(&text(line, ask.from.as_deref(), has_colours)) }
         };
+        // Commands name what is like it; the gateway names a path of its API.
+        let told = |error: ClientError| match (&error, &ask.from) {
+            (ClientError::Refused { status: 404, .. }, Some(name)) => {
+                target(&found.client, name).err().unwrap_or_else(|| error.into())
+            }
+            _ => error.into(),
+        };
         if !ask.follow {
-            let lines = found.client.logs(&query)?.lines;
+            let lines = found.client.logs(&query).map_err(told)?.lines;
             // Who stopped reading needs no more.
             let _ = lines.iter().all(tell);
             return Ok(());
         }
-        for message in found.client.follow_logs(&query)? {
+        for message in found.client.follow_logs(&query).map_err(told)?.impatient() {
             if !tell(&message?.value) {
                 return Ok(());
             }
@@ -62,9 +72,17 @@ pub(super) fn run(ask: &Logs) -> ExitCode {
     }))
 }
 
+/// A time as the gateway understands it.
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<jiff::Timestamp>().is_ok() || humantime::parse_duration(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("give a time such as 2026-11-30T12:00:00Z, or how long ago it was, such as 10m or 2h".to_owned())
+}
+
 /// A line for people: whose it is, unless only one log is asked for, and its text.
 fn text(line: &LogLine, asked: Option<&str>, has_colours: bool) -> String {
-    let said = harmless(&line.text, has_colours);
+    let said = harmless_but_coloured(&line.text, has_colours);
     if asked == Some(line.from.as_str()) {
         return format!("{said}\n");
     }
@@ -73,29 +91,6 @@ fn text(line: &LogLine, asked: Option<&str>, has_colours: bool) -> String {
     }
     let hash = line.from.bytes().fold(7usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
     format!("\x1b[{}m{}:\x1b[0m {said}\x1b[0m\n", COLOURS[hash % COLOURS.len()], line.from)
-}
-
-/// `text` without what a terminal would act on; colours stay where they are wanted.
-fn harmless(text: &str, has_colours: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let colour = rest.strip_prefix("\x1b[").and_then(|after| {
-            let end = after.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-            after[end..].starts_with('m').then_some(end + 3)
-        });
-        let length = colour.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
-        if colour.is_some() && has_colours {
-            out.push_str(&rest[..length]);
-        } else if colour.is_none() {
-            out.push('\u{fffd}');
-        }
-        rest = &rest[length..];
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -108,12 +103,5 @@ mod tests {
         assert_eq!(text(&line, None, false), "m/0: loaded\n");
         assert_eq!(text(&line, Some("m/0"), false), "loaded\n");
         assert!(text(&line, Some("m"), true).contains("m/0:\x1b[0m loaded"));
-    }
-
-    #[test]
-    fn a_log_has_no_power_over_the_terminal() {
-        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", true), "a\x1b[31mred\x1b[0m\tb");
-        assert_eq!(harmless("a\x1b[31mred\x1b[0m\tb", false), "ared\tb");
-        assert_eq!(harmless("\x1b]0;title\x07\x1b[2J\u{9b}1A", true), "\u{fffd}]0;title\u{fffd}\u{fffd}[2J\u{fffd}1A");
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, or per group of them that are alike.
 //!
 //! `running`: finds the running gateway that a command asks. `output`: what is printed, and exit codes. `help`: the list of all
-//! commands by task. `config_arg`: which configuration a command is about. `background`: starts a gateway there. `kept`: what
+//! commands by task. `examples`: those in the help of each. `config_arg`: which configuration a command is about. `background`: starts a gateway there. `kept`: what
 //! is kept under names. `home`: the home screen and the wizard. `shell`: words for a shell. `target`, `progress`, `change`: used by several. `data_port`, `outlet`: used by the clients of the data port.
 
 mod act;
@@ -15,6 +15,7 @@ mod config_arg;
 mod data_port;
 mod doctor;
 mod entries;
+mod examples;
 mod explain;
 mod gpus;
 mod help;
@@ -48,6 +49,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::output::{Exit, complain};
 use crate::api::Verb;
 use crate::sim::Args as SimArgs;
 
@@ -56,7 +58,7 @@ use crate::sim::Args as SimArgs;
 #[command(name = "enginehouse", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,6 +86,11 @@ enum Command {
         action: saved::Action,
     },
     /// Show how an alias changes a request: the body (standard input) before and after, and the reason for each change
+    ///
+    /// No gateway is asked: the configuration alone decides.
+    ///
+    /// Exit codes: 0 done; 1 the configuration is not valid, or callers would get an error; 2 wrong usage; 4 there is no such
+    /// alias, model, part or caller.
     Explain(explain::Ask),
     /// Convert the configuration of another program into one for Enginehouse
     Import {
@@ -114,6 +121,8 @@ enum Command {
     /// Watch a running gateway in the terminal: models, engines, GPUs, logs, requests; start and stop engines by keys
     Top(top::Top),
     /// Show the engines of a running gateway, or all that is known of one
+    ///
+    /// NAME is a model or an engine. With --json it is always a list (`engines`), also of one engine.
     Engines(show::LookAt),
     /// Show the aliases of a running gateway, or where one leads and what it changes
     Aliases(show::LookAt),
@@ -127,7 +136,7 @@ enum Command {
     Operations(show::Newest),
     /// Cancel an operation that is under way
     Cancel(show::Cancel),
-    /// Show who changed what in a running gateway
+    /// Show who changed what in a running gateway, the newest first
     Audit(show::Newest),
     /// Show or set which lines of its log a running gateway writes
     LogLevel(log_level::Level),
@@ -153,12 +162,6 @@ enum Command {
     #[command(subcommand)]
     Lora(act::Lora),
     /// Add or change a model, an alias or a caller of a running gateway
-    ///
-    /// Examples:
-    ///   enginehouse add model qwen source=Qwen/Qwen3-8B gpus=1
-    ///   enginehouse add alias terse model=qwen defaults.max_tokens=100
-    ///   enginehouse add caller chatbot 'keys=["${CHATBOT_KEY}"]'
-    #[command(verbatim_doc_comment)]
     Add(entries::Add),
     /// Remove a model, an alias or a caller of a running gateway
     Remove(entries::Remove),
@@ -175,7 +178,7 @@ enum Command {
     /// Show the models and LoRA adapters on this machine: size, context length, quantization, GPU memory they need
     ///
     /// Looks in the cache of the Hugging Face hub (HF_HUB_CACHE, HF_HOME), and in the folders of --dir. Only small files and the
-    /// headers of weights are read. Examples: `enginehouse models qwen`, `enginehouse models --dir /srv/models --json`.
+    /// headers of weights are read.
     ///
     /// Exit codes: 0 done; 1 a folder of --dir cannot be read; 4 no name has the word.
     Models(models::Ask),
@@ -207,11 +210,21 @@ pub fn main() -> ExitCode {
     if std::env::args_os().len() == 1 && home::has_terminal() {
         return home::run();
     }
-    let matches = help::grouped(Cli::command()).get_matches();
-    match Cli::from_arg_matches(&matches) {
-        Ok(Cli { command }) => run(command),
+    match Cli::from_arg_matches(&command_line().get_matches()) {
+        Ok(Cli { command: Some(command) }) => run(command),
+        // `enginehouse --`.
+        Ok(Cli { command: None }) => {
+            complain(&command_line().render_help().to_string());
+            ExitCode::from(Exit::Usage as u8)
+        }
         Err(error) => error.exit(),
     }
+}
+
+/// The whole command line, with the examples in its help.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    help::grouped(examples::with_examples(Cli::command()))
 }
 
 fn run(command: Command) -> ExitCode {
@@ -258,8 +271,8 @@ fn run(command: Command) -> ExitCode {
         Command::Models(ask) => models::run(ask),
         Command::Doctor(ask) => doctor::run(&ask),
         Command::Sim(args) => sim::run(*args),
-        Command::Completions { shell } => completions::print_for(shell, &mut Cli::command()),
-        Command::Man { folder } => completions::man(&folder, Cli::command()),
+        Command::Completions { shell } => completions::print_for(shell, &mut command_line()),
+        Command::Man { folder } => completions::man(&folder, command_line()),
     }
 }
 
@@ -269,9 +282,9 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound_and_every_command_is_in_the_list() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
         let listed: Vec<&str> = help::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        let command = Cli::command();
+        let command = command_line();
         let mut known: Vec<&str> =
             command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name).collect();
         let mut sorted = listed.clone();

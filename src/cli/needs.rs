@@ -2,35 +2,95 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{Config, Engines, Model, Spawn, flag_value, is_vllm};
 use crate::estimate::{self, EngineFlags, Estimate, Verdict};
 use crate::placement::{Assignment, DEFAULT_SHARE};
 
-/// Two lines at most for each model whose files are here; empty when there is none. An estimate is no error: vLLM itself
-/// has the last word.
-pub(super) fn told(config: &Config, assigned: &[Assignment], env: &dyn Fn(&str) -> Option<String>) -> String {
+/// What one model needs on each of its GPUs, in bytes; `null`: unknown.
+#[derive(Debug, Serialize)]
+pub(super) struct Need {
+    model: String,
+    weights: Option<u64>,
+    cache_per_token: Option<u64>,
+    /// KV cache of one request of the greatest length.
+    cache_per_request: Option<u64>,
+    /// Tokens of such a request.
+    max_model_len: Option<u64>,
+    /// GPUs that one engine is spread over.
+    gpus: u64,
+    /// The same in words.
+    told: String,
+    /// Whether its GPUs hold it; `null`: which ones it gets is not known.
+    fit: Option<Fit>,
+}
+
+/// Whether GPUs hold a model.
+#[derive(Debug, Serialize)]
+struct Fit {
+    verdict: Word,
+    told: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Fits,
+    /// The engine may refuse to start.
+    Tight,
+    Cannot,
+    Unknown,
+}
+
+/// What models need whose files are here.
+pub(super) fn needs(config: &Config, assigned: &[Assignment], env: &dyn Fn(&str) -> Option<String>) -> Vec<Need> {
+    config.models.iter().filter_map(|model| need(model, assigned, env)).collect()
+}
+
+/// Two lines at most for each model; empty when there is none. An estimate is no error: vLLM itself has the last word.
+pub(super) fn text(needs: &[Need]) -> String {
     let mut out = String::new();
-    for model in &config.models {
-        let Engines::Spawn(spawn) = &model.engines else { continue };
-        if !is_vllm(&spawn.command) {
-            continue;
-        }
-        let Some((estimate, share)) = estimate_of(model, spawn, assigned, env) else { continue };
-        let _ = writeln!(out, "{} {}", model.name, estimate::needs(&estimate));
-        let mut smallest: Option<u64> = None;
-        for assignment in assigned.iter().filter(|assignment| is_of(assignment, model)) {
-            let totals = assignment.gpus.iter().flatten().filter_map(|place| place.total);
-            smallest = totals.chain(smallest).min();
-        }
-        if let Some(total) = smallest {
-            let verdict = estimate::fits(&estimate, total, share);
-            let word = if matches!(verdict, Verdict::Cannot { .. } | Verdict::Tight { .. }) { "warning: " } else { "" };
-            let _ = writeln!(out, "  {word}{}", estimate::verdict(&verdict, total, share));
+    for need in needs {
+        let _ = writeln!(out, "{} {}", need.model, need.told);
+        if let Some(Fit { verdict, told }) = &need.fit {
+            let word = if matches!(verdict, Word::Cannot | Word::Tight) { "warning: " } else { "" };
+            let _ = writeln!(out, "  {word}{told}");
         }
     }
     out
+}
+
+fn need(model: &Model, assigned: &[Assignment], env: &dyn Fn(&str) -> Option<String>) -> Option<Need> {
+    let Engines::Spawn(spawn) = &model.engines else { return None };
+    if !is_vllm(&spawn.command) {
+        return None;
+    }
+    let (estimate, share) = estimate_of(model, spawn, assigned, env)?;
+    let own = assigned.iter().filter(|assignment| is_of(assignment, model));
+    let smallest = own.flat_map(|one| one.gpus.iter().flatten()).filter_map(|place| place.total).min();
+    Some(Need {
+        model: model.name.to_string(),
+        weights: estimate.weights,
+        cache_per_token: estimate.cache.as_ref().map(estimate::Cache::per_token),
+        cache_per_request: estimate.per_request(),
+        max_model_len: estimate.max_len,
+        gpus: estimate.gpus,
+        told: estimate::needs(&estimate),
+        fit: smallest.map(|total| fit(&estimate, total, share)),
+    })
+}
+
+fn fit(estimate: &Estimate, total: u64, share: f64) -> Fit {
+    let verdict = estimate::fits(estimate, total, share);
+    let word = match verdict {
+        Verdict::Fits { .. } => Word::Fits,
+        Verdict::Tight { .. } => Word::Tight,
+        Verdict::Cannot { .. } => Word::Cannot,
+        Verdict::Unknown(_) => Word::Unknown,
+    };
+    Fit { verdict: word, told: estimate::verdict(&verdict, total, share) }
 }
 
 fn is_of(assignment: &Assignment, model: &Model) -> bool {

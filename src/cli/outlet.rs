@@ -42,14 +42,37 @@ fn is_utf8(env: &dyn Fn(&str) -> Option<String>) -> bool {
 
 /// `text` without anything that a terminal obeys: control characters other than line feed and tab are written as escapes.
 pub(in crate::cli) fn harmless(text: &str) -> String {
+    shown(text, &|_| None)
+}
+
+/// The same of a text whose colours are meant: they stay where `colour` is wanted, and are taken out elsewhere.
+pub(in crate::cli) fn harmless_but_coloured(text: &str, colour: bool) -> String {
+    let sequence = |rest: &str| {
+        let after = rest.strip_prefix("\x1b[")?;
+        let end = after.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+        after[end..].starts_with('m').then_some((end + 3, colour))
+    };
+    shown(text, &sequence)
+}
+
+/// `sequence`: how long the colour is that a text begins with, and whether it stays.
+fn shown(text: &str, sequence: &dyn Fn(&str) -> Option<(usize, bool)>) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\n' | '\t' => out.push(letter),
-            _ if letter.is_control() => out.extend(letter.escape_default()),
-            _ => out.push(letter),
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\n' && c != '\t') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (length, stays) = sequence(rest).unwrap_or_else(|| {
+            let letter = rest.chars().next();
+            out.extend(letter.iter().flat_map(|letter| letter.escape_default()));
+            (letter.map_or(1, char::len_utf8), false)
+        });
+        if stays {
+            out.push_str(&rest[..length]);
         }
+        rest = &rest[length..];
     }
+    out.push_str(rest);
     out
 }
 
@@ -72,7 +95,29 @@ mod tests {
         assert_eq!(harmless(text), "a\tb\n\\u{1b}]0;title\\u{7}\\u{1b}[2J\\r\\u{9b}1mä\\u{7f}\\u{0}");
     }
 
+    #[test]
+    fn colours_stay_only_where_they_are_wanted() {
+        let coloured = harmless_but_coloured;
+        assert_eq!(coloured("a\x1b[31mred\x1b[0m\tb", true), "a\x1b[31mred\x1b[0m\tb");
+        assert_eq!(coloured("a\x1b[31mred\x1b[0m\tb", false), "ared\tb");
+        let told = "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{9b}1A";
+        assert_eq!(coloured("\x1b]0;title\x07\x1b[2J\u{9b}1A", true), told);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn only_colours_command_the_terminal(text in "[ -~ä\x1b\\[0-9;m\u{9b}\x07]*") {
+            let left = harmless_but_coloured(&text, true);
+            let bare = left.split("\x1b[").enumerate().map(|(at, part)| match at {
+                0 => part,
+                _ => part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').strip_prefix('m').unwrap_or("\x1b"),
+            });
+            for part in bare {
+                proptest::prop_assert!(!part.chars().any(char::is_control), "{left:?}");
+            }
+            proptest::prop_assert!(!harmless_but_coloured(&text, false).contains('\x1b'));
+        }
+
         #[test]
         fn no_text_has_control_characters_afterwards(text: String) {
             proptest::prop_assert!(harmless(&text).chars().all(|letter| !letter.is_control() || "\n\t".contains(letter)));

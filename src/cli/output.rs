@@ -1,6 +1,6 @@
 //! What every subcommand prints, and its exit codes.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -37,10 +37,16 @@ impl Failure {
     }
 }
 
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::new(Exit::Failed, text)
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Unreachable { .. } => Exit::NoGateway,
+            ClientError::Unreachable { .. } | ClientError::Silent { .. } => Exit::NoGateway,
             ClientError::Refused { status: 404, .. } => Exit::Unknown,
             _ => Exit::Failed,
         };
@@ -93,13 +99,6 @@ pub(super) fn print_json(value: &impl Serialize) {
 /// Prints `value` as JSON in one line; whether somebody reads it.
 pub(super) fn print_json_line(value: &impl Serialize) -> bool {
     print(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()))
-}
-
-/// Whether standard output shows colours: a terminal, and nobody said no (<https://no-color.org>).
-pub(super) fn has_colours() -> bool {
-    io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::kept::{Action, Kind};
-use super::output::fail;
-use super::saved::store::{Store, write_new};
+use super::kept::{Action, Kind, Part};
+use super::output::{complain, fail, print_json};
+use super::saved::store::{Store, export};
 use super::saved::terminal::say;
 use crate::app::{SavedName, profile_dir};
 use crate::config::{self, Profile, builtin_profiles, profiles_yaml};
@@ -20,6 +21,9 @@ use crate::text_table::aligned;
 pub(super) struct Args {
     /// Print only the profile with this name
     name: Option<SavedName>,
+    /// Print JSON: the same part of a configuration
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
     action: Option<ProfileAction>,
 }
@@ -44,6 +48,26 @@ struct Row {
     own: Option<Result<String, String>>,
 }
 
+/// What the list tells of one.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    source: Source,
+    /// It takes the place of a built-in one.
+    replaces_builtin: bool,
+    /// Where the user's is.
+    file: Option<String>,
+    description: String,
+}
+
+/// Whose a profile is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    User,
+    Builtin,
+}
+
 /// Does it.
 pub(super) fn run(args: &Args) -> ExitCode {
     let kind = Kind {
@@ -52,21 +76,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
         check: |name, text| config::check_profile(name, text, &|name| std::env::var(name).ok()),
     };
     let done = match &args.action {
-        None => rows(&kind.store)
-            .and_then(|rows| chosen(&rows, args.name.as_ref().map(SavedName::as_str)))
-            .map(|text| say(&text)),
-        Some(ProfileAction::Kept(Action::List { json })) => {
-            rows(&kind.store).map(|rows| say(&listed(&rows, &kind.store, *json)))
-        }
-        Some(ProfileAction::Kept(Action::Show { name } | Action::Export { name, file: None, .. })) => {
-            rows(&kind.store).and_then(|rows| chosen(&rows, Some(name.as_str()))).map(|text| say(&text))
-        }
-        Some(ProfileAction::Kept(Action::Export { name, file: Some(file), force }))
-            if builtin(name.as_str()) && !is_own(&kind.store, name) =>
-        {
-            let written =
-                rows(&kind.store).and_then(|rows| write_new(file, &chosen(&rows, Some(name.as_str()))?, *force));
-            written.map(|()| say(&format!("Written to {}.\n", file.display())))
+        None => show(&kind.store, args.name.as_ref(), args.json),
+        Some(ProfileAction::Kept(Action::List { json })) => list(&kind.store, *json),
+        Some(ProfileAction::Kept(Action::Show { name, json })) => show(&kind.store, Some(name), *json),
+        Some(ProfileAction::Kept(Action::Export { name, file, force })) => {
+            rows(&kind.store).and_then(|rows| export(&chosen(&rows, Some(name.as_str()))?, file.as_deref(), *force))
         }
         Some(ProfileAction::Kept(Action::Delete { name, .. }))
             if builtin(name.as_str()) && !is_own(&kind.store, name) =>
@@ -107,8 +121,19 @@ fn rows(store: &Store) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// All of them, or the one with this name, as a part of a configuration.
-fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
+/// Prints all of them, or the one with this name.
+fn show(store: &Store, name: Option<&SavedName>, json: bool) -> Result<(), String> {
+    let (rows, name) = (rows(store)?, name.map(SavedName::as_str));
+    if json {
+        print_json(&chosen_json(&rows, name)?);
+    } else {
+        say(&chosen(&rows, name)?);
+    }
+    Ok(())
+}
+
+/// All of them, or the one with this name.
+fn wanted<'a>(rows: &'a [Row], name: Option<&str>) -> Result<Vec<&'a Row>, String> {
     let wanted: Vec<&Row> = rows.iter().filter(|row| name.is_none_or(|name| row.name == name)).collect();
     if let (Some(name), true) = (name, wanted.is_empty()) {
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -120,8 +145,38 @@ fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
             names.join(", ")
         ));
     }
+    Ok(wanted)
+}
+
+/// The same as a part of a configuration, in JSON. Those that cannot be read are left out where all are shown.
+fn chosen_json(rows: &[Row], name: Option<&str>) -> Result<Part, String> {
+    let mut entries = Vec::new();
+    for row in wanted(rows, name)? {
+        let value = match (&row.own, &row.builtin) {
+            (Some(Ok(text)), _) => config::entry_value(text).map_err(|found| found.to_string()),
+            (Some(Err(why)), _) => Err(why.clone()),
+            (None, Some(profile)) => Ok(as_json(profile)),
+            (None, None) => continue,
+        };
+        match value {
+            Ok(value) => entries.push((row.name.clone(), value)),
+            Err(why) if name.is_some() => return Err(why),
+            Err(why) => complain(&format!("{} was left out: {why}", row.name)),
+        }
+    }
+    Ok(Part::of("profiles", entries))
+}
+
+/// A built-in profile as it is written.
+fn as_json(profile: &Profile) -> Value {
+    let mut written = config::as_written(&profiles_yaml(std::slice::from_ref(profile))).unwrap_or_default();
+    written.get_mut("profiles").and_then(|all| all.get_mut(&profile.name)).map(Value::take).unwrap_or_default()
+}
+
+/// The same as text, with the comments that are written there.
+fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
     let mut out = String::from("profiles:\n");
-    for row in wanted {
+    for row in wanted(rows, name)? {
         let part = match (&row.own, &row.builtin) {
             (Some(Ok(text)), _) => config::entry_text("profiles", &row.name, text),
             (Some(Err(why)), _) if name.is_some() => return Err(why.clone()),
@@ -134,39 +189,44 @@ fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
     Ok(out)
 }
 
-fn listed(rows: &[Row], store: &Store, json: bool) -> String {
-    let description = |row: &Row| {
+/// Prints one line of each.
+fn list(store: &Store, json: bool) -> Result<(), String> {
+    let all: Vec<Listed> = rows(store)?.iter().map(|row| Listed::of(row, store)).collect();
+    if json {
+        print_json(&all);
+    } else {
+        say(&table(&all));
+    }
+    Ok(())
+}
+
+impl Listed {
+    fn of(row: &Row, store: &Store) -> Self {
         let own = row.own.as_ref().and_then(|own| match own {
             Ok(text) => config::as_written(text)?.get("description").and_then(Value::as_str).map(str::to_owned),
             Err(_) => Some("(its file cannot be read)".to_owned()),
         });
         let builtin = || row.builtin.as_ref().filter(|_| row.own.is_none()).map(|profile| profile.description.clone());
-        own.or_else(builtin).unwrap_or_default()
-    };
-    if json {
-        let file = |row: &Row| {
-            row.own.is_some().then(|| store.folder.join(format!("{}.yaml", row.name)).display().to_string())
-        };
-        let one = |row: &Row| {
-            json!({
-                "name": row.name,
-                "source": if row.own.is_some() { "user" } else { "builtin" },
-                "replaces_builtin": row.own.is_some() && row.builtin.is_some(),
-                "file": file(row),
-                "description": description(row),
-            })
-        };
-        let all: Value = rows.iter().map(one).collect();
-        return format!("{all:#}\n");
+        let is_own = row.own.is_some();
+        Self {
+            name: row.name.clone(),
+            source: if is_own { Source::User } else { Source::Builtin },
+            replaces_builtin: is_own && row.builtin.is_some(),
+            file: is_own.then(|| store.folder.join(format!("{}.yaml", row.name)).display().to_string()),
+            description: own.or_else(builtin).unwrap_or_default(),
+        }
     }
+}
+
+fn table(all: &[Listed]) -> String {
     let mut lines = vec![["NAME", "WHOSE", "DESCRIPTION"].map(str::to_owned)];
-    for row in rows {
-        let whose = match (&row.own, &row.builtin) {
-            (Some(_), Some(_)) => "yours, replaces the built-in one",
-            (Some(_), None) => "yours",
-            (None, _) => "built-in",
+    for one in all {
+        let whose = match (one.source, one.replaces_builtin) {
+            (Source::User, true) => "yours, replaces the built-in one",
+            (Source::User, false) => "yours",
+            (Source::Builtin, _) => "built-in",
         };
-        lines.push([row.name.clone(), whose.to_owned(), description(row)]);
+        lines.push([one.name.clone(), whose.to_owned(), one.description.clone()]);
     }
     aligned(&lines)
 }
@@ -199,14 +259,21 @@ mod tests {
         let expected = "profiles:\n  moe_optimized:\n    description: \"Mixture-of-experts models on several GPUs: whole \
                         experts on each instead of slices of all\"\n    args:\n      enable-expert-parallel: true\n";
         assert_eq!(one, expected);
+        let json = rows(&store).and_then(|rows| chosen_json(&rows, Some("moe_optimized"))).expect("a profile");
+        let json = serde_json::to_value(json).expect("JSON");
+        assert_eq!(json["profiles"]["moe_optimized"]["args"]["enable-expert-parallel"], true, "{json}");
         assert!(text(Some("fast")).is_err_and(|reason| reason.contains("standard, moe_optimized")));
         std::fs::write(folder.path().join("fast.yaml"), "# Mine\nargs: { seed: 1 }\n").expect("written");
         std::fs::write(folder.path().join("standard.yaml"), "description: ours\n").expect("written");
         assert_eq!(text(Some("fast")).as_deref(), Ok("profiles:\n  fast:\n    # Mine\n    args: { seed: 1 }\n"));
-        let list = rows(&store).map(|rows| listed(&rows, &store, false)).expect("listed");
+        let list = rows(&store)
+            .map(|rows| table(&rows.iter().map(|row| Listed::of(row, &store)).collect::<Vec<_>>()))
+            .expect("listed");
         assert!(list.contains("standard           yours, replaces the built-in one  ours\n"), "{list}");
         std::fs::write(folder.path().join("odd.yaml"), b"\xff").expect("written");
-        let list = rows(&store).map(|rows| listed(&rows, &store, false)).expect("listed");
+        let list = rows(&store)
+            .map(|rows| table(&rows.iter().map(|row| Listed::of(row, &store)).collect::<Vec<_>>()))
+            .expect("listed");
         assert!(list.contains("cannot be read") && list.contains("fast"), "{list}");
         assert!(text(Some("odd")).is_err_and(|why| why.contains("not UTF-8")));
         assert!(text(None).is_ok_and(|text| text.contains("  fast:\n") && text.contains("# odd: ")));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::config_arg::{ConfigArg, files};
+use super::output::{Exit, Failure, ended};
 use super::running;
 use crate::app::{self, Source};
 use crate::config::{Config, Engines};
@@ -44,7 +45,7 @@ enum From {
 /// The gateway to stop.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration of the gateway: the files or saved names that it was started with
+    /// The configuration of the gateway: the files or saved names that it was started with; this, --state-dir or --all is needed
     #[arg(value_name = "FILE|NAME")]
     configurations: Vec<ConfigArg>,
     /// The state directory of the gateway (instead of `state_dir` of the configuration)
@@ -69,10 +70,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
             };
             runtime.block_on(stop(targets, from))
         }
-        Err(text) => {
-            let _ = writeln!(io::stderr(), "{}", text.trim_end());
-            ExitCode::FAILURE
-        }
+        Err(failure) => ended(Err(failure)),
     }
 }
 
@@ -84,7 +82,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| format!("cannot start worker threads: {error}"))
 }
 
-fn targets(args: &Args) -> Result<Vec<Target>, String> {
+fn targets(args: &Args) -> Result<Vec<Target>, Failure> {
     let state_dir = args.state_dir.clone();
     let plain = |state_dir| Target { state_dir, drain: UNKNOWN_DRAIN, stop_timeout: UNKNOWN };
     if args.all {
@@ -92,13 +90,15 @@ fn targets(args: &Args) -> Result<Vec<Target>, String> {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => return Err(format!("cannot look for state directories in {}: {error}", folder.display())),
+            Err(error) => {
+                return Err(format!("cannot look for state directories in {}: {error}", folder.display()).into());
+            }
         };
         return Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).map(plain).collect());
     }
     if args.configurations.is_empty() {
-        let none = "Say what to stop: give the configuration FILE of a gateway, its state directory (--state-dir DIR), or --all.".to_owned();
-        return state_dir.map(|folder| vec![plain(folder)]).ok_or(none);
+        let none = "Say what to stop: give the configuration FILE of a gateway, its state directory (--state-dir DIR), or --all.";
+        return state_dir.map(|folder| vec![plain(folder)]).ok_or_else(|| Failure::new(Exit::Usage, none));
     }
     let source = Source::new(&files(&args.configurations)?, Vec::new(), None);
     let config = source.load().map_err(|found| {
@@ -121,10 +121,10 @@ fn stop_timeout(config: &Config) -> Duration {
 }
 
 async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
-    let ended = targets.iter().map(|target| async { (&target.state_dir, end(target).await) });
+    let ends = targets.iter().map(|target| async { (&target.state_dir, end(target).await) });
     let mut code = ExitCode::SUCCESS;
     let mut found = false;
-    for (state_dir, (other, result)) in futures::future::join_all(ended).await {
+    for (state_dir, (other, result)) in futures::future::join_all(ends).await {
         let place = state_dir.display();
         let mut said = Vec::new();
         if let Some(other) = other {

@@ -17,7 +17,7 @@ pub(super) fn target(client: &Client, name: &str) -> Result<Target, Failure> {
     if known().any(|known| known == name) {
         return Ok(Target::Engine(name.to_owned()));
     }
-    Err(Failure::new(Exit::Unknown, unknown(name, known())))
+    Err(unknown("model and no engine", name, known()))
 }
 
 /// The model with this name.
@@ -29,21 +29,22 @@ pub(super) fn model(client: &Client, name: &str) -> Result<String, Failure> {
     if models.iter().any(|model| model.model == name) {
         return Ok(name.to_owned());
     }
-    Err(Failure::new(Exit::Unknown, unknown(name, models.iter().map(|model| model.model.as_str()))))
+    Err(unknown("model", name, models.iter().map(|model| model.model.as_str())))
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// There is no `what` with this name; those that are most like it, or all that there are.
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let mut known: Vec<&str> = known.collect();
     let meant = similar(name, known.iter().copied(), 3);
     let hint = match meant.as_slice() {
-        [] if known.is_empty() => "The gateway has no models.".to_owned(),
+        [] if known.is_empty() => "It has none at all.".to_owned(),
         [] => {
             known.truncate(20);
             format!("There are: {}.", known.join(", "))
         }
         meant => format!("Did you mean {}?", meant.join(", or ")),
     };
-    format!("The gateway has no model and no engine `{name}`. {hint}")
+    Failure::new(Exit::Unknown, format!("The gateway has no {what} `{name}`. {hint}"))
 }
 
 /// The engines of `target`, as they are now.
@@ -65,8 +66,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_tells_what_was_probably_meant() {
-        assert!(unknown("qwenn", ["qwen", "llama"].into_iter()).ends_with("Did you mean qwen?"));
-        assert!(unknown("zzz", ["qwen", "llama"].into_iter()).ends_with("There are: qwen, llama."));
-        assert!(unknown("zzz", [].into_iter()).contains("no models"));
+        let told = |name: &str, known: &[&str]| unknown("model", name, known.iter().copied()).text;
+        assert!(told("qwenn", &["qwen", "llama"]).ends_with("no model `qwenn`. Did you mean qwen?"));
+        assert!(told("zzz", &["qwen", "llama"]).ends_with("There are: qwen, llama."));
+        assert!(told("zzz", &[]).ends_with("It has none at all."));
     }
 }

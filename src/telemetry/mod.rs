@@ -29,5 +29,5 @@ pub use logs::Logs;
 pub use meters::{InFlight, Meters};
 pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
 pub use record::{AttemptRecord, AttemptRecords, QueueRecord, Record};
-pub use requests::{Captured, Collector, RequestFilter, RequestHistory, RequestSink};
+pub use requests::{Captured, Collector, RequestHistory, RequestSink};
 pub use traces::{StartError, TRACEPARENT, TRACESTATE, TraceContext, TraceSettings, Tracer, Traces, WrongVariable};

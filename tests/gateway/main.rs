@@ -24,6 +24,7 @@ mod dialects;
 mod disconnects;
 mod engine_history;
 mod engines;
+mod every_command;
 mod failures;
 mod fallbacks;
 mod forms_of_engines;

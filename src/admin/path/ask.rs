@@ -3,7 +3,7 @@
 use crate::admin::action::Action;
 use crate::admin::events::Kinds;
 use crate::admin::{EntryChange, logs};
-use crate::telemetry::RequestFilter;
+use crate::api::RequestFilter;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]

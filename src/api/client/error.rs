@@ -15,6 +15,17 @@ pub enum ClientError {
         /// What the system said.
         why: String,
     },
+    /// It answered, and then said nothing any more.
+    #[error(
+        "the gateway at {address} has said nothing for {seconds} s. Its process hangs or was stopped by a signal, or the network \
+         lost the connection. `enginehouse status` tells whether it answers again."
+    )]
+    Silent {
+        /// Where.
+        address: String,
+        /// How long.
+        seconds: u64,
+    },
     /// It wants another token.
     #[error(
         "the gateway does not accept the token. It is `admin.token` of the configuration that it runs with; commands take it \

@@ -1,10 +1,12 @@
 //! A client of the operators' API of a running gateway. It blocks.
 //!
-//! `connection`: requests and answers. `read`: how everything is. `act`: what can be done. `stream`: what happens. `error`.
+//! `connection`: requests and answers. `read`: how everything is. `act`: what can be done. `stream`: what happens, with
+//! `impatient` for who does not wait for ever. `error`.
 
 mod act;
 mod connection;
 mod error;
+mod impatient;
 mod read;
 mod stream;
 

@@ -8,40 +8,16 @@ use super::stream::Told;
 use crate::api::{
     AliasView, AliasesView, AuditView, CallersView, ConfigChange, EngineView, EnginesView, Event, EventKind, GpusView,
     LogLevelView, LogLine, LogsView, ModelView, ModelsView, OperationView, OperationsView, OverlayView, RatesView,
-    RequestView, RequestsView, StatusView,
+    RequestFilter, RequestView, RequestsView, StatusView,
 };
 
 /// Which requests are asked for; nothing: the newest hundred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestQuery {
-    /// Of this model.
-    pub model: Option<String>,
-    /// By this alias.
-    pub alias: Option<String>,
-    /// On this engine.
-    pub engine: Option<String>,
-    /// By this caller.
-    pub caller: Option<String>,
-    /// With this status.
-    pub status: Option<u16>,
-    /// Only those that went wrong.
-    pub failed: bool,
+    /// Only these.
+    pub filter: RequestFilter,
     /// So many at most.
     pub limit: Option<usize>,
-}
-
-impl RequestQuery {
-    /// Whether `request` is one of those that are asked for, as the gateway itself decides.
-    #[must_use]
-    pub fn fits(&self, request: &RequestView) -> bool {
-        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
-        is(&self.model, &request.model)
-            && is(&self.alias, &request.alias)
-            && is(&self.engine, &request.engine)
-            && is(&self.caller, &request.caller)
-            && self.status.is_none_or(|status| status == request.status)
-            && (!self.failed || request.status >= 400 || request.error.is_some())
-    }
 }
 
 /// Which lines of logs are asked for; nothing: the last ones of all logs.
@@ -115,14 +91,16 @@ impl Client {
 
     /// Requests that have ended, the newest first.
     pub fn requests(&self, wanted: &RequestQuery) -> Result<RequestsView, ClientError> {
-        let (status, limit) = (wanted.status.map(|it| it.to_string()), wanted.limit.map(|it| it.to_string()));
+        let RequestFilter { model, alias, engine, caller, status, failed } = &wanted.filter;
+        let (status, limit) = (status.map(|it| it.to_string()), wanted.limit.map(|it| it.to_string()));
+        let failed = failed.map(|it| it.to_string());
         let query = query([
-            ("model", wanted.model.as_deref()),
-            ("alias", wanted.alias.as_deref()),
-            ("engine", wanted.engine.as_deref()),
-            ("caller", wanted.caller.as_deref()),
+            ("model", model.as_deref()),
+            ("alias", alias.as_deref()),
+            ("engine", engine.as_deref()),
+            ("caller", caller.as_deref()),
             ("status", status.as_deref()),
-            ("failed", wanted.failed.then_some("true")),
+            ("failed", failed.as_deref()),
             ("limit", limit.as_deref()),
         ]);
         self.connection.get(&format!("requests{query}"))

@@ -1,14 +1,19 @@
 //! Streams of the operators' API as iterators: server-sent events (HTML Living Standard, 9.2), one JSON value in each.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
+use super::impatient::Impatient;
 
 /// The longest line that is read: a snapshot of all engines and aliases is one line.
 const MOST_LINE: u64 = 256 << 20;
+
+/// After so long without a word a gateway counts as one that hangs: it sends a comment every 15 seconds where nothing happens.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// What a gateway tells, one after the other, until it ends or the connection breaks. Reading blocks.
 pub struct Told<T> {
@@ -45,21 +50,38 @@ impl<T: DeserializeOwned> Told<T> {
         Self { ended: Some(Box::new(ended)), ..self }
     }
 
+    /// Ends with [`ClientError::Silent`] when the gateway says nothing for 20 seconds, instead of waiting for ever.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self { lines: Box::new(BufReader::new(Impatient::new(self.lines, SILENCE))), ..self }
+    }
+
+    /// Why there is no further message.
+    fn broken(&self, error: &std::io::Error) -> ClientError {
+        let address = self.address.clone();
+        match error.kind() {
+            ErrorKind::TimedOut => ClientError::Silent { address, seconds: SILENCE.as_secs() },
+            _ => ClientError::Unreachable { address, why: error.to_string() },
+        }
+    }
+
     /// The next message; `None`: the gateway ended the stream.
-    fn message(&mut self) -> Result<Option<Message<T>>, String> {
+    fn message(&mut self) -> Result<Option<Message<T>>, ClientError> {
+        let address = self.address.clone();
+        let other = |why: String| ClientError::Unreachable { address: address.clone(), why };
         let (mut number, mut data) = (None, String::new());
         loop {
             let mut line = Vec::new();
             let read = (&mut self.lines).take(MOST_LINE).read_until(b'\n', &mut line);
-            let is_over = read.map_err(|error| error.to_string())? == 0;
+            let is_over = read.map_err(|error| self.broken(&error))? == 0;
             if is_over || self.ended.as_ref().is_some_and(|ended| ended()) {
                 return Ok(None);
             }
-            let line = String::from_utf8(line).map_err(|error| error.to_string())?;
+            let line = String::from_utf8(line).map_err(|error| other(error.to_string()))?;
             match line.trim_end_matches(['\r', '\n']) {
                 "" if data.is_empty() => {}
                 "" => {
-                    let value = serde_json::from_str(&data).map_err(|error| error.to_string())?;
+                    let value = serde_json::from_str(&data).map_err(|error| other(error.to_string()))?;
                     return Ok(Some(Message { number, value }));
                 }
                 line => match line.split_once(':').map(|(name, rest)| (name, rest.strip_prefix(' ').unwrap_or(rest))) {
@@ -86,9 +108,9 @@ impl<T: DeserializeOwned> Iterator for Told<T> {
                 self.is_over = true;
                 None
             }
-            Err(why) => {
+            Err(error) => {
                 self.is_over = true;
-                Some(Err(ClientError::Unreachable { address: self.address.clone(), why }))
+                Some(Err(error))
             }
         }
     }

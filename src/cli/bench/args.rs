@@ -35,11 +35,6 @@ pub(super) enum Api {
 ///
 /// Exit codes: 0 done; 1 a request failed, or none succeeded; 2 wrong usage; 3 no gateway answers; 4 there is no such alias.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    enginehouse bench qwen3 --concurrency 32 --requests 500 --save before.json\n  \
-    enginehouse bench qwen3 --rate 10 --poisson --duration 60s --max-tokens 256 --set ignore_eos=true\n  \
-    enginehouse bench qwen3 --concurrency 32 --requests 500 --compare before.json\n  \
-    enginehouse bench --show after.json --compare before.json")]
 pub(in crate::cli) struct Args {
     /// The alias or model to ask for
     #[arg(required_unless_present = "show")]

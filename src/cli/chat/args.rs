@@ -13,10 +13,6 @@ use crate::cli::data_port::{Setting, Target};
 ///
 /// Exit codes: 0 answered; 1 the answer failed; 2 wrong usage; 3 no gateway answers; 4 there is no such alias.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    enginehouse chat qwen3\n  \
-    enginehouse chat qwen3 --system 'Answer in one sentence.' What is a lease?\n  \
-    git diff | enginehouse chat qwen3 --set temperature=0.2 'Write a message for this commit:'")]
 pub(in crate::cli) struct Args {
     /// The alias or model to talk with
     pub(super) alias: String,

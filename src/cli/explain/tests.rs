@@ -5,8 +5,15 @@ use super::*;
 fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
     let config = crate::config::parse(yaml, &|_| None).map_err(|found| found.to_string())?;
     let config_args = ConfigArgs::of_file("gateway.yaml");
-    let mut ask =
-        Ask { config: config_args, alias: None, part: None, endpoint: "chat".into(), headers: vec![], caller: None };
+    let mut ask = Ask {
+        config: config_args,
+        alias: None,
+        part: None,
+        endpoint: "chat".into(),
+        headers: vec![],
+        caller: None,
+        json: false,
+    };
     ask.alias = Some(words[0].to_owned()).filter(|name| !name.is_empty());
     for word in &words[1..] {
         match word.strip_prefix('/') {
@@ -15,7 +22,12 @@ fn explained(yaml: &str, words: &[&str], body: &str) -> Result<String, String> {
             None => ask.endpoint = (*word).into(),
         }
     }
-    told(&ask, &config, body.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
+    let told = super::explained(&ask, &config, body.as_bytes());
+    told.map_err(|failure| failure.text).map(|told| {
+        let json = serde_json::to_value(&told).expect("JSON");
+        assert_eq!(json["places"].as_array().map(Vec::len), Some(told.places.len()), "{json}");
+        String::from_utf8(text::text(&told)).expect("text")
+    })
 }
 
 const CONFIG: &str = "models:\n  big: {source: s, limits: {max_tokens: 100}}\n  far: {urls: ['http://h:1']}\naliases:\n  \

@@ -6,31 +6,10 @@ use serde_json::{Map, Value};
 use super::document::Section;
 use super::draft::Draft;
 use super::values::scalar;
+use crate::config::is_own_header;
 
 /// The member that says which model is asked; nothing changes it.
 const MODEL: &str = "model";
-
-/// Headers that Enginehouse sets itself.
-const RESERVED: &[&str] = &[
-    "authorization",
-    "x-api-key",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-request-id",
-    "accept-encoding",
-];
 
 /// Writes members under `key` (`defaults` or `overrides`), with secrets as variables of `owner`.
 pub(super) fn members(
@@ -72,7 +51,7 @@ pub(super) fn headers(draft: &mut Draft, path: &str, owner: &str, all: &Map<Stri
     let mut section = Section::default();
     for (name, value) in all {
         let value = scalar(value).filter(|value| HeaderValue::from_str(value).is_ok());
-        let fits = HeaderName::try_from(name).is_ok() && !RESERVED.contains(&name.to_ascii_lowercase().as_str());
+        let fits = HeaderName::try_from(name).is_ok() && !is_own_header(name);
         match value.filter(|_| fits) {
             Some(value) => draft.put(&mut section, path, owner, name, value.into()),
             None => draft.notes.say(

@@ -31,6 +31,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+#[cfg(test)]
+pub(super) use self::words::split;
+
 /// The program whose configuration is read.
 #[derive(Debug, Subcommand)]
 pub(super) enum Program {
@@ -54,8 +57,6 @@ pub(super) enum Program {
     ///
     /// The configuration goes to standard output. What has no equivalent is in its comments and on standard error, and so is
     /// what is wrong with it; then the exit status is 1. conf/import.md has what becomes of each key.
-    ///
-    /// Example: enginehouse import vllm-cli ~/.config/vllm-cli/proxy_configs/default.yaml ~/.config/vllm-cli/user_profiles.json
     VllmCli(vllm_cli::VllmCli),
     /// Convert llama-swap's configuration
     ///

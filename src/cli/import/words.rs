@@ -27,7 +27,7 @@ const SWITCHES: &[&str] = &[
 
 /// The words of a command; lines that begin with `#` are none, and a line goes on after a backslash at its end. `None`: a
 /// quotation mark is not closed.
-pub(super) fn split(text: &str) -> Option<Vec<String>> {
+pub(in crate::cli) fn split(text: &str) -> Option<Vec<String>> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     let text = lines.map(|line| line.trim_end().strip_suffix('\\').unwrap_or(line)).collect::<Vec<_>>().join("\n");
     let (mut words, mut word, mut begun, mut quote) = (Vec::new(), String::new(), false, None);

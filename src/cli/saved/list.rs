@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::store::Store;
 use super::terminal::say;
 use crate::app::{SavedName, Source};
+use crate::cli::output::print_json;
 use crate::config::{Config, Engines};
 use crate::text_table::aligned;
 
@@ -37,8 +38,7 @@ pub(in crate::cli) struct Row {
 pub(super) fn list(store: &Store, json: bool) -> Result<(), String> {
     let rows: Vec<Row> = store.names()?.iter().map(|name| row(store, name)).collect();
     if json {
-        let text = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
-        say(&format!("{text}\n"));
+        print_json(&rows);
     } else if rows.is_empty() {
         say(&format!(
             "Nothing is saved in {} yet. Save a file there: enginehouse config import FILE NAME\n",

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use self::store::{Store, stem};
 use self::terminal::say;
-use super::output::fail;
+use super::output::{Exit, Failure, ended, print_json};
 use crate::app::{self, SavedName, config_dir};
 use crate::config::{self, Layers};
 
@@ -22,7 +24,7 @@ use crate::config::{self, Layers};
 pub(super) enum Action {
     /// List what is saved: models, addresses, when it was changed, and whether it is valid
     List {
-        /// Print JSON
+        /// Print JSON: a list with `name`, `file`, `models`, `listen`, `admin`, `ports`, `modified`, `valid` and `errors` of each
         #[arg(long)]
         json: bool,
     },
@@ -30,6 +32,9 @@ pub(super) enum Action {
     Show {
         /// Its name
         name: SavedName,
+        /// Print JSON: `name`, `file`, `text`, and `configuration` (the text as JSON; null if it is not YAML)
+        #[arg(long)]
+        json: bool,
     },
     /// Edit a saved configuration with $VISUAL or $EDITOR; the old text stays in use until the new one is valid
     Edit {
@@ -40,6 +45,9 @@ pub(super) enum Action {
     Path {
         /// Its name
         name: SavedName,
+        /// Print JSON: `name` and `file`
+        #[arg(long)]
+        json: bool,
     },
     /// Write a saved configuration to a file, or to standard output
     Export {
@@ -71,23 +79,58 @@ pub(super) enum Action {
     },
 }
 
+/// What `config path` tells as JSON.
+#[derive(Debug, Serialize)]
+struct At<'a> {
+    name: &'a str,
+    file: String,
+}
+
+/// What `config show` tells as JSON.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    at: At<'a>,
+    /// As it is written.
+    text: String,
+    /// The same as JSON, variables as they are written; `null`: it is no YAML.
+    configuration: Option<Map<String, Value>>,
+}
+
 /// Does it.
 pub(super) fn run(action: &Action) -> ExitCode {
     let store = Store { folder: config_dir(), what: "configuration" };
-    let done = match action {
-        Action::List { json } => list::list(&store, *json),
-        Action::Show { name } => store.text(name).map(|text| say(&text)),
-        Action::Path { name } => store.existing(name).map(|file| say(&format!("{}\n", file.display()))),
+    ended(match action {
+        Action::Import { file, name, force } => import(&store, file, name.as_ref(), *force),
+        other => other_than_import(&store, other).map_err(Failure::from),
+    })
+}
+
+fn other_than_import(store: &Store, action: &Action) -> Result<(), String> {
+    match action {
+        Action::List { json } => list::list(store, *json),
+        Action::Show { name, json } => store.text(name).map(|text| show(store, name, text, *json)),
+        Action::Path { name, json: false } => store.existing(name).map(|file| say(&format!("{}\n", file.display()))),
+        Action::Path { name, json: true } => store.existing(name).map(|file| print_json(&at(name, &file))),
         Action::Edit { name } => store.existing(name).and_then(|file| edit::edit(&file, &|text| check(&file, text))),
         Action::Export { name, file, force } => {
-            store.text(name).and_then(|text| export(&text, file.as_deref(), *force))
+            store.text(name).and_then(|text| store::export(&text, file.as_deref(), *force))
         }
-        Action::Import { file, name, force } => import(&store, file, name.as_ref(), *force),
         Action::Delete { name, yes } => store.delete(name, *yes).map(|said| say(&said)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => fail(&why),
+        Action::Import { .. } => Ok(()),
+    }
+}
+
+fn at<'a>(name: &'a SavedName, file: &Path) -> At<'a> {
+    At { name: name.as_str(), file: file.display().to_string() }
+}
+
+fn show(store: &Store, name: &SavedName, text: String, json: bool) {
+    if json {
+        let configuration = config::as_written(&text);
+        print_json(&Shown { at: at(name, &name.file(&store.folder)), text, configuration });
+    } else {
+        say(&text);
     }
 }
 
@@ -99,19 +142,8 @@ pub(super) fn check(file: &Path, text: &str) -> Result<(), String> {
         .map_err(|found| found.to_string())
 }
 
-/// Writes `text` to `file`, or prints it.
-fn export(text: &str, file: Option<&Path>, force: bool) -> Result<(), String> {
-    let Some(file) = file else {
-        say(text);
-        return Ok(());
-    };
-    store::write_new(file, text, force)?;
-    say(&format!("Written to {}.\n", file.display()));
-    Ok(())
-}
-
 /// Saves what is in `file`, if it is valid.
-fn import(store: &Store, file: &Path, name: Option<&SavedName>, force: bool) -> Result<(), String> {
+fn import(store: &Store, file: &Path, name: Option<&SavedName>, force: bool) -> Result<(), Failure> {
     let is_input = file == Path::new("-");
     let text = if is_input {
         let mut text = String::new();
@@ -122,7 +154,9 @@ fn import(store: &Store, file: &Path, name: Option<&SavedName>, force: bool) -> 
     };
     let name = match name {
         Some(name) => name.clone(),
-        None if is_input => return Err("Give a name: `enginehouse config import - NAME`.".to_owned()),
+        None if is_input => {
+            return Err(Failure::new(Exit::Usage, "Give a name: `enginehouse config import - NAME`."));
+        }
         None => stem(file)?,
     };
     let target = name.file(&store.folder);

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::terminal::confirmed;
+use super::terminal::{confirmed, say};
 use crate::app::{SavedName, replace_text, saved_names};
 use crate::private_file;
 use crate::similar::similar;
@@ -108,6 +108,20 @@ pub(in crate::cli) fn write_new(file: &Path, text: &str, force: bool) -> Result<
         ErrorKind::AlreadyExists => format!("{} is there already; `--force` replaces it.", file.display()),
         _ => format!("{} cannot be written: {error}.", file.display()),
     })
+}
+
+/// Writes `text` to a file that is not there, or replaces one with `force`; without a file it is printed.
+///
+/// # Errors
+/// Why not.
+pub(in crate::cli) fn export(text: &str, file: Option<&Path>, force: bool) -> Result<(), String> {
+    let Some(file) = file else {
+        say(text);
+        return Ok(());
+    };
+    write_new(file, text, force)?;
+    say(&format!("Written to {}.\n", file.display()));
+    Ok(())
 }
 
 /// The name that a file has without its ending.

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::output::{Exit, Failure, ended, print, print_json, print_json_line};
+use super::output::{Exit, Failure, complain, ended, print, print_json, print_json_line};
 use super::running::{Found, Running};
-use crate::api::{Event, EventKind, RequestQuery, StatusView};
-use crate::similar::similar;
+use super::target::unknown;
+use crate::api::{
+    ClientError, EngineView, Event, EventKind, RequestFilter, RequestQuery, RequestView, StatusView, Told,
+};
 
 /// What every command that only looks takes.
 #[derive(Debug, clap::Args)]
@@ -56,10 +58,10 @@ pub(super) struct Requests {
     /// Only those that went wrong
     #[arg(long)]
     failed: bool,
-    /// So many at most
+    /// Show at most this many, the newest
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=2000))]
     limit: u16,
-    /// And those that come, until the gateway ends or Ctrl-C
+    /// Print those that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
@@ -69,7 +71,7 @@ pub(super) struct Requests {
 /// `enginehouse operations` and `enginehouse audit`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Newest {
-    /// So many at most
+    /// Show at most this many, the newest
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     limit: u16,
     #[command(flatten)]
@@ -84,6 +86,10 @@ pub(super) struct Cancel {
     #[command(flatten)]
     look: Look,
 }
+
+/// What is said where the gateway could not tell all.
+const MISSED: &str = "Some requests are missing here: they came faster than they were read. `enginehouse requests` lists the \
+                      newest ones.";
 
 /// What `status` tells, as JSON.
 #[derive(Serialize)]
@@ -112,19 +118,17 @@ pub(super) fn engines(LookAt { name, look }: &LookAt) -> ExitCode {
             look.tell(&all, |all| table::engines(&all.engines));
             return Ok(());
         };
-        let known: Vec<String> = all.engines.iter().map(|engine| engine.engine.clone()).collect();
-        all.engines.retain(|engine| engine.engine == *name || engine.model == *name);
-        match all.engines.as_slice() {
-            [] => Err(unknown("engine", name, &known)),
-            [one] => {
-                look.tell(one, table::engine);
-                Ok(())
-            }
-            some => {
-                look.tell(&some, |some| table::engines(some));
-                Ok(())
-            }
+        let is_it = |engine: &EngineView| engine.engine == *name || engine.model == *name;
+        if !all.engines.iter().any(is_it) {
+            let known = all.engines.iter().map(|engine| engine.engine.as_str());
+            return Err(unknown("model and no engine", name, known));
         }
+        all.engines.retain(is_it);
+        look.tell(&all, |all| match all.engines.as_slice() {
+            [one] => table::engine(one),
+            some => table::engines(some),
+        });
+        Ok(())
     }))
 }
 
@@ -139,8 +143,7 @@ pub(super) fn aliases(LookAt { name, look }: &LookAt) -> ExitCode {
         match all.aliases.iter().find(|alias| alias.alias == *name) {
             Some(one) => look.tell(one, table::alias),
             None => {
-                let known: Vec<String> = all.aliases.iter().map(|alias| alias.alias.clone()).collect();
-                return Err(unknown("alias", name, &known));
+                return Err(unknown("alias", name, all.aliases.iter().map(|alias| alias.alias.as_str())));
             }
         }
         Ok(())
@@ -176,7 +179,14 @@ pub(super) fn audit(Newest { limit, look }: &Newest) -> ExitCode {
 /// Cancels an operation.
 pub(super) fn cancel(Cancel { id, look }: &Cancel) -> ExitCode {
     ended(look.running.find().and_then(|Found { client, .. }| {
-        look.tell(&client.cancel(id)?, |operation| table::operations(std::slice::from_ref(operation)));
+        let cancelled = client.cancel(id).map_err(|error| match error {
+            ClientError::Refused { status: 404, .. } => {
+                let text = format!("The gateway has no operation `{id}`. `enginehouse operations` lists all.");
+                Failure::new(Exit::Unknown, text)
+            }
+            error => error.into(),
+        });
+        look.tell(&cancelled?, |operation| table::operations(std::slice::from_ref(operation)));
         Ok(())
     }))
 }
@@ -188,15 +198,15 @@ pub(super) fn requests(ask: &Requests) -> ExitCode {
             ask.look.tell(&client.request(id)?, table::request);
             return Ok(());
         }
-        let query = RequestQuery {
+        let filter = RequestFilter {
             model: ask.model.clone(),
             alias: ask.alias.clone(),
             engine: ask.engine.clone(),
             caller: ask.caller.clone(),
             status: ask.status,
-            failed: ask.failed,
-            limit: Some(usize::from(ask.limit)),
+            failed: ask.failed.then_some(true),
         };
+        let query = RequestQuery { filter, limit: Some(usize::from(ask.limit)) };
         // Before what there is: nothing in between is missed.
         let coming = ask.follow.then(|| client.events(None, &[EventKind::Requests])).transpose()?;
         let mut all = client.requests(&query)?;
@@ -210,17 +220,28 @@ pub(super) fn requests(ask: &Requests) -> ExitCode {
         }
         let Some(coming) = coming else { return Ok(()) };
         let known: Vec<String> = all.requests.into_iter().map(|request| request.id).collect();
-        for message in coming {
-            let Event::Requests { requests } = message?.value else { continue };
-            for request in requests.iter().filter(|request| !known.contains(&request.id) && query.fits(request)) {
-                let heard = if ask.look.json { print_json_line(request) } else { print(&table::request_line(request)) };
-                if !heard {
-                    return Ok(());
+        let is_wanted = |request: &RequestView| !known.contains(&request.id) && query.filter.fits(&request.facts());
+        follow(coming, &is_wanted, ask.look.json)
+    }))
+}
+
+/// Prints the requests that come, until nobody reads them or the gateway ends.
+fn follow(coming: Told<Event>, is_wanted: &dyn Fn(&RequestView) -> bool, json: bool) -> Result<(), Failure> {
+    for message in coming.impatient() {
+        match message?.value {
+            Event::Requests { requests } => {
+                for request in requests.iter().filter(|request| is_wanted(request)) {
+                    let heard = if json { print_json_line(request) } else { print(&table::request_line(request)) };
+                    if !heard {
+                        return Ok(());
+                    }
                 }
             }
+            Event::Resync => complain(MISSED),
+            _ => {}
         }
-        Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
-    }))
+    }
+    Err(Failure::new(Exit::NoGateway, "The gateway has ended."))
 }
 
 impl Look {
@@ -231,10 +252,4 @@ impl Look {
             print(&text(value));
         }
     }
-}
-
-fn unknown(what: &str, name: &str, known: &[String]) -> Failure {
-    let meant = similar(name, known.iter().map(String::as_str), 3);
-    let hint = if meant.is_empty() { String::new() } else { format!(" Did you mean {}?", meant.join(", or ")) };
-    Failure::new(Exit::Unknown, format!("The gateway has no {what} `{name}`.{hint}"))
 }

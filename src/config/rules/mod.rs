@@ -19,3 +19,4 @@ mod variants;
 mod wildcards;
 
 pub(super) use all::check;
+pub use settings::is_own_header;

@@ -171,6 +171,16 @@ const RESERVED: [&str; 16] = [
     "accept-encoding",
 ];
 
+/// Headers by which engines are shown their key.
+const KEYS: [&str; 2] = ["authorization", "x-api-key"];
+
+/// Whether Enginehouse sets this header of requests itself, so that no setting can.
+#[must_use]
+pub fn is_own_header(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    KEYS.contains(&lower.as_str()) || RESERVED.contains(&lower.as_str())
+}
+
 pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Draft>) {
     for (block, settings) in blocks(raw) {
         for (name, value) in settings.headers.iter() {
@@ -178,7 +188,7 @@ pub(super) fn headers_can_be_sent(raw: &Raw, out: &mut Vec<Draft>) {
             let lower = name.to_ascii_lowercase();
             let (reason, remedy) = if HeaderName::try_from(name).is_err() {
                 ("This cannot be the name of a header.", "Use letters, digits and dashes, such as x-tenant.")
-            } else if ["authorization", "x-api-key"].contains(&lower.as_str()) {
+            } else if KEYS.contains(&lower.as_str()) {
                 ("Enginehouse sends the engines' key itself.", "Write it as `api_key` of the model.")
             } else if RESERVED.contains(&lower.as_str()) {
                 ("Enginehouse sets this header itself.", "Remove it.")

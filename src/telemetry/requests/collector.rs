@@ -13,7 +13,7 @@ use super::kept::KeptRecord;
 use super::rates::RateBook;
 use super::sink::{Ended, RequestSink};
 use super::store::{Entry, Left, Store, Terms};
-use crate::api::{Event, Rates, RatesView, RequestView};
+use crate::api::{Event, Rates, RatesView, RequestFilter, RequestView};
 use crate::config::Alias;
 use crate::telemetry::EventBus;
 use crate::telemetry::give_way::give_way;
@@ -40,36 +40,6 @@ pub struct RequestHistory(Arc<Mutex<History>>);
 struct History {
     requests: Store,
     rates: RateBook,
-}
-
-/// Which requests are wanted: those for which everything that is given holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestFilter {
-    /// For this model.
-    pub model: Option<String>,
-    /// By this alias.
-    pub alias: Option<String>,
-    /// On this engine at last.
-    pub engine: Option<String>,
-    /// Of this caller.
-    pub caller: Option<String>,
-    /// With this status.
-    pub status: Option<u16>,
-    /// Those that went wrong (`true`), or well (`false`).
-    pub failed: Option<bool>,
-}
-
-impl RequestFilter {
-    fn fits(&self, record: &KeptRecord) -> bool {
-        let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
-        let has_failed = record.status >= 400 || record.error().is_some();
-        is(&self.model, record.model())
-            && is(&self.alias, record.alias())
-            && is(&self.engine, record.engine())
-            && is(&self.caller, record.caller())
-            && self.status.is_none_or(|status| status == record.status)
-            && self.failed.is_none_or(|failed| failed == has_failed)
-    }
 }
 
 impl Collector {
@@ -160,7 +130,13 @@ impl RequestHistory {
     #[must_use]
     pub fn newest(&self, filter: &RequestFilter, most: usize) -> Vec<RequestView> {
         let history = self.lock();
-        history.requests.records().filter(|record| filter.fits(record)).take(most).map(KeptRecord::view).collect()
+        history
+            .requests
+            .records()
+            .filter(|record| filter.fits(&record.facts()))
+            .take(most)
+            .map(KeptRecord::view)
+            .collect()
     }
 
     /// One request, by its id, with its bodies where they are kept; the newest of several.

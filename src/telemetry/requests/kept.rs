@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
-use crate::api::{AttemptView, RequestView};
+use crate::api::{AttemptView, RequestFacts, RequestView};
 use crate::openai::Usage;
 use crate::outcome::Outcome;
 use crate::telemetry::{AttemptRecord, QueueRecord, Record};
@@ -173,6 +173,18 @@ impl KeptRecord {
 
     pub(in crate::telemetry) fn error(&self) -> Option<&str> {
         self.text(8)
+    }
+
+    /// What a filter looks at.
+    pub(super) fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts {
+            model: self.model(),
+            alias: self.alias(),
+            engine: self.engine(),
+            caller: self.caller(),
+            status: self.status,
+            error: self.error(),
+        }
     }
 
     /// Whether the gateway or an engine is to blame. What callers did wrong, and that they left, is not.

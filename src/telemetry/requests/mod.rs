@@ -17,6 +17,6 @@ mod sink;
 mod store;
 
 pub use captured::Captured;
-pub use collector::{Collector, RequestFilter, RequestHistory};
+pub use collector::{Collector, RequestHistory};
 pub(in crate::telemetry) use kept::KeptRecord;
 pub use sink::RequestSink;
