@@ -43,7 +43,9 @@ fn say(deployment: &Deployment, words: &[&str]) -> Said {
 }
 
 async fn open() -> (Deployment, Gateway) {
-    let models = model("org/one", "replicas: 1, sleep_mode: true, lora: {}") + &model("two", "replicas: 2");
+    // One that takes longer to start than an answer waits for a refusal.
+    let one = "replicas: 1, sleep_mode: true, lora: {}, env: { ENGINEHOUSE_SIM_FAULTS: ready-after=1s }";
+    let models = model("org/one", one) + &model("two", "replicas: 2");
     let rest = "aliases: { quick: { model: two, defaults: { temperature: 0.5 } } }\ncallers: { bot: { keys: [a-key-of-the-bot] } }\nanonymous: {}\n";
     let (deployment, gateway) = Deployment::open(&format!("name: cli\nmodels:\n{models}{rest}"));
     gateway.all_ready().await;

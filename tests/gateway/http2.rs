@@ -178,6 +178,9 @@ async fn a_head_that_nobody_can_serve_gets_a_whole_answer_and_hurts_no_other_req
         let (head, answer) = client.ask(head, if asks { "" } else { "{}" }).await;
         is_ours(&head, &answer, status, code);
         assert_eq!(head.headers()["x-request-id"] == "mine-1", is_mine);
+        assert_eq!(head.headers().contains_key("allow"), status == 405);
+        let id = head.headers()["x-request-id"].to_str().expect("text").to_owned();
+        eventually("its line", async || gateway.access_log().contains(&format!("id={id}")).then_some(())).await;
     }
     let (head, answer) = client.ask(nameless("HEAD", "/").body(()).expect("a head"), "").await;
     assert!(head.status() == 400 && answer.is_empty(), "{head:?}");
