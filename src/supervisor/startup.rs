@@ -19,7 +19,7 @@ use super::shutdown;
 use super::store::lock::{Lock, LockError};
 use super::store::orders::Orders;
 use super::store::orders_file;
-use super::store::record::Record;
+use super::store::record::{Record, Records};
 use crate::config::{Config, Engines};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
@@ -89,7 +89,7 @@ impl Home {
     /// # Errors
     /// What is wrong, with the remedy; when another gateway has it, its pid.
     pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
-        let needs_it = runs_engines(config) || self.state_dir.join("engines").is_dir();
+        let needs_it = runs_engines(config) || Records::are_in(&self.state_dir);
         let lock = match self.lock() {
             Err(StartError::StateDir(why)) if !needs_it => {
                 tracing::warn!(
