@@ -103,8 +103,13 @@ impl Home {
         Ok(Claim { home: self, lock })
     }
 
-    /// Makes the state directory ours alone.
+    /// Makes the state directory ours alone. The lock comes first: whether files can be written is tried by one gateway at a time.
     pub(super) fn lock(&self) -> Result<Lock, StartError> {
+        let lock = folder::make(&self.state_dir).map_err(StartError::from);
+        let lock = lock.and_then(|()| Lock::take(&self.state_dir).map_err(StartError::from));
+        if let Err(StartError::Locked(_)) = lock {
+            return lock;
+        }
         if let Err(error) = folder::writable(&self.state_dir.join("logs")) {
             let left = shutdown::processes(&self.state_dir).len();
             if left == 0 {
@@ -116,7 +121,7 @@ impl Home {
                  that are started have no log, and if this gateway is killed the next one may not find them"
             );
         }
-        Ok(Lock::take(&self.state_dir)?)
+        lock
     }
 }
 

@@ -1,5 +1,6 @@
 //! Models, aliases and callers are added, changed and removed while the gateway serves, and are there after a restart.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -322,4 +323,24 @@ async fn what_is_kept_and_cannot_be_read_keeps_the_gateway_from_starting() {
         assert!(said.contains("move the file away"), "{said}");
         std::fs::remove_file(&kept).expect("it is where it was");
     }
+}
+
+/// A bug: gateways that were started at the same moment disturbed each other's look whether the directory can be written, and those
+/// that thought that it cannot went on without it.
+#[test]
+fn of_gateways_that_start_at_once_on_a_state_directory_one_serves() {
+    let deployment = Deployment::new();
+    deployment.write("models: { m: { urls: [\"http://127.0.0.1:9\"], health: off } }\n", None);
+    let mut children: Vec<_> = (0..8).map(|_| deployment.command().spawn().expect("started")).collect();
+    let lines = children.iter_mut().map(|child| BufReader::new(child.stderr.take().expect("a pipe")).lines());
+    let serves = |lines: &mut dyn Iterator<Item = std::io::Result<String>>| {
+        lines.map_while(Result::ok).any(|line| line.contains("serving http://"))
+    };
+    // Those that do not serve end by themselves.
+    let served = lines.map(|mut lines| serves(&mut lines)).filter(|served| *served).count();
+    for child in &mut children {
+        let _ = child.kill();
+        child.wait().expect("reaped");
+    }
+    assert_eq!(served, 1);
 }
