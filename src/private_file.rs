@@ -1,7 +1,7 @@
 //! Files that only this user may read, written so that nobody ever finds a part of one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -53,19 +53,45 @@ pub(crate) fn exchange(
         let _ = fs::remove_file(new);
     }
     written?;
-    // The new name is on the disk only with the folder.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    // The new name is on the disk only with the folder; but it is there already, whatever becomes of that.
+    let _ = path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+    Ok(())
 }
 
 /// What is in the file at `path`. Anything else there, such as a pipe, could keep the reader for ever. Blocks.
 ///
 /// # Errors
-/// What the system says.
+/// What the system says; [`ErrorKind::InvalidData`] when it is no file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is not a regular file"));
     }
     fs::read(path)
+}
+
+/// What is in the file at `path` as `understand` has it, or why it is not understood; `None`: nothing is there. Blocks.
+///
+/// # Errors
+/// When it cannot be read, which says nothing of what is in it.
+pub(crate) fn understood<T>(
+    path: &Path,
+    understand: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> io::Result<Option<Result<T, String>>> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(understand(&bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(Some(Err(error.to_string()))),
+        // A user who may not even look into the folder, or for whom there is none, never kept anything there.
+        Err(error) if path.parent().is_some_and(|folder| !is_reachable(folder)) => {
+            tracing::debug!(path = %path.display(), %error, "nothing is kept there");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_reachable(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|found| found.is_dir())
 }
 
 /// Sets the JSON file at `path`, which is not understood, aside as `….bad`, in place of the one before: people may want to look

@@ -112,12 +112,11 @@ async fn act(admin: &Admin, operator: OperatorView, action: Action, wait: bool) 
         let operation = admin.operations.find(&id).ok_or_else(|| none_of("operation", &id, "operations"))?;
         Ok((status, Json(ActionView { operation, engines: engines(&place) })).into_response())
     };
-    // What was not begun was refused: the answer says why.
-    if !wait && has_begun.await.is_ok() {
-        return told(StatusCode::ACCEPTED);
+    // What was not begun was refused, and the answer says why; or it is over already, and the answer says so.
+    if wait || has_begun.await.is_err() {
+        task.await.map_err(|error| ApiError::broken("the action", &error))??;
     }
-    task.await.map_err(|error| ApiError::broken("the action", &error))??;
-    told(StatusCode::OK)
+    told(if wait { StatusCode::OK } else { StatusCode::ACCEPTED })
 }
 
 /// Undoes what is under way.
@@ -177,7 +176,7 @@ async fn perform(
 }
 
 /// Tells `begun` once it will be done also if this gateway is killed now and nobody has refused it, and returns when it is
-/// done.
+/// done: what is done at once is never told to be begun.
 async fn carry_out(control: &Control, order: &Order, begun: oneshot::Sender<()>) -> Result<(), ApiError> {
     let ordered = control.order(order.clone());
     tokio::pin!(ordered);
@@ -192,13 +191,9 @@ async fn carry_out(control: &Control, order: &Order, begun: oneshot::Sender<()>)
     };
     let done = early?.done();
     tokio::pin!(done);
-    let early = timeout(REFUSED_WITHIN, &mut done).await;
-    if let Ok(Err(refused)) = early {
-        return Err(refused.into());
+    if let Ok(early) = timeout(REFUSED_WITHIN, &mut done).await {
+        return Ok(early?);
     }
     let _ = begun.send(());
-    match early {
-        Ok(done) => Ok(done?),
-        Err(_) => Ok(done.await?),
-    }
+    Ok(done.await?)
 }

@@ -1,6 +1,7 @@
 //! Why a gateway could not be started.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::config::Diagnostics;
 use crate::supervisor;
@@ -36,6 +37,19 @@ pub enum AppError {
     /// What is in the file is no configuration.
     #[error(transparent)]
     Configuration(#[from] Diagnostics),
+    /// What earlier gateways were told to change cannot be read.
+    #[error(
+        "`{}` cannot be read: {why}. It holds the models, aliases and callers that were changed while earlier gateways ran. \
+         Correct its permissions or its disk, or set `state_dir` to another folder; to do without those changes, move the file \
+         away.",
+        path.display()
+    )]
+    Overlay {
+        /// The file.
+        path: PathBuf,
+        /// What the system says. It is told already, so it is no source.
+        why: std::io::Error,
+    },
     /// `--ready-file` cannot be written.
     #[error("cannot write --ready-file: {0}. Give the path of a file in a folder that this user may write to.")]
     ReadyFile(std::io::Error),

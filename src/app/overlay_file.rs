@@ -1,10 +1,11 @@
 //! The file in the state directory that holds what operators added, changed and removed while gateways ran.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::AppError;
 use crate::config::Overlay;
 use crate::{private_file, supervisor};
 
@@ -23,16 +24,21 @@ fn path(state_dir: &Path) -> PathBuf {
 }
 
 /// Reads what was changed. What is not understood is set aside as `….bad`, and told: nothing was changed then. Blocks.
-pub(super) fn read(state_dir: &Path) -> Overlay {
+///
+/// # Errors
+/// When the file is there and cannot be read: what is in it may be right.
+pub(super) fn read(state_dir: &Path) -> Result<Overlay, AppError> {
     let path = path(state_dir);
-    let why = match private_file::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Overlay::default(),
-        Err(error) => error.to_string(),
-        Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
-            Ok(document) if document.version == VERSION => return document.entries,
-            Ok(document) => format!("its version is {}, not {VERSION}", document.version),
-            Err(error) => error.to_string(),
-        },
+    let understand = |bytes: &[u8]| match serde_json::from_slice::<Document>(bytes) {
+        Ok(document) if document.version == VERSION => Ok(document.entries),
+        Ok(document) => Err(format!("its version is {}, not {VERSION}", document.version)),
+        Err(error) => Err(error.to_string()),
+    };
+    let why = match private_file::understood(&path, understand) {
+        Err(why) => return Err(AppError::Overlay { path, why }),
+        Ok(None) => return Ok(Overlay::default()),
+        Ok(Some(Ok(overlay))) => return Ok(overlay),
+        Ok(Some(Err(why))) => why,
     };
     match private_file::set_aside(&path) {
         Ok(aside) => tracing::error!(
@@ -46,7 +52,7 @@ pub(super) fn read(state_dir: &Path) -> Overlay {
              aside: what the configuration file says counts. Move that path away and restart the gateway"
         ),
     }
-    Overlay::default()
+    Ok(Overlay::default())
 }
 
 /// Writes `overlay` in place of the one before. Blocks.
@@ -70,7 +76,7 @@ mod tests {
     #[test]
     fn an_overlay_comes_back_is_private_and_what_is_not_understood_is_set_aside() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(read(folder.path()), Overlay::default());
+        assert_eq!(read(folder.path()).expect("nothing is there"), Overlay::default());
         let entry = OverlayEntry {
             kind: EntryKind::Alias,
             name: "a".into(),
@@ -79,13 +85,24 @@ mod tests {
         };
         let overlay = Overlay::default().with(entry);
         write(folder.path(), &overlay).expect("written");
-        assert_eq!(read(folder.path()), overlay);
+        assert_eq!(read(folder.path()).expect("kept"), overlay);
         let mode = fs::metadata(path(folder.path())).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for bad in ["{", r#"{"version":2,"entries":[]}"#, r#"{"version":1,"entries":[{"kind":"x"}]}"#] {
             fs::write(path(folder.path()), bad).expect("written");
-            assert_eq!(read(folder.path()), Overlay::default(), "{bad}");
+            assert_eq!(read(folder.path()).expect("set aside"), Overlay::default(), "{bad}");
             assert_eq!(fs::read_to_string(folder.path().join("overlay.json.bad")).expect("set aside"), bad);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_reason_to_forget_what_is_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("overlay.json", path(folder.path())).expect("a link to itself");
+        let told = read(folder.path()).expect_err("a system error").to_string();
+        assert!(told.contains("overlay.json` cannot be read: ") && told.contains("set `state_dir`"), "{told}");
+        assert!(fs::symlink_metadata(path(folder.path())).is_ok(), "it is where it was");
+        let none = read(&folder.path().join("none/at all")).expect("nothing is there");
+        assert_eq!(none, Overlay::default());
     }
 }

@@ -1,8 +1,8 @@
 //! Gives a file that people write another text.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::private_file;
@@ -14,10 +14,10 @@ use crate::private_file;
 /// What the system says.
 pub fn replace_text(file: &Path, text: &str) -> io::Result<()> {
     // A file whose place may be written to, but not itself, is not to be changed.
-    let own = OpenOptions::new().write(true).open(file)?;
+    let own = OpenOptions::new().read(true).write(true).open(file)?;
     let real = fs::canonicalize(file)?;
     match exchange(&real, &own, text) {
-        Err(error) if is_in_place(&error) => fs::write(&real, text),
+        Err(error) if is_in_place(&error) => in_place(&own, text.as_bytes()),
         done => done,
     }
 }
@@ -36,6 +36,24 @@ fn exchange(real: &Path, own: &File, text: &str) -> io::Result<()> {
     let there = own.metadata()?;
     let as_it_was = |file: &File| same_owner(file, &there).and_then(|()| file.set_permissions(there.permissions()));
     private_file::exchange(real, (&new, file), as_it_was, text.as_bytes())
+}
+
+/// Gives the open `file` another text. First what makes it longer, which is what a full disk refuses: then it is cut off again, and
+/// nothing was lost.
+fn in_place(file: &File, text: &[u8]) -> io::Result<()> {
+    let mut old = Vec::new();
+    (&*file).read_to_end(&mut old)?;
+    let (head, tail) = text.split_at(old.len().min(text.len()));
+    let written = file
+        .write_all_at(tail, head.len() as u64)
+        .and_then(|()| file.write_all_at(head, 0))
+        .and_then(|()| file.set_len(text.len() as u64))
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        // As well as can be: its room is still its own.
+        let _ = file.write_all_at(&old, 0).and_then(|()| file.set_len(old.len() as u64));
+    }
+    written
 }
 
 /// A name that nothing has: `.NAME.PID.new`, hidden, because whoever lists configurations must not see it.
@@ -71,6 +89,17 @@ mod tests {
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
         assert!(replace_text(&folder.path().join("none.yaml"), "new").is_err());
+    }
+
+    #[test]
+    fn a_file_is_changed_in_place_to_any_length() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), "old").expect("written");
+        for text in ["a longer text", "short", "", "again"] {
+            let open = OpenOptions::new().read(true).write(true).open(file.path()).expect("opened");
+            in_place(&open, text.as_bytes()).expect("written");
+            assert_eq!(fs::read_to_string(file.path()).expect("read"), text);
+        }
     }
 
     #[test]

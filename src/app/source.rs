@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::replace_text::replace_text;
 use super::stamp::Stamp;
 use super::user_profiles::user_profiles;
-use super::{overlay_file, state_dir};
+use super::{AppError, overlay_file, state_dir};
 use crate::config::{self, Config, Diagnostics, DisabledEntry, Layers, Merged, Overlay, Setting};
 use crate::ids::EntryKind;
+
+/// Between two files of a title.
+const SEPARATOR: &str = " + ";
 
 /// Configuration files and settings of the command line, read again for each reload.
 #[derive(Clone, Debug)]
@@ -66,7 +69,19 @@ impl Source {
     /// The files, for people: `/etc/base.yaml + /etc/prod.yaml`.
     #[must_use]
     pub fn title(&self) -> String {
-        self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ")
+        self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(SEPARATOR)
+    }
+
+    /// Whether these are the files that `title`, of a source on this machine, names; `None`: one of those is not here. Blocks.
+    #[must_use]
+    pub fn is_titled(&self, title: &str) -> Option<bool> {
+        if title == self.title() {
+            return Some(true);
+        }
+        let real = |file: &Path| std::fs::canonicalize(file).ok();
+        let theirs = title.split(SEPARATOR).map(|file| real(Path::new(file))).collect::<Option<Vec<_>>>()?;
+        let ours: Option<Vec<_>> = self.files.iter().map(|file| real(file)).collect();
+        Some(ours.is_some_and(|ours| ours == theirs))
     }
 
     /// What the files say now, without what operators changed. Blocks.
@@ -143,10 +158,10 @@ impl Source {
     /// The configuration that was read last, with what earlier gateways were told to change. Blocks.
     ///
     /// # Errors
-    /// When it is not valid by itself.
-    pub(super) fn with_overlay(&self, config: &Config) -> Result<(Config, Basis), Diagnostics> {
+    /// When it is not valid by itself, or what was to be changed cannot be read.
+    pub(super) fn with_overlay(&self, config: &Config) -> Result<(Config, Basis), AppError> {
         let layers = self.seen().layers.clone();
-        self.merge(layers, overlay_file::read(&state_dir(config)))
+        Ok(self.merge(layers, overlay_file::read(&state_dir(config))?)?)
     }
 
     fn complete(&self, mut config: Config) -> Config {

@@ -61,14 +61,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 /// What is on standard input, with these settings on top.
 fn standard_input(settings: &[Setting], input: &mut dyn Read) -> Result<Layers, Diagnostics> {
-    let mut text = String::new();
-    match input.take(config::LARGEST_FILE).read_to_string(&mut text) {
-        Ok(_) => Ok(Layers::new(vec![Layer { path: PathBuf::new(), text: text.into() }], settings.into())
-            .with_profiles(app::user_profiles())),
-        Err(error) => {
-            Err(Diagnostics::file(format!("Standard input cannot be read: {error}."), "Send a configuration."))
-        }
-    }
+    let text = config::read_from("Standard input", input)?;
+    let layer = Layer { path: PathBuf::new(), text: text.into() };
+    Ok(Layers::new(vec![layer], settings.into()).with_profiles(app::user_profiles()))
 }
 
 /// What the machine tells: its environment and its GPUs.

@@ -4,13 +4,11 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::{Map, Value};
-
 use super::change::described;
 use super::output::{Exit, Failure, ended, print, print_json};
 use super::running::Running;
 use crate::api::{EntryName, ReloadReport};
-use crate::config::{Diagnostic, entry_value};
+use crate::config::Setting;
 use crate::ids::EntryKind;
 
 /// What is added, changed or removed.
@@ -122,34 +120,11 @@ fn text(file: &PathBuf) -> Result<String, Failure> {
 
 /// The settings as a JSON document: `a.b=c` is `{"a": {"b": c}}`, and each value is YAML.
 fn document(settings: &[String]) -> Result<String, String> {
-    let mut root = Map::new();
-    for setting in settings {
-        let (key, value) = setting
-            .split_once('=')
-            .filter(|(key, _)| !key.split('.').any(str::is_empty))
-            .ok_or_else(|| format!("`{setting}` is not understood: write KEY=VALUE, such as gpus=1."))?;
-        let value =
-            entry_value(&format!("value: {value}")).map(|mut found| found["value"].take()).map_err(|found| {
-                let why: Vec<String> = found.0.iter().map(Diagnostic::message).collect();
-                format!("the value of `{key}` is not YAML: {}", why.join(" "))
-            })?;
-        place(&mut root, key, value)
-            .ok_or_else(|| format!("`{key}` is given twice, or inside of what is no mapping."))?;
-    }
-    if root.is_empty() {
+    if settings.is_empty() {
         return Err("Say what it is: KEY=VALUE, such as source=Qwen/Qwen3-8B; or give a file: --from FILE.".into());
     }
-    Ok(Value::Object(root).to_string())
-}
-
-/// Puts `value` where `key` says; `None`: something else is there.
-fn place(root: &mut Map<String, Value>, key: &str, value: Value) -> Option<()> {
-    let (path, last) = key.rsplit_once('.').map_or(("", key), |(path, last)| (path, last));
-    let mut at = root;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        at = at.entry(part).or_insert_with(|| Value::Object(Map::new())).as_object_mut()?;
-    }
-    at.insert(last.to_owned(), value).is_none().then_some(())
+    let settings: Result<Vec<Setting>, _> = settings.iter().map(|setting| setting.parse()).collect();
+    Ok(Setting::together(&settings?)?.to_string())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
 pub use draft::{Answers, ModelAnswers, draft};
 pub use entry_text::{check_model, check_profile, entry_text, entry_yaml};
-pub use file::{LARGEST_FILE, read_file};
+pub use file::{LARGEST_FILE, read_file, read_from};
 pub use flag_names::{flag_name, flag_value};
 pub use layer::Layer;
 pub use layers::Layers;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use super::document::{self, Kind, Node};
 use super::path::{Path, Step};
 
@@ -40,11 +42,41 @@ impl Setting {
         format!("{}={}", self.path, self.value)
     }
 
-    /// Whether it sets something at or below these keys, or above them.
+    /// Whether it says something about what is at or below these keys: it is there, or it takes the place of what is above. A
+    /// mapping above is merged: it says something of its own members only.
     pub(super) fn touches(&self, keys: &[&str]) -> bool {
         let other = Path::of(keys);
-        self.path.leads_to(&other) || other.leads_to(&self.path)
+        if !self.path.leads_to(&other) {
+            return other.leads_to(&self.path);
+        }
+        let below = keys.get(self.path.steps().len()..).unwrap_or_default();
+        document::read(&self.value, &mut Vec::new()).is_none_or(|value| says_something(&value, below))
     }
+
+    /// What these say together, as one mapping.
+    ///
+    /// # Errors
+    /// When two of them are about the same.
+    pub fn together(settings: &[Self]) -> Result<Value, String> {
+        let mut root = Node { kind: Kind::Map(Vec::new()), line: 1, spelling: String::new() };
+        for (at, setting) in settings.iter().enumerate() {
+            let keys: Vec<&str> = setting.path.keys().collect();
+            let is_above = |other: &Self| setting.path.leads_to(&other.path);
+            if settings[..at].iter().any(|other| other.touches(&keys) || is_above(other)) {
+                return Err(format!("`{}` is given twice, or inside of what is no mapping.", setting.path));
+            }
+            if let Some((node, _)) = setting.document() {
+                root = document::merged(root, node);
+            }
+        }
+        Ok(root.as_written())
+    }
+}
+
+/// Whether `value` says something at these keys, on top of what is there.
+fn says_something(value: &Node, keys: &[&str]) -> bool {
+    let (Kind::Map(members), [first, rest @ ..]) = (&value.kind, keys) else { return true };
+    members.iter().any(|(key, _, value)| key == first && says_something(value, rest))
 }
 
 impl FromStr for Setting {
@@ -122,6 +154,26 @@ mod tests {
         assert!(setting.touches(&["models", "m"]) && setting.touches(&["models"]));
         assert!(!setting.touches(&["models", "n"]) && !setting.touches(&["aliases", "m"]));
         assert_eq!(format!("{setting:?}"), "Setting(models.m.gpus)");
+        let above: Setting = "models={m: {gpus: [0]}}".parse().expect("a setting");
+        assert!(
+            above.touches(&["models", "m"]) && above.touches(&["models", "m", "gpus"]) && above.touches(&["models"])
+        );
+        assert!(!above.touches(&["models", "n"]) && !above.touches(&["models", "m", "args"]), "it is merged");
+        let none: Setting = "models=null".parse().expect("a setting");
+        assert!(none.touches(&["models", "m"]), "it takes all of them away");
+    }
+
+    #[test]
+    fn settings_together_are_one_mapping() {
+        let all = |texts: &[&str]| {
+            let settings: Result<Vec<Setting>, _> = texts.iter().map(|text| text.parse()).collect();
+            Setting::together(&settings?)
+        };
+        let together = all(&["model=qwen", "defaults.seed=1", "defaults.stop=[a, b=c]"]).expect("one mapping");
+        assert_eq!(together.to_string(), r#"{"model":"qwen","defaults":{"seed":1,"stop":["a","b=c"]}}"#);
+        for twice in [["a=1", "a=2"], ["a=1", "a.b=2"], ["a.b=1", "a=2"], ["a={b: 1}", "a.b=2"]] {
+            assert!(all(&twice).is_err_and(|told| told.contains("twice")), "{twice:?}");
+        }
     }
 
     proptest::proptest! {

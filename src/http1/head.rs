@@ -17,6 +17,9 @@ pub enum UnreadableHead {
     /// It breaks the rules.
     #[error("the head is not one of HTTP/1.1")]
     Malformed,
+    /// The target of a request is longer than any that is served.
+    #[error("the target is too long")]
+    TargetTooLong,
     /// It has too many lines or bytes.
     #[error("the head is too large")]
     TooLarge,

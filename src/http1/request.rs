@@ -7,6 +7,9 @@ use pingora::http::RequestHeader;
 
 use super::head::{self, Line, UnreadableHead};
 
+/// The longest target that can be kept (of the crate `http`): bytes.
+const MAX_TARGET: usize = 65_534;
+
 /// Size, method, where the target is, version, and the header lines.
 type Parsed = (usize, Method, (usize, usize), Version, Vec<Line>);
 
@@ -16,6 +19,9 @@ type Parsed = (usize, Method, (usize, usize), Version, Vec<Line>);
 /// It breaks the rules, or is too large.
 pub fn take_request(buffer: &mut BytesMut) -> Result<Option<RequestHeader>, UnreadableHead> {
     let Some((size, method, (start, end), version, lines)) = head::read(buffer, parse)? else { return Ok(None) };
+    if end - start > MAX_TARGET {
+        return Err(UnreadableHead::TargetTooLong);
+    }
     let target = Bytes::copy_from_slice(&buffer[start..end]);
     let headers = head::take(buffer, size, lines, 0)?;
     if let Some(uri) = Uri::from_maybe_shared(target.clone()).ok().filter(|_| target.starts_with(b"/")) {
@@ -123,6 +129,13 @@ mod tests {
         }
         let (absolute, _) = take(b"GET http://host/x HTTP/1.1\r\n\r\n").expect("valid").expect("whole");
         assert_eq!((absolute.raw_path(), absolute.uri.path()), (&b"http://host/x"[..], "/x"));
+    }
+
+    #[test]
+    fn a_target_is_served_up_to_its_longest() {
+        let of = |length: usize| take(&[&b"GET /"[..], &vec![b'x'; length - 1], b" HTTP/1.1\r\n\r\n"].concat());
+        assert_eq!(of(MAX_TARGET).expect("valid").expect("whole").0.raw_path().len(), MAX_TARGET);
+        assert_eq!(of(MAX_TARGET + 1).err(), Some(UnreadableHead::TargetTooLong));
     }
 
     #[test]

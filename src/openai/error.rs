@@ -98,6 +98,8 @@ codes! {
     UnsupportedContentEncoding = 415 "unsupported_content_encoding";
     /// The body is not the gzip it says it is.
     InvalidGzip = 400 "invalid_gzip";
+    /// The request's target is too long.
+    TargetTooLong = 414 "uri_too_long";
     /// The request's head is too large.
     HeadTooLarge = 431 "request_header_fields_too_large";
     /// The request's head is not HTTP.

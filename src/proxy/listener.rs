@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::callbacks::Gateway;
 use super::{ProxyState, http1, http2, reply};
+use crate::ids;
 use crate::net::{Beginning, Handler, ListenerId, NotServed, beginning, turn_away};
 use crate::openai::{ApiError, Code};
 
@@ -46,7 +47,11 @@ impl Handler for HttpListener {
     async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
         let Some(_counted) = self.state.count_connection() else {
             let message = "The gateway has too many connections (limits.connections). Try again shortly.";
-            return turn_away(stream, reply::raw(&ApiError::new(Code::TooManyConnections, message))).await;
+            return turn_away(
+                stream,
+                reply::raw(&ApiError::new(Code::TooManyConnections, message), &ids::new_request_id()),
+            )
+            .await;
         };
         let (idle, head) = {
             let timeouts = &self.state.snapshot().timeouts;
@@ -70,7 +75,7 @@ impl Handler for HttpListener {
         let _ = stream.set_nodelay(true);
         if is_http2 {
             // Boxed: its state is far larger than that of a connection of HTTP/1.1, which would be as large.
-            Box::pin(http2::serve(stream, &taken, peer, (&self.proxy, idle), &closing)).await;
+            Box::pin(http2::serve(stream, &taken, peer, (&self.state, &self.proxy, idle), &closing)).await;
         } else {
             http1::serve(stream, &taken, peer, (&self.state, &self.proxy), &closing).await;
         }
@@ -85,6 +90,6 @@ impl Handler for HttpListener {
                 ApiError::new(Code::TooManyConnections, "The gateway has too many open files. Try again shortly.")
             }
         };
-        reply::raw(&error)
+        reply::raw(&error, &ids::new_request_id())
     }
 }

@@ -7,7 +7,7 @@
 //! | next, send | `relay` (with `attempts`, `next_engine`, `upstream_head`, `upstream`) | a lease, and the attempt on it |
 //! | outcome | `retry` | what became of the attempt, and whether the request is tried again |
 //! | respond | `respond` (with `transform`, `unfinished_event`, `downstream`) | the answer on its way |
-//! | record | `record` (with `timeline`) | one record of the request |
+//! | record | `record` (with `timeline`; `refused_head` where there is no session) | one record of the request |
 //!
 //! Requests of our own are driven by `exchange`: NeMo Gym's turns (`gym`) and copies for mirrors (`mirror`). `local`, `cors` and
 //! `reply` are answers of our own. `stored` knows which engine keeps which response. `state` is what all requests share;
@@ -37,6 +37,7 @@ mod next_engine;
 mod record;
 mod recorder;
 mod refusal;
+mod refused_head;
 mod relay;
 mod reply;
 mod respond;

@@ -8,8 +8,10 @@ use pingora::proxy::Session;
 
 use super::context::{Account, REQUEST_ID, RequestContext};
 use super::cors;
-use crate::ids;
 use crate::openai::{ApiError, Dialect};
+
+/// All methods that some path takes, for what names no path.
+pub(super) const SERVED_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// Sends an error in the caller's dialect, and takes in what the caller may still be sending, so that it gets to read it.
 pub(super) async fn refuse(session: &mut Session, ctx: &mut RequestContext, error: ApiError) -> Result<()> {
@@ -35,18 +37,18 @@ pub(super) async fn refuse(session: &mut Session, ctx: &mut RequestContext, erro
     send(session, account, head, body.into()).await
 }
 
-/// An error as the bytes of a whole answer, after which the connection closes: where there is no request that could be
-/// answered.
-pub(super) fn raw(error: &ApiError) -> Bytes {
+/// An error as the bytes of a whole answer under this id, after which the connection closes: where there is no request that could
+/// be answered.
+pub(super) fn raw(error: &ApiError, id: &str) -> Bytes {
     let reason = StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
-    let retry: String = error.retry_headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let allow = error.allow.map(|methods| ("allow", methods.to_owned()));
+    let more: String = error.retry_headers().chain(allow).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let body = error.body(Dialect::OpenAi);
     let answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {}\r\n{retry}connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {id}\r\n{more}connection: close\r\n\r\n{body}",
         error.status,
         reason.unwrap_or_default(),
         body.len(),
-        ids::new_request_id(),
     );
     answer.into()
 }
@@ -102,4 +104,19 @@ pub(super) async fn send(
     // `set_total_drain_timeout`. After a body that cannot be read to its end the connection closes.
     let _ = session.downstream_session.drain_request_body().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::Code;
+
+    #[test]
+    fn a_raw_answer_says_which_methods_are_served() {
+        let error = ApiError::new(Code::MethodNotAllowed, "no").allow("GET, POST");
+        let answer = raw(&error, "an-id");
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{text}");
+        assert!(text.contains("\r\nallow: GET, POST\r\n") && text.contains("\r\nx-request-id: an-id\r\n"), "{text}");
+    }
 }

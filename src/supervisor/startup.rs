@@ -19,7 +19,7 @@ use super::shutdown;
 use super::store::lock::{Lock, LockError};
 use super::store::orders::Orders;
 use super::store::orders_file;
-use super::store::record::Record;
+use super::store::record::{Record, Records};
 use crate::config::{Config, Engines};
 use crate::ids::{EngineId, Name};
 use crate::inventory::Monitor;
@@ -36,6 +36,18 @@ pub enum StartError {
     /// Another gateway uses the state directory.
     #[error("{0}")]
     Locked(String),
+    /// What operators ordered cannot be read.
+    #[error(
+        "`{}` cannot be read: {why}. It holds what operators ordered of earlier gateways (numbers of replicas, stopped engines). \
+         Correct its permissions or its disk, or set `state_dir` to another folder; to do without those orders, move the file away.",
+        path.display()
+    )]
+    Orders {
+        /// The file.
+        path: PathBuf,
+        /// What the system says. It is told already, so it is no source.
+        why: std::io::Error,
+    },
     /// There is no port for an engine.
     #[error("an engine of `{model}` has no port: {why}")]
     Port {
@@ -72,18 +84,32 @@ pub struct Home {
 
 impl Home {
     /// Makes sure that the state directory can be written and that no other gateway uses it. It is given back on drop.
-    /// Where no engine is run here, now or by an earlier gateway, nothing is claimed.
+    /// Where no engine is run here, now or by an earlier gateway, it need not be fit for use: nothing is claimed then.
     ///
     /// # Errors
     /// What is wrong, with the remedy; when another gateway has it, its pid.
     pub fn claim(self, config: &Config) -> Result<Claim, StartError> {
-        let is_used = runs_engines(config) || self.state_dir.join("engines").is_dir();
-        let lock = if is_used { Some(self.lock()?) } else { None };
+        let needs_it = runs_engines(config) || Records::are_in(&self.state_dir);
+        let lock = match self.lock() {
+            Err(StartError::StateDir(why)) if !needs_it => {
+                tracing::warn!(
+                    "{why}. This gateway runs no engines and goes on without that folder: changes by `enginehouse add` and `remove` \
+                     are refused, unless they go to the file (--persist)"
+                );
+                None
+            }
+            lock => Some(lock?),
+        };
         Ok(Claim { home: self, lock })
     }
 
-    /// Makes the state directory ours alone.
+    /// Makes the state directory ours alone. The lock comes first: whether files can be written is tried by one gateway at a time.
     pub(super) fn lock(&self) -> Result<Lock, StartError> {
+        let lock = folder::make(&self.state_dir).map_err(StartError::from);
+        let lock = lock.and_then(|()| Lock::take(&self.state_dir).map_err(StartError::from));
+        if let Err(StartError::Locked(_)) = lock {
+            return lock;
+        }
         if let Err(error) = folder::writable(&self.state_dir.join("logs")) {
             let left = shutdown::processes(&self.state_dir).len();
             if left == 0 {
@@ -95,7 +121,7 @@ impl Home {
                  that are started have no log, and if this gateway is killed the next one may not find them"
             );
         }
-        Ok(Lock::take(&self.state_dir)?)
+        lock
     }
 }
 
@@ -189,7 +215,8 @@ pub(super) async fn prepare(
         }
         let launcher = Launcher::new(&home.state_dir)?;
         found = survey(&launcher, &specs, ports).await?;
-        running.orders = orders_file::read(&home.state_dir);
+        running.orders = orders_file::read(&home.state_dir)
+            .map_err(|why| StartError::Orders { path: orders_file::path(&home.state_dir), why })?;
         for engine in &found.fit {
             *running.engines.entry(engine.record.model.as_str().into()).or_default() += 1;
         }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::deployment::{Deployment, model};
-use crate::support::{BINARY, Gateway, chat, eventually, http};
+use crate::support::{BINARY, Gateway, eventually, http};
 
 /// How a command ended, and what it wrote.
 struct Said {
@@ -45,7 +45,9 @@ fn say(deployment: &Deployment, words: &[&str]) -> Said {
 }
 
 async fn open() -> (Deployment, Gateway) {
-    let models = model("org/one", "replicas: 1, sleep_mode: true, lora: {}") + &model("two", "replicas: 2");
+    // One that takes longer to start than an answer waits for a refusal.
+    let one = "replicas: 1, sleep_mode: true, lora: {}, env: { ENGINEHOUSE_SIM_FAULTS: ready-after=1s }";
+    let models = model("org/one", one) + &model("two", "replicas: 2");
     let rest = "aliases: { quick: { model: two, defaults: { temperature: 0.5 } } }\ncallers: { bot: { keys: [a-key-of-the-bot] } }\nanonymous: {}\n";
     let (deployment, gateway) = Deployment::open(&format!("name: cli\nmodels:\n{models}{rest}"));
     gateway.all_ready().await;
@@ -247,20 +249,15 @@ async fn what_is_followed_comes_as_it_happens_and_ends_with_the_gateway() {
     };
     let mut requests = follow(&["requests", "-f", "--json", "--alias", "quick"]);
     let mut logs = follow(&["logs", "gateway", "-f", "-n", "0", "--json"]);
-    let mut lines = BufReader::new(requests.stdout.take().expect("a pipe")).lines();
-    let asking = tokio::spawn({
-        let url = gateway.url("/v1/chat/completions");
-        async move {
-            // The follower may not be there yet: until it has heard one.
-            for _ in 0..600 {
-                let _ = http().post(&url).json(&chat("quick")).send().await;
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        }
-    });
-    let read = move || (lines.next().expect("a line").expect("read"), lines);
-    let (line, _lines) = tokio::task::spawn_blocking(read).await.expect("read");
-    asking.abort();
+    let (heard, hear) = std::sync::mpsc::channel();
+    let lines = BufReader::new(requests.stdout.take().expect("a pipe")).lines();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| heard.send(line)));
+    // The follower may not be there yet: until it has heard one.
+    let line = eventually("the follower to hear of a request", async || {
+        assert_eq!(gateway.ask("quick").await.0, 200);
+        hear.try_recv().ok()
+    })
+    .await;
     assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["alias"], "quick");
     gateway.stop().await;
     for child in [&mut requests, &mut logs] {

@@ -146,6 +146,8 @@ async fn a_gateway_of_several_files_reloads_watches_and_writes_them() {
     assert_eq!((gateway.ask("low").await.0, gateway.ask("fixed").await.0), (404, 200));
     let said = home.run(&["reload", "base", "top", "--admin", &admin]).await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "Nothing changed.\n"), "{}", said.err);
+    let said = home.run(&["reload", "base", "--admin", &admin]).await;
+    assert!(said.code == Some(1) && said.err.contains("nothing was changed"), "the whole list counts: {}", said.err);
     std::fs::write(&top, "aliases:\n  mine: { modle: m }\n").expect("written");
     let said = home.run(&["reload", "base", "top", "--admin", &admin]).await;
     assert_eq!(said.code, Some(1));

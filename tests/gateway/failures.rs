@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Sim, chat, http};
+use crate::support::{Gateway, Sim, chat, http, time_passes};
 
 async fn pair(args: &[&str], more: &str) -> (Sim, Sim, Gateway) {
     let (a, b) = (Sim::start(args), Sim::start(args));
@@ -68,7 +68,7 @@ async fn kill_one_under_load(delay: Duration) -> f64 {
         }
     };
     answered(100).await;
-    tokio::time::sleep(delay).await;
+    time_passes(delay).await;
     first.kill();
     answered(done.load(Ordering::Relaxed) + 200).await;
     stop.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Gateway, Sim, chat, http};
+use crate::support::{Gateway, Sim, chat, http, time_passes};
 
 /// An engine that answers every request with these bytes, over a connection of its own.
 async fn scripted(answer: &'static [u8]) -> SocketAddr {
@@ -163,7 +163,7 @@ async fn a_caller_that_takes_nothing_holds_up_its_engine_also_in_a_burst() {
                     }
                     count.fetch_add(four.len(), Ordering::Relaxed);
                     // As an engine that computes: what it has sent is written before the next four are there.
-                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    time_passes(std::time::Duration::from_millis(1)).await;
                 }
             });
         }
@@ -183,7 +183,7 @@ async fn a_caller_that_takes_nothing_holds_up_its_engine_also_in_a_burst() {
         let now = written.load(Ordering::Relaxed);
         let is_held_up = now > 0 && now == std::mem::replace(&mut before, now);
         async move {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            time_passes(std::time::Duration::from_millis(300)).await;
             is_held_up.then_some(())
         }
     })

@@ -96,6 +96,25 @@ async fn a_drained_engine_gets_no_new_requests_and_finishes_those_it_has() {
     assert_eq!((post(&gateway, "models/tiny/undrain").await.0, used().await.0), (200, 200));
 }
 
+/// A bug: an order that was carried out before its answer was told to be under way, or to be done, as it happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_before_the_answer_is_told_as_done() {
+    let (_deployment, gateway) = Deployment::open("models:\n  own: { source: own, command: [enginehouse, sim] }\n");
+    gateway.all_ready().await;
+    let mut soon = 0;
+    for order in ["stop", "start"].repeat(6) {
+        let (status, answer) = post(&gateway, &format!("models/own/{order}?wait=false")).await;
+        assert_eq!(status, 202, "{answer}");
+        let ended = over(&gateway, &answer).await;
+        // What takes less time than an answer waits for a refusal.
+        if ended["seconds"].as_f64().expect("a time") < 0.2 {
+            assert_eq!(answer["operation"]["state"], "done", "{order}: {answer}");
+            soon += 1;
+        }
+    }
+    assert!(soon > 0, "all of them took long");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_a_scaling_and_a_roll_are_followed_and_cancelled() {
     let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=60s\" }";

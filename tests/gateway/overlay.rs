@@ -1,5 +1,6 @@
 //! Models, aliases and callers are added, changed and removed while the gateway serves, and are there after a restart.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -262,4 +263,84 @@ async fn a_file_that_somebody_else_changed_is_left_as_it_is_and_so_is_all_where_
     std::fs::create_dir(&path).expect("made");
     let (status, refusal) = put(&gateway, "aliases/more", &entry).await;
     assert_eq!((status, call(&gateway, Method::GET, "aliases/more", None).await.0), (507, 404), "{refusal}");
+}
+
+/// A bug: it was said that nothing was changed, and the file had been.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_overlay_cannot_be_written_a_change_that_is_to_go_to_the_file_leaves_the_file_as_it_is() {
+    let (deployment, gateway) = Deployment::open(FILE);
+    gateway.all_ready().await;
+    assert_eq!(put(&gateway, "aliases/slow", &json!({ "model": "m" })).await.0, 201);
+    let before = std::fs::read_to_string(file(&deployment)).expect("read");
+    let in_the_way = deployment.state().join("overlay.json.new");
+    std::fs::create_dir(&in_the_way).expect("made");
+    let hidden = json!({ "model": "m", "hidden": true });
+    let (status, refusal) = put(&gateway, "aliases/slow?persist=file", &hidden).await;
+    let said = refusal["error"]["message"].as_str().expect("a message");
+    assert!(status == 507 && said.starts_with("Nothing was changed: "), "{status} {said}");
+    assert_eq!(std::fs::read_to_string(file(&deployment)).expect("read"), before);
+    assert_eq!(overlay(&gateway).await[0]["value"], json!({ "model": "m" }));
+    // What needs no overlay goes to the file all the same, and so does this one when the way is free.
+    assert_eq!(put(&gateway, "aliases/new?persist=file", &hidden).await.0, 201);
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    assert_eq!(put(&gateway, "aliases/slow?persist=file", &hidden).await.0, 200);
+    assert_eq!(overlay(&gateway).await, Vec::<Value>::new());
+    let mut gateway = gateway;
+    gateway.stop().await;
+    let gateway = deployment.gateway();
+    gateway.all_ready().await;
+    assert_eq!((asked(&gateway, "slow").await, asked(&gateway, "new").await), (200, 200));
+}
+
+/// A bug: gateways whose engines all run elsewhere shared a state directory, and each overwrote what the other kept there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_gateway_on_a_state_directory_is_refused_also_where_no_engines_run_here() {
+    let sim = Sim::start(&["--ttft", "0"]);
+    let (deployment, gateway) = Deployment::open(&format!("models: {{ m: {{ urls: [\"{}\"] }} }}\n", sim.url()));
+    let (status, said, _) = deployment.refused();
+    assert!(!status.success() && said.contains(&format!("(pid {})", gateway.pid())), "{said}");
+    assert!(said.contains("stop it first") && said.contains("--state-dir"), "{said}");
+    drop(gateway);
+    // One that cannot use its state directory at all serves without it.
+    std::fs::remove_dir_all(deployment.state()).expect("removed");
+    std::fs::write(deployment.state(), "in the way").expect("written");
+    let gateway = deployment.gateway();
+    gateway.wait_ready().await;
+    assert_eq!(asked(&gateway, "m").await, 200);
+    assert!(gateway.log().contains("goes on without that folder"), "{}", gateway.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_and_cannot_be_read_keeps_the_gateway_from_starting() {
+    let (deployment, mut gateway) = Deployment::open(FILE);
+    gateway.all_ready().await;
+    gateway.stop().await;
+    for name in ["overlay.json", "orders.json"] {
+        let kept = deployment.state().join(name);
+        std::os::unix::fs::symlink(name, &kept).expect("a link to itself");
+        let (status, said, _) = deployment.refused();
+        assert!(!status.success() && said.contains(&format!("{name}` cannot be read: ")), "{said}");
+        assert!(said.contains("move the file away"), "{said}");
+        std::fs::remove_file(&kept).expect("it is where it was");
+    }
+}
+
+/// A bug: gateways that were started at the same moment disturbed each other's look whether the directory can be written, and those
+/// that thought that it cannot went on without it.
+#[test]
+fn of_gateways_that_start_at_once_on_a_state_directory_one_serves() {
+    let deployment = Deployment::new();
+    deployment.write("models: { m: { urls: [\"http://127.0.0.1:9\"], health: off } }\n", None);
+    let mut children: Vec<_> = (0..8).map(|_| deployment.command().spawn().expect("started")).collect();
+    let lines = children.iter_mut().map(|child| BufReader::new(child.stderr.take().expect("a pipe")).lines());
+    let serves = |lines: &mut dyn Iterator<Item = std::io::Result<String>>| {
+        lines.map_while(Result::ok).any(|line| line.contains("serving http://"))
+    };
+    // Those that do not serve end by themselves.
+    let served = lines.map(|mut lines| serves(&mut lines)).filter(|served| *served).count();
+    for child in &mut children {
+        let _ = child.kill();
+        child.wait().expect("reaped");
+    }
+    assert_eq!(served, 1);
 }

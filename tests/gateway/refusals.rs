@@ -1,6 +1,6 @@
 //! Bad input: a clear answer in OpenAI's shape, and nothing of it reaches an engine.
 
-use crate::support::{Gateway, Sim, Wire};
+use crate::support::{Gateway, Sim, Wire, eventually};
 
 async fn start() -> (Sim, Gateway) {
     let sim = Sim::start(&[]);
@@ -82,6 +82,8 @@ fn unframed() -> Vec<Case> {
         ("a body that never comes", with_headers(&format!("{json}content-length: 10\r\n"), b"{"), 408, "request_timeout"),
         ("head over the limit", with_headers(&long_header, b"{}"), 431, "request_header_fields_too_large"),
         ("head over all limits", with_headers(&huge_header, b"{}"), 431, "request_header_fields_too_large"),
+        ("a target over the longest", format!("GET /{} HTTP/1.1\r\nhost: t\r\n\r\n", "x".repeat(70_000)).into_bytes(), 414, "uri_too_long"),
+        ("a target without an end", [&b"GET /"[..], &[b'x'; 200_000]].concat(), 414, "uri_too_long"),
         ("too many headers", with_headers(&many_headers, b"{}"), 431, "request_header_fields_too_large"),
         ("no host", b"GET /v1/models HTTP/1.1\r\n\r\n".to_vec(), 400, "missing_host"),
         ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n".to_vec(), 400, "invalid_http"),
@@ -107,7 +109,11 @@ async fn each_is_refused_in_openais_shape_and_never_reaches_an_engine() {
         assert!(error.get("param").is_some(), "{name}: {error}");
         assert!(code == "*" || error["code"] == code, "{name}: {error}");
         assert_eq!(reply.header("content-type"), Some("application/json"), "{name}");
+        assert_eq!(reply.header("allow").is_some(), status == 405, "{name}");
+        let id = reply.header("x-request-id").expect("an id");
+        eventually("its line", async || gateway.access_log().contains(&format!("id={id}")).then_some(())).await;
     }
+    assert!(gateway.access_log().contains(" 414 GET /xxx") && gateway.access_log().contains(" 400 - - "));
     assert_eq!(sim.stat("started").await, 0, "nothing of this may reach an engine");
     // And the gateway still serves.
     let mut wire = Wire::to(gateway.address).await;

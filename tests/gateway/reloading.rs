@@ -138,8 +138,42 @@ async fn another_file_is_not_taken_for_the_gateways_own() {
     std::fs::copy(&place.file, &other).expect("copied");
     place.write(TWO, "");
     let (ok, said) = place.run_with("reload", &other).await;
-    assert!(!ok && said.contains(place.file.to_str().expect("UTF-8")) && said.contains("was not used"), "{said}");
-    assert_eq!(place.ask("two").await, 200, "its own file was reloaded");
+    assert!(
+        !ok && said.contains(place.file.to_str().expect("UTF-8")) && said.contains("nothing was changed"),
+        "{said}"
+    );
+    assert_eq!(place.ask("two").await, 404, "it was sent nothing");
+    let (ok, said) = place.run_with("plan", &other).await;
+    assert!(ok && said.contains("would change nothing"), "a draft for a gateway that is named: {said}");
+    // A link to its file is its file.
+    let link = place.file.with_file_name("link.yaml");
+    symlink(&place.file, &link).expect("linked");
+    assert!(place.run_with("reload", &link).await.0);
+    assert_eq!(place.ask("two").await, 200);
+}
+
+/// A bug: whoever listened at `admin.listen` of the file was sent the file, or was made to reload.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_runs_another_configuration_is_named_and_sent_nothing() {
+    let place = Place::new(ONE, "name: mine\n").await;
+    let other = place.file.with_file_name("other.yaml");
+    let at = format!("admin: {{ listen: {} }}", place.gateway.admin);
+    let text = text(&place.sim, TWO, "").replace("admin: { listen: 127.0.0.1:0 }", &at);
+    std::fs::write(&other, &text).expect("written");
+    for (command, files) in [("reload", vec![&other]), ("plan", vec![&other]), ("reload", vec![&place.file, &other])] {
+        let output = std::process::Command::new(BINARY).arg(command).args(files).output().expect("ran");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{command}: {said}");
+        assert!(said.contains("The gateway `mine`") && said.contains("sent nothing"), "{command}: {said}");
+    }
+    assert!(!place.gateway.log().contains("reloaded"), "{}", place.gateway.log());
+    // With its name it is a draft for that gateway; it stays one where its own file is asked for.
+    std::fs::write(&other, format!("{text}name: mine\n")).expect("written");
+    let output = std::process::Command::new(BINARY).arg("plan").arg(&other).output().expect("ran");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("alias two: added"), "{said}");
+    let output = std::process::Command::new(BINARY).arg("reload").arg(&other).output().expect("ran");
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,8 +87,13 @@ async fn an_edit_takes_the_place_of_the_old_text_only_when_it_is_valid() {
     let (code, said) = edited(&home, "my", "sed -i 's/^listne: 1$/threads: 2/' \"$1\"").await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("Goes on with ") && said.contains(".my.yaml.edited"), "{said}");
+    assert!(said.contains("goes on as it is until `enginehouse reload`"), "{said}");
     assert_eq!(read(&file), format!("{BASE}threads: 2\n"));
     assert!(!home.configs().join(".my.yaml.edited").exists());
+    // A bug: it was said that a gateway which watches its file has to be reloaded.
+    home.save("watched", &format!("{BASE}watch: true\n"));
+    let (code, said) = edited(&home, "watched", "echo 'threads: 2' >> \"$1\"").await;
+    assert!(code == Some(0) && said.contains("reloads it by itself") && !said.contains("until"), "{said}");
     let (code, said) = edited(&home, "my", "exit 3").await;
     assert_eq!(code, Some(1), "{said}");
     assert!(!home.configs().join(".my.yaml.edited").exists(), "nothing was written");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Gateway, Sim, Wire, chat, http};
+use crate::support::{Gateway, Sim, Wire, chat, http, time_passes};
 
 async fn start(more: &str) -> (Sim, Gateway) {
     let sim = Sim::start(&["--ttft", "1ms", "--gap", "1ms", "--tokens", "5"]);
@@ -146,7 +146,7 @@ async fn a_head_has_to_come_in_time_and_a_connection_without_one_may_idle() {
     let begun = std::time::Instant::now();
     for byte in ask.bytes().cycle().take_while(|byte| *byte != b'\n').collect::<Vec<_>>().chunks(1).take(5) {
         dripping.send(byte).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        time_passes(Duration::from_millis(200)).await;
     }
     for wire in [&mut silent, &mut again, &mut dripping] {
         let reply = wire.reply().await;
@@ -205,7 +205,7 @@ async fn an_upstream_connection_that_the_engine_closed_meanwhile_costs_no_reques
     let (client, url) = (http(), gateway.url("/v1/chat/completions"));
     for round in 0..60 {
         // 10 ms to 40 ms: before, at and after the engine's own limit.
-        tokio::time::sleep(Duration::from_millis(10 + round % 31)).await;
+        time_passes(Duration::from_millis(10 + round % 31)).await;
         assert_eq!(client.post(&url).json(&chat("tiny")).send().await.expect("answered").status(), 200, "{round}");
     }
     assert!(sim.stat("connections").await > 10, "the engine closed connections all the time");

@@ -27,13 +27,7 @@ fn question(more: &Value) -> Value {
 }
 
 async fn until(stats: &Stats, what: impl Fn(&Stats) -> bool) {
-    tokio::time::timeout(PATIENCE, async {
-        while !what(stats) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .unwrap();
+    crate::until("it to be counted", async || what(stats)).await;
 }
 
 /// What comes before the stream ends or breaks, and whether it broke.

@@ -11,6 +11,8 @@ use reqwest::{Client, Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
+use crate::until;
+
 /// A hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -135,15 +137,6 @@ async fn metric(url: &str, name: &str) -> f64 {
     let page = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
     let samples = page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')));
     samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
-}
-
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is().await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
-use crate::support::{Gateway, eventually, http, pid_of, port_of};
+use crate::support::{Gateway, eventually, http, pid_of, port_of, time_passes};
 
 const QUICK: &str = "args: { ttft: 10ms, gap: 1ms, tokens: 10 }";
 
@@ -78,7 +78,7 @@ async fn gateways_killed_at_any_moment_of_their_start_leave_no_second_engine() {
     let mut seen = 0;
     for round in 0..60 {
         let mut child = deployment.command().stderr(std::process::Stdio::null()).spawn().expect("started");
-        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        time_passes(Duration::from_millis(round * 3)).await;
         child.kill().expect("killed");
         child.wait().expect("reaped");
         seen = seen.max(deployment.engine_processes().len());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
-use crate::support::{Gateway, eventually, port_of};
+use crate::support::{Gateway, eventually, port_of, time_passes};
 
 const RESTART: &str = "restart: { initial_backoff: 10ms, max_backoff: 20ms, crashes: 1000 }, stop_timeout: 3s";
 
@@ -32,7 +32,7 @@ async fn chaos(faults: &str, cycles: usize, each: usize) {
     load.answered(20).await;
     for _ in 0..cycles {
         let victim = fastrand::usize(0..2);
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..10))).await;
+        time_passes(Duration::from_millis(fastrand::u64(0..10))).await;
         processes::kill(pids[victim]);
         pids[victim] = gateway.ready_again(&format!("own/{victim}"), pids[victim]).await;
     }

@@ -23,9 +23,7 @@ async fn told(gateway: &Gateway, model: &str, word: &str) -> String {
 
 /// Waits until the process is gone; when that was.
 async fn end_of(pid: u32) -> Instant {
-    while processes::lives(pid) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("the process to end", async || (!processes::lives(pid)).then_some(())).await;
     Instant::now()
 }
 

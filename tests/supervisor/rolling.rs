@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes;
-use crate::support::{Gateway, Sim, chat, eventually, http};
+use crate::support::{Gateway, Sim, chat, eventually, http, time_passes};
 
 const QUICK: &str = "ttft: 10ms, gap: 1ms";
 
@@ -334,7 +334,7 @@ async fn a_gateway_killed_in_the_middle_of_a_reload_is_replaced_by_one_that_ends
     for round in 0..3 {
         reload(&deployment, &gateway, &own(7 + usize::from(round % 2 == 1))).await;
         eventually("the roll to begin", async || status(&gateway).await["total"].as_u64()).await;
-        tokio::time::sleep(Duration::from_millis(200 * round)).await;
+        time_passes(Duration::from_millis(200 * round)).await;
         gateway.kill();
         gateway = deployment.gateway();
     }
@@ -388,7 +388,7 @@ async fn a_gateway_killed_in_the_middle_of_a_roll_is_replaced_by_one_that_ends_i
             (goes_on || is_over).then_some(())
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(150 * round)).await;
+        time_passes(Duration::from_millis(150 * round)).await;
         gateway.kill();
     }
     let mut gateway = deployment.gateway();

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::deployment::{Deployment, model};
 use crate::support::load::Load;
 use crate::support::processes::signal;
-use crate::support::{Gateway, chat, eventually, http, port_of};
+use crate::support::{Gateway, chat, eventually, http, port_of, time_passes};
 
 const EAGER: &str =
     "stall_timeout: 2s, stop_timeout: 1s, restart: { initial_backoff: 10ms }, health: { interval: 200ms }";
@@ -207,7 +207,7 @@ async fn a_slow_client_gets_no_healthy_engine_killed() {
     // Four times as long as an engine may make no progress.
     while since.elapsed() < Duration::from_secs(4) {
         read += reply.chunk().await.expect("read").map_or(0, |piece| piece.len());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        time_passes(Duration::from_millis(20)).await;
     }
     while let Some(piece) = reply.chunk().await.expect("the answer comes whole") {
         read += piece.len();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::deployment::{Deployment, model};
-use crate::support::{chat, eventually, http};
+use crate::support::{chat, eventually, http, time_passes};
 
 /// What the machine may take on top of every deadline.
 const SLACK: Duration = Duration::from_secs(3);
@@ -136,7 +136,7 @@ async fn a_stop_right_after_the_start_leaves_nothing() {
             faulty("own", "ready-after=50ms,orphan").replace("stop_timeout", "replicas: 3, stop_timeout")
         );
         let (deployment, mut gateway) = Deployment::open(&yaml);
-        tokio::time::sleep(Duration::from_millis(10 * round)).await;
+        time_passes(Duration::from_millis(10 * round)).await;
         let took = gateway.stop().await;
         assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
         deployment.assert_empty();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::machine::Machine;
-use super::process::{BINARY, PATIENCE, end, eventually, follow};
+use super::process::{BINARY, end, eventually, follow};
 use super::ready::Ready;
 use super::{chat, http};
 
@@ -88,8 +88,8 @@ impl Gateway {
         if let Some(output) = child.stdout.take() {
             drop(follow(output, access.clone()));
         }
-        drop(follow(child.stderr.take().expect("stderr"), log.clone()));
-        let said = ready.wait(&mut child, &log);
+        let lines = follow(child.stderr.take().expect("stderr"), log.clone());
+        let said = ready.wait(&mut child, &lines, &log);
         let (address, admin) = (said.listen, said.admin);
         Self { child, address, admin, started, ready, log, access, folder: None }
     }
@@ -188,14 +188,8 @@ impl Gateway {
 
     /// Waits for its end; the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
-        let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                return status.code();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("the gateway did not end; its log:\n{}", self.log());
+        let child = &mut self.child;
+        eventually("the gateway to end", async || child.try_wait().expect("wait")).await.code()
     }
 
     /// Ends it as the kernel would.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{chat, eventually, http};
+use super::{chat, eventually, http, time_passes};
 
 /// What became of all requests.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ async fn ask(
         Ok(reply) => reply,
         Err(error) if error.is_connect() => {
             tally.unheard.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            time_passes(Duration::from_millis(1)).await;
             return Ok(());
         }
         Err(error) => return Err(format!("no answer: {error:?}")),

@@ -21,6 +21,6 @@ pub mod watchers;
 
 pub use client::{Wire, chat, http};
 pub use gateway::{Gateway, pid_of, port_of};
-pub use process::{BINARY, eventually, group_members};
+pub use process::{BINARY, eventually, eventually_within, found_within, group_members, time_passes};
 pub use ready::{Ready, is_ready};
 pub use sim::Sim;

@@ -13,16 +13,42 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_enginehouse");
 /// Longest wait for anything that should happen at once, on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is asked again.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
 /// Returns what `probe` finds, asking again until it finds something. Panics with `what` after [`PATIENCE`].
-pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, probe).await
+}
+
+/// The same, for what takes its time.
+pub async fn eventually_within<T>(patience: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(since.elapsed() < PATIENCE, "waited {PATIENCE:?} for: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(since.elapsed() < patience, "waited {patience:?} for: {what}");
+        tokio::time::sleep(ASK_EVERY).await;
     }
+}
+
+/// The same where nothing is asynchronous; `None`: nothing was found.
+pub fn found_within<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let since = Instant::now();
+    loop {
+        let found = probe();
+        if found.is_some() || since.elapsed() >= patience {
+            return found;
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+}
+
+/// Lets time pass where time itself is what is tested: how slow a client or an engine is, the moment of a kill. Nothing is waited
+/// for with it.
+pub async fn time_passes(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Lines of a child's output: kept for failures, and sent on for whoever waits for one.
@@ -67,15 +93,11 @@ pub(super) fn end(child: &mut Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    let since = Instant::now();
-    while since.elapsed() < Duration::from_secs(20) {
-        if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let ended = || matches!(child.try_wait(), Ok(Some(_)) | Err(_)).then_some(());
+    if found_within(Duration::from_secs(20), ended).is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
     }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// Processes of a group that still run; zombies do not.

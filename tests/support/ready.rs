@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::process::PATIENCE;
+use super::process::{PATIENCE, found_within};
 
 /// The file, in a folder that goes with it.
 pub struct Ready(TempDir);
@@ -41,20 +42,21 @@ impl Ready {
         Some(serde_json::from_slice(&text).expect("written whole"))
     }
 
-    /// What `child` writes there; fails with its log when it ends instead.
-    pub fn wait(&self, child: &mut Child, log: &Mutex<String>) -> Said {
-        let since = Instant::now();
-        loop {
-            if let Some(said) = self.read() {
-                return said;
+    /// What `child` writes there; fails with its log, of which `lines` come, when it ends instead.
+    pub fn wait(&self, child: &mut Child, lines: &Receiver<String>, log: &Mutex<String>) -> Said {
+        let found = found_within(PATIENCE, || match (self.read(), child.try_wait().expect("wait")) {
+            (Some(said), _) => Some(Ok(said)),
+            (None, Some(ended)) => Some(Err(ended)),
+            (None, None) => None,
+        });
+        match found {
+            Some(Ok(said)) => said,
+            Some(Err(ended)) => {
+                // To its last line. An engine that it left may have the pipe, too.
+                while lines.recv_timeout(Duration::from_secs(1)).is_ok() {}
+                panic!("the gateway ended ({ended}); it said:\n{}", log.lock().expect("kept"));
             }
-            let ended = child.try_wait().expect("wait");
-            if ended.is_some() || since.elapsed() > PATIENCE {
-                // Its last lines may still be on their way.
-                std::thread::sleep(Duration::from_millis(50));
-                panic!("the gateway does not serve ({ended:?}); it said:\n{}", log.lock().expect("kept"));
-            }
-            std::thread::sleep(Duration::from_millis(2));
+            None => panic!("the gateway does not serve; it said:\n{}", log.lock().expect("kept")),
         }
     }
 }

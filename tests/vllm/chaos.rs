@@ -13,7 +13,7 @@ use crate::support::foreign::ForeignProcess;
 use crate::support::load::Load;
 use crate::support::mount::{fill, on_a_disk_of_its_own};
 use crate::support::processes;
-use crate::support::{Gateway, eventually, http, pid_of, port_of};
+use crate::support::{Gateway, eventually, eventually_within, http, pid_of, port_of};
 
 /// How often an engine is killed unless somebody says.
 const FEW: usize = 3;
@@ -54,16 +54,11 @@ fn config(setup: &Setup, others: impl IntoIterator<Item = (&'static str, Value)>
 
 /// Waits until the engine `id` is ready and its process another than `before`: which one it is.
 async fn ready(gateway: &Gateway, id: &str, before: i32) -> i32 {
-    let since = Instant::now();
-    loop {
+    eventually_within(2 * START, "another process to be ready", async || {
         let engine = gateway.engine(id).await;
-        let pid = pid_of(&engine).map(u32::cast_signed).filter(|pid| *pid != before && engine["state"] == "ready");
-        if let Some(pid) = pid {
-            return pid;
-        }
-        assert!(since.elapsed() < 2 * START, "not ready after {:?}: {engine:#}", since.elapsed());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        pid_of(&engine).map(u32::cast_signed).filter(|pid| *pid != before && engine["state"] == "ready")
+    })
+    .await
 }
 
 /// Starts a gateway with two engines of one model, and with models beside it that cannot be loaded.

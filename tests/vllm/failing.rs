@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::fixture::{START, Setup, ms, yaml};
 use crate::support::deployment::Deployment;
 use crate::support::processes;
-use crate::support::{Gateway, eventually, pid_of};
+use crate::support::{Gateway, eventually, eventually_within, pid_of};
 
 /// `enginehouse check` asks the real vLLM which flags there are, and reads what the model needs.
 pub async fn checked(setup: &Setup) -> String {
@@ -53,10 +53,7 @@ async fn one_is_told(gateway: &Gateway, model: &str, words: &[&str]) -> String {
     let id = format!("{model}/0");
     let pid = eventually("it to be started", async || pid_of(&gateway.engine(&id).await)).await;
     let started = Instant::now();
-    while processes::lives(pid) {
-        assert!(started.elapsed() < START, "{model} still runs");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually_within(START, &format!("{model} to end"), async || (!processes::lives(pid)).then_some(())).await;
     let (lived, ended) = (started.elapsed().as_secs_f64(), Instant::now());
     let message = eventually("the reason", async || {
         let (status, answer) = gateway.ask(model).await;

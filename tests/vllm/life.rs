@@ -1,12 +1,12 @@
 //! The engine's life: it loads, becomes ready, and is gone wholly when the gateway is told to stop.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::fixture::{Fixture, Group, START, Setup, assert_gone, chat, ms};
 use crate::support::deployment::Deployment;
-use crate::support::{Gateway, eventually, http};
+use crate::support::{Gateway, eventually, eventually_within, http};
 
 /// What a start says of itself, in this order. A look every 50 ms does not see all of them.
 const PHASES: [&str; 7] = [
@@ -32,10 +32,8 @@ pub async fn stopped_while_loading(setup: &Setup) -> String {
     let (deployment, mut gateway) = Deployment::open(&format!("{}timeouts: {{ drain: 1s }}\n", setup.yaml()));
     let group = group(&gateway).await;
     let since = Instant::now();
-    while !group.members().iter().any(|member| member.contains("VLLM::EngineCor")) {
-        assert!(since.elapsed() < START, "no engine core was started; {:?}", group.members());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let has_core = || group.members().iter().any(|member| member.contains("VLLM::EngineCor"));
+    eventually_within(START, "an engine core to be started", async || has_core().then_some(())).await;
     let (loading, processes, memory) = (since.elapsed(), group.members().len(), group.shared_memory());
     let took = gateway.stop().await;
     assert_eq!(group.members(), [""; 0], "left behind");
@@ -63,22 +61,22 @@ pub async fn loading(setup: &Setup, yaml: &str) -> Fixture {
 
 /// It tells how far it is, and becomes ready; a start that fails is told with its last log lines.
 pub async fn becomes_ready(fixture: &Fixture) -> String {
-    let since = Instant::now();
     let mut told: Vec<String> = Vec::new();
-    let engine = loop {
+    let engine = eventually_within(START, "vLLM to be ready", async || {
         let engine = fixture.itself().await;
         match engine["state"].as_str() {
-            Some("ready") => break engine,
+            Some("ready") => return Some(engine),
             Some("failed") => panic!("vLLM did not start: {engine:#}"),
-            _ => assert!(since.elapsed() < START, "not ready after {START:?}: {engine:#}"),
+            _ => {}
         }
         let detail = engine["detail"].as_str().unwrap_or_default().split("; before: ").next().unwrap_or_default();
         let detail = detail.split("; it failed ").next().unwrap_or_default();
         if told.last().is_none_or(|last| last != detail) {
             told.push(detail.to_owned());
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+        None
+    })
+    .await;
     assert_eq!(fixture.get("/readyz").await.status, 200);
     let phase = |text: &String| PHASES.iter().position(|phase| text.starts_with(phase));
     let phases: Vec<usize> = told.iter().filter_map(phase).collect();

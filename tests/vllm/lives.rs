@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fixture::{Fixture, Group, assert_gone, chat, ms};
 use crate::life;
 use crate::support::processes;
-use crate::support::{eventually, http};
+use crate::support::{eventually, eventually_within, http};
 
 /// How long after its start a gateway that finds its engine must serve.
 const SOON: Duration = Duration::from_secs(2);
@@ -38,10 +38,9 @@ pub async fn gateway_is_killed(fixture: &mut Fixture) -> String {
 
 /// Waits until none of the old processes is left and a new one is ready; the engine's new process group takes its place.
 async fn comes_back(fixture: &mut Fixture, since: Instant) -> (Duration, Duration) {
-    while !fixture.group.members().is_empty() {
-        assert!(since.elapsed() < Duration::from_secs(60), "these are left: {:?}", fixture.group.members());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let left = || fixture.group.members();
+    eventually_within(Duration::from_secs(60), "the old processes to end", async || left().is_empty().then_some(()))
+        .await;
     let swept = since.elapsed();
     let old = fixture.group.0;
     let pid = eventually("another process", || async {

@@ -16,7 +16,7 @@ pub fn openapi() -> Value {
     }));
     let mut paths = Map::new();
     for route in routes() {
-        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        let item = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
         item[route.method] = operation(&route, &mut generator);
     }
     let error = content("application/json", &of::<ErrorView>(&mut generator));

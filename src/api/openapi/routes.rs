@@ -1,5 +1,7 @@
 //! All paths of the operators' API: what they take and what they answer.
 
+use std::borrow::Cow;
+
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -15,7 +17,7 @@ pub(super) struct Route {
     /// In lower case.
     pub(super) method: &'static str,
     /// With `{names}` of what is to be filled in.
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
     pub(super) summary: &'static str,
     /// Parameters, with what they mean.
     pub(super) query: &'static [(&'static str, &'static str)],
@@ -41,8 +43,8 @@ const WAIT: (&str, &str) =
 const PERSIST: (&str, &str) = ("persist", "file: change the configuration file, and not only the state directory");
 
 impl Route {
-    fn new(method: &'static str, path: &'static str, summary: &'static str) -> Self {
-        Self { method, path, summary, query: &[], body: None, answers: Vec::new() }
+    fn new(method: &'static str, path: impl Into<Cow<'static, str>>, summary: &'static str) -> Self {
+        Self { method, path: path.into(), summary, query: &[], body: None, answers: Vec::new() }
     }
 
     fn get(path: &'static str, summary: &'static str, answer: fn(&mut SchemaGenerator) -> Value) -> Self {
@@ -63,7 +65,7 @@ impl Route {
     }
 
     /// Something that is done with engines.
-    fn action(method: &'static str, path: &'static str, summary: &'static str) -> Self {
+    fn action(method: &'static str, path: impl Into<Cow<'static, str>>, summary: &'static str) -> Self {
         Self::new(method, path, summary)
             .query(&[WAIT])
             .answers(200, "It is done.", Some(Body::Json(of::<ActionView>)))
@@ -121,9 +123,29 @@ fn probes() -> Vec<Route> {
     ]
 }
 
-fn engines() -> Vec<Route> {
+/// What is done with one engine, or with all of a model: the verb, and what it means for each.
+const VERBS: [(&str, &str, &str); 7] = [
+    ("start", "Start it; earlier crashes are forgotten", "Start all its engines"),
+    ("stop", "Let it finish its requests and end it", "Stop all its engines"),
+    ("restart", "Let it finish its requests and start it anew", "Restart all its engines at once"),
+    ("drain", "Keep new requests away and wait for those it has", "Drain all its engines"),
+    ("undrain", "Let requests come again", "Let requests come to all of them again"),
+    ("sleep", "Give its GPU memory back", "Put all its engines to sleep"),
+    ("wake", "Take its GPU memory again", "Wake all its engines"),
+];
+
+/// The rows of [`VERBS`] below `path`.
+fn verbs(path: &str, summary: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str) -> Vec<Route> {
     const LEVEL: &[(&str, &str)] = &[WAIT, ("level", "1: weights stay in host memory; 2: they are dropped")];
-    vec![
+    let route = |row: &(&'static str, _, _)| {
+        let route = Route::action("post", format!("{path}/{}", row.0), summary(row));
+        if row.0 == "sleep" { route.query(LEVEL) } else { route }
+    };
+    VERBS.iter().map(route).collect()
+}
+
+fn engines() -> Vec<Route> {
+    let mut all = vec![
         Route::get("/api/v1/engines", "All engines and their states", of::<EnginesView>),
         Route::get("/api/v1/engines/{engine}", "One engine", of::<EngineView>),
         Route::new("get", "/api/v1/engines/{engine}/metrics", "What an engine itself measures, for Prometheus")
@@ -133,30 +155,20 @@ fn engines() -> Vec<Route> {
             "Where Prometheus finds the metrics of engines: its HTTP service discovery",
             of::<Vec<TargetView>>,
         ),
-        Route::action("post", "/api/v1/engines/{engine}/start", "Start it; earlier crashes are forgotten"),
-        Route::action("post", "/api/v1/engines/{engine}/stop", "Let it finish its requests and end it"),
-        Route::action("post", "/api/v1/engines/{engine}/restart", "Let it finish its requests and start it anew"),
-        Route::action("post", "/api/v1/engines/{engine}/drain", "Keep new requests away and wait for those it has"),
-        Route::action("post", "/api/v1/engines/{engine}/undrain", "Let requests come again"),
-        Route::action("post", "/api/v1/engines/{engine}/sleep", "Give its GPU memory back").query(LEVEL),
-        Route::action("post", "/api/v1/engines/{engine}/wake", "Take its GPU memory again"),
-    ]
+    ];
+    all.extend(verbs("/api/v1/engines/{engine}", |row| row.1));
+    all
 }
 
 fn models() -> Vec<Route> {
-    const LEVEL: &[(&str, &str)] = &[WAIT, ("level", "1: weights stay in host memory; 2: they are dropped")];
-    vec![
+    let mut all = vec![
         Route::get("/api/v1/models", "All models", of::<ModelsView>),
         Route::get("/api/v1/models/{model}", "One model", of::<ModelView>),
         Route::new_entry("/api/v1/models/{model}", "Add or change a model", json!({ "source": "Qwen/Qwen3-8B" })),
         Route::entry("delete", "/api/v1/models/{model}", "Remove a model"),
-        Route::action("post", "/api/v1/models/{model}/start", "Start all its engines"),
-        Route::action("post", "/api/v1/models/{model}/stop", "Stop all its engines"),
-        Route::action("post", "/api/v1/models/{model}/restart", "Restart all its engines at once"),
-        Route::action("post", "/api/v1/models/{model}/drain", "Drain all its engines"),
-        Route::action("post", "/api/v1/models/{model}/undrain", "Let requests come to all of them again"),
-        Route::action("post", "/api/v1/models/{model}/sleep", "Put all its engines to sleep").query(LEVEL),
-        Route::action("post", "/api/v1/models/{model}/wake", "Wake all its engines"),
+    ];
+    all.extend(verbs("/api/v1/models/{model}", |row| row.2));
+    all.extend([
         Route::action("post", "/api/v1/models/{model}/roll", "Replace its engines one by one"),
         Route::action("put", "/api/v1/models/{model}/replicas", "Have so many engines")
             .takes(Body::Entry(json!({ "replicas": 2 }))),
@@ -171,7 +183,8 @@ fn models() -> Vec<Route> {
             "It is being undone.",
             Some(Body::Json(of::<OperationView>)),
         ),
-    ]
+    ]);
+    all
 }
 
 fn names() -> Vec<Route> {

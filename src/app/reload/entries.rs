@@ -1,7 +1,7 @@
 //! Adds, changes and removes one model, alias or caller while the gateway runs: in the overlay, or in the file.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -156,21 +156,25 @@ fn persisted(
 /// The text of a file with another entry.
 fn rewritten(text: &str, (kind, name): (EntryKind, &str), value: Option<Value>) -> Result<String, ConfigurationError> {
     let refused = |why: String| refused("The file", &why);
+    let rewrite = |wanted| config::rewrite(text, wanted).map_err(|error| refused(error.to_string()));
     let mut wanted = config::as_written(text).ok_or_else(|| refused("it cannot be read".into()))?;
+    let Some(value) = value else {
+        let section = wanted.get_mut(kind.section()).and_then(Value::as_object_mut);
+        let removed = section.and_then(|section| section.shift_remove(name));
+        // The file never had it: it stays as it is.
+        return if removed.is_some() { rewrite(&wanted) } else { Ok(text.to_owned()) };
+    };
     let section = wanted.entry(kind.section()).or_insert(Value::Null);
     if !section.is_object() {
         *section = Value::Object(Map::new());
     }
     if let Some(section) = section.as_object_mut() {
-        match value {
-            Some(value) => drop(section.insert(name.to_owned(), value)),
-            None => drop(section.shift_remove(name)),
-        }
+        section.insert(name.to_owned(), value);
     }
-    config::rewrite(text, &wanted).map_err(|error| refused(error.to_string()))
+    rewrite(&wanted)
 }
 
-/// Writes what is to last. The file first: what is in both does no harm.
+/// Writes what is to last: all of it, or nothing. The file first: what is in both does no harm if the gateway is killed between.
 fn write(source: &Source, old: &Basis, new: &Basis, persist: bool, folder: PathBuf) -> Result<(), ConfigurationError> {
     if persist {
         let failed = |why: io::Error| refused(&source.title(), &why.to_string());
@@ -179,13 +183,23 @@ fn write(source: &Source, old: &Basis, new: &Basis, persist: bool, folder: PathB
     if old.overlay == new.overlay {
         return Ok(());
     }
-    let failed = |why: io::Error| {
-        let folder = folder.display();
-        ConfigurationError::Store(format!(
-            "Nothing was changed: what was to be kept cannot be written to {folder}: {why}. Make room there or correct its permissions."
-        ))
-    };
-    overlay_file::write(&folder, &new.overlay).map_err(failed)
+    let Err(why) = overlay_file::write(&folder, &new.overlay) else { return Ok(()) };
+    // What the overlay says would win over the file.
+    let undone = if persist { source.write(&new.layers, &old.layers) } else { Ok(()) };
+    Err(ConfigurationError::Store(not_kept(&source.title(), &folder, &why, undone.err())))
+}
+
+/// That a change cannot be kept in `folder`, and what became of the file. `left`: why the file could not be given its old text.
+fn not_kept(file: &str, folder: &Path, why: &io::Error, left: Option<io::Error>) -> String {
+    let folder = folder.display();
+    let why = format!("cannot be written to {folder}: {why}. Make room there or correct its permissions");
+    match left {
+        None => format!("Nothing was changed: what was to be kept {why}."),
+        Some(left) => format!(
+            "{file} was changed, but not what this gateway does: what was to be kept {why}, then make the change again. The file \
+             could not be given its old text: {left}."
+        ),
+    }
 }
 
 /// Runs what waits for a file system where it keeps no worker.
@@ -194,4 +208,27 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ConfigurationError> {
     let ended = |error: tokio::task::JoinError| ConfigurationError::Store(format!("Nothing was changed: {error}."));
     tokio::task::spawn_blocking(run).await.map_err(ended)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_never_had_leaves_it_as_it_is_when_it_is_removed() {
+        for text in ["models: {m: {source: s}}\n", "models: {m: {source: s}}\ncallers:\n", "callers: {a: {}}\n"] {
+            let new = rewritten(text, (EntryKind::Caller, "bot"), None).expect("nothing is to be done");
+            assert_eq!(new, text);
+        }
+        let new = rewritten("callers:\n  a: {}\n  b: {}\n", (EntryKind::Caller, "a"), None).expect("removed");
+        assert_eq!(new, "callers:\n  b: {}\n");
+    }
+
+    #[test]
+    fn it_is_told_when_the_file_has_another_text_after_all() {
+        let (folder, why) = (Path::new("/state"), io::Error::from(io::ErrorKind::StorageFull));
+        assert!(not_kept("/a.yaml", folder, &why, None).starts_with("Nothing was changed: "));
+        let told = not_kept("/a.yaml", folder, &why, Some(io::ErrorKind::ReadOnlyFilesystem.into()));
+        assert!(told.starts_with("/a.yaml was changed") && !told.contains("Nothing was changed"), "{told}");
+    }
 }

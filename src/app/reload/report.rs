@@ -26,7 +26,7 @@ pub(super) fn listen_error(error: &AppError, config: &Config) -> Vec<ConfigError
 pub(super) fn engine_error(error: StartError) -> Vec<ConfigError> {
     let key = match &error {
         StartError::Port { .. } => "ports",
-        StartError::StateDir(_) | StartError::Locked(_) => "state_dir",
+        StartError::StateDir(_) | StartError::Locked(_) | StartError::Orders { .. } => "state_dir",
     };
     vec![ConfigError { key: key.into(), file: None, line: None, message: error.to_string() }]
 }

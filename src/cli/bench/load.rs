@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::measure::{Ending, Outcome};
 use super::plan::Arrivals;
-use super::prompts::Prompts;
+use super::prompts::{Prompt, Prompts};
 use super::request::Asker;
 
 /// Requests that are late by so much at the end of the time are not sent any more.
@@ -60,7 +60,8 @@ impl Load {
                     if number >= load.limits.requests {
                         break;
                     }
-                    if load.one(number, Instant::now()).await {
+                    let prompt = load.prompt(number);
+                    if load.one(prompt, Instant::now()).await {
                         tokio::time::sleep(GONE).await;
                     }
                 }
@@ -94,6 +95,8 @@ impl Load {
         let due = (0..self.limits.requests).zip(arrivals.take_while(|at| *at < most));
         for (number, at) in due {
             let due = start + at;
+            // As long as there is time for it: a prompt that is made when it is due makes its request late.
+            let made = (Instant::now() < due).then(|| self.prompt(number));
             let wait = due.saturating_duration_since(Instant::now());
             let is_over = match stop.recv_timeout(wait) {
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.enough.is_cancelled(),
@@ -113,7 +116,8 @@ impl Load {
             };
             let load = self.clone();
             runtime.spawn(async move {
-                load.one(number, due).await;
+                let prompt = made.unwrap_or_else(|| load.prompt(number));
+                load.one(prompt, due).await;
                 drop(place);
             });
         }
@@ -136,9 +140,13 @@ impl Load {
         }
     }
 
+    /// What request `number` asks.
+    fn prompt(&self, number: u64) -> Prompt {
+        self.prompts.request(self.first_prompt + number)
+    }
+
     /// Sends one request; whether nobody listens any more.
-    async fn one(&self, number: u64, due: Instant) -> bool {
-        let prompt = self.prompts.request(self.first_prompt + number);
+    async fn one(&self, prompt: Prompt, due: Instant) -> bool {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = tokio::select! {
             outcome = self.asker.ask(prompt, due) => outcome,

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use super::store;
 use super::terminal::{asked, can_ask, say};
-use crate::app::replace_text;
+use crate::app::{replace_text, user_profiles};
 use crate::cli::output::complain;
-use crate::config::read_file;
+use crate::config::{Layers, parse_layers, read_file};
 
 /// Lets the user edit `file` until `check` finds nothing wrong with the text, or the user gives up.
 ///
@@ -53,10 +53,7 @@ pub(in crate::cli) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), Strin
                 replace_text(file, &new)
                     .map_err(|error| format!("{} cannot be written: {error}. {kept}", file.display()))?;
                 let _ = std::fs::remove_file(&copy);
-                say(&format!(
-                    "Saved {}. A gateway that runs with it goes on as it is until `enginehouse reload`.\n",
-                    file.display()
-                ));
+                say(&format!("Saved {}. {}\n", file.display(), what_follows(file, &old)));
                 return Ok(());
             }
             Err(found) if !can_ask() => return Err(format!("{found}\n\n{kept}")),
@@ -66,6 +63,16 @@ pub(in crate::cli) fn edit(file: &Path, check: &dyn Fn(&str) -> Result<(), Strin
                 }
             }
         }
+    }
+}
+
+/// What a gateway that runs with the changed file does, by what was in the file before, which is what it read last.
+fn what_follows(file: &Path, old: &str) -> &'static str {
+    let env = |name: &str| std::env::var(name).ok();
+    let layers = Layers::of(file, old).with_profiles(user_profiles());
+    match parse_layers(&layers, &env) {
+        Ok(config) if config.watch => "A gateway that runs with it reloads it by itself (`watch: true`).",
+        _ => "A gateway that runs with it goes on as it is until `enginehouse reload`.",
     }
 }
 

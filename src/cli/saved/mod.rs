@@ -5,7 +5,7 @@ pub(super) mod list;
 pub(super) mod store;
 pub(super) mod terminal;
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -146,9 +146,7 @@ pub(super) fn check(file: &Path, text: &str) -> Result<(), String> {
 fn import(store: &Store, file: &Path, name: Option<&SavedName>, force: bool) -> Result<(), Failure> {
     let is_input = file == Path::new("-");
     let text = if is_input {
-        let mut text = String::new();
-        let read = io::stdin().lock().take(config::LARGEST_FILE).read_to_string(&mut text);
-        read.map(|_| text).map_err(|error| format!("Standard input cannot be read: {error}."))?
+        config::read_from("Standard input", io::stdin().lock()).map_err(|found| found.to_string())?
     } else {
         config::read_file(file).map_err(|found| found.to_string())?
     };

@@ -15,12 +15,15 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::authority::validate_request_authority;
 use pingora::server::ShutdownWatch;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::session::{Addresses, Http1Session, Left, Leftover};
 use crate::http1::{UnreadableHead, take_request};
+use crate::ids;
 use crate::net::close;
 use crate::openai::{ApiError, Code};
+use crate::proxy::refused_head::RefusedHead;
+use crate::proxy::reply::SERVED_METHODS;
 use crate::proxy::session::ForPingora;
 use crate::proxy::wire::Wire;
 use crate::proxy::{ProxyState, reply};
@@ -46,7 +49,7 @@ struct Limits {
 enum Next {
     Request(Box<RequestHeader>),
     /// Nothing that can be served.
-    Refused(ApiError),
+    Refused(Box<RefusedHead>),
     /// The client has left, was silent for too long, or the gateway ends.
     Over,
 }
@@ -75,7 +78,11 @@ pub(in crate::proxy) async fn serve<A>(
         };
         let head = match next(&mut wire, limits, ending.as_mut()).await {
             Next::Request(head) => head,
-            Next::Refused(error) => return close(wire.socket, reply::raw(&error)).await,
+            Next::Refused(refused) => {
+                let id = ids::new_request_id();
+                refused.record(&state.recorder, &id, Some(client.ip()));
+                return close(wire.socket, reply::raw(&refused.error, &id)).await;
+            }
             Next::Over => return,
         };
         let keeps = keeps_alive(&head) && !*closing.borrow();
@@ -140,6 +147,7 @@ async fn next(wire: &mut Wire<TcpStream>, limits: Limits, mut ending: Pin<&mut i
 }
 
 async fn rest_of_head(wire: &mut Wire<TcpStream>, limits: Limits) -> Next {
+    let began = Instant::now();
     let rest = async {
         loop {
             match poll_fn(|cx| wire.poll_read(cx)).await {
@@ -156,10 +164,15 @@ async fn rest_of_head(wire: &mut Wire<TcpStream>, limits: Limits) -> Next {
             }
         }
     };
-    timeout(limits.head, rest).await.unwrap_or_else(|_| {
-        let message = format!("The request's head did not arrive within {:?} (timeouts.head).", limits.head);
-        Next::Refused(ApiError::new(Code::RequestTimeout, message))
-    })
+    match timeout(limits.head, rest).await {
+        Ok(Next::Refused(refused)) => Next::Refused(Box::new(RefusedHead { took: began.elapsed(), ..*refused })),
+        Ok(next) => next,
+        Err(_) => {
+            let message = format!("The request's head did not arrive within {:?} (timeouts.head).", limits.head);
+            let refused = RefusedHead::unreadable(ApiError::new(Code::RequestTimeout, message), &wire.incoming);
+            Next::Refused(Box::new(RefusedHead { took: began.elapsed(), ..refused }))
+        }
+    }
 }
 
 /// What has come; `None`: the head is not whole.
@@ -167,22 +180,31 @@ fn parse(wire: &mut Wire<TcpStream>, most: usize) -> Option<Next> {
     // Some clients end a body with a line that does not belong to it (RFC 9112, 2.2). That begins no head.
     let stray = wire.incoming.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     wire.incoming.advance(stray);
-    match take_request(&mut wire.incoming) {
-        Ok(None) if wire.incoming.len() > most => Some(Next::Refused(too_large())),
-        Ok(None) => None,
-        Ok(Some(head)) => Some(match check(&head) {
-            Ok(()) => Next::Request(Box::new(head)),
-            Err(error) => Next::Refused(error),
-        }),
-        Err(UnreadableHead::TooLarge) => Some(Next::Refused(too_large())),
-        Err(UnreadableHead::Malformed) => Some(Next::Refused(invalid())),
-    }
+    let error = match take_request(&mut wire.incoming) {
+        Ok(None) if wire.incoming.len() <= most => return None,
+        Ok(None) if is_one_line(&wire.incoming) => target_too_long(),
+        Ok(None) | Err(UnreadableHead::TooLarge) => too_large(),
+        Ok(Some(head)) => {
+            return Some(match check(&head) {
+                Ok(()) => Next::Request(Box::new(head)),
+                Err(error) => Next::Refused(Box::new(RefusedHead::of(error, head.method.as_str(), head.raw_path()))),
+            });
+        }
+        Err(UnreadableHead::TargetTooLong) => target_too_long(),
+        Err(UnreadableHead::Malformed) => invalid(),
+    };
+    Some(Next::Refused(Box::new(RefusedHead::unreadable(error, &wire.incoming))))
+}
+
+/// Whether the first line, which has the target, is all that has come, and goes on.
+fn is_one_line(bytes: &[u8]) -> bool {
+    !bytes.contains(&b'\n')
 }
 
 /// Refuses what nobody can serve.
 fn check(head: &RequestHeader) -> Result<(), ApiError> {
     if head.method == Method::CONNECT {
-        return Err(ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here."));
+        return Err(ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here.").allow(SERVED_METHODS));
     }
     // It must be clear which host is meant.
     validate_request_authority(head).map_err(|_| invalid())
@@ -190,6 +212,10 @@ fn check(head: &RequestHeader) -> Result<(), ApiError> {
 
 fn invalid() -> ApiError {
     ApiError::new(Code::InvalidHttp, "The request's head is not valid HTTP/1.1.")
+}
+
+fn target_too_long() -> ApiError {
+    ApiError::new(Code::TargetTooLong, "The request's target (its path and query) is longer than 65534 bytes.")
 }
 
 fn too_large() -> ApiError {

@@ -1,6 +1,6 @@
 //! One HTTP/2 connection: its streams are taken in and served, until the client, time or the gateway's end closes it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use tokio_util::task::TaskTracker;
 
 use super::session::Http2Session;
 use super::{head, refused};
-use crate::proxy::accept;
+use crate::proxy::refused_head::RefusedHead;
 use crate::proxy::session::ForPingora;
+use crate::proxy::{ProxyState, accept};
 
 /// Requests that one connection may have under way.
 const MOST_STREAMS: u32 = 1024;
@@ -40,7 +41,7 @@ pub(in crate::proxy) async fn serve<A>(
     socket: TcpStream,
     taken: &[u8],
     client: SocketAddr,
-    (app, idle): (&Arc<A>, Duration),
+    (state, app, idle): (&Arc<ProxyState>, &Arc<A>, Duration),
     closing: &ShutdownWatch,
 ) where
     A: HttpServerApp + Send + Sync + 'static,
@@ -50,7 +51,7 @@ pub(in crate::proxy) async fn serve<A>(
     let mut stream = Stream::from(socket);
     stream.set_socket_digest(digest);
     stream.rewind(taken);
-    let mut streams = Streams::new(&stream, app.clone(), closing.clone());
+    let mut streams = Streams::new(&stream, (state.clone(), client.ip()), app.clone(), closing.clone());
     // Pingora's own limits on header lists; without them one connection can exhaust memory.
     let mut options = default_h2_options();
     options.max_concurrent_streams(MOST_STREAMS);
@@ -93,6 +94,8 @@ async fn end(mut connection: Connection<Stream, Bytes>) {
 
 /// The streams of a connection.
 struct Streams<A> {
+    state: Arc<ProxyState>,
+    client: IpAddr,
     app: Arc<A>,
     closing: ShutdownWatch,
     digest: Arc<Digest>,
@@ -101,7 +104,7 @@ struct Streams<A> {
 }
 
 impl<A: HttpServerApp + Send + Sync + 'static> Streams<A> {
-    fn new(stream: &Stream, app: Arc<A>, closing: ShutdownWatch) -> Self {
+    fn new(stream: &Stream, (state, client): (Arc<ProxyState>, IpAddr), app: Arc<A>, closing: ShutdownWatch) -> Self {
         let digest = Digest {
             ssl_digest: None,
             timing_digest: stream.get_timing_digest(),
@@ -111,7 +114,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Streams<A> {
         let under_way = TaskTracker::new();
         // Only so can it be waited for; more may come.
         under_way.close();
-        Self { app, closing, digest: Arc::new(digest), under_way, malformed: 0 }
+        Self { state, client, app, closing, digest: Arc::new(digest), under_way, malformed: 0 }
     }
 
     /// Returns when nothing has been under way for that long.
@@ -126,7 +129,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Streams<A> {
         let head: RequestHeader = head.into();
         if let Err(error) = head::check(&head) {
             self.malformed += usize::from(error.status == 400);
-            return refused::tell(&error, accept::request_id(&head.headers), &head.method, answer);
+            let id = accept::request_id(&head.headers);
+            let refused = RefusedHead::of(error, head.method.as_str(), head.raw_path());
+            refused.record(&self.state.recorder, id.to_str().unwrap_or_default(), Some(self.client));
+            return refused::tell(&refused.error, id, &head.method, answer);
         }
         let session = ForPingora(Http2Session::new(head, body, answer, self.digest.clone()));
         let (app, closing) = (self.app.clone(), self.closing.clone());

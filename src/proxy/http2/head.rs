@@ -8,11 +8,12 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority, validate_request_authority};
 
 use crate::openai::{ApiError, Code};
+use crate::proxy::reply::SERVED_METHODS;
 
 /// Checks that the request is for one host and one path, and is none for a tunnel. One that is malformed is refused with 400.
 pub(super) fn check(head: &RequestHeader) -> Result<(), ApiError> {
     if head.method == Method::CONNECT {
-        return Err(ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here."));
+        return Err(ApiError::new(Code::MethodNotAllowed, "CONNECT is not served here.").allow(SERVED_METHODS));
     }
     let malformed = |code, message: &str| Err(ApiError::new(code, message));
     // A space or the end of a line would be one in the request line for an engine.

@@ -1,4 +1,4 @@
-//! The answer to a request that is not taken in: no session, no record, but a whole answer.
+//! The answer to a request that is not taken in: no session, but a whole answer.
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -20,6 +20,9 @@ pub(super) fn tell(error: &ApiError, id: HeaderValue, method: &Method, mut strea
         .header(REQUEST_ID, id);
     for (name, value) in error.retry_headers() {
         head = head.header(name, value);
+    }
+    if let Some(methods) = error.allow {
+        head = head.header(header::ALLOW, methods);
     }
     let Ok(head) = head.body(()) else { return };
     let is_bodyless = method == Method::HEAD;

@@ -1,6 +1,6 @@
 //! The file of what operators ordered, so that the next gateway does as they wanted.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,17 +22,21 @@ struct Document {
 
 /// Reads what was ordered on `state_dir`. What is not understood is set aside as `….bad`, and told: nothing was ordered
 /// then.
-pub(crate) fn read(state_dir: &Path) -> Orders {
+///
+/// # Errors
+/// When the file is there and cannot be read: what is in it may be right.
+pub(crate) fn read(state_dir: &Path) -> io::Result<Orders> {
     let path = path(state_dir);
-    let why = match private_file::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Orders::default(),
-        Err(error) => error.to_string(),
-        Ok(bytes) => match serde_json::from_slice::<Document>(&bytes) {
-            Ok(document) if document.version == VERSION && document.models.are_plausible() => return document.models,
-            Ok(document) if document.version == VERSION => "it has a number of engines that cannot be".into(),
-            Ok(document) => format!("its version is {}, not {VERSION}", document.version),
-            Err(error) => error.to_string(),
-        },
+    let understand = |bytes: &[u8]| match serde_json::from_slice::<Document>(bytes) {
+        Ok(document) if document.version == VERSION && document.models.are_plausible() => Ok(document.models),
+        Ok(document) if document.version == VERSION => Err("it has a number of engines that cannot be".into()),
+        Ok(document) => Err(format!("its version is {}, not {VERSION}", document.version)),
+        Err(error) => Err(error.to_string()),
+    };
+    let why = match private_file::understood(&path, understand)? {
+        None => return Ok(Orders::default()),
+        Some(Ok(orders)) => return Ok(orders),
+        Some(Err(why)) => why,
     };
     match private_file::set_aside(&path) {
         Ok(aside) => tracing::warn!(
@@ -47,10 +51,11 @@ pub(crate) fn read(state_dir: &Path) -> Orders {
              the gateway"
         ),
     }
-    Orders::default()
+    Ok(Orders::default())
 }
 
-fn path(state_dir: &Path) -> PathBuf {
+/// Where the orders of `state_dir` are.
+pub(crate) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("orders.json")
 }
 
@@ -117,17 +122,17 @@ mod tests {
     #[tokio::test]
     async fn orders_come_back_and_what_is_not_understood_is_set_aside() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(read(folder.path()), Orders::default());
+        assert_eq!(read(folder.path()).expect("readable"), Orders::default());
         let some: Orders = serde_json::from_str(r#"{"m":{"stopped":[1]}}"#).expect("orders");
         let writer = OrdersWriter::start(folder.path().into(), Orders::default());
         writer.keep(&some);
         writer.finish().await;
-        assert_eq!(read(folder.path()), some);
+        assert_eq!(read(folder.path()).expect("readable"), some);
         let implausible = r#"{"version":1,"models":{"m":{"replicas":{"ordered":1000000,"file_value":1}}}}"#;
         let far = r#"{"version":1,"models":{"m":{"stopped":[18446744073709551615]}}}"#;
         for bad in ["{", "[]", r#"{"version":2,"models":{}}"#, implausible, far] {
             fs::write(path(folder.path()), bad).expect("written");
-            assert_eq!(read(folder.path()), Orders::default(), "{bad}");
+            assert_eq!(read(folder.path()).expect("readable"), Orders::default(), "{bad}");
             assert_eq!(fs::read_to_string(folder.path().join("orders.json.bad")).expect("set aside"), bad);
         }
     }
@@ -137,15 +142,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = path(folder.path());
         fs::create_dir(&path).expect("made");
-        assert_eq!(read(folder.path()), Orders::default());
+        assert_eq!(read(folder.path()).expect("readable"), Orders::default());
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
-        assert_eq!(read(folder.path()), Orders::default());
+        assert_eq!(read(folder.path()).expect("readable"), Orders::default());
         // Where the one before was set aside is a folder, which cannot be replaced: the pipe stays.
         assert!(folder.path().join("orders.json.bad").is_dir() && path.exists());
         let writer = OrdersWriter::start(folder.path().into(), Orders::default());
         let some: Orders = serde_json::from_str(r#"{"m":{"stopped":[1]}}"#).expect("orders");
         writer.keep(&some);
         writer.written().await;
-        assert_eq!(read(folder.path()), some);
+        assert_eq!(read(folder.path()).expect("readable"), some);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_reason_to_forget_what_is_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("orders.json", path(folder.path())).expect("a link to itself");
+        read(folder.path()).expect_err("a system error");
+        assert!(fs::symlink_metadata(path(folder.path())).is_ok(), "it is where it was");
     }
 }

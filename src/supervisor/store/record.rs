@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -164,6 +164,18 @@ impl Records {
         let folder = state_dir.join("engines");
         folder::make(&folder)?;
         Ok(Self(folder.into()))
+    }
+
+    /// Whether there are any under `state_dir`, or this cannot be told. Blocks.
+    pub(crate) fn are_in(state_dir: &Path) -> bool {
+        let is_record = |path: PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        match fs::read_dir(state_dir.join("engines")) {
+            Ok(entries) => entries.flatten().any(|entry| is_record(entry.path())),
+            // Where this user may not look, or where there can be no folder, no gateway of this user kept any.
+            Err(error) => {
+                !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied)
+            }
+        }
     }
 
     /// All that were left. What is not understood is set aside as `….bad`, and a record without process is made of each

@@ -131,9 +131,28 @@ fn not_started(
     draft.notes.say(&mut draft.models, path, text);
     let mut off = Section::default();
     draft.put(&mut off, path, id, "source", source.unwrap_or_else(|| id.to_owned()).into());
+    let words = without_keys(draft, &mut off, path, id, words);
     draft.put(&mut off, path, id, "command", json!(words));
     draft.models.nest_off(id, off);
     None
+}
+
+/// Words of a command with variables in the places of the values of flags that hold secrets, however short they are.
+fn without_keys(draft: &mut Draft, at: &mut Section, path: &str, id: &str, words: Vec<String>) -> Vec<String> {
+    let mut hide = |flag: &str, value: &str| {
+        let hidden = draft.hidden(at, path, id, flag.trim_start_matches('-'), value.into());
+        hidden.as_str().unwrap_or_default().to_owned()
+    };
+    let mut out: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        let flag = out.last().filter(|flag| flag.starts_with('-') && is_secret(flag));
+        out.push(match (flag, word.split_once('=')) {
+            (Some(flag), _) => hide(flag, &word),
+            (None, Some((flag, value))) if is_secret(flag) => format!("{flag}={}", hide(flag, value)),
+            (None, _) => word,
+        });
+    }
+    out
 }
 
 /// An engine that Enginehouse starts; the names that it serves are returned.

@@ -118,9 +118,18 @@ fn peers_and_selectors() {
 
 #[test]
 fn another_program_is_suggested_as_a_comment_that_passes_without_its_signs() {
-    let got =
-        of("models: { llama: { cmd: '/x/llama-server --port ${PORT} -m ${env.HOME}/a.gguf --api-key sk-0123456789' \
-            }, m: { cmd: vllm serve m } }");
+    // A key of any length.
+    for key in ["sk-0123456789", "abc"] {
+        for sign in [" ", "="] {
+            let cmd = format!("/x/llama-server --port ${{PORT}} -m ${{env.HOME}}/a.gguf --api-key{sign}{key}");
+            let got = of(&format!("models: {{ llama: {{ cmd: '{cmd}' }}, m: {{ cmd: vllm serve m }} }}"));
+            assert!(!format!("{}{}", got.out, got.err).contains(key), "{}{}", got.out, got.err);
+            suggested(&got, &format!("--api-key{sign}${{LLAMA_API_KEY}}"));
+        }
+    }
+}
+
+fn suggested(got: &Printed, key: &str) {
     assert_eq!((got.code, got.config["models"].get("llama")), (ExitCode::SUCCESS, None));
     let on = |line: &str| {
         line.strip_prefix("  # ")
@@ -131,9 +140,12 @@ fn another_program_is_suggested_as_a_comment_that_passes_without_its_signs() {
     let config = Value::Object(super::super::yaml::read(&text).expect("YAML"));
     let expected = json!({
         "source": "${HOME}/a.gguf",
-        "command": ["/x/llama-server", "--port", "{port}", "-m", "{source}", "--api-key", "${LLAMA_COMMAND}"],
     });
-    assert_eq!(config["models"]["llama"], expected, "{text}");
+    let mut llama = config["models"]["llama"].clone();
+    let command = llama.as_object_mut().and_then(|llama| llama.remove("command")).unwrap_or_default();
+    let words: Vec<&str> = command.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert_eq!(words.join(" "), format!("/x/llama-server --port {{port}} -m {{source}} {key}"), "{text}");
+    assert_eq!(llama, expected, "{text}");
 }
 
 #[test]

@@ -7,10 +7,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::document::{self, Kind, Node};
-
-/// Spaces that a mapping is indented by, where nothing shows what the file's own are.
-const INDENT: usize = 2;
+use super::lines::{INDENT, comment, indentation, indented};
+use super::list::with_items;
+use crate::config::document::{self, Kind, Node};
 
 /// Why a text cannot be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,46 +34,6 @@ pub fn rewrite(text: &str, wanted: &Map<String, Value>) -> Result<String, Rewrit
     let read = document::read(&new, &mut found).ok_or(RewriteError)?;
     // Equal mappings may differ in order.
     if found.is_empty() && read.as_written() == Value::Object(wanted.clone()) { Ok(new) } else { Err(RewriteError) }
-}
-
-/// Another value for one key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    /// The keys that lead to it, from the top: `["admin", "metrics"]`.
-    pub keys: Vec<String>,
-    /// The value; `None`: the key is removed.
-    pub value: Option<Value>,
-}
-
-/// `text` with these changes, one after the other; mappings on the way are made where they are missing.
-///
-/// # Errors
-/// When it cannot be had by changing `text` line by line.
-pub fn changed(text: &str, changes: &[Change]) -> Result<String, RewriteError> {
-    let mut wanted = as_written(text).ok_or(RewriteError)?;
-    for Change { keys, value } in changes {
-        put(&mut wanted, keys, value.as_ref());
-    }
-    rewrite(text, &wanted)
-}
-
-/// Sets or removes the value that `keys` lead to.
-fn put(members: &mut Map<String, Value>, keys: &[String], value: Option<&Value>) {
-    match (keys, value) {
-        ([], _) => {}
-        ([last], Some(value)) => drop(members.insert(last.clone(), value.clone())),
-        ([last], None) => drop(members.shift_remove(last)),
-        ([first, ..], None) if !members.get(first).is_some_and(Value::is_object) => {}
-        ([first, rest @ ..], _) => {
-            let inner = members.entry(first.clone()).or_insert(Value::Null);
-            if !inner.is_object() {
-                *inner = Value::Object(Map::new());
-            }
-            if let Some(inner) = inner.as_object_mut() {
-                put(inner, rest, value);
-            }
-        }
-    }
 }
 
 /// What `text` says, variables not expanded; `None`: it is no mapping.
@@ -145,9 +104,17 @@ impl Block<'_> {
             return Block { lines: self.lines, members, end: range.end }.change(wanted, edits);
         }
         let in_place = if range.len() == 1 { with_scalar(self.lines[range.start], key, node, value) } else { None };
-        let text = match in_place {
-            Some(line) => line,
-            None => with_comments(&emitted(key, value, indent)?, &self.lines[range.clone()], (is_block, indent)),
+        let text = match (in_place, &node.kind, value) {
+            (Some(line), ..) => line,
+            (None, Kind::List(items), Value::Array(wanted)) if is_block => {
+                match with_items(&self.lines[range.clone()], (range.start, key), items, wanted) {
+                    Some(text) => text,
+                    None => {
+                        with_comments(&emitted(key, value, indent)?, &self.lines[range.clone()], (is_block, indent))
+                    }
+                }
+            }
+            _ => with_comments(&emitted(key, value, indent)?, &self.lines[range.clone()], (is_block, indent)),
         };
         edits.push((range, text));
         Ok(())
@@ -174,10 +141,6 @@ fn starts_with_key(line: &str, key: &str) -> bool {
 fn is_flow(line: &str, key: &str) -> bool {
     let value = line.find(key).map(|at| &line[at + key.len()..]);
     value.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ', ':']).starts_with(['{', '[']))
-}
-
-fn indentation(line: &str) -> usize {
-    line.len() - line.trim_start_matches(' ').len()
 }
 
 /// A line with another scalar in it and the same comment behind it.
@@ -207,29 +170,12 @@ fn with_comments(text: &str, lines: &[&str], (is_block, indent): (bool, usize)) 
     }
 }
 
-/// The comment at the end of a line.
-fn comment(line: &str) -> Option<&str> {
-    let (mut quote, mut before) = (None, ' ');
-    for (at, c) in line.char_indices() {
-        match quote {
-            None if c == '#' && before.is_whitespace() => return Some(line[at..].trim_end()),
-            None if matches!(c, '"' | '\'') && !before.is_alphanumeric() => quote = Some(c),
-            Some(open) if c == open && before != '\\' => quote = None,
-            _ => {}
-        }
-        before = c;
-    }
-    None
-}
-
 /// A member as lines of its own.
 fn emitted(key: &str, value: &Value, indent: usize) -> Result<String, RewriteError> {
     let member = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
     let options = serde_saphyr::ser_options! { indent_step: INDENT };
     let text = serde_saphyr::to_string_with_options(&member, options).map_err(|_| RewriteError)?;
-    let indented =
-        |line: &str| if line.trim().is_empty() { "\n".to_owned() } else { format!("{:indent$}{line}\n", "") };
-    Ok(text.lines().map(indented).collect())
+    Ok(indented(&text, indent))
 }
 
 /// The lines with the edits in them, which do not overlap.
@@ -302,31 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn keys_at_the_top_are_changed_and_every_comment_stays() {
-        let change = |keys: &[&str], value: Option<Value>| Change {
-            keys: keys.iter().map(ToString::to_string).collect(),
-            value,
-        };
-        let new = changed(
-            FILE,
-            &[
-                change(&["listen"], Some("0.0.0.0:80".into())),
-                change(&["models", "big", "args", "seed"], Some(7.into())),
-                change(&["models", "small"], None),
-                change(&["log", "access"], Some(false.into())),
-                change(&["no", "such"], None),
-            ],
-        )
-        .expect("changed");
-        let expected = FILE
-            .replace("127.0.0.1:8000 # ours", "0.0.0.0:80 # ours")
-            .replace("# tokens\n", "# tokens\n      seed: 7\n")
-            .replace("  small: { source: s }\n", "");
-        assert_eq!(new, format!("{expected}log:\n  access: false\n"));
-        assert_eq!(changed("", &[change(&["a"], Some(1.into()))]), Err(RewriteError), "no mapping");
-    }
-
-    #[test]
     fn comments_in_what_is_written_anew_stay() {
         let text = "models: {m: {source: s}} # all\naliases: {\n  a: {model: m}, # one\n  # two\n  'b # c': {model: \"m\"}\n}\n";
         let new = set(text, ["aliases", "d"], Some(serde_json::json!({ "model": "m" }))).expect("added");
@@ -334,6 +255,32 @@ mod tests {
         assert!(new.starts_with(head) && new.ends_with("  d:\n    model: m\n"), "{new}");
         let new = set(text, ["models", "m"], Some(serde_json::json!({ "source": "t" }))).expect("changed");
         assert!(new.starts_with("models: # all\n  m:\n    source: t\naliases: {\n"), "{new}");
+    }
+
+    #[test]
+    fn comments_of_the_items_that_stay_in_a_list_stay() {
+        let text = "models:\n  m:\n    urls: # where\n      # The fast one\n      - http://a # first\n\n      # The slow one\n      - http://b\n      \
+                    - http://c # third\n    # Of the model\n    replicas: 1\n";
+        let with = |urls: Value| {
+            let new = serde_json::json!({ "urls": urls, "replicas": 1 });
+            set(text, ["models", "m"], Some(new)).expect("changed")
+        };
+        assert_eq!(
+            with(serde_json::json!(["http://a", "http://b", "http://d", "http://c"])),
+            text.replace("      - http://c", "      - http://d\n      - http://c")
+        );
+        assert_eq!(
+            with(serde_json::json!(["http://a", "http://c"])),
+            text.replace("\n      # The slow one\n      - http://b\n", "")
+        );
+        let turned = with(serde_json::json!(["http://c", "http://a"]));
+        let expected = "    urls: # where\n      - http://c # third\n      # The fast one\n      - http://a # first\n    # Of the model\n";
+        assert!(turned.contains(expected), "{turned}");
+        assert!(with(serde_json::json!([])).contains("# Of the model"), "no list is no block");
+        let items = "models:\n  m:\n    fallback:\n    - a: 1 # one\n      b: # two\n        - x\n    - c: 2\n";
+        let wanted = serde_json::json!({ "fallback": [{ "a": 1, "b": ["x"] }, { "c": 3 }] });
+        let new = set(items, ["models", "m"], Some(wanted)).expect("changed");
+        assert_eq!(new, items.replace("c: 2", "c: 3"));
     }
 
     #[test]
