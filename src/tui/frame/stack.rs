@@ -254,7 +254,7 @@ fn help(screen: &dyn Screen) -> Help {
     }
     keys.push(KeyHelp::new("?", "this help"));
     keys.push(KeyHelp::new("q, Esc", "back; from the first screen: leave"));
-    keys.push(KeyHelp::new("Ctrl-C", "leave at once"));
+    keys.push(KeyHelp::new("Ctrl-C", "leave; it asks first where something would be lost"));
     keys.push(KeyHelp::new("Ctrl-Z", "pause; `fg` of the shell continues"));
     let keys = keys.iter().map(|key| (key.key.to_owned(), key.what.to_owned())).collect();
     Help::new(&screen.title(), keys, screen.help())

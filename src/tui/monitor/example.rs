@@ -180,7 +180,7 @@ pub(super) fn operation(id: &str, state: OperationState) -> OperationView {
         began: "2026-11-30T12:30:00Z".to_owned(),
         ended: None,
         seconds: 12.4,
-        error: None,
+        error: (state == OperationState::Failed).then(|| "the engine did not become ready within 600 s".to_owned()),
         operator: OperatorView {
             address: Some("127.0.0.1".to_owned()),
             login: Login::None,

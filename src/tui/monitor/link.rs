@@ -186,15 +186,20 @@ pub(super) fn logs(link: &Link, from: Option<String>, turn: &Turn, teller: &Tell
                 pause = AGAIN.0;
                 // What comes after a loss is not to come twice.
                 query.lines = Some(0);
+                if !teller.tell(News::LogFollowed(turn.number)) {
+                    return;
+                }
                 for line in lines.until(turn.over()).map_while(Result::ok) {
                     if !teller.tell(News::Log(turn.number, line.value)) {
                         return;
                     }
                 }
             }
+            // Such as of an engine that is being replaced: another one of its name may come.
             Err(error @ ClientError::Refused { .. }) => {
-                teller.tell(News::LogLost(turn.number, error.to_string()));
-                return;
+                if !teller.tell(News::LogLost(turn.number, error.to_string())) {
+                    return;
+                }
             }
             Err(_) => {}
         }

@@ -140,7 +140,11 @@ impl Question {
             Self::Leave(dialog) => match dialog.key(key) {
                 None => Answer::Open,
                 Some('l') => Answer::Leave,
-                Some('s') => Answer::ShutDown,
+                // `s` scales a model elsewhere: one key alone ends nothing.
+                Some('s') => {
+                    *self = Self::shut_down(known);
+                    Answer::Open
+                }
                 Some(_) => Answer::Nothing,
             },
         }

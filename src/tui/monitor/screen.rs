@@ -77,12 +77,10 @@ impl Monitor {
                     return vec![self.ask("aliases", link::aliases)];
                 }
             }
-            News::Log(number, line) if self.following.has_logs(*number) => {
-                self.log_error = None;
-                self.logs.push(line.clone());
-            }
+            News::LogFollowed(number) if self.following.has_logs(*number) => self.log_error = None,
+            News::Log(number, line) if self.following.has_logs(*number) => self.logs.push(line.clone()),
             News::LogLost(number, why) if self.following.has_logs(*number) => self.log_error = Some(why.clone()),
-            News::Log(..) | News::LogLost(..) => {}
+            News::Log(..) | News::LogFollowed(_) | News::LogLost(..) => {}
             News::Requests(requests) => self.known.requests_were(requests),
             News::Request(request) => self.request = Some((**request).clone()),
             News::Aliases(aliases) => self.known.aliases.clone_from(aliases),

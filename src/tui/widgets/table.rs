@@ -21,13 +21,15 @@ pub struct Column {
     right: bool,
     /// It may be cut down to so many columns, and takes what is left.
     least: Option<usize>,
+    /// It is left out where no row has anything in it.
+    optional: bool,
 }
 
 impl Column {
     /// A column as wide as its widest cell; of those with the lowest `weight` the last one is left out first.
     #[must_use]
     pub const fn new(heading: &'static str, weight: u8) -> Self {
-        Self { heading, weight, right: false, least: None }
+        Self { heading, weight, right: false, least: None, optional: false }
     }
 
     /// Figures: flush right.
@@ -40,6 +42,12 @@ impl Column {
     #[must_use]
     pub const fn flexible(self, least: usize) -> Self {
         Self { least: Some(least), ..self }
+    }
+
+    /// It is left out where no row has anything in it.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 }
 
@@ -118,7 +126,8 @@ impl<'c> Table<'c> {
     fn widths(&self, room: usize) -> Vec<Option<usize>> {
         let wanted = |(place, column): (usize, &Column)| {
             let cells = self.rows.iter().filter_map(|row| row.cells.get(place)).map(Line::width);
-            Some(cells.max().unwrap_or(0).max(column.heading.chars().count()))
+            let widest = cells.max().unwrap_or(0);
+            (widest > 0 || !column.optional).then(|| widest.max(column.heading.chars().count()))
         };
         let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(wanted).collect();
         let total = |widths: &[Option<usize>], least: bool| {

@@ -190,5 +190,5 @@ fn the_lines_around_a_screen_fit_the_window() {
     assert_eq!(shown(&stack, (80, 24))[23], " ✗ It did not work.");
     press(&mut stack, KeyCode::Char('?'));
     let help = shown(&stack, (80, 24)).join("\n");
-    assert!(help.contains("Help: a screen") && help.contains("leave at once"), "{help}");
+    assert!(help.contains("Help: a screen") && help.contains("asks first where something"), "{help}");
 }

@@ -151,7 +151,9 @@ fn nothing_is_done_without_an_answer() {
     assert!(picture(&monitor, (80, 22)).contains("Put to sleep: qwen3-32b/0?"));
     assert_eq!(press(&mut monitor, "⎋"), "[]");
     assert_eq!(press(&mut monitor, "w⏎"), "[Work(order)]", "waking does no harm");
-    press(&mut monitor, "s");
+    press(&mut monitor, "r");
+    assert!(picture(&monitor, (80, 22)).contains("No other engine serves qwen3-32b"), "it is away meanwhile");
+    press(&mut monitor, "⎋s");
     assert!(picture(&monitor, (80, 22)).contains("Scale qwen3-32b"));
     assert!(press(&mut monitor, "x⏎").contains("A number from 1 to 256"));
     monitor.update(&Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)), Instant::now());
@@ -198,7 +200,9 @@ fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
     compare(&owner, "leave");
     assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
-    assert_eq!(press(&mut owner, "s"), "[Work(shut down)]");
+    assert_eq!(press(&mut owner, "s"), "[]", "one key alone ends nothing");
+    assert!(picture(&owner, (80, 22)).contains("Shut the gateway down?"));
+    assert_eq!(press(&mut owner, "y"), "[Work(shut down)]");
     assert!(hear(&mut owner, News::ShutDown).starts_with("[End(Some("));
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     assert!(format!("{:?}", owner.leave()).starts_with("[End(Some("), "asked twice, it is to end");
@@ -235,6 +239,27 @@ fn only_what_is_shown_is_followed() {
     monitor.known.now += std::time::Duration::from_secs(30);
     assert_eq!(told(&mut monitor, &Input::Tick), "[Work(events)]", "a connection that is silent is given up");
     assert_eq!(told(&mut monitor, &Input::Tick), "[]", "once");
+}
+
+#[test]
+fn logs_that_were_refused_come_again() {
+    let mut monitor = monitor(false);
+    press(&mut monitor, "2");
+    let number = monitor.following.log_turn().expect("followed");
+    hear(&mut monitor, News::LogLost(number, "the gateway answers 404: no such engine".to_owned()));
+    assert!(picture(&monitor, (80, 22)).contains("no such engine"));
+    hear(&mut monitor, News::LogFollowed(number));
+    assert!(!picture(&monitor, (80, 22)).contains("no such engine"), "also before the first line");
+}
+
+#[test]
+fn what_the_filter_hides_is_not_said_to_be_absent() {
+    let mut monitor = monitor(false);
+    for (key, none) in [("4", "No alias fits the filter."), ("6", "No operation fits the filter.")] {
+        press(&mut monitor, key);
+        monitor.set_filter("nothing of this name");
+        assert!(picture(&monitor, (80, 22)).contains(none), "{none}");
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
     let rates = engine.rates.as_ref();
     let report = engine.report.as_ref();
     let history = &engine.history;
-    let waiting = or_none(report, |report| figures::rounded(report.waiting));
+    let waiting = report.map(|report| format!(", {} waiting in it", figures::rounded(report.waiting)));
     let tokens = or_none(rates, |rates| {
         let (read, written) = (rates.prompt_tokens_per_second, rates.completion_tokens_per_second);
         format!("{} read, {} written /s", figures::count(read), figures::count(written))
@@ -107,14 +107,18 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
         let [p50, p95, p99] = [times.p50, times.p95, times.p99].map(figures::seconds);
         format!("p50 {p50} p95 {p95} p99 {p99}")
     });
-    let slept = format!("{}, last woke in {}", history.sleeps, or_none(history.wake_seconds, figures::seconds));
+    let slept = match (history.sleeps, history.wake_seconds) {
+        (0, _) => "none yet".to_owned(),
+        (count, None) => count.to_string(),
+        (count, Some(seconds)) => format!("{count}, last woke in {}", figures::seconds(seconds)),
+    };
     let raw = |text: String| vec![Span::raw(text)];
     let pairs = [
         (("State", look::engine(engine, theme)), ("For", raw(figures::age(since)))),
         (("Model", raw(clean(&engine.model))), ("Process", raw(process(engine)))),
         (("Address", raw(clean(&engine.url))), ("GPUs", raw(gpus(engine)))),
         (
-            ("Requests", raw(format!("{} active, {waiting} waiting in it", engine.in_flight))),
+            ("Requests", raw(format!("{} active{}", engine.in_flight, waiting.unwrap_or_default()))),
             ("KV cache", cache(report, theme)),
         ),
         (("Tokens", raw(tokens)), ("TTFT", raw(first))),
