@@ -1,5 +1,7 @@
 //! What the home screen and the wizard have done by the program around them: the files of the user, and gateways.
 
+use serde_json::{Map, Value};
+
 use super::monitor::Link;
 use crate::config::ModelAnswers;
 use crate::gpu::Inventory;
@@ -91,6 +93,8 @@ pub struct Profile {
     pub description: String,
     /// Share of each GPU's memory that it says.
     pub gpu_memory: Option<f64>,
+    /// Flags of vLLM that it says.
+    pub args: Map<String, Value>,
 }
 
 /// The program around the interface. All of it blocks: it is asked on threads.
@@ -162,7 +166,7 @@ pub trait Machine: Send + Sync {
     /// The models and adapters on this machine's disks.
     fn local_models(&self) -> Found;
 
-    /// The user's shortcuts that have engines to be started, by name.
+    /// The user's shortcuts that have engines to be started, by name, each with its text.
     fn shortcuts(&self) -> Vec<ModelAnswers>;
 
     /// The profiles that models may have, the built-in ones first.

@@ -89,6 +89,7 @@ impl Fake {
                 name: "coder".into(),
                 source: "org/coder".into(),
                 profile: Some("fast".into()),
+                entry: Some("# For code\nsource: org/coder\nprofile: fast\nstart_timeout: 20m # it is large\n".into()),
                 ..ModelAnswers::default()
             }],
             ..Self::default()
@@ -168,7 +169,7 @@ impl Machine for Fake {
         vec![Profile {
             name: "fast".into(),
             description: "Answers soon; for few requests at once.".into(),
-            gpu_memory: None,
+            ..Profile::default()
         }]
     }
 

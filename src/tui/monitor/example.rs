@@ -234,7 +234,10 @@ pub(super) fn snapshot() -> Event {
     let engines = vec![
         busy("qwen3-32b/0"),
         engine("qwen3-32b/1", loading(45)),
-        engine("embed/0", EngineState::Asleep(Sleep { freed_bytes: Some(71 << 30), ..Sleep::of(1) })),
+        EngineView {
+            history: EngineHistory { sleeps: 1, ..EngineHistory::default() },
+            ..engine("embed/0", EngineState::Asleep(Sleep { freed_bytes: Some(71 << 30), ..Sleep::of(1) }))
+        },
         EngineView { pid: None, ..engine("org/coder/0", failed()) },
         EngineView { pid: None, ..engine("org/coder/1", EngineState::Stopped) },
     ];

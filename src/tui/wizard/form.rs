@@ -28,6 +28,8 @@ struct Field {
     id: String,
     label: String,
     hint: String,
+    /// What an empty line stands for.
+    empty: String,
     value: Value,
 }
 
@@ -52,13 +54,28 @@ pub(super) struct Form {
 impl Form {
     fn with(mut self, id: &str, (label, hint): (&str, &str), value: Value) -> Self {
         let (id, label, hint) = (id.to_owned(), label.to_owned(), hint.to_owned());
-        self.fields.push(Field { id, label, hint, value });
+        self.fields.push(Field { id, label, hint, empty: String::new(), value });
         self
     }
 
     /// One more line that is typed.
     pub(super) fn line(self, id: &str, words: (&str, &str), text: &str) -> Self {
         self.with(id, words, Value::Text { edit: LineEdit::new(text), fresh: true })
+    }
+
+    /// The last line stands for this where it is empty.
+    pub(super) fn empty(mut self, text: &str) -> Self {
+        if let Some(field) = self.fields.last_mut() {
+            text.clone_into(&mut field.empty);
+        }
+        self
+    }
+
+    /// A line stands for this where it is empty.
+    pub(super) fn set_empty(&mut self, id: &str, text: String) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.id == id) {
+            field.empty = text;
+        }
     }
 
     /// One more switch.
@@ -149,7 +166,7 @@ impl Form {
             put(buffer, area.x, y, 1, &Line::raw(if place == self.at { "▸" } else { " " }));
             put(buffer, area.x + 2, y, column, &Line::styled(clean(&field.label), style));
             let right = Rect { x: area.x + 3 + column, y, width: area.width.saturating_sub(column + 3), height: 1 };
-            draw_value(&field.value, place == self.at, right, buffer, theme);
+            draw_value(field, place == self.at, right, buffer, theme);
         }
         let Some(field) = self.fields.get(self.at) else { return };
         let more = match &field.value {
@@ -193,12 +210,18 @@ fn change(value: &mut Value, key: KeyEvent) {
     }
 }
 
-fn draw_value(value: &Value, is_active: bool, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-    match value {
-        Value::Text { edit, .. } if is_active => edit.draw(area, true, buffer, theme),
+fn draw_value(field: &Field, is_active: bool, area: Rect, buffer: &mut Buffer, theme: &Theme) {
+    match &field.value {
         Value::Text { edit, .. } if edit.text().is_empty() => {
-            put(buffer, area.x, area.y, area.width, &Line::styled("-", theme.dim()));
+            // The cursor has the first column.
+            let text = if field.empty.is_empty() { String::new() } else { format!("({})", field.empty) };
+            let x = area.x + u16::from(is_active);
+            put(buffer, x, area.y, area.width.saturating_sub(1), &Line::styled(text, theme.dim()));
+            if is_active {
+                edit.draw(Rect { width: 1, ..area }, true, buffer, theme);
+            }
         }
+        Value::Text { edit, .. } if is_active => edit.draw(area, true, buffer, theme),
         Value::Text { edit, .. } => put(buffer, area.x, area.y, area.width, &Line::raw(clean(edit.text()))),
         Value::Switch(on) => {
             let (sign, style) = if *on { ("[x] yes", theme.good()) } else { ("[ ] no", theme.dim()) };
