@@ -136,7 +136,7 @@ impl Screen for Starting {
 mod tests {
     use super::*;
     use crate::tui::frame::Message;
-    use crate::tui::testing::{Fake, picture};
+    use crate::tui::testing::{Fake, compare};
 
     #[test]
     fn a_failure_is_told_with_its_log_and_a_success_opens_the_monitor() {
@@ -150,10 +150,9 @@ mod tests {
         let tell = |came| Input::Message(Message::new(Told { what: what.clone(), came }));
         let other = Told { what: Start::Saved("other".to_owned()), came: Err("no".to_owned()) };
         starting.update(&Input::Message(Message::new(other)), now);
-        assert!(picture(&starting, (80, 24)).contains("◐ Starting the gateway `prod`"));
+        compare(&starting, "", "starting");
         starting.update(&tell(Err("It ended.\nline 1\nport 8000 is taken".to_owned())), now);
-        let shown = picture(&starting, (80, 24));
-        assert!(shown.contains("✗ The gateway `prod` was not started.") && shown.contains("port 8000 is taken"));
+        compare(&starting, "", "not-started");
         assert!(!starting.back() && starting.would_lose().is_none());
         let gateway = fake.attach(&crate::tui::machine::Running::default()).expect("a link");
         assert_eq!(format!("{:?}", starting.update(&tell(Ok(gateway)), now)), "[Replace(overview)]");

@@ -335,7 +335,7 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     // Automatic choice takes what has room for vLLM's default, and tells which that is now.
     keys.press("a", "(x)  0");
     keys.press("Right", "gets 2 GPUs when it starts");
-    keys.press("Enter", "bold/0");
+    keys.press("Enter", "needs 2 GPUs of one kind");
     keys.press("Left", "gets 1 GPU when it starts");
     keys.press("a", "[ ]  0");
     keys.press("Space", "[x]  0");

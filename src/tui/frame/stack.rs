@@ -226,7 +226,12 @@ impl Stack {
             match &self.above {
                 Some(Above::Place(place)) => place.draw(last, buffer, theme),
                 Some(Above::Filter(edit)) => bars::filter_line(last, edit, buffer, theme),
-                _ => bars::last_line(last, self.said.as_ref(), &**screen, buffer, theme),
+                _ => match &self.said {
+                    Some(said) => {
+                        bars::said(Rect { y: area.y + 1, height: area.height - 1, ..area }, said, buffer, theme)
+                    }
+                    None => bars::last_line(last, &**screen, buffer, theme),
+                },
             }
             match &self.above {
                 Some(Above::Help(help)) => help.draw(inner, buffer, theme),

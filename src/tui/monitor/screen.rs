@@ -77,6 +77,7 @@ impl Monitor {
                     return vec![self.ask("aliases", link::aliases)];
                 }
             }
+            News::OwnLog(lines) => self.known.own_log_was(lines),
             News::LogFollowed(number) if self.following.has_logs(*number) => self.log_error = None,
             News::Log(number, line) if self.following.has_logs(*number) => self.logs.push(line.clone()),
             News::LogLost(number, why) if self.following.has_logs(*number) => self.log_error = Some(why.clone()),
@@ -288,6 +289,13 @@ impl Screen for Monitor {
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
+        if self.question.is_some() {
+            return vec![
+                KeyHelp::new("Enter", "the marked answer"),
+                KeyHelp::new("Tab", "another answer"),
+                KeyHelp::new("Esc", "cancel"),
+            ];
+        }
         self.view().map(|view| view.keys()).unwrap_or_default()
     }
 

@@ -28,11 +28,21 @@ impl Pane {
         self.scroll.page_key(key)
     }
 
+    /// How many lines it takes in so many columns.
+    #[must_use]
+    pub fn height(&self, columns: u16) -> u16 {
+        u16::try_from(self.fitted(columns).len()).unwrap_or(u16::MAX)
+    }
+
+    fn fitted(&self, columns: u16) -> Vec<String> {
+        let room = usize::from(columns);
+        let fit = |line: &String| if width(line) <= room { vec![line.clone()] } else { wrap(line, room) };
+        self.lines.iter().flat_map(fit).collect()
+    }
+
     /// Draws it.
     pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-        let room = usize::from(area.width);
-        let fit = |line: &String| if width(line) <= room { vec![line.clone()] } else { wrap(line, room) };
-        let lines: Vec<Line<'_>> = self.lines.iter().flat_map(fit).map(Line::raw).collect();
+        let lines: Vec<Line<'_>> = self.fitted(area.width).into_iter().map(Line::raw).collect();
         self.scroll.draw_told(&lines, area, buffer, theme);
     }
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::list::Selection;
-use super::text::put;
+use super::text::{put, width};
 use crate::tui::frame::Theme;
 
 /// Blanks between columns.
@@ -117,7 +117,7 @@ impl<'c> Table<'c> {
             let Some(width) = *width else { continue };
             let blank = if column.right { width.saturating_sub(cell.width()) } else { 0 };
             let at = u16::try_from(x + blank).unwrap_or(u16::MAX);
-            put(buffer, at, line.y, u16::try_from(width - blank).unwrap_or(u16::MAX), cell);
+            put(buffer, at, line.y, u16::try_from(width - blank).unwrap_or(u16::MAX), &fitted(cell, width));
             x += width + GAP;
         }
     }
@@ -157,6 +157,27 @@ impl<'c> Table<'c> {
     }
 }
 
+/// A cell in so many columns. That of an engine (`model/0`) keeps its number, which tells it from the others of its model.
+fn fitted(cell: &Line<'static>, columns: usize) -> Line<'static> {
+    let number = |span: &Span<'static>| {
+        let at = span.content.rfind('/')?;
+        let digits = &span.content[at + 1..];
+        (!digits.is_empty() && digits.len() < 5 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(at)
+    };
+    let last = cell.spans.last().and_then(|span| Some((span, number(span)?)));
+    let Some((span, at)) = last.filter(|_| cell.width() > columns) else { return cell.clone() };
+    let end = &span.content[at..];
+    let room = columns.saturating_sub(end.len() + 1);
+    let mut out = Line::from(cell.spans[..cell.spans.len() - 1].to_vec());
+    let left = room.saturating_sub(out.width());
+    let mut begin = span.content[..at].to_owned();
+    while width(&begin) > left {
+        begin.pop();
+    }
+    out.push_span(Span::styled(format!("{begin}…{end}"), span.style));
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +210,14 @@ mod tests {
         );
         assert_eq!(drawn(&columns, rows, (20, 2), 0), [" NAME   STATE   OUT", "▸a-lo…  ready   2.5"]);
         assert_eq!(drawn(&columns, rows, (8, 3), 0)[1], "▸a-lon…");
+    }
+
+    #[test]
+    fn engines_keep_their_numbers_and_columns_without_anything_are_left_out() {
+        let columns = [Column::new("ENGINE", 9).flexible(4), Column::new("ERROR", 2).optional()];
+        let lines =
+            drawn(&columns, &[&["a-long-name/0", ""], &["模型模型模型/12", ""], &["org/long-model", ""]], (12, 4), 9);
+        assert_eq!(lines, [" ENGINE", " a-long-…/0", " 模型模…/12", "▸org/long-…"]);
     }
 
     #[test]

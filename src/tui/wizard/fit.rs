@@ -213,7 +213,9 @@ pub(super) fn placed(answers: &Answers, at: usize, known: &Known) -> Result<Vec<
         Err(conflicts) => {
             let concerns = |engine: &EngineId| *engine.model() == own.name;
             let found = conflicts.iter().find(|one| one.engines.iter().any(concerns));
-            found.map_or(Ok(Vec::new()), |one| Err(clean(&format!("{} {}", one.reason, one.remedy))))
+            found.map_or(Ok(Vec::new()), |one| {
+                Err(clean(&format!("{}. {}", one.reason.trim_end_matches('.'), one.remedy)))
+            })
         }
     }
 }

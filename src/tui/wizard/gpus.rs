@@ -144,10 +144,10 @@ fn wrong(answers: &Answers, at: usize, all: &[Unit<'_>], known: &Known) -> Optio
 fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
     let name = clean(&model.name);
     let engines =
-        if model.replicas == 1 { "Its engine".to_owned() } else { format!("Each of its {} engines", model.replicas) };
+        if model.replicas == 1 { "its engine".to_owned() } else { format!("each of its {} engines", model.replicas) };
     let spread = match each(model) {
-        0 | 1 => String::new(),
-        each => format!(" {engines} spreads over {each} GPUs (tensor parallelism)."),
+        each if each < 2 || !is_vllm(&model.command) => String::new(),
+        each => format!(" With {each} GPUs {engines} uses tensor parallelism."),
     };
     let chosen = match &model.gpus {
         Gpus::Any(count) => format!(
@@ -155,18 +155,16 @@ fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
              a chooses by hand.{spread}",
             gpus(*count)
         ),
-        Gpus::Listed(_) => format!("Chosen by hand. a has them chosen automatically.{spread}"),
+        Gpus::Listed(_) => format!("Chosen by hand; a has them chosen automatically.{spread}"),
         Gpus::AsVisible => {
-            format!(
-                "None is chosen: {} sees all GPUs. Space takes one, a has them chosen automatically.",
-                engines.to_lowercase()
-            )
+            format!("None is chosen: {engines} sees all GPUs. Space takes one, a has them chosen automatically.")
         }
     };
     let (share, said) = said_share(model, known);
     let own = match said {
         Said::Model => "",
         Said::Profile => ", as its profile says",
+        Said::Default if !is_vllm(&model.command) => ", which is reserved where nothing else is said",
         Said::Default | Said::Unknown => ", as vLLM has it by default",
     };
     let share = match said {
@@ -284,7 +282,7 @@ fn row(
     Row::new(vec![
         Line::from(Span::styled(mark, style)),
         Line::raw(label),
-        Line::raw(clean(unit.name.unwrap_or("-"))),
+        Line::raw(unit.name.map_or_else(|| "-".to_owned(), |name| clean(name.strip_prefix("NVIDIA ").unwrap_or(name)))),
         number(memory),
         number(unit.gpu.utilisation.map(|load| format!("{load} %"))),
         number(unit.gpu.temperature.map(|degrees| format!("{degrees} °C"))),
@@ -297,7 +295,7 @@ fn taken_by(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Str
     let share = |share: f64| if share > 0.0 { format!(" {share:.2}") } else { String::new() };
     let others = others(answers, at, unit, known);
     let mut taken: Vec<String> = others.iter().map(|(name, part)| format!("{}{}", clean(name), share(*part))).collect();
-    taken.extend(foreign(unit).map(|bytes| format!("other processes {}", gib(bytes))));
+    taken.extend(foreign(unit).map(|bytes| format!("others {}", gib(bytes))));
     if taken.is_empty() { "nobody".to_owned() } else { taken.join(", ") }
 }
 

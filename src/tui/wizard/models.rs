@@ -64,7 +64,7 @@ impl Models {
     /// Draws it.
     pub(super) fn draw(&self, answers: &Answers, area: Rect, buffer: &mut Buffer, theme: &Theme) {
         let text = |cells: [&str; 5]| Row::new(cells.map(|cell| Line::raw(clean(cell))).to_vec());
-        let mut rows = vec![text([&format!("The gateway: http://{}/v1", answers.listen), "", "", "", ""])];
+        let mut rows = vec![text([&format!("Gateway {}", answers.listen), "", "", "", ""])];
         for model in &answers.models {
             let name = format!("Model {}", [&[model.name.clone()][..], &model.aliases].concat().join(", "));
             let engines = model.replicas.to_string();

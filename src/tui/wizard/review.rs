@@ -125,7 +125,13 @@ impl Review {
             line.push_span(Span::raw("  "));
         }
         put(buffer, area.x, area.y + 2, area.width, &line);
-        let below = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
+        // As high as its text, with its frame.
+        let lines = match &self.checked {
+            Some(Ok(pane) | Err(pane)) => pane.height(area.width.saturating_sub(2)),
+            None => 1,
+        };
+        let height = lines.saturating_add(2).min(area.height.saturating_sub(3));
+        let below = Rect { y: area.y + 3, height, ..area };
         let title = match &self.checked {
             Some(Err(_)) => "What is wrong",
             _ => "What would run where",

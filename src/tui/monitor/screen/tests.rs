@@ -153,8 +153,9 @@ fn nothing_is_done_without_an_answer() {
     assert_eq!(press(&mut monitor, "w⏎"), "[Work(order)]", "waking does no harm");
     press(&mut monitor, "r");
     assert!(picture(&monitor, (80, 22)).contains("No other engine serves qwen3-32b"), "it is away meanwhile");
+    compare(&monitor, "restart");
     press(&mut monitor, "⎋s");
-    assert!(picture(&monitor, (80, 22)).contains("Scale qwen3-32b"));
+    compare(&monitor, "scale");
     assert!(press(&mut monitor, "x⏎").contains("A number from 1 to 256"));
     monitor.update(&Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)), Instant::now());
     assert_eq!(press(&mut monitor, "⏎"), "[Work(order)]");
@@ -201,7 +202,7 @@ fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
     assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     assert_eq!(press(&mut owner, "s"), "[]", "one key alone ends nothing");
-    assert!(picture(&owner, (80, 22)).contains("Shut the gateway down?"));
+    compare(&owner, "shut-down");
     assert_eq!(press(&mut owner, "y"), "[Work(shut down)]");
     assert!(hear(&mut owner, News::ShutDown).starts_with("[End(Some("));
     assert_eq!(format!("{:?}", owner.leave()), "[]");
@@ -223,6 +224,7 @@ fn a_lost_connection_is_told_and_what_was_known_stays() {
         shown.contains("qwen3-32b/0") && shown.contains("✗ The connection is lost (Connection refused)"),
         "{shown}"
     );
+    compare(&monitor, "lost");
     let status: String = monitor.status().spans.iter().map(|span| span.content.as_ref()).collect();
     assert_eq!(status, "✗ connection lost, trying again (0s)");
     hear(&mut monitor, News::Connected);

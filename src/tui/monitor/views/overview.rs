@@ -271,7 +271,11 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
         Line::raw(quantile(times, |times| times.p50)),
         Line::raw(quantile(times, |times| times.p95)),
         usage,
-        Line::raw(engine.gpus.as_ref().map_or_else(|| NONE.to_owned(), |gpus| clean(&gpus.join(",")))),
+        Line::raw(match (&engine.gpus, engine.ours) {
+            (Some(gpus), _) => clean(&gpus.join(",")),
+            (None, true) => "all".to_owned(),
+            (None, false) => NONE.to_owned(),
+        }),
         Line::raw(figures::age(since)),
         Line::styled(clean(&engine.state.detail().unwrap_or_default()), theme.dim()),
     ])

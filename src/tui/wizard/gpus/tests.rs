@@ -186,7 +186,7 @@ fn gpus_are_chosen_automatically_with_a_count() {
     assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None));
     let shown = picture(&answers, &known);
     assert!(shown.contains("(–)  0") && shown.contains("(x)  1") && shown.contains("(x)  2"), "{shown}");
-    assert!(shown.contains("other processes 42.0 GiB") && shown.contains("nobody"), "{shown}");
+    assert!(shown.contains("others 42.0 GiB") && shown.contains("nobody"), "{shown}");
     press(&mut page, "→→", &mut answers, &known);
     assert_eq!(answers.models[0].gpus, Gpus::Any(3), "there are no more");
     let (filled, why) = press(&mut page, "⏎", &mut answers, &known);

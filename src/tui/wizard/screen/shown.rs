@@ -62,6 +62,9 @@ impl Screen for Wizard {
     fn keys(&self) -> Vec<KeyHelp> {
         let key = KeyHelp::new;
         let (on, back) = (key("Enter", "go on"), key("Esc", "back"));
+        if self.question.is_some() {
+            return vec![key("Enter", "the marked answer"), key("Tab", "another answer"), back];
+        }
         match &self.page {
             Page::Gateway(_) | Page::Model(_) => {
                 vec![on, key("↑↓", "other field"), key("Space", "turn a switch"), back]
