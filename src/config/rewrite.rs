@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::document::{self, Kind, Node};
+use super::words::short_list;
 
 /// Spaces that a mapping is indented by, where nothing shows what the file's own are.
 const INDENT: usize = 2;
@@ -224,6 +225,10 @@ fn comment(line: &str) -> Option<&str> {
 
 /// A member as lines of its own.
 fn emitted(key: &str, value: &Value, indent: usize) -> Result<String, RewriteError> {
+    if let Some(list) = short_list(value) {
+        let named = emitted(key, &Value::Null, indent)?;
+        return named.strip_suffix("null\n").map(|name| format!("{name}{list}\n")).ok_or(RewriteError);
+    }
     let member = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
     let options = serde_saphyr::ser_options! { indent_step: INDENT };
     let text = serde_saphyr::to_string_with_options(&member, options).map_err(|_| RewriteError)?;
@@ -288,9 +293,9 @@ mod tests {
         let changed = set(FILE, ["models", "big"], Some(big)).expect("changed");
         let expected = FILE.replace(
             "      max-model-len: 4096   # tokens\n",
-            "      max-model-len: 8192   # tokens\n      seed: 1\n    gpus:\n    - \"0\"\n",
+            "      max-model-len: 8192   # tokens\n      seed: 1\n    gpus: [\"0\"]\n",
         );
-        assert_eq!(changed.replace("      - \"0\"", "    - \"0\""), expected);
+        assert_eq!(changed, expected);
         let small = set(FILE, ["models", "small"], Some(serde_json::json!({ "source": "t" }))).expect("changed");
         assert_eq!(small, FILE.replace("  small: { source: s }\n", "  small:\n    source: t\n"));
         assert_eq!(

@@ -341,7 +341,7 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     keys.press("Space", "[x]  0");
     keys.press("+", "bold takes a share of 0.50");
     keys.press("Down", "▸[–]  1");
-    keys.0.shows("other processes 42.0 GiB");
+    keys.0.shows("others 42.0 GiB");
     keys.press("Space", "GPU 1: other processes hold 42.0 GiB");
     keys.press("Enter", "Add another");
     keys.press("a", "Model 2");

@@ -273,8 +273,7 @@ impl Screen for Monitor {
             let mut area = area;
             if let Connection::Down { why, .. } = &self.known.connection {
                 area.height -= 1;
-                let text =
-                    format!(" ✗ The connection is lost ({}): what is shown is old. It is tried again.", clean(why));
+                let text = format!(" ✗ The connection is lost, what is shown is old ({})", clean(why));
                 put(buffer, area.x, area.bottom(), area.width, &Line::styled(text, theme.bad()));
             }
             if let Some(view) = self.view() {

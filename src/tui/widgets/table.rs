@@ -217,7 +217,7 @@ mod tests {
         let columns = [Column::new("ENGINE", 9).flexible(4), Column::new("ERROR", 2).optional()];
         let lines =
             drawn(&columns, &[&["a-long-name/0", ""], &["模型模型模型/12", ""], &["org/long-model", ""]], (12, 4), 9);
-        assert_eq!(lines, [" ENGINE", " a-long-…/0", " 模型模…/12", "▸org/long-…"]);
+        assert_eq!(lines, [" ENGINE", " a-long-…/0", " 模 型 模 …/12", "▸org/long-…"]);
     }
 
     #[test]

@@ -49,3 +49,13 @@ pub(super) fn differences(
         keys.pop();
     }
 }
+
+/// Another value at these keys; `None`: they go.
+pub(super) fn change(keys: &[&str], value: Option<Value>) -> Change {
+    Change { keys: keys.iter().map(|key| (*key).to_owned()).collect(), value }
+}
+
+/// What a section of a file says under a name.
+pub(super) fn entry<'r>(root: &'r Map<String, Value>, section: &str, name: &str) -> Option<&'r Value> {
+    root.get(section)?.get(name)
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::differences::{asked_for, bare, differences};
+use super::differences::{asked_for, bare, change, differences, entry};
 use super::shortcut;
 use crate::config::{Answers, Change, ModelAnswers, as_written, changed, draft, texts};
 
@@ -115,14 +115,6 @@ pub(super) fn write(
 pub(super) fn renames(after: &Answers, origins: &[Option<String>]) -> bool {
     let mut all = after.models.iter().zip(origins);
     all.any(|(model, origin)| origin.as_ref().is_some_and(|origin| *origin != model.name))
-}
-
-fn change(keys: &[&str], value: Option<Value>) -> Change {
-    Change { keys: keys.iter().map(|key| (*key).to_owned()).collect(), value }
-}
-
-fn entry<'r>(root: &'r Map<String, Value>, section: &str, name: &str) -> Option<&'r Value> {
-    root.get(section)?.get(name)
 }
 
 fn taken(root: &mut Map<String, Value>, section: &str) -> Map<String, Value> {

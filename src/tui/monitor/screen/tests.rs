@@ -221,7 +221,8 @@ fn a_lost_connection_is_told_and_what_was_known_stays() {
     hear(&mut monitor, News::Lost("Connection refused".to_owned()));
     let shown = picture(&monitor, (80, 22));
     assert!(
-        shown.contains("qwen3-32b/0") && shown.contains("✗ The connection is lost (Connection refused)"),
+        shown.contains("qwen3-32b/0")
+            && shown.contains("✗ The connection is lost, what is shown is old (Connection refused)"),
         "{shown}"
     );
     compare(&monitor, "lost");

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{change, entry};
 use crate::config::{Answers, Change};
+use crate::tui::wizard::differences::{change, entry};
 
 /// What is different of the aliases that are further names, and of those that name a model which has another name now.
 pub(super) fn differences(
