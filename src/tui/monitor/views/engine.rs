@@ -99,11 +99,12 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
     let report = engine.report.as_ref();
     let history = &engine.history;
     let waiting = report.map(|report| format!(", {} waiting in it", figures::rounded(report.waiting)));
-    let tokens = or_none(rates, |rates| {
+    let none_lately = || "no requests lately".to_owned();
+    let tokens = rates.map_or_else(none_lately, |rates| {
         let (read, written) = (rates.prompt_tokens_per_second, rates.completion_tokens_per_second);
         format!("{} read, {} written /s", figures::count(read), figures::count(written))
     });
-    let first = or_none(rates.and_then(|rates| rates.first_token_seconds), |times| {
+    let first = rates.and_then(|rates| rates.first_token_seconds).map_or_else(none_lately, |times| {
         let [p50, p95, p99] = [times.p50, times.p95, times.p99].map(figures::seconds);
         format!("p50 {p50} p95 {p95} p99 {p99}")
     });

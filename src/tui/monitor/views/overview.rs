@@ -13,7 +13,7 @@ use super::super::view::{Shown, View, fits};
 use super::super::wish::{Place, Wish};
 use super::super::{actions, gpu_lines, log_pane, look};
 use super::summary::summary;
-use crate::api::{EngineView, ModelView, Quantiles, RatesPoint, RollState, Target};
+use crate::api::{EngineState, EngineView, ModelView, Quantiles, Rates, RatesPoint, RollState, Target};
 use crate::tui::frame::{KeyHelp, Style, Theme};
 use crate::tui::widgets::{Column, Row, Selection, Table, clean, put, sparkline};
 
@@ -223,8 +223,8 @@ fn model_row(model: &ModelView, known: &Known, is_folded: bool, theme: &Theme) -
         Line::from(model_state(model, theme)),
         Line::raw(figures::whole(model.in_flight)),
         Line::raw(figures::rounded(waiting)),
-        Line::raw(or_none(rates, |rates| figures::count(rates.requests_per_second))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.completion_tokens_per_second))),
+        Line::raw(rate(rates, known.rates.is_some(), |rates| rates.requests_per_second)),
+        Line::raw(rate(rates, known.rates.is_some(), |rates| rates.completion_tokens_per_second)),
         Line::raw(quantile(times, |times| times.p50)),
         Line::raw(quantile(times, |times| times.p95)),
         Line::default(),
@@ -254,6 +254,7 @@ fn model_state(model: &ModelView, theme: &Theme) -> Vec<Span<'static>> {
 fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
     let rates = engine.rates.as_ref();
     let times = rates.and_then(|rates| rates.first_token_seconds);
+    let may_serve = matches!(engine.state, EngineState::Ready | EngineState::Unhealthy { .. });
     let report = engine.report.as_ref();
     let usage = report.map(|report| report.kv_cache_usage);
     let usage = Line::styled(
@@ -266,8 +267,8 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
         Line::from(look::engine(engine, theme)),
         Line::raw(figures::whole(engine.in_flight)),
         Line::raw(or_none(report, |report| figures::rounded(report.waiting))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.requests_per_second))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.completion_tokens_per_second))),
+        Line::raw(rate(rates, may_serve, |rates| rates.requests_per_second)),
+        Line::raw(rate(rates, may_serve, |rates| rates.completion_tokens_per_second)),
         Line::raw(quantile(times, |times| times.p50)),
         Line::raw(quantile(times, |times| times.p95)),
         usage,
@@ -285,6 +286,15 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
 fn detail(engine: &EngineView, theme: &Theme) -> Line<'static> {
     let text = engine.state.detail().map(|detail| format!(" {}: {}", clean(&engine.engine), clean(&detail)));
     Line::styled(text.unwrap_or_default(), look::style(&engine.state, theme))
+}
+
+/// A rate; where none is told there were no requests lately, unless there could be none.
+fn rate(rates: Option<&Rates>, could_be: bool, of: impl Fn(&Rates) -> f64) -> String {
+    match rates {
+        Some(rates) => figures::count(of(rates)),
+        None if could_be => figures::count(0.0),
+        None => NONE.to_owned(),
+    }
 }
 
 fn quantile(times: Option<Quantiles>, of: impl Fn(&Quantiles) -> f64) -> String {
