@@ -46,6 +46,8 @@ pub struct Gateway {
     pub link: Link,
     /// What it is called, for people.
     pub label: String,
+    /// Whether it ran before it was to be started.
+    pub ran_before: bool,
 }
 
 /// What is to be started.
@@ -114,7 +116,8 @@ pub trait Machine: Send + Sync {
     /// Why there is none.
     fn attach(&self, running: &Running) -> Result<Gateway, String>;
 
-    /// Starts a gateway in the background; returns when it accepts requests.
+    /// Starts a gateway in the background; returns when it accepts requests. One that runs already with a saved configuration is
+    /// not started again.
     ///
     /// # Errors
     /// Why it does not, with the end of its log.

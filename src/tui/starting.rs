@@ -8,7 +8,7 @@ use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::frame::{Effect, Input, KeyHelp, Screen, Theme};
+use super::frame::{Effect, Input, KeyHelp, Screen, Theme, Tone};
 use super::machine::{Gateway, Machine, Start};
 use super::monitor::Monitor;
 use super::widgets::{Pane, clean, put, wrap};
@@ -61,7 +61,14 @@ impl Starting {
     fn heard(&mut self, told: &Told) -> Vec<Effect> {
         match &told.came {
             Ok(gateway) => {
-                vec![Effect::Replace(Box::new(Monitor::new(gateway.link.clone(), &gateway.label, true)))]
+                let monitor = Monitor::new(gateway.link.clone(), &gateway.label, !gateway.ran_before);
+                let mut effects = vec![Effect::Replace(Box::new(monitor))];
+                if gateway.ran_before {
+                    let text = "It ran already, and was not started again: this is it. What was changed in its file since is in use \
+                                after `enginehouse reload`.";
+                    effects.push(Effect::Say(Tone::Note, text.to_owned()));
+                }
+                effects
             }
             Err(why) => {
                 self.state = State::Failed(Pane::new(why));
@@ -156,5 +163,17 @@ mod tests {
         assert!(!starting.back() && starting.would_lose().is_none());
         let gateway = fake.attach(&crate::tui::machine::Running::default()).expect("a link");
         assert_eq!(format!("{:?}", starting.update(&tell(Ok(gateway)), now)), "[Replace(overview)]");
+    }
+
+    #[test]
+    fn one_that_runs_already_is_shown_and_not_asked_about() {
+        let now = Instant::now();
+        let what = Start::Saved("prod".to_owned());
+        let fake = Arc::new(Fake::default());
+        let mut starting = Starting::new(fake.clone(), what.clone());
+        let gateway = fake.attach(&crate::tui::machine::Running::default()).expect("a link");
+        let came = Ok(Gateway { ran_before: true, ..gateway });
+        let told = format!("{:?}", starting.update(&Input::Message(Message::new(Told { what, came })), now));
+        assert!(told.contains("Replace(overview)") && told.contains("It ran already"), "{told}");
     }
 }

@@ -109,7 +109,7 @@ impl Machine for Fake {
     fn attach(&self, running: &Running) -> Result<Gateway, String> {
         // It is never asked.
         let link = Link::new(Client::new(([127, 0, 0, 1], 1).into(), None), || None);
-        Ok(Gateway { link, label: running.name.clone() })
+        Ok(Gateway { link, label: running.name.clone(), ran_before: false })
     }
 
     fn start(&self, _what: &Start) -> Result<Gateway, String> {

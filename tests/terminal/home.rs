@@ -157,6 +157,15 @@ fn two_models_are_configured_started_left_attached_to_and_shut_down() {
     // Another one attaches to it, and shuts it down.
     let again = home.terminal(LARGE, &[], &[]);
     again.shows("1 gateway runs on this machine: pair-");
+    // Who starts it again is shown the one that runs.
+    again.press(&["s"]);
+    again.shows("✓ valid");
+    again.press(&["Enter"]);
+    again.shows("It ran already, and was not started again");
+    again.press(&["q"]);
+    again.shows("✓ valid");
+    again.press(&["q"]);
+    again.shows("What do you want to do?");
     again.press(&["a"]);
     again.shows("bold, calm");
     again.press(&["Enter"]);
@@ -350,7 +359,9 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     keys.press("Enter", "bold 0.50");
     keys.press("+", "calm takes a share of 0.50");
     keys.press("Space", "bold takes 0.50, and 0.50 more is over 0.95");
-    keys.0.shows("they cannot take turns");
+    keys.0.wait("one sentence about turns", |screen| {
+        screen.split_whitespace().collect::<Vec<_>>().join(" ").contains("they cannot take turns")
+    });
     keys.press("=", "2 models of GPU 0: a share of 0.47 for each.");
     keys.press("Enter", "Add another");
     keys.press("Enter", "What would run where");

@@ -63,7 +63,7 @@ fn gateway(found: &RunningGateway) -> Gateway {
     let client = Client::new(found.admin, found.token.as_ref());
     let ask = Ask { gateway: Some(found.name.clone()), ..Ask::default() };
     let link = Link::new(client, move || ask.find().ok().map(|found| found.client));
-    Gateway { link, label: format!("The gateway `{}`", found.name) }
+    Gateway { link, label: format!("The gateway `{}`", found.name), ran_before: false }
 }
 
 fn by_process(pid: u32) -> Option<RunningGateway> {
@@ -115,7 +115,12 @@ impl Machine for Here {
     }
 
     fn start(&self, what: &Start) -> Result<Gateway, String> {
-        let detached = Detached { files: vec![file(what)?], settings: Vec::new(), state_dir: None, ready_file: None };
+        let file = file(what)?;
+        let runs = |one: &Running| matches!(what, Start::Saved(_)) && file == std::path::Path::new(&one.file);
+        if let Some(running) = self.running().iter().find(|one| runs(one)) {
+            return Ok(Gateway { ran_before: true, ..self.attach(running)? });
+        }
+        let detached = Detached { files: vec![file], settings: Vec::new(), state_dir: None, ready_file: None };
         let started = background::start(&detached)?;
         // One with a state directory of its own is not in the usual place.
         let folder = started.log.parent().and_then(|folder| RunningGateway::on(folder).ok()?);

@@ -52,10 +52,10 @@ pub(super) fn said(area: Rect, (tone, text): &Said, buffer: &mut Buffer, theme: 
 /// The keys, as many as fit.
 pub(super) fn last_line(area: Rect, screen: &dyn Screen, buffer: &mut Buffer, theme: &Theme) {
     let mut keys: Vec<(&str, &str)> = screen.keys().iter().map(|key| (key.key, key.what)).collect();
-    if screen.filter().is_some() {
+    if screen.filter().is_some() && !screen.takes_text() {
         keys.push(("/", "filter"));
     }
-    if !screen.places().is_empty() {
+    if !screen.takes_text() && !screen.places().is_empty() {
         keys.push((":", "go to"));
     }
     // These are always there: the others give way.

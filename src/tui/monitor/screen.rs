@@ -288,12 +288,8 @@ impl Screen for Monitor {
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
-        if self.question.is_some() {
-            return vec![
-                KeyHelp::new("Enter", "the marked answer"),
-                KeyHelp::new("Tab", "another answer"),
-                KeyHelp::new("Esc", "cancel"),
-            ];
+        if let Some(question) = &self.question {
+            return question.keys();
         }
         self.view().map(|view| view.keys()).unwrap_or_default()
     }

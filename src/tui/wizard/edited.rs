@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::differences::{asked_for, bare, change, differences, entry};
 use super::shortcut;
-use crate::config::{Answers, Change, ModelAnswers, as_written, changed, draft, texts};
+use crate::config::{Answers, ModelAnswers, as_written, changed, draft, texts};
 
 /// What is said of files that have to be edited by hand.
 const BY_HAND: &str = "It cannot be changed step by step: edit it with e.";

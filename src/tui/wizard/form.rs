@@ -1,7 +1,7 @@
 //! A page of fields: lines that are typed, switches, and choices.
 
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -14,8 +14,8 @@ const LABEL: usize = 24;
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value {
-    /// A line. `fresh`: the first letter that is typed replaces it.
-    Text { edit: LineEdit, fresh: bool },
+    /// A line.
+    Text(LineEdit),
     /// Yes or no.
     Switch(bool),
     /// One of some: each with what it is good for.
@@ -60,7 +60,7 @@ impl Form {
 
     /// One more line that is typed.
     pub(super) fn line(self, id: &str, words: (&str, &str), text: &str) -> Self {
-        self.with(id, words, Value::Text { edit: LineEdit::new(text), fresh: true })
+        self.with(id, words, Value::Text(LineEdit::proposed(text)))
     }
 
     /// The last line stands for this where it is empty.
@@ -102,7 +102,7 @@ impl Form {
     /// What is typed or chosen in a field.
     pub(super) fn text(&self, id: &str) -> &str {
         match self.value(id) {
-            Some(Value::Text { edit, .. }) => edit.text().trim(),
+            Some(Value::Text(edit)) => edit.text().trim(),
             Some(Value::Choice { options, at }) => options.get(*at).map(|(name, _)| name.as_str()).unwrap_or_default(),
             _ => "",
         }
@@ -146,10 +146,7 @@ impl Form {
 
     /// Inserts a text.
     pub(super) fn paste(&mut self, text: &str) {
-        if let Some(Value::Text { edit, fresh }) = self.fields.get_mut(self.at).map(|field| &mut field.value) {
-            if std::mem::take(fresh) {
-                edit.set("");
-            }
+        if let Some(Value::Text(edit)) = self.fields.get_mut(self.at).map(|field| &mut field.value) {
             edit.paste(text);
         }
     }
@@ -185,13 +182,7 @@ impl Form {
 /// Changes a value by a key.
 fn change(value: &mut Value, key: KeyEvent) {
     match value {
-        Value::Text { edit, fresh } => {
-            let was_fresh = std::mem::take(fresh);
-            let is_letter = matches!(key.code, KeyCode::Char(_))
-                && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-            if was_fresh && is_letter {
-                edit.set("");
-            }
+        Value::Text(edit) => {
             let _: Edit = edit.key(key);
         }
         Value::Switch(on) => {
@@ -212,7 +203,7 @@ fn change(value: &mut Value, key: KeyEvent) {
 
 fn draw_value(field: &Field, is_active: bool, area: Rect, buffer: &mut Buffer, theme: &Theme) {
     match &field.value {
-        Value::Text { edit, .. } if edit.text().is_empty() => {
+        Value::Text(edit) if edit.text().is_empty() => {
             // The cursor has the first column.
             let text = if field.empty.is_empty() { String::new() } else { format!("({})", field.empty) };
             let x = area.x + u16::from(is_active);
@@ -221,8 +212,8 @@ fn draw_value(field: &Field, is_active: bool, area: Rect, buffer: &mut Buffer, t
                 edit.draw(Rect { width: 1, ..area }, true, buffer, theme);
             }
         }
-        Value::Text { edit, .. } if is_active => edit.draw(area, true, buffer, theme),
-        Value::Text { edit, .. } => put(buffer, area.x, area.y, area.width, &Line::raw(clean(edit.text()))),
+        Value::Text(edit) if is_active => edit.draw(area, true, buffer, theme),
+        Value::Text(edit) => put(buffer, area.x, area.y, area.width, &Line::raw(clean(edit.text()))),
         Value::Switch(on) => {
             let (sign, style) = if *on { ("[x] yes", theme.good()) } else { ("[ ] no", theme.dim()) };
             put(buffer, area.x, area.y, area.width, &Line::styled(sign, style));
@@ -241,6 +232,8 @@ fn draw_value(field: &Field, is_active: bool, area: Rect, buffer: &mut Buffer, t
 
 #[cfg(test)]
 mod tests {
+    use ratatui::crossterm::event::KeyModifiers;
+
     use super::*;
 
     #[test]

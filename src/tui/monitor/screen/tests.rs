@@ -158,7 +158,7 @@ fn nothing_is_done_without_an_answer() {
     compare(&monitor, "scale");
     assert!(press(&mut monitor, "x⏎").contains("A number from 1 to 256"));
     monitor.update(&Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)), Instant::now());
-    assert_eq!(press(&mut monitor, "⏎"), "[Work(order)]");
+    assert_eq!(press(&mut monitor, "3⏎"), "[Work(order)]");
     press(&mut monitor, "6");
     assert_eq!(press(&mut monitor, "cy"), "[Work(order)]");
     assert_eq!(press(&mut monitor, "↓c"), r#"[Say(Note, "It is over: there is nothing to cancel.")]"#);

@@ -17,8 +17,8 @@ use crate::tui::widgets::{bar, clean, put, wrap};
 /// Columns of names of facts.
 const NAMES: usize = 11;
 
-/// Lines that the sentence of a failure may take.
-const SENTENCE: usize = 5;
+/// Lines that a sentence may take: its engine's log says all.
+const SENTENCE: usize = 4;
 
 /// One engine.
 #[derive(Debug)]
@@ -220,7 +220,8 @@ fn start(starting: &Starting, columns: u16, theme: &Theme) -> Vec<Line<'static>>
 }
 
 fn failed(failure: &Failure, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = sentences(&failure.brief(), columns, theme.bad());
+    let mut lines = sentences(&failure.cause.to_string(), columns, theme.bad());
+    lines.extend(sentences(&failure.next.to_string(), columns, theme.bad()));
     let what = match failure.next {
         NextStep::Restart { .. } => "x ends its restarts; the other engines go on without it.",
         NextStep::CrashLoop { .. } | NextStep::NoRestart => "t starts it again; the other engines go on without it.",
@@ -230,8 +231,12 @@ fn failed(failure: &Failure, columns: u16, theme: &Theme) -> Vec<Line<'static>> 
 }
 
 fn sentences(text: &str, columns: u16, style: crate::tui::frame::Style) -> Vec<Line<'static>> {
-    let lines = wrap(&clean_lines(text), usize::from(columns).saturating_sub(2));
-    lines.into_iter().take(SENTENCE).map(|line| Line::styled(format!(" {line}"), style)).collect()
+    let mut lines = wrap(&clean_lines(text), usize::from(columns).saturating_sub(3));
+    if lines.len() > SENTENCE {
+        lines.truncate(SENTENCE);
+        lines.iter_mut().last().into_iter().for_each(|line| line.push('…'));
+    }
+    lines.into_iter().map(|line| Line::styled(format!(" {line}"), style)).collect()
 }
 
 fn clean_lines(text: &str) -> String {
