@@ -8,7 +8,7 @@ use crate::config::{Config, Engines, Gpus, Model, Spawn, flag_value, is_vllm};
 use crate::ids::EngineId;
 
 /// What vLLM takes unless told otherwise (`gpu_memory_utilization` of its `CacheConfig`; 0.9 until 2025).
-pub const DEFAULT_SHARE: f64 = 0.92;
+const DEFAULT_SHARE: f64 = 0.92;
 
 /// What every engine that `config` has us start wants, in file order.
 #[must_use]

@@ -55,6 +55,7 @@ fn press(monitor: &mut Monitor, keys: &str) -> String {
         '⏎' => KeyCode::Enter,
         '⎋' => KeyCode::Esc,
         '↓' => KeyCode::Down,
+        '⇟' => KeyCode::PageDown,
         letter => KeyCode::Char(letter),
     };
     let press = |letter| told(monitor, &Input::Key(KeyEvent::new(key(letter), KeyModifiers::NONE)));
@@ -253,6 +254,19 @@ fn logs_that_were_refused_come_again() {
     assert!(picture(&monitor, (80, 22)).contains("no such engine"));
     hear(&mut monitor, News::LogFollowed(number));
     assert!(!picture(&monitor, (80, 22)).contains("no such engine"), "also before the first line");
+}
+
+#[test]
+fn the_text_of_an_alias_is_scrolled_and_begins_anew_for_another_one() {
+    let mut monitor = monitor(false);
+    monitor.known.aliases[0].changes = (0..40).map(|number| format!("default: option_{number} = 1")).collect();
+    press(&mut monitor, "4");
+    assert!(picture(&monitor, (80, 22)).contains("lines 1-"));
+    press(&mut monitor, "⇟⇟⇟⇟⇟⇟⇟⇟");
+    assert!(picture(&monitor, (80, 22)).contains("option_39"));
+    press(&mut monitor, "↓");
+    monitor.known.aliases[1].changes = monitor.known.aliases[0].changes.clone();
+    assert!(picture(&monitor, (80, 22)).contains("lines 1-"));
 }
 
 #[test]
