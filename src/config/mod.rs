@@ -10,6 +10,7 @@ mod convert;
 mod diagnostic;
 mod document;
 mod draft;
+mod emit;
 mod entry_text;
 mod expanded_alias;
 mod file;

@@ -8,10 +8,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::document::{self, Kind, Node};
-use super::words::short_list;
-
-/// Spaces that a mapping is indented by, where nothing shows what the file's own are.
-const INDENT: usize = 2;
+use super::emit::member;
 
 /// Why a text cannot be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,7 +122,7 @@ impl Block<'_> {
         }
         let is_new = |key: &str| self.members.iter().all(|(known, ..)| known != key);
         for (key, value) in wanted.iter().filter(|(key, _)| is_new(key)) {
-            edits.push((last..last, emitted(key, value, indent)?));
+            edits.push((last..last, member(key, value, indent).ok_or(RewriteError)?));
         }
         Ok(())
     }
@@ -148,7 +145,11 @@ impl Block<'_> {
         let in_place = if range.len() == 1 { with_scalar(self.lines[range.start], key, node, value) } else { None };
         let text = match in_place {
             Some(line) => line,
-            None => with_comments(&emitted(key, value, indent)?, &self.lines[range.clone()], (is_block, indent)),
+            None => with_comments(
+                &member(key, value, indent).ok_or(RewriteError)?,
+                &self.lines[range.clone()],
+                (is_block, indent),
+            ),
         };
         edits.push((range, text));
         Ok(())
@@ -221,20 +222,6 @@ fn comment(line: &str) -> Option<&str> {
         before = c;
     }
     None
-}
-
-/// A member as lines of its own.
-fn emitted(key: &str, value: &Value, indent: usize) -> Result<String, RewriteError> {
-    if let Some(list) = short_list(value) {
-        let named = emitted(key, &Value::Null, indent)?;
-        return named.strip_suffix("null\n").map(|name| format!("{name}{list}\n")).ok_or(RewriteError);
-    }
-    let member = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
-    let options = serde_saphyr::ser_options! { indent_step: INDENT };
-    let text = serde_saphyr::to_string_with_options(&member, options).map_err(|_| RewriteError)?;
-    let indented =
-        |line: &str| if line.trim().is_empty() { "\n".to_owned() } else { format!("{:indent$}{line}\n", "") };
-    Ok(text.lines().map(indented).collect())
 }
 
 /// The lines with the edits in them, which do not overlap.
