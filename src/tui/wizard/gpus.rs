@@ -125,8 +125,12 @@ impl GpuPage {
         Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.selection), buffer, theme);
         let told = told.iter().map(|line| Line::styled(line.as_str(), theme.dim()));
         let said = said.iter().map(|line| Line::styled(line.as_str(), theme.busy()));
-        for (line, y) in told.chain([Line::default()]).chain(said).zip(area.y + height + 1..area.bottom()) {
-            put(buffer, area.x, y, area.width, &line);
+        let (told, said): (Vec<Line<'_>>, Vec<Line<'_>>) = (told.collect(), said.collect());
+        // In a small window the reason why something was refused matters more.
+        let is_small = area.height < height + below;
+        let (first, second) = if is_small { (said, told) } else { (told, said) };
+        for (line, y) in first.iter().chain([&Line::default()]).chain(&second).zip(area.y + height + 1..area.bottom()) {
+            put(buffer, area.x, y, area.width, line);
         }
     }
 }
@@ -151,7 +155,7 @@ fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
     };
     let chosen = match &model.gpus {
         Gpus::Any(count) => format!(
-            "Automatic: {engines} gets {} when it starts, where the most memory is free: now those marked (x). ← → changes how many, \
+            "Automatic: {engines} gets {} when it starts, where there is room: now those marked (x). ← → changes how many, \
              a chooses by hand.{spread}",
             gpus(*count)
         ),

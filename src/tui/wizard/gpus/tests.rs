@@ -198,6 +198,19 @@ fn gpus_are_chosen_automatically_with_a_count() {
 }
 
 #[test]
+fn a_refusal_is_seen_in_the_smallest_window() {
+    let known = known(vec![gpu(0, 60), gpu(1, 60), gpu(2, 60)]);
+    let mut answers = Answers { models: vec![model("a", &[], None)], ..Answers::usual() };
+    let mut page = GpuPage::default();
+    press(&mut page, " ", &mut answers, &known);
+    let area = Rect::new(0, 0, 58, 11);
+    let mut buffer = Buffer::empty(area);
+    page.draw(&answers, 0, &known, area, &mut buffer, &Theme::new(true, true));
+    let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+    assert!(shown.contains("GPU 0: other processes hold 60.0 GiB"), "{shown}");
+}
+
+#[test]
 fn engines_of_one_model_share_its_gpus_evenly() {
     let known = known(vec![gpu(0, 0), gpu(1, 0), gpu(2, 0)]);
     let two = ModelAnswers { replicas: 2, ..model("a", &[], None) };
