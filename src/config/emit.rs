@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn members_are_written_as_a_person_does() {
-        let value = serde_json::json!({ "source": "a: b", "command": ["x", "y"], "env": {}, "lora": { "on": "/a", "l": [{ "a": 1 }] } });
+        let value = serde_json::json!({ "source": "a: b", "command": ["x", "z"], "env": {}, "lora": { "on": "/a", "l": [{ "a": 1 }] } });
         let text = member("m", &value, 2).expect("written");
-        assert!(text.starts_with("  m:\n    source: ") && text.contains("    command: [x, y]\n"), "{text}");
+        assert!(text.starts_with("  m:\n    source: ") && text.contains("    command: [x, z]\n"), "{text}");
         let root = as_written(&text).expect("a mapping");
         assert_eq!(root.get("m"), Some(&value), "{text}");
     }
