@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Engines, Model, Spawn, flag_value, is_vllm};
 use crate::estimate::{self, EngineFlags, Estimate, Verdict};
-use crate::placement::{Assignment, DEFAULT_SHARE};
+use crate::placement::{Assignment, memory_share};
 
 /// What one model needs on each of its GPUs, in bytes; `null`: unknown.
 #[derive(Debug, Serialize)]
@@ -118,5 +118,6 @@ fn estimate_of(
         flags.tensor_parallel = places.len().max(1) as u64;
     }
     flags.gpu_memory = places.and_then(|places| places.iter().filter_map(|place| place.total).min());
-    Some((estimate::estimate(&facts, &flags), spawn.gpu_memory.unwrap_or(DEFAULT_SHARE)))
+    let share = memory_share((spawn.gpu_memory, &spawn.args), &spawn.command, &spawn.gpus);
+    Some((estimate::estimate(&facts, &flags), share))
 }

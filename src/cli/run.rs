@@ -12,7 +12,7 @@ use super::saved::terminal::say;
 use super::serve;
 use super::shell::shutdown_of;
 use crate::app::{self, SavedName, Source, config_dir, one_model_file, shortcut_dir, state_dirs};
-use crate::config::{self, Answers, Config, Engines, Gpus, ModelAnswers, Setting, draft, entry_text};
+use crate::config::{self, Answers, Config, Gpus, ModelAnswers, Setting, draft, entry_text};
 use crate::{private_file, supervisor};
 
 /// The model, and how it is served.
@@ -133,13 +133,9 @@ fn on_top(name: &str, gpus: &[String], profile: Option<&str>) -> Result<Vec<Sett
     gpus.into_iter().chain(profile).map(setting).collect()
 }
 
-/// The model that a shortcut means.
-pub(super) fn shortcut(name: &SavedName) -> Result<ModelAnswers, String> {
-    let (_, config) = shortcut_config(name)?;
-    match config.models.first().map(|model| &model.engines) {
-        Some(Engines::Spawn(spawn)) => Ok(ModelAnswers::of(name.as_str(), spawn)),
-        _ => Err(format!("The shortcut `{}` has no engines to be started (`source`).", name.as_str())),
-    }
+/// The text of a valid shortcut.
+pub(super) fn shortcut(name: &SavedName) -> Result<String, String> {
+    shortcut_config(name).map(|(text, _)| text)
 }
 
 /// The text of a valid shortcut, and what it means.
@@ -193,6 +189,7 @@ pub(super) fn write(name: &SavedName, text: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Engines;
 
     #[test]
     fn gateways_are_named_after_their_model() {

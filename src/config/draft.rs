@@ -1,97 +1,13 @@
 //! The configuration that a person would write, comments and all, from what was answered about it. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::types::{Gpus, Spawn};
+use super::answers::{Answers, ModelAnswers};
+use super::types::Gpus;
 use super::words::{escaped, word};
-
-/// What was answered about a whole configuration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answers {
-    /// What it is for, in a line or some; may be empty.
-    pub about: String,
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// Where operators connect: a loopback address, because there is no token.
-    pub admin: SocketAddr,
-    /// Web pages that may use the gateway: origins, or `*`.
-    pub cors: Vec<String>,
-    /// Whether there are metrics for Prometheus.
-    pub metrics: bool,
-    /// Whether one line for each request is written to standard output.
-    pub request_log: bool,
-    /// The models, in their order.
-    pub models: Vec<ModelAnswers>,
-}
-
-/// What was answered about one model.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ModelAnswers {
-    /// The name that clients use.
-    pub name: String,
-    /// Further names, as aliases that change nothing.
-    pub aliases: Vec<String>,
-    /// Hub id or path.
-    pub source: String,
-    /// The program, where that is not vLLM.
-    pub command: Vec<String>,
-    /// LoRA adapters: path or hub id by name, in their order.
-    pub adapters: Vec<(String, String)>,
-    /// Its GPUs.
-    pub gpus: Gpus,
-    /// Share of each GPU's memory.
-    pub gpu_memory: Option<f64>,
-    /// The port of its engine; `None`: a free one.
-    pub port: Option<u16>,
-    /// The profile.
-    pub profile: Option<String>,
-    /// Further flags.
-    pub args: Map<String, Value>,
-    /// Further variables of the environment.
-    pub env: BTreeMap<String, String>,
-}
-
-impl Answers {
-    /// One gateway for clients of this machine without models, with what else is usual.
-    #[must_use]
-    pub fn usual() -> Self {
-        Self {
-            about: String::new(),
-            listen: ([127, 0, 0, 1], 8000).into(),
-            admin: ([127, 0, 0, 1], 8001).into(),
-            cors: Vec::new(),
-            metrics: true,
-            request_log: true,
-            models: Vec::new(),
-        }
-    }
-}
-
-impl ModelAnswers {
-    /// What a model's engines say of it, as answers.
-    #[must_use]
-    pub fn of(name: &str, spawn: &Spawn) -> Self {
-        let vllm = ["vllm", "serve"];
-        let is_vllm = spawn.command.iter().map(String::as_str).eq(vllm);
-        Self {
-            name: name.to_owned(),
-            aliases: Vec::new(),
-            source: spawn.source.clone(),
-            command: if is_vllm { Vec::new() } else { spawn.command.clone() },
-            adapters: spawn.lora.iter().map(|(name, path)| (name.to_string(), path.clone())).collect(),
-            gpus: spawn.gpus.clone(),
-            gpu_memory: spawn.gpu_memory,
-            port: spawn.port,
-            profile: spawn.profile.clone(),
-            args: spawn.args.clone(),
-            env: spawn.env.clone(),
-        }
-    }
-}
 
 /// The text of the file.
 #[must_use]
@@ -137,6 +53,13 @@ pub fn draft(answers: &Answers) -> String {
 
 fn model_lines(model: &ModelAnswers, out: &mut String) {
     let _ = writeln!(out, "  {}:", word(&model.name));
+    if let Some(entry) = &model.entry {
+        for line in entry.lines() {
+            let line = if line.trim().is_empty() { String::new() } else { format!("    {line}") };
+            let _ = writeln!(out, "{line}");
+        }
+        return;
+    }
     line(out, "source", word(&model.source), "");
     if !model.command.is_empty() {
         line(out, "command", list(&model.command), "");
@@ -149,8 +72,13 @@ fn model_lines(model: &ModelAnswers, out: &mut String) {
     if let Some(share) = model.gpu_memory {
         line(out, "gpu_memory", share, "share of each GPU's memory");
     }
+    if model.replicas != 1 {
+        line(out, "replicas", model.replicas, "engines, which share the requests");
+    }
     if let Some(port) = model.port {
-        line(out, "port", port, "of the engine itself, on 127.0.0.1");
+        let what =
+            if model.replicas == 1 { "of the engine itself" } else { "of the first engine, the next ones follow" };
+        line(out, "port", port, format!("{what}, on 127.0.0.1"));
     }
     if let Some(profile) = &model.profile {
         line(out, "profile", word(profile), "");
@@ -164,7 +92,8 @@ fn model_lines(model: &ModelAnswers, out: &mut String) {
 }
 
 /// One key of a model.
-fn line(out: &mut String, key: &str, value: impl Display, comment: &str) {
+fn line(out: &mut String, key: &str, value: impl Display, comment: impl AsRef<str>) {
+    let comment = comment.as_ref();
     let comment = if comment.is_empty() { String::new() } else { format!(" # {comment}") };
     let _ = writeln!(out, "    {key}: {value}{comment}");
 }
@@ -205,9 +134,10 @@ fn address(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Map;
 
     use super::*;
-    use crate::config::{Config, Engines, parse};
+    use crate::config::{Config, Engines, as_written, parse};
 
     fn read(answers: &Answers) -> Config {
         let text = draft(answers);
@@ -217,7 +147,17 @@ mod tests {
     /// What a configuration says, as answers.
     fn told(config: &Config) -> Answers {
         let model = |model: &crate::config::Model| match &model.engines {
-            Engines::Spawn(spawn) => ModelAnswers::of(&model.name, spawn),
+            Engines::Spawn(spawn) => ModelAnswers {
+                name: model.name.to_string(),
+                source: spawn.source.clone(),
+                gpus: spawn.gpus.clone(),
+                gpu_memory: spawn.gpu_memory,
+                replicas: spawn.replicas,
+                port: spawn.port,
+                args: spawn.args.clone(),
+                env: spawn.env.clone(),
+                ..ModelAnswers::default()
+            },
             Engines::Urls(_) => panic!("none is drafted"),
         };
         Answers {
@@ -273,6 +213,29 @@ mod tests {
         assert_eq!((config.models.len(), config.aliases.len()), (2, 2));
     }
 
+    #[test]
+    fn an_entry_is_written_as_it_is() {
+        let entry = "# Mine\nsource: org/m # weights\n\nargs:\n  seed: ${SEED}\nstart_order: 2\n";
+        let model = ModelAnswers { name: "m".into(), entry: Some(entry.into()), ..small() };
+        let text = draft(&Answers { models: vec![model], ..Answers::usual() });
+        assert!(
+            text.contains("  m:\n    # Mine\n    source: org/m # weights\n\n    args:\n      seed: ${SEED}\n"),
+            "{text}"
+        );
+        let root = as_written(&text).expect("a mapping");
+        assert_eq!(root["models"]["m"]["start_order"], 2);
+    }
+
+    #[test]
+    fn replicas_are_written_where_there_are_some() {
+        let model = ModelAnswers { replicas: 2, port: Some(9001), ..small() };
+        let text = draft(&Answers { models: vec![model], ..Answers::usual() });
+        assert!(
+            text.contains("    replicas: 2 # engines, which share the requests\n    port: 9001 # of the first engine"),
+            "{text}"
+        );
+    }
+
     fn text() -> impl Strategy<Value = String> {
         "[a-zA-Z0-9/._~#:{}$, '\"-]{1,16}".prop_filter("something to see", |text| text.trim() == text)
     }
@@ -287,13 +250,19 @@ mod tests {
         let flags = prop_oneof![Just(Value::from(true)), Just(Value::from(1.5)), text().prop_map(Value::from)];
         let args = prop::collection::vec(("[a-f]{3,6}-len", flags), 0..3);
         let env = prop::collection::btree_map("[A-F]{3,5}_X", text(), 0..2);
+        // So many as share the listed GPUs evenly.
+        let gpus = (gpus, 1..3usize).prop_map(|(gpus, replicas)| match gpus {
+            Gpus::Listed(listed) if listed.len() % replicas != 0 => (Gpus::Listed(listed), 1),
+            gpus => (gpus, replicas),
+        });
         (text(), gpus, prop::option::of(0.1..0.2f64), any::<bool>(), args, env).prop_map(
-            move |(source, gpus, gpu_memory, has_port, args, env)| ModelAnswers {
+            move |(source, (gpus, replicas), gpu_memory, has_port, args, env)| ModelAnswers {
                 name: format!("m{at}"),
                 source,
                 gpus,
                 gpu_memory: gpu_memory.map(|share| (share * 100.0).round() / 100.0),
-                port: has_port.then(|| 9001 + u16::try_from(at).expect("small")),
+                replicas,
+                port: has_port.then(|| 9001 + 10 * u16::try_from(at).expect("small")),
                 args: args.into_iter().collect(),
                 env,
                 ..ModelAnswers::default()

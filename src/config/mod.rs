@@ -4,6 +4,7 @@
 //! Schema of the raw types (`schema`, `raw`) → rules that types cannot say (`rules`) → [`Config`] (`convert`, `types`).
 
 mod address;
+mod answers;
 mod command;
 mod convert;
 mod diagnostic;
@@ -41,10 +42,11 @@ mod units;
 mod user_profiles;
 mod words;
 
+pub use answers::{Answers, ModelAnswers, texts};
 pub use command::{SHUTDOWN_TIMEOUT, fill, flag_words, is_template, is_vllm, leaves_out};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{SourceMap, is_variable};
-pub use draft::{Answers, ModelAnswers, draft};
+pub use draft::draft;
 pub use entry_text::{check_model, check_profile, entry_text, entry_yaml};
 pub use file::{LARGEST_FILE, read_file, read_from};
 pub use flag_names::{flag_name, flag_value};

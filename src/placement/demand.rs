@@ -1,6 +1,6 @@
 //! What the engines of a configuration want.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ranks::Ranks;
 use super::types::Demand;
@@ -8,7 +8,7 @@ use crate::config::{Config, Engines, Gpus, Model, Spawn, flag_value, is_vllm};
 use crate::ids::EngineId;
 
 /// What vLLM takes unless told otherwise (`gpu_memory_utilization` of its `CacheConfig`; 0.9 until 2025).
-pub const DEFAULT_SHARE: f64 = 0.92;
+const DEFAULT_SHARE: f64 = 0.92;
 
 /// What every engine that `config` has us start wants, in file order.
 #[must_use]
@@ -27,15 +27,21 @@ pub fn demand(model: &Model, spawn: &Spawn, replica: usize) -> Demand {
         Gpus::Listed(gpus) => Gpus::Listed(share(gpus, spawn.replicas, replica).to_vec()),
         other => other.clone(),
     };
-    let vllm = is_vllm(&spawn.command);
-    let said = spawn.gpu_memory.or_else(|| flag_value(&spawn.args, "gpu-memory-utilization").and_then(number));
-    let share = said.unwrap_or(match gpus {
-        // Another server's size is not known: who lists its GPUs has thought of that, who has them chosen wants room.
-        Gpus::Listed(_) if !vllm => 0.0,
-        _ => DEFAULT_SHARE,
-    });
-    let ranks = if vllm { Ranks::of(&spawn.args) } else { None };
+    let share = memory_share((spawn.gpu_memory, &spawn.args), &spawn.command, &gpus);
+    let ranks = if is_vllm(&spawn.command) { Ranks::of(&spawn.args) } else { None };
     Demand { engine: EngineId::new(&model.name, replica), model: model.name.clone(), gpus, share, ranks }
+}
+
+/// The share of each GPU's memory that an engine takes which is started with `command` on `gpus`; 0: it is not known. `said`: the
+/// share that its configuration says, and its flags, those of its profile among them.
+#[must_use]
+pub fn memory_share(said: (Option<f64>, &Map<String, Value>), command: &[String], gpus: &Gpus) -> f64 {
+    let (share, args) = said;
+    share.or_else(|| flag_value(args, "gpu-memory-utilization").and_then(number)).unwrap_or(match gpus {
+        // Another server's size is not known: who lists its GPUs has thought of that, who has them chosen wants room.
+        Gpus::Listed(_) if !is_vllm(command) => 0.0,
+        _ => DEFAULT_SHARE,
+    })
 }
 
 /// The GPUs of one replica: an even share of all, or one of them in turn when there are fewer than replicas. Further

@@ -17,7 +17,7 @@ mod tests;
 mod types;
 
 pub use self::conflict::Conflict;
-pub use self::demand::{DEFAULT_SHARE, demand, demands, share};
+pub use self::demand::{demand, demands, memory_share, share};
 pub use self::ledger::LARGEST_SHARE;
 pub use self::place::place;
 pub use self::ranks::{Ranks, tensor_parallel_size};

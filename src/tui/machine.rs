@@ -1,5 +1,7 @@
 //! What the home screen and the wizard have done by the program around them: the files of the user, and gateways.
 
+use serde_json::{Map, Value};
+
 use super::monitor::Link;
 use crate::config::ModelAnswers;
 use crate::gpu::Inventory;
@@ -44,6 +46,8 @@ pub struct Gateway {
     pub link: Link,
     /// What it is called, for people.
     pub label: String,
+    /// Whether it ran before it was to be started.
+    pub ran_before: bool,
 }
 
 /// What is to be started.
@@ -91,6 +95,8 @@ pub struct Profile {
     pub description: String,
     /// Share of each GPU's memory that it says.
     pub gpu_memory: Option<f64>,
+    /// Flags of vLLM that it says.
+    pub args: Map<String, Value>,
 }
 
 /// The program around the interface. All of it blocks: it is asked on threads.
@@ -110,7 +116,8 @@ pub trait Machine: Send + Sync {
     /// Why there is none.
     fn attach(&self, running: &Running) -> Result<Gateway, String>;
 
-    /// Starts a gateway in the background; returns when it accepts requests.
+    /// Starts a gateway in the background; returns when it accepts requests. One that runs already with a saved configuration is
+    /// not started again.
     ///
     /// # Errors
     /// Why it does not, with the end of its log.
@@ -162,7 +169,7 @@ pub trait Machine: Send + Sync {
     /// The models and adapters on this machine's disks.
     fn local_models(&self) -> Found;
 
-    /// The user's shortcuts that have engines to be started, by name.
+    /// The user's shortcuts that have engines to be started, by name, each with its text.
     fn shortcuts(&self) -> Vec<ModelAnswers>;
 
     /// The profiles that models may have, the built-in ones first.

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::frame::{Effect, Input, KeyHelp, Screen, Theme};
+use super::frame::{Effect, Input, KeyHelp, Screen, Theme, Tone};
 use super::machine::{Gateway, Machine, Start};
 use super::monitor::Monitor;
 use super::widgets::{Pane, clean, put, wrap};
@@ -61,7 +61,14 @@ impl Starting {
     fn heard(&mut self, told: &Told) -> Vec<Effect> {
         match &told.came {
             Ok(gateway) => {
-                vec![Effect::Replace(Box::new(Monitor::new(gateway.link.clone(), &gateway.label, true)))]
+                let monitor = Monitor::new(gateway.link.clone(), &gateway.label, !gateway.ran_before);
+                let mut effects = vec![Effect::Replace(Box::new(monitor))];
+                if gateway.ran_before {
+                    let text = "It ran already, and was not started again: this is it. What was changed in its file since is in use \
+                                after `enginehouse reload`.";
+                    effects.push(Effect::Say(Tone::Note, text.to_owned()));
+                }
+                effects
             }
             Err(why) => {
                 self.state = State::Failed(Pane::new(why));
@@ -136,7 +143,7 @@ impl Screen for Starting {
 mod tests {
     use super::*;
     use crate::tui::frame::Message;
-    use crate::tui::testing::{Fake, picture};
+    use crate::tui::testing::{Fake, compare};
 
     #[test]
     fn a_failure_is_told_with_its_log_and_a_success_opens_the_monitor() {
@@ -150,12 +157,23 @@ mod tests {
         let tell = |came| Input::Message(Message::new(Told { what: what.clone(), came }));
         let other = Told { what: Start::Saved("other".to_owned()), came: Err("no".to_owned()) };
         starting.update(&Input::Message(Message::new(other)), now);
-        assert!(picture(&starting, (80, 24)).contains("◐ Starting the gateway `prod`"));
+        compare(&starting, "", "starting");
         starting.update(&tell(Err("It ended.\nline 1\nport 8000 is taken".to_owned())), now);
-        let shown = picture(&starting, (80, 24));
-        assert!(shown.contains("✗ The gateway `prod` was not started.") && shown.contains("port 8000 is taken"));
+        compare(&starting, "", "not-started");
         assert!(!starting.back() && starting.would_lose().is_none());
         let gateway = fake.attach(&crate::tui::machine::Running::default()).expect("a link");
         assert_eq!(format!("{:?}", starting.update(&tell(Ok(gateway)), now)), "[Replace(overview)]");
+    }
+
+    #[test]
+    fn one_that_runs_already_is_shown_and_not_asked_about() {
+        let now = Instant::now();
+        let what = Start::Saved("prod".to_owned());
+        let fake = Arc::new(Fake::default());
+        let mut starting = Starting::new(fake.clone(), what.clone());
+        let gateway = fake.attach(&crate::tui::machine::Running::default()).expect("a link");
+        let came = Ok(Gateway { ran_before: true, ..gateway });
+        let told = format!("{:?}", starting.update(&Input::Message(Message::new(Told { what, came })), now));
+        assert!(told.contains("Replace(overview)") && told.contains("It ran already"), "{told}");
     }
 }

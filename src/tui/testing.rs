@@ -89,6 +89,7 @@ impl Fake {
                 name: "coder".into(),
                 source: "org/coder".into(),
                 profile: Some("fast".into()),
+                entry: Some("# For code\nsource: org/coder\nprofile: fast\nstart_timeout: 20m # it is large\n".into()),
                 ..ModelAnswers::default()
             }],
             ..Self::default()
@@ -108,7 +109,7 @@ impl Machine for Fake {
     fn attach(&self, running: &Running) -> Result<Gateway, String> {
         // It is never asked.
         let link = Link::new(Client::new(([127, 0, 0, 1], 1).into(), None), || None);
-        Ok(Gateway { link, label: running.name.clone() })
+        Ok(Gateway { link, label: running.name.clone(), ran_before: false })
     }
 
     fn start(&self, _what: &Start) -> Result<Gateway, String> {
@@ -168,7 +169,7 @@ impl Machine for Fake {
         vec![Profile {
             name: "fast".into(),
             description: "Answers soon; for few requests at once.".into(),
-            gpu_memory: None,
+            ..Profile::default()
         }]
     }
 

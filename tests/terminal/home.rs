@@ -28,7 +28,10 @@ impl Home {
         let home = Self { folder: tempfile::tempdir().expect("temporary folder") };
         let shortcuts = home.configurations().join("shortcuts");
         fs::create_dir_all(&shortcuts).expect("made");
-        for (name, more) in [("bold", ""), ("calm", "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=3s\" }\n")] {
+        for (name, more) in [
+            ("bold", ""),
+            ("calm", "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=3s\" }\nstart_timeout: 2m # it is small\n"),
+        ] {
             let text = format!("source: org/{name}\ncommand: [enginehouse, sim]\n{more}");
             fs::write(shortcuts.join(format!("{name}.yaml")), text).expect("written");
         }
@@ -122,7 +125,7 @@ fn two_models_are_configured_started_left_attached_to_and_shut_down() {
     terminal.enter("0");
     keys.press("Enter", "where does it come from?");
     terminal.shows("bold");
-    keys.press("Enter", "its names, port and profile");
+    keys.press("Enter", "its names, engines and profile");
     add_gpus(&mut keys);
     keys.press("a", "Model 2");
     keys.press("Down", "calm");
@@ -142,6 +145,8 @@ fn two_models_are_configured_started_left_attached_to_and_shut_down() {
     terminal.wait("two engines that are ready", |screen| screen.matches("● ready").count() == 2);
     let text = fs::read_to_string(home.configurations().join("pair.yaml")).expect("saved");
     assert!(text.contains("# Each model by the name that clients use.") && text.contains("  calm:\n"), "{text}");
+    // All that a shortcut says is there, its comments, too.
+    assert!(text.contains("    start_timeout: 2m # it is small\n"), "{text}");
     // It is left, and goes on.
     terminal.press(&["q"]);
     terminal.shows("leave it running in the background");
@@ -152,6 +157,15 @@ fn two_models_are_configured_started_left_attached_to_and_shut_down() {
     // Another one attaches to it, and shuts it down.
     let again = home.terminal(LARGE, &[], &[]);
     again.shows("1 gateway runs on this machine: pair-");
+    // Who starts it again is shown the one that runs.
+    again.press(&["s"]);
+    again.shows("✓ valid");
+    again.press(&["Enter"]);
+    again.shows("It ran already, and was not started again");
+    again.press(&["q"]);
+    again.shows("✓ valid");
+    again.press(&["q"]);
+    again.shows("What do you want to do?");
     again.press(&["a"]);
     again.shows("bold, calm");
     again.press(&["Enter"]);
@@ -197,6 +211,37 @@ fn a_saved_configuration_is_started_and_a_failure_of_its_engine_is_told_and_all_
     terminal.press(&["s"]);
     // One key alone ends nothing.
     terminal.shows("Shut the gateway down?");
+    terminal.press(&["y"]);
+    assert_eq!(terminal.ended().0, "0");
+    home.is_quiet();
+}
+
+#[test]
+fn a_model_with_two_engines_is_configured_and_started_without_saving_and_one_key_stops_nothing() {
+    if !is_there() {
+        return;
+    }
+    let home = Home::new();
+    let terminal = home.terminal(SMALL, &["new"], &[]);
+    terminal.shows("127.0.0.1");
+    terminal.enter("0");
+    let mut keys = Keys(&terminal, 0);
+    keys.press("Enter", "bold");
+    keys.press("Enter", "its names, engines and profile");
+    terminal.press(&["Down", "Down"]);
+    terminal.shows("How many engines of it run at the same time");
+    terminal.enter("2");
+    add_gpus(&mut keys);
+    keys.press("Enter", "2 started");
+    terminal.press(&["Tab", "Tab", "Enter"]);
+    terminal.wait("two engines that are ready", |screen| screen.matches("● ready").count() == 2);
+    assert!(!home.configurations().join("bold.yaml").exists(), "it was not saved");
+    keys.press("q", "leave it running in the background");
+    keys.press("s", "Shut the gateway down?");
+    terminal.press(&["n"]);
+    terminal.wait("no question", |screen| !screen.contains("Shut the gateway down?"));
+    keys.press("q", "leave it running in the background");
+    keys.press("s", "Shut the gateway down?");
     terminal.press(&["y"]);
     assert_eq!(terminal.ended().0, "0");
     home.is_quiet();
@@ -249,7 +294,7 @@ fn a_saved_configuration_is_changed_step_by_step_and_keeps_its_comments() {
     terminal.shows("Model one");
     let mut keys = Keys(&terminal, 0);
     keys.press("a", "bold");
-    keys.press("Enter", "its names, port and profile");
+    keys.press("Enter", "its names, engines and profile");
     add_gpus(&mut keys);
     keys.press("Enter", "What would run where");
     terminal.wait("both models", |screen| screen.contains("sim org/one") && screen.contains("sim org/bold"));
@@ -290,20 +335,33 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     terminal.enter("0");
     let mut keys = Keys(&terminal, 0);
     keys.press("Enter", "bold");
-    keys.press("Enter", "its names, port and profile");
+    keys.press("Enter", "its names, engines and profile");
     keys.press("Enter", "36 °C");
     machine.becomes(&scenario(55));
     terminal.wait("what the driver tells now", |screen| screen.contains("55 °C") && screen.contains("[ ]  0"));
-    // Nothing is proposed for a command that is not vLLM's.
+    // Nothing is proposed for a command that is not vLLM's: what it takes is not known.
+    keys.0.shows("How much memory bold takes is not known");
+    // Automatic choice takes what has room for vLLM's default, and tells which that is now.
+    keys.press("a", "(x)  0");
+    keys.press("Right", "gets 2 GPUs when it starts");
+    keys.press("Enter", "needs 2 GPUs of one kind");
+    keys.press("Left", "gets 1 GPU when it starts");
+    keys.press("a", "[ ]  0");
     keys.press("Space", "[x]  0");
+    keys.press("+", "bold takes a share of 0.50");
     keys.press("Down", "▸[–]  1");
+    keys.0.shows("others 42.0 GiB");
     keys.press("Space", "GPU 1: other processes hold 42.0 GiB");
     keys.press("Enter", "Add another");
     keys.press("a", "Model 2");
     keys.press("Down", "calm");
     keys.press("Enter", "org/calm · its names");
-    keys.press("Enter", "bold 0.92");
-    keys.press("Space", "bold takes 0.92, and 0.92 more is over 0.95");
+    keys.press("Enter", "bold 0.50");
+    keys.press("+", "calm takes a share of 0.50");
+    keys.press("Space", "bold takes 0.50, and 0.50 more is over 0.95");
+    keys.0.wait("one sentence about turns", |screen| {
+        screen.split_whitespace().collect::<Vec<_>>().join(" ").contains("they cannot take turns")
+    });
     keys.press("=", "2 models of GPU 0: a share of 0.47 for each.");
     keys.press("Enter", "Add another");
     keys.press("Enter", "What would run where");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::port::free_pair;
 use crate::api::Client;
 use crate::app::{self, RunningGateway, SavedName, Source, config_dir, profile_dir, shortcut_dir, state_dirs};
@@ -61,7 +63,7 @@ fn gateway(found: &RunningGateway) -> Gateway {
     let client = Client::new(found.admin, found.token.as_ref());
     let ask = Ask { gateway: Some(found.name.clone()), ..Ask::default() };
     let link = Link::new(client, move || ask.find().ok().map(|found| found.client));
-    Gateway { link, label: format!("The gateway `{}`", found.name) }
+    Gateway { link, label: format!("The gateway `{}`", found.name), ran_before: false }
 }
 
 fn by_process(pid: u32) -> Option<RunningGateway> {
@@ -113,7 +115,12 @@ impl Machine for Here {
     }
 
     fn start(&self, what: &Start) -> Result<Gateway, String> {
-        let detached = Detached { files: vec![file(what)?], settings: Vec::new(), state_dir: None, ready_file: None };
+        let file = file(what)?;
+        let runs = |one: &Running| matches!(what, Start::Saved(_)) && file == std::path::Path::new(&one.file);
+        if let Some(running) = self.running().iter().find(|one| runs(one)) {
+            return Ok(Gateway { ran_before: true, ..self.attach(running)? });
+        }
+        let detached = Detached { files: vec![file], settings: Vec::new(), state_dir: None, ready_file: None };
         let started = background::start(&detached)?;
         // One with a state directory of its own is not in the usual place.
         let folder = started.log.parent().and_then(|folder| RunningGateway::on(folder).ok()?);
@@ -210,24 +217,32 @@ impl Machine for Here {
     }
 
     fn shortcuts(&self) -> Vec<ModelAnswers> {
-        let names = store(Kind::Shortcut).names().unwrap_or_default();
-        names.iter().filter_map(|name| run::shortcut(name).ok()).collect()
+        let read = |name: &SavedName| {
+            let text = run::shortcut(name).ok()?;
+            let model = ModelAnswers::read(name.as_str(), &config::as_written(&text)?).ok()?;
+            Some(ModelAnswers { entry: Some(text), ..model })
+        };
+        store(Kind::Shortcut).names().unwrap_or_default().iter().filter_map(read).collect()
     }
 
     fn profiles(&self) -> Vec<Profile> {
         let store = store(Kind::Profile);
         let yours = |name: &SavedName| {
-            let root = store.text(name).ok().and_then(|text| config::as_written(&text));
-            let gpu_memory = root.and_then(|root| root.get("gpu_memory")?.as_f64());
-            Profile { name: name.as_str().to_owned(), description: "Yours.".to_owned(), gpu_memory }
+            let root = store.text(name).ok().and_then(|text| config::as_written(&text)).unwrap_or_default();
+            Profile {
+                name: name.as_str().to_owned(),
+                description: "Yours.".to_owned(),
+                gpu_memory: root.get("gpu_memory").and_then(Value::as_f64),
+                args: root.get("args").and_then(Value::as_object).cloned().unwrap_or_default(),
+            }
         };
         let own: Vec<Profile> = store.names().unwrap_or_default().iter().map(yours).collect();
         let builtin = builtin_profiles();
         let mut all: Vec<Profile> = builtin
             .into_iter()
-            .map(|config::Profile { name, description, gpu_memory, .. }| {
+            .map(|config::Profile { name, description, gpu_memory, args, .. }| {
                 let own = own.iter().find(|own| own.name == name).cloned();
-                own.unwrap_or(Profile { name, description, gpu_memory })
+                own.unwrap_or(Profile { name, description, gpu_memory, args })
             })
             .collect();
         for profile in own {

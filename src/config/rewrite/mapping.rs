@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::lines::{INDENT, comment, indentation, indented};
+use super::emit;
+use super::lines::{comment, indentation};
 use super::list::with_items;
 use crate::config::document::{self, Kind, Node};
 
@@ -172,10 +173,7 @@ fn with_comments(text: &str, lines: &[&str], (is_block, indent): (bool, usize)) 
 
 /// A member as lines of its own.
 fn emitted(key: &str, value: &Value, indent: usize) -> Result<String, RewriteError> {
-    let member = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
-    let options = serde_saphyr::ser_options! { indent_step: INDENT };
-    let text = serde_saphyr::to_string_with_options(&member, options).map_err(|_| RewriteError)?;
-    Ok(indented(&text, indent))
+    emit::member(key, value, indent).ok_or(RewriteError)
 }
 
 /// The lines with the edits in them, which do not overlap.
@@ -234,9 +232,9 @@ mod tests {
         let changed = set(FILE, ["models", "big"], Some(big)).expect("changed");
         let expected = FILE.replace(
             "      max-model-len: 4096   # tokens\n",
-            "      max-model-len: 8192   # tokens\n      seed: 1\n    gpus:\n    - \"0\"\n",
+            "      max-model-len: 8192   # tokens\n      seed: 1\n    gpus: [\"0\"]\n",
         );
-        assert_eq!(changed.replace("      - \"0\"", "    - \"0\""), expected);
+        assert_eq!(changed, expected);
         let small = set(FILE, ["models", "small"], Some(serde_json::json!({ "source": "t" }))).expect("changed");
         assert_eq!(small, FILE.replace("  small: { source: s }\n", "  small:\n    source: t\n"));
         assert_eq!(

@@ -2,6 +2,7 @@
 //! mappings, `list` those of lists, `lines` is what both know of a line, and `change` sets single keys.
 
 mod change;
+mod emit;
 mod lines;
 mod list;
 mod mapping;

@@ -6,7 +6,10 @@ use ratatui::text::{Line, Span};
 
 use super::screen::{Screen, Tone};
 use super::theme::Theme;
-use crate::tui::widgets::{LineEdit, put};
+use crate::tui::widgets::{LineEdit, put, width as width_of, wrap};
+
+/// Lines that what was said takes at most.
+const MOST_SAID: usize = 6;
 
 /// What was said last.
 pub(super) type Said = (Tone, String);
@@ -16,7 +19,11 @@ pub(super) fn first_line(area: Rect, titles: &[String], status: &Line<'_>, buffe
     let width = u16::try_from(status.width()).unwrap_or(u16::MAX).min(area.width / 2);
     let left = area.width.saturating_sub(width + 2);
     let mut line = Line::from(Span::styled(" enginehouse", theme.strong()));
-    for title in titles {
+    // The last one matters most.
+    let columns = |titles: &[String]| titles.iter().map(|title| width_of(title) + 3).sum::<usize>() + line.width();
+    let fits = |from: &usize| columns(&titles[*from..]) <= usize::from(left);
+    let from = (0..titles.len()).find(fits).unwrap_or(titles.len().saturating_sub(1));
+    for title in &titles[from..] {
         line.push_span(Span::styled(" › ", theme.dim()));
         line.push_span(Span::styled(title.clone(), theme.accent()));
     }
@@ -24,28 +31,31 @@ pub(super) fn first_line(area: Rect, titles: &[String], status: &Line<'_>, buffe
     put(buffer, area.right().saturating_sub(width + 1), area.y, width, status);
 }
 
-/// What was said last, or the keys, as many as fit.
-pub(super) fn last_line(area: Rect, said: Option<&Said>, screen: &dyn Screen, buffer: &mut Buffer, theme: &Theme) {
-    if let Some((tone, text)) = said {
-        let (sign, style) = match tone {
-            Tone::Note => (" ", theme.accent()),
-            Tone::Good => (" ✓ ", theme.good()),
-            Tone::Bad => (" ✗ ", theme.bad()),
-        };
-        put(
-            buffer,
-            area.x,
-            area.y,
-            area.width,
-            &Line::from(vec![Span::styled(sign, style), Span::styled(text.as_str(), style)]),
-        );
-        return;
+/// What was said last, at the bottom of the window: in some lines where one is too short for it.
+pub(super) fn said(area: Rect, (tone, text): &Said, buffer: &mut Buffer, theme: &Theme) {
+    let (sign, style) = match tone {
+        Tone::Note => (" ", theme.accent()),
+        Tone::Good => (" ✓ ", theme.good()),
+        Tone::Bad => (" ✗ ", theme.bad()),
+    };
+    let indent = u16::try_from(sign.chars().count()).unwrap_or(0);
+    let mut lines = wrap(text, usize::from(area.width.saturating_sub(indent + 1)));
+    lines.truncate(MOST_SAID);
+    let top = area.bottom().saturating_sub(u16::try_from(lines.len()).unwrap_or(1)).max(area.y);
+    for (line, y) in lines.iter().zip(top..area.bottom()) {
+        put(buffer, area.x, y, area.width, &Line::raw(" ".repeat(usize::from(area.width))));
+        put(buffer, area.x + indent, y, area.width.saturating_sub(indent), &Line::styled(line.as_str(), style));
     }
+    put(buffer, area.x, top, indent, &Line::styled(sign, style));
+}
+
+/// The keys, as many as fit.
+pub(super) fn last_line(area: Rect, screen: &dyn Screen, buffer: &mut Buffer, theme: &Theme) {
     let mut keys: Vec<(&str, &str)> = screen.keys().iter().map(|key| (key.key, key.what)).collect();
-    if screen.filter().is_some() {
+    if screen.filter().is_some() && !screen.takes_text() {
         keys.push(("/", "filter"));
     }
-    if !screen.places().is_empty() {
+    if !screen.takes_text() && !screen.places().is_empty() {
         keys.push((":", "go to"));
     }
     // These are always there: the others give way.
@@ -79,7 +89,8 @@ pub(super) fn too_small(area: Rect, least: (u16, u16), buffer: &mut Buffer, them
         "make it larger.".to_owned(),
         "q leaves.".to_owned(),
     ];
-    for (line, y) in lines.iter().zip(area.y..area.bottom()) {
-        put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.strong()));
+    let lines = lines.iter().flat_map(|line| wrap(line, usize::from(area.width)));
+    for (line, y) in lines.zip(area.y..area.bottom()) {
+        put(buffer, area.x, y, area.width, &Line::styled(line, theme.strong()));
     }
 }

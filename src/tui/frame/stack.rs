@@ -226,7 +226,12 @@ impl Stack {
             match &self.above {
                 Some(Above::Place(place)) => place.draw(last, buffer, theme),
                 Some(Above::Filter(edit)) => bars::filter_line(last, edit, buffer, theme),
-                _ => bars::last_line(last, self.said.as_ref(), &**screen, buffer, theme),
+                _ => match &self.said {
+                    Some(said) => {
+                        bars::said(Rect { y: area.y + 1, height: area.height - 1, ..area }, said, buffer, theme)
+                    }
+                    None => bars::last_line(last, &**screen, buffer, theme),
+                },
             }
             match &self.above {
                 Some(Above::Help(help)) => help.draw(inner, buffer, theme),
@@ -254,7 +259,7 @@ fn help(screen: &dyn Screen) -> Help {
     }
     keys.push(KeyHelp::new("?", "this help"));
     keys.push(KeyHelp::new("q, Esc", "back; from the first screen: leave"));
-    keys.push(KeyHelp::new("Ctrl-C", "leave at once"));
+    keys.push(KeyHelp::new("Ctrl-C", "leave; it asks first where something would be lost"));
     keys.push(KeyHelp::new("Ctrl-Z", "pause; `fg` of the shell continues"));
     let keys = keys.iter().map(|key| (key.key.to_owned(), key.what.to_owned())).collect();
     Help::new(&screen.title(), keys, screen.help())

@@ -12,14 +12,13 @@ use super::list::List;
 use crate::tui::frame::{Effect, Input, KeyHelp, Screen, Theme, Tone};
 use crate::tui::machine::{Gateway, Machine, Running};
 use crate::tui::monitor::Monitor;
-use crate::tui::widgets::{Column, Row, Table, clean};
+use crate::tui::widgets::{Column, Row, Table, clean, put, wrap};
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 4] = [
     Column::new("NAME", 9).flexible(12),
     Column::new("MODELS", 7).flexible(10),
     Column::new("OPERATORS", 6),
     Column::new("PID", 3).right(),
-    Column::new("CONFIGURATION", 1).flexible(12),
 ];
 
 /// Gateways that run, as a thread found them.
@@ -99,11 +98,20 @@ impl Screen for Attach {
         }
         let row = |one: &Running| {
             let models = if one.models.is_empty() { "-".to_owned() } else { one.models.join(", ") };
-            let cells = [&one.name, &models, &one.operators, &one.pid.to_string(), &one.file];
+            let cells = [&one.name, &models, &one.operators, &one.pid.to_string()];
             Row::new(cells.map(|text| Line::raw(clean(text))).to_vec())
         };
-        let rows = self.list.rows().iter().map(row).collect();
-        Table::new(&COLUMNS, rows).draw(area, Some(self.list.selection), buffer, theme);
+        let rows: Vec<Row> = self.list.rows().iter().map(row).collect();
+        // Its file below the list: paths are long.
+        let file = self.list.selected().map_or("", |one| one.file.as_str());
+        let room = usize::from(area.width.saturating_sub(2));
+        let file = wrap(&format!("Started with {}", clean(file)), room);
+        let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let height = lines(rows.len() + 2).min(area.height.saturating_sub(lines(file.len())));
+        Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.list.selection), buffer, theme);
+        for (line, y) in file.iter().zip(area.y + height..area.bottom()) {
+            put(buffer, area.x + 1, y, area.width - 1, &Line::styled(line.as_str(), theme.dim()));
+        }
     }
 
     fn keys(&self) -> Vec<KeyHelp> {

@@ -94,7 +94,8 @@ impl Screen for SavedScreen {
             return;
         }
         let row = |saved: &Saved| {
-            let ports: Vec<String> = saved.ports.iter().map(u16::to_string).collect();
+            let port = |port: &u16| if *port == 0 { "any".to_owned() } else { port.to_string() };
+            let ports: Vec<String> = saved.ports.iter().map(port).collect();
             let dash = |text: String| if text.is_empty() { "-".to_owned() } else { clean(&text) };
             let state = if saved.is_valid {
                 Span::styled("✓ valid", theme.good())
@@ -114,7 +115,9 @@ impl Screen for SavedScreen {
         let height = u16::try_from(rows.len() + 1).unwrap_or(most).min(most.max(3));
         Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.list.selection), buffer, theme);
         let title = self.list.selected().map(|saved| clean(&saved.name)).unwrap_or_default();
-        let below = Rect { y: area.y + height, height: area.height - height, ..area };
+        // As high as its text, with its frame.
+        let wanted = self.pane.height(area.width.saturating_sub(2)).saturating_add(2);
+        let below = Rect { y: area.y + height, height: wanted.min(area.height - height), ..area };
         let inner = panel(below, &title, buffer, theme);
         self.pane.draw(inner, buffer, theme);
     }

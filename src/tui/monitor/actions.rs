@@ -157,7 +157,7 @@ pub(super) fn question(verb: Verb, target: &Target, known: &Known) -> Dialog {
             if in_flight == 1 { "1 request is".to_owned() } else { format!("{in_flight} requests are") }
         ));
     }
-    if matches!(verb, Verb::Stop | Verb::Drain | Verb::Sleep(_)) {
+    if matches!(verb, Verb::Stop | Verb::Restart | Verb::Drain | Verb::Sleep(_)) {
         text.extend(alone(target, &engines, known));
     }
     let dialog = Dialog::confirm(&format!("{does} {whom}?"), text, label, "cancel");

@@ -180,7 +180,7 @@ pub(super) fn operation(id: &str, state: OperationState) -> OperationView {
         began: "2026-11-30T12:30:00Z".to_owned(),
         ended: None,
         seconds: 12.4,
-        error: None,
+        error: (state == OperationState::Failed).then(|| "the engine did not become ready within 600 s".to_owned()),
         operator: OperatorView {
             address: Some("127.0.0.1".to_owned()),
             login: Login::None,
@@ -234,7 +234,10 @@ pub(super) fn snapshot() -> Event {
     let engines = vec![
         busy("qwen3-32b/0"),
         engine("qwen3-32b/1", loading(45)),
-        engine("embed/0", EngineState::Asleep(Sleep { freed_bytes: Some(71 << 30), ..Sleep::of(1) })),
+        EngineView {
+            history: EngineHistory { sleeps: 1, ..EngineHistory::default() },
+            ..engine("embed/0", EngineState::Asleep(Sleep { freed_bytes: Some(71 << 30), ..Sleep::of(1) }))
+        },
         EngineView { pid: None, ..engine("org/coder/0", failed()) },
         EngineView { pid: None, ..engine("org/coder/1", EngineState::Stopped) },
     ];

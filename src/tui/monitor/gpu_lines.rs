@@ -7,8 +7,15 @@ use crate::gpu::{Gpu, Memory, Mig};
 use crate::tui::frame::{Style, Theme};
 use crate::tui::widgets::{bar, clean, width};
 
-/// Columns of all but the bars and the names.
-const FIXED: u16 = 38;
+/// Columns of all but the names, the bars and the engines: without power, and of power.
+const FIXED: usize = 41;
+const POWER: usize = 6;
+
+/// From so many columns on there is room for the power.
+const WIDE: u16 = 100;
+
+/// Columns that a bar takes: at least, and at most.
+const BARS: (usize, usize) = (4, 30);
 
 /// From this temperature on a chip is warm, and hot (°C).
 const WARM: u32 = 75;
@@ -35,20 +42,54 @@ pub(super) fn name(gpu: &Gpu) -> String {
     clean(&words.join(" "))
 }
 
-/// A line of a GPU: memory, load, temperature, power, and the engines on it. `names`: columns of names.
-pub(super) fn gpu(gpu: &Gpu, names: usize, columns: u16, theme: &Theme) -> Line<'static> {
+/// How the lines of several GPUs are laid out, so that they are below each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns {
+    names: usize,
+    bars: u16,
+    all: u16,
+}
+
+impl Columns {
+    /// For these GPUs in so many columns; their names take `most` of them at most. Bars give way to names of engines.
+    pub(super) fn of(gpus: &[Gpu], all: u16, most: u16) -> Self {
+        let has_parts = gpus.iter().any(|gpu| gpu.mig.is_some());
+        let names = gpus.iter().map(|gpu| width(&name(gpu))).max().unwrap_or(0);
+        let names = names.max(if has_parts { 16 } else { 0 }).min(usize::from(most));
+        let listed = gpus
+            .iter()
+            .map(|gpu| gpu.engines.as_deref())
+            .chain(gpus.iter().flat_map(|gpu| gpu.mig.iter().flatten()).map(|part| part.engines.as_deref()));
+        let engines = listed.map(|engines| width(&together(engines, usize::MAX))).max().unwrap_or(0);
+        let taken = FIXED + names + engines + if all >= WIDE { POWER } else { 0 };
+        let bars = (usize::from(all).saturating_sub(taken) / 2).clamp(BARS.0, BARS.1);
+        Self { names, bars: u16::try_from(bars).unwrap_or(0), all }
+    }
+}
+
+/// Engines one after the other; where there is no room for all of them, how many more there are.
+fn together(engines: Option<&[String]>, room: usize) -> String {
+    let engines = engines.unwrap_or_default();
+    let some = |count: usize| {
+        let names: Vec<String> = engines.iter().take(count).map(|engine| clean(engine)).collect();
+        let more = if count < engines.len() { format!(" +{}", engines.len() - count) } else { String::new() };
+        names.join(" ") + &more
+    };
+    (1..=engines.len()).rev().map(some).find(|text| width(text) <= room).unwrap_or_else(|| some(1.min(engines.len())))
+}
+
+/// A line of a GPU: memory, load, temperature, power, and the engines on it.
+pub(super) fn gpu(gpu: &Gpu, columns: Columns, theme: &Theme) -> Line<'static> {
     let mut line = Line::from(vec![Span::styled(format!("{:>2} ", gpu.index), theme.accent())]);
-    line.push_span(Span::raw(padded(&name(gpu), names)));
+    line.push_span(Span::raw(padded(&name(gpu), columns.names)));
     if gpu.lost {
         line.push_span(Span::styled("  ✗ lost: it fell off the bus or needs a reset", theme.bad()));
         return line;
     }
-    let names = u16::try_from(names).unwrap_or(0);
-    let bars = (columns.saturating_sub(FIXED + names) / 4).clamp(4, 30);
-    memory(&mut line, gpu.memory.as_ref(), bars, theme);
+    memory(&mut line, gpu.memory.as_ref(), columns.bars, theme);
     let load = gpu.utilisation.map_or(0.0, |percent| f64::from(percent) / 100.0);
     line.push_span(Span::styled("  load ", theme.dim()));
-    line.extend(bar(load, bars, theme.accent(), theme));
+    line.extend(bar(load, columns.bars, theme.accent(), theme));
     line.push_span(Span::raw(format!(" {:>4}", or_none(gpu.utilisation, |percent| format!("{percent}%")))));
     let heat = match gpu.temperature {
         Some(degrees) if degrees >= HOT => theme.bad(),
@@ -56,26 +97,24 @@ pub(super) fn gpu(gpu: &Gpu, names: usize, columns: u16, theme: &Theme) -> Line<
         _ => Style::default(),
     };
     line.push_span(Span::styled(format!(" {:>5}", or_none(gpu.temperature, |degrees| format!("{degrees}°C"))), heat));
-    if columns >= 100 {
+    if columns.all >= WIDE {
         line.push_span(Span::raw(format!(" {:>5}", or_none(gpu.power, |watts| format!("{watts:.0}W")))));
     }
-    line.push_span(Span::styled(
-        format!("  {}", clean(&gpu.engines.as_deref().unwrap_or_default().join(" "))),
-        theme.accent(),
-    ));
+    engines(&mut line, gpu.engines.as_deref(), columns, theme);
     line
 }
 
+fn engines(line: &mut Line<'static>, engines: Option<&[String]>, columns: Columns, theme: &Theme) {
+    let room = usize::from(columns.all).saturating_sub(line.width() + 2);
+    line.push_span(Span::styled(format!("  {}", together(engines, room)), theme.accent()));
+}
+
 /// A line of a MIG instance.
-pub(super) fn mig(part: &Mig, names: usize, columns: u16, theme: &Theme) -> Line<'static> {
+pub(super) fn mig(part: &Mig, columns: Columns, theme: &Theme) -> Line<'static> {
     let name = part.name.as_deref().and_then(|name| name.split_once("MIG ")).map_or("MIG", |(_, name)| name);
-    let mut line = Line::raw(format!("   {}", padded(&format!("└ {} {}", part.index, clean(name)), names)));
-    let bars = (columns.saturating_sub(FIXED + u16::try_from(names).unwrap_or(0)) / 4).clamp(4, 30);
-    memory(&mut line, part.memory.as_ref(), bars, theme);
-    line.push_span(Span::styled(
-        format!("  {}", clean(&part.engines.as_deref().unwrap_or_default().join(" "))),
-        theme.accent(),
-    ));
+    let mut line = Line::raw(format!("   {}", padded(&format!("└ {} {}", part.index, clean(name)), columns.names)));
+    memory(&mut line, part.memory.as_ref(), columns.bars, theme);
+    engines(&mut line, part.engines.as_deref(), columns, theme);
     line
 }
 
@@ -88,7 +127,10 @@ fn memory(line: &mut Line<'static>, memory: Option<&Memory>, bars: u16, theme: &
 }
 
 fn padded(text: &str, columns: usize) -> String {
-    let text: String = if width(text) > columns { text.chars().take(columns).collect() } else { text.to_owned() };
+    let mut text = text.to_owned();
+    while width(&text) > columns {
+        text.pop();
+    }
     let gap = " ".repeat(columns.saturating_sub(width(&text)));
     text + &gap
 }
@@ -96,6 +138,20 @@ fn padded(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bars_give_way_to_engines_and_what_has_no_room_is_counted() {
+        let engines: Vec<String> = ["first-model/0", "second-model/0", "third-model/0"].map(str::to_owned).to_vec();
+        let one =
+            |engines: &[String]| Gpu { name: Some("H100".into()), engines: Some(engines.to_vec()), ..Gpu::default() };
+        let drawn = |count: usize| {
+            let gpus = [one(&engines[..count])];
+            gpu(&gpus[0], Columns::of(&gpus, 80, 16), &Theme::new(true, true))
+        };
+        assert!(drawn(1).to_string().ends_with("  first-model/0"));
+        assert!(drawn(3).to_string().ends_with("  first-model/0 +2"), "{}", drawn(3));
+        assert!((1..=3).all(|count| drawn(count).width() <= 80));
+    }
 
     #[test]
     fn names_lose_their_memory_and_are_never_empty() {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::log_lines::LogLines;
 use crate::api::{
-    AliasView, EngineState, EngineView, Event, GpusView, ModelView, OperationView, PulseView, Rates, RatesPoint,
-    RatesView, RequestView, SnapshotView, StatusView,
+    AliasView, EngineState, EngineView, Event, GpusView, LogLine, ModelView, OperationView, PulseView, Rates,
+    RatesPoint, RatesView, RequestView, SnapshotView, StatusView,
 };
 
 /// Requests that are kept.
@@ -123,7 +123,7 @@ impl Known {
             Event::Engine { engine, state, .. } => self.engine_is(engine, state),
             Event::Operation(operation) => self.operation(operation),
             Event::Requests { requests } => requests.iter().for_each(|request| self.request(request)),
-            Event::Log { lines } => lines.iter().for_each(|line| self.own_log.push(line.clone())),
+            Event::Log { lines } => lines.iter().for_each(|line| self.own_line(line)),
             // A snapshot follows; what a reload changed is asked for, or comes with the next pulse.
             Event::Resync | Event::Reload(_) | Event::Audit(_) => {}
         }
@@ -197,6 +197,19 @@ impl Known {
         }
         self.requests.push_front(request.clone());
         self.requests.truncate(REQUESTS);
+    }
+
+    fn own_line(&mut self, line: &LogLine) {
+        // One that came between the beginning of the events and the last lines was among those, too.
+        if line.time.is_none() || !self.own_log.contains(line) {
+            self.own_log.push(line.clone());
+        }
+    }
+
+    /// Takes in the last lines of the gateway's own log.
+    pub(super) fn own_log_was(&mut self, lines: &[LogLine]) {
+        self.own_log.clear();
+        lines.iter().for_each(|line| self.own_log.push(line.clone()));
     }
 
     /// Takes in a list of requests, the newest first, that may hold known ones.

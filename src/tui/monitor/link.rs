@@ -17,6 +17,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// Lines of each log that are read before those that come.
 const LINES: usize = 300;
 
+/// Lines of the gateway's own log that are read before those that come.
+const OWN_LINES: usize = 100;
+
 /// Requests that are read before those that come.
 const REQUESTS: usize = 200;
 
@@ -69,11 +72,18 @@ impl Debug for Link {
 pub(super) fn events(link: &Link, turn: &Turn, teller: &Teller) {
     let mut pause = AGAIN.0;
     while turn.goes_on() {
-        let why = match link.client().events(None, &KINDS) {
+        let client = link.client();
+        let why = match client.events(None, &KINDS) {
             Ok(events) => {
                 pause = AGAIN.0;
                 if !teller.tell(News::Connected) {
                     return;
+                }
+                // After the stream has begun: none is missed between them.
+                let query =
+                    LogQuery { from: Some("gateway".to_owned()), lines: Some(OWN_LINES), ..LogQuery::default() };
+                if let Ok(found) = client.logs(&query) {
+                    teller.tell(News::OwnLog(found.lines));
                 }
                 let mut why = "the gateway closed it".to_owned();
                 for message in events.until(turn.over()) {
@@ -186,15 +196,20 @@ pub(super) fn logs(link: &Link, from: Option<String>, turn: &Turn, teller: &Tell
                 pause = AGAIN.0;
                 // What comes after a loss is not to come twice.
                 query.lines = Some(0);
+                if !teller.tell(News::LogFollowed(turn.number)) {
+                    return;
+                }
                 for line in lines.until(turn.over()).map_while(Result::ok) {
                     if !teller.tell(News::Log(turn.number, line.value)) {
                         return;
                     }
                 }
             }
+            // Such as of an engine that is being replaced: another one of its name may come.
             Err(error @ ClientError::Refused { .. }) => {
-                teller.tell(News::LogLost(turn.number, error.to_string()));
-                return;
+                if !teller.tell(News::LogLost(turn.number, error.to_string())) {
+                    return;
+                }
             }
             Err(_) => {}
         }

@@ -33,6 +33,11 @@ impl LogLines {
         self.lines.clear();
     }
 
+    /// Whether this very line is there.
+    pub(super) fn contains(&self, line: &LogLine) -> bool {
+        self.lines.iter().rev().any(|known| known == line)
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.lines.len()

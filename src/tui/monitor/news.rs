@@ -11,6 +11,10 @@ pub(super) enum News {
     Lost(String),
     /// Something happened.
     Event(Box<Event>),
+    /// The last lines of the gateway's own log.
+    OwnLog(Vec<LogLine>),
+    /// Logs are followed from now on.
+    LogFollowed(u64),
     /// A line of the logs that are followed.
     Log(u64, LogLine),
     /// These logs cannot be followed.

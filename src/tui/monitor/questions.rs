@@ -9,7 +9,7 @@ use super::actions;
 use super::known::Known;
 use super::wish::{Order, Place, Wish};
 use crate::api::{Failure, Target, Verb};
-use crate::tui::frame::Theme;
+use crate::tui::frame::{KeyHelp, Theme};
 use crate::tui::widgets::{Choice, Dialog, Edit, LineEdit, clean, put, window};
 
 /// Most engines of one model that the gateway accepts.
@@ -71,7 +71,7 @@ impl Question {
 
     pub(super) fn scale(model: String, known: &Known) -> Self {
         let now = known.model(&model).map_or(1, |model| model.wanted_replicas.unwrap_or(model.replicas));
-        Self::Scale(LineEdit::new(&now.to_string()), model)
+        Self::Scale(LineEdit::proposed(&now.to_string()), model)
     }
 
     pub(super) fn shut_down(known: &Known) -> Self {
@@ -140,9 +140,22 @@ impl Question {
             Self::Leave(dialog) => match dialog.key(key) {
                 None => Answer::Open,
                 Some('l') => Answer::Leave,
-                Some('s') => Answer::ShutDown,
+                // `s` scales a model elsewhere: one key alone ends nothing.
+                Some('s') => {
+                    *self = Self::shut_down(known);
+                    Answer::Open
+                }
                 Some(_) => Answer::Nothing,
             },
+        }
+    }
+
+    /// Its keys.
+    pub(super) fn keys(&self) -> Vec<KeyHelp> {
+        let escape = KeyHelp::new("Esc", "cancel");
+        match self {
+            Self::Scale(..) => vec![KeyHelp::new("Enter", "scale"), escape],
+            _ => vec![KeyHelp::new("Enter", "the marked answer"), KeyHelp::new("Tab", "another answer"), escape],
         }
     }
 

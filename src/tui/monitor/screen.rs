@@ -77,12 +77,11 @@ impl Monitor {
                     return vec![self.ask("aliases", link::aliases)];
                 }
             }
-            News::Log(number, line) if self.following.has_logs(*number) => {
-                self.log_error = None;
-                self.logs.push(line.clone());
-            }
+            News::OwnLog(lines) => self.known.own_log_was(lines),
+            News::LogFollowed(number) if self.following.has_logs(*number) => self.log_error = None,
+            News::Log(number, line) if self.following.has_logs(*number) => self.logs.push(line.clone()),
             News::LogLost(number, why) if self.following.has_logs(*number) => self.log_error = Some(why.clone()),
-            News::Log(..) | News::LogLost(..) => {}
+            News::Log(..) | News::LogFollowed(_) | News::LogLost(..) => {}
             News::Requests(requests) => self.known.requests_were(requests),
             News::Request(request) => self.request = Some((**request).clone()),
             News::Aliases(aliases) => self.known.aliases.clone_from(aliases),
@@ -274,8 +273,7 @@ impl Screen for Monitor {
             let mut area = area;
             if let Connection::Down { why, .. } = &self.known.connection {
                 area.height -= 1;
-                let text =
-                    format!(" ✗ The connection is lost ({}): what is shown is old. It is tried again.", clean(why));
+                let text = format!(" ✗ The connection is lost, what is shown is old ({})", clean(why));
                 put(buffer, area.x, area.bottom(), area.width, &Line::styled(text, theme.bad()));
             }
             if let Some(view) = self.view() {
@@ -290,6 +288,9 @@ impl Screen for Monitor {
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
+        if let Some(question) = &self.question {
+            return question.keys();
+        }
         self.view().map(|view| view.keys()).unwrap_or_default()
     }
 

@@ -17,6 +17,8 @@ pub struct LineEdit {
     text: String,
     /// In bytes, at the beginning of a character or at the end.
     cursor: usize,
+    /// It is proposed: what is typed or pasted first replaces it.
+    fresh: bool,
 }
 
 /// What a key came to.
@@ -34,7 +36,13 @@ impl LineEdit {
     /// A line with the cursor at its end.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), cursor: text.len() }
+        Self { text: text.to_owned(), cursor: text.len(), fresh: false }
+    }
+
+    /// A line that is proposed: what is typed or pasted first replaces it.
+    #[must_use]
+    pub fn proposed(text: &str) -> Self {
+        Self { fresh: true, ..Self::new(text) }
     }
 
     /// What is typed.
@@ -52,6 +60,7 @@ impl LineEdit {
     pub fn key(&mut self, key: KeyEvent) -> Edit {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
+        let was_fresh = std::mem::take(&mut self.fresh);
         match key.code {
             KeyCode::Enter => return Edit::Done,
             KeyCode::Esc => return Edit::Cancelled,
@@ -71,7 +80,12 @@ impl LineEdit {
             KeyCode::Char('u') if control => self.delete(0..self.cursor),
             KeyCode::Char('k') if control => self.delete(self.cursor..self.text.len()),
             KeyCode::Char('w') if control => self.delete_word(),
-            KeyCode::Char(character) if !control && !alt => self.insert(character),
+            KeyCode::Char(character) if !control && !alt => {
+                if was_fresh {
+                    self.set("");
+                }
+                self.insert(character);
+            }
             _ => {}
         }
         Edit::Going
@@ -79,6 +93,9 @@ impl LineEdit {
 
     /// Inserts a text at the cursor, without line ends and other control characters.
     pub fn paste(&mut self, text: &str) {
+        if std::mem::take(&mut self.fresh) {
+            self.set("");
+        }
         text.trim_end_matches(['\r', '\n']).chars().for_each(|character| self.insert(character));
     }
 
@@ -156,6 +173,21 @@ mod tests {
         assert_eq!(edit.text(), " o");
         assert_eq!(edit.key(KeyEvent::new(KeyCode::Enter, none)), Edit::Done);
         assert_eq!(edit.key(KeyEvent::new(KeyCode::Esc, none)), Edit::Cancelled);
+    }
+
+    #[test]
+    fn what_is_typed_first_replaces_what_is_proposed() {
+        let none = KeyModifiers::NONE;
+        let mut edit = LineEdit::proposed("2");
+        typed(&mut edit, &[(KeyCode::Char('3'), none), (KeyCode::Char('4'), none)]);
+        assert_eq!(edit.text(), "34");
+        let mut edit = LineEdit::proposed("2");
+        typed(&mut edit, &[(KeyCode::End, none), (KeyCode::Char('3'), none)]);
+        assert_eq!(edit.text(), "23", "who moves in it keeps it");
+        let mut edit = LineEdit::proposed("2");
+        edit.paste("5");
+        edit.paste("6");
+        assert_eq!(edit.text(), "56");
     }
 
     #[test]

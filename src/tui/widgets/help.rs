@@ -1,11 +1,12 @@
 //! The help: all keys of a screen, and what more there is to say.
 
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::window;
+use super::scroll::Scroll;
 use super::text::{put, width, wrap};
 use crate::tui::frame::Theme;
 
@@ -18,27 +19,19 @@ pub struct Help {
     title: String,
     keys: Vec<(String, String)>,
     text: Vec<String>,
-    scrolled: usize,
+    scroll: Scroll,
 }
 
 impl Help {
     /// Keys with what they do, and text below them.
     #[must_use]
     pub fn new(title: &str, keys: Vec<(String, String)>, text: Vec<String>) -> Self {
-        Self { title: format!("Help: {title}"), keys, text, scrolled: 0 }
+        Self { title: format!("Help: {title}"), keys, text, scroll: Scroll::default() }
     }
 
     /// Acts on a key; `false`: it is closed.
     pub fn key(&mut self, key: KeyEvent) -> bool {
-        match key.code {
-            KeyCode::Down | KeyCode::Char('j') => self.scrolled += 1,
-            KeyCode::Up | KeyCode::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
-            KeyCode::PageDown | KeyCode::Char(' ') => self.scrolled += 10,
-            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(10),
-            KeyCode::Home => self.scrolled = 0,
-            _ => return false,
-        }
-        true
+        self.scroll.key(key)
     }
 
     /// Draws it into the middle of `area`.
@@ -60,12 +53,11 @@ impl Help {
         let widest = lines.iter().map(Line::width).max().unwrap_or(0);
         let height = usize::from(area.height.saturating_sub(2));
         let inner = window(area, (widest + 2, lines.len().min(height)), &self.title, buffer, theme);
-        let most = lines.len().saturating_sub(usize::from(inner.height));
-        let first = self.scrolled.min(most);
-        for (line, y) in lines.iter().skip(first).zip(inner.y..inner.bottom()) {
-            put(buffer, inner.x + 1, y, inner.width.saturating_sub(2), line);
-        }
-        if first < most {
+        let text = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+        self.scroll.draw(&lines, text, buffer);
+        let room = usize::from(inner.height);
+        let first = self.scroll.first(lines.len(), room);
+        if first + room < lines.len() {
             let more = Line::styled(" ↓ more ", theme.dim());
             put(buffer, inner.x + 1, inner.bottom(), inner.width, &more);
         }

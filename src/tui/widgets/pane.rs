@@ -1,25 +1,19 @@
 //! A text of others, of which a part is shown.
 
-use std::cell::Cell;
-
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::text::{clean, put, width, wrap};
+use super::scroll::Scroll;
+use super::text::{clean, width, wrap};
 use crate::tui::frame::Theme;
-
-/// Lines that a page key goes.
-const PAGE: usize = 10;
 
 /// Lines of a text; those that are too long go on in the next line.
 #[derive(Clone, Debug, Default)]
 pub struct Pane {
     lines: Vec<String>,
-    scrolled: usize,
-    /// The last place to scroll to, as was seen when it was drawn.
-    most: Cell<usize>,
+    scroll: Scroll,
 }
 
 impl Pane {
@@ -31,39 +25,31 @@ impl Pane {
 
     /// Scrolls by page keys; `false`: it is another key.
     pub fn key(&mut self, key: KeyEvent) -> bool {
-        self.scrolled = self.scrolled.min(self.most.get());
-        match key.code {
-            KeyCode::PageDown => self.scrolled += PAGE,
-            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(PAGE),
-            _ => return false,
-        }
-        true
+        self.scroll.page_key(key)
+    }
+
+    /// How many lines it takes in so many columns.
+    #[must_use]
+    pub fn height(&self, columns: u16) -> u16 {
+        u16::try_from(self.fitted(columns).len()).unwrap_or(u16::MAX)
+    }
+
+    fn fitted(&self, columns: u16) -> Vec<String> {
+        let room = usize::from(columns);
+        let fit = |line: &String| if width(line) <= room { vec![line.clone()] } else { wrap(line, room) };
+        self.lines.iter().flat_map(fit).collect()
     }
 
     /// Draws it.
     pub fn draw(&self, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-        let room = usize::from(area.width);
-        let fit = |line: &String| if width(line) <= room { vec![line.clone()] } else { wrap(line, room) };
-        let lines: Vec<String> = self.lines.iter().flat_map(fit).collect();
-        let height = usize::from(area.height);
-        // The last line tells that there is more.
-        let shown = if lines.len() > height { height.saturating_sub(1) } else { height };
-        let most = lines.len().saturating_sub(shown);
-        self.most.set(most);
-        let first = self.scrolled.min(most);
-        for (line, y) in lines.iter().skip(first).take(shown).zip(area.y..) {
-            put(buffer, area.x, y, area.width, &Line::raw(line.as_str()));
-        }
-        if shown < height {
-            let told = format!("lines {}-{} of {} · PgUp PgDn", first + 1, first + shown, lines.len());
-            put(buffer, area.x, area.bottom() - 1, area.width, &Line::styled(told, theme.dim()));
-        }
+        let lines: Vec<Line<'_>> = self.fitted(area.width).into_iter().map(Line::raw).collect();
+        self.scroll.draw_told(&lines, area, buffer, theme);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ratatui::crossterm::event::KeyModifiers;
+    use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::list::Selection;
-use super::text::put;
+use super::text::{put, width};
 use crate::tui::frame::Theme;
 
 /// Blanks between columns.
@@ -21,13 +21,15 @@ pub struct Column {
     right: bool,
     /// It may be cut down to so many columns, and takes what is left.
     least: Option<usize>,
+    /// It is left out where no row has anything in it.
+    optional: bool,
 }
 
 impl Column {
     /// A column as wide as its widest cell; of those with the lowest `weight` the last one is left out first.
     #[must_use]
     pub const fn new(heading: &'static str, weight: u8) -> Self {
-        Self { heading, weight, right: false, least: None }
+        Self { heading, weight, right: false, least: None, optional: false }
     }
 
     /// Figures: flush right.
@@ -40,6 +42,12 @@ impl Column {
     #[must_use]
     pub const fn flexible(self, least: usize) -> Self {
         Self { least: Some(least), ..self }
+    }
+
+    /// It is left out where no row has anything in it.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 }
 
@@ -109,7 +117,7 @@ impl<'c> Table<'c> {
             let Some(width) = *width else { continue };
             let blank = if column.right { width.saturating_sub(cell.width()) } else { 0 };
             let at = u16::try_from(x + blank).unwrap_or(u16::MAX);
-            put(buffer, at, line.y, u16::try_from(width - blank).unwrap_or(u16::MAX), cell);
+            put(buffer, at, line.y, u16::try_from(width - blank).unwrap_or(u16::MAX), &fitted(cell, width));
             x += width + GAP;
         }
     }
@@ -118,7 +126,8 @@ impl<'c> Table<'c> {
     fn widths(&self, room: usize) -> Vec<Option<usize>> {
         let wanted = |(place, column): (usize, &Column)| {
             let cells = self.rows.iter().filter_map(|row| row.cells.get(place)).map(Line::width);
-            Some(cells.max().unwrap_or(0).max(column.heading.chars().count()))
+            let widest = cells.max().unwrap_or(0);
+            (widest > 0 || !column.optional).then(|| widest.max(column.heading.chars().count()))
         };
         let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(wanted).collect();
         let total = |widths: &[Option<usize>], least: bool| {
@@ -146,6 +155,27 @@ impl<'c> Table<'c> {
         }
         widths
     }
+}
+
+/// A cell in so many columns. That of an engine (`model/0`) keeps its number, which tells it from the others of its model.
+fn fitted(cell: &Line<'static>, columns: usize) -> Line<'static> {
+    let number = |span: &Span<'static>| {
+        let at = span.content.rfind('/')?;
+        let digits = &span.content[at + 1..];
+        (!digits.is_empty() && digits.len() < 5 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(at)
+    };
+    let last = cell.spans.last().and_then(|span| Some((span, number(span)?)));
+    let Some((span, at)) = last.filter(|_| cell.width() > columns) else { return cell.clone() };
+    let end = &span.content[at..];
+    let room = columns.saturating_sub(end.len() + 1);
+    let mut out = Line::from(cell.spans[..cell.spans.len() - 1].to_vec());
+    let left = room.saturating_sub(out.width());
+    let mut begin = span.content[..at].to_owned();
+    while width(&begin) > left {
+        begin.pop();
+    }
+    out.push_span(Span::styled(format!("{begin}…{end}"), span.style));
+    out
 }
 
 #[cfg(test)]
@@ -180,6 +210,14 @@ mod tests {
         );
         assert_eq!(drawn(&columns, rows, (20, 2), 0), [" NAME   STATE   OUT", "▸a-lo…  ready   2.5"]);
         assert_eq!(drawn(&columns, rows, (8, 3), 0)[1], "▸a-lon…");
+    }
+
+    #[test]
+    fn engines_keep_their_numbers_and_columns_without_anything_are_left_out() {
+        let columns = [Column::new("ENGINE", 9).flexible(4), Column::new("ERROR", 2).optional()];
+        let lines =
+            drawn(&columns, &[&["a-long-name/0", ""], &["模型模型模型/12", ""], &["org/long-model", ""]], (12, 4), 9);
+        assert_eq!(lines, [" ENGINE", " a-long-…/0", " 模 型 模 …/12", "▸org/long-…"]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::{Answers, Change, Gpus, ModelAnswers, as_written, changed, draft};
+use super::differences::{asked_for, bare, change, differences, entry};
+use super::shortcut;
+use crate::config::{Answers, ModelAnswers, as_written, changed, draft, texts};
 
 /// What is said of files that have to be edited by hand.
 const BY_HAND: &str = "It cannot be changed step by step: edit it with e.";
@@ -25,8 +27,9 @@ pub(super) fn read(text: &str) -> Result<Answers, String> {
     let mut models = Vec::new();
     for (name, value) in root.get("models").and_then(Value::as_object).into_iter().flatten() {
         // Engines that others run are not asked for, and stay as they are.
-        if let Some(source) = value.get("source").and_then(Value::as_str) {
-            models.push(model(name, source, value)?);
+        if let Some(entry) = value.as_object().filter(|entry| entry.get("source").is_some_and(Value::is_string)) {
+            let not_understood = |key| format!("`{key}` of `{name}` is not understood. {BY_HAND}");
+            models.push(ModelAnswers::read(name, entry).map_err(not_understood)?);
         }
     }
     for (alias, value) in root.get("aliases").and_then(Value::as_object).into_iter().flatten() {
@@ -46,42 +49,6 @@ pub(super) fn read(text: &str) -> Result<Answers, String> {
     })
 }
 
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(text).collect()
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn model(name: &str, source: &str, value: &Value) -> Result<ModelAnswers, String> {
-    let gpus = match value.get("gpus") {
-        None => Gpus::AsVisible,
-        Some(Value::Number(number)) => {
-            let count = number.as_u64().and_then(|count| usize::try_from(count).ok());
-            Gpus::Any(count.ok_or_else(|| format!("`gpus` of `{name}` is not understood. {BY_HAND}"))?)
-        }
-        Some(value @ Value::Array(_)) => Gpus::Listed(texts(value)),
-        Some(_) => return Err(format!("`gpus` of `{name}` is not understood. {BY_HAND}")),
-    };
-    let adapters = value.get("lora").and_then(Value::as_object).into_iter().flatten();
-    Ok(ModelAnswers {
-        name: name.to_owned(),
-        source: source.to_owned(),
-        command: value.get("command").map(texts).unwrap_or_default(),
-        adapters: adapters.filter_map(|(name, path)| Some((name.clone(), text(path)?))).collect(),
-        gpus,
-        gpu_memory: value.get("gpu_memory").and_then(Value::as_f64),
-        port: value.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()),
-        profile: value.get("profile").and_then(Value::as_str).map(str::to_owned),
-        ..ModelAnswers::default()
-    })
-}
-
 /// `text`, which says `before`, with `after` in it. `origins`: for each model of `after` the name that it has in `text`, where it is
 /// there.
 ///
@@ -96,8 +63,8 @@ pub(super) fn write(
     let by_hand = || BY_HAND.to_owned();
     let root = as_written(text).ok_or_else(by_hand)?;
     let mut changes = Vec::new();
-    let escaped = as_written(&draft(after)).ok_or_else(by_hand)?;
-    let mut old = bare(as_written(&draft(before)).ok_or_else(by_hand)?);
+    let escaped = as_written(&draft(&asked_for(after))).ok_or_else(by_hand)?;
+    let mut old = bare(as_written(&draft(&asked_for(before))).ok_or_else(by_hand)?);
     let mut new = bare(escaped.clone());
     let models = (taken(&mut old, "models"), taken(&mut new, "models"));
     for section in [&mut old, &mut new] {
@@ -118,7 +85,8 @@ pub(super) fn write(
             return Err(format!("The file has another model `{name}`: give this one another name."));
         }
         let Some(origin) = origin else {
-            changes.push(change(&["models", key], Some(value.clone())));
+            let entry = shortcut::entry(model)?.map(|text| as_written(&text).map(Value::Object).ok_or_else(by_hand));
+            changes.push(change(&["models", key], Some(entry.transpose()?.unwrap_or_else(|| value.clone()))));
             continue;
         };
         let written = entry(&root, "models", origin);
@@ -131,22 +99,22 @@ pub(super) fn write(
             differences((old, new), written.and_then(Value::as_object), &mut keys, &mut changes);
         }
     }
-    aliases(&root, (before, after), origins, &mut changes)?;
-    changed(text, &changes).map_err(|why| format!("This file cannot be changed here: {why}."))
+    aliases::differences(&root, (before, after), origins, &mut changes)?;
+    let told = |why| format!("This file cannot be changed here: {why}.");
+    let new = changed(text, &changes).map_err(told)?;
+    let is_empty =
+        |root: &Map<String, Value>| root.get("aliases").and_then(Value::as_object).is_some_and(Map::is_empty);
+    if is_empty(&as_written(&new).ok_or_else(by_hand)?) && !is_empty(&root) {
+        // The last alias takes its section with it.
+        return changed(&new, &[change(&["aliases"], None)]).map_err(told);
+    }
+    Ok(new)
 }
 
 /// Whether a model is called otherwise than in the file: it is written anew then, without the comments inside it.
 pub(super) fn renames(after: &Answers, origins: &[Option<String>]) -> bool {
     let mut all = after.models.iter().zip(origins);
     all.any(|(model, origin)| origin.as_ref().is_some_and(|origin| *origin != model.name))
-}
-
-fn change(keys: &[&str], value: Option<Value>) -> Change {
-    Change { keys: keys.iter().map(|key| (*key).to_owned()).collect(), value }
-}
-
-fn entry<'r>(root: &'r Map<String, Value>, section: &str, name: &str) -> Option<&'r Value> {
-    root.get(section)?.get(name)
 }
 
 fn taken(root: &mut Map<String, Value>, section: &str) -> Map<String, Value> {
@@ -156,94 +124,47 @@ fn taken(root: &mut Map<String, Value>, section: &str) -> Map<String, Value> {
     }
 }
 
-/// A draft's values as answers have them, which were read as they are written: `${VAR}` is a variable there, too.
-fn bare(members: Map<String, Value>) -> Map<String, Value> {
-    fn value(given: Value) -> Value {
-        match given {
-            Value::String(text) => Value::String(text.replace("$${", "${")),
-            Value::Array(items) => Value::Array(items.into_iter().map(value).collect()),
-            Value::Object(members) => Value::Object(bare(members)),
-            other => other,
-        }
-    }
-    members.into_iter().map(|(key, given)| (key.replace("$${", "${"), value(given))).collect()
-}
-
 /// The model that an alias without settings of its own points at.
 fn plain(alias: &Value) -> Option<&str> {
     let members = alias.as_object().filter(|members| members.len() == 1)?;
     members.get("model")?.as_str()
 }
 
-/// What is different of the aliases that are further names, and of those that point at a model with another name now.
-fn aliases(
-    root: &Map<String, Value>,
-    (before, after): (&Answers, &Answers),
-    origins: &[Option<String>],
-    out: &mut Vec<Change>,
-) -> Result<(), String> {
-    fn pairs(answers: &Answers) -> Vec<(&str, &str)> {
-        let models = answers.models.iter();
-        models.flat_map(|model| model.aliases.iter().map(|alias| (alias.as_str(), model.name.as_str()))).collect()
-    }
-    let (old, new) = (pairs(before), pairs(after));
-    let gone = old.iter().filter(|(alias, _)| new.iter().all(|(other, _)| other != alias));
-    out.extend(gone.map(|(alias, _)| change(&["aliases", alias], None)));
-    for (alias, model) in &new {
-        let known = old.iter().find(|(other, _)| other == alias);
-        if known.is_none() && entry(root, "aliases", alias).is_some() {
-            return Err(format!(
-                "The file has an alias `{alias}` with settings of its own: give another further name."
-            ));
-        }
-        if known.is_none_or(|(_, was)| was != model) {
-            out.push(change(&["aliases", alias, "model"], Some((*model).into())));
-        }
-    }
-    for (alias, value) in root.get("aliases").and_then(Value::as_object).into_iter().flatten() {
-        let target = value.get("model").and_then(Value::as_str).filter(|_| old.iter().all(|(known, _)| known != alias));
-        let renamed =
-            after.models.iter().zip(origins).find(|(_, origin)| target.is_some() && origin.as_deref() == target);
-        if let Some((model, _)) = renamed.filter(|(model, _)| target != Some(model.name.as_str())) {
-            out.push(change(&["aliases", alias, "model"], Some(model.name.as_str().into())));
-        }
-    }
-    Ok(())
-}
-
-/// What is different, each as deep inside as it can be told: what `file` has beside it stays.
-fn differences(
-    (before, after): (&Map<String, Value>, &Map<String, Value>),
-    file: Option<&Map<String, Value>>,
-    keys: &mut Vec<String>,
-    out: &mut Vec<Change>,
-) {
-    let empty = Map::new();
-    let gone = before.keys().filter(|key| !after.contains_key(*key));
-    let all: Vec<&String> = gone.chain(after.keys()).collect();
-    for key in all {
-        let (old, new) = (before.get(key), after.get(key));
-        let inner = file.and_then(|file| file.get(key)).and_then(Value::as_object);
-        let has_more =
-            |old: &Map<String, Value>| inner.is_some_and(|inner| inner.keys().any(|key| !old.contains_key(key)));
-        keys.push(key.clone());
-        match (old, new) {
-            (Some(Value::Object(old)), Some(Value::Object(new))) => differences((old, new), inner, keys, out),
-            (None, Some(Value::Object(new))) => differences((&empty, new), inner, keys, out),
-            (Some(Value::Object(old)), None) if has_more(old) => differences((old, &empty), inner, keys, out),
-            (old, new) if old != new => out.push(Change { keys: keys.clone(), value: new.cloned() }),
-            _ => {}
-        }
-        keys.pop();
-    }
-}
+mod aliases;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Gpus;
 
     const FILE: &str = "# My gateway\nlisten: 127.0.0.1:8000 # ours\nqueue: { size: 5 }\n\nmodels:\n  # The big one\n  big:\n    source: b # weights\n    \
                         gpus: [0] # the first\n    args:\n      seed: 1 # always\n  far:\n    urls: [\"http://a:1\"]\n\n# Names\naliases:\n  a:\n    model: big\n";
+
+    #[test]
+    fn the_last_alias_takes_its_section_with_it() {
+        let text = "models:\n  m:\n    source: s\n# Names\naliases:\n  a:\n    model: m\n";
+        let answers = read(text).expect("understood");
+        let mut after = answers.clone();
+        after.models[0].aliases.clear();
+        let new = write(text, &answers, &after, &origins(&answers)).expect("changed");
+        assert!(!new.contains("aliases"), "{new}");
+    }
+
+    #[test]
+    fn a_renamed_model_is_followed_wherever_aliases_name_it() {
+        let text = "models:\n  m:\n    source: s\n  n:\n    source: t\naliases:\n  a:\n    split: { m: 90, n: 10 }\n    fallback: [n, m]\n    \
+                    mirror: { to: m, percent: 5 }\n  b:\n    model: n\n    fallback: [a]\n";
+        let answers = read(text).expect("understood");
+        let mut after = answers.clone();
+        (after.models[0].name, after.models[1].name) = ("n".into(), "o".into());
+        let new = write(text, &answers, &after, &origins(&answers)).expect("changed");
+        let said = Value::Object(as_written(&new).expect("a mapping"));
+        let aliases = serde_json::json!({
+            "a": { "split": { "n": 90, "o": 10 }, "fallback": ["o", "n"], "mirror": { "to": "n", "percent": 5 } },
+            "b": { "model": "o", "fallback": ["a"] },
+        });
+        assert_eq!(said["aliases"], aliases, "{new}");
+    }
 
     fn origins(answers: &Answers) -> Vec<Option<String>> {
         answers.models.iter().map(|model| Some(model.name.clone())).collect()

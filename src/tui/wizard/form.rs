@@ -1,7 +1,7 @@
 //! A page of fields: lines that are typed, switches, and choices.
 
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -14,8 +14,8 @@ const LABEL: usize = 24;
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value {
-    /// A line. `fresh`: the first letter that is typed replaces it.
-    Text { edit: LineEdit, fresh: bool },
+    /// A line.
+    Text(LineEdit),
     /// Yes or no.
     Switch(bool),
     /// One of some: each with what it is good for.
@@ -28,6 +28,8 @@ struct Field {
     id: String,
     label: String,
     hint: String,
+    /// What an empty line stands for.
+    empty: String,
     value: Value,
 }
 
@@ -52,13 +54,28 @@ pub(super) struct Form {
 impl Form {
     fn with(mut self, id: &str, (label, hint): (&str, &str), value: Value) -> Self {
         let (id, label, hint) = (id.to_owned(), label.to_owned(), hint.to_owned());
-        self.fields.push(Field { id, label, hint, value });
+        self.fields.push(Field { id, label, hint, empty: String::new(), value });
         self
     }
 
     /// One more line that is typed.
     pub(super) fn line(self, id: &str, words: (&str, &str), text: &str) -> Self {
-        self.with(id, words, Value::Text { edit: LineEdit::new(text), fresh: true })
+        self.with(id, words, Value::Text(LineEdit::proposed(text)))
+    }
+
+    /// The last line stands for this where it is empty.
+    pub(super) fn empty(mut self, text: &str) -> Self {
+        if let Some(field) = self.fields.last_mut() {
+            text.clone_into(&mut field.empty);
+        }
+        self
+    }
+
+    /// A line stands for this where it is empty.
+    pub(super) fn set_empty(&mut self, id: &str, text: String) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.id == id) {
+            field.empty = text;
+        }
     }
 
     /// One more switch.
@@ -85,7 +102,7 @@ impl Form {
     /// What is typed or chosen in a field.
     pub(super) fn text(&self, id: &str) -> &str {
         match self.value(id) {
-            Some(Value::Text { edit, .. }) => edit.text().trim(),
+            Some(Value::Text(edit)) => edit.text().trim(),
             Some(Value::Choice { options, at }) => options.get(*at).map(|(name, _)| name.as_str()).unwrap_or_default(),
             _ => "",
         }
@@ -129,10 +146,7 @@ impl Form {
 
     /// Inserts a text.
     pub(super) fn paste(&mut self, text: &str) {
-        if let Some(Value::Text { edit, fresh }) = self.fields.get_mut(self.at).map(|field| &mut field.value) {
-            if std::mem::take(fresh) {
-                edit.set("");
-            }
+        if let Some(Value::Text(edit)) = self.fields.get_mut(self.at).map(|field| &mut field.value) {
             edit.paste(text);
         }
     }
@@ -149,7 +163,7 @@ impl Form {
             put(buffer, area.x, y, 1, &Line::raw(if place == self.at { "▸" } else { " " }));
             put(buffer, area.x + 2, y, column, &Line::styled(clean(&field.label), style));
             let right = Rect { x: area.x + 3 + column, y, width: area.width.saturating_sub(column + 3), height: 1 };
-            draw_value(&field.value, place == self.at, right, buffer, theme);
+            draw_value(field, place == self.at, right, buffer, theme);
         }
         let Some(field) = self.fields.get(self.at) else { return };
         let more = match &field.value {
@@ -168,13 +182,7 @@ impl Form {
 /// Changes a value by a key.
 fn change(value: &mut Value, key: KeyEvent) {
     match value {
-        Value::Text { edit, fresh } => {
-            let was_fresh = std::mem::take(fresh);
-            let is_letter = matches!(key.code, KeyCode::Char(_))
-                && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
-            if was_fresh && is_letter {
-                edit.set("");
-            }
+        Value::Text(edit) => {
             let _: Edit = edit.key(key);
         }
         Value::Switch(on) => {
@@ -193,13 +201,19 @@ fn change(value: &mut Value, key: KeyEvent) {
     }
 }
 
-fn draw_value(value: &Value, is_active: bool, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-    match value {
-        Value::Text { edit, .. } if is_active => edit.draw(area, true, buffer, theme),
-        Value::Text { edit, .. } if edit.text().is_empty() => {
-            put(buffer, area.x, area.y, area.width, &Line::styled("-", theme.dim()));
+fn draw_value(field: &Field, is_active: bool, area: Rect, buffer: &mut Buffer, theme: &Theme) {
+    match &field.value {
+        Value::Text(edit) if edit.text().is_empty() => {
+            // The cursor has the first column.
+            let text = if field.empty.is_empty() { String::new() } else { format!("({})", field.empty) };
+            let x = area.x + u16::from(is_active);
+            put(buffer, x, area.y, area.width.saturating_sub(1), &Line::styled(text, theme.dim()));
+            if is_active {
+                edit.draw(Rect { width: 1, ..area }, true, buffer, theme);
+            }
         }
-        Value::Text { edit, .. } => put(buffer, area.x, area.y, area.width, &Line::raw(clean(edit.text()))),
+        Value::Text(edit) if is_active => edit.draw(area, true, buffer, theme),
+        Value::Text(edit) => put(buffer, area.x, area.y, area.width, &Line::raw(clean(edit.text()))),
         Value::Switch(on) => {
             let (sign, style) = if *on { ("[x] yes", theme.good()) } else { ("[ ] no", theme.dim()) };
             put(buffer, area.x, area.y, area.width, &Line::styled(sign, style));
@@ -218,6 +232,8 @@ fn draw_value(value: &Value, is_active: bool, area: Rect, buffer: &mut Buffer, t
 
 #[cfg(test)]
 mod tests {
+    use ratatui::crossterm::event::KeyModifiers;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::Answers;
 /// The page with what is answered already.
 pub(super) fn form(answers: &Answers) -> Form {
     let operators = if is_next(answers) { String::new() } else { answers.admin.port().to_string() };
-    Form::default()
+    let form = Form::default()
         .line("port", ("Port for clients", "Clients connect to http://HOST:PORT/v1. 0: any free one."), &answers.listen.port().to_string())
         .line(
             "host",
@@ -25,8 +25,21 @@ pub(super) fn form(answers: &Answers) -> Form {
             ("Web pages (CORS)", "Origins of web pages that may use the gateway from a browser, with commas, such as http://localhost:3000; *: all. Empty: none."),
             &answers.cors.join(", "),
         )
+        .empty("none")
         .switch("metrics", ("Metrics", "For Prometheus, at /metrics of the operators' port."), answers.metrics)
-        .switch("log", ("Request log", "One line for each request."), answers.request_log)
+        .switch("log", ("Request log", "One line for each request."), answers.request_log);
+    shown(form)
+}
+
+/// The page with the port that operators have where none is typed.
+pub(super) fn shown(mut form: Form) -> Form {
+    let text = match form.text("port").parse::<u16>() {
+        Ok(0) => "any free one".to_owned(),
+        Ok(port) => next(port).to_string(),
+        Err(_) => "the one after the port for clients".to_owned(),
+    };
+    form.set_empty("operators", text);
+    form
 }
 
 /// Whether operators have the next port.
@@ -34,7 +47,8 @@ fn is_next(answers: &Answers) -> bool {
     answers.admin == SocketAddr::from((Ipv4Addr::LOCALHOST, next(answers.listen.port())))
 }
 
-fn next(port: u16) -> u16 {
+/// The port that operators have where none is typed.
+pub(super) fn next(port: u16) -> u16 {
     if port == 0 { 0 } else { port.checked_add(1).unwrap_or(port - 1) }
 }
 
@@ -97,6 +111,20 @@ mod tests {
         assert_eq!(answers.cors, ["http://a", "http://b"]);
         assert_eq!(with(&[("port", "0")]).expect("right").admin.port(), 0);
         assert_eq!(with(&[("port", "65535")]).expect("right").admin.port(), 65534);
+    }
+
+    #[test]
+    fn the_operators_port_is_shown_where_none_is_typed() {
+        let drawn = |port: &str| {
+            let mut form = form(&Answers::usual());
+            form.paste(port);
+            let area = ratatui::layout::Rect::new(0, 0, 60, 12);
+            let mut buffer = ratatui::buffer::Buffer::empty(area);
+            shown(form).draw(area, &mut buffer, &crate::tui::frame::Theme::new(true, true));
+            (0..60).map(|x| buffer[(x, 2)].symbol()).collect::<String>()
+        };
+        assert!(drawn("9000").contains("(9001)") && drawn("0").contains("(any free one)"));
+        assert!(drawn("x").contains("(the one after the port for clients)"), "{}", drawn("x"));
     }
 
     #[test]

@@ -5,12 +5,15 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::fit::{
+    ROUNDING, Said, each, engines_on, foreign, has, listed, names, others, placed, refusal, said_share, share,
+    too_small, uneven, word,
+};
 use super::form::Filled;
 use super::known::Known;
 use crate::config::{Answers, Gpus, ModelAnswers, is_vllm};
-use crate::gpu::Inventory;
 use crate::inventory::{Unit, gib, units};
-use crate::placement::{DEFAULT_SHARE, LARGEST_SHARE};
+use crate::placement::{Assignment, LARGEST_SHARE};
 use crate::tui::frame::Theme;
 use crate::tui::widgets::{Column, Row, Selection, Table, clean, put, wrap};
 
@@ -27,11 +30,8 @@ const COLUMNS: [Column; 7] = [
 /// By how much + and - change a share.
 const STEP: f64 = 0.05;
 
-/// Sums of shares such as 0.45 + 0.5 are a little off.
-const ROUNDING: f64 = 1e-9;
-
-/// More is never free: the driver's own memory, and what its figures waver.
-const MOST_IN_USE: f64 = 0.98;
+/// From here + and - change a share that is not known.
+const UNKNOWN: f64 = 0.45;
 
 /// The page.
 #[derive(Clone, Debug, Default)]
@@ -41,108 +41,20 @@ pub(super) struct GpuPage {
     said: Option<String>,
 }
 
-/// The word by which a configuration names a unit.
-fn word(unit: &Unit<'_>) -> String {
-    match (unit.mig, unit.uuid) {
-        (Some(_), Some(uuid)) => uuid.to_owned(),
-        _ => unit.gpu.index.to_string(),
-    }
-}
-
-fn names(unit: &Unit<'_>, text: &str) -> bool {
-    word(unit) == text || unit.uuid.is_some_and(|uuid| uuid == text)
-}
-
-fn listed(model: &ModelAnswers) -> &[String] {
-    match &model.gpus {
-        Gpus::Listed(gpus) => gpus,
-        Gpus::AsVisible | Gpus::Any(_) => &[],
-    }
-}
-
-fn has(model: &ModelAnswers, unit: &Unit<'_>) -> bool {
-    listed(model).iter().any(|text| names(unit, text))
-}
-
-/// The share of each GPU that a model's profile says.
-fn share_of_profile(model: &ModelAnswers, known: &Known) -> Option<f64> {
-    let name = model.profile.as_ref()?;
-    known.profiles.iter().find(|profile| profile.name == *name)?.gpu_memory
-}
-
-/// The share of each GPU that a model takes.
-fn share(model: &ModelAnswers, known: &Known) -> f64 {
-    model.gpu_memory.or_else(|| share_of_profile(model, known)).unwrap_or(DEFAULT_SHARE)
-}
-
-/// What the other models of this configuration take of a unit.
-fn others<'a>(answers: &'a Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Vec<(&'a str, f64)> {
-    let all = answers.models.iter().enumerate().filter(|(place, model)| *place != at && has(model, unit));
-    all.map(|(_, model)| (model.name.as_str(), share(model, known))).collect()
-}
-
-/// Why the model at `at` cannot take a unit with its share; `None`: it can.
-fn refusal(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
-    let label = unit.label();
-    let own = answers.models.get(at).map_or(DEFAULT_SHARE, |model| share(model, known));
-    if unit.gpu.lost {
-        return Some(format!("{label} fell off the bus or needs a reset: nothing can run on it."));
-    }
-    if unit.mig.is_none() && unit.gpu.mig.is_some() {
-        return Some(format!("{label} is in MIG mode: choose one of its instances."));
-    }
-    let others = others(answers, at, unit, known);
-    let sum: f64 = others.iter().map(|(_, share)| share).sum();
-    if sum + own > LARGEST_SHARE + ROUNDING {
-        let who: Vec<String> = others.iter().map(|(name, share)| format!("{name} takes {share:.2}")).collect();
-        let who = if who.is_empty() { String::new() } else { format!("{}, ", clean(&who.join(", "))) };
-        return Some(format!(
-            "{label}: {who}and {own:.2} more is over {LARGEST_SHARE}. - lowers the share; = shares it equally."
-        ));
-    }
-    let memory = unit.memory?;
-    #[expect(clippy::cast_precision_loss, reason = "shares of memory are not exact")]
-    let (used, total) = (memory.used as f64, memory.total as f64);
-    (used + (own + sum) * total > MOST_IN_USE * total).then(|| {
-        format!(
-            "{label}: other processes hold {} of its {}: a share of {own:.2} does not fit. - lowers the share.",
-            gib(memory.used),
-            gib(memory.total)
-        )
-    })
-}
-
-/// Why the model cannot run on the GPUs that are chosen for it; `None`: it can, as far as is known.
-fn too_small(model: &ModelAnswers, inventory: &Inventory, known: &Known) -> Option<String> {
-    let weights = known.model(&model.source)?.memory.weights?;
-    let all = units(inventory);
-    let chosen: Vec<u64> =
-        all.iter().filter(|unit| has(model, unit)).filter_map(|unit| Some(unit.memory?.total)).collect();
-    let smallest = *chosen.iter().min()?;
-    let each = weights / u64::try_from(chosen.len()).unwrap_or(1).max(1);
-    #[expect(clippy::cast_precision_loss, reason = "shares of memory are not exact")]
-    let (room, needed) = (smallest as f64 * share(model, known), each as f64);
-    (needed > room).then(|| {
-        format!(
-            "Its weights need {} on each GPU, which is more than a share of {:.2} of {}: choose more GPUs, or a larger share.",
-            gib(each),
-            share(model, known),
-            gib(smallest)
-        )
-    })
-}
-
 impl GpuPage {
-    /// Proposes GPUs for a model of vLLM that has none: the first one that it fits on. Another server may need none.
+    /// Proposes GPUs for a model of vLLM that has none: the first ones that it fits on, one for each engine. Another server may
+    /// need none.
     pub(super) fn propose(answers: &mut Answers, at: usize, known: &Known) {
         let Some(inventory) = known.gpus() else { return };
-        if answers.models.get(at).is_none_or(|model| model.gpus != Gpus::AsVisible || !is_vllm(&model.command)) {
+        let Some(model) = answers.models.get(at) else { return };
+        if model.gpus != Gpus::AsVisible || !is_vllm(&model.command) {
             return;
         }
-        let all = units(inventory);
-        let free = all.iter().find(|unit| refusal(answers, at, unit, known).is_none()).map(word);
-        if let (Some(free), Some(model)) = (free, answers.models.get_mut(at)) {
-            model.gpus = Gpus::Listed(vec![free]);
+        let (all, engines) = (units(inventory), model.replicas);
+        let free = all.iter().filter(|unit| refusal(answers, at, unit, known).is_none()).map(word);
+        let free: Vec<String> = free.take(engines).collect();
+        if let Some(model) = answers.models.get_mut(at).filter(|_| free.len() == engines) {
+            model.gpus = Gpus::Listed(free);
         }
     }
 
@@ -171,14 +83,14 @@ impl GpuPage {
         let said = match (key.code, unit) {
             (KeyCode::Esc, _) => return (Filled::Back, None),
             (KeyCode::Enter, _) => {
-                let model = answers.models.get(at);
-                let chosen = all.iter().filter(|unit| model.is_some_and(|model| has(model, unit)));
-                let wrong = chosen.filter_map(|unit| refusal(answers, at, unit, known)).next();
-                return match wrong.or_else(|| too_small(model?, inventory, known)) {
+                return match wrong(answers, at, &all, known) {
                     Some(why) => (Filled::Going, Some(why)),
                     None => (Filled::Done, None),
                 };
             }
+            (KeyCode::Char('a'), _) => turn(answers, at, known),
+            (KeyCode::Left, _) => count(answers, at, -1, all.len()),
+            (KeyCode::Right, _) => count(answers, at, 1, all.len()),
             (KeyCode::Char(' '), Some(unit)) => toggle(answers, at, unit, known),
             (KeyCode::Char('+'), _) => change(answers, at, STEP, known),
             (KeyCode::Char('-'), _) => change(answers, at, -STEP, known),
@@ -200,34 +112,100 @@ impl GpuPage {
     ) {
         let Some(inventory) = known.gpus() else { return };
         let Some(model) = answers.models.get(at) else { return };
-        let rows = units(inventory).iter().map(|unit| row(answers, at, unit, (known, theme))).collect::<Vec<_>>();
-        let height = u16::try_from(rows.len() + 1).unwrap_or(area.height).min(area.height.saturating_sub(7));
+        let room = usize::from(area.width);
+        let told: Vec<String> = told(model, known).iter().flat_map(|text| wrap(text, room)).collect();
+        let said = self.said.as_deref().map(|said| wrap(said, room)).unwrap_or_default();
+        // Where automatic choice would put it now.
+        let placed = if matches!(model.gpus, Gpus::Any(_)) { placed(answers, at, known).ok() } else { None };
+        let shown = (placed.as_deref(), known, theme);
+        let rows = units(inventory).iter().map(|unit| row(answers, at, unit, shown)).collect::<Vec<_>>();
+        let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let below = lines(told.len() + said.len() + 2);
+        let height = lines(rows.len() + 1).min(area.height.saturating_sub(below).max(3));
         Table::new(&COLUMNS, rows).draw(Rect { height, ..area }, Some(self.selection), buffer, theme);
-        let count = listed(model).len();
-        let parallel = if count > 1 {
-            format!(" Its engine spreads over {count} GPUs (tensor parallelism).")
-        } else {
-            String::new()
-        };
-        let own = match (model.gpu_memory, share_of_profile(model, known)) {
-            (Some(_), _) => "",
-            (None, Some(_)) => ", as its profile says",
-            (None, None) => ", as vLLM has it by default",
-        };
-        let lines = [
-            format!(
-                "{} takes a share of {:.2} of each GPU's memory{own}.{parallel}",
-                clean(&model.name),
-                share(model, known)
-            ),
-            "Several models can be on one GPU, as long as their shares are 0.95 together.".to_owned(),
-        ];
-        for (line, y) in lines.iter().zip(area.y + height + 1..area.bottom()) {
-            put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.dim()));
+        let told = told.iter().map(|line| Line::styled(line.as_str(), theme.dim()));
+        let said = said.iter().map(|line| Line::styled(line.as_str(), theme.busy()));
+        let (told, said): (Vec<Line<'_>>, Vec<Line<'_>>) = (told.collect(), said.collect());
+        // In a small window the reason why something was refused matters more.
+        let is_small = area.height < height + below;
+        let (first, second) = if is_small { (said, told) } else { (told, said) };
+        for (line, y) in first.iter().chain([&Line::default()]).chain(&second).zip(area.y + height + 1..area.bottom()) {
+            put(buffer, area.x, y, area.width, line);
         }
-        let said = self.said.as_deref().map(|said| wrap(said, usize::from(area.width))).unwrap_or_default();
-        for (line, y) in said.iter().zip(area.y + height + 4..area.bottom()) {
-            put(buffer, area.x, y, area.width, &Line::styled(line.as_str(), theme.busy()));
+    }
+}
+
+/// Why the page cannot be left with what is chosen.
+fn wrong(answers: &Answers, at: usize, all: &[Unit<'_>], known: &Known) -> Option<String> {
+    let (model, inventory) = (answers.models.get(at)?, known.gpus()?);
+    let mut chosen = all.iter().filter(|unit| has(model, unit));
+    let by_hand = chosen.find_map(|unit| refusal(answers, at, unit, known)).or_else(|| uneven(model));
+    let automatic = || placed(answers, at, known).err().filter(|_| matches!(model.gpus, Gpus::Any(_)));
+    by_hand.or_else(|| too_small(model, inventory, known)).or_else(automatic)
+}
+
+/// What is chosen, and what that means.
+fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
+    let name = clean(&model.name);
+    let engines =
+        if model.replicas == 1 { "its engine".to_owned() } else { format!("each of its {} engines", model.replicas) };
+    let spread = match each(model) {
+        each if each < 2 || !is_vllm(&model.command) => String::new(),
+        each => format!(" With {each} GPUs {engines} uses tensor parallelism."),
+    };
+    let chosen = match &model.gpus {
+        Gpus::Any(count) => format!(
+            "Automatic: {engines} gets {} when it starts, where there is room: now those marked (x). ← → changes how many, \
+             a chooses by hand.{spread}",
+            gpus(*count)
+        ),
+        Gpus::Listed(_) => format!("Chosen by hand; a has them chosen automatically.{spread}"),
+        Gpus::AsVisible => {
+            format!("None is chosen: {engines} sees all GPUs. Space takes one, a has them chosen automatically.")
+        }
+    };
+    let (share, said) = said_share(model, known);
+    let own = match said {
+        Said::Model => "",
+        Said::Profile => ", as its profile says",
+        Said::Default if !is_vllm(&model.command) => ", which is reserved where nothing else is said",
+        Said::Default | Said::Unknown => ", as vLLM has it by default",
+    };
+    let share = match said {
+        Said::Unknown => format!("How much memory {name} takes is not known: it is not vLLM. + and - say a share."),
+        _ => format!("{name} takes a share of {share:.2} of each GPU's memory{own}."),
+    };
+    vec![
+        chosen,
+        share,
+        format!("Several models can be on one GPU, as long as their shares are at most {LARGEST_SHARE} together."),
+    ]
+}
+
+fn gpus(count: usize) -> String {
+    if count == 1 { "1 GPU".to_owned() } else { format!("{count} GPUs") }
+}
+
+/// Turns from GPUs that are chosen by hand to as many that are chosen automatically, and back.
+fn turn(answers: &mut Answers, at: usize, known: &Known) -> Option<String> {
+    let model = answers.models.get_mut(at)?;
+    model.gpus = match &model.gpus {
+        Gpus::Any(_) => Gpus::AsVisible,
+        Gpus::AsVisible | Gpus::Listed(_) => Gpus::Any(each(model).max(1)),
+    };
+    GpuPage::propose(answers, at, known);
+    None
+}
+
+/// Changes how many GPUs are chosen automatically.
+fn count(answers: &mut Answers, at: usize, by: isize, most: usize) -> Option<String> {
+    match &mut answers.models.get_mut(at)?.gpus {
+        Gpus::Any(count) => {
+            *count = count.saturating_add_signed(by).clamp(1, most.max(1));
+            None
+        }
+        Gpus::AsVisible | Gpus::Listed(_) => {
+            Some("The arrows change how many GPUs are chosen automatically: a first.".to_owned())
         }
     }
 }
@@ -256,8 +234,9 @@ fn rounded(share: f64) -> f64 {
 
 fn change(answers: &mut Answers, at: usize, by: f64, known: &Known) -> Option<String> {
     let model = answers.models.get_mut(at)?;
-    // From 0.92 to 0.90, and on in whole steps.
-    let steps = share(model, known) / STEP;
+    // From 0.92 to 0.90, and on in whole steps; where none is known, from the middle.
+    let share = Some(share(model, known)).filter(|share| *share > 0.0);
+    let steps = share.unwrap_or(UNKNOWN) / STEP;
     let next = if by < 0.0 { (steps - ROUNDING).ceil() - 1.0 } else { (steps + ROUNDING).floor() + 1.0 };
     model.gpu_memory = Some(rounded(next * STEP));
     None
@@ -267,8 +246,9 @@ fn change(answers: &mut Answers, at: usize, by: f64, known: &Known) -> Option<St
 fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
     let on: Vec<usize> =
         (0..answers.models.len()).filter(|place| *place == at || has(&answers.models[*place], unit)).collect();
-    #[expect(clippy::cast_precision_loss, reason = "there are few models")]
-    let each = (LARGEST_SHARE / on.len() as f64 * 100.0 + ROUNDING).floor() / 100.0;
+    let engines: usize = on.iter().map(|place| engines_on(&answers.models[*place], unit).max(1)).sum();
+    #[expect(clippy::cast_precision_loss, reason = "there are few engines")]
+    let each = (LARGEST_SHARE / engines as f64 * 100.0 + ROUNDING).floor() / 100.0;
     for place in &on {
         answers.models[*place].gpu_memory = Some(each);
     }
@@ -280,28 +260,47 @@ fn models(count: usize) -> String {
     if count == 1 { "1 model".to_owned() } else { format!("{count} models") }
 }
 
-fn row(answers: &Answers, at: usize, unit: &Unit<'_>, (known, theme): (&Known, &Theme)) -> Row {
-    let is_chosen = answers.models.get(at).is_some_and(|model| has(model, unit));
-    let others = others(answers, at, unit, known);
-    let taken: Vec<String> = others.iter().map(|(name, share)| format!("{} {share:.2}", clean(name))).collect();
-    let is_free = refusal(answers, at, unit, known).is_none();
-    let (mark, style) = match (is_chosen, is_free) {
-        (true, _) => ("[x]", theme.good()),
-        (false, true) => ("[ ]", theme.accent()),
-        (false, false) => ("[–]", theme.dim()),
+fn row(
+    answers: &Answers,
+    at: usize,
+    unit: &Unit<'_>,
+    (placed, known, theme): (Option<&[Assignment]>, &Known, &Theme),
+) -> Row {
+    let model = answers.models.get(at);
+    let is_automatic = model.is_some_and(|model| matches!(model.gpus, Gpus::Any(_)));
+    let is_placed = || {
+        let places = placed.unwrap_or_default().iter().flat_map(|one| one.gpus.iter().flatten());
+        places.into_iter().any(|place| names(unit, &place.text))
     };
+    let is_chosen = if is_automatic { is_placed() } else { model.is_some_and(|model| has(model, unit)) };
+    let is_free = refusal(answers, at, unit, known).is_none();
+    let (sign, style) = match (is_chosen, is_free) {
+        (true, _) => ('x', theme.good()),
+        (false, true) => (' ', theme.accent()),
+        (false, false) => ('–', theme.dim()),
+    };
+    let mark = if is_automatic { format!("({sign})") } else { format!("[{sign}]") };
     let number = |value: Option<String>| Line::raw(value.unwrap_or_else(|| "-".to_owned()));
     let memory = unit.memory.map(|memory| format!("{} / {}", gib(memory.used).replace(" GiB", ""), gib(memory.total)));
     let label = unit.mig.map_or_else(|| unit.gpu.index.to_string(), |mig| format!("{}:{mig}", unit.gpu.index));
     Row::new(vec![
         Line::from(Span::styled(mark, style)),
         Line::raw(label),
-        Line::raw(clean(unit.name.unwrap_or("-"))),
+        Line::raw(unit.name.map_or_else(|| "-".to_owned(), |name| clean(name.strip_prefix("NVIDIA ").unwrap_or(name)))),
         number(memory),
         number(unit.gpu.utilisation.map(|load| format!("{load} %"))),
         number(unit.gpu.temperature.map(|degrees| format!("{degrees} °C"))),
-        Line::raw(if taken.is_empty() { "-".to_owned() } else { taken.join(", ") }),
+        Line::raw(taken_by(answers, at, unit, known)),
     ])
+}
+
+/// Who takes something of a unit: other models of this configuration, and processes that are not of it.
+fn taken_by(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Known) -> String {
+    let share = |share: f64| if share > 0.0 { format!(" {share:.2}") } else { String::new() };
+    let others = others(answers, at, unit, known);
+    let mut taken: Vec<String> = others.iter().map(|(name, part)| format!("{}{}", clean(name), share(*part))).collect();
+    taken.extend(foreign(unit).map(|bytes| format!("others {}", gib(bytes))));
+    if taken.is_empty() { "nobody".to_owned() } else { taken.join(", ") }
 }
 
 #[cfg(test)]

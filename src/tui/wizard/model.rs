@@ -9,6 +9,9 @@ use crate::local_models::LocalAdapter;
 /// What is chosen where there is no profile.
 const NO_PROFILE: &str = "none";
 
+/// More engines of one model are refused by configurations.
+const MOST_ENGINES: usize = 1024;
+
 /// Longer names are refused by configurations.
 const LONGEST: usize = 256;
 
@@ -27,11 +30,22 @@ pub(super) fn form(model: &ModelAnswers, known: &Known) -> Form {
             ("Further names", "Other names for the same model, with commas. Empty: none."),
             &model.aliases.join(", "),
         )
+        .empty("none")
+        .line(
+            "replicas",
+            ("Engines", "How many engines of it run at the same time, each on GPUs of its own; requests are spread over them."),
+            &model.replicas.to_string(),
+        )
         .line(
             "port",
-            ("Port of its engine", "Clients do not need it: they use the gateway's. Empty: a free one."),
+            (
+                "Port of its engine",
+                "Clients do not need it: they use the gateway's. With several engines: the port of the first, the next ports for the \
+                 others. Empty: free ones.",
+            ),
             &port,
         )
+        .empty("a free one")
         .choice("profile", ("Profile", "Flags for vLLM; ← → chooses."), profiles, model.profile.as_deref());
     for (at, adapter) in known.adapters(&model.source).into_iter().enumerate() {
         let is_on = model.adapters.iter().any(|(_, path)| *path == adapter.source);
@@ -71,24 +85,14 @@ pub(super) fn take(form: &Form, answers: &mut Answers, at: usize, known: &Known)
     if aliases.contains(&name) {
         return Err(("aliases", format!("`{name}` is the name itself.")));
     }
-    let port = match form.text("port") {
-        "" => None,
-        text => match text.parse::<u16>() {
-            Ok(port) if port > 0 => Some(port),
-            _ => return Err(("port", "A port is a number from 1 to 65535.".to_owned())),
-        },
+    let replicas = match form.text("replicas").parse::<usize>() {
+        Ok(count @ 1..=MOST_ENGINES) => count,
+        _ => return Err(("replicas", format!("The number of engines is from 1 to {MOST_ENGINES}."))),
     };
-    if let Some(port) = port {
-        if others().any(|model| model.port == Some(port)) {
-            return Err(("port", format!("Another model's engine has the port {port}.")));
-        }
-        if [answers.listen.port(), answers.admin.port()].contains(&port) {
-            return Err(("port", format!("The gateway itself has the port {port}.")));
-        }
-    }
+    let port = port(form, replicas, &others().collect::<Vec<_>>(), answers)?;
     let Some(model) = answers.models.get_mut(at) else { return Ok(()) };
     let profile = Some(form.text("profile")).filter(|_| form.chosen("profile") > 0).map(str::to_owned);
-    (model.name, model.aliases, model.port, model.profile) = (name, aliases, port, profile);
+    (model.name, model.aliases, model.replicas, model.port, model.profile) = (name, aliases, replicas, port, profile);
     for (place, adapter) in known.adapters(&model.source).into_iter().enumerate() {
         let known_at = model.adapters.iter().position(|(_, path)| *path == adapter.source);
         match (form.is_on(&adapter_id(place)), known_at) {
@@ -98,6 +102,39 @@ pub(super) fn take(form: &Form, answers: &mut Answers, at: usize, known: &Known)
         }
     }
     Ok(())
+}
+
+/// The port of the first engine; the others have the next ones.
+fn port(
+    form: &Form,
+    replicas: usize,
+    others: &[&ModelAnswers],
+    answers: &Answers,
+) -> Result<Option<u16>, (&'static str, String)> {
+    let range = |port: u16, engines: usize| usize::from(port)..usize::from(port) + engines;
+    let port = match form.text("port") {
+        "" => return Ok(None),
+        text => match text.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(("port", "A port is a number from 1 to 65535.".to_owned())),
+        },
+    };
+    let own = range(port, replicas);
+    if own.end > usize::from(u16::MAX) + 1 {
+        return Err(("port", format!("{replicas} engines have the ports from {port} on: that is past 65535.")));
+    }
+    let meets = |other: &ModelAnswers| {
+        let theirs = range(other.port?, other.replicas);
+        (own.start < theirs.end && theirs.start < own.end).then(|| own.start.max(theirs.start))
+    };
+    if let Some(port) = others.iter().find_map(|other| meets(other)) {
+        return Err(("port", format!("Another model's engine has the port {port}.")));
+    }
+    let gateway = [answers.listen.port(), answers.admin.port()].map(usize::from);
+    if let Some(port) = gateway.into_iter().find(|port| own.contains(port)) {
+        return Err(("port", format!("The gateway itself has the port {port}.")));
+    }
+    Ok(Some(port))
 }
 
 #[cfg(test)]
@@ -132,7 +169,14 @@ mod tests {
             (model.name.as_str(), model.aliases, model.port),
             ("three", vec!["a".into(), "b".into()], Some(9002))
         );
+        let model = told(&[("replicas", "3"), ("port", "9002")]).expect("right");
+        assert_eq!((model.replicas, model.port), (3, Some(9002)));
+        for port in ["8999", "7999", "65534"] {
+            assert_eq!(told(&[("replicas", "3"), ("port", port)]).expect_err(port).0, "port", "{port}");
+        }
         for (id, text) in [
+            ("replicas", "0"),
+            ("replicas", "x"),
             ("name", "one"),
             ("name", ""),
             ("aliases", "one"),

@@ -9,9 +9,10 @@ use crate::config::{Answers, Gpus, ModelAnswers};
 use crate::tui::frame::Theme;
 use crate::tui::widgets::{Column, Row, Selection, Table, clean};
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 5] = [
     Column::new("", 9).flexible(20),
     Column::new("FROM", 7).flexible(10),
+    Column::new("ENGINES", 5).right(),
     Column::new("GPUS", 6).flexible(6),
     Column::new("PROFILE", 4).flexible(6),
 ];
@@ -62,11 +63,12 @@ impl Models {
 
     /// Draws it.
     pub(super) fn draw(&self, answers: &Answers, area: Rect, buffer: &mut Buffer, theme: &Theme) {
-        let text = |cells: [&str; 4]| Row::new(cells.map(|cell| Line::raw(clean(cell))).to_vec());
-        let mut rows = vec![text([&format!("The gateway: http://{}/v1", answers.listen), "", "", ""])];
+        let text = |cells: [&str; 5]| Row::new(cells.map(|cell| Line::raw(clean(cell))).to_vec());
+        let mut rows = vec![text([&format!("Gateway {}", answers.listen), "", "", "", ""])];
         for model in &answers.models {
             let name = format!("Model {}", [&[model.name.clone()][..], &model.aliases].concat().join(", "));
-            rows.push(text([&name, &model.source, &gpus(model), model.profile.as_deref().unwrap_or("-")]));
+            let engines = model.replicas.to_string();
+            rows.push(text([&name, &model.source, &engines, &gpus(model), model.profile.as_deref().unwrap_or("none")]));
         }
         let add = if answers.models.is_empty() { "Add a model" } else { "Add another model" };
         rows.push(Row::new(vec![Line::styled(add, theme.accent())]));

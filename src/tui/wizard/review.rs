@@ -40,7 +40,6 @@ pub(super) struct Review {
     /// The configuration.
     pub(super) text: String,
     name: LineEdit,
-    fresh: bool,
     /// A saved configuration that is changed keeps its name.
     is_fixed: bool,
     at: usize,
@@ -51,7 +50,7 @@ pub(super) struct Review {
 impl Review {
     /// A page for this configuration, with a name that is proposed, or fixed.
     pub(super) fn new(text: String, name: &str, is_fixed: bool) -> Self {
-        Self { text, name: LineEdit::new(name), fresh: true, is_fixed, at: 0, checked: None }
+        Self { text, name: LineEdit::proposed(name), is_fixed, at: 0, checked: None }
     }
 
     /// The name that it is saved under.
@@ -93,9 +92,6 @@ impl Review {
             KeyCode::Up | KeyCode::BackTab => self.at = (self.at + count - 1) % count,
             _ if self.is_fixed => {}
             _ => {
-                if std::mem::take(&mut self.fresh) && matches!(key.code, KeyCode::Char(letter) if letter != ' ') {
-                    self.name.set("");
-                }
                 let _: Edit = self.name.key(key);
             }
         }
@@ -125,7 +121,13 @@ impl Review {
             line.push_span(Span::raw("  "));
         }
         put(buffer, area.x, area.y + 2, area.width, &line);
-        let below = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
+        // As high as its text, with its frame.
+        let lines = match &self.checked {
+            Some(Ok(pane) | Err(pane)) => pane.height(area.width.saturating_sub(2)),
+            None => 1,
+        };
+        let height = lines.saturating_add(2).min(area.height.saturating_sub(3));
+        let below = Rect { y: area.y + 3, height, ..area };
         let title = match &self.checked {
             Some(Err(_)) => "What is wrong",
             _ => "What would run where",

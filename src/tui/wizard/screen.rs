@@ -9,10 +9,10 @@ use super::form::{Filled, Form};
 use super::gpus::GpuPage;
 use super::known::Known;
 use super::models::{Models, Next};
-use super::review::{Action, Review, Reviewed};
+use super::review::{Review, Reviewed};
 use super::source::Source;
 use super::{gateway, model};
-use crate::config::{Answers, ModelAnswers, draft};
+use crate::config::{Answers, ModelAnswers};
 use crate::gpu::Inventory;
 use crate::local_models::Found;
 use crate::tui::frame::{Effect, Tone};
@@ -189,7 +189,7 @@ impl Wizard {
             && *form == gateway::form(&self.answers)
         {
             self.answers.listen.set_port(port);
-            self.answers.admin.set_port(port.saturating_add(1));
+            self.answers.admin.set_port(gateway::next(port));
             *form = gateway::form(&self.answers);
         }
     }
@@ -211,7 +211,10 @@ impl Wizard {
         self.is_settled = false;
         match &mut self.page {
             Page::Gateway(form) => match form.key(key) {
-                Filled::Going => Vec::new(),
+                Filled::Going => {
+                    *form = gateway::shown(std::mem::take(form));
+                    Vec::new()
+                }
                 Filled::Back if self.answers.models.is_empty() && self.edited.is_none() => self.give_up(),
                 Filled::Back => self.go_to_models(),
                 Filled::Done => self.take_gateway(),
@@ -330,63 +333,9 @@ impl Wizard {
         }
         Vec::new()
     }
-
-    fn review(&mut self) -> Vec<Effect> {
-        if self.answers.models.is_empty() {
-            return vec![Effect::Say(Tone::Bad, "There is no model yet: a adds one.".to_owned())];
-        }
-        let text = match &self.edited {
-            None => Ok(draft(&self.answers)),
-            Some(edited) => edited::write(&edited.text, &edited.before, &self.answers, &edited.origins),
-        };
-        let text = match text {
-            Ok(text) => text,
-            Err(why) => return vec![Effect::Say(Tone::Bad, why)],
-        };
-        let name = match &self.saved {
-            Some((name, _)) => name.clone(),
-            None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
-        };
-        self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
-        let (machine, saved_as) = (self.machine.clone(), self.saved_as());
-        let mut effects = vec![Effect::work("check", move |teller| {
-            let found = machine.review(saved_as.as_deref(), &text);
-            teller.tell(Told::Checked(text, found));
-        })];
-        if self.edited.as_ref().is_some_and(|edited| edited::renames(&self.answers, &edited.origins)) {
-            let note = "A model with another name is written anew: comments inside it are lost.";
-            effects.push(Effect::Say(Tone::Note, note.to_owned()));
-        }
-        effects
-    }
-
-    fn act(&mut self, action: Action) -> Vec<Effect> {
-        let Page::Review(review) = &self.page else { return Vec::new() };
-        if let Some(why) = review.refusal(action) {
-            return vec![Effect::Say(Tone::Bad, why.to_owned())];
-        }
-        let (name, text) = (review.name().to_owned(), review.text.clone());
-        match action {
-            Action::Cancel => self.give_up(),
-            Action::Start => self.start(Start::Text { name, text }),
-            Action::Save | Action::SaveAndStart => {
-                let machine = self.machine.clone();
-                let read = self.saved.clone().filter(|(saved, _)| *saved == name).map(|(_, text)| text);
-                vec![Effect::work("save", move |teller| {
-                    let saved = machine.save(&name, &text, read.as_deref());
-                    teller.tell(Told::Saved((name, text), action == Action::SaveAndStart, saved));
-                })]
-            }
-        }
-    }
 }
 
-/// A name for a file that is made from that of a model.
-fn proposed(model: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    model.chars().map(fit).skip_while(|c| !c.is_ascii_alphanumeric()).take(60).collect()
-}
-
+mod ending;
 mod questions;
 mod shown;
 #[cfg(test)]

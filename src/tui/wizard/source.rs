@@ -87,7 +87,7 @@ impl Source {
         }
         rows.push(row(["Type a hub id or a path …", "you", "", ""]));
         for model in known.models() {
-            rows.push(row([&model.source, "this machine", &gib(model.bytes), &more(model, known)]));
+            rows.push(row([&model.source, "disk", &gib(model.bytes), &more(model, known)]));
         }
         let below = Rect { height: area.height.saturating_sub(1), ..area };
         Table::new(&COLUMNS, rows).draw(below, Some(self.selection), buffer, theme);
@@ -108,18 +108,19 @@ fn row(cells: [&str; 4]) -> Row {
 
 /// What else is worth knowing of a model.
 fn more(model: &LocalModel, known: &Known) -> String {
-    let mut words = Vec::new();
-    words.extend(model.architecture.clone());
-    words.extend(model.quantization.clone());
-    words.extend(model.context_length.map(|tokens| format!("{tokens} tokens")));
-    let adapters = known.adapters(&model.source).len();
-    if adapters > 0 {
-        words.push(format!("{adapters} {}", if adapters == 1 { "adapter" } else { "adapters" }));
-    }
-    if model.state != State::Complete {
-        words.insert(0, "incomplete".to_owned());
-    }
-    words.join(", ")
+    let adapters = match known.adapters(&model.source).len() {
+        0 => None,
+        1 => Some("1 adapter".to_owned()),
+        count => Some(format!("{count} adapters")),
+    };
+    let words = [
+        (model.state != State::Complete).then(|| "incomplete".to_owned()),
+        adapters,
+        model.context_length.map(|tokens| format!("{tokens} tokens")),
+        model.quantization.clone(),
+        model.architecture.clone(),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A model by its hub id or path; `None`: nothing is typed.

@@ -190,5 +190,21 @@ fn the_lines_around_a_screen_fit_the_window() {
     assert_eq!(shown(&stack, (80, 24))[23], " ✗ It did not work.");
     press(&mut stack, KeyCode::Char('?'));
     let help = shown(&stack, (80, 24)).join("\n");
-    assert!(help.contains("Help: a screen") && help.contains("leave at once"), "{help}");
+    assert!(help.contains("Help: a screen") && help.contains("asks first where something"), "{help}");
+}
+
+#[test]
+fn what_is_said_is_told_in_full_in_several_lines() {
+    let heard = Heard::default();
+    let mut stack = Stack::default();
+    stack.push(Box::new(heard), Instant::now());
+    stack.say(Tone::Bad, "why this was not done ".repeat(8) + "at its end");
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 80, 24));
+    stack.draw(buffer.area, &mut buffer, &Theme::new(true, true));
+    let line = |y| (0..80).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    assert!(
+        line(21).starts_with(" ✗ why this") && line(22).starts_with("   ") && line(23).contains("at its end"),
+        "{}",
+        line(23)
+    );
 }

@@ -102,3 +102,15 @@ fn losses_and_silence_are_told() {
     assert_eq!((known.connection.clone(), known.silence()), (Connection::Up, None));
     assert!(known.is_known(), "the old figures stay");
 }
+
+#[test]
+fn lines_of_the_own_log_come_once() {
+    let (mut known, _) = known();
+    let timed = |text: &str| LogLine { time: Some("2026-11-30T12:00:00Z".into()), ..line("gateway", None, text) };
+    known.hear(&Event::Log { lines: vec![timed("c")] });
+    known.own_log_was(&[timed("a"), timed("b"), timed("c")]);
+    known.hear(&Event::Log { lines: vec![timed("c"), timed("d")] });
+    let all: Vec<String> =
+        known.own_log.last(known.own_log.end(), 9, |_| true).into_iter().map(|line| line.text.clone()).collect();
+    assert_eq!(all, ["a", "b", "c", "d"]);
+}

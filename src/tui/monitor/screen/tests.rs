@@ -55,6 +55,7 @@ fn press(monitor: &mut Monitor, keys: &str) -> String {
         '⏎' => KeyCode::Enter,
         '⎋' => KeyCode::Esc,
         '↓' => KeyCode::Down,
+        '⇟' => KeyCode::PageDown,
         letter => KeyCode::Char(letter),
     };
     let press = |letter| told(monitor, &Input::Key(KeyEvent::new(key(letter), KeyModifiers::NONE)));
@@ -151,11 +152,14 @@ fn nothing_is_done_without_an_answer() {
     assert!(picture(&monitor, (80, 22)).contains("Put to sleep: qwen3-32b/0?"));
     assert_eq!(press(&mut monitor, "⎋"), "[]");
     assert_eq!(press(&mut monitor, "w⏎"), "[Work(order)]", "waking does no harm");
-    press(&mut monitor, "s");
-    assert!(picture(&monitor, (80, 22)).contains("Scale qwen3-32b"));
+    press(&mut monitor, "r");
+    assert!(picture(&monitor, (80, 22)).contains("No other engine serves qwen3-32b"), "it is away meanwhile");
+    compare(&monitor, "restart");
+    press(&mut monitor, "⎋s");
+    compare(&monitor, "scale");
     assert!(press(&mut monitor, "x⏎").contains("A number from 1 to 256"));
     monitor.update(&Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)), Instant::now());
-    assert_eq!(press(&mut monitor, "⏎"), "[Work(order)]");
+    assert_eq!(press(&mut monitor, "3⏎"), "[Work(order)]");
     press(&mut monitor, "6");
     assert_eq!(press(&mut monitor, "cy"), "[Work(order)]");
     assert_eq!(press(&mut monitor, "↓c"), r#"[Say(Note, "It is over: there is nothing to cancel.")]"#);
@@ -198,7 +202,9 @@ fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
     compare(&owner, "leave");
     assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
-    assert_eq!(press(&mut owner, "s"), "[Work(shut down)]");
+    assert_eq!(press(&mut owner, "s"), "[]", "one key alone ends nothing");
+    compare(&owner, "shut-down");
+    assert_eq!(press(&mut owner, "y"), "[Work(shut down)]");
     assert!(hear(&mut owner, News::ShutDown).starts_with("[End(Some("));
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     assert!(format!("{:?}", owner.leave()).starts_with("[End(Some("), "asked twice, it is to end");
@@ -216,9 +222,11 @@ fn a_lost_connection_is_told_and_what_was_known_stays() {
     hear(&mut monitor, News::Lost("Connection refused".to_owned()));
     let shown = picture(&monitor, (80, 22));
     assert!(
-        shown.contains("qwen3-32b/0") && shown.contains("✗ The connection is lost (Connection refused)"),
+        shown.contains("qwen3-32b/0")
+            && shown.contains("✗ The connection is lost, what is shown is old (Connection refused)"),
         "{shown}"
     );
+    compare(&monitor, "lost");
     let status: String = monitor.status().spans.iter().map(|span| span.content.as_ref()).collect();
     assert_eq!(status, "✗ connection lost, trying again (0s)");
     hear(&mut monitor, News::Connected);
@@ -235,6 +243,40 @@ fn only_what_is_shown_is_followed() {
     monitor.known.now += std::time::Duration::from_secs(30);
     assert_eq!(told(&mut monitor, &Input::Tick), "[Work(events)]", "a connection that is silent is given up");
     assert_eq!(told(&mut monitor, &Input::Tick), "[]", "once");
+}
+
+#[test]
+fn logs_that_were_refused_come_again() {
+    let mut monitor = monitor(false);
+    press(&mut monitor, "2");
+    let number = monitor.following.log_turn().expect("followed");
+    hear(&mut monitor, News::LogLost(number, "the gateway answers 404: no such engine".to_owned()));
+    assert!(picture(&monitor, (80, 22)).contains("no such engine"));
+    hear(&mut monitor, News::LogFollowed(number));
+    assert!(!picture(&monitor, (80, 22)).contains("no such engine"), "also before the first line");
+}
+
+#[test]
+fn the_text_of_an_alias_is_scrolled_and_begins_anew_for_another_one() {
+    let mut monitor = monitor(false);
+    monitor.known.aliases[0].changes = (0..40).map(|number| format!("default: option_{number} = 1")).collect();
+    press(&mut monitor, "4");
+    assert!(picture(&monitor, (80, 22)).contains("lines 1-"));
+    press(&mut monitor, "⇟⇟⇟⇟⇟⇟⇟⇟");
+    assert!(picture(&monitor, (80, 22)).contains("option_39"));
+    press(&mut monitor, "↓");
+    monitor.known.aliases[1].changes = monitor.known.aliases[0].changes.clone();
+    assert!(picture(&monitor, (80, 22)).contains("lines 1-"));
+}
+
+#[test]
+fn what_the_filter_hides_is_not_said_to_be_absent() {
+    let mut monitor = monitor(false);
+    for (key, none) in [("4", "No alias fits the filter."), ("6", "No operation fits the filter.")] {
+        press(&mut monitor, key);
+        monitor.set_filter("nothing of this name");
+        assert!(picture(&monitor, (80, 22)).contains(none), "{none}");
+    }
 }
 
 #[test]

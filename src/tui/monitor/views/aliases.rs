@@ -10,13 +10,13 @@ use super::super::view::{Shown, View, fits};
 use super::super::wish::{Place, Wish};
 use crate::api::{AliasView, Origin};
 use crate::tui::frame::{KeyHelp, Theme};
-use crate::tui::widgets::{Column, Row, Selection, Table, clean, panel, put, wrap};
+use crate::tui::widgets::{Column, Row, Scroll, Selection, Table, clean, panel, put, wrap};
 
 const COLUMNS: [Column; 5] = [
     Column::new("ALIAS", 99).flexible(10),
     Column::new("LEADS TO", 98).flexible(12),
     Column::new("CHANGES", 60).right(),
-    Column::new("LISTENS ON", 40).flexible(8),
+    Column::new("LISTENS ON", 40).flexible(8).optional(),
     Column::new("FROM", 50),
 ];
 
@@ -25,6 +25,8 @@ const COLUMNS: [Column; 5] = [
 pub(in super::super) struct Aliases {
     selection: Selection,
     filter: String,
+    /// How far the text of the selected one is scrolled.
+    scroll: Scroll,
 }
 
 impl Aliases {
@@ -40,7 +42,12 @@ impl View for Aliases {
 
     fn key(&mut self, key: KeyEvent, shown: &Shown<'_>) -> Option<Wish> {
         let aliases = self.wanted(shown.known);
+        // Page keys are for the text; Ctrl-F and Ctrl-B go through the list by pages.
+        if self.scroll.page_key(key) {
+            return None;
+        }
         if self.selection.key(key, aliases.len()) {
+            self.scroll = Scroll::default();
             return None;
         }
         let alias = aliases.get(self.selection.of(aliases.len())?)?;
@@ -54,25 +61,29 @@ impl View for Aliases {
     fn draw(&self, shown: &Shown<'_>, area: Rect, buffer: &mut Buffer, theme: &Theme) {
         let aliases = self.wanted(shown.known);
         let selected = self.selection.of(aliases.len()).and_then(|at| aliases.get(at));
-        let below = (area.height / 3).max(6);
-        let table = Rect { height: area.height - below, ..area };
-        let rows = aliases.iter().map(|alias| row(alias, theme)).collect();
+        let rows: Vec<Row> = aliases.iter().map(|alias| row(alias, theme)).collect();
+        // The text has what the list does not need, and a third of the window at least.
+        let wanted = u16::try_from(rows.len() + 2).unwrap_or(u16::MAX);
+        let table = Rect { height: wanted.min(area.height - (area.height / 3).max(6)), ..area };
         Table::new(&COLUMNS, rows).draw(table, Some(self.selection), buffer, theme);
         let Some(alias) = selected else {
-            put(buffer, area.x + 1, area.y + 1, area.width - 1, &Line::styled("There are no aliases.", theme.dim()));
+            let none =
+                if shown.known.aliases.is_empty() { "There are no aliases." } else { "No alias fits the filter." };
+            put(buffer, area.x + 1, area.y + 1, area.width - 1, &Line::styled(none, theme.dim()));
             return;
         };
-        let place = Rect { y: table.bottom(), height: below, ..area };
+        let texts = said(alias);
+        let room = usize::from(area.width.saturating_sub(4));
+        let lines: Vec<Line<'_>> = texts.iter().flat_map(|text| wrap(text, room)).map(Line::raw).collect();
+        let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+        let place = Rect { y: table.bottom(), height: wanted.min(area.bottom() - table.bottom()), ..area };
         let inner = panel(place, &clean(&alias.alias), buffer, theme);
-        let room = usize::from(inner.width.saturating_sub(2));
-        let lines = said(alias).into_iter().flat_map(|text| wrap(&text, room)).collect::<Vec<_>>();
-        for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
-            put(buffer, inner.x + 1, y, inner.width - 1, &Line::raw(line.as_str()));
-        }
+        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+        self.scroll.draw_told(&lines, inner, buffer, theme);
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
-        vec![KeyHelp::new("Enter", "open an engine of its model")]
+        vec![KeyHelp::new("Enter", "open an engine of its model"), KeyHelp::new("PgDn", "more of its text")]
     }
 
     fn filter(&self) -> Option<&str> {

@@ -17,8 +17,8 @@ use crate::tui::widgets::{bar, clean, put, wrap};
 /// Columns of names of facts.
 const NAMES: usize = 11;
 
-/// Lines that the sentence of a failure may take.
-const SENTENCE: usize = 5;
+/// Lines that a sentence may take: its engine's log says all.
+const SENTENCE: usize = 4;
 
 /// One engine.
 #[derive(Debug)]
@@ -98,23 +98,28 @@ fn facts(engine: &EngineView, since: f64, columns: u16, theme: &Theme) -> Vec<Li
     let rates = engine.rates.as_ref();
     let report = engine.report.as_ref();
     let history = &engine.history;
-    let waiting = or_none(report, |report| figures::rounded(report.waiting));
-    let tokens = or_none(rates, |rates| {
+    let waiting = report.map(|report| format!(", {} waiting in it", figures::rounded(report.waiting)));
+    let none_lately = || "no requests lately".to_owned();
+    let tokens = rates.map_or_else(none_lately, |rates| {
         let (read, written) = (rates.prompt_tokens_per_second, rates.completion_tokens_per_second);
         format!("{} read, {} written /s", figures::count(read), figures::count(written))
     });
-    let first = or_none(rates.and_then(|rates| rates.first_token_seconds), |times| {
+    let first = rates.and_then(|rates| rates.first_token_seconds).map_or_else(none_lately, |times| {
         let [p50, p95, p99] = [times.p50, times.p95, times.p99].map(figures::seconds);
         format!("p50 {p50} p95 {p95} p99 {p99}")
     });
-    let slept = format!("{}, last woke in {}", history.sleeps, or_none(history.wake_seconds, figures::seconds));
+    let slept = match (history.sleeps, history.wake_seconds) {
+        (0, _) => "none yet".to_owned(),
+        (count, None) => count.to_string(),
+        (count, Some(seconds)) => format!("{count}, last woke in {}", figures::seconds(seconds)),
+    };
     let raw = |text: String| vec![Span::raw(text)];
     let pairs = [
         (("State", look::engine(engine, theme)), ("For", raw(figures::age(since)))),
         (("Model", raw(clean(&engine.model))), ("Process", raw(process(engine)))),
         (("Address", raw(clean(&engine.url))), ("GPUs", raw(gpus(engine)))),
         (
-            ("Requests", raw(format!("{} active, {waiting} waiting in it", engine.in_flight))),
+            ("Requests", raw(format!("{} active{}", engine.in_flight, waiting.unwrap_or_default()))),
             ("KV cache", cache(report, theme)),
         ),
         (("Tokens", raw(tokens)), ("TTFT", raw(first))),
@@ -215,7 +220,8 @@ fn start(starting: &Starting, columns: u16, theme: &Theme) -> Vec<Line<'static>>
 }
 
 fn failed(failure: &Failure, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = sentences(&failure.brief(), columns, theme.bad());
+    let mut lines = sentences(&failure.cause.to_string(), columns, theme.bad());
+    lines.extend(sentences(&failure.next.to_string(), columns, theme.bad()));
     let what = match failure.next {
         NextStep::Restart { .. } => "x ends its restarts; the other engines go on without it.",
         NextStep::CrashLoop { .. } | NextStep::NoRestart => "t starts it again; the other engines go on without it.",
@@ -225,8 +231,12 @@ fn failed(failure: &Failure, columns: u16, theme: &Theme) -> Vec<Line<'static>> 
 }
 
 fn sentences(text: &str, columns: u16, style: crate::tui::frame::Style) -> Vec<Line<'static>> {
-    let lines = wrap(&clean_lines(text), usize::from(columns).saturating_sub(2));
-    lines.into_iter().take(SENTENCE).map(|line| Line::styled(format!(" {line}"), style)).collect()
+    let mut lines = wrap(&clean_lines(text), usize::from(columns).saturating_sub(3));
+    if lines.len() > SENTENCE {
+        lines.truncate(SENTENCE);
+        lines.iter_mut().last().into_iter().for_each(|line| line.push('…'));
+    }
+    lines.into_iter().map(|line| Line::styled(format!(" {line}"), style)).collect()
 }
 
 fn clean_lines(text: &str) -> String {

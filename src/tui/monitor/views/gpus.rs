@@ -6,18 +6,17 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::figures::{NONE, gib, or_none};
-use super::super::gpu_lines;
+use super::super::gpu_lines::{self, Columns};
 use super::super::view::{Shown, View};
 use super::super::wish::Wish;
 use crate::gpu::{Gpu, GpuProcess};
 use crate::tui::frame::{KeyHelp, Theme};
-use crate::tui::widgets::{Selection, clean, put, wrap};
+use crate::tui::widgets::{Scroll, clean, wrap};
 
 /// GPUs.
 #[derive(Debug, Default)]
 pub(in super::super) struct Gpus {
-    /// The uppermost line.
-    scrolled: Selection,
+    scroll: Scroll,
 }
 
 impl View for Gpus {
@@ -25,14 +24,8 @@ impl View for Gpus {
         "gpus".to_owned()
     }
 
-    fn key(&mut self, key: KeyEvent, shown: &Shown<'_>) -> Option<Wish> {
-        let inventory = &shown.known.gpus.inventory;
-        // About how many lines there are: more than are drawn do no harm.
-        let count = inventory
-            .gpus
-            .iter()
-            .map(|gpu| 2 + gpu.processes.as_ref().map_or(0, Vec::len) + gpu.mig.as_ref().map_or(0, Vec::len));
-        self.scrolled.key(key, count.sum::<usize>() + inventory.faults.len());
+    fn key(&mut self, key: KeyEvent, _shown: &Shown<'_>) -> Option<Wish> {
+        self.scroll.key(key);
         None
     }
 
@@ -53,17 +46,11 @@ impl View for Gpus {
                 wrap(&clean(fault), room).into_iter().map(|text| Line::styled(format!(" {text}"), theme.busy())),
             );
         }
-        let names = inventory.gpus.iter().map(|gpu| gpu_lines::name(gpu).chars().count()).max().unwrap_or(0);
-        let least = if inventory.gpus.iter().any(|gpu| gpu.mig.is_some()) { 16 } else { 4 };
-        let names = names.max(least).min(usize::from(area.width / 5));
+        let columns = Columns::of(&inventory.gpus, area.width, area.width / 5);
         for gpu in &inventory.gpus {
-            of_gpu(gpu, names, area.width, &mut lines, theme);
+            of_gpu(gpu, columns, &mut lines, theme);
         }
-        let most = lines.len().saturating_sub(usize::from(area.height));
-        let first = self.scrolled.of(lines.len()).unwrap_or(0).min(most);
-        for (line, y) in lines.iter().skip(first).zip(area.y..area.bottom()) {
-            put(buffer, area.x, y, area.width, line);
-        }
+        self.scroll.draw_told(&lines, area, buffer, theme);
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
@@ -72,11 +59,11 @@ impl View for Gpus {
 }
 
 /// A GPU, its instances, and who uses it.
-fn of_gpu(gpu: &Gpu, names: usize, columns: u16, lines: &mut Vec<Line<'static>>, theme: &Theme) {
-    lines.push(gpu_lines::gpu(gpu, names, columns, theme));
+fn of_gpu(gpu: &Gpu, columns: Columns, lines: &mut Vec<Line<'static>>, theme: &Theme) {
+    lines.push(gpu_lines::gpu(gpu, columns, theme));
     let mut processes: Vec<&GpuProcess> = gpu.processes.iter().flatten().collect();
     for part in gpu.mig.iter().flatten() {
-        lines.push(gpu_lines::mig(part, names, columns, theme));
+        lines.push(gpu_lines::mig(part, columns, theme));
         processes.extend(part.processes.iter().flatten());
     }
     match &gpu.processes {

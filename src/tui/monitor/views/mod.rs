@@ -8,6 +8,7 @@ mod operations;
 mod overview;
 mod request;
 mod requests;
+mod summary;
 
 pub(super) use aliases::Aliases;
 pub(super) use engine::EngineScreen;

@@ -12,7 +12,8 @@ use super::super::known::Known;
 use super::super::view::{Shown, View, fits};
 use super::super::wish::{Place, Wish};
 use super::super::{actions, gpu_lines, log_pane, look};
-use crate::api::{EngineView, ModelView, Quantiles, RatesPoint, RollState, Target};
+use super::summary::summary;
+use crate::api::{EngineState, EngineView, ModelView, Quantiles, Rates, RatesPoint, RollState, Target};
 use crate::tui::frame::{KeyHelp, Style, Theme};
 use crate::tui::widgets::{Column, Row, Selection, Table, clean, put, sparkline};
 
@@ -28,7 +29,7 @@ const COLUMNS: [Column; 12] = [
     Column::new("KV", 70).right(),
     Column::new("GPUS", 40).flexible(4),
     Column::new("FOR", 30).right(),
-    Column::new("DETAIL", 10).flexible(12),
+    Column::new("DETAIL", 10).flexible(12).optional(),
 ];
 
 /// The overview.
@@ -119,15 +120,10 @@ impl View for Overview {
 
     fn draw(&self, shown: &Shown<'_>, area: Rect, buffer: &mut Buffer, theme: &Theme) {
         let known = shown.known;
-        put(buffer, area.x, area.y, area.width, &summary(known, theme));
+        put(buffer, area.x, area.y, area.width, &summary(known, area.width, theme));
         curves(known, Rect { y: area.y + 1, height: 1, ..area }, buffer, theme);
-        let gpus = known.gpus.inventory.gpus.len();
-        let gpu_lines = if gpus == 0 { 0 } else { gpus.min(usize::from(area.height / 5)) + 1 };
-        let log_lines = usize::from(area.height / 5).min(shown.known.own_log.len()) + 1;
-        let lines = |count: usize| u16::try_from(count).unwrap_or(0);
-        let below = lines(gpu_lines + log_lines);
-        let table = Rect { y: area.y + 3, height: area.height.saturating_sub(3 + below), ..area };
         let items = self.items(known);
+        let [table, gpus, log] = parts(known, items.len(), area);
         let selected = self.selection.of(items.len()).and_then(|at| items.get(at)).filter(|_| !self.is_text);
         if let Some(Item::Engine(engine)) = selected {
             put(buffer, area.x, area.y + 2, area.width, &detail(engine, theme));
@@ -139,9 +135,8 @@ impl View for Overview {
             let text = if self.filter.is_empty() { "There are no models yet." } else { "Nothing fits the filter." };
             put(buffer, table.x + 2, table.y + 1, table.width, &Line::styled(text, theme.dim()));
         }
-        let gpus = Rect { y: table.bottom(), height: lines(gpu_lines), ..area };
         draw_gpus(known, gpus, buffer, theme);
-        draw_log(known, Rect { y: gpus.bottom(), height: lines(log_lines), ..area }, buffer, theme);
+        draw_log(known, log, buffer, theme);
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
@@ -159,34 +154,20 @@ impl View for Overview {
     }
 }
 
-/// How everything is, in one line; what is wrong comes before what is well.
-fn summary(known: &Known, theme: &Theme) -> Line<'static> {
-    let active: usize = known.engines().map(|engine| engine.in_flight).sum();
-    let mut line = Line::raw(format!(" {active} active"));
-    if let Some(rates) = &known.rates {
-        line.push_span(Span::raw(format!(" · {} req/s", figures::count(rates.all.requests_per_second))));
-        let errors = rates.all.errors_per_second;
-        let style = if errors > 0.0 { theme.bad() } else { Style::default() };
-        line.push_span(Span::styled(format!(" · {} err/s", figures::count(errors)), style));
-    }
-    let engines = figures::counted(known.engines().count(), "engine");
-    line.push_span(Span::raw(format!(" · {}, {engines}:", figures::counted(known.models.len(), "model"))));
-    let words = [
-        ("failed", "✗", theme.bad()),
-        ("unhealthy", "▲", theme.bad()),
-        ("starting", "◐", theme.busy()),
-        ("stopping", "◌", theme.busy()),
-        ("stopped", "○", theme.dim()),
-        ("asleep", "☾", theme.calm()),
-        ("ready", "●", theme.good()),
-    ];
-    for (word, sign, style) in words {
-        let count = known.engines().filter(|engine| engine.state.word() == word).count();
-        if count > 0 {
-            line.push_span(Span::styled(format!(" {sign} {count} {word}"), style));
-        }
-    }
-    line
+/// Where the table, the GPUs and the log are. GPUs and log have a fifth of the window each where there is much to show; what the
+/// table does not need is the log's.
+fn parts(known: &Known, rows: usize, area: Rect) -> [Rect; 3] {
+    let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+    let (room, fifth) = (usize::from(area.height.saturating_sub(3)), usize::from(area.height / 5));
+    let gpus = known.gpus.inventory.gpus.len();
+    let gpus = if gpus == 0 { 0 } else { gpus.min(fifth) + 1 };
+    let least = fifth.min(known.own_log.len()) + 1;
+    // Its heading, its rows, and a blank line below them.
+    let table = (rows.max(1) + 2).min(room.saturating_sub(gpus + least));
+    let table = Rect { y: area.y + 3, height: lines(table), ..area };
+    let gpus = Rect { y: table.bottom(), height: lines(gpus), ..area };
+    let log = Rect { y: gpus.bottom(), height: area.bottom().saturating_sub(gpus.bottom()), ..area };
+    [table, gpus, log]
 }
 
 /// Tokens per second, and times to the first token, over the last minutes.
@@ -242,8 +223,8 @@ fn model_row(model: &ModelView, known: &Known, is_folded: bool, theme: &Theme) -
         Line::from(model_state(model, theme)),
         Line::raw(figures::whole(model.in_flight)),
         Line::raw(figures::rounded(waiting)),
-        Line::raw(or_none(rates, |rates| figures::count(rates.requests_per_second))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.completion_tokens_per_second))),
+        Line::raw(rate(rates, known.rates.is_some(), |rates| rates.requests_per_second)),
+        Line::raw(rate(rates, known.rates.is_some(), |rates| rates.completion_tokens_per_second)),
         Line::raw(quantile(times, |times| times.p50)),
         Line::raw(quantile(times, |times| times.p95)),
         Line::default(),
@@ -273,6 +254,7 @@ fn model_state(model: &ModelView, theme: &Theme) -> Vec<Span<'static>> {
 fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
     let rates = engine.rates.as_ref();
     let times = rates.and_then(|rates| rates.first_token_seconds);
+    let may_serve = matches!(engine.state, EngineState::Ready | EngineState::Unhealthy { .. });
     let report = engine.report.as_ref();
     let usage = report.map(|report| report.kv_cache_usage);
     let usage = Line::styled(
@@ -285,12 +267,16 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
         Line::from(look::engine(engine, theme)),
         Line::raw(figures::whole(engine.in_flight)),
         Line::raw(or_none(report, |report| figures::rounded(report.waiting))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.requests_per_second))),
-        Line::raw(or_none(rates, |rates| figures::count(rates.completion_tokens_per_second))),
+        Line::raw(rate(rates, may_serve, |rates| rates.requests_per_second)),
+        Line::raw(rate(rates, may_serve, |rates| rates.completion_tokens_per_second)),
         Line::raw(quantile(times, |times| times.p50)),
         Line::raw(quantile(times, |times| times.p95)),
         usage,
-        Line::raw(engine.gpus.as_ref().map_or_else(|| NONE.to_owned(), |gpus| clean(&gpus.join(",")))),
+        Line::raw(match (&engine.gpus, engine.ours) {
+            (Some(gpus), _) => clean(&gpus.join(",")),
+            (None, true) => "all".to_owned(),
+            (None, false) => NONE.to_owned(),
+        }),
         Line::raw(figures::age(since)),
         Line::styled(clean(&engine.state.detail().unwrap_or_default()), theme.dim()),
     ])
@@ -300,6 +286,15 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
 fn detail(engine: &EngineView, theme: &Theme) -> Line<'static> {
     let text = engine.state.detail().map(|detail| format!(" {}: {}", clean(&engine.engine), clean(&detail)));
     Line::styled(text.unwrap_or_default(), look::style(&engine.state, theme))
+}
+
+/// A rate; where none is told there were no requests lately, unless there could be none.
+fn rate(rates: Option<&Rates>, could_be: bool, of: impl Fn(&Rates) -> f64) -> String {
+    match rates {
+        Some(rates) => figures::count(of(rates)),
+        None if could_be => figures::count(0.0),
+        None => NONE.to_owned(),
+    }
 }
 
 fn quantile(times: Option<Quantiles>, of: impl Fn(&Quantiles) -> f64) -> String {
@@ -315,10 +310,9 @@ fn draw_gpus(known: &Known, area: Rect, buffer: &mut Buffer, theme: &Theme) {
     let heading =
         if gpus.len() > room { format!(" GPUs: {room} of {}, all with 5", gpus.len()) } else { " GPUs".to_owned() };
     rule(area, &heading, buffer, theme);
-    let names =
-        gpus.iter().map(|gpu| gpu_lines::name(gpu).chars().count()).max().unwrap_or(0).min(usize::from(area.width / 6));
+    let columns = gpu_lines::Columns::of(gpus, area.width, area.width / 6);
     for (gpu, y) in gpus.iter().zip(area.y + 1..area.bottom()) {
-        put(buffer, area.x, y, area.width, &gpu_lines::gpu(gpu, names, area.width, theme));
+        put(buffer, area.x, y, area.width, &gpu_lines::gpu(gpu, columns, theme));
     }
 }
 

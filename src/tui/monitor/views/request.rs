@@ -1,7 +1,7 @@
 //! One request: its times, its attempts, and its bodies where they are kept.
 
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -12,7 +12,7 @@ use super::super::wish::Wish;
 use super::requests::name;
 use crate::api::{AttemptView, BodyView, RequestView};
 use crate::tui::frame::{KeyHelp, Theme};
-use crate::tui::widgets::{Column, Row, Table, clean, put, wrap};
+use crate::tui::widgets::{Column, Row, Scroll, Table, clean, put, wrap};
 
 const ATTEMPTS: [Column; 7] = [
     Column::new("ATTEMPT", 99).right(),
@@ -31,12 +31,12 @@ const MOST_OF_BODY: usize = 100_000;
 #[derive(Debug)]
 pub(in super::super) struct OneRequest {
     id: String,
-    scrolled: usize,
+    scroll: Scroll,
 }
 
 impl OneRequest {
     pub(in super::super) fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), scrolled: 0 }
+        Self { id: id.to_owned(), scroll: Scroll::default() }
     }
 }
 
@@ -46,14 +46,7 @@ impl View for OneRequest {
     }
 
     fn key(&mut self, key: KeyEvent, _shown: &Shown<'_>) -> Option<Wish> {
-        match key.code {
-            KeyCode::Down | KeyCode::Char('j') => self.scrolled += 1,
-            KeyCode::Up | KeyCode::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
-            KeyCode::PageDown | KeyCode::Char(' ') => self.scrolled += 10,
-            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(10),
-            KeyCode::Home | KeyCode::Char('g') => self.scrolled = 0,
-            _ => {}
-        }
+        self.scroll.key(key);
         None
     }
 
@@ -64,7 +57,7 @@ impl View for OneRequest {
             return;
         };
         let mut y = area.y;
-        for line in facts(request, shown, theme) {
+        for line in facts(request, shown, area.width, theme) {
             put(buffer, area.x, y, area.width, &line);
             y += 1;
         }
@@ -76,10 +69,7 @@ impl View for OneRequest {
         let lines = [("Request", &request.request_body), ("Answer", &request.response_body)];
         let lines: Vec<Line<'_>> =
             lines.iter().flat_map(|(title, body)| body_lines(title, body.as_ref(), area.width, theme)).collect();
-        let first = self.scrolled.min(lines.len().saturating_sub(usize::from(bodies.height)));
-        for (line, y) in lines.iter().skip(first).zip(bodies.y..bodies.bottom()) {
-            put(buffer, bodies.x, y, bodies.width, line);
-        }
+        self.scroll.draw_told(&lines, bodies, buffer, theme);
     }
 
     fn keys(&self) -> Vec<KeyHelp> {
@@ -91,38 +81,64 @@ impl View for OneRequest {
     }
 }
 
-fn facts(request: &RequestView, shown: &Shown<'_>, theme: &Theme) -> Vec<Line<'static>> {
+/// What is known of it, as many facts on a line as fit.
+fn facts(request: &RequestView, shown: &Shown<'_>, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
     let fact =
-        |name: &'static str, value: String| vec![Span::styled(format!(" {name} "), theme.dim()), Span::raw(value)];
+        |name: &'static str, value: String| vec![Span::styled(format!("{name} "), theme.dim()), Span::raw(value)];
     let text = |text: &Option<String>| or_none(text.as_deref(), clean);
     let seconds = |value: Option<f64>| or_none(value, figures::seconds);
     let mut first = vec![
-        Span::styled(format!(" {} ", request.status), look::status(request.status, theme)),
-        Span::raw(format!("{} {}", clean(&request.method), clean(&request.path))),
+        vec![
+            Span::styled(format!("{} ", request.status), look::status(request.status, theme)),
+            Span::raw(format!("{} {}", clean(&request.method), clean(&request.path))),
+        ],
+        fact("ended", figures::clock(&request.ended, shown.zone)),
+        fact("after", figures::seconds(request.seconds)),
     ];
-    first.extend(fact(" ended", figures::clock(&request.ended, shown.zone)));
-    first.extend(fact(" after", figures::seconds(request.seconds)));
-    if let Some(error) = &request.error {
-        first.push(Span::styled(format!("  {}", clean(error)), theme.bad()));
-    }
-    let mut second = fact("name", clean(name(request)));
-    second.extend(fact(" model", text(&request.model)));
-    second.extend(fact(" engine", text(&request.engine)));
-    second.extend(fact(" caller", text(&request.caller)));
-    second.extend(fact(" from", text(&request.client)));
-    let mut third = fact("waited", figures::seconds(request.queue_seconds));
-    third.extend(fact(" first token", seconds(request.first_token_seconds)));
-    third.extend(fact(" in the gateway", figures::seconds(request.overhead_seconds)));
-    third.extend(fact(" stream", text(&request.stream_end)));
+    first.extend(request.error.as_ref().map(|error| vec![Span::styled(clean(error), theme.bad())]));
     let count = |tokens: Option<u64>| or_none(tokens, |tokens| tokens.to_string());
     let estimated = if request.tokens_estimated { " (estimated)" } else { "" };
-    let mut fourth = fact(
-        "tokens",
-        format!("{} read, {} written{estimated}", count(request.prompt_tokens), count(request.completion_tokens)),
-    );
-    fourth.extend(fact(" cached", count(request.cached_tokens)));
-    fourth.extend(fact(" bytes", format!("{} in, {} out", request.bytes_in, request.bytes_out)));
-    [first, second, third, fourth].into_iter().map(Line::from).collect()
+    let (read, written) = (count(request.prompt_tokens), count(request.completion_tokens));
+    let others = [
+        vec![
+            fact("name", clean(name(request))),
+            fact("model", text(&request.model)),
+            fact("engine", text(&request.engine)),
+            fact("caller", text(&request.caller)),
+            fact("from", text(&request.client)),
+        ],
+        vec![
+            fact("waited", figures::seconds(request.queue_seconds)),
+            fact("first token", seconds(request.first_token_seconds)),
+            fact("in the gateway", figures::seconds(request.overhead_seconds)),
+            fact("stream", text(&request.stream_end)),
+        ],
+        vec![
+            fact("tokens", format!("{read} read, {written} written{estimated}")),
+            fact("cached", count(request.cached_tokens)),
+            fact("bytes", format!("{} in, {} out", request.bytes_in, request.bytes_out)),
+        ],
+    ];
+    std::iter::once(first).chain(others).flat_map(|facts| flowing(facts, usize::from(columns))).collect()
+}
+
+/// Facts one after the other; one that does not fit begins another line.
+fn flowing(facts: Vec<Vec<Span<'static>>>, columns: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut line = Line::default();
+    for fact in facts {
+        let gap = if line.spans.is_empty() { " " } else { "  " };
+        let width: usize = fact.iter().map(Span::width).sum();
+        if !line.spans.is_empty() && line.width() + gap.len() + width > columns {
+            lines.push(std::mem::take(&mut line));
+            line.push_span(Span::raw("   "));
+        } else {
+            line.push_span(Span::raw(gap));
+        }
+        line.extend(fact);
+    }
+    lines.push(line);
+    lines
 }
 
 fn row(attempt: &AttemptView, theme: &Theme) -> Row {

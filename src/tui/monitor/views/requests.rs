@@ -26,7 +26,7 @@ const COLUMNS: [Column; 11] = [
     Column::new("OUT", 85).right(),
     Column::new("RETRIES", 40).right(),
     Column::new("CALLER", 30).flexible(6),
-    Column::new("ERROR", 75).flexible(12),
+    Column::new("ERROR", 75).flexible(12).optional(),
 ];
 
 /// Requests.

@@ -1,7 +1,7 @@
 //! Which GPUs can be taken, and why not.
 
 use super::*;
-use crate::gpu::{Gpu, Memory, Mig};
+use crate::gpu::{Gpu, Inventory, Memory, Mig};
 use crate::local_models::Found;
 use crate::tui::machine::Profile;
 use crate::tui::testing;
@@ -30,6 +30,8 @@ fn press(page: &mut GpuPage, keys: &str, answers: &mut Answers, known: &Known) -
         '⏎' => KeyCode::Enter,
         '↓' => KeyCode::Down,
         '↑' => KeyCode::Up,
+        '→' => KeyCode::Right,
+        '←' => KeyCode::Left,
         letter => KeyCode::Char(letter),
     };
     keys.chars().map(|letter| page.key(code(letter).into(), answers, at, known)).last().expect("keys")
@@ -128,4 +130,101 @@ fn the_share_of_the_profile_is_taken() {
     assert_eq!(press(&mut GpuPage::default(), "⏎", &mut answers, &known), (Filled::Done, None), "0.90 together");
     answers.models[1].gpu_memory = Some(0.55);
     assert_eq!(press(&mut GpuPage::default(), "⏎", &mut answers, &known).0, Filled::Going, "1.00 together");
+}
+
+/// A model of a server that is not vLLM.
+fn simulated(name: &str, gpus: &[&str]) -> ModelAnswers {
+    ModelAnswers { command: vec!["enginehouse".into(), "sim".into()], ..model(name, gpus, None) }
+}
+
+fn picture(answers: &Answers, known: &Known) -> String {
+    let area = Rect::new(0, 0, 80, 20);
+    let mut buffer = Buffer::empty(area);
+    GpuPage::default().draw(answers, answers.models.len() - 1, known, area, &mut buffer, &Theme::new(true, true));
+    let line = |y| (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    (0..area.height).map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn shares_are_those_that_placement_counts_with() {
+    let mut known = known(vec![gpu(0, 0)]);
+    let flags = |share: f64| serde_json::Map::from_iter([("gpu_memory_utilization".to_owned(), share.into())]);
+    let profile = |name: &str, gpu_memory, args| Profile { name: name.into(), gpu_memory, args, ..Profile::default() };
+    known.profiles = vec![profile("low", Some(0.45), flags(0.3)), profile("flag", None, flags(0.4))];
+    let with = |profile: Option<&str>, args| ModelAnswers {
+        profile: profile.map(str::to_owned),
+        args,
+        ..model("a", &["0"], None)
+    };
+    let none = serde_json::Map::new;
+    assert_eq!(said_share(&with(None, none()), &known), (0.92, Said::Default));
+    assert_eq!(said_share(&with(None, flags(0.6)), &known), (0.6, Said::Model));
+    assert_eq!(said_share(&with(Some("flag"), none()), &known), (0.4, Said::Profile));
+    assert_eq!(said_share(&with(Some("flag"), flags(0.6)), &known), (0.6, Said::Model), "its own flag wins");
+    assert_eq!(said_share(&with(Some("low"), flags(0.6)), &known), (0.45, Said::Profile), "as in a configuration");
+    assert_eq!(said_share(&simulated("a", &["0"]), &known), (0.0, Said::Unknown));
+    let mut answers = Answers { models: vec![simulated("a", &["0"]), model("b", &[], None)], ..Answers::usual() };
+    assert_eq!(
+        press(&mut GpuPage::default(), " ⏎", &mut answers, &known),
+        (Filled::Done, None),
+        "nothing is known of it"
+    );
+    answers.models.pop();
+    assert!(picture(&answers, &known).contains("How much memory a takes is not known"));
+}
+
+#[test]
+fn gpus_are_chosen_automatically_with_a_count() {
+    let known = known(vec![gpu(0, 42), gpu(1, 0), gpu(2, 0)]);
+    let mut answers = Answers { models: vec![model("a", &["1"], None)], ..Answers::usual() };
+    let mut page = GpuPage::default();
+    assert!(press(&mut page, "→", &mut answers, &known).1.is_some_and(|said| said.contains("a first")));
+    press(&mut page, "a", &mut answers, &known);
+    assert_eq!(answers.models[0].gpus, Gpus::Any(1));
+    press(&mut page, "→", &mut answers, &known);
+    assert_eq!(answers.models[0].gpus, Gpus::Any(2));
+    assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None));
+    let shown = picture(&answers, &known);
+    assert!(shown.contains("(–)  0") && shown.contains("(x)  1") && shown.contains("(x)  2"), "{shown}");
+    assert!(shown.contains("others 42.0 GiB") && shown.contains("nobody"), "{shown}");
+    press(&mut page, "→→", &mut answers, &known);
+    assert_eq!(answers.models[0].gpus, Gpus::Any(3), "there are no more");
+    let (filled, why) = press(&mut page, "⏎", &mut answers, &known);
+    assert_eq!(filled, Filled::Going, "one of them is in use: {why:?}");
+    press(&mut page, "←←←a", &mut answers, &known);
+    assert_eq!(listed(&answers.models[0]), ["1"], "by hand again");
+    press(&mut page, "a↓↓ ", &mut answers, &known);
+    assert_eq!(listed(&answers.models[0]), ["2"], "who takes one has chosen by hand");
+}
+
+#[test]
+fn a_refusal_is_seen_in_the_smallest_window() {
+    let known = known(vec![gpu(0, 60), gpu(1, 60), gpu(2, 60)]);
+    let mut answers = Answers { models: vec![model("a", &[], None)], ..Answers::usual() };
+    let mut page = GpuPage::default();
+    press(&mut page, " ", &mut answers, &known);
+    let area = Rect::new(0, 0, 58, 11);
+    let mut buffer = Buffer::empty(area);
+    page.draw(&answers, 0, &known, area, &mut buffer, &Theme::new(true, true));
+    let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+    assert!(shown.contains("GPU 0: other processes hold 60.0 GiB"), "{shown}");
+}
+
+#[test]
+fn engines_of_one_model_share_its_gpus_evenly() {
+    let known = known(vec![gpu(0, 0), gpu(1, 0), gpu(2, 0)]);
+    let two = ModelAnswers { replicas: 2, ..model("a", &[], None) };
+    let mut answers = Answers { models: vec![two], ..Answers::usual() };
+    GpuPage::propose(&mut answers, 0, &known);
+    assert_eq!(listed(&answers.models[0]), ["0", "1"]);
+    let mut page = GpuPage::default();
+    assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None));
+    press(&mut page, "↓↓ ", &mut answers, &known);
+    let why = press(&mut page, "⏎", &mut answers, &known).1.expect("told");
+    assert!(why.starts_with("2 engines cannot share 3 GPUs evenly"), "{why}");
+    press(&mut page, "a→", &mut answers, &known);
+    let why = press(&mut page, "⏎", &mut answers, &known).1;
+    assert!(why.is_some(), "four GPUs are needed");
+    answers.models[0].gpu_memory = Some(0.45);
+    assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None), "two engines fit on each");
 }

@@ -9,6 +9,7 @@ use ratatui::text::Line;
 use super::{Page, Told, Wizard};
 use crate::tui::frame::{Effect, Input, KeyHelp, Screen, Theme};
 use crate::tui::widgets::{clean, put};
+use crate::tui::wizard::gateway;
 
 impl Screen for Wizard {
     fn title(&self) -> String {
@@ -25,7 +26,11 @@ impl Screen for Wizard {
             Input::Key(key) => self.key(*key),
             Input::Paste(text) => {
                 match &mut self.page {
-                    Page::Gateway(form) | Page::Model(form) => form.paste(text),
+                    Page::Gateway(form) => {
+                        form.paste(text);
+                        *form = gateway::shown(std::mem::take(form));
+                    }
+                    Page::Model(form) => form.paste(text),
                     Page::Source(source) => source.paste(text),
                     Page::Review(review) => review.paste(text),
                     Page::Gpus(_) | Page::Models(_) => {}
@@ -57,13 +62,23 @@ impl Screen for Wizard {
     fn keys(&self) -> Vec<KeyHelp> {
         let key = KeyHelp::new;
         let (on, back) = (key("Enter", "go on"), key("Esc", "back"));
+        if self.question.is_some() {
+            return vec![key("Enter", "the marked answer"), key("Tab", "another answer"), back];
+        }
         match &self.page {
             Page::Gateway(_) | Page::Model(_) => {
                 vec![on, key("↑↓", "other field"), key("Space", "turn a switch"), back]
             }
             Page::Source(_) => vec![key("Enter", "take it"), key("i", "type an id or path"), back],
             Page::Gpus(_) => {
-                vec![key("Space", "take or not"), on, key("- +", "share"), key("=", "share equally"), back]
+                vec![
+                    on,
+                    key("Space", "take or not"),
+                    key("a", "automatic"),
+                    key("- +", "share"),
+                    key("=", "share equally"),
+                    back,
+                ]
             }
             Page::Models(_) => vec![key("Enter", "open"), key("a", "add a model"), key("d", "remove a model"), back],
             Page::Review(_) => vec![key("Enter", "do it"), key("Tab", "other answer"), key("PgDn", "more"), back],
@@ -90,7 +105,7 @@ impl Wizard {
         match &self.page {
             Page::Gateway(_) => ("Gateway".to_owned(), "where clients and operators connect"),
             Page::Source(_) => (format!("Model {}", self.answers.models.len() + 1), "where does it come from?"),
-            Page::Model(_) => (model(), "its names, port and profile"),
+            Page::Model(_) => (model(), "its names, engines and profile"),
             Page::Gpus(_) => (model(), "its GPUs"),
             Page::Models(_) => ("Configuration".to_owned(), "another model, or the review?"),
             Page::Review(_) => ("Review".to_owned(), "save and start?"),

@@ -35,7 +35,8 @@ fn enter_alone_leads_from_nothing_to_a_gateway_with_two_models() {
     let [(name, text, false)] = &written[..] else { panic!("{written:?}") };
     assert_eq!(name, "mine");
     for line in [
-        "  coder:\n    source: org/coder",
+        "  coder:\n    # For code\n    source: org/coder",
+        "start_timeout: 20m # it is large",
         "gpus: [0] # these",
         "gpu_memory: 0.47",
         "profile: fast",
@@ -60,7 +61,8 @@ fn every_page_looks_as_in_the_pictures() {
     see(&mut stage, "i", "typed");
     see(&mut stage, "⎋↓↓⏎", "model");
     see(&mut stage, "⏎", "gpus");
-    see(&mut stage, "⏎", "models");
+    see(&mut stage, "a", "gpus-automatic");
+    see(&mut stage, "a⏎", "models");
     see(&mut stage, "a⏎⏎↓ ", "gpus-taken");
     see(&mut stage, "↑=⏎⏎", "review");
     let mut bad = Fake::example();
@@ -78,13 +80,13 @@ fn esc_goes_back_page_by_page_and_nothing_is_given_up_by_accident() {
     assert_eq!(stage.press("⎋"), "[Pop]", "nothing was answered");
     stage.press("⏎⏎⏎");
     for (key, what) in
-        [("⎋", "names, port and profile"), ("⎋", "where does it come from"), ("⎋", "where clients and operators")]
+        [("⎋", "names, engines and profile"), ("⎋", "where does it come from"), ("⎋", "where clients and operators")]
     {
         stage.press(key);
         assert!(stage.picture((80, 24)).contains(what), "{what}");
     }
     stage.press("⏎⏎⏎⏎⎋");
-    assert!(stage.picture((80, 24)).contains("Give this configuration up?"));
+    compare(&*stage.screen, "wizard", "give-up");
     assert_eq!(stage.press("⏎"), "[]", "Enter alone does nothing");
     assert_eq!(stage.press("⎋y"), "[Pop]");
     assert!(fake.written.lock().expect("no panic").is_empty());
@@ -95,7 +97,7 @@ fn what_is_wrong_is_told_on_its_page() {
     let mut stage = stage(&example());
     assert!(stage.press("x⏎").contains("a number from 0 to 65535"));
     stage.press("⌫9⏎⏎");
-    assert!(stage.press("↓↓0⏎").contains("A port is a number from 1"));
+    assert!(stage.press("↓↓↓0⏎").contains("A port is a number from 1"));
 }
 
 #[test]
