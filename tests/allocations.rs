@@ -125,7 +125,7 @@ fn a_request_asks_for_memory_no_more_often_than_before() {
          chat_template_kwargs: {{ enable_thinking: false }} }} }} }}\n",
         sim.url()
     ));
-    let found = [("tiny", false, 48), ("a", false, 66), ("tiny", true, 142), ("a", true, 158)]
+    let found = [("tiny", false, 46), ("a", false, 61), ("tiny", true, 132), ("a", true, 144)]
         .map(|(model, stream, most)| (model, stream, cost(gateway.address, model, stream), most));
     println!("{found:?}");
     for (model, stream, cost, most) in found {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::saved::store::Store;
 use super::shell::quoted;
-use crate::app::{SavedName, Source, config_dir, one_model_file};
+use crate::app::{RunningGateway, SavedName, Source, config_dir, one_model_file};
 use crate::config::Setting;
 
 /// Endings of files; a word with one of them is a path.
@@ -55,6 +55,33 @@ impl ConfigArg {
                     .into())
             }
         }
+    }
+}
+
+impl ConfigArg {
+    /// The file of the gateway that is meant and runs: where a configuration is saved under the name of a gateway of
+    /// `enginehouse run`, and only the latter runs, it is the latter's. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Self::file`].
+    fn file_that_runs(&self) -> Result<PathBuf, String> {
+        let file = self.file()?;
+        let Self::Name(name) = self else { return Ok(file) };
+        let running = RunningGateway::all();
+        let runs = |file: &Path| running.iter().any(|gateway| gateway.configuration_file == *file);
+        let made = one_model_file(name);
+        Ok(if runs(&made) && !runs(&file) { made } else { file })
+    }
+}
+
+/// The files of the gateway that is meant by these arguments and runs.
+///
+/// # Errors
+/// Every name that nothing has.
+pub(super) fn files_that_run(args: &[ConfigArg]) -> Result<Vec<PathBuf>, String> {
+    match args {
+        [one] => one.file_that_runs().map(|file| vec![file]),
+        several => files(several),
     }
 }
 

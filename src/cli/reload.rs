@@ -20,11 +20,11 @@ pub(super) struct Reload {
     /// this machine
     #[arg(value_name = "FILE|NAME")]
     configurations: Vec<ConfigArg>,
-    #[command(flatten)]
-    running: Running,
     /// Print what changed as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// `enginehouse plan`: of which file, and which gateway.
@@ -32,11 +32,11 @@ pub(super) struct Reload {
 pub(super) struct Plan {
     #[command(flatten)]
     config: ConfigArgs,
-    #[command(flatten)]
-    running: Running,
     /// Print what would change as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// `enginehouse reload`.

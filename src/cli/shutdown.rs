@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::config_arg::{ConfigArg, files};
+use super::config_arg::{ConfigArg, files_that_run};
 use super::output::{Exit, Failure, ended};
 use super::running;
 use crate::app::{self, Source};
@@ -100,7 +100,7 @@ fn targets(args: &Args) -> Result<Vec<Target>, Failure> {
         let none = "Say what to stop: give the configuration FILE of a gateway, its state directory (--state-dir DIR), or --all.";
         return state_dir.map(|folder| vec![plain(folder)]).ok_or_else(|| Failure::new(Exit::Usage, none));
     }
-    let source = Source::new(&files(&args.configurations)?, Vec::new(), None);
+    let source = Source::new(&files_that_run(&args.configurations)?, Vec::new(), None);
     let config = source.load().map_err(|found| {
         format!(
             "{}:\n\n{found}\nTo stop the gateway without its configuration, give its state directory: --state-dir DIR.",
@@ -164,8 +164,8 @@ async fn stop(targets: Vec<Target>, from: From) -> ExitCode {
     code
 }
 
-/// Ends what runs on a state directory: a gateway with engines by its lock, and one whose engines others run, which has no lock,
-/// by its operators' API.
+/// Ends what runs on a state directory: a gateway by its lock, and one that could take none, because nothing could be written
+/// there, by its operators' API.
 async fn end(target: &Target) -> (Option<Result<u32, String>>, Result<ShutdownReport, ShutdownError>) {
     let Target { state_dir, drain, stop_timeout } = target;
     let report = supervisor::shut_down(state_dir, *drain + *stop_timeout + SLACK, *stop_timeout).await;

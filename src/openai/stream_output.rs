@@ -1,35 +1,55 @@
 //! Which events of a stream carry output: text, reasoning, arguments of tools. The others open and close it.
 
-use memchr::memmem;
+use std::iter::from_fn;
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
 use serde_json::Value;
+
+/// What comes before a text in an event of Chat Completions. Finders are made once: that takes longer than looking through an event.
+static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"delta\":{\"content\":\""));
+
+/// The end of a type of an event with output in the Responses API.
+static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b".delta\""));
+
+/// The type of an event with output in the Messages API.
+static BLOCK_DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"content_block_delta\""));
 
 /// How many of the whole events at the beginning of `piece` carry no output. Nothing after the first that does is read.
 #[must_use]
 pub fn events_before_output(piece: &[u8]) -> usize {
-    let lines = piece.split(|byte| *byte == b'\n');
-    let data = lines.filter_map(|line| line.strip_prefix(b"data:")).filter(|data| data.trim_ascii() != b"[DONE]");
+    let data = data_lines(piece).filter(|data| data.trim_ascii() != b"[DONE]");
     data.take_while(|data| !is_output(data)).count()
 }
 
 /// How many of the events of `piece` carry output.
 #[must_use]
 pub fn output_events(piece: &[u8]) -> usize {
-    piece
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.strip_prefix(b"data:"))
-        .filter(|data| is_output(data))
-        .count()
+    data_lines(piece).filter(|data| is_output(data)).count()
+}
+
+/// The data of the events of `piece`, line by line.
+fn data_lines(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(piece);
+    let lines = from_fn(move || {
+        let text = rest?;
+        let end = memchr(b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    });
+    lines.filter_map(|line| line.strip_prefix(b"data:"))
 }
 
 /// Whether an event with this data carries output.
 #[must_use]
 pub fn is_output(data: &[u8]) -> bool {
     // Nearly all events say it so: then the JSON need not be read. A text that does stand elsewhere is output, too.
-    let content = memmem::find(data, b"\"delta\":{\"content\":\"").map(|at| at + br#""delta":{"content":""#.len());
+    let content = CONTENT.find(data).map(|at| at + CONTENT.needle().len());
     content.is_some_and(|at| data.get(at).is_some_and(|byte| *byte != b'"'))
         // The types of Responses and Messages. In a text that a model wrote a quote has a backslash before it.
-        || memmem::find(data, b".delta\"").is_some()
-        || memmem::find(data, b"\"content_block_delta\"").is_some()
+        || DELTA.find(data).is_some()
+        || BLOCK_DELTA.find(data).is_some()
         || serde_json::from_slice(data).is_ok_and(|event| carries_output(&event))
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::support::{Gateway, Sim, Wire, eventually, http};
@@ -37,13 +38,20 @@ fn last_id(text: &str) -> String {
     text.lines().rev().find_map(|line| line.strip_prefix("id: ")).expect("an event").to_owned()
 }
 
-/// Asks until `most` requests are sent by all; each tells much of itself.
-async fn ask(mut wire: Wire, (path, body): (String, String), sent: &AtomicUsize, most: usize) {
+/// Asks until `most` requests are sent by all; each tells much of itself. `heard`: what the one who reads has heard of; the
+/// callers are never so far ahead that one on a busy machine could miss something.
+async fn ask(
+    mut wire: Wire,
+    (path, body): (String, String),
+    (sent, most): (&AtomicUsize, usize),
+    (mut heard, ahead): (watch::Receiver<usize>, usize),
+) {
     loop {
         let number = sent.fetch_add(1, Ordering::Relaxed);
         if number >= most {
             return;
         }
+        heard.wait_for(|heard| number < heard + ahead).await.expect("it is read");
         let id = format!("{number:0>120}");
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer k\r\ncontent-type: application/json\r\nx-request-id: {id}\r\ncontent-length: {}\r\n\r\n",
@@ -56,7 +64,7 @@ async fn ask(mut wire: Wire, (path, body): (String, String), sent: &AtomicUsize,
 }
 
 /// Reads events until it has heard of `most` requests; nothing may be missing.
-async fn hear(mut reader: reqwest::Response, most: usize) -> usize {
+async fn hear(mut reader: reqwest::Response, most: usize, told: watch::Sender<usize>) -> usize {
     let (mut heard, mut rest) = (0, Vec::new());
     while heard < most {
         rest.extend(reader.chunk().await.expect("a piece").expect("more"));
@@ -64,6 +72,7 @@ async fn hear(mut reader: reqwest::Response, most: usize) -> usize {
         let messages: Vec<u8> = rest.drain(..whole).collect();
         assert_eq!(memchr::memmem::find(&messages, b"resync"), None, "it missed something after {heard} of {most}");
         heard += memchr::memmem::find_iter(&messages, b"\"unknown_model\"").count();
+        told.send_replace(heard);
     }
     heard
 }
@@ -84,7 +93,9 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
     let (yaml, path) = talkative(&sim);
     let gateway = Gateway::ready(&yaml).await;
     let body = json!({ "max_tokens": 1, "messages": [{ "role": "user", "content": "hi" }] }).to_string();
-    ask(Wire::to(gateway.address).await, (path.clone(), body.clone()), &AtomicUsize::new(0), 1).await;
+    let (told, heard) = watch::channel(0);
+    let first = Wire::to(gateway.address).await;
+    ask(first, (path.clone(), body.clone()), (&AtomicUsize::new(0), 1), (heard.clone(), 1)).await;
     let size = eventually("the first request", async || {
         let url = format!("http://{}/api/v1/requests?limit=1", gateway.admin);
         let list = http().get(url).send().await.expect("answered").text().await.expect("text");
@@ -104,13 +115,13 @@ async fn listeners_that_stop_reading_cost_little_and_are_told_that_they_missed_s
     let before = gateway.resident();
     let since = Instant::now();
     let sent = AtomicUsize::new(0);
-    let asked = futures::future::join_all(
-        (0..CALLERS)
-            .map(async |_| ask(Wire::to(gateway.address).await, (path.clone(), body.clone()), &sent, most).await),
-    );
-    let (heard, _) = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(hear(reader, most), asked) })
-        .await
-        .expect("in time");
+    let ahead = KEPT / size / 2;
+    let asked = futures::future::join_all((0..CALLERS).map(async |_| {
+        let wire = Wire::to(gateway.address).await;
+        ask(wire, (path.clone(), body.clone()), (&sent, most), (heard.clone(), ahead)).await;
+    }));
+    let both = async { tokio::join!(hear(reader, most, told), asked) };
+    let (heard, _) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("in time");
     let took = since.elapsed().as_secs_f64();
     let cost = gateway.peak_resident().saturating_sub(before);
     println!(

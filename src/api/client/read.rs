@@ -46,6 +46,10 @@ impl Client {
     /// The gateway itself. It has to answer within seconds: so it is found out whether one is there.
     pub fn status(&self) -> Result<StatusView, ClientError> {
         let (status, body) = self.connection.ask("GET", "status", None, Patience::Look)?;
+        if status == 404 {
+            let why = "it has no operators' API, which is at `admin.listen`, as a rule port 8001";
+            return Err(self.connection.not_understood(why.into()));
+        }
         self.connection.success(status, &body)
     }
 

@@ -93,9 +93,8 @@ fn next(source: &Source, basis: &Basis, change: EntryChange) -> Result<Next, Con
         (Wanted::Removed, _) if in_file => basis.overlay.with(entry(None)),
         (Wanted::Removed | Wanted::AsInFile, Some(_)) => basis.overlay.without(kind, &name),
         (Wanted::AsInFile | Wanted::Removed, None) => {
-            let text = format!(
-                "The {kind} `{name}` was not changed since the gateway started; GET /api/v1/overlay lists what was."
-            );
+            let text =
+                format!("Nothing of the {kind} `{name}` was changed at run time. GET /api/v1/overlay lists what was.");
             return Err(ConfigurationError::Unknown(text));
         }
     };

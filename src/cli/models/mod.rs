@@ -42,7 +42,8 @@ pub(super) fn run(ask: Ask) -> ExitCode {
     }
     match word {
         Some(word) if shown.models.is_empty() && shown.adapters.is_empty() => {
-            let why = format!("No model or adapter on this machine has `{word}` in its name.");
+            let why =
+                format!("No model or adapter on this machine has `{word}` in its name, architecture or quantization.");
             ended(Err(Failure::new(Exit::Unknown, why)))
         }
         _ => ExitCode::SUCCESS,

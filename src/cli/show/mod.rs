@@ -216,7 +216,7 @@ pub(super) fn requests(ask: &Requests) -> ExitCode {
             (true, false) => print_json(&all),
             // Who stopped reading needs no more; it is found out with the next line.
             (true, true) => all.requests.iter().for_each(|request| _ = print_json_line(request)),
-            (false, _) => _ = print(&table::requests(&all.requests)),
+            (false, _) => _ = print(&table::requests(&all.requests, query.filter != RequestFilter::default())),
         }
         let Some(coming) = coming else { return Ok(()) };
         let known: Vec<String> = all.requests.into_iter().map(|request| request.id).collect();

@@ -222,9 +222,10 @@ fn request_row(request: &RequestView) -> Row {
     ]
 }
 
-/// Requests.
-pub(super) fn requests(all: &[RequestView]) -> String {
-    table(&REQUESTS, all.iter().map(request_row).collect(), "No request has ended yet.")
+/// Requests; `is_filtered`: there may be others.
+pub(super) fn requests(all: &[RequestView], is_filtered: bool) -> String {
+    let none = if is_filtered { "No such request is among the last ones." } else { "No request has ended yet." };
+    table(&REQUESTS, all.iter().map(request_row).collect(), none)
 }
 
 /// One request of those that follow.
@@ -324,6 +325,7 @@ mod tests {
     #[test]
     fn a_table_without_rows_says_so() {
         assert_eq!(engines(&[]), "There are no engines.\n");
-        assert_eq!(requests(&[]), "No request has ended yet.\n");
+        assert_eq!(requests(&[], false), "No request has ended yet.\n");
+        assert_eq!(requests(&[], true), "No such request is among the last ones.\n");
     }
 }
