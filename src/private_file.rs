@@ -29,7 +29,10 @@ pub(crate) fn replace_text(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn replace_bytes(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = open(OpenOptions::new().truncate(true), new)?;
+    let file = open(OpenOptions::new().truncate(true), new).inspect_err(|_| {
+        // Whatever is in the way, such as what a killed gateway left, is not in the way of the next one.
+        let _ = fs::remove_file(new);
+    })?;
     exchange(path, (new, file), |_| Ok(()), bytes)
 }
 
@@ -91,7 +94,8 @@ pub(crate) fn understood<T>(
 }
 
 fn is_reachable(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|found| found.is_dir())
+    // With the dot it must be possible to look into the folder itself.
+    fs::metadata(folder.join(".")).is_ok_and(|found| found.is_dir())
 }
 
 /// Sets the JSON file at `path`, which is not understood, aside as `….bad`, in place of the one before: people may want to look
@@ -113,4 +117,19 @@ pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// The flag with which a link is not followed when a file is opened (open(2)).
 pub(crate) fn no_link() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_of_a_new_file_is_so_only_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("orders.json");
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("orders.json.new")).expect("a link");
+        assert!(replace(&file, &[1]).is_err(), "a link is not followed");
+        replace(&file, &[2]).expect("written");
+        assert_eq!(read(&file).expect("read"), b"[\n  2\n]\n");
+    }
 }

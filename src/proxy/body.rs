@@ -22,6 +22,9 @@ const SPARE: usize = 1024;
 /// First allocation for a body of unknown length.
 const FIRST_GUESS: usize = 16 * 1024;
 
+/// Memory that a small body may keep of what it was read into.
+const ADOPTED: usize = 4 * 1024;
+
 /// Memory is reserved in steps of this size, as a body arrives.
 const STEP: usize = 64 * 1024;
 
@@ -66,7 +69,9 @@ pub(super) async fn receive(
             Poll::Pending => {
                 ctx.account.clock.ours.stop();
                 let body = tokio::time::timeout(patience, collecting).await;
-                ctx.account.clock.note_received();
+                if let Ok(Ok(_)) = body {
+                    ctx.account.clock.note_received();
+                }
                 body
             }
         }
@@ -135,8 +140,10 @@ async fn collect(
                 let room = if size > STEP { size.next_multiple_of(STEP) } else { size };
                 reservation.make_room(room.min(length.unwrap_or(usize::MAX).max(size))).await?;
                 match piece.try_into_mut() {
-                    // All of it has come at once: where it lies it can stay.
-                    Ok(whole) if length == Some(whole.len()) => body = whole,
+                    // All of it has come at once: where it lies it can stay, if that holds not much more.
+                    Ok(whole) if length == Some(whole.len()) && whole.capacity() <= ADOPTED.max(2 * whole.len()) => {
+                        body = whole;
+                    }
                     Ok(piece) => append(&mut body, length, &piece),
                     Err(piece) => append(&mut body, length, &piece),
                 }

@@ -49,7 +49,7 @@ impl Handler for HttpListener {
             let message = "The gateway has too many connections (limits.connections). Try again shortly.";
             return turn_away(
                 stream,
-                reply::raw(&ApiError::new(Code::TooManyConnections, message), &ids::new_request_id()),
+                reply::raw(&ApiError::new(Code::TooManyConnections, message), &ids::new_request_id(), false),
             )
             .await;
         };
@@ -90,6 +90,6 @@ impl Handler for HttpListener {
                 ApiError::new(Code::TooManyConnections, "The gateway has too many open files. Try again shortly.")
             }
         };
-        reply::raw(&error, &ids::new_request_id())
+        reply::raw(&error, &ids::new_request_id(), false)
     }
 }

@@ -34,18 +34,21 @@ pub(super) async fn refuse(session: &mut Session, ctx: &mut RequestContext, erro
         head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
     }
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
+    // What is still to come of the request is the caller's time.
+    account.clock.ours.stop();
     send(session, account, head, body.into()).await
 }
 
 /// An error as the bytes of a whole answer under this id, after which the connection closes: where there is no request that could
 /// be answered.
-pub(super) fn raw(error: &ApiError, id: &str) -> Bytes {
+pub(super) fn raw(error: &ApiError, id: &str, is_head: bool) -> Bytes {
     let reason = StatusCode::from_u16(error.status).ok().and_then(|status| status.canonical_reason());
     let allow = error.allow.map(|methods| ("allow", methods.to_owned()));
     let more: String = error.retry_headers().chain(allow).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let body = error.body(Dialect::OpenAi);
+    let told = if is_head { "" } else { &body };
     let answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {id}\r\n{more}connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{REQUEST_ID}: {id}\r\n{more}connection: close\r\n\r\n{told}",
         error.status,
         reason.unwrap_or_default(),
         body.len(),
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn a_raw_answer_says_which_methods_are_served() {
         let error = ApiError::new(Code::MethodNotAllowed, "no").allow("GET, POST");
-        let answer = raw(&error, "an-id");
+        let answer = raw(&error, "an-id", false);
         let text = String::from_utf8_lossy(&answer);
         assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{text}");
         assert!(text.contains("\r\nallow: GET, POST\r\n") && text.contains("\r\nx-request-id: an-id\r\n"), "{text}");

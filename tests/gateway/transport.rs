@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Gateway, Sim, Wire, chat, http, time_passes};
+use crate::support::{Gateway, Sim, Wire, chat, eventually, http, time_passes};
 
 async fn start(more: &str) -> (Sim, Gateway) {
     let sim = Sim::start(&["--ttft", "1ms", "--gap", "1ms", "--tokens", "5"]);
@@ -125,6 +125,54 @@ async fn idle_and_silent_connections_are_closed() {
         tokio::time::timeout(Duration::from_secs(10), read).await.expect("closed in time").expect("closed");
         assert!(rest.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_ends_alone_keep_no_connection_open() {
+    let (_sim, gateway) = start("timeouts: { keepalive: 1s }").await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send("GET /livez HTTP/1.1\r\nhost: t\r\n\r\n").await;
+    assert_eq!(wire.reply().await.status, 200);
+    let (mut reading, mut writing) = wire.0.into_split();
+    let drip = async {
+        for _ in 0..100 {
+            if tokio::io::AsyncWriteExt::write_all(&mut writing, b"\r\n").await.is_err() {
+                break;
+            }
+            time_passes(Duration::from_millis(100)).await;
+        }
+    };
+    let mut rest = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut reading, &mut rest);
+    tokio::select! {
+        // What is sent to a closed connection is answered with a reset.
+        _ = closed => assert!(rest.is_empty()),
+        () = drip => panic!("it was open for ten seconds"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_a_caller_takes_for_a_body_is_not_the_gateways() {
+    let (_sim, gateway) = start("timeouts: { body: 1s }").await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send("POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"model\":").await;
+    assert_eq!(wire.reply().await.status, 408);
+    let overhead = eventually("its record", async || {
+        let url = format!("http://{}/api/v1/requests", gateway.admin);
+        let list: serde_json::Value = http().get(url).send().await.ok()?.json().await.ok()?;
+        list["requests"].as_array()?.iter().find(|request| request["status"] == 408)?["overhead_seconds"].as_f64()
+    });
+    assert!(overhead.await < 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_request_has_no_body() {
+    let (_sim, gateway) = start("").await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.send("HEAD /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut wire.0, &mut answer).await.expect("closed");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,9 @@ fn short_list(value: &Value) -> Option<String> {
     let item = |item: &Value| match item {
         Value::Number(number) => Some(number.to_string()),
         Value::String(text) if word(text) == *text && !text.contains([',', ';', ' ']) => Some(text.clone()),
-        // JSON is YAML.
+        // YAML does not allow these as they are, as JSON does.
+        Value::String(text) if text.chars().any(|c| matches!(c, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')) => None,
+        // Otherwise JSON is YAML.
         Value::String(_) => Some(item.to_string()),
         _ => None,
     };
@@ -52,6 +54,7 @@ mod tests {
         let list = |items| short_list(&items);
         assert_eq!(list(serde_json::json!([0, 1])).as_deref(), Some("[0, 1]"));
         assert_eq!(list(serde_json::json!(["GPU-1a", "a, b", "on"])).as_deref(), Some(r#"[GPU-1a, "a, b", "on"]"#));
+        assert_eq!((list(serde_json::json!(["a\u{7f}b"])), list(serde_json::json!(["\u{ffff}"]))), (None, None));
         assert_eq!((list(serde_json::json!(["x".repeat(70)])), list(serde_json::json!([{}]))), (None, None));
     }
 

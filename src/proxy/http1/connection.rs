@@ -81,7 +81,7 @@ pub(in crate::proxy) async fn serve<A>(
             Next::Refused(refused) => {
                 let id = ids::new_request_id();
                 refused.record(&state.recorder, &id, Some(client.ip()));
-                return close(wire.socket, reply::raw(&refused.error, &id)).await;
+                return close(wire.socket, reply::raw(&refused.error, &id, refused.method == "HEAD")).await;
             }
             Next::Over => return,
         };
@@ -125,10 +125,16 @@ async fn ending(closing: &ShutdownWatch) {
 /// The next request; `ending`: returns when there is none.
 async fn next(wire: &mut Wire<TcpStream>, limits: Limits, mut ending: Pin<&mut impl Future<Output = ()>>) -> Next {
     wire.renew_patience();
+    let (mut has_read, mut stray_since) = (false, None);
     loop {
         match parse(wire, limits.most) {
             Some(next) => return next,
-            None if wire.incoming.is_empty() => {}
+            None if wire.incoming.is_empty() => {
+                // Line ends that belong to no request are no sign of one.
+                if has_read && stray_since.get_or_insert_with(Instant::now).elapsed() >= limits.idle {
+                    return Next::Over;
+                }
+            }
             None => return rest_of_head(wire, limits).await,
         }
         let read = poll_fn(|cx| match wire.poll_read(cx) {
@@ -143,6 +149,7 @@ async fn next(wire: &mut Wire<TcpStream>, limits: Limits, mut ending: Pin<&mut i
         if let Ok(0) | Err(_) = read {
             return Next::Over;
         }
+        has_read = true;
     }
 }
 
@@ -198,7 +205,7 @@ fn parse(wire: &mut Wire<TcpStream>, most: usize) -> Option<Next> {
 
 /// Whether the first line, which has the target, is all that has come, and goes on.
 fn is_one_line(bytes: &[u8]) -> bool {
-    !bytes.contains(&b'\n')
+    !bytes.contains(&b'\n') && bytes.contains(&b' ')
 }
 
 /// Refuses what nobody can serve.
