@@ -1113,7 +1113,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__plan)
-            opts="-h --set --admin --name --state-dir --json --help"
+            opts="-h --set --json --admin --name --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1269,7 +1269,7 @@ _enginehouse() {
             return 0
             ;;
         enginehouse__subcmd__reload)
-            opts="-h --admin --name --state-dir --json --help"
+            opts="-h --json --admin --name --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -131,7 +131,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l part
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l endpoint -d 'The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l header -d 'A header of the request, for conditions; can be given several times' -r
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l caller -d 'The caller (one of the configuration\'s `callers`), for conditions; default: a request without a key' -r
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l json -d 'Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -l json -d 'Print JSON: `name`, `path`, `before`, and for each of `places` its `changes` (without `old` where there was nothing, without `new` where nothing is left), `headers` and the body `after` them'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand import; and not __fish_seen_subcommand_from gym vllm-cli llama-swap litellm" -f -a "gym" -d 'Convert NeMo Gym\'s YAML files'
@@ -155,7 +155,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and no
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "import" -d 'Keep those of a configuration file, each under its name'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and not __fish_seen_subcommand_from list show set edit delete export import reset" -a "reset" -d 'Delete your profile that replaces a built-in one, which counts again'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file`, `valid`, `error` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand profiles; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
@@ -176,7 +176,7 @@ complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and n
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "delete" -d 'Delete one'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "export" -d 'Write one to a file, or to standard output, as a part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and not __fish_seen_subcommand_from list show set edit delete export import" -f -a "import" -d 'Keep those of a configuration file, each under its name'
-complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file` and more of each'
+complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -l json -d 'Print JSON: a list with `name`, `file`, `valid`, `error` and more of each'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -l json -d 'Print JSON: the same part of a configuration'
 complete -c enginehouse -n "__fish_enginehouse_using_subcommand shortcuts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::output::{Exit, Failure, ended, print, print_json};
 use super::progress::{Progress, doing};
 use super::running::Running;
@@ -33,7 +35,7 @@ pub(super) struct How {
 #[derive(Debug, clap::Args)]
 pub(super) struct Act {
     /// A model, or an engine such as qwen/0
-    #[arg(value_name = "MODEL|ENGINE")]
+    #[arg(value_name = "MODEL|ENGINE", value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
     how: How,
@@ -53,6 +55,7 @@ pub(super) struct Sleep {
 #[derive(Debug, clap::Args)]
 pub(super) struct Roll {
     /// The model
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     model: String,
     #[command(flatten)]
     how: How,
@@ -62,6 +65,7 @@ pub(super) struct Roll {
 #[derive(Debug, clap::Args)]
 pub(super) struct Scale {
     /// The model
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     model: String,
     /// How many engines it is to have
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
@@ -76,10 +80,13 @@ pub(super) enum Lora {
     /// Load a LoRA adapter on all engines of a model
     Add {
         /// The model
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         model: String,
         /// What callers say as `model`
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         adapter: String,
         /// Its folder, as the engines see it, or its id on the Hugging Face hub
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         path: String,
         #[command(flatten)]
         how: How,
@@ -87,8 +94,10 @@ pub(super) enum Lora {
     /// Unload a LoRA adapter
     Remove {
         /// The model
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         model: String,
         /// The adapter
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         adapter: String,
         #[command(flatten)]
         how: How,

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::change::described;
 use super::output::{Exit, Failure, ended, print, print_json};
 use super::running::Running;
@@ -25,6 +27,7 @@ pub(super) struct Add {
     /// What it is
     kind: Kind,
     /// Its name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// Its settings: KEY=VALUE each, as they stand in a configuration, such as source=Qwen/Qwen3-8B gpus=1
     /// defaults.temperature=0.2
@@ -43,6 +46,7 @@ pub(super) struct Remove {
     /// What it is
     kind: Kind,
     /// Its name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// Forget only what was changed while gateways ran: what the configuration file says counts again
     #[arg(long, conflicts_with = "persist")]

@@ -88,8 +88,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("profiles set", &["enginehouse profiles set mine mine.yaml"]),
     ("profiles edit", &["EDITOR=nano enginehouse profiles edit mine"]),
     ("profiles delete", &["enginehouse profiles delete mine", "enginehouse profiles delete mine --yes"]),
-    ("profiles export", &["enginehouse profiles export mine", "enginehouse profiles export mine mine.yaml --force"]),
-    ("profiles import", &["enginehouse profiles import prod.yaml", "enginehouse profiles import mine.yaml --force"]),
+    (
+        "profiles export",
+        &["enginehouse profiles export mine", "enginehouse profiles export mine exported.yaml --force"],
+    ),
+    (
+        "profiles import",
+        &["enginehouse profiles import prod.yaml", "enginehouse profiles import exported.yaml --force"],
+    ),
     ("profiles reset", &["enginehouse profiles reset low_memory"]),
     (
         "shortcuts",
@@ -106,9 +112,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("shortcuts delete", &["enginehouse shortcuts delete my-qwen", "enginehouse shortcuts delete my-qwen --yes"]),
     (
         "shortcuts export",
-        &["enginehouse shortcuts export my-qwen", "enginehouse shortcuts export my-qwen qwen.yaml --force"],
+        &["enginehouse shortcuts export my-qwen", "enginehouse shortcuts export my-qwen exported.yaml --force"],
     ),
-    ("shortcuts import", &["enginehouse shortcuts import prod.yaml", "enginehouse shortcuts import qwen.yaml --force"]),
+    (
+        "shortcuts import",
+        &["enginehouse shortcuts import prod.yaml", "enginehouse shortcuts import exported.yaml --force"],
+    ),
     ("status", &["enginehouse status", "enginehouse status --name prod --json", "enginehouse status --admin box:8001"]),
     ("top", &["enginehouse top", "enginehouse top --once", "enginehouse top --json"]),
     ("engines", &["enginehouse engines", "enginehouse engines qwen", "enginehouse engines qwen/0 --json"]),

@@ -14,6 +14,8 @@ use bytes::BytesMut;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use self::view::{Asked, Body, By, Done, Explained, Way, When};
 use super::config_arg::ConfigArgs;
 use super::output::{Exit, Failure, complain, ended, print_json};
@@ -31,10 +33,10 @@ pub(super) struct Ask {
     #[command(flatten)]
     config: ConfigArgs,
     /// The `model` of the request: an alias, a model or an adapter; default: what the body says
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     alias: Option<String>,
     /// For an alias with `split` or `fallback`: show only this part or fallback
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     part: Option<String>,
     /// The endpoint: chat, completions, responses, messages, embeddings, … (as in `when`)
     #[arg(long, default_value = "chat", value_name = "WORD")]
@@ -43,9 +45,10 @@ pub(super) struct Ask {
     #[arg(long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
     /// The caller (one of the configuration's `callers`), for conditions; default: a request without a key
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     caller: Option<String>,
-    /// Print JSON: `name`, `path`, `before`, and for each of `places` its `changes`, `headers` and the body `after` them
+    /// Print JSON: `name`, `path`, `before`, and for each of `places` its `changes` (without `old` where there was nothing,
+    /// without `new` where nothing is left), `headers` and the body `after` them
     #[arg(long)]
     json: bool,
 }

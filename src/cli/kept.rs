@@ -21,7 +21,7 @@ use crate::text_table::aligned;
 pub(super) enum Action {
     /// List them
     List {
-        /// Print JSON: a list with `name`, `file` and more of each
+        /// Print JSON: a list with `name`, `file`, `valid`, `error` and more of each
         #[arg(long)]
         json: bool,
     },
@@ -37,7 +37,7 @@ pub(super) enum Action {
     Set {
         /// The name
         name: SavedName,
-        /// The file: what would stand under the name in a configuration
+        /// The file: what would stand under the name in a configuration, or one of them as `export` writes it
         file: PathBuf,
     },
     /// Edit one with $VISUAL or $EDITOR; the old one stays until the new one is valid
@@ -57,7 +57,7 @@ pub(super) enum Action {
     Export {
         /// Its name
         name: SavedName,
-        /// The file; default: standard output
+        /// The file; default, and `-`: standard output
         file: Option<PathBuf>,
         /// Replace the file if it is there
         #[arg(long)]
@@ -136,19 +136,22 @@ impl Kind {
     /// Why it is not done.
     pub(super) fn run(&self, action: &Action) -> Result<(), String> {
         let store = &self.store;
-        let part =
-            |name: &SavedName| store.text(name).map(|text| config::entry_text(self.section, name.as_str(), &text));
+        let part = |name: &SavedName| {
+            let text = store.text(name)?;
+            entry(store.what, name.as_str(), &text)?;
+            Ok(config::entry_text(self.section, name.as_str(), &text))
+        };
         match action {
             Action::List { .. } => Ok(()),
-            Action::Show { name, json: false } => part(name).map(|text| say(&text)),
+            Action::Show { name, json: false } => part(name).map(|text: String| say(&text)),
             Action::Show { name, json: true } => {
-                let value = config::entry_value(&store.text(name)?).map_err(|found| found.to_string())?;
+                let value = entry(store.what, name.as_str(), &store.text(name)?)?;
                 print_json(&Part::of(self.section, [(name.as_str().to_owned(), value)]));
                 Ok(())
             }
             Action::Set { name, file } => {
                 let text = config::read_file(file).map_err(|found| found.to_string())?;
-                self.keep(name, &text, true)
+                self.keep(name, &only_entry(self.section, &text).unwrap_or(text), true)
             }
             Action::Edit { name } => edit(&store.existing(name)?, &|text| {
                 (self.check)(name.as_str(), text).map_err(|found| found.to_string())
@@ -186,6 +189,24 @@ impl Kind {
             Ok(())
         }
     }
+}
+
+/// The value of the one with this name, whose text this is.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn entry(what: &str, name: &str, text: &str) -> Result<Value, String> {
+    config::entry_value(text).map_err(|found| {
+        format!("The {what} `{name}` cannot be read. Correct it: enginehouse {what}s edit {name}\n\n{found}")
+    })
+}
+
+/// The entry of a text that has nothing but this section, and there one entry, as `export` writes it.
+fn only_entry(section: &str, text: &str) -> Option<String> {
+    let value = config::entry_value(text).ok()?;
+    let root = value.as_object().filter(|root| root.len() == 1)?;
+    let entries = root.get(section)?.as_object().filter(|entries| entries.len() == 1)?;
+    config::entry_yaml(entries.values().next()?)
 }
 
 fn list(store: &Store, json: bool) -> Result<(), String> {
@@ -226,4 +247,26 @@ fn table(rows: Vec<Row>) -> String {
         lines.push([name, dash(source), dash(profile), state.to_owned()]);
     }
     aligned(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_export_wrote_is_taken_as_the_one_that_it_has() {
+        let only = |text: &str| only_entry("profiles", text).and_then(|text| config::entry_value(&text).ok());
+        let args = serde_json::json!({"args": {"seed": 1}});
+        assert_eq!(only("profiles:\n  mine:\n    args: { seed: 1 }\n"), Some(args));
+        for other in [
+            "args: { seed: 1 }",
+            "profiles: { a: {}, b: {} }",
+            "profiles: {}\n",
+            "profiles: { a: {} }\nmodels: {}",
+            "[",
+        ] {
+            assert_eq!(only_entry("profiles", other), None, "{other}");
+        }
+        assert!(entry("profile", "mine", "a: [").is_err_and(|why| why.contains("`mine` cannot be read")));
+    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::outlet::{Outlet, harmless_but_coloured};
 use super::output::{Exit, Failure, ended, print, print_json_line};
 use super::running::Running;
@@ -16,7 +18,7 @@ const COLOURS: [&str; 6] = ["36", "33", "35", "32", "34", "31"];
 #[derive(Debug, clap::Args)]
 pub(super) struct Logs {
     /// A model, an engine such as qwen/0, or `gateway`; without it all logs, merged
-    #[arg(value_name = "MODEL|ENGINE|gateway")]
+    #[arg(value_name = "MODEL|ENGINE|gateway", value_parser = NonEmptyStringValueParser::new())]
     from: Option<String>,
     /// Print the lines that come, too, until Ctrl-C, or until the gateway ends or says nothing for 20 s (exit code 3)
     #[arg(short, long)]

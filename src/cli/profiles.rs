@@ -6,12 +6,12 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::kept::{Action, Kind, Part};
+use super::kept::{Action, Kind, Part, entry};
 use super::output::{complain, fail, print_json};
 use super::saved::store::{Store, export};
 use super::saved::terminal::say;
 use crate::app::{SavedName, profile_dir};
-use crate::config::{self, Profile, builtin_profiles, profiles_yaml};
+use crate::config::{self, Diagnostics, Profile, builtin_profiles, profiles_yaml};
 use crate::similar::similar;
 use crate::text_table::aligned;
 
@@ -58,6 +58,9 @@ struct Listed {
     /// Where the user's is.
     file: Option<String>,
     description: String,
+    valid: bool,
+    /// What is wrong with it.
+    error: Option<String>,
 }
 
 /// Whose a profile is.
@@ -70,11 +73,7 @@ enum Source {
 
 /// Does it.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let kind = Kind {
-        store: Store { folder: profile_dir(), what: "profile" },
-        section: "profiles",
-        check: |name, text| config::check_profile(name, text, &|name| std::env::var(name).ok()),
-    };
+    let kind = Kind { store: Store { folder: profile_dir(), what: "profile" }, section: "profiles", check };
     let done = match &args.action {
         None => show(&kind.store, args.name.as_ref(), args.json),
         Some(ProfileAction::Kept(Action::List { json })) => list(&kind.store, *json),
@@ -94,6 +93,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),
     }
+}
+
+fn check(name: &str, text: &str) -> Result<(), Diagnostics> {
+    config::check_profile(name, text, &|name| std::env::var(name).ok())
 }
 
 fn builtin(name: &str) -> bool {
@@ -153,7 +156,7 @@ fn chosen_json(rows: &[Row], name: Option<&str>) -> Result<Part, String> {
     let mut entries = Vec::new();
     for row in wanted(rows, name)? {
         let value = match (&row.own, &row.builtin) {
-            (Some(Ok(text)), _) => config::entry_value(text).map_err(|found| found.to_string()),
+            (Some(Ok(text)), _) => entry("profile", &row.name, text),
             (Some(Err(why)), _) => Err(why.clone()),
             (None, Some(profile)) => Ok(as_json(profile)),
             (None, None) => continue,
@@ -177,9 +180,10 @@ fn as_json(profile: &Profile) -> Value {
 fn chosen(rows: &[Row], name: Option<&str>) -> Result<String, String> {
     let mut out = String::from("profiles:\n");
     for row in wanted(rows, name)? {
-        let part = match (&row.own, &row.builtin) {
-            (Some(Ok(text)), _) => config::entry_text("profiles", &row.name, text),
-            (Some(Err(why)), _) if name.is_some() => return Err(why.clone()),
+        let own = row.own.clone().map(|own| own.and_then(|text| entry("profile", &row.name, &text).map(|_| text)));
+        let part = match (own, &row.builtin) {
+            (Some(Ok(text)), _) => config::entry_text("profiles", &row.name, &text),
+            (Some(Err(why)), _) if name.is_some() => return Err(why),
             (Some(Err(_)), _) => format!("  # {}: the file of this profile of yours cannot be read.\n", row.name),
             (None, Some(profile)) => profiles_yaml(std::slice::from_ref(profile)),
             (None, None) => continue,
@@ -208,25 +212,32 @@ impl Listed {
         });
         let builtin = || row.builtin.as_ref().filter(|_| row.own.is_none()).map(|profile| profile.description.clone());
         let is_own = row.own.is_some();
+        let error = row.own.as_ref().and_then(|own| match own {
+            Ok(text) => check(&row.name, text).err().map(|found| found.to_string()),
+            Err(why) => Some(why.clone()),
+        });
         Self {
             name: row.name.clone(),
             source: if is_own { Source::User } else { Source::Builtin },
             replaces_builtin: is_own && row.builtin.is_some(),
             file: is_own.then(|| store.folder.join(format!("{}.yaml", row.name)).display().to_string()),
             description: own.or_else(builtin).unwrap_or_default(),
+            valid: error.is_none(),
+            error,
         }
     }
 }
 
 fn table(all: &[Listed]) -> String {
-    let mut lines = vec![["NAME", "WHOSE", "DESCRIPTION"].map(str::to_owned)];
+    let mut lines = vec![["NAME", "WHOSE", "STATE", "DESCRIPTION"].map(str::to_owned)];
     for one in all {
         let whose = match (one.source, one.replaces_builtin) {
             (Source::User, true) => "yours, replaces the built-in one",
             (Source::User, false) => "yours",
             (Source::Builtin, _) => "built-in",
         };
-        lines.push([one.name.clone(), whose.to_owned(), one.description.clone()]);
+        let state = if one.valid { "valid" } else { "not valid" };
+        lines.push([one.name.clone(), whose.to_owned(), state.to_owned(), one.description.clone()]);
     }
     aligned(&lines)
 }
@@ -269,13 +280,15 @@ mod tests {
         let list = rows(&store)
             .map(|rows| table(&rows.iter().map(|row| Listed::of(row, &store)).collect::<Vec<_>>()))
             .expect("listed");
-        assert!(list.contains("standard           yours, replaces the built-in one  ours\n"), "{list}");
+        assert!(list.contains("standard           yours, replaces the built-in one  valid  ours\n"), "{list}");
         std::fs::write(folder.path().join("odd.yaml"), b"\xff").expect("written");
         let list = rows(&store)
             .map(|rows| table(&rows.iter().map(|row| Listed::of(row, &store)).collect::<Vec<_>>()))
             .expect("listed");
-        assert!(list.contains("cannot be read") && list.contains("fast"), "{list}");
+        assert!(list.contains("not valid  (its file cannot be read)") && list.contains("fast"), "{list}");
         assert!(text(Some("odd")).is_err_and(|why| why.contains("not UTF-8")));
+        std::fs::write(folder.path().join("odd.yaml"), "a: [").expect("written");
+        assert!(text(Some("odd")).is_err_and(|why| why.contains("profiles edit odd")));
         assert!(text(None).is_ok_and(|text| text.contains("  fast:\n") && text.contains("# odd: ")));
     }
 }

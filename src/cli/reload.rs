@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::change::{described, errors};
 use super::config_arg::{ConfigArg, ConfigArgs, files};
 use super::output::{Exit, Failure, ended, print, print_json};
-use super::running::Running;
+use super::running::{Running, answering};
 use crate::api::{Client, ClientError, ReloadOutcome, reachable};
 use crate::app::{self, RunningGateway, Source};
 use crate::config::Config;
@@ -112,7 +112,7 @@ fn client(source: &Source, running: &Running, ask: Ask) -> Result<Client, Failur
         return match source.is_titled(&runs_with) {
             Some(false) if ask == Ask::Reload => {
                 let to_do = format!("To have it read its own files, give the same command without {}.", source.title());
-                Err(another(Exit::Failed, source, (&name, &runs_with), &to_do))
+                Err(another(source, (&name, &runs_with), &to_do))
             }
             _ => Ok(found.client),
         };
@@ -127,7 +127,10 @@ fn client(source: &Source, running: &Running, ask: Ask) -> Result<Client, Failur
     if let Some(gateway) = here.or_else(|| RunningGateway::all().into_iter().find(listens)) {
         let runs_with = gateway.configuration_file.display().to_string();
         check((source, &config), (&gateway.name, &runs_with, gateway.admin), ask)?;
-        return Ok(Client::new(gateway.admin, gateway.token.as_ref()));
+        // One that hangs is told of at once: what is asked of it below may take as long as it likes.
+        if let Some(found) = answering(&gateway)? {
+            return Ok(found.client);
+        }
     }
     // A token is shown only to who asks for one.
     let mut client = Client::new(at, None);
@@ -156,15 +159,15 @@ fn check(
         _ => {
             let command = if ask == Ask::Plan { "enginehouse plan FILE" } else { "enginehouse reload" };
             let to_do = format!("If that is the one you mean: {command} --admin {at}");
-            Err(another(Exit::NoGateway, source, (name, runs_with), &to_do))
+            Err(another(source, (name, runs_with), &to_do))
         }
     }
 }
 
 /// Another gateway than that of `source` is where that one would be.
-fn another(exit: Exit, source: &Source, (name, runs_with): (&str, &str), to_do: &str) -> Failure {
+fn another(source: &Source, (name, runs_with): (&str, &str), to_do: &str) -> Failure {
     Failure::new(
-        exit,
+        Exit::Failed,
         format!(
             "The gateway `{name}`, which answers there, runs with another configuration: {runs_with}, not {}. It was sent \
              nothing, and nothing was changed. {to_do}",

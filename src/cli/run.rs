@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::output::fail;
 use super::saved::store::Store;
 use super::saved::terminal::say;
@@ -20,7 +22,7 @@ use crate::{private_file, supervisor};
 #[command(group(clap::ArgGroup::new("what").required(true).args(["model", "shortcut"])))]
 pub(super) struct Args {
     /// The model: a hub id or a path
-    #[arg(long, value_name = "ID|PATH")]
+    #[arg(long, value_name = "ID|PATH", value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
     /// A shortcut of yours, which says the model and its settings
     #[arg(long, value_name = "NAME")]
@@ -35,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 8000)]
     port: u16,
     /// The profile of the model
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     profile: Option<String>,
     /// Set one key of the configuration to a value (YAML), as for `serve`; can be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::output::{Exit, Failure};
 use crate::api::{Client, ClientError, StatusView, reachable};
 use crate::app::{self, RunningGateway};
@@ -31,7 +33,7 @@ pub(super) struct Running {
     #[arg(long, value_name = "URL")]
     pub(super) admin: Option<String>,
     /// The name of its configuration (`name:`), where several run
-    #[arg(long = "name", value_name = "NAME", conflicts_with = "admin")]
+    #[arg(long = "name", value_name = "NAME", conflicts_with = "admin", value_parser = NonEmptyStringValueParser::new())]
     pub(super) gateway: Option<String>,
     /// Its state directory, if it is not in the usual place
     #[arg(long, value_name = "DIR", conflicts_with_all = ["admin", "gateway"])]
@@ -80,27 +82,26 @@ impl Running {
                 Failure::new(Exit::Failed, format!("{}: cannot read gateway.json: {error}", folder.display()))
             })?;
             let none = || format!("No gateway runs on {}. Start it with `enginehouse serve`.", folder.display());
-            return match told.as_ref().map(asked) {
-                Some(Asked::Answers(found)) => Ok(*found),
-                Some(Asked::Silent(failure)) => Err(failure),
-                Some(Asked::Gone) | None => Err(Failure::new(Exit::NoGateway, none())),
-            };
+            let found = told.as_ref().map(answering).transpose()?.flatten();
+            return found.ok_or_else(|| Failure::new(Exit::NoGateway, none()));
         }
         let wanted = |gateway: &RunningGateway| self.gateway.as_ref().is_none_or(|name| gateway.name == *name);
-        let (mut found, mut silent) = (Vec::new(), None);
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
         for gateway in RunningGateway::all().into_iter().filter(wanted) {
             match asked(&gateway) {
                 Asked::Answers(one) => found.push(*one),
-                Asked::Silent(failure) => silent = Some(failure),
+                Asked::Silent(failure) => silent.push((gateway, failure)),
                 Asked::Gone => {}
             }
         }
         match (found.pop(), found.is_empty()) {
-            (Some(one), true) => Ok(one),
-            (None, _) => silent.map_or_else(|| self.elsewhere(), Err),
-            (Some(last), false) => {
+            (Some(one), true) if silent.is_empty() => Ok(one),
+            (None, _) => silent.pop().map_or_else(|| self.elsewhere(), |(_, failure)| Err(failure)),
+            // One that does not answer now may be the one that is meant.
+            (Some(last), _) => {
                 found.push(last);
-                Err(Failure::new(Exit::Usage, several(&found)))
+                let silent: Vec<RunningGateway> = silent.into_iter().map(|(gateway, _)| gateway).collect();
+                Err(Failure::new(Exit::Usage, several(&found, &silent)))
             }
         }
     }
@@ -131,13 +132,15 @@ impl Running {
     }
 }
 
-/// Has the gateway end that told that it runs on `state_dir`, and waits until its process is gone; `None`: there is none. Blocks.
+/// Has the gateway end that told that it runs on `state_dir`, and waits until its process is gone; `None`: there is none. Where
+/// nothing else shows that one runs (`is_used`), a file that cannot be read tells of none: a crash may have left it. Blocks.
 ///
 /// # Errors
 /// Why it did not end.
-pub(super) fn end(state_dir: &Path, patience: Duration) -> Option<Result<u32, String>> {
+pub(super) fn end(state_dir: &Path, patience: Duration, is_used: bool) -> Option<Result<u32, String>> {
     let told = match RunningGateway::on(state_dir) {
         Ok(told) => told?,
+        Err(_) if !is_used => return None,
         Err(error) => return Some(Err(format!("cannot read gateway.json: {error}"))),
     };
     let found = match asked(&told) {
@@ -169,6 +172,18 @@ enum Asked {
     Silent(Failure),
     /// It has ended.
     Gone,
+}
+
+/// A gateway that told where it is, if it has not ended; that it answers is made sure of.
+///
+/// # Errors
+/// When its process is there and does not answer as it should.
+pub(super) fn answering(gateway: &RunningGateway) -> Result<Option<Found>, Failure> {
+    match asked(gateway) {
+        Asked::Answers(found) => Ok(Some(*found)),
+        Asked::Silent(failure) => Err(failure),
+        Asked::Gone => Ok(None),
+    }
 }
 
 fn asked(gateway: &RunningGateway) -> Asked {
@@ -209,11 +224,14 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn several(found: &[Found]) -> String {
-    let mut lines: Vec<String> = found
+fn several(found: &[Found], silent: &[RunningGateway]) -> String {
+    let answers = found
         .iter()
-        .map(|Found { status, .. }| format!("  {} (pid {}, {})", status.name, status.pid, status.configuration_file))
-        .collect();
+        .map(|Found { status, .. }| format!("  {} (pid {}, {})", status.name, status.pid, status.configuration_file));
+    let silent = silent.iter().map(|RunningGateway { name, pid, configuration_file, .. }| {
+        format!("  {name} (pid {pid}, {}), which does not answer", configuration_file.display())
+    });
+    let mut lines: Vec<String> = answers.chain(silent).collect();
     lines.sort();
     format!("Several gateways run here. Say which one with --name NAME:\n{}", lines.join("\n"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::config_arg::{ConfigArg, files_that_run};
 use super::output::{Exit, Failure, ended};
 use super::running;
-use crate::app::{self, Source};
+use crate::app::{self, RunningGateway, Source};
 use crate::config::{Config, Engines};
 use crate::supervisor::{self, EndedGateway, ShutdownError, ShutdownReport};
 
@@ -173,7 +173,8 @@ async fn end(target: &Target) -> (Option<Result<u32, String>>, Result<ShutdownRe
         return (None, report);
     }
     let (state_dir, patience) = (state_dir.clone(), *drain + SLACK);
-    let other = tokio::task::spawn_blocking(move || running::end(&state_dir, patience)).await;
+    let is_used = report.as_ref().is_ok_and(|closed| !closed.engines.is_empty());
+    let other = tokio::task::spawn_blocking(move || running::end(&state_dir, patience, is_used)).await;
     (other.unwrap_or_else(|error| Some(Err(error.to_string()))), report)
 }
 
@@ -192,23 +193,23 @@ fn told(gateway: &EndedGateway) -> String {
 
 /// What is said when there was nothing to stop, and what the reason may be.
 fn nothing(targets: &[Target], from: From) -> String {
-    let mut said = "There was nothing to stop: no gateway and no engine runs.".to_owned();
-    match (from, targets) {
-        (From::File, [Target { state_dir, .. }]) => {
-            said += &format!(
-                "\nLooked for in {}. If `name` or `state_dir` of the file was changed after the gateway was started, or the \
-                 file was moved, give the directory that it was started with: --state-dir DIR.",
-                state_dir.display()
-            );
-        }
-        (From::All, _) => {
-            said += &format!(
-                "\nLooked for in {}. A gateway with a `state_dir` of its own is not found there: give its configuration FILE, or \
-                 --state-dir DIR.",
-                app::state_dirs().display()
-            );
-        }
-        _ => {}
+    let none = "There was nothing to stop: no gateway and no engine runs";
+    let (From::File | From::StateDir, [Target { state_dir, .. }]) = (from, targets) else {
+        return format!(
+            "{none}.\nLooked for in {}. A gateway with a `state_dir` of its own is not found there: give its configuration \
+             FILE, or --state-dir DIR.",
+            app::state_dirs().display()
+        );
+    };
+    let mut said = format!("{none} on {}.", state_dir.display());
+    if matches!(from, From::File) {
+        said += "\nIf `name` or `state_dir` of the file was changed after the gateway was started, or the file was moved, give \
+                 the directory that it was started with: --state-dir DIR.";
+    }
+    let others = RunningGateway::all();
+    if !others.is_empty() {
+        let others: Vec<String> = others.iter().map(|other| format!("{} (pid {})", other.name, other.pid)).collect();
+        said += &format!("\nOthers run here: {}.", others.join(", "));
     }
     said
 }

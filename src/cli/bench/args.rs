@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::cli::data_port::{Setting, Target};
 
 /// Most requests of a run.
@@ -37,7 +39,7 @@ pub(super) enum Api {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The alias or model to ask for
-    #[arg(required_unless_present = "show")]
+    #[arg(required_unless_present = "show", value_parser = NonEmptyStringValueParser::new())]
     pub(super) alias: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,

@@ -1,5 +1,7 @@
 //! The options of `enginehouse chat`.
 
+use clap::builder::NonEmptyStringValueParser;
+
 use crate::cli::data_port::{Setting, Target};
 
 /// Talk with a model: on a terminal turn by turn, in a pipe one question and its answer
@@ -15,6 +17,7 @@ use crate::cli::data_port::{Setting, Target};
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The alias or model to talk with
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) alias: String,
     /// What to say; several words are one text
     #[arg(value_name = "PROMPT")]

@@ -117,9 +117,11 @@ impl Serialize for Body {
 #[derive(Serialize)]
 struct ChangeView<'a> {
     field: &'a str,
-    /// Before; `null`: it was not there.
+    /// Before; missing: it was not there (`null`: it was there with that value).
+    #[serde(skip_serializing_if = "Option::is_none")]
     old: Option<Body>,
-    /// After; `null`: it is not there any more.
+    /// After; missing: it is not there any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     new: Option<Body>,
     /// Which part of the settings made it.
     part: &'a str,

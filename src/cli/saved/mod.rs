@@ -53,7 +53,7 @@ pub(super) enum Action {
     Export {
         /// Its name
         name: SavedName,
-        /// The file; default: standard output
+        /// The file; default, and `-`: standard output
         file: Option<PathBuf>,
         /// Replace the file if it is there
         #[arg(long)]

@@ -67,14 +67,7 @@ impl Store {
         if force && file.is_file() {
             return replace_text(&file, text).map_err(failed);
         }
-        write_new(&file, text, false).map_err(|why| {
-            let hint = if file.exists() {
-                format!(" The {} `{}` is there already.", self.what, name.as_str())
-            } else {
-                String::new()
-            };
-            format!("{why}{hint}")
-        })
+        write_new(&file, text, false)
     }
 
     /// Deletes what is saved, after asking unless `yes`: what is to be said.
@@ -110,12 +103,12 @@ pub(in crate::cli) fn write_new(file: &Path, text: &str, force: bool) -> Result<
     })
 }
 
-/// Writes `text` to a file that is not there, or replaces one with `force`; without a file it is printed.
+/// Writes `text` to a file that is not there, or replaces one with `force`; without a file, and to `-`, it is printed.
 ///
 /// # Errors
 /// Why not.
 pub(in crate::cli) fn export(text: &str, file: Option<&Path>, force: bool) -> Result<(), String> {
-    let Some(file) = file else {
+    let Some(file) = file.filter(|file| *file != Path::new("-")) else {
         say(text);
         return Ok(());
     };

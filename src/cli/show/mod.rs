@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::output::{Exit, Failure, complain, ended, print, print_json, print_json_line};
 use super::running::{Found, Running};
 use super::target::unknown;
@@ -29,6 +31,7 @@ pub(super) struct Look {
 #[derive(Debug, clap::Args)]
 pub(super) struct LookAt {
     /// Only this one, with all that is known of it
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     #[command(flatten)]
     look: Look,
@@ -38,19 +41,22 @@ pub(super) struct LookAt {
 #[derive(Debug, clap::Args)]
 pub(super) struct Requests {
     /// One request, by its id
-    #[arg(conflicts_with_all = ["model", "alias", "engine", "caller", "status", "failed", "limit", "follow"])]
+    #[arg(
+        conflicts_with_all = ["model", "alias", "engine", "caller", "status", "failed", "limit", "follow"],
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     id: Option<String>,
     /// Only of this model
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
     /// Only by this alias
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     alias: Option<String>,
     /// Only on this engine
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     engine: Option<String>,
     /// Only by this caller
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     caller: Option<String>,
     /// Only with this status
     #[arg(long)]
