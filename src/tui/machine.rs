@@ -169,8 +169,8 @@ pub trait Machine: Send + Sync {
     /// The models and adapters on this machine's disks.
     fn local_models(&self) -> Found;
 
-    /// The user's shortcuts that have engines to be started, by name, each with its text.
-    fn shortcuts(&self) -> Vec<ModelAnswers>;
+    /// The user's shortcuts that have engines to be started, by name, each with its text; and how many are not valid.
+    fn shortcuts(&self) -> (Vec<ModelAnswers>, usize);
 
     /// The profiles that models may have, the built-in ones first.
     fn profiles(&self) -> Vec<Profile>;

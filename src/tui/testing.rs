@@ -31,6 +31,7 @@ pub(super) struct Fake {
     pub(super) inventory: Inventory,
     pub(super) found: Found,
     pub(super) shortcuts: Vec<ModelAnswers>,
+    pub(super) bad_shortcuts: usize,
     pub(super) wrong: Option<String>,
     pub(super) deleted: Mutex<Vec<String>>,
     pub(super) written: Mutex<Vec<(String, String, bool)>>,
@@ -161,8 +162,8 @@ impl Machine for Fake {
         self.found.clone()
     }
 
-    fn shortcuts(&self) -> Vec<ModelAnswers> {
-        self.shortcuts.clone()
+    fn shortcuts(&self) -> (Vec<ModelAnswers>, usize) {
+        (self.shortcuts.clone(), self.bad_shortcuts)
     }
 
     fn profiles(&self) -> Vec<Profile> {

@@ -216,13 +216,17 @@ impl Machine for Here {
         scan(&Places::new(&variable, Vec::new()))
     }
 
-    fn shortcuts(&self) -> Vec<ModelAnswers> {
-        let read = |name: &SavedName| {
-            let text = run::shortcut(name).ok()?;
-            let model = ModelAnswers::read(name.as_str(), &config::as_written(&text)?).ok()?;
-            Some(ModelAnswers { entry: Some(text), ..model })
-        };
-        store(Kind::Shortcut).names().unwrap_or_default().iter().filter_map(read).collect()
+    fn shortcuts(&self) -> (Vec<ModelAnswers>, usize) {
+        let (mut models, mut bad) = (Vec::new(), 0);
+        for name in store(Kind::Shortcut).names().unwrap_or_default() {
+            let Ok(text) = run::shortcut(&name) else {
+                bad += 1;
+                continue;
+            };
+            let read = config::as_written(&text).and_then(|root| ModelAnswers::read(name.as_str(), &root).ok());
+            models.extend(read.map(|model| ModelAnswers { entry: Some(text), ..model }));
+        }
+        (models, bad)
     }
 
     fn profiles(&self) -> Vec<Profile> {

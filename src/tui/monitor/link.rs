@@ -15,7 +15,7 @@ use crate::tui::frame::Teller;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
 /// Lines of each log that are read before those that come.
-const LINES: usize = 300;
+pub(super) const LINES: usize = 300;
 
 /// Lines of the gateway's own log that are read before those that come.
 const OWN_LINES: usize = 100;
@@ -112,7 +112,10 @@ pub(super) fn events(link: &Link, turn: &Turn, teller: &Teller) {
 /// The reason alone: where the gateway is, and what to do, is said elsewhere.
 fn reason(error: ClientError) -> String {
     match error {
-        ClientError::Unreachable { why, .. } => why,
+        ClientError::Unreachable { why, .. } => match why.strip_prefix("io: ") {
+            Some(why) => why.to_owned(),
+            None => why,
+        },
         other => other.to_string(),
     }
 }
@@ -188,14 +191,13 @@ impl Turn {
 
 /// Tells lines of logs: of an engine, of `gateway`, or of all; over lost connections, as long as `turn` goes on.
 pub(super) fn logs(link: &Link, from: Option<String>, turn: &Turn, teller: &Teller) {
-    let mut query = LogQuery { from, lines: Some(LINES), ..LogQuery::default() };
+    let query = LogQuery { from, lines: Some(LINES), ..LogQuery::default() };
     let mut pause = AGAIN.0;
     while turn.goes_on() {
         match link.client().follow_logs(&query) {
             Ok(lines) => {
                 pause = AGAIN.0;
-                // What comes after a loss is not to come twice.
-                query.lines = Some(0);
+                // Whoever shows them begins anew: those that came during a loss are among the first ones.
                 if !teller.tell(News::LogFollowed(turn.number)) {
                     return;
                 }

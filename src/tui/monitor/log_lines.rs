@@ -33,6 +33,12 @@ impl LogLines {
         self.lines.clear();
     }
 
+    /// Forgets all, because the last `count` of them come again: their numbers are about the same then.
+    pub(super) fn again(&mut self, count: usize) {
+        self.first = self.end().saturating_sub(count as u64);
+        self.lines.clear();
+    }
+
     /// Whether this very line is there.
     pub(super) fn contains(&self, line: &LogLine) -> bool {
         self.lines.iter().rev().any(|known| known == line)
@@ -48,8 +54,9 @@ impl LogLines {
         self.first + self.lines.len() as u64
     }
 
-    /// The last `room` lines before the number `end` that are `wanted`, oldest first.
+    /// The last `room` lines before the number `end` that are `wanted`, oldest first. Where those are gone: of the oldest ones.
     pub(super) fn last(&self, end: u64, room: usize, wanted: impl Fn(&LogLine) -> bool) -> Vec<&LogLine> {
+        let end = if end > self.first { end } else { self.first.saturating_add(room as u64) };
         let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.lines.len());
         let mut last: Vec<&LogLine> = self.lines.range(..count).rev().filter(|line| wanted(line)).take(room).collect();
         last.reverse();
@@ -94,7 +101,12 @@ mod tests {
         assert_eq!(lines.moved(8, -9, even), 5, "the oldest stays in sight");
         assert_eq!(lines.moved(5, 1, even), 7, "up to 6");
         assert_eq!(lines.moved(5, 2, even), 8, "the end");
+        assert_eq!(shown(&lines, 2, 2), ["4"], "the oldest, where it is gone");
+        lines.again(3);
+        (5..9).for_each(|number| lines.push(line(number)));
+        assert_eq!((lines.end(), shown(&lines, 9, 9)), (9, vec!["6".to_owned(), "8".to_owned()]), "not twice");
+        assert_eq!(shown(&lines, 7, 9), ["6"], "where it was looked at");
         lines.clear();
-        assert_eq!((lines.len(), lines.end(), lines.moved(8, -1, even)), (0, 8, 8));
+        assert_eq!((lines.len(), lines.end(), lines.moved(8, -1, even)), (0, 9, 8));
     }
 }

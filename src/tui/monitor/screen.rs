@@ -78,7 +78,10 @@ impl Monitor {
                 }
             }
             News::OwnLog(lines) => self.known.own_log_was(lines),
-            News::LogFollowed(number) if self.following.has_logs(*number) => self.log_error = None,
+            News::LogFollowed(number) if self.following.has_logs(*number) => {
+                self.log_error = None;
+                self.logs.again(link::LINES);
+            }
             News::Log(number, line) if self.following.has_logs(*number) => self.logs.push(line.clone()),
             News::LogLost(number, why) if self.following.has_logs(*number) => self.log_error = Some(why.clone()),
             News::Log(..) | News::LogFollowed(_) | News::LogLost(..) => {}
@@ -157,7 +160,9 @@ impl Monitor {
     }
 
     fn goes_on(&self) -> String {
-        format!("{} goes on running. `enginehouse top` shows it again.", self.label)
+        let name = self.known.status.as_ref().map(|(status, _)| clean(&status.name)).filter(|name| !name.is_empty());
+        let named = name.map_or_else(String::new, |name| format!(" --name {name}"));
+        format!("{} goes on running. `enginehouse top{named}` shows it again.", self.label)
     }
 
     fn grant(&mut self, wish: Wish) -> Vec<Effect> {
@@ -297,7 +302,7 @@ impl Screen for Monitor {
     fn help(&self) -> Vec<String> {
         vec![
             "1 overview, 2 logs, 3 requests, 4 aliases, 5 GPUs, 6 operations. Ctrl-X shuts the gateway down.".to_owned(),
-            "● ready  ◐ starting or stopping  ☾ asleep  ○ stopped  ▲ unhealthy  ✗ failed".to_owned(),
+            "● ready  ◐ starting  ◌ stopping  ☾ asleep  ○ stopped  ▲ unhealthy  ✗ failed".to_owned(),
             "ACTIVE: requests under way. WAIT: requests that wait in the engine. TTFT50, TTFT95: time to the first token, median and \
              95th percentile of the last minute. KV: share of the KV cache in use. FOR: time in this state."
                 .to_owned(),

@@ -113,11 +113,12 @@ impl GpuPage {
         let Some(inventory) = known.gpus() else { return };
         let Some(model) = answers.models.get(at) else { return };
         let room = usize::from(area.width);
-        let told: Vec<String> = told(model, known).iter().flat_map(|text| wrap(text, room)).collect();
+        // Where automatic choice would put it now, or why nowhere.
+        let placed = if matches!(model.gpus, Gpus::Any(_)) { placed(answers, at, known) } else { Ok(Vec::new()) };
+        let why = placed.as_ref().err().map(String::as_str);
+        let told: Vec<String> = told(model, why, known).iter().flat_map(|text| wrap(text, room)).collect();
         let said = self.said.as_deref().map(|said| wrap(said, room)).unwrap_or_default();
-        // Where automatic choice would put it now.
-        let placed = if matches!(model.gpus, Gpus::Any(_)) { placed(answers, at, known).ok() } else { None };
-        let shown = (placed.as_deref(), known, theme);
+        let shown = (placed.as_deref().ok(), known, theme);
         let rows = units(inventory).iter().map(|unit| row(answers, at, unit, shown)).collect::<Vec<_>>();
         let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let below = lines(told.len() + said.len() + 2);
@@ -129,7 +130,8 @@ impl GpuPage {
         // In a small window the reason why something was refused matters more.
         let is_small = area.height < height + below;
         let (first, second) = if is_small { (said, told) } else { (told, said) };
-        for (line, y) in first.iter().chain([&Line::default()]).chain(&second).zip(area.y + height + 1..area.bottom()) {
+        let gap = (!first.is_empty() && !second.is_empty()).then(Line::default);
+        for (line, y) in first.iter().chain(&gap).chain(&second).zip(area.y + height + 1..area.bottom()) {
             put(buffer, area.x, y, area.width, line);
         }
     }
@@ -144,8 +146,8 @@ fn wrong(answers: &Answers, at: usize, all: &[Unit<'_>], known: &Known) -> Optio
     by_hand.or_else(|| too_small(model, inventory, known)).or_else(automatic)
 }
 
-/// What is chosen, and what that means.
-fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
+/// What is chosen, and what that means. `why`: why automatic choice finds no place now.
+fn told(model: &ModelAnswers, why: Option<&str>, known: &Known) -> Vec<String> {
     let name = clean(&model.name);
     let engines =
         if model.replicas == 1 { "its engine".to_owned() } else { format!("each of its {} engines", model.replicas) };
@@ -155,9 +157,13 @@ fn told(model: &ModelAnswers, known: &Known) -> Vec<String> {
     };
     let chosen = match &model.gpus {
         Gpus::Any(count) => format!(
-            "Automatic: {engines} gets {} when it starts, where there is room: now those marked (x). ← → changes how many, \
-             a chooses by hand.{spread}",
-            gpus(*count)
+            "Automatic: {engines} gets {} when it starts, where there is room: {}. ← → changes how many, a chooses by \
+             hand.{spread}",
+            gpus(*count),
+            why.map_or_else(
+                || "now those marked (x)".to_owned(),
+                |why| format!("now nowhere ({})", why.trim_end_matches('.'))
+            ),
         ),
         Gpus::Listed(_) => format!("Chosen by hand; a has them chosen automatically.{spread}"),
         Gpus::AsVisible => {

@@ -10,6 +10,8 @@ use crate::tui::machine::Profile;
 pub(super) struct Known {
     /// The user's shortcuts.
     pub(super) shortcuts: Vec<ModelAnswers>,
+    /// How many more there are that are not valid.
+    pub(super) bad_shortcuts: usize,
     /// Profiles that models may have.
     pub(super) profiles: Vec<Profile>,
     /// Models and adapters; `None`: it is still being looked for.

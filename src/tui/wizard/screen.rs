@@ -40,6 +40,21 @@ pub struct Wizard {
     question: Option<(Dialog, About)>,
     /// What this wizard read, or saved last: the name and the text. That alone it may replace.
     saved: Option<(String, String)>,
+    /// The name that was typed on the review.
+    typed_name: Option<String>,
+    /// The page where the new model comes from, as it was left; and the model as it was taken there.
+    source: Source,
+    taken: ModelAnswers,
+    left: Option<Left>,
+}
+
+/// A new model whose page was left for the page before it.
+struct Left {
+    /// As it was taken.
+    taken: ModelAnswers,
+    /// As it was answered.
+    model: ModelAnswers,
+    page: Form,
 }
 
 /// A saved configuration that is changed.
@@ -71,7 +86,7 @@ enum Page {
 
 /// What threads tell.
 enum Told {
-    Kept(Vec<ModelAnswers>, Vec<Profile>),
+    Kept((Vec<ModelAnswers>, usize), Vec<Profile>),
     Local(Found),
     Gpus(Inventory),
     Port(u16),
@@ -100,6 +115,10 @@ impl Wizard {
             is_settled: true,
             question: None,
             saved: None,
+            typed_name: None,
+            source: Source::default(),
+            taken: ModelAnswers::default(),
+            left: None,
         }
     }
 
@@ -152,7 +171,7 @@ impl Wizard {
     fn hear(&mut self, told: &Told) -> Vec<Effect> {
         match told {
             Told::Kept(shortcuts, profiles) => {
-                self.known.shortcuts.clone_from(shortcuts);
+                (self.known.shortcuts, self.known.bad_shortcuts) = shortcuts.clone();
                 self.known.profiles.clone_from(profiles);
             }
             Told::Local(found) => self.known.local = Some(found.clone()),
@@ -216,11 +235,14 @@ impl Wizard {
                     Vec::new()
                 }
                 Filled::Back if self.answers.models.is_empty() && self.edited.is_none() => self.give_up(),
-                Filled::Back => self.go_to_models(),
+                Filled::Back => self.back_from_gateway(),
                 Filled::Done => self.take_gateway(),
             },
             Page::Source(source) => match source.key(key, &self.known) {
-                (Filled::Done, Some(model)) => self.add(model),
+                (Filled::Done, Some(model)) => {
+                    self.source = source.clone();
+                    self.add(model)
+                }
                 (Filled::Back, _) if self.answers.models.is_empty() && self.edited.is_none() => {
                     self.page = Page::Gateway(gateway::form(&self.answers));
                     Vec::new()
@@ -230,15 +252,7 @@ impl Wizard {
             },
             Page::Model(form) => match form.key(key) {
                 Filled::Going => Vec::new(),
-                Filled::Back if self.is_new => {
-                    self.answers.models.pop();
-                    if let Some(edited) = &mut self.edited {
-                        edited.origins.truncate(self.answers.models.len());
-                    }
-                    self.page = Page::Source(Source::default());
-                    Vec::new()
-                }
-                Filled::Back => self.go_to_models(),
+                Filled::Back => self.back_from_model(),
                 Filled::Done => self.take_model(),
             },
             Page::Gpus(page) => match page.key(key, &mut self.answers, self.at, &self.known) {
@@ -252,7 +266,7 @@ impl Wizard {
             }
             Page::Review(review) => match review.key(key) {
                 Reviewed::Going => Vec::new(),
-                Reviewed::Back => self.go_to_models(),
+                Reviewed::Back => self.back_from_review(),
                 Reviewed::Do(action) => self.act(action),
             },
         }
@@ -273,6 +287,11 @@ impl Wizard {
 
     /// A new model, under a name that none has yet.
     fn add(&mut self, mut model: ModelAnswers) -> Vec<Effect> {
+        self.taken = model.clone();
+        let again = self.left.take().filter(|left| left.taken == model);
+        if let Some(left) = &again {
+            model = left.model.clone();
+        }
         let is_taken = |name: &str| self.answers.models.iter().any(|known| known.name == name);
         if is_taken(&model.name) {
             let free = (2..).map(|number| format!("{}-{number}", model.name)).find(|name| !is_taken(name));
@@ -283,6 +302,10 @@ impl Wizard {
         self.answers.models.push(model);
         if let Some(edited) = &mut self.edited {
             edited.origins.push(None);
+        }
+        if let Some(left) = again {
+            self.page = Page::Model(left.page);
+            return Vec::new();
         }
         self.go_to_model()
     }
@@ -335,6 +358,7 @@ impl Wizard {
     }
 }
 
+mod back;
 mod ending;
 mod questions;
 mod shown;

@@ -89,7 +89,8 @@ impl Source {
         for model in known.models() {
             rows.push(row([&model.source, "disk", &gib(model.bytes), &more(model, known)]));
         }
-        let below = Rect { height: area.height.saturating_sub(1), ..area };
+        let bad = bad(known.bad_shortcuts);
+        let below = Rect { height: area.height.saturating_sub(1 + u16::from(bad.is_some())), ..area };
         Table::new(&COLUMNS, rows).draw(below, Some(self.selection), buffer, theme);
         let (text, style) = match &known.local {
             None => ("Looking for models on this machine …".to_owned(), theme.busy()),
@@ -99,6 +100,18 @@ impl Source {
             Some(found) => (format!("{} models on this machine.", found.models.len()), theme.dim()),
         };
         put(buffer, area.x, area.bottom().saturating_sub(1), area.width, &Line::from(Span::styled(text, style)));
+        if let Some(text) = bad {
+            put(buffer, area.x, area.bottom().saturating_sub(2), area.width, &Line::styled(text, theme.busy()));
+        }
+    }
+}
+
+/// What is said of shortcuts that are not in the list.
+fn bad(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 shortcut is not valid: enginehouse shortcuts list".to_owned()),
+        count => Some(format!("{count} shortcuts are not valid: enginehouse shortcuts list")),
     }
 }
 

@@ -200,7 +200,9 @@ fn who_has_started_the_gateway_is_asked_what_becomes_of_it() {
     press(&mut owner, "⏎");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     compare(&owner, "leave");
-    assert!(press(&mut owner, "⏎").contains("goes on running"), "leaving it is selected");
+    let left = press(&mut owner, "⏎");
+    assert!(left.contains("goes on running"), "leaving it is selected");
+    assert!(left.contains("`enginehouse top --name demo`"), "{left}");
     assert_eq!(format!("{:?}", owner.leave()), "[]");
     assert_eq!(press(&mut owner, "s"), "[]", "one key alone ends nothing");
     compare(&owner, "shut-down");
@@ -254,6 +256,35 @@ fn logs_that_were_refused_come_again() {
     assert!(picture(&monitor, (80, 22)).contains("no such engine"));
     hear(&mut monitor, News::LogFollowed(number));
     assert!(!picture(&monitor, (80, 22)).contains("no such engine"), "also before the first line");
+}
+
+#[test]
+fn logs_that_come_again_after_a_loss_are_shown_once_with_what_came_meanwhile() {
+    let mut monitor = monitor(false);
+    press(&mut monitor, "2");
+    let number = monitor.following.log_turn().expect("followed");
+    let follow = |monitor: &mut Monitor, texts: &[&str]| {
+        hear(monitor, News::LogFollowed(number));
+        for text in texts {
+            hear(monitor, News::Log(number, line("gateway", None, text)));
+        }
+    };
+    follow(&mut monitor, &["first", "second"]);
+    follow(&mut monitor, &["first", "second", "third"]);
+    let shown = picture(&monitor, (80, 22));
+    for text in ["first", "second", "third"] {
+        assert_eq!(shown.matches(text).count(), 1, "{text} in {shown}");
+    }
+}
+
+#[test]
+fn some_lines_of_an_engines_log_are_seen_in_the_smallest_window() {
+    let mut monitor = monitor(false);
+    monitor.jump("org/coder/0");
+    let number = monitor.following.log_turn().expect("followed");
+    hear(&mut monitor, News::Log(number, line("org/coder/0", None, "the last line")));
+    let shown = picture(&monitor, (60, 11));
+    assert!(shown.contains("Log: following") && shown.contains("the last line"), "{shown}");
 }
 
 #[test]

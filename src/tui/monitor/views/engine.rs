@@ -20,6 +20,9 @@ const NAMES: usize = 11;
 /// Lines that a sentence may take: its engine's log says all.
 const SENTENCE: usize = 4;
 
+/// Lines that its log has at least, with its heading.
+const LOG: u16 = 4;
+
 /// One engine.
 #[derive(Debug)]
 pub(in super::super) struct EngineScreen {
@@ -53,11 +56,10 @@ impl View for EngineScreen {
             return;
         };
         let mut y = area.y;
-        for line in facts(engine, since.as_secs_f64(), area.width, theme) {
-            put(buffer, area.x, y, area.width, &line);
-            y += 1;
-        }
-        for line in trouble(engine, area.width, theme) {
+        let has_others = shown.known.engines().nth(1).is_some();
+        let facts = facts(engine, since.as_secs_f64(), area.width, theme);
+        let trouble = trouble(engine, has_others, area.width, theme);
+        for line in facts.into_iter().chain(trouble).take(usize::from(area.height.saturating_sub(LOG))) {
             put(buffer, area.x, y, area.width, &line);
             y += 1;
         }
@@ -190,10 +192,10 @@ fn cut(line: Line<'static>, room: usize) -> Line<'static> {
 }
 
 /// What there is to say of a state that is not well, or not yet.
-fn trouble(engine: &EngineView, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
+fn trouble(engine: &EngineView, has_others: bool, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
     match &engine.state {
         EngineState::Starting(starting) => start(starting, columns, theme),
-        EngineState::Failed(failure) => failed(failure, columns, theme),
+        EngineState::Failed(failure) => failed(failure, has_others, columns, theme),
         EngineState::Unhealthy { problem } => sentences(&problem.to_string(), columns, theme.bad()),
         EngineState::Asleep(sleep) => {
             let freed = sleep.freed_bytes.map(|bytes| format!("{} GiB of GPU memory are free. ", figures::gib(bytes)));
@@ -219,14 +221,15 @@ fn start(starting: &Starting, columns: u16, theme: &Theme) -> Vec<Line<'static>>
     vec![line]
 }
 
-fn failed(failure: &Failure, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
+fn failed(failure: &Failure, has_others: bool, columns: u16, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = sentences(&failure.cause.to_string(), columns, theme.bad());
     lines.extend(sentences(&failure.next.to_string(), columns, theme.bad()));
     let what = match failure.next {
-        NextStep::Restart { .. } => "x ends its restarts; the other engines go on without it.",
-        NextStep::CrashLoop { .. } | NextStep::NoRestart => "t starts it again; the other engines go on without it.",
+        NextStep::Restart { .. } => "x ends its restarts",
+        NextStep::CrashLoop { .. } | NextStep::NoRestart => "t starts it again",
     };
-    lines.push(Line::styled(format!(" {what}"), theme.dim()));
+    let others = if has_others { "; the other engines go on without it" } else { "" };
+    lines.push(Line::styled(format!(" {what}{others}."), theme.dim()));
     lines
 }
 

@@ -191,6 +191,8 @@ fn gpus_are_chosen_automatically_with_a_count() {
     assert_eq!(answers.models[0].gpus, Gpus::Any(3), "there are no more");
     let (filled, why) = press(&mut page, "⏎", &mut answers, &known);
     assert_eq!(filled, Filled::Going, "one of them is in use: {why:?}");
+    let shown = picture(&answers, &known);
+    assert!(shown.contains("model a needs 3 GPUs of one kind") && !shown.contains("now those marked"), "{shown}");
     press(&mut page, "←←←a", &mut answers, &known);
     assert_eq!(listed(&answers.models[0]), ["1"], "by hand again");
     press(&mut page, "a↓↓ ", &mut answers, &known);

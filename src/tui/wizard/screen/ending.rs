@@ -20,10 +20,7 @@ impl Wizard {
             Ok(text) => text,
             Err(why) => return vec![Effect::Say(Tone::Bad, why)],
         };
-        let name = match &self.saved {
-            Some((name, _)) => name.clone(),
-            None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
-        };
+        let name = self.typed_name.clone().unwrap_or_else(|| self.proposed_name());
         self.page = Page::Review(Review::new(text.clone(), &name, self.edited.is_some()));
         let (machine, saved_as) = (self.machine.clone(), self.saved_as());
         let mut effects = vec![Effect::work("check", move |teller| {
@@ -31,10 +28,19 @@ impl Wizard {
             teller.tell(Told::Checked(text, found));
         })];
         if self.edited.as_ref().is_some_and(|edited| edited::renames(&self.answers, &edited.origins)) {
-            let note = "A model with another name is written anew: comments inside it are lost.";
+            let note =
+                "A model with another name is written anew: it comes last, and comments at it and inside it are lost.";
             effects.push(Effect::Say(Tone::Note, note.to_owned()));
         }
         effects
+    }
+
+    /// The name that is proposed: the one that it has already, or one made from its first model.
+    pub(super) fn proposed_name(&self) -> String {
+        match &self.saved {
+            Some((name, _)) => name.clone(),
+            None => self.answers.models.first().map(|model| proposed(&model.name)).unwrap_or_default(),
+        }
     }
 
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {

@@ -141,3 +141,39 @@ fn models_are_removed_and_a_wizard_alone_ends_with_a_text() {
     stage.press("⇥⏎");
     assert!(stage.works().contains("Saved. Start it: enginehouse serve coder"));
 }
+
+#[test]
+fn esc_keeps_what_was_answered() {
+    let mut stage = stage(&example());
+    // The first model of this machine, another name for it; back to the list, where it is still selected, and there again.
+    stage.press("⏎↓↓⏎mine⎋");
+    assert!(stage.picture((80, 24)).contains("where does it come from"));
+    stage.press("⏎");
+    let shown = stage.picture((80, 24));
+    assert!(shown.contains("org/base-8b") && shown.contains("mine"), "{shown}");
+    // Another source begins anew.
+    stage.press("⎋↑⏎org/x⏎");
+    let shown = stage.picture((80, 24));
+    assert!(shown.contains("org/x") && !shown.contains("mine"), "{shown}");
+    stage.press("⏎⏎");
+    // The pages that the list opens.
+    stage.press("↑↑⏎other⎋");
+    assert!(stage.picture((80, 24)).contains("Model other"), "{}", stage.picture((80, 24)));
+    stage.press("↑↑↑⏎9000⎋");
+    assert!(stage.picture((80, 24)).contains("Gateway 127.0.0.1:9000"));
+    assert!(stage.press("↑↑↑⏎x⎋").contains("not taken: "));
+    assert!(stage.picture((80, 24)).contains("Gateway 127.0.0.1:9000"));
+    // The name on the review.
+    stage.press("⏎");
+    stage.works();
+    stage.press("typed⎋⏎");
+    assert!(stage.picture((80, 24)).contains("Name  typed"), "{}", stage.picture((80, 24)));
+}
+
+#[test]
+fn shortcuts_that_are_not_valid_are_told() {
+    let fake = Arc::new(Fake { bad_shortcuts: 3, ..Fake::example() });
+    let mut stage = stage(&fake);
+    stage.press("⏎");
+    assert!(stage.picture((80, 24)).contains("3 shortcuts are not valid: enginehouse shortcuts list"));
+}
