@@ -122,7 +122,15 @@ mod tests {
         let fits = |count: usize, of: Value| {
             let ranks = Ranks::of(of.as_object().expect("an object"));
             let engine = EngineId::new("m", 0);
-            super::ranks(&Demand { engine, model: "m".into(), gpus: Gpus::Any(count), share: 0.9, ranks }).is_none()
+            super::ranks(&Demand {
+                engine,
+                model: "m".into(),
+                gpus: Gpus::Any(count),
+                share: 0.9,
+                ranks,
+                in_turns: false,
+            })
+            .is_none()
         };
         for (count, of) in [(4, json!({})), (4, json!({ "tp": 4 })), (4, json!({ "tp": 2 })), (4, json!({ "pp": 2 }))] {
             assert!(fits(count, of.clone()), "{count} {of}");

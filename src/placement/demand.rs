@@ -29,7 +29,14 @@ pub fn demand(model: &Model, spawn: &Spawn, replica: usize) -> Demand {
     };
     let share = memory_share((spawn.gpu_memory, &spawn.args), &spawn.command, &gpus);
     let ranks = if is_vllm(&spawn.command) { Ranks::of(&spawn.args) } else { None };
-    Demand { engine: EngineId::new(&model.name, replica), model: model.name.clone(), gpus, share, ranks }
+    Demand {
+        engine: EngineId::new(&model.name, replica),
+        model: model.name.clone(),
+        gpus,
+        share,
+        ranks,
+        in_turns: spawn.load.is_on_demand(),
+    }
 }
 
 /// The share of each GPU's memory that an engine takes which is started with `command` on `gpus`; 0: it is not known. `said`: the

@@ -1,7 +1,7 @@
 //! Who takes what of each GPU, while places are given.
 
 use super::conflict::Conflict;
-use super::types::{Demand, Held, Place};
+use super::types::{Demand, Held, Keeps, Place};
 use crate::config::Gpus;
 use crate::ids::{EngineId, Name};
 use crate::inventory::{Inventory, NotFound, Unit, find, gib, units};
@@ -38,6 +38,8 @@ pub(super) struct Slot<'a> {
     pub(super) label: String,
     /// Engines of ours.
     pub(super) claims: Vec<Claim<'a>>,
+    /// Engines of ours that are looked at as if they had ended.
+    pub(super) leaving: Vec<&'a EngineId>,
     /// Other processes.
     pub(super) foreign: Vec<Foreign>,
 }
@@ -67,6 +69,7 @@ impl<'a> Ledger<'a> {
                 unit: Some(*unit),
                 label: unit.label(),
                 claims: Vec::new(),
+                leaving: Vec::new(),
                 foreign: Vec::new(),
             };
             units.iter().map(slot).collect()
@@ -75,13 +78,22 @@ impl<'a> Ledger<'a> {
         };
         let mut ledger = Self { inventory, units, slots };
         for engine in held {
+            // The memory of one that sleeps is counted like that of others: by what its processes hold.
             for slot in engine.gpus.iter().filter_map(|text| ledger.slot(text).ok()).collect::<Vec<_>>() {
-                let claim = Claim { engine: &engine.engine, model: &engine.model, share: engine.share, held: true };
-                ledger.slots[slot].claims.push(claim);
+                match engine.keeps {
+                    Keeps::Share => {
+                        let (engine, model, share) = (&engine.engine, &engine.model, engine.share);
+                        ledger.slots[slot].claims.push(Claim { engine, model, share, held: true });
+                    }
+                    Keeps::Nothing => ledger.slots[slot].leaving.push(&engine.engine),
+                    Keeps::Remainder => {}
+                }
             }
         }
         for slot in &mut ledger.slots {
-            slot.foreign = slot.unit.map_or_else(Vec::new, |unit| foreign(&unit, &slot.claims, held));
+            let engines: Vec<&EngineId> =
+                slot.claims.iter().map(|claim| claim.engine).chain(slot.leaving.iter().copied()).collect();
+            slot.foreign = slot.unit.map_or_else(Vec::new, |unit| foreign(&unit, &engines, held));
         }
         ledger
     }
@@ -236,7 +248,7 @@ fn named<'a>(demands: &[Demand], held: &[Held]) -> Vec<Slot<'a>> {
             labels.push(label);
         }
     }
-    let slot = |label| Slot { unit: None, label, claims: Vec::new(), foreign: Vec::new() };
+    let slot = |label| Slot { unit: None, label, claims: Vec::new(), leaving: Vec::new(), foreign: Vec::new() };
     labels.into_iter().map(slot).collect()
 }
 
@@ -247,10 +259,10 @@ fn spoken(text: &str) -> String {
 }
 
 /// Who holds memory of `unit` and is none of the engines that were given it.
-fn foreign(unit: &Unit<'_>, here: &[Claim<'_>], held: &[Held]) -> Vec<Foreign> {
+fn foreign(unit: &Unit<'_>, here: &[&EngineId], held: &[Held]) -> Vec<Foreign> {
     let mut found = Vec::new();
     let owner = |pid: u32| held.iter().find(|engine| engine.pids.contains(&pid));
-    let given = |engine: &EngineId| here.iter().any(|claim| claim.engine == engine);
+    let given = |engine: &EngineId| here.contains(&engine);
     for process in unit.processes.unwrap_or_default() {
         let Some(bytes) = process.memory.filter(|&bytes| bytes > 0) else { continue };
         let who = match owner(process.pid) {

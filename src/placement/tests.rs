@@ -56,7 +56,7 @@ fn lost(gpu: &mut Gpu) {
 }
 
 fn wants(model: &str, replica: usize, gpus: Gpus, share: f64) -> Demand {
-    Demand { engine: EngineId::new(model, replica), model: model.into(), gpus, share, ranks: None }
+    Demand { engine: EngineId::new(model, replica), model: model.into(), gpus, share, ranks: None, in_turns: false }
 }
 
 fn any(model: &str, count: usize, share: f64) -> Demand {
@@ -73,7 +73,7 @@ fn replicas(model: &str, replicas: usize, count: usize, share: f64) -> Vec<Deman
 
 fn runs(model: &str, gpu: &str, share: f64, pid: u32) -> Held {
     let gpus = gpu.split_whitespace().map(str::to_owned).collect();
-    Held { engine: EngineId::new(model, 0), model: model.into(), gpus, share, pids: vec![pid] }
+    Held { engine: EngineId::new(model, 0), model: model.into(), gpus, share, pids: vec![pid], keeps: Keeps::Share }
 }
 
 /// `CUDA_VISIBLE_DEVICES` of each.

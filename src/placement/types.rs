@@ -17,6 +17,8 @@ pub struct Demand {
     pub share: f64,
     /// How it spreads over its GPUs; `None` when that is not known here.
     pub ranks: Option<Ranks>,
+    /// Whether its model is loaded on demand, and may have GPUs in turns with others that are.
+    pub in_turns: bool,
 }
 
 /// An engine that runs already, and stays where it is.
@@ -32,6 +34,20 @@ pub struct Held {
     pub share: f64,
     /// Its processes: what they hold is not foreign.
     pub pids: Vec<u32>,
+    /// What it keeps of its GPUs.
+    pub keeps: Keeps,
+}
+
+/// What an engine that runs keeps of the GPUs that it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeps {
+    /// Its share.
+    #[default]
+    Share,
+    /// What its processes hold: it sleeps.
+    Remainder,
+    /// Nothing: it is looked at as if it had ended already.
+    Nothing,
 }
 
 /// What one engine gets.

@@ -11,7 +11,7 @@ use super::process::group;
 use crate::config::Gpus;
 use crate::ids::{EngineId, Name};
 use crate::inventory::{Inventory, Monitor, find, units};
-use crate::placement::{self, Assignment, Demand, Held};
+use crate::placement::{self, Assignment, Conflict, Demand, Held, Keeps};
 
 /// Gives GPUs to engines. A cheap handle.
 #[derive(Clone)]
@@ -152,6 +152,17 @@ impl GpuAllocator {
         }
     }
 
+    /// Whether all of `demands` could have what they want beside what runs, as far as is known now, once the engines of the
+    /// models that are `leaving` are gone.
+    ///
+    /// # Errors
+    /// Every reason why not, in words.
+    pub(super) fn would_fit(&self, demands: &[Demand], leaving: &dyn Fn(&Name) -> bool) -> Result<(), String> {
+        let mut held = self.held();
+        held.iter_mut().filter(|held| leaving(&held.model)).for_each(|held| held.keeps = Keeps::Nothing);
+        placement::place(&self.0.monitor.latest(), demands, &held).map(drop).map_err(|why| in_words(&why))
+    }
+
     async fn inventory(&self, demands: &[Demand]) -> Arc<Inventory> {
         if demands.iter().all(|demand| demand.gpus == Gpus::AsVisible) {
             return self.0.monitor.latest();
@@ -164,8 +175,7 @@ impl GpuAllocator {
         let processes = group::members_of_groups(self.table().granted.values().filter_map(|granted| granted.leader));
         let mut table = self.table();
         let held: Vec<Held> = table.granted.values().map(|granted| granted.held(&processes)).collect();
-        let assigned = placement::place(inventory, demands, &held)
-            .map_err(|conflicts| conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        let assigned = placement::place(inventory, demands, &held).map_err(|conflicts| in_words(&conflicts))?;
         let grants = demands.iter().zip(&assigned).map(|(demand, assigned)| {
             let gpus = texts(assigned);
             (table.note(demand, gpus.clone()), gpus)
@@ -205,6 +215,7 @@ impl Table {
 impl Granted {
     fn held(&self, processes: &BTreeMap<u32, Vec<u32>>) -> Held {
         Held {
+            keeps: Keeps::Share,
             engine: self.engine.clone(),
             model: self.model.clone(),
             gpus: self.gpus.clone(),
@@ -212,6 +223,10 @@ impl Granted {
             pids: self.leader.and_then(|leader| processes.get(&leader).cloned()).unwrap_or_default(),
         }
     }
+}
+
+fn in_words(conflicts: &[Conflict]) -> String {
+    conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The words for `CUDA_VISIBLE_DEVICES`.
@@ -242,7 +257,7 @@ mod tests {
     }
 
     fn wants(replica: usize, gpus: Gpus, share: f64) -> Demand {
-        Demand { engine: EngineId::new("m", replica), model: "m".into(), gpus, share, ranks: None }
+        Demand { engine: EngineId::new("m", replica), model: "m".into(), gpus, share, ranks: None, in_turns: false }
     }
 
     fn allocator() -> GpuAllocator {

@@ -122,7 +122,7 @@ fn spawn_keys(old: &Spawn, new: &Spawn) -> Vec<String> {
     differing!(Spawn, old, new; but lora_later, overruled, takes_lora;
         source => "source", command => "command", gpus => "gpus", profile => "profile", start_order => "start_order",
         gpu_memory => "gpu_memory", replicas => "replicas", port => "port", args => "args", env => "env", lora => "lora",
-        restart => "restart", stall_timeout => "stall_timeout", sleep_mode => "sleep_mode",
+        restart => "restart", stall_timeout => "stall_timeout", sleep_mode => "sleep_mode", load => "load",
         start_timeout => "start_timeout", stop_timeout => "stop_timeout")
 }
 

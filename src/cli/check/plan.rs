@@ -125,7 +125,7 @@ fn placed(config: &Config, read: &dyn Fn() -> Inventory) -> (Placement, Vec<Diag
     if not_checked.is_some() {
         demands.retain(|demand| !matches!(demand.gpus, Gpus::Any(_)));
     }
-    match placement::place(&inventory, &demands, &[]) {
+    match placement::place_in_turns(&inventory, &demands, &[]) {
         Ok(engines) => (Placement { not_checked, engines }, Vec::new()),
         Err(conflicts) => {
             let found = conflicts.into_iter().map(|one| misplaced(config, one)).collect();

@@ -7,8 +7,8 @@ use crate::config::address;
 use crate::config::diagnostic::Draft;
 use crate::config::path::Path;
 use crate::config::profiles::merged;
-use crate::config::raw::{Named, RawDialects, RawGpu, RawGpus, RawModel, RawProfile};
-use crate::config::types::{Dialects, Engines, Gpus, Health, Model, Restart, Spawn};
+use crate::config::raw::{Named, RawDialects, RawGpu, RawGpus, RawLoad, RawModel, RawProfile};
+use crate::config::types::{Dialects, Engines, Gpus, Health, Load, Model, Restart, Spawn};
 use crate::secret::Secret;
 
 /// An engine that is busy with a prompt of a million tokens makes no visible progress for minutes.
@@ -64,6 +64,10 @@ fn spawn(source: String, raw: RawModel, profiles: &Named<RawProfile>) -> Spawn {
         restart,
         stall_timeout,
         sleep_mode: raw.sleep_mode.unwrap_or_default(),
+        load: match raw.load {
+            None | Some(RawLoad::Eager) => Load::Eager,
+            Some(RawLoad::OnDemand) => Load::OnDemand(raw.idle.unwrap_or_default()),
+        },
         gpu_memory: merged.gpu_memory,
         replicas: raw.replicas.unwrap_or(1),
         port: raw.port,

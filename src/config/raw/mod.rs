@@ -8,6 +8,6 @@ mod settings;
 
 pub(super) use alias::{RawAlias, RawCapture, RawVariants};
 pub(super) use gateway::{Raw, RawAnonymous, RawCaller};
-pub(super) use model::{RawDialects, RawGpu, RawGpus, RawModel, RawProfile};
+pub(super) use model::{RawDialects, RawGpu, RawGpus, RawLoad, RawModel, RawProfile};
 pub(super) use named::{Named, OrOff};
 pub(super) use settings::{RawCondition, RawHeaderTest, RawSettings, RawTest};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::named::{Named, OrOff};
 use super::settings::RawSettings;
-use crate::config::types::{Balance, Health, LateSystem, ResponseModel, Restart, UsageMode, Via};
+use crate::config::types::{Balance, Health, Idle, LateSystem, ResponseModel, Restart, UsageMode, Via};
 use crate::config::units::{AsWritten, Time};
 
 /// One model. Either `source` (engines that Enginehouse starts) or `urls` (engines that others run).
@@ -67,6 +67,12 @@ pub(crate) struct RawModel {
     /// Whether engines can be put to sleep (`--enable-sleep-mode`): their GPU memory is freed, and they wake up faster than they start.
     #[schemars(extend("default" = false))]
     pub(crate) sleep_mode: Option<bool>,
+    /// When engines are loaded: when the gateway starts (`eager`), or when a request needs them (`on_demand`). Models that are
+    /// loaded on demand share GPUs in turns: those without requests end, or sleep, for one that is needed.
+    #[schemars(extend("default" = "eager"))]
+    pub(crate) load: Option<RawLoad>,
+    /// When engines that are loaded on demand give their GPU memory back although no other model needs it.
+    pub(crate) idle: Option<Idle>,
     /// Engines that others run: `http://host:port` or `https://host:port`, and the path before `/v1` where there is one.
     #[schemars(length(min = 1), example = ["http://10.0.0.7:8000"])]
     pub(crate) urls: Option<Vec<String>>,
@@ -106,6 +112,17 @@ impl RawModel {
     pub(crate) fn adapters(&self) -> impl Iterator<Item = (&str, &String)> {
         self.lora.iter().flat_map(Named::iter)
     }
+}
+
+/// When the engines of a model are loaded.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Load")]
+pub(crate) enum RawLoad {
+    /// When the gateway starts.
+    Eager,
+    /// When a request needs them.
+    OnDemand,
 }
 
 /// GPUs of a model: how many for each engine, or which.

@@ -1,7 +1,7 @@
 //! The list of all rules.
 
 use super::{
-    aliases, callers, capture, command, engines, flags, gym, names, network, numbers, ports, profiles, settings,
+    aliases, callers, capture, command, engines, flags, gym, load, names, network, numbers, ports, profiles, settings,
     variants, wildcards,
 };
 use crate::config::diagnostic::Draft;
@@ -34,6 +34,8 @@ const RULES: &[Rule] = &[
     engines::texts_are_not_empty,
     engines::gpus_split_evenly,
     engines::gpu_shares_add_up,
+    load::idle_is_for_models_on_demand,
+    load::idle_times_make_sense,
     engines::variables_are_legal,
     ports::ports_of_models_are_free,
     command::placeholders_are_known,

@@ -7,10 +7,13 @@ use crate::config::diagnostic::Draft;
 use crate::config::document::is_variable;
 use crate::config::path::Path;
 use crate::config::profiles::merged;
-use crate::config::raw::{Raw, RawGpu, RawModel};
+use crate::config::raw::{Raw, RawGpu, RawLoad, RawModel};
 
 /// Largest share of one GPU's memory that may be promised; the rest is the driver's and CUDA's own.
 const LARGEST_SHARE: f64 = 0.95;
+
+/// Sums of shares such as 0.45 + 0.5 are a little off.
+const ROUNDING: f64 = 1e-9;
 
 pub(super) fn source_or_urls(raw: &Raw, out: &mut Vec<Draft>) {
     for (path, name, model) in models(raw) {
@@ -53,6 +56,8 @@ fn spawn_keys(model: &RawModel) -> impl Iterator<Item = &'static str> {
         ("restart", model.restart.is_some()),
         ("stall_timeout", model.stall_timeout.is_some()),
         ("sleep_mode", model.sleep_mode.is_some()),
+        ("load", model.load.is_some()),
+        ("idle", model.idle.is_some()),
         ("start_timeout", model.start_timeout.is_some()),
         ("stop_timeout", model.stop_timeout.is_some()),
     ];
@@ -128,7 +133,7 @@ pub(super) fn share(share: f64) -> Option<Draft> {
 type Claims<'a> = Vec<(&'a str, f64)>;
 
 pub(super) fn gpu_shares_add_up(raw: &Raw, out: &mut Vec<Draft>) {
-    let mut claimed: BTreeMap<String, Claims<'_>> = BTreeMap::new();
+    let mut claimed: BTreeMap<String, [Claims<'_>; 2]> = BTreeMap::new();
     for (path, name, model) in models(raw) {
         let Some(claim) = merged(&raw.profiles, model).gpu_memory else { continue };
         if let Some(draft) = share(claim) {
@@ -137,20 +142,26 @@ pub(super) fn gpu_shares_add_up(raw: &Raw, out: &mut Vec<Draft>) {
             continue;
         }
         for gpu in model.listed_gpus() {
-            claimed.entry(gpu.text()).or_default().push((name, claim));
+            let [kept, in_turns] = claimed.entry(gpu.text()).or_default();
+            let list = if model.load == Some(RawLoad::OnDemand) { in_turns } else { kept };
+            list.push((name, claim));
         }
     }
     // GPUs with the same claims are reported together.
     let mut reported: Vec<(Claims<'_>, Vec<String>)> = Vec::new();
-    for (gpu, claims) in claimed {
+    let together = claimed.into_iter().flat_map(|(gpu, claims)| {
+        let sets = at_once(claims).into_iter();
+        sets.map(move |claims| (gpu.clone(), claims)).collect::<Vec<_>>()
+    });
+    for (gpu, claims) in together {
         match reported.iter_mut().find(|(other, _)| *other == claims) {
             Some((_, gpus)) => gpus.push(gpu),
             None => reported.push((claims, vec![gpu])),
         }
     }
     for (claims, gpus) in reported {
-        let total: f64 = claims.iter().map(|(_, share)| share).sum();
-        let Some((last, _)) = claims.last().filter(|_| claims.len() > 1 && total > LARGEST_SHARE + 1e-9) else {
+        let total = total(&claims);
+        let Some((last, _)) = claims.last().filter(|_| claims.len() > 1 && total > LARGEST_SHARE + ROUNDING) else {
             continue;
         };
         let each = claims.iter().map(|(name, share)| format!("{name} {share}")).collect::<Vec<_>>().join(", ");
@@ -161,6 +172,18 @@ pub(super) fn gpu_shares_add_up(raw: &Raw, out: &mut Vec<Draft>) {
         let path = Path::of(&["models", last]);
         out.push(Draft::new(path.key("gpu_memory"), reason, remedy).given([path.key("profile")]));
     }
+}
+
+/// Which claims of one GPU hold at the same time: those of all models that keep it, with each of those that have it in turns.
+fn at_once<'a>([kept, in_turns]: [Claims<'a>; 2]) -> Vec<Claims<'a>> {
+    if in_turns.is_empty() || total(&kept) > LARGEST_SHARE + ROUNDING {
+        return vec![kept];
+    }
+    in_turns.into_iter().map(|one| kept.iter().copied().chain([one]).collect()).collect()
+}
+
+fn total(claims: &Claims<'_>) -> f64 {
+    claims.iter().map(|(_, share)| share).sum()
 }
 
 pub(super) fn variables_are_legal(raw: &Raw, out: &mut Vec<Draft>) {

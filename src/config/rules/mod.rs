@@ -9,6 +9,7 @@ mod engines;
 mod entries;
 mod flags;
 mod gym;
+mod load;
 mod names;
 mod network;
 mod numbers;

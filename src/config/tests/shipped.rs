@@ -95,7 +95,7 @@ fn the_defaults_that_the_reference_shows_are_the_defaults() {
                 (config.on_exit, config.watch, &config.ports, config.engine_logs),
                 (&config.cors, &config.limits, &config.timeouts, &config.retry, &config.log),
                 (&spawn.command, spawn.replicas, spawn.start_timeout, spawn.stop_timeout),
-                (spawn.restart, spawn.stall_timeout, spawn.sleep_mode),
+                (spawn.restart, spawn.stall_timeout, spawn.sleep_mode, spawn.load),
                 (&model.api_key, &model.health, model.balance, model.response_model),
             )
         )
@@ -116,6 +116,7 @@ fn the_defaults_that_the_schema_shows_are_the_defaults() {
         "stop_timeout": model["stop_timeout"]["default"],
         "stall_timeout": model["stall_timeout"]["default"],
         "sleep_mode": model["sleep_mode"]["default"],
+        "load": model["load"]["default"],
         "balance": model["balance"]["default"],
         "response_model": model["response_model"]["default"],
     } } })

@@ -220,6 +220,9 @@ pub struct Timeouts {
     /// Requests in flight when Enginehouse stops.
     #[serde(with = "Time")]
     pub drain: Duration,
+    /// A request for a model that is loaded on demand, until that takes requests.
+    #[serde(with = "Time")]
+    pub load: Duration,
     /// A whole request that is answered at once, and the first event of one that is answered as a stream.
     #[serde(with = "TimeOrOff")]
     pub request: Option<Duration>,
@@ -248,6 +251,8 @@ impl Default for Timeouts {
             client_write: seconds(60),
             keepalive: seconds(75),
             drain: seconds(30),
+            // As long as OpenAI's clients wait unless told otherwise.
+            load: seconds(600),
             request: None,
             head_hold: Some(seconds(10)),
             keepalive_comment: Some(seconds(15)),

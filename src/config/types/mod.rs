@@ -13,4 +13,4 @@ pub use gateway::{
 };
 pub use gym::Gym;
 pub(super) use gym::without_nulls;
-pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Model, Restart, Spawn, UsageMode};
+pub use model::{Balance, EngineUrl, Engines, Gpus, Health, Idle, Load, Model, Restart, Spawn, UsageMode};

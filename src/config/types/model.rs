@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::alias::{Dialects, ResponseModel};
-use crate::config::units::Time;
+use crate::config::units::{Time, TimeOrOff};
 use crate::ids::Name;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -87,6 +87,8 @@ pub struct Spawn {
     pub stall_timeout: Option<Duration>,
     /// Whether engines can be put to sleep.
     pub sleep_mode: bool,
+    /// When engines are loaded, and when they give their GPU memory back.
+    pub load: Load,
     /// From spawn to ready.
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
@@ -113,6 +115,7 @@ impl fmt::Debug for Spawn {
             .field("restart", &self.restart)
             .field("stall_timeout", &self.stall_timeout)
             .field("sleep_mode", &self.sleep_mode)
+            .field("load", &self.load)
             .field("start_timeout", &self.start_timeout)
             .field("stop_timeout", &self.stop_timeout)
             .finish()
@@ -129,6 +132,36 @@ pub enum Gpus {
     Any(usize),
     /// These, by index or UUID, split evenly among replicas.
     Listed(Vec<String>),
+}
+
+/// When the engines of a model are loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Load {
+    /// When the gateway starts; they keep their GPU memory.
+    #[default]
+    Eager,
+    /// When a request needs them; they give their GPU memory to another model that is loaded on demand.
+    OnDemand(Idle),
+}
+
+impl Load {
+    /// Whether engines are loaded when a request needs them.
+    #[must_use]
+    pub fn is_on_demand(self) -> bool {
+        self != Self::Eager
+    }
+}
+
+/// When engines that are loaded on demand give their GPU memory back although no other model needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Idle {
+    /// Without a request for this long, they are put to sleep; `off`: never.
+    #[serde(with = "TimeOrOff")]
+    pub sleep_after: Option<Duration>,
+    /// Without a request for this long, they are ended; `off`: never.
+    #[serde(with = "TimeOrOff")]
+    pub stop_after: Option<Duration>,
 }
 
 /// When an engine that ended by itself is started again: after a pause that doubles each time.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::view::{FleetView, ModelView};
 use crate::api::{Away, EngineAction, EngineChange};
-use crate::config::{Gpus, Health, Restart};
+use crate::config::{Gpus, Health, Idle, Load, Restart};
 use crate::supervisor::launch::spec::LaunchSpec;
 
 /// Compares what runs with `specs`. `room`: whether there is room for one more engine, of that number.
@@ -92,6 +92,7 @@ fn reasons(before: &LaunchSpec, after: &LaunchSpec) -> Vec<String> {
     lines.map("lora", &texts(&old.lora), &texts(&new.lora));
     lines.value("lora (at run time)", &old.takes_lora, &new.takes_lora);
     lines.value("sleep_mode", &old.sleep_mode, &new.sleep_mode);
+    lines.value("load", &load(old.load), &load(new.load));
     lines.option("served_name", before.model.served_name.as_ref(), after.model.served_name.as_ref());
     if before.model.api_key != after.model.api_key {
         lines.0.push("api_key: changed".into());
@@ -164,6 +165,12 @@ fn gpus(gpus: &Gpus) -> String {
         Gpus::Any(count) => format!("any {count}"),
         Gpus::Listed(gpus) => format!("[{}]", gpus.join(", ")),
     }
+}
+
+fn load(load: Load) -> String {
+    let Load::OnDemand(Idle { sleep_after, stop_after }) = load else { return "eager".into() };
+    let (sleep, stop) = (time(sleep_after), time(stop_after));
+    format!("on_demand, idle.sleep_after {sleep}, idle.stop_after {stop}")
 }
 
 fn time(time: Option<Duration>) -> String {

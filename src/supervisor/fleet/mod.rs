@@ -18,6 +18,7 @@ mod perform;
 mod reconcile;
 mod request;
 mod roll;
+mod turns;
 mod view;
 mod work;
 

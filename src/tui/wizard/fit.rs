@@ -208,7 +208,7 @@ pub(super) fn too_small(model: &ModelAnswers, inventory: &Inventory, known: &Kno
 pub(super) fn placed(answers: &Answers, at: usize, known: &Known) -> Result<Vec<Assignment>, String> {
     let (Some(inventory), Some(own)) = (known.gpus(), answers.models.get(at)) else { return Ok(Vec::new()) };
     let all: Vec<Demand> = answers.models.iter().flat_map(|model| demands(model, known)).collect();
-    match placement::place(inventory, &all, &[]) {
+    match placement::place_in_turns(inventory, &all, &[]) {
         Ok(all) => Ok(all.into_iter().filter(|one| *one.engine.model() == own.name).collect()),
         Err(conflicts) => {
             let concerns = |engine: &EngineId| *engine.model() == own.name;
@@ -230,6 +230,7 @@ fn demands(model: &ModelAnswers, known: &Known) -> Vec<Demand> {
         },
         share: share(model, known),
         ranks: None,
+        in_turns: false,
     };
     (0..model.replicas).map(demand).collect()
 }

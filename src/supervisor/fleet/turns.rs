@@ -1,0 +1,222 @@
+//! Whose turn it is of the models that are loaded on demand: pure.
+//!
+//! Who is wanted first is served first. Where there is no room, others make some: engines that failed, then those without
+//! requests, the one that was used longest ago first, then those that have had their time. A model that has requests keeps its
+//! GPUs for at least as long as its load took, so that at most half of the time goes into loading.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ids::Name;
+
+/// The least time that a model with requests keeps its GPUs.
+const LEAST_TURN: Duration = Duration::from_secs(1);
+
+/// How soon is looked again while a model waits for its turn: requests come and go unheard.
+const SOON: Duration = Duration::from_millis(100);
+
+/// How soon is looked again while nobody waits.
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// Where a model is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It has no engines, or they are ending.
+    #[default]
+    Out,
+    /// It is next: what it needs is being made free.
+    Next,
+    /// Its engines load, or are loaded.
+    In,
+}
+
+/// A model that is loaded on demand.
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    /// Its name.
+    pub(super) name: Name,
+    /// Where it is.
+    pub(super) turn: Turn,
+    /// Since when somebody wants it loaded; `None`: nobody does.
+    pub(super) wanted_since: Option<Instant>,
+    /// Whether requests are under way on it, or wait for it.
+    pub(super) is_busy: bool,
+    /// When it was last seen busy.
+    pub(super) used_at: Instant,
+    /// What its engines do.
+    pub(super) engines: Engines,
+    /// Without requests for so long, its engines end; `None`: never.
+    pub(super) stop_after: Option<Duration>,
+}
+
+/// What the engines of a model do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engines {
+    /// There are none.
+    None,
+    /// They end.
+    Leaving,
+    /// They load.
+    Loading,
+    /// One takes requests.
+    Serving {
+        /// Since when.
+        since: Instant,
+        /// How long the load took.
+        took: Duration,
+    },
+    /// They failed.
+    Failed,
+}
+
+/// What follows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// Models that change their place.
+    pub(super) turns: Vec<(Name, Turn)>,
+    /// Models that are wanted and for which nobody can make room.
+    pub(super) stuck: Vec<Name>,
+    /// When to look again, if nothing is heard before.
+    pub(super) look_at: Option<Instant>,
+}
+
+/// What is known of room on the GPUs.
+pub(super) trait Room {
+    /// Whether all of these models could be loaded at the same time, if no other one were that is loaded on demand.
+    fn fits(&self, models: &[&Name]) -> bool;
+
+    /// Whether this one can be loaded now, beside all that runs.
+    fn is_free(&self, model: &Name) -> bool;
+}
+
+/// Decides who gets GPUs and who gives them back. `is_placing`: GPUs are being looked for, so that nobody knows what is free.
+pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: bool, now: Instant) -> Decision {
+    let mut decision = Decision::default();
+    let mut inside: Vec<&Contender> = Vec::new();
+    for contender in contenders.iter().filter(|it| it.turn != Turn::Out) {
+        match contender.ends_at(now) {
+            Some(until) if until <= now => decision.turns.push((contender.name.clone(), Turn::Out)),
+            until => {
+                decision.look_before(until.unwrap_or(now + SELDOM).min(now + SELDOM));
+                inside.push(contender);
+            }
+        }
+    }
+    let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| it.turn == Turn::Out).collect();
+    wanted.retain(|it| it.wanted_since.is_some() && it.engines != Engines::Leaving);
+    wanted.sort_by_key(|it| it.wanted_since);
+    // Whoever waits for others to have had their time: what it will need stays free.
+    let mut planned: Option<Vec<&Contender>> = None;
+    for contender in wanted {
+        let fits = |set: &[&Contender]| room.fits(&names(set, contender));
+        if fits(&inside) && planned.as_deref().is_none_or(fits) {
+            decision.turns.push((contender.name.clone(), Turn::Next));
+            planned.iter_mut().for_each(|planned| planned.push(contender));
+            inside.push(contender);
+            continue;
+        }
+        decision.look_before(now + SOON);
+        if planned.is_some() {
+            continue;
+        }
+        let (victims, all_may_go) = victims(&inside, now, &fits);
+        let Some(victims) = victims else {
+            if fits(&[]) {
+                // Those that load now have to be loaded first.
+                planned = Some(vec![contender]);
+            } else {
+                decision.stuck.push(contender.name.clone());
+            }
+            continue;
+        };
+        let mut rest = inside.clone();
+        rest.retain(|it| !victims.contains(&&it.name));
+        if all_may_go {
+            decision.turns.extend(victims.into_iter().map(|name| (name.clone(), Turn::Out)));
+            decision.turns.push((contender.name.clone(), Turn::Next));
+            inside = rest;
+            inside.push(contender);
+        } else {
+            rest.push(contender);
+            planned = Some(rest);
+        }
+    }
+    let next: Vec<&Contender> = inside.into_iter().filter(|it| it.turn == Turn::Next).collect();
+    if !next.is_empty() {
+        decision.look_before(now + SOON);
+    }
+    let free = next.iter().filter(|_| !is_placing).find(|it| room.is_free(&it.name));
+    decision.turns.extend(free.map(|it| (it.name.clone(), Turn::In)));
+    if free.is_none() && !is_placing && contenders.iter().all(|it| it.engines != Engines::Leaving) {
+        decision.stuck.extend(next.into_iter().map(|it| it.name.clone()));
+    }
+    decision
+}
+
+/// Whose engines end so that there is room, and whether all of them may end now; `None`: there is no room even without all.
+fn victims<'a>(
+    inside: &[&'a Contender],
+    now: Instant,
+    fits: &dyn Fn(&[&Contender]) -> bool,
+) -> (Option<Vec<&'a Name>>, bool) {
+    let mut may_go: Vec<(&Contender, Instant)> =
+        inside.iter().filter_map(|it| Some((*it, it.may_go_at(now)?))).collect();
+    may_go.sort_by_key(|(it, at)| ((*at).max(now), it.is_busy, it.used_at));
+    let left = |gone: &[(&'a Contender, Instant)]| -> Vec<&Contender> {
+        let is_gone = |it: &Contender| gone.iter().any(|(other, _)| other.name == it.name);
+        inside.iter().copied().filter(|it| !is_gone(it)).collect()
+    };
+    let Some(count) = (1..=may_go.len()).find(|count| fits(&left(&may_go[..*count]))) else { return (None, false) };
+    may_go.truncate(count);
+    // Whoever went first may have gone for nothing.
+    let mut at = 0;
+    while at < may_go.len() {
+        let kept = may_go.remove(at);
+        if !fits(&left(&may_go)) {
+            may_go.insert(at, kept);
+            at += 1;
+        }
+    }
+    let all_may_go = may_go.iter().all(|(_, at)| *at <= now);
+    (Some(may_go.into_iter().map(|(it, _)| &it.name).collect()), all_may_go)
+}
+
+fn names<'a>(set: &[&'a Contender], and: &'a Contender) -> Vec<&'a Name> {
+    set.iter().map(|it| &it.name).chain([&and.name]).collect()
+}
+
+impl Contender {
+    /// When its turn ends because nobody uses it.
+    fn ends_at(&self, now: Instant) -> Option<Instant> {
+        let idle_since = match self.engines {
+            _ if self.is_busy || self.wanted_since.is_some() => return None,
+            // Whoever wanted it is gone.
+            _ if self.turn == Turn::Next => return Some(now),
+            Engines::Loading => return None,
+            Engines::Serving { since, .. } => self.used_at.max(since),
+            Engines::None | Engines::Leaving | Engines::Failed => self.used_at,
+        };
+        idle_since.checked_add(self.stop_after?)
+    }
+
+    /// From when on it may make room for another one; `None`: not as things are.
+    fn may_go_at(&self, now: Instant) -> Option<Instant> {
+        match self.engines {
+            _ if self.turn != Turn::In => None,
+            Engines::Failed | Engines::None | Engines::Leaving => Some(now),
+            Engines::Loading => None,
+            Engines::Serving { .. } if !self.is_busy => Some(now),
+            Engines::Serving { since, took } => Some(since + took.max(LEAST_TURN)),
+        }
+    }
+}
+
+impl Decision {
+    fn look_before(&mut self, at: Instant) {
+        self.look_at = Some(self.look_at.map_or(at, |other| other.min(at)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
