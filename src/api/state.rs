@@ -279,6 +279,8 @@ pub enum StopReason {
     Restart,
     /// It is about to sleep.
     Sleep,
+    /// It gives its GPUs back: another model needs them, or nobody uses it.
+    Unload,
     /// The gateway ends.
     GatewayExit,
     /// The configuration does not have it any more.

@@ -209,6 +209,7 @@ impl Display for StopReason {
             Self::Stop => "it was asked to stop",
             Self::Restart => "it is about to be restarted",
             Self::Sleep => "it is about to sleep and finishes what it has",
+            Self::Unload => "it gives its GPUs back and finishes what it has",
             Self::GatewayExit => "the gateway is shutting down",
             Self::Removed => "the configuration does not have it any more",
         })

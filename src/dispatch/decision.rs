@@ -53,6 +53,8 @@ pub struct Rules<'a> {
     pub retry: &'a Retry,
     /// How long engines are waited for that cannot be had (NeMo Gym's rules); `None`: not at all.
     pub wait_until: Option<Instant>,
+    /// How long a model is waited for that is loaded on demand; `None`: not at all.
+    pub load_until: Option<Instant>,
     /// When the time for the whole request is over.
     pub expires: Option<Instant>,
 }

@@ -19,7 +19,7 @@ const KILLS: usize = 2;
 #[must_use]
 pub fn next(rules: &Rules<'_>, history: &History, view: &impl View, now: Instant) -> Decision {
     let decision = match history.last() {
-        None => first(history, view),
+        None => first(rules, history, view, now),
         Some(last) => again(rules, last, history, view, now),
     };
     match (decision, rules.wait_until) {
@@ -28,10 +28,17 @@ pub fn next(rules: &Rules<'_>, history: &History, view: &impl View, now: Instant
     }
 }
 
-/// The first leg that has an engine.
-fn first(history: &History, view: &impl View) -> Decision {
-    let found = (0..view.legs()).find_map(|leg| free_engine(view, leg, history));
-    found.map_or(Decision::Refuse, Decision::Send)
+/// The first leg that has an engine. Where none has, a model that is loaded on demand is waited for.
+fn first(rules: &Rules<'_>, history: &History, view: &impl View, now: Instant) -> Decision {
+    if let Some(send) = (0..view.legs()).find_map(|leg| free_engine(view, leg, history)) {
+        return Decision::Send(send);
+    }
+    match rules.load_until.filter(|until| now < *until) {
+        Some(until) if (0..view.legs()).any(|leg| view.may_be_loaded(leg)) => {
+            Decision::Wait { what: WaitFor::Engine, until }
+        }
+        _ => Decision::Refuse,
+    }
 }
 
 /// What follows from the last attempt.

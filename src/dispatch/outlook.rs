@@ -47,9 +47,9 @@ impl Outlook {
             EngineState::Failed(_) | EngineState::Asleep(_) | EngineState::Stopped => Self::Operator,
             EngineState::Stopping { reason: StopReason::Restart } => start.map_or(Self::Unknown, Self::In),
             EngineState::Stopping { reason: StopReason::GatewayExit } => Self::Unknown,
-            EngineState::Stopping { reason: StopReason::Stop | StopReason::Sleep | StopReason::Removed } => {
-                Self::Operator
-            }
+            EngineState::Stopping {
+                reason: StopReason::Stop | StopReason::Sleep | StopReason::Unload | StopReason::Removed,
+            } => Self::Operator,
         }
     }
 
@@ -66,7 +66,9 @@ impl Outlook {
                 let times = engine.times();
                 Self::of(&engine.state(), times, times.start.or(start))
             });
-            each.min()
+            // One that is loaded on demand needs nobody to do something about it.
+            let best = each.min().unwrap_or(Self::Operator);
+            Some(if pool.may_be_loaded() { best.min(Self::Unknown) } else { best })
         };
         pools.into_iter().filter_map(of_pool).min().unwrap_or(Self::Operator)
     }

@@ -35,6 +35,11 @@ pub fn no_engine<'p>(pool: &'p Pool, elsewhere: impl IntoIterator<Item = &'p Poo
             let message = format!("The model `{model}` failed: {}", failure.brief());
             (Code::ModelFailed, format!("{message} An operator finds more in its log."))
         }
+        EngineState::Asleep(_) | EngineState::Stopping { .. } | EngineState::Stopped if pool.may_be_loaded() => {
+            let why = pool.obstacle().filter(|_| sees_logs).map(|why| format!(" What is in the way: {why}"));
+            let why = why.unwrap_or_default();
+            (Code::ModelLoading, format!("The model `{model}` is loaded on demand and waits for GPU memory.{why}"))
+        }
         EngineState::Asleep(_) => {
             (Code::ModelAsleep, format!("The model `{model}` is asleep until an operator wakes it."))
         }

@@ -29,6 +29,9 @@ pub trait View {
     /// The context length that the leg's engines tell, in tokens.
     fn context_length(&self, leg: usize) -> Option<u64>;
 
+    /// Whether engines of the leg's model are being loaded for requests that wait, or will be.
+    fn may_be_loaded(&self, leg: usize) -> bool;
+
     /// Whether the leg's model can pay for a retry.
     fn affords_retry(&self, leg: usize) -> bool;
 }
@@ -114,6 +117,10 @@ impl View for Engines<'_> {
 
     fn context_length(&self, leg: usize) -> Option<u64> {
         self.target(leg)?.context_length()
+    }
+
+    fn may_be_loaded(&self, leg: usize) -> bool {
+        self.target(leg).is_some_and(|target| target.pool.may_be_loaded())
     }
 
     fn affords_retry(&self, leg: usize) -> bool {

@@ -345,7 +345,8 @@ impl Engine {
     }
 
     /// Attempts that ever began here.
-    pub(super) fn begun(&self) -> u64 {
+    #[must_use]
+    pub fn begun(&self) -> u64 {
         self.load.begun.load(Ordering::Relaxed)
     }
 

@@ -26,7 +26,7 @@ pub use self::engine::{Address, Card, Engine, HeldUp};
 pub use self::exchange::{ExchangeError, connect_outcome, outcome};
 pub use self::history::History;
 pub use self::lease::Lease;
-pub use self::pool::{Members, Owner, Pool};
+pub use self::pool::{Members, Owner, Pool, Waiting};
 pub use self::process::{Local, Process};
 pub use self::registry::{DemandReceiver, EngineRegistry, Readiness};
 pub use self::report::Report;

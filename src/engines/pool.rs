@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Engine, EngineState, History, RetryBudget};
+use crate::api::NextStep;
 use crate::ids::{EngineId, Name};
 
 /// With so many engines that came and went, what happened to those that are gone is forgotten.
@@ -48,6 +49,12 @@ pub struct Pool {
     changed: Arc<Notify>,
     /// Requests that found no engine.
     unserved: AtomicU64,
+    /// Requests that wait for an engine.
+    waiting: AtomicUsize,
+    /// Whether a request has engines loaded.
+    loads_on_demand: AtomicBool,
+    /// Why they cannot be loaded at the moment.
+    obstacle: ArcSwapOption<String>,
     demand: mpsc::Sender<Name>,
     /// Whether the gateway is not ready without it.
     is_expected: AtomicBool,
@@ -68,6 +75,9 @@ impl Pool {
             cursor: AtomicUsize::new(0),
             changed: Arc::default(),
             unserved: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            loads_on_demand: AtomicBool::new(false),
+            obstacle: ArcSwapOption::empty(),
             demand,
             is_expected: AtomicBool::new(is_expected),
         }
@@ -177,9 +187,12 @@ impl Pool {
         is_expected && !is_ready && !self.rests()
     }
 
-    /// Whether all of its engines, if there are any, were stopped, drained or put to sleep.
+    /// Whether all of its engines were stopped, drained or put to sleep; there are none where they are loaded on demand only.
     fn rests(&self) -> bool {
         let engines = self.engines();
+        if engines.is_empty() && self.loads_on_demand() {
+            return true;
+        }
         let rests = |engine: &Arc<Engine>| {
             engine.is_withheld() || matches!(*engine.state(), EngineState::Stopped | EngineState::Asleep(_))
         };
@@ -210,6 +223,54 @@ impl Pool {
         let _ = self.demand.try_send(self.model.clone());
     }
 
+    /// Whether a request has its engines loaded, where they are not.
+    #[must_use]
+    pub fn loads_on_demand(&self) -> bool {
+        self.loads_on_demand.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a request has its engines loaded.
+    pub fn set_loads_on_demand(&self, does: bool) {
+        if self.loads_on_demand.swap(does, Ordering::Relaxed) != does {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Whether a request that waits may get an engine: they are loaded on demand, and have not failed for good.
+    #[must_use]
+    pub fn may_be_loaded(&self) -> bool {
+        let is_over = |engine: &Arc<Engine>| match &*engine.state() {
+            EngineState::Failed(failure) => !matches!(failure.next, NextStep::Restart { .. }),
+            _ => engine.is_withheld(),
+        };
+        let engines = self.engines();
+        self.loads_on_demand() && (engines.is_empty() || !engines.iter().all(is_over))
+    }
+
+    /// Why its engines cannot be loaded at the moment, in words; `None`: nothing is known to be in the way.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Arc<String>> {
+        self.obstacle.load_full()
+    }
+
+    /// Notes what is in the way of loading its engines.
+    pub fn set_obstacle(&self, why: Option<String>) {
+        self.obstacle.store(why.map(Arc::new));
+    }
+
+    /// Counts a request as one that waits for an engine, until what is returned is dropped; reports that one is needed.
+    pub fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.ask_for_engine();
+        Waiting(self.clone())
+    }
+
+    /// Requests that wait for an engine.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Requests that found no engine so far.
     #[must_use]
     pub fn unserved(&self) -> u64 {
@@ -233,5 +294,15 @@ impl Pool {
             .map(|engine| engine.state())
             .min_by_key(|state| rank(state))
             .unwrap_or_else(|| Arc::new(EngineState::Stopped))
+    }
+}
+
+/// A request that waits for an engine of a model, until this is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Pool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

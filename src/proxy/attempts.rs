@@ -56,9 +56,17 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    fn rules<'a>(&self, snapshot: &'a Snapshot) -> Rules<'a> {
+    fn rules<'a>(&self, snapshot: &'a Snapshot, load_until: Option<Instant>) -> Rules<'a> {
         let retry = if self.is_copy { &ONCE } else { &snapshot.retry };
-        Rules { retry, wait_until: self.wait_until, expires: self.expires }
+        Rules { retry, wait_until: self.wait_until, load_until, expires: self.expires }
+    }
+
+    /// How long a model that is loaded on demand is waited for, from `now` on. Nobody waits for a copy, and an engine that is
+    /// gone takes what it kept with it.
+    fn load_until(&self, snapshot: &Snapshot, now: Instant) -> Option<Instant> {
+        let waits = !self.is_copy && !matches!(self.affinity, Affinity::Only(_));
+        let until = now + snapshot.timeouts.load;
+        waits.then(|| self.expires.map_or(until, |expires| expires.min(until)))
     }
 }
 
@@ -86,6 +94,8 @@ pub(super) struct Attempts {
     pub(super) plan: Plan,
     pub(super) history: History,
     terms: Terms,
+    /// How long a model is waited for that is loaded on demand; from the first question on.
+    load_until: Option<Instant>,
     pub(super) current: Option<Current>,
     pub(super) timeline: Timeline,
     /// What comes after it.
@@ -98,7 +108,9 @@ impl Attempts {
     /// None so far. A request earns its model's share of the retry budget.
     pub(super) fn new(snapshot: Arc<Snapshot>, plan: Plan, terms: Terms) -> Self {
         let (history, timeline) = (History::default(), Timeline::default());
-        let attempts = Self { snapshot, plan, history, terms, current: None, timeline, next: None, last: None };
+        let load_until = None;
+        let attempts =
+            Self { snapshot, plan, history, terms, load_until, current: None, timeline, next: None, last: None };
         if let Some(target) = attempts.target(0).filter(|_| !attempts.terms.is_copy) {
             target.pool.budget.earn();
         }
@@ -116,7 +128,8 @@ impl Attempts {
         loop {
             let since = Instant::now();
             let view = Engines::new(&self.snapshot, &self.plan, &self.terms.affinity);
-            let rules = self.terms.rules(&self.snapshot);
+            self.load_until = self.load_until.or_else(|| self.terms.load_until(&self.snapshot, since));
+            let rules = self.terms.rules(&self.snapshot, self.load_until);
             let send = match dispatch::next(&rules, &self.history, &view, since) {
                 Decision::Send(send) => send,
                 Decision::Wait { what, until } => return Advance::Wait(what, until),
@@ -125,6 +138,7 @@ impl Attempts {
             };
             if let Some(lease) = commit(&view, &send) {
                 let Send { leg, fresh, .. } = send;
+                self.note_passed_over(leg);
                 self.count(leg);
                 let permit = admission.admit();
                 self.next = Some(Current { lease, leg, fresh, reused: false, since, settled: false, _permit: permit });
@@ -171,7 +185,13 @@ impl Attempts {
 
     /// Engines are not waited for any more.
     pub(super) fn wait_no_more(&mut self) {
-        self.terms.wait_until = None;
+        // A time that is over.
+        (self.terms.wait_until, self.load_until) = (None, Some(Instant::now()));
+    }
+
+    /// The models that it can go to.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        (0..self.plan.legs.len()).filter_map(|leg| Some(&self.target(leg)?.pool))
     }
 
     /// Who can say whether another engine could take the place of the attempt under way; `None`: none ever could.
@@ -228,6 +248,12 @@ impl Attempts {
         }
     }
 
+    /// Has models loaded on demand that would have been tried before `leg`, had they had an engine: later requests find one.
+    fn note_passed_over(&self, leg: usize) {
+        let is_due = |pool: &&Arc<Pool>| pool.loads_on_demand() && !pool.is_ready();
+        self.pools().take(leg).filter(is_due).for_each(|pool| pool.ask_for_engine());
+    }
+
     /// Attempts that another one followed.
     pub(super) fn retries(&self) -> usize {
         self.history.retries()
@@ -246,10 +272,9 @@ impl Attempts {
         if draining {
             return dispatch::shutting_down();
         }
-        let pools = || (0..self.plan.legs.len()).filter_map(|leg| Some(&*self.target(leg)?.pool));
-        pools().for_each(Pool::ask_for_engine);
+        self.pools().for_each(|pool| pool.ask_for_engine());
         match self.target(0) {
-            Some(target) => dispatch::no_engine(&target.pool, pools(), self.terms.sees_logs),
+            Some(target) => dispatch::no_engine(&target.pool, self.pools().map(|pool| &**pool), self.terms.sees_logs),
             None => dispatch::shutting_down(),
         }
     }
@@ -289,13 +314,16 @@ impl Alternatives<'_> {
 
     /// Whether one could now.
     pub(super) fn any(&self) -> bool {
-        let Attempts { snapshot, plan, history, terms, .. } = self.attempts;
+        let Attempts { snapshot, plan, history, terms, load_until, .. } = self.attempts;
         let Current { lease, leg, reused, .. } = self.current;
         let mut history = history.clone();
         // As it would end.
         let outcome = Outcome::EngineLeft;
         history.note(Attempt { leg: *leg, key: lease.key(), outcome, reused: *reused, alone: false });
         let view = Engines::new(snapshot, plan, &terms.affinity);
-        matches!(dispatch::next(&terms.rules(snapshot), &history, &view, Instant::now()), Decision::Send(_))
+        matches!(
+            dispatch::next(&terms.rules(snapshot, *load_until), &history, &view, Instant::now()),
+            Decision::Send(_)
+        )
     }
 }

@@ -32,7 +32,7 @@ impl Gateway {
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestContext) -> std::result::Result<Admitted, Refusal> {
         match accept::accept(&self.state, session, ctx).await? {
             Arrival::Request(accepted) => forward::admit(&self.state, session, ctx, accepted).await,
-            Arrival::Stored(stored) => forward::to_stored(&self.state, ctx, stored),
+            Arrival::Stored(stored) => forward::to_stored(&self.state, session, ctx, stored).await,
             Arrival::Preflight(preflight) => {
                 let head = preflight.head().map_err(Refusal::Gone)?;
                 Box::pin(reply::send(session, &ctx.account, head, Bytes::new())).await.map_err(Refusal::Gone)?;

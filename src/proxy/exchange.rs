@@ -2,18 +2,16 @@
 //! [`EngineClient`](crate::engines::EngineClient).
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::select_all;
 use http::{HeaderMap, HeaderValue};
-use tokio::time::{sleep_until, timeout_at};
 
 use super::ProxyState;
 use super::attempts::{Advance, Attempts};
 use super::downstream::leaves;
-use crate::dispatch::{Judgement, WaitFor, judge_body, judge_head, judge_health};
+use super::waiting;
+use crate::dispatch::{Judgement, judge_body, judge_head, judge_health};
 use crate::engines::{CallLimits, Reply};
 use crate::openai::ApiError;
 use crate::outcome::Outcome;
@@ -61,9 +59,7 @@ pub(super) async fn exchange(
             }
             Advance::Wait(..) if state.is_draining() => attempts.wait_no_more(),
             Advance::Wait(what, until) => {
-                let since = Instant::now();
-                wait(attempts, what, until).await;
-                attempts.timeline.note_wait(since);
+                waiting::wait(attempts, what, until).await;
                 attempts.history.begin_round();
             }
             Advance::Deliver | Advance::Refuse => {
@@ -126,22 +122,4 @@ fn traced<'a>(headers: &'a HeaderMap, attempts: &Attempts) -> Cow<'a, HeaderMap>
         headers.insert(TRACESTATE, state.clone());
     }
     Cow::Owned(headers)
-}
-
-/// Waits for what `next` wants: for time to pass, or for an engine that changes.
-async fn wait(attempts: &Attempts, what: WaitFor, until: Instant) {
-    if what == WaitFor::Pause {
-        return sleep_until(until.into()).await;
-    }
-    let legs = 0..attempts.plan.legs.len();
-    let pools: Vec<_> = legs.filter_map(|leg| Some(attempts.target(leg)?.pool.clone())).collect();
-    let mut changes: Vec<_> = pools.iter().map(|pool| Box::pin(pool.changed())).collect();
-    changes.iter_mut().for_each(|change| _ = change.as_mut().enable());
-    pools.iter().for_each(|pool| pool.ask_for_engine());
-    // An engine may have become ready between the question and this.
-    if changes.is_empty() || pools.iter().any(|pool| pool.is_ready()) {
-        return;
-    }
-    // Late is not wrong: the deadline is looked at when the question is put again.
-    let _ = timeout_at(until.into(), select_all(changes)).await;
 }

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::response::Response;
 use super::stored::{self, Kept};
 use super::upstream_request::{OFFLOAD, OriginalRequest, UpstreamRequest, elsewhere};
-use super::{ProxyState, gym, mirror};
+use super::{ProxyState, gym, mirror, waiting};
 use crate::dispatch::Affinity;
 use crate::openai::{ApiError, Endpoint, PlainRuns};
 use crate::routing::{self, Chance, Plan, Prepared, PreparedRequest, Protocol, RequestHead, Snapshot, Unprepared};
@@ -63,20 +63,31 @@ pub(super) async fn admit(
     }
     let mut request = UpstreamRequest::new(request, 0, decoded, (original, reservation));
     request.is_background = is_background;
-    send(state, ctx, (plan, affinity, request))
+    send(state, session, ctx, (plan, affinity, request)).await
 }
 
 /// Gives a request that goes where `plan` says its first engine.
-fn send(
+async fn send(
     state: &ProxyState,
+    session: &mut Session,
     ctx: &mut RequestContext,
     (plan, affinity, request): (Plan, Affinity, UpstreamRequest),
 ) -> Result<Admitted, Refusal> {
     let (expires, sees_logs, trace) = (ctx.expires(), ctx.sees_logs(), ctx.account.trace.clone());
     let terms = Terms { affinity, expires, sees_logs, trace, ..Terms::default() };
     let mut attempts = Attempts::new(ctx.snapshot.clone(), plan, terms);
-    if attempts.advance(&state.admission) != Advance::Go {
-        return Err(attempts.refusal(state.is_draining()).into());
+    match attempts.advance(&state.admission) {
+        Advance::Go => {}
+        Advance::Wait(..) => {
+            ctx.account.clock.ours.stop();
+            let waited = Box::pin(waiting::first_engine(state, session, &mut attempts)).await;
+            ctx.account.clock.ours.start();
+            if let Err(Refusal::Gone(_)) = waited {
+                ctx.account.error = Some("client_gone");
+            }
+            waited?;
+        }
+        Advance::Deliver | Advance::Refuse => return Err(attempts.refusal(state.is_draining()).into()),
     }
     let wait = Wait::new(state.abort_signal(), &ctx.snapshot.timeouts, ctx.expires());
     let (response, downstream) = (Response::default(), Downstream::new(wait));
@@ -85,8 +96,9 @@ fn send(
 }
 
 /// Sends a request about a response to the engine that keeps it.
-pub(super) fn to_stored(
+pub(super) async fn to_stored(
     state: &ProxyState,
+    session: &mut Session,
     ctx: &mut RequestContext,
     asked: StoredRequest,
 ) -> Result<Admitted, Refusal> {
@@ -100,7 +112,7 @@ pub(super) fn to_stored(
     ctx.captured = state.recorder.capture(ctx.target(), b"");
     let plan = Plan { legs: [at].into_iter().collect(), mirror: None, protocol: Protocol::Plain };
     let affinity = Affinity::Only(kept.engine);
-    send(state, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation)))
+    send(state, session, ctx, (plan, affinity, UpstreamRequest::about(kept, path, reservation))).await
 }
 
 /// Notes of a request that cannot be made ready what is known of it; returns what its caller is told.

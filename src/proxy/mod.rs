@@ -52,6 +52,7 @@ mod unfinished_event;
 mod upstream;
 mod upstream_head;
 mod upstream_request;
+mod waiting;
 mod wire;
 
 pub use self::listener::HttpListener;

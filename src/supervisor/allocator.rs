@@ -36,6 +36,8 @@ struct Granted {
     share: f64,
     /// The leader of its process group, while it runs.
     leader: Option<u32>,
+    /// Whether it sleeps, so that others may have its share.
+    rests: bool,
 }
 
 /// The GPUs of one engine, until this is dropped.
@@ -65,9 +67,20 @@ impl GpuGrant {
         }
     }
 
-    /// Whether an engine that starts now may use it: none of its GPUs is lost, and no index in it may mean another GPU,
-    /// because CUDA counts without one that is.
+    /// Lets others have its share, because the engine sleeps: of its memory, what its processes hold is counted.
+    /// [`GpuAllocator::rouse`] takes the share back.
+    pub(super) fn rest(&self) {
+        if let Some(granted) = self.allocator.table().granted.get_mut(&self.number) {
+            granted.rests = true;
+        }
+    }
+
+    /// Whether an engine that starts now may use it: it is not lent to others, none of its GPUs is lost, and no index in it may
+    /// mean another GPU, because CUDA counts without one that is.
     fn is_usable(&self, now: &Inventory) -> bool {
+        if self.allocator.table().granted.get(&self.number).is_none_or(|granted| granted.rests) {
+            return false;
+        }
         let units = units(now);
         let gpus = self.gpus.as_deref().unwrap_or_default();
         let is_lost = |gpu: &String| find(&units, gpu).is_ok_and(|unit| unit.gpu.lost);
@@ -152,15 +165,43 @@ impl GpuAllocator {
         }
     }
 
-    /// Whether all of `demands` could have what they want beside what runs, as far as is known now, once the engines of the
-    /// models that are `leaving` are gone.
+    /// Whether all of `demands` could have what they want beside what runs, as far as is known now, once the engines that are
+    /// `leaving` are gone. Engines that sleep are to have what they had: they are in `demands` by their own names.
     ///
     /// # Errors
     /// Every reason why not, in words.
-    pub(super) fn would_fit(&self, demands: &[Demand], leaving: &dyn Fn(&Name) -> bool) -> Result<(), String> {
+    pub(super) fn would_fit(&self, demands: &[Demand], leaving: &dyn Fn(&Held) -> bool) -> Result<(), String> {
         let mut held = self.held();
-        held.iter_mut().filter(|held| leaving(&held.model)).for_each(|held| held.keeps = Keeps::Nothing);
+        let is_asked_for = |held: &Held| demands.iter().any(|demand| demand.engine == held.engine);
+        let leaves = |held: &&mut Held| leaving(held) || held.keeps == Keeps::Remainder && is_asked_for(held);
+        held.iter_mut().filter(leaves).for_each(|held| held.keeps = Keeps::Nothing);
         placement::place(&self.0.monitor.latest(), demands, &held).map(drop).map_err(|why| in_words(&why))
+    }
+
+    /// Has the `engines` that sleep have their shares again, all or none.
+    ///
+    /// # Errors
+    /// Every reason why there is no room, in words.
+    pub(super) fn rouse(&self, engines: &[EngineId]) -> Result<(), String> {
+        let inventory = self.0.monitor.latest();
+        let mut table = self.table();
+        let processes = group::members_of_groups(table.granted.values().filter_map(|granted| granted.leader));
+        let is_meant = |granted: &Granted| granted.rests && engines.contains(&granted.engine);
+        let demands: Vec<Demand> = table.granted.values().filter(|it| is_meant(it)).map(Granted::demand).collect();
+        let held = table.granted.values().map(|granted| {
+            let held = granted.held(&processes);
+            if is_meant(granted) { Held { keeps: Keeps::Nothing, ..held } } else { held }
+        });
+        let held: Vec<Held> = held.collect();
+        placement::place(&inventory, &demands, &held).map_err(|why| in_words(&why))?;
+        table.granted.values_mut().filter(|it| is_meant(it)).for_each(|granted| granted.rests = false);
+        Ok(())
+    }
+
+    /// Which engines have GPUs, or need none, and do not sleep.
+    pub(super) fn holders(&self) -> Vec<EngineId> {
+        let table = self.table();
+        table.granted.values().filter(|granted| !granted.rests).map(|granted| granted.engine.clone()).collect()
     }
 
     async fn inventory(&self, demands: &[Demand]) -> Arc<Inventory> {
@@ -206,6 +247,7 @@ impl Table {
             gpus: gpus.unwrap_or_default(),
             share: demand.share,
             leader: None,
+            rests: false,
         };
         self.granted.insert(self.last, granted);
         self.last
@@ -213,9 +255,16 @@ impl Table {
 }
 
 impl Granted {
+    /// The same GPUs, and the same share of each.
+    fn demand(&self) -> Demand {
+        let gpus = if self.gpus.is_empty() { Gpus::AsVisible } else { Gpus::Listed(self.gpus.clone()) };
+        let (engine, model) = (self.engine.clone(), self.model.clone());
+        Demand { engine, model, gpus, share: self.share, ranks: None, in_turns: true }
+    }
+
     fn held(&self, processes: &BTreeMap<u32, Vec<u32>>) -> Held {
         Held {
-            keeps: Keeps::Share,
+            keeps: if self.rests { Keeps::Remainder } else { Keeps::Share },
             engine: self.engine.clone(),
             model: self.model.clone(),
             gpus: self.gpus.clone(),

@@ -160,6 +160,10 @@ mod one_engine {
             None
         }
 
+        fn may_be_loaded(&self, _: usize) -> bool {
+            false
+        }
+
         fn affords_retry(&self, _: usize) -> bool {
             true
         }
@@ -167,7 +171,8 @@ mod one_engine {
 
     pub(super) fn next(history: &History) -> Decision {
         let (now, retry) = (Instant::now(), Retry { attempts: 3, budget: 0.2 });
-        let rules = Rules { retry: &retry, wait_until: Some(now + Duration::from_secs(600)), expires: None };
+        let rules =
+            Rules { retry: &retry, wait_until: Some(now + Duration::from_secs(600)), load_until: None, expires: None };
         decide(&rules, history, &OneEngine, now)
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Balance, Retry};
 
 const RETRY: Retry = Retry { attempts: 3, budget: 0.2 };
-const RULES: Rules<'_> = Rules { retry: &RETRY, wait_until: None, expires: None };
+const RULES: Rules<'_> = Rules { retry: &RETRY, wait_until: None, load_until: None, expires: None };
 const UP: Candidate = Candidate { key: 0, ready: true, ejected: false, in_flight: 0, has_room: true };
 
 /// Engines that are not real.
@@ -19,6 +19,8 @@ struct World {
     budget: usize,
     turn: usize,
     preferred: Option<usize>,
+    /// Legs whose engines are loaded on demand.
+    loads: Vec<usize>,
 }
 
 impl World {
@@ -33,7 +35,7 @@ impl World {
             (0..*count).map(engine).collect()
         };
         let legs: Vec<Vec<Candidate>> = counts.iter().map(leg).collect();
-        Self { contexts: vec![None; legs.len()], legs, budget: 100, turn: 0, preferred: None }
+        Self { contexts: vec![None; legs.len()], legs, budget: 100, turn: 0, preferred: None, loads: vec![] }
     }
 
     fn engine(&mut self, key: u64) -> &mut Candidate {
@@ -64,6 +66,10 @@ impl View for World {
 
     fn context_length(&self, leg: usize) -> Option<u64> {
         self.contexts[leg]
+    }
+
+    fn may_be_loaded(&self, leg: usize) -> bool {
+        self.loads.contains(&leg)
     }
 
     fn affords_retry(&self, _: usize) -> bool {
@@ -330,11 +336,11 @@ proptest! {
             engine.key = key;
         }
         let engines = legs.iter().flatten().count();
-        let mut world = World { legs, contexts, budget, turn, preferred };
+        let mut world = World { legs, contexts, budget, turn, preferred, loads: vec![] };
         let retry = Retry { attempts, budget: 0.2 };
         let start = Instant::now();
         let deadline = seconds.map(|seconds| start + Duration::from_secs(seconds));
-        let rules = Rules { retry: &retry, wait_until: deadline, expires: None };
+        let rules = Rules { retry: &retry, wait_until: deadline, load_until: None, expires: None };
         let mut history = History::default();
         let (mut now, mut paid, mut before, mut steps, mut in_round) = (start, 0, 0, 0, 0);
         loop {

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::TryFutureExt;
 use http::{HeaderName, HeaderValue, header};
 use pingora::proxy::Session;
 
 use super::driver::{Calls, Driver};
 use crate::dialects::gym::{self, Answer, GymRoute, Sessions};
-use crate::dispatch::{self, Affinity};
-use crate::openai::{ApiError, Endpoint};
+use crate::dispatch::Affinity;
+use crate::openai::Endpoint;
 use crate::proxy::accept::{self, Admitted};
 use crate::proxy::attempts::Terms;
 use crate::proxy::context::{Called, RequestContext};
 use crate::proxy::memory::BodyReservation;
 use crate::proxy::refusal::Refusal;
-use crate::proxy::{ProxyState, reply};
+use crate::proxy::{ProxyState, reply, waiting};
 use crate::routing::Plan;
 
 /// What cookies are signed with beside the alias' name: nothing secret, as in Gym. They choose a replica, no more, and
@@ -66,7 +67,8 @@ pub(in crate::proxy) async fn serve(
     };
     let mut calls = Calls::default();
     ctx.account.clock.ours.stop();
-    let outcome = unless_gone(state, session, driver.take(&mut calls, route, body)).await;
+    let outcome =
+        waiting::unless_gone(state, session, driver.take(&mut calls, route, body).map_err(Refusal::from)).await;
     ctx.account.clock.ours.start();
     calls.close();
     let Calls { retries, usage, engine, timeline, .. } = calls;
@@ -79,29 +81,6 @@ pub(in crate::proxy) async fn serve(
                 ctx.account.error = Some("client_gone");
             }
             Err(refusal)
-        }
-    }
-}
-
-/// What `work` comes to, unless the client leaves before or the gateway ends. Dropping the work makes engines give it up.
-async fn unless_gone(
-    state: &ProxyState,
-    session: &mut Session,
-    work: impl Future<Output = Result<Answer, ApiError>>,
-) -> Result<Answer, Refusal> {
-    let mut abort = state.abort_signal();
-    // A client that has sent more than its request is no longer watched: its bytes are those of the next one.
-    let mut watched = true;
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut work => return answer.map_err(Refusal::from),
-            () = abort.aborted() => return Err(dispatch::shutting_down().into()),
-            left = session.downstream_session.read_body_or_idle(true), if watched => match left {
-                Err(error) => return Err(Refusal::Gone(error.into_down())),
-                Ok(_) => watched = false,
-            },
         }
     }
 }

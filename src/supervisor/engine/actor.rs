@@ -91,6 +91,7 @@ impl Actor {
     pub(super) async fn run(mut self, found: Option<Option<Level>>) {
         if let Some(asleep) = found {
             self.apply(Event::Adopted { asleep }).await;
+            self.lend_gpus();
             self.look_at_log().await;
         }
         while !self.lifecycle.is_over() {
@@ -152,6 +153,7 @@ impl Actor {
                     grant.set_share(spec.demand(self.replica).share);
                 }
                 (self.spec, self.prober) = (spec, *prober);
+                self.lend_gpus();
             }
             Message::NoteAdapters => {
                 let (added, removed) = self.spec.adapter_changes();

@@ -9,7 +9,7 @@ use crate::engines::EngineState;
 use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::diagnose::progress::Loading;
 use crate::supervisor::diagnose::{logtail, reason};
-use crate::supervisor::lifecycle::terms::{Effect, Event, Level};
+use crate::supervisor::lifecycle::terms::{Effect, Event, Level, Phase};
 
 impl Actor {
     /// Does it; what follows from it at once.
@@ -32,7 +32,10 @@ impl Actor {
             Effect::RecordServing => {
                 self.job.note(|record| (record.served, record.asleep) = (true, None)).await;
             }
-            Effect::RecordAsleep(level) => self.job.note(|record| record.asleep = Some(level)).await,
+            Effect::RecordAsleep(level) => {
+                self.job.note(|record| record.asleep = Some(level)).await;
+                self.lend_gpus();
+            }
             Effect::Sleep(level) => self.operation = Some(self.sleep(level)),
             Effect::Wake(level) => {
                 self.prober.renew();
@@ -105,6 +108,14 @@ impl Actor {
     pub(super) fn take_grant(&mut self, grant: GpuGrant) {
         self.gpus.grant = Some(grant);
         self.show_gpus();
+    }
+
+    /// Lets models that are loaded on demand have its GPUs while it sleeps, if it is of such a model itself.
+    pub(super) fn lend_gpus(&self) {
+        let sleeps = matches!(self.lifecycle.phase(), Phase::Asleep(_));
+        if let Some(grant) = self.gpus.grant.as_ref().filter(|_| sleeps && self.spec.spawn.load.is_on_demand()) {
+            grant.rest();
+        }
     }
 
     pub(super) fn show_gpus(&self) {

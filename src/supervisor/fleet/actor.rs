@@ -21,7 +21,6 @@ use crate::supervisor::engine::factory::EngineFactory;
 use crate::supervisor::engine::handle::Notice;
 use crate::supervisor::engine::shutdown_signal::{ShutdownMode, ShutdownSignal};
 use crate::supervisor::launch::launcher::Launcher;
-use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::process::port::{HeldPort, PortError, Ports};
 use crate::supervisor::process::reaper;
 use crate::supervisor::store::lock::LockKeeper;
@@ -82,6 +81,8 @@ pub(crate) struct Fleet {
     pub(super) clearing: Option<JoinHandle<()>>,
     /// When what could not be done is tried again.
     pub(super) retry_at: Option<Instant>,
+    /// When is looked again whose turn it is of the models that are loaded on demand.
+    pub(super) look_at: Option<Instant>,
 }
 
 /// What the state directory gives.
@@ -104,6 +105,7 @@ enum Wakeup {
     Request(Request),
     Demand(Name),
     Retry,
+    Look,
 }
 
 impl Fleet {
@@ -120,6 +122,7 @@ impl Fleet {
             work: JoinSet::new(),
             clearing: None,
             retry_at: None,
+            look_at: None,
         }
     }
 
@@ -132,6 +135,7 @@ impl Fleet {
                 Wakeup::Notice(notice) => self.heard(&notice),
                 Wakeup::Finished(Ok(Finished::Placed(placed))) => self.placed(placed),
                 Wakeup::Finished(Ok(Finished::Scaled(room))) => self.scale_up(room),
+                Wakeup::Finished(Ok(Finished::Rested(task, done))) => self.rested(task, done),
                 Wakeup::Finished(Ok(Finished::Adapter(change))) => self.adapter_changed(change),
                 Wakeup::Finished(Ok(Finished::HandedOver(model))) => {
                     let models = self.models.iter_mut().filter(|it| *it.name() == model);
@@ -145,13 +149,14 @@ impl Fleet {
                 Wakeup::Request(request) => self.request(request),
                 Wakeup::Demand(model) => self.demanded(&model),
                 Wakeup::Retry => self.retry_at = None,
+                Wakeup::Look => {}
             }
             self.settle();
         }
     }
 
     async fn wake(&mut self) -> Wakeup {
-        let Self { parts, engines, work, clearing, retry_at, .. } = self;
+        let Self { parts, engines, work, clearing, retry_at, look_at, .. } = self;
         tokio::select! {
             biased;
             mode = parts.shutdown.asked() => Wakeup::Shutdown(mode),
@@ -162,11 +167,13 @@ impl Fleet {
             Some(request) = parts.requests.recv() => Wakeup::Request(request),
             Some(model) = parts.demand.next() => Wakeup::Demand(model),
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Wakeup::Retry,
+            () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => Wakeup::Look,
         }
     }
 
     /// Has done what is to be done, until nothing is; then shows itself.
     pub(super) fn settle(&mut self) {
+        self.take_turns();
         loop {
             let actions = reconcile(&self.desired(), &self.actual(), &|model| self.has_room(model));
             // Each one that is performed shows in what is compared next, so this ends.
@@ -253,7 +260,7 @@ impl Fleet {
             spec: model.spec.clone(),
             wanted_replicas: model.wanted_replicas(&self.orders),
             ready: present.clone().filter(|replica| replica.handle.engine.is_ready()).count(),
-            asleep: present.clone().filter(|replica| replica.stage == Stage::Asleep).count(),
+            asleep: present.clone().filter(|replica| replica.stage.sleeps()).count(),
             present: present.map(|replica| replica.number).collect(),
             roll: model.roll.status.clone(),
             last_demand: model.last_demand,
@@ -290,6 +297,7 @@ impl Fleet {
         if let Some(model) = self.models.iter_mut().find(|model| model.name() == name) {
             tracing::debug!(model = %name, "a request found no engine");
             model.last_demand = Some(std::time::Instant::now());
+            model.on_demand.asked();
         }
     }
 

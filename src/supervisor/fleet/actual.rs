@@ -34,6 +34,8 @@ pub(super) struct ActualReplica {
     pub(super) is_untuned: bool,
     /// Whether it was told to end for good.
     pub(super) is_leaving: bool,
+    /// Whether it did not sleep when it was told to.
+    pub(super) cannot_sleep: bool,
     /// Its GPUs.
     pub(super) placement: Placement,
     /// The start order of the engines that it was told it waits for.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::actor::{Fleet, Home};
 use super::actual::Placement;
 use super::model::ManagedModel;
+use super::turns::Turn;
 use crate::engines::Engine;
 use crate::supervisor::engine::factory::Blueprint;
 use crate::supervisor::launch::spec::StartedWith;
@@ -116,6 +119,10 @@ impl Fleet {
         model.add(number, made, (started_with, Placement::Settled), &mut self.engines);
         if let Some(replica) = model.replica(number) {
             replica.set_stage(if asleep.is_some() { Stage::Asleep } else { Stage::Starting });
+        }
+        let turn = model.on_demand.turn;
+        if model.is_on_demand() && turn != Turn::In {
+            model.on_demand.set_turn(if asleep.is_some() { Turn::Resting } else { Turn::In }, Instant::now());
         }
         Ok(engine)
     }

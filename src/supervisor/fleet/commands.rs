@@ -1,11 +1,13 @@
 //! What operators order: one engine or all of a model, how many there are, a replacement of all.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::actor::Fleet;
 use super::desired::RollPhase;
 use super::model::Change;
 use super::request::{Pending, Reply, Request, answer};
+use super::turns::Turn;
 use super::work::{Finished, ScaleRoom};
 use crate::ids::Name;
 use crate::supervisor::lifecycle::orders::{Done, Goal};
@@ -58,14 +60,54 @@ impl Fleet {
         });
         let unknown = || ControlError::Unknown(format!("There is no engine `{id}` that is run here."));
         let (at, number) = found.ok_or_else(unknown)?;
+        if let Some(pending) = self.command_on_demand(at, goal)? {
+            return Ok(pending);
+        }
         Ok(self.command(at, number, goal).into_iter().collect())
     }
 
     fn command_model(&mut self, model: &str, command: Command) -> Result<Pending, ControlError> {
         let (at, goal) = (self.model_at(model)?, Goal::of(command)?);
+        if let Some(pending) = self.command_on_demand(at, goal)? {
+            return Ok(pending);
+        }
         let replicas = self.models[at].replicas.iter().filter(|replica| !replica.is_leaving);
         let numbers: Vec<usize> = replicas.map(|replica| replica.number).collect();
         Ok(numbers.into_iter().filter_map(|number| self.command(at, number, goal)).collect())
+    }
+
+    /// Begins what means another thing of a model that is loaded on demand than of others, whichever of its engines was named:
+    /// it is loaded when there is room for it, and what gives its GPUs back does so as a whole. `None`: it means the same.
+    fn command_on_demand(&mut self, at: usize, goal: Goal) -> Result<Option<Pending>, ControlError> {
+        let model = &mut self.models[at];
+        let name = model.name().clone();
+        let is_stopped = self.orders.is_stopped(&name);
+        if !model.is_on_demand() || (model.on_demand.turn == Turn::In && !is_stopped && !matches!(goal, Goal::Sleep(_)))
+        {
+            return Ok(None);
+        }
+        match goal {
+            Goal::Start | Goal::Restart | Goal::Wake => {
+                let stopped = self.orders.stopped(&name);
+                stopped.into_iter().for_each(|number| self.orders.start(&name, number));
+                model.roll.resume();
+                return Ok(Some(vec![(name.to_string(), model.on_demand.order())]));
+            }
+            Goal::Stop if !is_stopped => {
+                let count = model.wanted_replicas(&self.orders);
+                (0..count).for_each(|number| self.orders.stop(&name, number, count));
+            }
+            Goal::Sleep(_) if model.on_demand.turn != Turn::In => {
+                return Err(ControlError::Refused(format!("`{name}` is not loaded; the next request loads it")));
+            }
+            Goal::Sleep(_) if !model.spec.spawn.sleep_mode => {
+                let why = "engines of this model cannot sleep; set `sleep_mode: true` and restart it".to_owned();
+                return Err(ControlError::Refused(why));
+            }
+            Goal::Sleep(_) => model.on_demand.set_turn(Turn::Resting, Instant::now()),
+            Goal::Stop | Goal::Rest(_) | Goal::Dismiss(_) => {}
+        }
+        Ok(Some(vec![]))
     }
 
     /// Has one engine reach `goal`, and remembers what that means for later.
@@ -113,7 +155,7 @@ impl Fleet {
         if let Some(change) = &model.change {
             return Err(busy(model.name(), change.what));
         }
-        if model.replicas.iter().all(|replica| replica.is_leaving || replica.stage == Stage::Asleep) {
+        if model.replicas.iter().all(|replica| replica.is_leaving || replica.stage.sleeps()) {
             let why = format!("no engine of `{}` is awake: wake them first", model.name());
             return Err(ControlError::Refused(why));
         }
@@ -144,6 +186,11 @@ impl Fleet {
         let name = model.name().clone();
         if let Some(change) = &model.change {
             return answer(reply, Err(busy(&name, change.what)));
+        }
+        if model.is_on_demand() && model.on_demand.turn != Turn::In {
+            // They are made when it is loaded.
+            self.orders.scale(&name, count, model.spec.spawn.replicas);
+            return answer(reply, Ok(vec![]));
         }
         let taken: Vec<usize> = model.replicas.iter().map(|replica| replica.number).collect();
         let present = model.replicas.iter().filter(|replica| !replica.is_leaving).count();

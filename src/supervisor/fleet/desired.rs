@@ -28,6 +28,21 @@ pub(super) struct DesiredModel {
     pub(super) roll: RollPhase,
     /// Something else changes several of its engines: their number stays as it is meanwhile.
     pub(super) is_held: bool,
+    /// What is to become of its engines as a whole.
+    pub(super) residency: Residency,
+}
+
+/// What is to become of a model's engines, which may be loaded on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Residency {
+    /// There are as many as wanted, and those that sleep sleep on: the model is not loaded on demand.
+    Kept,
+    /// There are as many as wanted, and those that sleep are woken.
+    Loaded,
+    /// Those that serve sleep; the others end.
+    Asleep,
+    /// There are none.
+    None,
 }
 
 /// Where the replacement of a model's engines is.

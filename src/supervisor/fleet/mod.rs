@@ -3,7 +3,8 @@
 //! `actor` hears of everything (requests, engines, demand) and is the only writer. `desired` and `actual` are plain data of
 //! what should run and what does, which `model` makes from what the actor keeps; `reconcile` says what is to be done, with
 //! `roll` for the replacement of engines, and `perform` does it. `request` and `commands` are what operators want,
-//! `adapters` is LoRA, `apply` a new configuration, `diff` what one would change, `work` what takes long, `view` what is
+//! `turns` says which of the models that are loaded on demand have GPUs (`on_demand`: what is known of each), and `take_turns`
+//! has that done. `adapters` is LoRA, `apply` a new configuration, `diff` what one would change, `work` what takes long, `view` what is
 //! shown.
 
 mod actor;
@@ -14,10 +15,12 @@ mod commands;
 mod desired;
 mod diff;
 mod model;
+mod on_demand;
 mod perform;
 mod reconcile;
 mod request;
 mod roll;
+mod take_turns;
 mod turns;
 mod view;
 mod work;

@@ -8,10 +8,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::actual::{ActualReplica, Placement};
-use super::desired::{DesiredModel, RollPhase};
+use super::desired::{DesiredModel, Residency, RollPhase};
+use super::on_demand::OnDemand;
+use super::turns::Turn;
 use crate::api::{EngineState, RollFailure, RollState, RollStatus};
+use crate::config::{Gpus, Idle, Load};
 use crate::engines::{Owner, Pool};
-use crate::ids::Name;
+use crate::ids::{EngineId, Name};
+use crate::placement::Demand;
 use crate::supervisor::engine::factory::NewEngine;
 use crate::supervisor::engine::handle::EngineHandle;
 use crate::supervisor::launch::spec::{LaunchSpec, StartedWith};
@@ -38,6 +42,10 @@ pub(super) struct ManagedModel {
     pub(super) new_adapter: Option<Name>,
     /// When a request last found no engine.
     pub(super) last_demand: Option<Instant>,
+    /// Whether it has GPUs, where it is loaded on demand.
+    pub(super) on_demand: OnDemand,
+    /// Whether requests are under way on it or wait for it, when that was looked at last.
+    pub(super) is_busy: bool,
     /// Whether the fleet will hear when requests can go to other engines of a model that is not wanted any more.
     pub(super) is_handover_awaited: bool,
 }
@@ -80,6 +88,8 @@ pub(super) struct Replica {
     pub(super) is_asleep: bool,
     /// Whether it was told to end for good.
     pub(super) is_leaving: bool,
+    /// Whether it did not sleep when it was told to.
+    pub(super) cannot_sleep: bool,
     /// Whether an operator wants it started anew, also where it sleeps.
     pub(super) is_restart_ordered: bool,
     /// Whether GPUs were found for it.
@@ -179,7 +189,7 @@ impl Replica {
     /// Notes where it is.
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
-        self.is_asleep = stage == Stage::Asleep || (stage == Stage::Starting && self.is_asleep);
+        self.is_asleep = stage.sleeps() || (stage == Stage::Starting && self.is_asleep);
         self.is_settled |= !matches!(stage, Stage::Idle | Stage::Starting | Stage::Stopping);
     }
 }
@@ -187,7 +197,10 @@ impl Replica {
 impl ManagedModel {
     /// A model that has no engines yet.
     pub(super) fn new(spec: LaunchSpec, pool: Arc<Pool>) -> Self {
+        let on_demand = OnDemand::new(!spec.spawn.load.is_on_demand());
         Self {
+            on_demand,
+            is_busy: false,
             spec: Arc::new(spec),
             is_wanted: true,
             pool,
@@ -197,6 +210,64 @@ impl ManagedModel {
             new_adapter: None,
             last_demand: None,
             is_handover_awaited: false,
+        }
+    }
+
+    /// Whether it is loaded when a request needs it.
+    pub(super) fn is_on_demand(&self) -> bool {
+        self.spec.spawn.load.is_on_demand()
+    }
+
+    /// When its engines give their GPUs back because nobody uses them.
+    pub(super) fn idle(&self) -> Idle {
+        match self.spec.spawn.load {
+            Load::OnDemand(idle) => idle,
+            Load::Eager => Idle::default(),
+        }
+    }
+
+    /// Its engines that sleep.
+    pub(super) fn sleepers(&self) -> Vec<EngineId> {
+        let asleep = self.replicas.iter().filter(|replica| !replica.is_leaving && replica.stage == Stage::Asleep);
+        asleep.map(|replica| replica.handle.engine.id.clone()).collect()
+    }
+
+    /// What engine number `number` is to have: what it has, where it sleeps.
+    pub(super) fn demand(&self, number: usize) -> Demand {
+        let demand = self.spec.demand(number);
+        let asleep = self.replicas.iter().find(|it| it.number == number && it.stage == Stage::Asleep && !it.is_leaving);
+        let gpus = asleep.map(|replica| replica.started_with().gpus).filter(|gpus| !gpus.is_empty());
+        Demand { gpus: gpus.map_or(demand.gpus, Gpus::Listed), ..demand }
+    }
+
+    /// What is to become of its engines.
+    fn residency(&self, is_stopped: bool) -> Residency {
+        let is_present = self.replicas.iter().any(|replica| !replica.is_leaving);
+        match self.on_demand.turn {
+            Turn::In if self.is_on_demand() => Residency::Loaded,
+            Turn::In => Residency::Kept,
+            _ if is_stopped => Residency::Kept,
+            Turn::Resting => Residency::Asleep,
+            Turn::Next if is_present => Residency::Asleep,
+            Turn::Next | Turn::Out => Residency::None,
+        }
+    }
+
+    /// Tells operators who wait for it to be loaded.
+    pub(super) fn answer_loads(&mut self) {
+        if self.on_demand.turn != Turn::In {
+            return;
+        }
+        let present = || self.replicas.iter().filter(|replica| !replica.is_leaving);
+        if present().any(|replica| replica.stage == Stage::Ready) {
+            self.on_demand.answer(&Ok(()));
+        } else if present().next().is_some() && present().all(|replica| replica.stage == Stage::Failed) {
+            let causes = present().filter_map(|replica| match &*replica.handle.engine.state() {
+                EngineState::Failed(failure) => Some(failure.cause.to_string()),
+                _ => None,
+            });
+            let why = causes.last().unwrap_or_else(|| "it failed".to_owned());
+            self.on_demand.answer(&Err(ControlError::Failed(why)));
         }
     }
 
@@ -252,6 +323,7 @@ impl ManagedModel {
             is_settled: false,
             is_asleep: false,
             is_leaving: false,
+            cannot_sleep: false,
             is_restart_ordered: false,
             placement,
             waits_for: None,
@@ -270,6 +342,7 @@ impl ManagedModel {
             is_stopped: orders.is_stopped(self.name()),
             roll: self.roll.phase(),
             is_held: self.change.is_some(),
+            residency: self.residency(orders.is_stopped(self.name())),
         }
     }
 
@@ -288,6 +361,7 @@ impl ManagedModel {
             is_misnamed,
             is_untuned: !self.is_outdated(replica) && !replica.spec.is_tuned_like(&self.spec),
             is_leaving: replica.is_leaving,
+            cannot_sleep: replica.cannot_sleep,
             placement: replica.placement,
             waits_for: replica.waits_for,
         }

@@ -11,8 +11,11 @@ use crate::supervisor::allocator::GpuGrant;
 use crate::supervisor::engine::factory::Blueprint;
 use crate::supervisor::engine::handle::Message;
 use crate::supervisor::launch::spec::{LaunchSpec, StartedWith};
-use crate::supervisor::lifecycle::orders::Goal;
+use crate::supervisor::lifecycle::orders::{Done, Goal};
 use crate::supervisor::lifecycle::terms::Stage;
+
+/// Weights are kept in host memory, so that an engine wakes within seconds.
+const SLEEP_LEVEL: u8 = 1;
 
 impl Fleet {
     /// Does it; whether it is done.
@@ -29,6 +32,11 @@ impl Fleet {
             Action::Stop(which) => self.with(which, |_, replica| {
                 replica.set_stage(Stage::Stopping);
                 drop(replica.handle.order(Goal::Stop));
+            }),
+            Action::Rest(which) => self.rest(which),
+            Action::Wake(which) => self.with(which, |_, replica| {
+                replica.set_stage(Stage::Starting);
+                drop(replica.handle.order(Goal::Wake));
             }),
             Action::ForgetStop((name, number)) => {
                 self.orders.start(name, *number);
@@ -110,6 +118,29 @@ impl Fleet {
             if let Some(grant) = placed.grant {
                 replica.handle.tell(Message::Grant(grant));
             }
+        }
+    }
+
+    /// Has an engine sleep. One that does not ends instead.
+    fn rest(&mut self, which: &Which) -> bool {
+        let Some(model) = self.models.iter_mut().find(|model| *model.name() == which.0) else { return false };
+        let Some(replica) = model.replica(which.1) else { return false };
+        replica.set_stage(Stage::FallingAsleep);
+        let (task, done) = (replica.task, replica.handle.order(Goal::Rest(SLEEP_LEVEL)));
+        self.work.spawn(async move { Finished::Rested(task, done.await.unwrap_or(Ok(()))) });
+        true
+    }
+
+    /// An engine sleeps, or does not.
+    pub(super) fn rested(&mut self, task: tokio::task::Id, done: Done) {
+        let Err(error) = done else { return };
+        let mut replicas = self.models.iter_mut().flat_map(|model| &mut model.replicas);
+        let Some(replica) = replicas.find(|replica| replica.task == task) else { return };
+        let engine = &replica.handle.engine.id;
+        tracing::warn!(%engine, %error, "the engine does not sleep, and ends to make room");
+        replica.cannot_sleep = true;
+        if replica.stage == Stage::FallingAsleep {
+            replica.set_stage(Stage::Ready);
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::actual::{Actual, ActualReplica, Placement};
-use super::desired::{Desired, DesiredModel, RollPhase};
+use super::desired::{Desired, DesiredModel, Residency, RollPhase};
 use super::roll::{self, Step};
 use crate::api::StopReason;
 use crate::ids::Name;
@@ -27,6 +27,10 @@ pub(super) enum Action {
     Start(Which),
     /// Stop an engine: an operator wanted it stopped.
     Stop(Which),
+    /// Have an engine sleep once it has answered what it has.
+    Rest(Which),
+    /// Wake an engine.
+    Wake(Which),
     /// Note that an engine which an operator stopped is no more: no other one is to be born stopped in its place.
     ForgetStop(Which),
     /// End an engine for good.
@@ -53,12 +57,15 @@ pub(super) fn reconcile(desired: &Desired, actual: &Actual, room: &dyn Fn(&Name)
     let none = Vec::new();
     for model in &desired.models {
         let replicas = actual.models.get(&model.name).unwrap_or(&none);
-        actions.extend(sizes(model, replicas, room));
+        match model.residency {
+            Residency::Kept | Residency::Loaded => actions.extend(sizes(model, replicas, room)),
+            Residency::Asleep | Residency::None => actions.extend(unloads(model, replicas)),
+        }
         actions.extend(orders(model, replicas));
     }
     // What is removed in this very turn needs nothing else.
     let removed: BTreeSet<Which> = actions.iter().filter_map(removed).collect();
-    actions.retain(|action| !matches!(action, Action::Stop(which) | Action::Retune(which) if removed.contains(which)));
+    actions.retain(|action| !matches!(action, Action::Stop(which) | Action::Wake(which) | Action::Retune(which) if removed.contains(which)));
     actions.extend(starts(desired, actual, &removed));
     actions
 }
@@ -68,6 +75,21 @@ fn removed(action: &Action) -> Option<Which> {
         Action::Remove(which, _) => Some(which.clone()),
         _ => None,
     }
+}
+
+/// What becomes of the engines of a model that is not to have GPUs.
+fn unloads(model: &DesiredModel, replicas: &[ActualReplica]) -> Vec<Action> {
+    let present = replicas.iter().filter(|replica| !replica.is_leaving);
+    let action = |replica: &ActualReplica| {
+        let which = (model.name.clone(), replica.number);
+        match replica.stage {
+            _ if model.residency == Residency::None => Some(Action::Remove(which, StopReason::Unload)),
+            Stage::Asleep | Stage::FallingAsleep => None,
+            Stage::Ready if !replica.cannot_sleep => Some(Action::Rest(which)),
+            _ => Some(Action::Remove(which, StopReason::Unload)),
+        }
+    };
+    if model.is_held { vec![] } else { present.filter_map(action).collect() }
 }
 
 /// Which engines of a model there are to be.
@@ -152,6 +174,8 @@ fn orders(model: &DesiredModel, replicas: &[ActualReplica]) -> Vec<Action> {
         let is_stopped = matches!(replica.stage, Stage::Stopping | Stage::Stopped);
         if model.stopped.contains(&replica.number) && !is_stopped {
             actions.push(Action::Stop(which()));
+        } else if model.residency == Residency::Loaded && replica.stage == Stage::Asleep {
+            actions.push(Action::Wake(which()));
         }
     }
     actions
@@ -172,10 +196,11 @@ fn starts(desired: &Desired, actual: &Actual, removed: &BTreeSet<Which>) -> Vec<
             !replica.is_leaving && !is_removed && !stopped.contains(&replica.number)
         })
     };
-    let unsettled = desired.models.iter().filter(|model| running(model).any(|replica| !replica.is_settled));
+    let loaded = || desired.models.iter().filter(|it| matches!(it.residency, Residency::Kept | Residency::Loaded));
+    let unsettled = loaded().filter(|model| running(model).any(|replica| !replica.is_settled));
     let first = unsettled.map(DesiredModel::rank).min();
     let (mut placed, mut actions) = (Vec::new(), Vec::new());
-    for model in &desired.models {
+    for model in loaded() {
         for replica in running(model) {
             let which = (model.name.clone(), replica.number);
             if replica.placement == Placement::Wanted {

@@ -37,7 +37,7 @@ pub(super) fn step(
 ) -> Step {
     let (outdated, fresh): (Vec<_>, Vec<_>) = present.iter().copied().partition(|replica| replica.is_outdated);
     let has_arrived = |replica: &ActualReplica| match replica.stage {
-        Stage::Ready | Stage::Asleep => true,
+        Stage::Ready | Stage::FallingAsleep | Stage::Asleep => true,
         Stage::Stopped => model.stopped.contains(&replica.number),
         _ => false,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Idle;
 use crate::ids::Name;
 
 /// The least time that a model with requests keeps its GPUs.
@@ -25,6 +26,8 @@ pub(super) enum Turn {
     /// It has no engines, or they are ending.
     #[default]
     Out,
+    /// Its engines sleep, or are about to.
+    Resting,
     /// It is next: what it needs is being made free.
     Next,
     /// Its engines load, or are loaded.
@@ -46,16 +49,18 @@ pub(super) struct Contender {
     pub(super) used_at: Instant,
     /// What its engines do.
     pub(super) engines: Engines,
-    /// Without requests for so long, its engines end; `None`: never.
-    pub(super) stop_after: Option<Duration>,
+    /// Whether its engines can sleep instead of ending.
+    pub(super) can_sleep: bool,
+    /// When they sleep or end because nobody uses them.
+    pub(super) idle: Idle,
 }
 
 /// What the engines of a model do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engines {
-    /// There are none.
+    /// There are none, or they sleep.
     None,
-    /// They end.
+    /// They end, or fall asleep.
     Leaving,
     /// They load.
     Loading,
@@ -95,15 +100,16 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
     let mut decision = Decision::default();
     let mut inside: Vec<&Contender> = Vec::new();
     for contender in contenders.iter().filter(|it| it.turn != Turn::Out) {
-        match contender.ends_at(now) {
-            Some(until) if until <= now => decision.turns.push((contender.name.clone(), Turn::Out)),
-            until => {
-                decision.look_before(until.unwrap_or(now + SELDOM).min(now + SELDOM));
-                inside.push(contender);
-            }
+        let end = contender.end(now);
+        match end {
+            Some((until, turn)) if until <= now => decision.turns.push((contender.name.clone(), turn)),
+            _ => decision.look_before(end.map_or(now + SELDOM, |(until, _)| until).min(now + SELDOM)),
+        }
+        if contender.holds_gpus() && end.is_none_or(|(until, _)| until > now) {
+            inside.push(contender);
         }
     }
-    let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| it.turn == Turn::Out).collect();
+    let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| !it.holds_gpus()).collect();
     wanted.retain(|it| it.wanted_since.is_some() && it.engines != Engines::Leaving);
     wanted.sort_by_key(|it| it.wanted_since);
     // Whoever waits for others to have had their time: what it will need stays free.
@@ -131,9 +137,9 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
             continue;
         };
         let mut rest = inside.clone();
-        rest.retain(|it| !victims.contains(&&it.name));
+        rest.retain(|it| victims.iter().all(|victim| victim.name != it.name));
         if all_may_go {
-            decision.turns.extend(victims.into_iter().map(|name| (name.clone(), Turn::Out)));
+            decision.turns.extend(victims.iter().map(|it| (it.name.clone(), it.without_gpus())));
             decision.turns.push((contender.name.clone(), Turn::Next));
             inside = rest;
             inside.push(contender);
@@ -159,7 +165,7 @@ fn victims<'a>(
     inside: &[&'a Contender],
     now: Instant,
     fits: &dyn Fn(&[&Contender]) -> bool,
-) -> (Option<Vec<&'a Name>>, bool) {
+) -> (Option<Vec<&'a Contender>>, bool) {
     let mut may_go: Vec<(&Contender, Instant)> =
         inside.iter().filter_map(|it| Some((*it, it.may_go_at(now)?))).collect();
     may_go.sort_by_key(|(it, at)| ((*at).max(now), it.is_busy, it.used_at));
@@ -179,7 +185,7 @@ fn victims<'a>(
         }
     }
     let all_may_go = may_go.iter().all(|(_, at)| *at <= now);
-    (Some(may_go.into_iter().map(|(it, _)| &it.name).collect()), all_may_go)
+    (Some(may_go.into_iter().map(|(it, _)| it).collect()), all_may_go)
 }
 
 fn names<'a>(set: &[&'a Contender], and: &'a Contender) -> Vec<&'a Name> {
@@ -187,17 +193,31 @@ fn names<'a>(set: &[&'a Contender], and: &'a Contender) -> Vec<&'a Name> {
 }
 
 impl Contender {
-    /// When its turn ends because nobody uses it.
-    fn ends_at(&self, now: Instant) -> Option<Instant> {
+    /// Whether GPUs are its own, or are being made free for it.
+    fn holds_gpus(&self) -> bool {
+        matches!(self.turn, Turn::Next | Turn::In)
+    }
+
+    /// Where it goes when its turn ends.
+    fn without_gpus(&self) -> Turn {
+        if self.can_sleep && matches!(self.engines, Engines::Serving { .. }) { Turn::Resting } else { Turn::Out }
+    }
+
+    /// When it goes elsewhere because nobody uses it, and where to.
+    fn end(&self, now: Instant) -> Option<(Instant, Turn)> {
         let idle_since = match self.engines {
             _ if self.is_busy || self.wanted_since.is_some() => return None,
-            // Whoever wanted it is gone.
-            _ if self.turn == Turn::Next => return Some(now),
+            // Whoever wanted it is gone. Engines of it that sleep go on to sleep.
+            _ if self.turn == Turn::Next => return Some((now, Turn::Resting)),
             Engines::Loading => return None,
             Engines::Serving { since, .. } => self.used_at.max(since),
             Engines::None | Engines::Leaving | Engines::Failed => self.used_at,
         };
-        idle_since.checked_add(self.stop_after?)
+        let stop = self.idle.stop_after.and_then(|after| Some((idle_since.checked_add(after)?, Turn::Out)));
+        let may_sleep = self.turn == Turn::In && self.without_gpus() == Turn::Resting;
+        let sleep = self.idle.sleep_after.filter(|_| may_sleep);
+        let sleep = sleep.and_then(|after| Some((idle_since.checked_add(after)?, Turn::Resting)));
+        [sleep, stop].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// From when on it may make room for another one; `None`: not as things are.

@@ -4,6 +4,7 @@ use super::model::Change;
 use super::request::Reply;
 use crate::ids::Name;
 use crate::supervisor::allocator::GpuGrant;
+use crate::supervisor::lifecycle::orders::Done;
 use crate::supervisor::process::port::HeldPort;
 
 /// What came of it.
@@ -14,6 +15,8 @@ pub(super) enum Finished {
     Scaled(ScaleRoom),
     /// Engines were told of an adapter.
     Adapter(AdapterChange),
+    /// The engine of this task was told to sleep, and does or does not.
+    Rested(tokio::task::Id, Done),
     /// Requests for this model, which is not wanted any more, can go to engines that others run.
     HandedOver(Name),
 }

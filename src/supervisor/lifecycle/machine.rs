@@ -46,6 +46,8 @@ pub(crate) struct Lifecycle {
     refusal: Option<String>,
     /// Why it is to end for good, if it is.
     dismissed: Option<StopReason>,
+    /// Whether it is to sleep only when attempts under way have ended, however long that takes.
+    rests: bool,
     /// Until when attempts under way may go on, once the gateway ends.
     drain_until: Option<Instant>,
 }
@@ -76,6 +78,7 @@ impl Lifecycle {
             failures: 0,
             refusal: None,
             dismissed: None,
+            rests: false,
             drain_until: None,
             settings,
         }
@@ -131,6 +134,9 @@ impl Lifecycle {
             crashes.forget();
         }
         self.refusal = None;
+        if matches!(event, Some(Event::Sleep(_))) {
+            self.rests = matches!(goal, Goal::Rest(_));
+        }
         Ok(event.map_or_else(Vec::new, |event| self.step(event, at)))
     }
 
@@ -178,6 +184,7 @@ impl Lifecycle {
             // It is about to end, as after SIGTERM, and never opens its port again.
             Phase::Serving(Vitals::Down { closed: true, .. }) => settings.stop_timeout.min(settings.stall_timeout?),
             Phase::Serving(Vitals::Down { .. }) => settings.stall_timeout?,
+            Phase::DrainingToSleep(_) if self.rests && self.drain_until.is_none() => return None,
             Phase::DrainingToSleep(_) | Phase::Draining { .. } => match (self.drain_until, self.dismissed) {
                 (Some(until), _) => return Some(until),
                 // Nobody is in a hurry: a reload, a roll or a smaller number of engines cuts no request.

@@ -18,6 +18,8 @@ pub(crate) enum Goal {
     Restart,
     /// Give its GPU memory back.
     Sleep(Level),
+    /// The same, once all attempts under way have ended, however long that takes.
+    Rest(Level),
     /// Take it again.
     Wake,
     /// End for good, for this reason.
@@ -72,8 +74,10 @@ pub(super) fn answer(goal: Goal, phase: &Phase, may_sleep: bool) -> Result<Optio
             _ => Ok(None),
         },
         Goal::Restart => Ok(Some(Event::Restart)),
-        Goal::Sleep(_) if !may_sleep => no("engines of this model cannot sleep; set `sleep_mode: true` and restart it"),
-        Goal::Sleep(level) => match phase {
+        Goal::Sleep(_) | Goal::Rest(_) if !may_sleep => {
+            no("engines of this model cannot sleep; set `sleep_mode: true` and restart it")
+        }
+        Goal::Sleep(level) | Goal::Rest(level) => match phase {
             Phase::Serving(_) => Ok(Some(Event::Sleep(level))),
             Phase::Asleep(now) | Phase::FallingAsleep(now) | Phase::DrainingToSleep(now) if *now == level => Ok(None),
             Phase::Asleep(now) => Err(format!("it sleeps at level {now} already; wake it first")),
@@ -96,8 +100,8 @@ pub(super) fn outcome(goal: Goal, phase: &Phase) -> Option<Result<(), &'static s
         (Goal::Stop | Goal::Dismiss(_), Phase::Stopped) => Some(Ok(())),
         (Goal::Stop | Goal::Dismiss(_), _) => None,
         (Goal::Start | Goal::Restart | Goal::Wake, phase) if phase.is_up() => Some(Ok(())),
-        (Goal::Sleep(level), Phase::Asleep(now)) if *now == level => Some(Ok(())),
-        (Goal::Sleep(_), Phase::Serving(_)) => Some(Err("it did not fall asleep")),
+        (Goal::Sleep(level) | Goal::Rest(level), Phase::Asleep(now)) if *now == level => Some(Ok(())),
+        (Goal::Sleep(_) | Goal::Rest(_), Phase::Serving(_)) => Some(Err("it did not fall asleep")),
         (_, Phase::Failed | Phase::BackingOff) => Some(Err("it failed")),
         (_, phase) if phase.is_stopping() => Some(Err("it was stopped meanwhile")),
         _ => None,

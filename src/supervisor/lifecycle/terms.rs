@@ -211,7 +211,9 @@ pub(crate) enum Stage {
     Ready,
     /// Its health checks fail.
     Unhealthy,
-    /// Asleep, or about to be.
+    /// About to sleep.
+    FallingAsleep,
+    /// Asleep.
     Asleep,
     /// It failed; it may be started again by itself.
     Failed,
@@ -219,6 +221,13 @@ pub(crate) enum Stage {
     Stopping,
     /// Stopped.
     Stopped,
+}
+
+impl Stage {
+    /// Whether it sleeps, or is about to.
+    pub(crate) fn sleeps(self) -> bool {
+        matches!(self, Self::FallingAsleep | Self::Asleep)
+    }
 }
 
 impl Phase {
@@ -267,10 +276,8 @@ impl Phase {
             (Self::Idle, _) => Stage::Idle,
             (Self::Serving(Vitals::Up { .. }), _) => Stage::Ready,
             (Self::Serving(Vitals::Down { .. }), _) => Stage::Unhealthy,
-            (
-                Self::Serving(Vitals::Resting) | Self::DrainingToSleep(_) | Self::FallingAsleep(_) | Self::Asleep(_),
-                _,
-            ) => Stage::Asleep,
+            (Self::DrainingToSleep(_) | Self::FallingAsleep(_), _) => Stage::FallingAsleep,
+            (Self::Serving(Vitals::Resting) | Self::Asleep(_), _) => Stage::Asleep,
             (Self::BackingOff | Self::Failed, _) => Stage::Failed,
             (Self::Stopped, _) => Stage::Stopped,
             _ => Stage::Starting,

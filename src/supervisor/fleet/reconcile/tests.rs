@@ -4,6 +4,7 @@ use super::*;
 
 mod always;
 mod counts;
+mod on_demand;
 mod rolls;
 mod world;
 
@@ -16,6 +17,7 @@ fn replica(number: usize, stage: Stage) -> ActualReplica {
         is_misnamed: false,
         is_untuned: false,
         is_leaving: false,
+        cannot_sleep: false,
         placement: Placement::Settled,
         waits_for: None,
     }
@@ -34,6 +36,7 @@ fn wanted(name: &str, replicas: usize) -> DesiredModel {
         is_stopped: false,
         roll: RollPhase::None,
         is_held: false,
+        residency: Residency::Kept,
     }
 }
 

@@ -43,7 +43,8 @@ fn out(name: &str, now: Instant) -> Contender {
         is_busy: false,
         used_at: now,
         engines: Engines::None,
-        stop_after: None,
+        can_sleep: false,
+        idle: Idle::default(),
     }
 }
 
@@ -124,14 +125,38 @@ fn one_that_loads_is_let_and_one_that_failed_goes_first() {
 fn without_requests_engines_end_after_a_while() {
     let start = Instant::now();
     let machine = machine(&[("a", 0, 50)]);
-    let a = Contender { stop_after: Some(SECOND * 60), ..serving("a", start, SECOND, false) };
+    let a = Contender {
+        idle: Idle { stop_after: Some(SECOND * 60), sleep_after: None },
+        ..serving("a", start, SECOND, false)
+    };
     let soon = decide(&[a.clone()], &machine, false, start + SECOND * 59);
     assert_eq!((turns(&soon), soon.look_at), (vec![], Some(start + SECOND * 60)));
     assert_eq!(turns(&decide(&[a.clone()], &machine, false, start + SECOND * 60)), [("a", Turn::Out)]);
     let busy = Contender { is_busy: true, ..a.clone() };
     assert_eq!(turns(&decide(&[busy], &machine, false, start + SECOND * 60)), []);
     let next = Contender { turn: Turn::Next, engines: Engines::None, ..a };
-    assert_eq!(turns(&decide(&[next], &machine, false, start)), [("a", Turn::Out)], "nobody wants it any more");
+    assert_eq!(turns(&decide(&[next], &machine, false, start)), [("a", Turn::Resting)], "nobody wants it any more");
+}
+
+#[test]
+fn engines_that_can_sleep_sleep_first() {
+    let start = Instant::now();
+    let machine = machine(&[("a", 0, 50), ("b", 0, 90)]);
+    let idle = Idle { sleep_after: Some(SECOND * 10), stop_after: Some(SECOND * 60) };
+    let a = Contender { can_sleep: true, idle, ..serving("a", start, SECOND, false) };
+    let at = |a: &Contender, seconds: u32| decide(std::slice::from_ref(a), &machine, false, start + SECOND * seconds);
+    assert_eq!((turns(&at(&a, 9)), at(&a, 9).look_at), (vec![], Some(start + SECOND * 10)));
+    assert_eq!(turns(&at(&a, 10)), [("a", Turn::Resting)]);
+    let resting = Contender { turn: Turn::Resting, engines: Engines::None, ..a.clone() };
+    assert_eq!(turns(&at(&resting, 59)), []);
+    assert_eq!(turns(&at(&resting, 60)), [("a", Turn::Out)]);
+    let decision = decide(&[a.clone(), wanted("b", start)], &machine, false, start);
+    assert_eq!(turns(&decision), [("a", Turn::Resting), ("b", Turn::Next)], "for another model, too");
+    let failed = Contender { engines: Engines::Failed, ..a };
+    let decision = decide(&[failed, wanted("b", start)], &machine, false, start);
+    assert_eq!(turns(&decision), [("a", Turn::Out), ("b", Turn::Next)]);
+    let again = Contender { wanted_since: Some(start), is_busy: true, ..resting };
+    assert_eq!(turns(&at(&again, 60)), [("a", Turn::Next)]);
 }
 
 #[test]
@@ -175,7 +200,8 @@ fn contender(name: &str, life: &Life, start: Instant) -> Contender {
         is_busy: life.waiting + life.under_way > 0,
         used_at: life.used_at.unwrap_or(start),
         engines,
-        stop_after: None,
+        can_sleep: false,
+        idle: Idle::default(),
     }
 }
 

@@ -24,11 +24,16 @@ fn change(models: usize) -> impl Strategy<Value = Change> {
         2 => (model(), 1..4usize, prop::option::of(0..3usize))
             .prop_map(|(model, replicas, stopped)| Change::Want { model, replicas, stopped }),
         1 => model().prop_map(Change::Forget),
+        2 => (model(), residency()).prop_map(|(model, residency)| Change::Residency(model, residency)),
         2 => (model(), prop::bool::weighted(0.3), prop::bool::weighted(0.2))
             .prop_map(|(model, is_broken, is_renamed)| Change::Version { model, is_broken, is_renamed }),
         1 => model().prop_map(Change::Roll),
         1 => Just(Change::Clear),
     ]
+}
+
+fn residency() -> impl Strategy<Value = Residency> {
+    prop_oneof![Just(Residency::Kept), Just(Residency::Loaded), Just(Residency::Asleep), Just(Residency::None)]
 }
 
 /// Engines that an earlier gateway may have left: of any version, in any stage.
@@ -84,7 +89,18 @@ proptest! {
                 prop_assert!(replicas.is_empty(), "{at} is not wanted: {replicas:?}");
                 continue;
             };
-            prop_assert_eq!(replicas.len(), wanted.replicas, "{:?}", world);
+            match wanted.residency {
+                Residency::None => prop_assert!(replicas.is_empty(), "{world:?}"),
+                Residency::Asleep => {
+                    prop_assert!(replicas.iter().all(|replica| replica.seen.stage == Stage::Asleep), "{world:?}");
+                }
+                Residency::Kept | Residency::Loaded => {
+                    prop_assert_eq!(replicas.len(), wanted.replicas, "{:?}", world);
+                }
+            }
+            if matches!(wanted.residency, Residency::None | Residency::Asleep) {
+                continue;
+            }
             prop_assert!(wanted.roll != RollPhase::Rolling, "a roll ends: {world:?}");
             for replica in replicas {
                 prop_assert!(!replica.seen.is_leaving);

@@ -46,6 +46,8 @@ pub(super) enum Change {
         stopped: Option<usize>,
     },
     Forget(usize),
+    /// The engines of a model are to be there, to sleep, or to end.
+    Residency(usize, Residency),
     Version {
         model: usize,
         is_broken: bool,
@@ -127,6 +129,16 @@ impl World {
                 replica.seen.is_settled |= !has;
             }
             Action::Stop(which) => self.find(&which).seen.stage = Stage::Stopping,
+            Action::Rest(which) => {
+                let replica = self.find(&which);
+                assert!(replica.seen.is_ready(), "only what serves can sleep");
+                replica.seen.stage = Stage::FallingAsleep;
+            }
+            Action::Wake(which) => {
+                let replica = self.find(&which);
+                assert_eq!(replica.seen.stage, Stage::Asleep);
+                replica.seen.stage = Stage::Starting;
+            }
             Action::ForgetStop((model, number)) => {
                 let forgotten = self.wanted(&model).stopped.remove(&number);
                 assert!(forgotten, "it was not stopped");
@@ -183,10 +195,20 @@ impl World {
                 let name = name(model);
                 let wanted = self.models[model].wanted.get_or_insert_with(|| wanted(&name, replicas));
                 (wanted.replicas, wanted.stopped) = (replicas, stopped.into_iter().collect());
+                if stopped.is_some() {
+                    wanted.residency = Residency::Kept;
+                }
                 // One that was taken away need not come back where fewer are wanted.
                 self.models[model].taken = 0;
             }
             Change::Forget(model) => self.models[model].wanted = None,
+            Change::Residency(model, residency) => {
+                // What is stopped is not loaded on demand, and what gives its GPUs back is nobody's loss.
+                self.models[model].taken = 0;
+                if let Some(wanted) = self.models[model].wanted.as_mut().filter(|wanted| wanted.stopped.is_empty()) {
+                    wanted.residency = residency;
+                }
+            }
             Change::Version { model, is_broken, is_renamed } => {
                 let model = &mut self.models[model];
                 (model.version, model.taken) = (model.version + 1, 0);
@@ -220,6 +242,8 @@ impl World {
             Stage::Starting | Stage::Unhealthy if is_broken => Stage::Failed,
             Stage::Starting | Stage::Unhealthy => Stage::Ready,
             Stage::Stopping => Stage::Stopped,
+            Stage::FallingAsleep if replica.seen.cannot_sleep => Stage::Ready,
+            Stage::FallingAsleep => Stage::Asleep,
             // It is started again by itself, if it got GPUs.
             Stage::Failed if !is_broken && replica.holds == model.size => Stage::Starting,
             other => other,
