@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::EngineState;
-use crate::api::{EngineHistory, FailureCause, StartPhase, Starting};
+use crate::api::{EngineHistory, FailureCause, StartPhase, Starting, StopReason};
 
 /// Kinds of failures.
 const FAILURES: usize = FailureCause::WORDS.len();
@@ -93,6 +93,8 @@ impl History {
                 self.waking.store(millis(now).max(1), Ordering::Relaxed);
             }
             EngineState::Starting(_) | EngineState::Unhealthy { .. } => {}
+            // One that is loaded on demand begins anew: that is no restart.
+            EngineState::Stopping { reason: StopReason::Unload } => self.processes.store(0, Ordering::Relaxed),
             EngineState::Ready => {
                 let since = self.waking.swap(0, Ordering::Relaxed);
                 if since > 0 {

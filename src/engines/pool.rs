@@ -219,6 +219,10 @@ impl Pool {
     /// Reports that a request found no engine, so that the supervisor may start one.
     pub fn ask_for_engine(&self) {
         self.unserved.fetch_add(1, Ordering::Relaxed);
+        self.report();
+    }
+
+    fn report(&self) {
         // A full queue means that it was told often enough.
         let _ = self.demand.try_send(self.model.clone());
     }
@@ -261,7 +265,7 @@ impl Pool {
     /// Counts a request as one that waits for an engine, until what is returned is dropped; reports that one is needed.
     pub fn wait(self: &Arc<Self>) -> Waiting {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.ask_for_engine();
+        self.report();
         Waiting(self.clone())
     }
 

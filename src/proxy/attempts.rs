@@ -96,6 +96,8 @@ pub(super) struct Attempts {
     terms: Terms,
     /// How long a model is waited for that is loaded on demand; from the first question on.
     load_until: Option<Instant>,
+    /// It is counted as one that found no engine.
+    is_unserved: bool,
     pub(super) current: Option<Current>,
     pub(super) timeline: Timeline,
     /// What comes after it.
@@ -108,9 +110,19 @@ impl Attempts {
     /// None so far. A request earns its model's share of the retry budget.
     pub(super) fn new(snapshot: Arc<Snapshot>, plan: Plan, terms: Terms) -> Self {
         let (history, timeline) = (History::default(), Timeline::default());
-        let load_until = None;
-        let attempts =
-            Self { snapshot, plan, history, terms, load_until, current: None, timeline, next: None, last: None };
+        let (load_until, is_unserved) = (None, false);
+        let attempts = Self {
+            snapshot,
+            plan,
+            history,
+            terms,
+            load_until,
+            is_unserved,
+            current: None,
+            timeline,
+            next: None,
+            last: None,
+        };
         if let Some(target) = attempts.target(0).filter(|_| !attempts.terms.is_copy) {
             target.pool.budget.earn();
         }
@@ -187,6 +199,13 @@ impl Attempts {
     pub(super) fn wait_no_more(&mut self) {
         // A time that is over.
         (self.terms.wait_until, self.load_until) = (None, Some(Instant::now()));
+    }
+
+    /// Counts it as a request that found no engine, once.
+    pub(super) fn note_unserved(&mut self) {
+        if !std::mem::replace(&mut self.is_unserved, true) {
+            self.pools().for_each(|pool| pool.ask_for_engine());
+        }
     }
 
     /// The models that it can go to.
@@ -272,7 +291,9 @@ impl Attempts {
         if draining {
             return dispatch::shutting_down();
         }
-        self.pools().for_each(|pool| pool.ask_for_engine());
+        if !self.is_unserved {
+            self.pools().for_each(|pool| pool.ask_for_engine());
+        }
         match self.target(0) {
             Some(target) => dispatch::no_engine(&target.pool, self.pools().map(|pool| &**pool), self.terms.sees_logs),
             None => dispatch::shutting_down(),

@@ -16,6 +16,9 @@ use crate::engines::{Pool, Waiting};
 /// Waits for what the next attempt needs: for time to pass, or for an engine that changes.
 pub(super) async fn wait(attempts: &mut Attempts, what: WaitFor, until: Instant) {
     let since = Instant::now();
+    if what == WaitFor::Engine {
+        attempts.note_unserved();
+    }
     match what {
         WaitFor::Pause => sleep_until(until.into()).await,
         WaitFor::Engine => change(attempts.pools().cloned().collect(), until).await,
