@@ -14,6 +14,7 @@ mod doctor;
 mod failing;
 mod foreign;
 mod gpus;
+mod on_demand;
 mod orders;
 mod projects;
 mod reloads;

@@ -103,7 +103,10 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
         let end = contender.end(now);
         match end {
             Some((until, turn)) if until <= now => decision.turns.push((contender.name.clone(), turn)),
-            _ => decision.look_before(end.map_or(now + SELDOM, |(until, _)| until).min(now + SELDOM)),
+            _ => {
+                let again = now + contender.pause();
+                decision.look_before(end.map_or(again, |(until, _)| until.min(again)));
+            }
         }
         if contender.holds_gpus() && end.is_none_or(|(until, _)| until > now) {
             inside.push(contender);
@@ -196,6 +199,12 @@ impl Contender {
     /// Whether GPUs are its own, or are being made free for it.
     fn holds_gpus(&self) -> bool {
         matches!(self.turn, Turn::Next | Turn::In)
+    }
+
+    /// How soon to look whether it is used: an eighth of the time after which that matters.
+    fn pause(&self) -> Duration {
+        let least = [self.idle.sleep_after, self.idle.stop_after].into_iter().flatten().min();
+        least.map_or(SELDOM, |least| (least / 8).clamp(SOON, SELDOM))
     }
 
     /// Where it goes when its turn ends.

@@ -131,6 +131,8 @@ fn without_requests_engines_end_after_a_while() {
     };
     let soon = decide(&[a.clone()], &machine, false, start + SECOND * 59);
     assert_eq!((turns(&soon), soon.look_at), (vec![], Some(start + SECOND * 60)));
+    let early = decide(std::slice::from_ref(&a), &machine, false, start + SECOND);
+    assert_eq!(early.look_at, Some(start + SECOND + SECOND * 60 / 8), "requests come and go unheard");
     assert_eq!(turns(&decide(&[a.clone()], &machine, false, start + SECOND * 60)), [("a", Turn::Out)]);
     let busy = Contender { is_busy: true, ..a.clone() };
     assert_eq!(turns(&decide(&[busy], &machine, false, start + SECOND * 60)), []);
