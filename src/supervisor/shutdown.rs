@@ -6,18 +6,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::process::process_tree::ProcessTree;
 use super::process::procfs;
 use super::process::spawn::watched;
 use super::store::adopt;
-use super::store::lock::Lock;
+use super::store::lock::{Lock, LockError};
 use super::store::lost::{self, Deployment};
 use super::store::record::Records;
 
 /// How long a gateway that was killed may take to be gone.
 const KILLED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long what it was about to start may hold its files.
+const LET_GO_WITHIN: Duration = Duration::from_secs(1);
+
+/// Time between two looks at that.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What was ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,12 +94,24 @@ pub async fn shut_down(
     let unusable = |error: &dyn std::fmt::Display| ShutdownError::StateDir(error.to_string());
     let records = Records::of(state_dir).map_err(|error| unusable(&error))?;
     // So that no gateway starts engines here meanwhile.
-    let _lock = Lock::take(state_dir).map_err(|error| unusable(&error))?;
+    let _lock = lock(state_dir, report.gateway.is_some()).await.map_err(|error| unusable(&error))?;
     let found = lost::all(&records, &deployment).map_err(|error| unusable(&error))?;
     let ended = futures::future::join_all(found.iter().map(|record| adopt::end(&records, record, stop_timeout))).await;
     report.engines = found.iter().map(|record| record.engine.clone()).collect();
     report.survivors = ended.into_iter().flatten().map(|info| info.to_string()).collect();
     Ok(report)
+}
+
+/// Locks `state_dir`. Where its gateway `has_ended` just now, a process that it was about to make may hold its files for a moment
+/// more: from its fork to its exec.
+async fn lock(state_dir: &Path, has_ended: bool) -> Result<Lock, LockError> {
+    let until = Instant::now() + if has_ended { LET_GO_WITHIN } else { Duration::ZERO };
+    loop {
+        match Lock::take(state_dir) {
+            Err(LockError::Held { .. }) if Instant::now() < until => sleep(LOOK_EVERY).await,
+            taken => return taken,
+        }
+    }
 }
 
 /// The gateway that runs on `state_dir`: `None` where there is none, `Some(None)` where it did not tell its pid.

@@ -6,6 +6,8 @@ use super::super::policy::{Candidate, Candidates};
 use super::*;
 use crate::config::{Balance, Retry};
 
+mod loading;
+
 const RETRY: Retry = Retry { attempts: 3, budget: 0.2 };
 const RULES: Rules<'_> = Rules { retry: &RETRY, wait_until: None, load_until: None, expires: None };
 const UP: Candidate = Candidate { key: 0, ready: true, ejected: false, in_flight: 0, has_room: true };

@@ -8,14 +8,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::actual::{ActualReplica, Placement};
-use super::desired::{DesiredModel, Residency, RollPhase};
+use super::desired::DesiredModel;
 use super::on_demand::OnDemand;
-use super::turns::Turn;
-use crate::api::{EngineState, RollFailure, RollState, RollStatus};
-use crate::config::{Gpus, Idle, Load};
+use super::rollout::Roll;
+use crate::api::{EngineState, RollFailure};
 use crate::engines::{Owner, Pool};
-use crate::ids::{EngineId, Name};
-use crate::placement::Demand;
+use crate::ids::Name;
 use crate::supervisor::engine::factory::NewEngine;
 use crate::supervisor::engine::handle::EngineHandle;
 use crate::supervisor::launch::spec::{LaunchSpec, StartedWith};
@@ -100,82 +98,9 @@ pub(super) struct Replica {
     pub(super) gone: Vec<oneshot::Sender<Done>>,
 }
 
-/// The replacement of a model's engines, one after the other.
-#[derive(Default)]
-pub(super) struct Roll {
-    /// Engines of an earlier one are to be replaced although they were started as the configuration says.
-    pub(super) generation: u64,
-    /// The last one, and what is told of it.
-    pub(super) status: Option<RollStatus>,
-    /// Who waits for its end.
-    pub(super) waiting: Vec<oneshot::Sender<Done>>,
-}
-
-impl Roll {
-    /// Where it is.
-    pub(super) fn phase(&self) -> RollPhase {
-        match self.status.as_ref().map(|status| status.state) {
-            Some(RollState::Rolling) => RollPhase::Rolling,
-            Some(RollState::Failed | RollState::Cancelled) => RollPhase::Failed,
-            Some(RollState::Done) | None => RollPhase::None,
-        }
-    }
-
-    /// Lets a roll that failed or was cancelled go on.
-    pub(super) fn resume(&mut self) {
-        if self.phase() == RollPhase::Failed {
-            self.status = None;
-        }
-    }
-
-    /// Notes that `count` engines are to be replaced.
-    pub(super) fn begin(&mut self, model: &Name, count: usize) {
-        tracing::info!(%model, count, "the engines of a model are being replaced");
-        self.status = Some(RollStatus { state: RollState::Rolling, done: 0, total: count, cause: None });
-    }
-
-    /// Notes how many are still to be replaced.
-    pub(super) fn progress(&mut self, outdated: usize) {
-        if let Some(status) = self.status.as_mut().filter(|status| status.state == RollState::Rolling) {
-            status.total = status.total.max(outdated);
-            status.done = status.total - outdated;
-        }
-    }
-
-    /// Ends it where it is, because an operator wants that.
-    pub(super) fn cancel(&mut self, model: &Name) {
-        let Some(status) = &mut self.status else { return };
-        status.state = RollState::Cancelled;
-        let RollStatus { done, total, .. } = status;
-        tracing::warn!(%model, done, total, "the replacement of a model's engines was cancelled; the others are left as they are");
-        let told =
-            format!("the roll was cancelled: {done} of {total} engines are replaced, the others are left as they are");
-        self.waiting.drain(..).for_each(|waiting| _ = waiting.send(Err(ControlError::Failed(told.clone()))));
-    }
-
-    /// Notes its end, and tells those who waited for it.
-    pub(super) fn end(&mut self, model: &Name, failure: Option<RollFailure>) {
-        let done = match &failure {
-            None => {
-                tracing::info!(%model, "the engines of a model are replaced");
-                Ok(())
-            }
-            Some(why) => {
-                tracing::error!(%model, %why, "the replacement of a model's engines has stopped; the others are left as they were");
-                Err(ControlError::Failed(format!("{why}. The others were left as they were.")))
-            }
-        };
-        if let Some(status) = &mut self.status {
-            status.state = if failure.is_some() { RollState::Failed } else { RollState::Done };
-            status.cause = failure;
-        }
-        self.waiting.drain(..).for_each(|waiting| _ = waiting.send(done.clone()));
-    }
-}
-
 impl Replica {
     /// What it was started with, and the GPUs it has.
-    fn started_with(&self) -> StartedWith {
+    pub(super) fn started_with(&self) -> StartedWith {
         let gpus = self.handle.engine.process.gpus().map(|gpus| gpus.to_vec()).unwrap_or_default();
         StartedWith { gpus, ..self.started_with.clone() }
     }
@@ -210,64 +135,6 @@ impl ManagedModel {
             new_adapter: None,
             last_demand: None,
             is_handover_awaited: false,
-        }
-    }
-
-    /// Whether it is loaded when a request needs it.
-    pub(super) fn is_on_demand(&self) -> bool {
-        self.spec.spawn.load.is_on_demand()
-    }
-
-    /// When its engines give their GPUs back because nobody uses them.
-    pub(super) fn idle(&self) -> Idle {
-        match self.spec.spawn.load {
-            Load::OnDemand(idle) => idle,
-            Load::Eager => Idle::default(),
-        }
-    }
-
-    /// Its engines that sleep.
-    pub(super) fn sleepers(&self) -> Vec<EngineId> {
-        let asleep = self.replicas.iter().filter(|replica| !replica.is_leaving && replica.stage == Stage::Asleep);
-        asleep.map(|replica| replica.handle.engine.id.clone()).collect()
-    }
-
-    /// What engine number `number` is to have: what it has, where it sleeps.
-    pub(super) fn demand(&self, number: usize) -> Demand {
-        let demand = self.spec.demand(number);
-        let asleep = self.replicas.iter().find(|it| it.number == number && it.stage == Stage::Asleep && !it.is_leaving);
-        let gpus = asleep.map(|replica| replica.started_with().gpus).filter(|gpus| !gpus.is_empty());
-        Demand { gpus: gpus.map_or(demand.gpus, Gpus::Listed), ..demand }
-    }
-
-    /// What is to become of its engines.
-    fn residency(&self, is_stopped: bool) -> Residency {
-        let is_present = self.replicas.iter().any(|replica| !replica.is_leaving);
-        match self.on_demand.turn {
-            Turn::In if self.is_on_demand() => Residency::Loaded,
-            Turn::In => Residency::Kept,
-            _ if is_stopped => Residency::Kept,
-            Turn::Resting => Residency::Asleep,
-            Turn::Next if is_present => Residency::Asleep,
-            Turn::Next | Turn::Out => Residency::None,
-        }
-    }
-
-    /// Tells operators who wait for it to be loaded.
-    pub(super) fn answer_loads(&mut self) {
-        if self.on_demand.turn != Turn::In {
-            return;
-        }
-        let present = || self.replicas.iter().filter(|replica| !replica.is_leaving);
-        if present().any(|replica| replica.stage == Stage::Ready) {
-            self.on_demand.answer(&Ok(()));
-        } else if present().next().is_some() && present().all(|replica| replica.stage == Stage::Failed) {
-            let causes = present().filter_map(|replica| match &*replica.handle.engine.state() {
-                EngineState::Failed(failure) => Some(failure.cause.to_string()),
-                _ => None,
-            });
-            let why = causes.last().unwrap_or_else(|| "it failed".to_owned());
-            self.on_demand.answer(&Err(ControlError::Failed(why)));
         }
     }
 

@@ -98,6 +98,26 @@ pub(super) trait Room {
 /// Decides who gets GPUs and who gives them back. `is_placing`: GPUs are being looked for, so that nobody knows what is free.
 pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: bool, now: Instant) -> Decision {
     let mut decision = Decision::default();
+    let mut inside = stays(contenders, now, &mut decision);
+    let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| !it.holds_gpus()).collect();
+    wanted.retain(|it| it.wanted_since.is_some() && it.engines != Engines::Leaving);
+    wanted.sort_by_key(|it| it.wanted_since);
+    lets_in(&wanted, &mut inside, (room, now), &mut decision);
+    loads(&inside, (room, is_placing), &mut decision);
+    let is_leaving = contenders.iter().any(|it| it.engines == Engines::Leaving);
+    if inside.iter().any(|it| it.turn == Turn::Next) {
+        decision.look_before(now + SOON);
+        let loads = decision.turns.iter().any(|(_, turn)| *turn == Turn::In);
+        if !loads && !is_placing && !is_leaving {
+            let next = inside.into_iter().filter(|it| it.turn == Turn::Next);
+            decision.stuck.extend(next.map(|it| it.name.clone()));
+        }
+    }
+    decision
+}
+
+/// Which models keep their GPUs, or go on to wait for theirs; the others are not used any more.
+fn stays<'a>(contenders: &'a [Contender], now: Instant, decision: &mut Decision) -> Vec<&'a Contender> {
     let mut inside: Vec<&Contender> = Vec::new();
     for contender in contenders.iter().filter(|it| it.turn != Turn::Out) {
         let end = contender.end(now);
@@ -112,14 +132,21 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
             inside.push(contender);
         }
     }
-    let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| !it.holds_gpus()).collect();
-    wanted.retain(|it| it.wanted_since.is_some() && it.engines != Engines::Leaving);
-    wanted.sort_by_key(|it| it.wanted_since);
+    inside
+}
+
+/// Lets those that are `wanted` in, in this order, where there is room or others make some.
+fn lets_in<'a>(
+    wanted: &[&'a Contender],
+    inside: &mut Vec<&'a Contender>,
+    (room, now): (&impl Room, Instant),
+    decision: &mut Decision,
+) {
     // Whoever waits for others to have had their time: what it will need stays free.
     let mut planned: Option<Vec<&Contender>> = None;
-    for contender in wanted {
+    for &contender in wanted {
         let fits = |set: &[&Contender]| room.fits(&names(set, contender));
-        if fits(&inside) && planned.as_deref().is_none_or(fits) {
+        if fits(inside) && planned.as_deref().is_none_or(fits) {
             decision.turns.push((contender.name.clone(), Turn::Next));
             planned.iter_mut().for_each(|planned| planned.push(contender));
             inside.push(contender);
@@ -129,7 +156,7 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
         if planned.is_some() {
             continue;
         }
-        let (victims, all_may_go) = victims(&inside, now, &fits);
+        let (victims, all_may_go) = victims(inside, now, &fits);
         let Some(victims) = victims else {
             if fits(&[]) {
                 // Those that load now have to be loaded first.
@@ -144,23 +171,20 @@ pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: boo
         if all_may_go {
             decision.turns.extend(victims.iter().map(|it| (it.name.clone(), it.without_gpus())));
             decision.turns.push((contender.name.clone(), Turn::Next));
-            inside = rest;
+            *inside = rest;
             inside.push(contender);
         } else {
             rest.push(contender);
             planned = Some(rest);
         }
     }
-    let next: Vec<&Contender> = inside.into_iter().filter(|it| it.turn == Turn::Next).collect();
-    if !next.is_empty() {
-        decision.look_before(now + SOON);
-    }
-    let free = next.iter().filter(|_| !is_placing).find(|it| room.is_free(&it.name));
+}
+
+/// Loads one of those that are next, for which what it needs is free.
+fn loads(inside: &[&Contender], (room, is_placing): (&impl Room, bool), decision: &mut Decision) {
+    let mut next = inside.iter().filter(|it| it.turn == Turn::Next && !is_placing);
+    let free = next.find(|it| room.is_free(&it.name));
     decision.turns.extend(free.map(|it| (it.name.clone(), Turn::In)));
-    if free.is_none() && !is_placing && contenders.iter().all(|it| it.engines != Engines::Leaving) {
-        decision.stuck.extend(next.into_iter().map(|it| it.name.clone()));
-    }
-    decision
 }
 
 /// Whose engines end so that there is room, and whether all of them may end now; `None`: there is no room even without all.

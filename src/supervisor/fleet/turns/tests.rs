@@ -129,11 +129,11 @@ fn without_requests_engines_end_after_a_while() {
         idle: Idle { stop_after: Some(SECOND * 60), sleep_after: None },
         ..serving("a", start, SECOND, false)
     };
-    let soon = decide(&[a.clone()], &machine, false, start + SECOND * 59);
+    let soon = decide(std::slice::from_ref(&a), &machine, false, start + SECOND * 59);
     assert_eq!((turns(&soon), soon.look_at), (vec![], Some(start + SECOND * 60)));
     let early = decide(std::slice::from_ref(&a), &machine, false, start + SECOND);
     assert_eq!(early.look_at, Some(start + SECOND + SECOND * 60 / 8), "requests come and go unheard");
-    assert_eq!(turns(&decide(&[a.clone()], &machine, false, start + SECOND * 60)), [("a", Turn::Out)]);
+    assert_eq!(turns(&decide(std::slice::from_ref(&a), &machine, false, start + SECOND * 60)), [("a", Turn::Out)]);
     let busy = Contender { is_busy: true, ..a.clone() };
     assert_eq!(turns(&decide(&[busy], &machine, false, start + SECOND * 60)), []);
     let next = Contender { turn: Turn::Next, engines: Engines::None, ..a };
