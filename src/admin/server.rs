@@ -132,7 +132,7 @@ async fn ready(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Result
             let Some(pool) = admin.registry.pool(&name) else {
                 return Err(ApiError::unknown(format!("There is no model `{name}`.")));
             };
-            if pool.is_ready() { Vec::new() } else { vec![name] }
+            if pool.is_available() { Vec::new() } else { vec![name] }
         }
         None => {
             let readiness = admin.registry.readiness();

@@ -53,6 +53,8 @@ pub struct Pool {
     waiting: AtomicUsize,
     /// Whether a request has engines loaded.
     loads_on_demand: AtomicBool,
+    /// Whether a request went elsewhere because they were not loaded.
+    passed_over: AtomicBool,
     /// Why they cannot be loaded at the moment.
     obstacle: ArcSwapOption<String>,
     demand: mpsc::Sender<Name>,
@@ -77,6 +79,7 @@ impl Pool {
             unserved: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             loads_on_demand: AtomicBool::new(false),
+            passed_over: AtomicBool::new(false),
             obstacle: ArcSwapOption::empty(),
             demand,
             is_expected: AtomicBool::new(is_expected),
@@ -178,13 +181,19 @@ impl Pool {
         self.engines().iter().any(|engine| engine.is_ready())
     }
 
+    /// Whether a request is answered now, or once engines have been loaded for it.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.is_ready() || self.may_be_loaded() && !matches!(*self.best_state(), EngineState::Failed(_))
+    }
+
     /// Whether it should be served and is not: it was there from the start or could be served before, and nobody stopped it or
     /// drained it or put it to sleep. One that a reload added may load for minutes.
     #[must_use]
     pub fn is_missed(&self) -> bool {
         let is_ready = self.is_ready();
         let is_expected = self.is_expected.fetch_or(is_ready, Ordering::Relaxed);
-        is_expected && !is_ready && !self.rests()
+        is_expected && !self.is_available() && !self.rests()
     }
 
     /// Whether all of its engines were stopped, drained or put to sleep; there are none where they are loaded on demand only.
@@ -260,6 +269,18 @@ impl Pool {
     /// Notes what is in the way of loading its engines.
     pub fn set_obstacle(&self, why: Option<String>) {
         self.obstacle.store(why.map(Arc::new));
+    }
+
+    /// Reports that a request went elsewhere because its engines are not loaded: later ones are to find some.
+    pub fn pass_over(&self) {
+        self.passed_over.store(true, Ordering::Relaxed);
+        self.ask_for_engine();
+    }
+
+    /// Whether requests went elsewhere since this was asked last.
+    #[must_use]
+    pub fn was_passed_over(&self) -> bool {
+        self.passed_over.swap(false, Ordering::Relaxed)
     }
 
     /// Counts a request as one that waits for an engine, until what is returned is dropped; reports that one is needed.

@@ -80,13 +80,13 @@ impl EngineRegistry {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let (pools, required) = (self.pools.load(), self.required.load());
-        let is_lacking = |pool: &&Arc<Pool>| required.contains(&pool.model) && !pool.is_ready();
+        let is_lacking = |pool: &&Arc<Pool>| required.contains(&pool.model) && !pool.is_available();
         let lacking: Vec<Arc<Pool>> = pools.iter().filter(is_lacking).cloned().collect();
         if !lacking.is_empty() {
             return Readiness { is_ready: false, models: pools.len(), missed: lacking };
         }
         let missed: Vec<Arc<Pool>> = pools.iter().filter(|pool| pool.is_missed()).cloned().collect();
-        let is_ready = missed.is_empty() || pools.iter().any(|pool| pool.is_ready());
+        let is_ready = missed.is_empty() || pools.iter().any(|pool| pool.is_available());
         Readiness { is_ready, models: pools.len(), missed }
     }
 

@@ -270,7 +270,7 @@ impl Attempts {
     /// Has models loaded on demand that would have been tried before `leg`, had they had an engine: later requests find one.
     fn note_passed_over(&self, leg: usize) {
         let is_due = |pool: &&Arc<Pool>| pool.loads_on_demand() && !pool.is_ready();
-        self.pools().take(leg).filter(is_due).for_each(|pool| pool.ask_for_engine());
+        self.pools().take(leg).filter(is_due).for_each(|pool| pool.pass_over());
     }
 
     /// Attempts that another one followed.

@@ -165,7 +165,7 @@ fn pools(state: &ProxyState, own: Option<&Target>) -> Vec<Arc<Pool>> {
 
 /// As vLLM's: 200 without a body when a request could be served.
 fn health(state: &ProxyState, own: Option<&Target>) -> Result<String, ApiError> {
-    if pools(state, own).iter().any(|pool| pool.is_ready()) {
+    if pools(state, own).iter().any(|pool| pool.is_available()) {
         return Ok(String::new());
     }
     Err(ApiError::new(Code::NotReady, "No model has an engine that is ready."))
@@ -202,7 +202,7 @@ fn is_served(snapshot: &Snapshot, name: &str) -> Result<String, ApiError> {
     let places = snapshot.places(snapshot.find(name)?);
     let pools: Vec<Arc<Pool>> =
         places.iter().filter_map(|place| Some(snapshot.target(place.target)?.pool.clone())).collect();
-    if pools.iter().any(|pool| pool.is_ready()) {
+    if pools.iter().any(|pool| pool.is_available()) {
         return Ok(json!({ "status": "ready", "model": name }).to_string());
     }
     Err(not_ready(&pools))

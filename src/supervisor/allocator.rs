@@ -165,17 +165,9 @@ impl GpuAllocator {
         }
     }
 
-    /// Whether all of `demands` could have what they want beside what runs, as far as is known now, once the engines that are
-    /// `leaving` are gone. Engines that sleep are to have what they had: they are in `demands` by their own names.
-    ///
-    /// # Errors
-    /// Every reason why not, in words.
-    pub(super) fn would_fit(&self, demands: &[Demand], leaving: &dyn Fn(&Held) -> bool) -> Result<(), String> {
-        let mut held = self.held();
-        let is_asked_for = |held: &Held| demands.iter().any(|demand| demand.engine == held.engine);
-        let leaves = |held: &&mut Held| leaving(held) || held.keeps == Keeps::Remainder && is_asked_for(held);
-        held.iter_mut().filter(leaves).for_each(|held| held.keeps = Keeps::Nothing);
-        placement::place(&self.0.monitor.latest(), demands, &held).map(drop).map_err(|why| in_words(&why))
+    /// What runs and what there is at the moment, to be asked several questions.
+    pub(super) fn look(&self) -> Occupancy {
+        Occupancy { inventory: self.0.monitor.latest(), held: self.held() }
     }
 
     /// Has the `engines` that sleep have their shares again, all or none.
@@ -196,12 +188,6 @@ impl GpuAllocator {
         placement::place(&inventory, &demands, &held).map_err(|why| in_words(&why))?;
         table.granted.values_mut().filter(|it| is_meant(it)).for_each(|granted| granted.rests = false);
         Ok(())
-    }
-
-    /// Which engines have GPUs, or need none, and do not sleep.
-    pub(super) fn holders(&self) -> Vec<EngineId> {
-        let table = self.table();
-        table.granted.values().filter(|granted| !granted.rests).map(|granted| granted.engine.clone()).collect()
     }
 
     async fn inventory(&self, demands: &[Demand]) -> Arc<Inventory> {
@@ -235,6 +221,34 @@ impl GpuAllocator {
         let table = self.table();
         let processes = group::members_of_groups(table.granted.values().filter_map(|granted| granted.leader));
         table.granted.values().map(|granted| granted.held(&processes)).collect()
+    }
+}
+
+/// Who had which GPUs at one moment, and which GPUs there were.
+pub(super) struct Occupancy {
+    inventory: Arc<Inventory>,
+    held: Vec<Held>,
+}
+
+impl Occupancy {
+    /// Whether all of `demands` could have what they want beside what runs, once the engines that are `leaving` are gone.
+    /// Engines that sleep are to have what they had: they are in `demands` by their own names.
+    ///
+    /// # Errors
+    /// Every reason why not, in words.
+    pub(super) fn has_room(&self, demands: &[Demand], leaving: &dyn Fn(&Held) -> bool) -> Result<(), String> {
+        let is_asked_for = |held: &Held| demands.iter().any(|demand| demand.engine == held.engine);
+        let held = self.held.iter().map(|held| {
+            let leaves = leaving(held) || held.keeps == Keeps::Remainder && is_asked_for(held);
+            if leaves { Held { keeps: Keeps::Nothing, ..held.clone() } } else { held.clone() }
+        });
+        let held: Vec<Held> = held.collect();
+        placement::place(&self.inventory, demands, &held).map(drop).map_err(|why| in_words(&why))
+    }
+
+    /// Whether an engine has GPUs, or needs none, and does not sleep.
+    pub(super) fn is_held_by(&self, engine: &EngineId) -> bool {
+        self.held.iter().any(|held| held.engine == *engine && held.keeps == Keeps::Share)
     }
 }
 

@@ -346,3 +346,110 @@ async fn memory_of_other_programs_is_in_the_way_until_it_is_free() {
     gateway.stop().await;
     deployment.assert_empty();
 }
+
+/// A bug: a model was never loaded any more, because an engine of another one had been stopped, or had no port.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_loaded_in_whole_keeps_nobody_waiting() {
+    let own = "gpus: [0], gpu_memory: 0.4, load: on_demand";
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let models = [
+        model("two", own),
+        model("blocked", &format!("gpus: [1], gpu_memory: 0.9, load: on_demand, port: {port}")),
+        model("other", "gpus: [0], gpu_memory: 0.9, load: on_demand"),
+        model("third", "gpus: [2], gpu_memory: 0.9, load: on_demand"),
+    ];
+    let deployment = Deployment::new();
+    drop(taken);
+    deployment.write(&format!("models:\n{}timeouts: {{ load: 10s }}\n", models.concat()), None);
+    let mut gateway = deployment.gateway();
+    let put = api(&gateway, Method::PUT, "models/two/replicas", &json!({ "replicas": 2 })).await;
+    assert_eq!(put.0, 200, "{}", put.1);
+    serves(&gateway, "two").await;
+    are(&gateway, &[("two/0", "ready"), ("two/1", "ready")]).await;
+    assert_eq!(order(&gateway, "engines/two/0/stop").await.0, 200);
+    serves(&gateway, "other").await;
+    serves(&gateway, "two").await;
+    are(&gateway, &[("two/0", "stopped"), ("two/1", "ready")]).await;
+    serves(&gateway, "third").await;
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port));
+    let blocked = tokio::spawn(http().post(gateway.url("/v1/chat/completions")).json(&chat("blocked")).send());
+    eventually("it is told in the log", async || gateway.log().contains("cannot be started").then_some(())).await;
+    serves(&gateway, "other").await;
+    serves(&gateway, "two").await;
+    blocked.abort();
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: what a client had asked for that left was loaded all the same, and took the GPU from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_loaded_for_a_client_that_has_left() {
+    let (deployment, mut gateway) = Deployment::open(&two(""));
+    serves(&gateway, "a").await;
+    let long = stream(&gateway, "a", 4);
+    has_under_way(&gateway, "a", 1).await;
+    let mut wire = Wire::to(gateway.address).await;
+    wire.post("/v1/chat/completions", chat("b").to_string().as_bytes()).await;
+    eventually("it waits", async || {
+        let (_, model) = api(&gateway, Method::GET, "models/b", &Value::Null).await;
+        (model["unserved"] == 1).then_some(())
+    })
+    .await;
+    drop(wire);
+    eventually("its end is noticed", async || {
+        let (_, all) = api(&gateway, Method::GET, "requests?failed=true", &Value::Null).await;
+        let requests = all["requests"].as_array().expect("a list").clone();
+        requests.iter().any(|it| it["model"] == "b").then_some(())
+    })
+    .await;
+    assert!(long.await.expect("a stream").ends_with("data: [DONE]\n\n"));
+    serves(&gateway, "a").await;
+    assert!(!gateway.log().contains("engine=b/0"), "{}", gateway.log());
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: while a model loaded, and for ever where one was required, a load balancer was told not to send requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_loads_a_model_is_ready_for_requests() {
+    let slow = "env: { ENGINEHOUSE_SIM_FAULTS: \"ready-after=1s\" }";
+    let (deployment, mut gateway) = Deployment::open(&format!("{}readiness: {{ required: [a] }}\n", two(slow)));
+    let ready = async |query: &str| {
+        let reply = http().get(gateway.url(&format!("/readyz{query}"))).send().await.expect("answered");
+        reply.status().as_u16()
+    };
+    assert_eq!((ready("").await, ready("?model=a").await, ready("?model=b").await), (200, 200, 200));
+    let asked = tokio::spawn(http().post(gateway.url("/v1/chat/completions")).json(&chat("a")).send());
+    are(&gateway, &[("a/0", "starting")]).await;
+    assert_eq!((ready("").await, ready("?model=a").await, ready("?model=b").await), (200, 200, 200));
+    assert_eq!(asked.await.expect("asked").expect("answered").status(), 200);
+    assert_eq!(order(&gateway, "models/a/stop").await.0, 200);
+    assert_eq!((ready("").await, ready("?model=a").await), (503, 503), "it is required, and stopped");
+    gateway.stop().await;
+    deployment.assert_empty();
+}
+
+/// A bug: an engine that an operator had started anew found its GPU taken by a model that is loaded on demand, for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_that_keep_their_gpus_get_them_back() {
+    let models = [
+        model("kept", "gpus: [0], gpu_memory: 0.4, restart: { initial_backoff: 200ms, max_backoff: 400ms }"),
+        model("a", "gpus: [0], gpu_memory: 0.5, load: on_demand"),
+        model("b", "gpus: [0], gpu_memory: 0.4, load: on_demand"),
+    ];
+    let (deployment, mut gateway) = Deployment::open(&format!("models:\n{}", models.concat()));
+    are(&gateway, &[("kept/0", "ready")]).await;
+    assert_eq!(order(&gateway, "models/kept/stop").await.0, 200);
+    serves(&gateway, "a").await;
+    serves(&gateway, "b").await;
+    are(&gateway, &[("kept/0", "stopped"), ("a/0", "ready"), ("b/0", "ready")]).await;
+    let url = format!("http://{}/api/v1/models/kept/start?wait=false", gateway.admin);
+    // What is told at once is that there is no room: the others make some then.
+    assert_eq!(http().post(url).send().await.expect("answered").status(), 502);
+    eventually("it has its GPU again", async || (gateway.engine("kept/0").await["state"] == "ready").then_some(()))
+        .await;
+    assert_eq!(gateway.engines().await.len(), 2, "one of the others has made room");
+    gateway.stop().await;
+    deployment.assert_empty();
+}

@@ -36,7 +36,11 @@ impl Actor {
                 self.job.note(|record| record.asleep = Some(level)).await;
                 self.lend_gpus();
             }
-            Effect::Sleep(level) => self.operation = Some(self.sleep(level)),
+            Effect::Sleep(level) => {
+                // Before it is told to: a gateway that comes after a killed one wakes it, whether it sleeps or not.
+                self.job.note(|record| record.asleep = Some(level)).await;
+                self.operation = Some(self.sleep(level));
+            }
             Effect::Wake(level) => {
                 self.prober.renew();
                 self.operation = Some(self.wake_up(level));

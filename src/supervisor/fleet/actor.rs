@@ -1,5 +1,6 @@
 //! The one owner of what should run and what does: hears requests, engines and demand, and has done what follows.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub(crate) struct Fleet {
     pub(super) clearing: Option<JoinHandle<()>>,
     /// When what could not be done is tried again.
     pub(super) retry_at: Option<Instant>,
+    /// Models of which an engine could not be made just now.
+    pub(super) unmade: BTreeSet<Name>,
     /// When is looked again whose turn it is of the models that are loaded on demand.
     pub(super) look_at: Option<Instant>,
 }
@@ -122,6 +125,7 @@ impl Fleet {
             work: JoinSet::new(),
             clearing: None,
             retry_at: None,
+            unmade: BTreeSet::new(),
             look_at: None,
         }
     }
@@ -148,7 +152,7 @@ impl Fleet {
                 Wakeup::Cleared => self.clearing = None,
                 Wakeup::Request(request) => self.request(request),
                 Wakeup::Demand(model) => self.demanded(&model),
-                Wakeup::Retry => self.retry_at = None,
+                Wakeup::Retry => self.retry_now(),
                 Wakeup::Look => {}
             }
             self.settle();
@@ -297,12 +301,18 @@ impl Fleet {
         if let Some(model) = self.models.iter_mut().find(|model| model.name() == name) {
             tracing::debug!(model = %name, "a request found no engine");
             model.last_demand = Some(std::time::Instant::now());
-            model.on_demand.asked();
         }
     }
 
-    /// Tries again in a while.
-    pub(super) fn retry_later(&mut self) {
+    /// Forgets what could not be done: it is tried again.
+    pub(super) fn retry_now(&mut self) {
+        self.retry_at = None;
+        self.unmade.clear();
+    }
+
+    /// Has an engine of `model` made again in a while.
+    pub(super) fn retry_later(&mut self, model: &Name) {
+        self.unmade.insert(model.clone());
         self.retry_at.get_or_insert_with(|| Instant::now() + RETRY_AFTER);
     }
 

@@ -28,7 +28,7 @@ impl Fleet {
         }
         self.reserved = reserved;
         self.spare_ports.extend(ports);
-        self.retry_at = None;
+        self.retry_now();
         let configured: BTreeMap<&str, usize> =
             specs.iter().map(|spec| (&*spec.model.name, spec.spawn.replicas)).collect();
         self.orders.settle(&configured);

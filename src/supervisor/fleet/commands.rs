@@ -229,7 +229,7 @@ impl Fleet {
         };
         self.orders.scale(&model, count, self.models[at].spec.spawn.replicas);
         self.spare_ports.extend(ports);
-        self.retry_at = None;
+        self.retry_now();
         let mut pending = Vec::new();
         for (number, grant) in numbers.into_iter().zip(grants) {
             if self.create(&model, number, Some(grant)) {

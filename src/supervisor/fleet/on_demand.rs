@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::turns::Turn;
 use crate::supervisor::lifecycle::orders::Done;
 
-/// How long a request that did not wait has a model loaded for those after it.
+/// How long a request that went elsewhere has a model loaded for those after it.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// One model. For one that is not loaded on demand it is always its turn.
@@ -21,7 +21,7 @@ pub(super) struct OnDemand {
     serves_since: Option<Instant>,
     /// Since when somebody wants it.
     wanted_since: Option<Instant>,
-    /// When a request last found no engine.
+    /// When it was last seen that a request had gone elsewhere.
     asked_at: Option<Instant>,
     /// Whether an operator wants it loaded.
     is_ordered: bool,
@@ -42,6 +42,8 @@ pub(super) struct Use {
     pub(super) waiting: usize,
     /// Attempts that ever began on its engines.
     pub(super) begun: u64,
+    /// Whether requests went elsewhere because it was not loaded.
+    pub(super) passed_over: bool,
 }
 
 impl OnDemand {
@@ -59,11 +61,6 @@ impl OnDemand {
             begun: 0,
             waiting: vec![],
         }
-    }
-
-    /// A request found no engine.
-    pub(super) fn asked(&mut self) {
-        self.asked_at = Some(Instant::now());
     }
 
     /// It is to be loaded although no request needs it.
@@ -102,6 +99,7 @@ impl OnDemand {
         if is_busy || self.begun != of.begun {
             (self.used_at, self.begun) = (now, of.begun);
         }
+        self.asked_at = if of.passed_over { Some(now) } else { self.asked_at };
         let is_wanted = self.turn != Turn::In && (of.waiting > 0 || self.is_ordered || self.is_remembered(now));
         self.wanted_since = is_wanted.then(|| self.wanted_since.unwrap_or(now));
         match (self.turn, is_ready) {

@@ -68,14 +68,14 @@ impl Fleet {
     /// Makes an engine, on these GPUs where they were found already. Not while an earlier attempt just failed.
     pub(super) fn create(&mut self, name: &Name, number: usize, grant: Option<GpuGrant>) -> bool {
         let Some(launcher) = self.home.as_ref().map(|home| home.launcher.clone()) else { return false };
-        if self.retry_at.is_some() {
+        if self.unmade.contains(name) {
             return false;
         }
         let port = match self.hold_port(name, number) {
             Ok(port) => port,
             Err(error) => {
                 tracing::error!(model = %name, %error, "an engine cannot be started; it is tried again in a while");
-                self.retry_later();
+                self.retry_later(name);
                 return false;
             }
         };

@@ -1,16 +1,15 @@
 //! Has models that are loaded on demand take turns, as `turns` decides.
 
-use std::collections::BTreeSet;
-
 use tokio::time::Instant;
 
 use super::actor::Fleet;
 use super::actual::Placement;
-use super::model::ManagedModel;
+use super::model::{ManagedModel, Replica};
 use super::on_demand::Use;
-use super::turns::{self, Contender, Decision, Engines, Room, Turn};
-use crate::ids::{EngineId, Name};
+use super::turns::{self, Contender, Decision, Engines, Room, Turn, Unsettled};
+use crate::ids::Name;
 use crate::placement::{Demand, Held};
+use crate::supervisor::allocator::Occupancy;
 use crate::supervisor::lifecycle::terms::Stage;
 use crate::supervisor::terms::ControlError;
 
@@ -19,16 +18,19 @@ impl Fleet {
     pub(super) fn take_turns(&mut self) {
         let now = Instant::now();
         self.look_at_use(now);
+        if !self.models.iter().any(|model| self.takes_turns(model)) {
+            self.look_at = None;
+            return;
+        }
         // Each model goes at most from its place to `Next` to `In`, or out.
         for _ in 0..=2 * self.models.len() {
-            let contenders: Vec<Contender> =
-                self.models.iter().filter(|model| self.takes_turns(model)).map(contender).collect();
-            let room = FleetRoom { fleet: self };
-            let decision = turns::decide(&contenders, &room, self.is_placing(), now);
+            let room = FleetRoom { fleet: self, occupancy: self.parts.factory.allocator.look() };
+            let taking = self.models.iter().filter(|model| self.takes_turns(model));
+            let contenders: Vec<Contender> = taking.map(|model| contender(model, &room)).collect();
+            let decision = turns::decide(&contenders, &room, self.is_unsettled(), now);
+            self.tell_obstacles(&decision, &room);
             self.look_at = decision.look_at;
-            self.tell_obstacles(&decision);
-            let changed = decision.turns.iter().filter(|(name, turn)| self.set_turn(name, *turn, now)).count();
-            if changed == 0 {
+            if decision.turns.iter().filter(|(name, turn)| self.set_turn(name, *turn, now)).count() == 0 {
                 break;
             }
         }
@@ -61,6 +63,7 @@ impl Fleet {
                 in_flight: engines.iter().map(|engine| engine.in_flight()).sum(),
                 waiting: model.pool.waiting(),
                 begun: engines.iter().map(|engine| engine.begun()).sum(),
+                passed_over: model.pool.was_passed_over(),
             };
             let is_ready = engines.iter().any(|engine| engine.is_ready());
             model.is_busy = model.on_demand.look(of, is_ready, now);
@@ -68,15 +71,13 @@ impl Fleet {
         }
     }
 
-    /// Whether GPUs are being looked for, or are about to be.
-    fn is_placing(&self) -> bool {
-        self.models.iter().any(|model| {
-            let all = model.replicas.iter().filter(|replica| !replica.is_leaving);
-            let is_pending = all.clone().any(|replica| replica.placement == Placement::Pending);
-            let loads = self.takes_turns(model) && model.on_demand.turn == Turn::In;
-            let settled = all.filter(|replica| replica.placement == Placement::Settled).count();
-            is_pending || loads && settled < model.wanted_replicas(&self.orders)
-        })
+    /// What is under way that changes what is free on the GPUs.
+    fn is_unsettled(&self) -> Unsettled {
+        let mut all = self.models.iter().flat_map(|model| &model.replicas);
+        Unsettled {
+            is_placing: all.clone().any(|replica| replica.placement == Placement::Pending),
+            is_leaving: all.any(|it| it.is_leaving || matches!(it.stage, Stage::FallingAsleep | Stage::Stopping)),
+        }
     }
 
     fn set_turn(&mut self, name: &Name, turn: Turn, now: Instant) -> bool {
@@ -104,10 +105,10 @@ impl Fleet {
     }
 
     /// Has requests that wait know what is in the way.
-    fn tell_obstacles(&self, decision: &Decision) {
+    fn tell_obstacles(&self, decision: &Decision, room: &FleetRoom<'_>) {
         for model in self.models.iter().filter(|model| model.is_on_demand()) {
             let is_stuck = decision.stuck.contains(model.name());
-            let why = || FleetRoom { fleet: self }.now(model.name()).err();
+            let why = || room.now(model.name()).err();
             let why = is_stuck.then(why).flatten();
             if let Some(why) = &why
                 && model.pool.obstacle().is_none()
@@ -120,21 +121,21 @@ impl Fleet {
     }
 }
 
-fn contender(model: &ManagedModel) -> Contender {
+fn contender(model: &ManagedModel, room: &FleetRoom<'_>) -> Contender {
     Contender {
         name: model.name().clone(),
         turn: model.on_demand.turn,
         wanted_since: model.on_demand.wanted_since(),
         is_busy: model.is_busy,
         used_at: model.on_demand.used_at(),
-        engines: engines(model),
+        engines: engines(model, room),
         can_sleep: model.spec.spawn.sleep_mode,
         idle: model.idle(),
     }
 }
 
 /// What the engines of a model do.
-fn engines(model: &ManagedModel) -> Engines {
+fn engines(model: &ManagedModel, room: &FleetRoom<'_>) -> Engines {
     let (leaving, present): (Vec<_>, Vec<_>) = model.replicas.iter().partition(|replica| replica.is_leaving);
     let all = |is_it: fn(Stage) -> bool| present.iter().all(|replica| is_it(replica.stage));
     let are_ending = || present.iter().any(|replica| matches!(replica.stage, Stage::FallingAsleep | Stage::Stopping));
@@ -147,7 +148,10 @@ fn engines(model: &ManagedModel) -> Engines {
             Engines::Serving { since, took }
         }
         _ if !leaving.is_empty() || are_ending() => Engines::Leaving,
-        _ if !present.is_empty() && all(|stage| matches!(stage, Stage::Failed | Stage::Unhealthy)) => Engines::Failed,
+        _ if !present.is_empty() && all(|stage| matches!(stage, Stage::Failed | Stage::Unhealthy)) => {
+            let has_gpus = |replica: &&Replica| room.occupancy.is_held_by(&replica.handle.engine.id);
+            if present.iter().copied().any(|it| has_gpus(&it)) { Engines::Failed } else { Engines::Displaced }
+        }
         _ => Engines::Loading,
     }
 }
@@ -155,6 +159,7 @@ fn engines(model: &ManagedModel) -> Engines {
 /// The room that there is for models.
 struct FleetRoom<'a> {
     fleet: &'a Fleet,
+    occupancy: Occupancy,
 }
 
 impl FleetRoom<'_> {
@@ -162,32 +167,36 @@ impl FleetRoom<'_> {
         self.fleet.models.iter().find(|model| model.name() == name)
     }
 
-    /// What the engines of a model want that are not among the `holders` of GPUs.
-    fn demands(&self, model: &ManagedModel, holders: &BTreeSet<EngineId>) -> Vec<Demand> {
+    /// What those engines of a model want that do not have it.
+    fn lacks(&self, model: &ManagedModel) -> Vec<Demand> {
         let orders = &self.fleet.orders;
         let stopped = orders.stopped(model.name());
-        let demands = (0..model.wanted_replicas(orders)).filter(|number| !stopped.contains(number));
-        let demands = demands.map(|number| model.demand(number));
-        demands.filter(|demand| !holders.contains(&demand.engine)).collect()
+        let numbers = (0..model.wanted_replicas(orders)).filter(|number| !stopped.contains(number));
+        let demands = numbers.map(|number| model.demand(number));
+        demands.filter(|demand| !self.occupancy.is_held_by(&demand.engine)).collect()
     }
 
-    /// Whether a model can be loaded now, or every reason why not.
+    /// Whether a model can be loaded now beside all others that have their turn, or every reason why not.
     fn now(&self, name: &Name) -> Result<(), String> {
-        let Some(model) = self.model(name) else { return Ok(()) };
-        let demands = self.demands(model, &BTreeSet::new());
-        self.fleet.parts.factory.allocator.would_fit(&demands, &|_| false)
+        let is_in = |model: &&ManagedModel| {
+            let has_turn = self.fleet.takes_turns(model) && model.on_demand.turn == Turn::In;
+            model.name() == name || has_turn
+        };
+        let models = self.fleet.models.iter().filter(is_in);
+        let demands: Vec<Demand> = models.flat_map(|model| self.lacks(model)).collect();
+        self.occupancy.has_room(&demands, &|_| false)
     }
 }
 
 impl Room for FleetRoom<'_> {
     fn fits(&self, models: &[&Name]) -> bool {
         let fleet = self.fleet;
-        let holders: BTreeSet<EngineId> = fleet.parts.factory.allocator.holders().into_iter().collect();
         let stays = |model: &ManagedModel| !fleet.takes_turns(model) || models.contains(&model.name());
         let staying = fleet.models.iter().filter(|model| model.is_wanted && stays(model));
-        let demands: Vec<Demand> = staying.flat_map(|model| self.demands(model, &holders)).collect();
-        let leaving = |held: &Held| self.model(&held.model).is_some_and(|model| !stays(model));
-        fleet.parts.factory.allocator.would_fit(&demands, &leaving).is_ok()
+        let demands: Vec<Demand> = staying.flat_map(|model| self.lacks(model)).collect();
+        // What the configuration has no more is about to go, too.
+        let leaving = |held: &Held| self.model(&held.model).is_none_or(|model| !model.is_wanted || !stays(model));
+        self.occupancy.has_room(&demands, &leaving).is_ok()
     }
 
     fn is_free(&self, model: &Name) -> bool {

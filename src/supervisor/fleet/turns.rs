@@ -73,6 +73,17 @@ pub(super) enum Engines {
     },
     /// They failed.
     Failed,
+    /// They failed, and have no GPUs any more.
+    Displaced,
+}
+
+/// What is under way that changes what is free on the GPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unsettled {
+    /// GPUs are being looked for, so that nobody knows what is free.
+    pub(super) is_placing: bool,
+    /// Engines of any model end, or fall asleep.
+    pub(super) is_leaving: bool,
 }
 
 /// What follows.
@@ -95,25 +106,30 @@ pub(super) trait Room {
     fn is_free(&self, model: &Name) -> bool;
 }
 
-/// Decides who gets GPUs and who gives them back. `is_placing`: GPUs are being looked for, so that nobody knows what is free.
-pub(super) fn decide(contenders: &[Contender], room: &impl Room, is_placing: bool, now: Instant) -> Decision {
+/// Decides who gets GPUs and who gives them back.
+pub(super) fn decide(contenders: &[Contender], room: &impl Room, unsettled: Unsettled, now: Instant) -> Decision {
     let mut decision = Decision::default();
     let mut inside = stays(contenders, now, &mut decision);
+    makes_room_for_others(&mut inside, (room, now), &mut decision);
     let mut wanted: Vec<&Contender> = contenders.iter().filter(|it| !it.holds_gpus()).collect();
     wanted.retain(|it| it.wanted_since.is_some() && it.engines != Engines::Leaving);
     wanted.sort_by_key(|it| it.wanted_since);
     lets_in(&wanted, &mut inside, (room, now), &mut decision);
-    loads(&inside, (room, is_placing), &mut decision);
-    let is_leaving = contenders.iter().any(|it| it.engines == Engines::Leaving);
-    if inside.iter().any(|it| it.turn == Turn::Next) {
-        decision.look_before(now + SOON);
-        let loads = decision.turns.iter().any(|(_, turn)| *turn == Turn::In);
-        if !loads && !is_placing && !is_leaving {
-            let next = inside.into_iter().filter(|it| it.turn == Turn::Next);
-            decision.stuck.extend(next.map(|it| it.name.clone()));
-        }
-    }
+    loads(&inside, (room, unsettled, now), &mut decision);
     decision
+}
+
+/// Has models end that are in the way of engines that are not loaded on demand: those keep their GPUs, once they have them.
+fn makes_room_for_others(inside: &mut Vec<&Contender>, (room, now): (&impl Room, Instant), decision: &mut Decision) {
+    let fits = |set: &[&Contender]| room.fits(&set.iter().map(|it| &it.name).collect::<Vec<_>>());
+    if inside.is_empty() || fits(inside) {
+        return;
+    }
+    decision.look_before(now + SOON);
+    if let (Some(victims), true) = victims(inside, now, &fits) {
+        decision.turns.extend(victims.iter().map(|it| (it.name.clone(), it.without_gpus())));
+        inside.retain(|it| victims.iter().all(|victim| victim.name != it.name));
+    }
 }
 
 /// Which models keep their GPUs, or go on to wait for theirs; the others are not used any more.
@@ -180,11 +196,23 @@ fn lets_in<'a>(
     }
 }
 
-/// Loads one of those that are next, for which what it needs is free.
-fn loads(inside: &[&Contender], (room, is_placing): (&impl Room, bool), decision: &mut Decision) {
-    let mut next = inside.iter().filter(|it| it.turn == Turn::Next && !is_placing);
-    let free = next.find(|it| room.is_free(&it.name));
-    decision.turns.extend(free.map(|it| (it.name.clone(), Turn::In)));
+/// Loads one of those that are next, for which what it needs is free. Where nobody is about to go and still nothing is free, others
+/// have it who are none of ours: then those that are next stand in nobody's way.
+fn loads(inside: &[&Contender], (room, unsettled, now): (&impl Room, Unsettled, Instant), decision: &mut Decision) {
+    let next: Vec<&&Contender> = inside.iter().filter(|it| it.turn == Turn::Next).collect();
+    if next.is_empty() || unsettled.is_placing {
+        if !next.is_empty() {
+            decision.look_before(now + SOON);
+        }
+        return;
+    }
+    decision.look_before(now + SOON);
+    if let Some(free) = next.iter().find(|it| room.is_free(&it.name)) {
+        decision.turns.push((free.name.clone(), Turn::In));
+    } else if !unsettled.is_leaving {
+        decision.stuck.extend(next.iter().map(|it| it.name.clone()));
+        decision.turns.extend(next.iter().map(|it| (it.name.clone(), Turn::Resting)));
+    }
 }
 
 /// Whose engines end so that there is room, and whether all of them may end now; `None`: there is no room even without all.
@@ -239,12 +267,13 @@ impl Contender {
     /// When it goes elsewhere because nobody uses it, and where to.
     fn end(&self, now: Instant) -> Option<(Instant, Turn)> {
         let idle_since = match self.engines {
+            Engines::Displaced if self.turn == Turn::In => return Some((now, Turn::Out)),
             _ if self.is_busy || self.wanted_since.is_some() => return None,
             // Whoever wanted it is gone. Engines of it that sleep go on to sleep.
             _ if self.turn == Turn::Next => return Some((now, Turn::Resting)),
             Engines::Loading => return None,
             Engines::Serving { since, .. } => self.used_at.max(since),
-            Engines::None | Engines::Leaving | Engines::Failed => self.used_at,
+            Engines::None | Engines::Leaving | Engines::Failed | Engines::Displaced => self.used_at,
         };
         let stop = self.idle.stop_after.and_then(|after| Some((idle_since.checked_add(after)?, Turn::Out)));
         let may_sleep = self.turn == Turn::In && self.without_gpus() == Turn::Resting;
@@ -257,7 +286,7 @@ impl Contender {
     fn may_go_at(&self, now: Instant) -> Option<Instant> {
         match self.engines {
             _ if self.turn != Turn::In => None,
-            Engines::Failed | Engines::None | Engines::Leaving => Some(now),
+            Engines::Failed | Engines::Displaced | Engines::None | Engines::Leaving => Some(now),
             Engines::Loading => None,
             Engines::Serving { .. } if !self.is_busy => Some(now),
             Engines::Serving { since, took } => Some(since + took.max(LEAST_TURN)),

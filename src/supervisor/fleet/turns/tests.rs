@@ -65,11 +65,15 @@ fn where_there_is_room_nobody_has_to_go() {
     let now = Instant::now();
     let machine = machine(&[("a", 0, 50), ("b", 0, 40)]);
     let (a, mut b) = (serving("a", now, SECOND, false), wanted("b", now));
-    let decision = decide(&[a.clone(), b.clone()], &machine, false, now);
+    let decision = decide(&[a.clone(), b.clone()], &machine, Unsettled::default(), now);
     assert_eq!(turns(&decision), [("b", Turn::Next)]);
     b.turn = Turn::Next;
-    assert_eq!(turns(&decide(&[a.clone(), b.clone()], &machine, true, now)), [], "GPUs are being looked for");
-    assert_eq!(turns(&decide(&[a, b], &machine, false, now)), [("b", Turn::In)]);
+    assert_eq!(
+        turns(&decide(&[a.clone(), b.clone()], &machine, Unsettled { is_placing: true, is_leaving: false }, now)),
+        [],
+        "GPUs are being looked for"
+    );
+    assert_eq!(turns(&decide(&[a, b], &machine, Unsettled::default(), now)), [("b", Turn::In)]);
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn the_one_that_was_used_longest_ago_makes_room_and_only_it() {
         serving("c", now - SECOND * 50, SECOND, false),
         wanted("d", now),
     ];
-    assert_eq!(turns(&decide(&all, &machine, false, now)), [("b", Turn::Out), ("d", Turn::Next)]);
+    assert_eq!(turns(&decide(&all, &machine, Unsettled::default(), now)), [("b", Turn::Out), ("d", Turn::Next)]);
 }
 
 #[test]
@@ -90,13 +94,16 @@ fn who_has_requests_keeps_its_gpus_as_long_as_its_load_took() {
     let start = Instant::now();
     let machine = machine(&[("a", 0, 90), ("b", 0, 90), ("c", 0, 90)]);
     let all = [serving("a", start, SECOND * 30, true), wanted("b", start), wanted("c", start + SECOND)];
-    let decision = decide(&all, &machine, false, start + SECOND * 29);
+    let decision = decide(&all, &machine, Unsettled::default(), start + SECOND * 29);
     assert_eq!(turns(&decision), []);
     assert!(decision.look_at.is_some_and(|at| at <= start + SECOND * 30), "it is not forgotten");
-    let decision = decide(&all, &machine, false, start + SECOND * 30);
+    let decision = decide(&all, &machine, Unsettled::default(), start + SECOND * 30);
     assert_eq!(turns(&decision), [("a", Turn::Out), ("b", Turn::Next)], "the one that waits longest");
     let idle = [serving("a", start, SECOND * 30, false), all[1].clone(), all[2].clone()];
-    assert_eq!(turns(&decide(&idle, &machine, false, start + SECOND)), [("a", Turn::Out), ("b", Turn::Next)]);
+    assert_eq!(
+        turns(&decide(&idle, &machine, Unsettled::default(), start + SECOND)),
+        [("a", Turn::Out), ("b", Turn::Next)]
+    );
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn who_waits_longest_is_not_overtaken_by_one_that_takes_its_place() {
     let (a, b) = (serving("a", start, SECOND * 30, true), wanted("b", start));
     let all = [a, b, wanted("c", start + SECOND), wanted("d", start + SECOND * 2)];
     // c would fit beside a, but b could not be loaded then.
-    assert_eq!(turns(&decide(&all, &machine, false, start + SECOND * 3)), [("d", Turn::Next)]);
+    assert_eq!(turns(&decide(&all, &machine, Unsettled::default(), start + SECOND * 3)), [("d", Turn::Next)]);
 }
 
 #[test]
@@ -116,9 +123,12 @@ fn one_that_loads_is_let_and_one_that_failed_goes_first() {
     let loading = Contender { engines: Engines::Loading, ..serving("a", now - SECOND * 90, SECOND, true) };
     let failed = Contender { engines: Engines::Failed, ..serving("a", now, SECOND, true) };
     let (b, c) = (serving("b", now - SECOND * 80, SECOND, false), wanted("c", now));
-    let decision = decide(&[loading, b.clone(), c.clone()], &machine, false, now);
+    let decision = decide(&[loading, b.clone(), c.clone()], &machine, Unsettled::default(), now);
     assert_eq!((turns(&decision), &*decision.stuck), (vec![], &[][..]));
-    assert_eq!(turns(&decide(&[failed, b, c], &machine, false, now)), [("a", Turn::Out), ("c", Turn::Next)]);
+    assert_eq!(
+        turns(&decide(&[failed, b, c], &machine, Unsettled::default(), now)),
+        [("a", Turn::Out), ("c", Turn::Next)]
+    );
 }
 
 #[test]
@@ -129,15 +139,22 @@ fn without_requests_engines_end_after_a_while() {
         idle: Idle { stop_after: Some(SECOND * 60), sleep_after: None },
         ..serving("a", start, SECOND, false)
     };
-    let soon = decide(std::slice::from_ref(&a), &machine, false, start + SECOND * 59);
+    let soon = decide(std::slice::from_ref(&a), &machine, Unsettled::default(), start + SECOND * 59);
     assert_eq!((turns(&soon), soon.look_at), (vec![], Some(start + SECOND * 60)));
-    let early = decide(std::slice::from_ref(&a), &machine, false, start + SECOND);
+    let early = decide(std::slice::from_ref(&a), &machine, Unsettled::default(), start + SECOND);
     assert_eq!(early.look_at, Some(start + SECOND + SECOND * 60 / 8), "requests come and go unheard");
-    assert_eq!(turns(&decide(std::slice::from_ref(&a), &machine, false, start + SECOND * 60)), [("a", Turn::Out)]);
+    assert_eq!(
+        turns(&decide(std::slice::from_ref(&a), &machine, Unsettled::default(), start + SECOND * 60)),
+        [("a", Turn::Out)]
+    );
     let busy = Contender { is_busy: true, ..a.clone() };
-    assert_eq!(turns(&decide(&[busy], &machine, false, start + SECOND * 60)), []);
+    assert_eq!(turns(&decide(&[busy], &machine, Unsettled::default(), start + SECOND * 60)), []);
     let next = Contender { turn: Turn::Next, engines: Engines::None, ..a };
-    assert_eq!(turns(&decide(&[next], &machine, false, start)), [("a", Turn::Resting)], "nobody wants it any more");
+    assert_eq!(
+        turns(&decide(&[next], &machine, Unsettled::default(), start)),
+        [("a", Turn::Resting)],
+        "nobody wants it any more"
+    );
 }
 
 #[test]
@@ -146,16 +163,18 @@ fn engines_that_can_sleep_sleep_first() {
     let machine = machine(&[("a", 0, 50), ("b", 0, 90)]);
     let idle = Idle { sleep_after: Some(SECOND * 10), stop_after: Some(SECOND * 60) };
     let a = Contender { can_sleep: true, idle, ..serving("a", start, SECOND, false) };
-    let at = |a: &Contender, seconds: u32| decide(std::slice::from_ref(a), &machine, false, start + SECOND * seconds);
+    let at = |a: &Contender, seconds: u32| {
+        decide(std::slice::from_ref(a), &machine, Unsettled::default(), start + SECOND * seconds)
+    };
     assert_eq!((turns(&at(&a, 9)), at(&a, 9).look_at), (vec![], Some(start + SECOND * 10)));
     assert_eq!(turns(&at(&a, 10)), [("a", Turn::Resting)]);
     let resting = Contender { turn: Turn::Resting, engines: Engines::None, ..a.clone() };
     assert_eq!(turns(&at(&resting, 59)), []);
     assert_eq!(turns(&at(&resting, 60)), [("a", Turn::Out)]);
-    let decision = decide(&[a.clone(), wanted("b", start)], &machine, false, start);
+    let decision = decide(&[a.clone(), wanted("b", start)], &machine, Unsettled::default(), start);
     assert_eq!(turns(&decision), [("a", Turn::Resting), ("b", Turn::Next)], "for another model, too");
     let failed = Contender { engines: Engines::Failed, ..a };
-    let decision = decide(&[failed, wanted("b", start)], &machine, false, start);
+    let decision = decide(&[failed, wanted("b", start)], &machine, Unsettled::default(), start);
     assert_eq!(turns(&decision), [("a", Turn::Out), ("b", Turn::Next)]);
     let again = Contender { wanted_since: Some(start), is_busy: true, ..resting };
     assert_eq!(turns(&at(&again, 60)), [("a", Turn::Next)]);
@@ -165,12 +184,37 @@ fn engines_that_can_sleep_sleep_first() {
 fn one_that_never_fits_is_told_and_stands_in_nobodys_way() {
     let now = Instant::now();
     let mut machine = machine(&[("a", 0, 99), ("b", 0, 40)]);
-    let decision = decide(&[wanted("a", now), wanted("b", now)], &machine, false, now);
+    let decision = decide(&[wanted("a", now), wanted("b", now)], &machine, Unsettled::default(), now);
     assert_eq!((turns(&decision), &*decision.stuck), (vec![("b", Turn::Next)], &[Name::from("a")][..]));
     machine.taken.insert(0, 80);
     let next = Contender { turn: Turn::Next, ..wanted("b", now) };
-    let decision = decide(&[next], &machine, false, now);
-    assert_eq!((turns(&decision), &*decision.stuck), (vec![], &[Name::from("b")][..]), "others have the memory");
+    let decision = decide(&[next], &machine, Unsettled::default(), now);
+    let expected = (vec![("b", Turn::Resting)], &[Name::from("b")][..]);
+    assert_eq!((turns(&decision), &*decision.stuck), expected, "others have the memory");
+}
+
+#[test]
+fn one_that_is_next_stands_in_nobodys_way_when_others_take_its_memory() {
+    let now = Instant::now();
+    let mut machine = machine(&[("big", 0, 90), ("small", 0, 40)]);
+    machine.taken.insert(0, 50);
+    let big = Contender { turn: Turn::Next, ..wanted("big", now) };
+    let ending = Unsettled { is_leaving: true, is_placing: false };
+    let decision = decide(&[big.clone(), wanted("small", now)], &machine, ending, now);
+    assert_eq!((turns(&decision), &*decision.stuck), (vec![], &[][..]), "what ends gives memory back");
+    let decision = decide(&[big, wanted("small", now)], &machine, Unsettled::default(), now);
+    assert_eq!((turns(&decision), &*decision.stuck), (vec![("big", Turn::Resting)], &[Name::from("big")][..]));
+}
+
+#[test]
+fn one_that_lost_its_gpus_waits_for_its_turn_again_and_engines_that_keep_theirs_come_first() {
+    let now = Instant::now();
+    let machine = machine(&[("a", 0, 90), ("b", 0, 90)]);
+    let displaced = Contender { engines: Engines::Displaced, ..serving("a", now, SECOND, true) };
+    let decision = decide(&[displaced, serving("b", now, SECOND, true)], &machine, Unsettled::default(), now);
+    assert_eq!(turns(&decision), [("a", Turn::Out)]);
+    let crowded = [serving("a", now, SECOND, true), serving("b", now, SECOND, false)];
+    assert_eq!(turns(&decide(&crowded, &machine, Unsettled::default(), now)), [("b", Turn::Out)]);
 }
 
 /// What a step of time brings to a model.
@@ -242,7 +286,7 @@ proptest! {
             prop_assert!(machine.taken.values().all(|taken| *taken <= 95), "{:?}", machine.taken);
             let contenders: Vec<Contender> =
                 lives.iter().zip(MODELS).map(|(life, (name, ..))| contender(name, life, start)).collect();
-            let decision = decide(&contenders, &machine, false, now);
+            let decision = decide(&contenders, &machine, Unsettled::default(), now);
             for (name, turn) in decision.turns {
                 let at = MODELS.iter().position(|(other, ..)| **other == *name).expect("a model");
                 let life = &mut lives[at];
