@@ -77,6 +77,8 @@ impl Screen for Wizard {
                     key("a", "automatic"),
                     key("- +", "share"),
                     key("=", "share equally"),
+                    key("t", "in turns or kept"),
+                    key("T", "all of this GPU in turns"),
                     back,
                 ]
             }
