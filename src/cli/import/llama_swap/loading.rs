@@ -59,7 +59,12 @@ pub(super) fn loading(all: &Map<String, Value>, models: &[Loaded], draft: &mut D
     };
     let mut top = Section::default();
     let mut wishes: Vec<(&str, String)> = Vec::new();
-    for (path, group) in groups(all) {
+    let groups = groups(all);
+    if !groups.is_empty() {
+        let text = "which models are loaded at the same time follows from `gpus` and `gpu_memory` here; what of each group is alike is said below.";
+        draft.notes.say(&mut top, "groups", text);
+    }
+    for (path, group) in groups {
         let members = texts(group.get("members").unwrap_or(&Value::Null));
         draft.notes.say(&mut top, &path, told(&group));
         if is_on(&group, "persistent", false) && !takes_turns(&group) {
@@ -125,12 +130,12 @@ fn takes_turns(group: &Map<String, Value>) -> bool {
 
 /// What is alike and what is not.
 fn told(group: &Map<String, Value>) -> String {
-    let mut told = "which models are loaded at the same time follows from `gpus` and `gpu_memory` here.".to_owned();
-    told.push_str(if is_on(group, "swap", true) {
-        " `swap: true`: members that have no room beside one another take turns; two that have room both stay loaded."
+    let mut told = if is_on(group, "swap", true) {
+        "`swap: true`: members that have no room beside one another take turns; two that have room both stay loaded."
     } else {
-        " `swap: false`: members are loaded together where their shares leave room for all of them; where not, they take turns."
-    });
+        "`swap: false`: members are loaded together where their shares leave room for all of them; where not, they take turns."
+    }
+    .to_owned();
     if is_on(group, "exclusive", true) {
         told.push_str(" `exclusive: true`: models of other groups end only where their memory is needed.");
     }

@@ -86,7 +86,7 @@ fn containers_modules_and_addresses_elsewhere() {
     for part in [
         "models.llama: was left out",
         "`llama-server`, which is not vLLM",
-        "groups.big: which models are loaded at the same time follows from",
+        "groups.big: `swap: true`: members",
         "models.chat.concurrencyLimit",
         "models.module.unlisted",
         "models.container.cmdStop",
@@ -185,14 +185,15 @@ fn models_are_loaded_on_demand_and_those_that_stay_have_room() {
     }
     assert_eq!(got.config["timeouts"], json!({ "load": "900s" }), "a request waits as long as a start may take");
     for part in [
-        "routing.router.settings.groups.large: which models are loaded at the same time follows from `gpus`",
+        "groups: which models are loaded at the same time follows from `gpus`",
+        "routing.router.settings.groups.large: `swap: true`",
         "`swap: true`: members that have no room beside one another take turns",
         "`swap: false`: members are loaded together where",
         "`exclusive: true`: models of other groups end only where",
         "groups.timed.persistent: `seldom` is loaded by its first request, not at the start: its `ttl` of 3600s ends it",
         "hooks.on_startup.preload: `code` is loaded by its first request, not at the start: there would be no room for",
         "models: the commands of `anywhere` name no GPU, and vLLM takes the first one then: `gpus: [0]` is written.",
-        "groups.either: which models are loaded at the same time",
+        "groups.either: `swap: true`",
         "was left out, because members that take turns cannot keep",
         "models.elsewhere.ttl: was left out: somebody else runs its engine.",
         "routing.scheduler: was left out: of models that wait",
