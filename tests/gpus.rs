@@ -410,7 +410,7 @@ models.d.gpus, line 5: a list of 1
 
 models.a.gpus, line 2: a list of 1
     GPU 0: model a takes 0.90, model b asks 0.45; together 1.35, 0.95 is the most
-    -> Lower `gpu_memory` of one of them, or give them different `gpus`.
+    -> Lower `gpu_memory` of one of them, give them different `gpus`, or have them take turns (`load: on_demand` at each).
 
 models.c.gpus, line 4: a list of 1
     GPU 1: model c takes 0.92, cat (pid {}) holds 35.0 GiB; together 1.36, 0.98 is the most

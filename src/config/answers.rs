@@ -43,6 +43,8 @@ pub struct ModelAnswers {
     pub gpus: Gpus,
     /// Share of each GPU's memory.
     pub gpu_memory: Option<f64>,
+    /// Whether its engines are loaded when a request needs them, and have GPUs in turns with others of which that is said.
+    pub on_demand: bool,
     /// Engines of it, at least 1.
     pub replicas: usize,
     /// The port of its first engine, the next ones follow; `None`: free ones.
@@ -85,6 +87,7 @@ impl Default for ModelAnswers {
             adapters: Vec::new(),
             gpus: Gpus::default(),
             gpu_memory: None,
+            on_demand: false,
             replicas: 1,
             port: None,
             profile: None,
@@ -109,6 +112,11 @@ impl ModelAnswers {
             Some(value @ Value::Array(_)) => Gpus::Listed(texts(value)),
             Some(_) => return Err("gpus"),
         };
+        let on_demand = match entry.get("load").map(Value::as_str) {
+            None | Some(Some("eager")) => false,
+            Some(Some("on_demand")) => true,
+            Some(_) => return Err("load"),
+        };
         let adapters = entry.get("lora").and_then(Value::as_object).into_iter().flatten();
         Ok(Self {
             name: name.to_owned(),
@@ -117,6 +125,7 @@ impl ModelAnswers {
             adapters: adapters.filter_map(|(name, path)| Some((name.clone(), text(path)?))).collect(),
             gpus,
             gpu_memory: entry.get("gpu_memory").and_then(Value::as_f64),
+            on_demand,
             replicas: entry.get("replicas").and_then(whole).unwrap_or(1),
             port: entry.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()),
             profile: entry.get("profile").and_then(Value::as_str).map(str::to_owned),
@@ -166,5 +175,7 @@ mod tests {
             Ok((Gpus::Any(2), 1))
         );
         assert_eq!((read("gpus: 1\n"), read("source: s\ngpus: ${GPUS}\n")), (Err("source"), Err("gpus")));
+        let load = |load: &str| read(&format!("source: s\nload: {load}\n")).map(|model| model.on_demand);
+        assert_eq!((load("eager"), load("on_demand"), load("${LOAD}")), (Ok(false), Ok(true), Err("load")));
     }
 }

@@ -72,6 +72,9 @@ fn model_lines(model: &ModelAnswers, out: &mut String) {
     if let Some(share) = model.gpu_memory {
         line(out, "gpu_memory", share, "share of each GPU's memory");
     }
+    if model.on_demand {
+        line(out, "load", "on_demand", "when a request needs it, in turns with others that are");
+    }
     if model.replicas != 1 {
         line(out, "replicas", model.replicas, "engines, which share the requests");
     }
@@ -152,6 +155,7 @@ mod tests {
                 source: spawn.source.clone(),
                 gpus: spawn.gpus.clone(),
                 gpu_memory: spawn.gpu_memory,
+                on_demand: spawn.load.is_on_demand(),
                 replicas: spawn.replicas,
                 port: spawn.port,
                 args: spawn.args.clone(),
@@ -227,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn when_a_model_is_loaded_is_written_where_that_is_on_demand() {
+        let model = ModelAnswers { gpu_memory: Some(0.9), on_demand: true, ..small() };
+        let text = draft(&Answers { models: vec![model], ..Answers::usual() });
+        let lines =
+            "    gpu_memory: 0.9 # share of each GPU's memory\n    load: on_demand # when a request needs it, in turns";
+        assert!(text.contains(lines), "{text}");
+        let text = draft(&Answers { models: vec![small()], ..Answers::usual() });
+        assert!(!text.contains("load"), "{text}");
+    }
+
+    #[test]
     fn replicas_are_written_where_there_are_some() {
         let model = ModelAnswers { replicas: 2, port: Some(9001), ..small() };
         let text = draft(&Answers { models: vec![model], ..Answers::usual() });
@@ -255,12 +270,13 @@ mod tests {
             Gpus::Listed(listed) if listed.len() % replicas != 0 => (Gpus::Listed(listed), 1),
             gpus => (gpus, replicas),
         });
-        (text(), gpus, prop::option::of(0.1..0.2f64), any::<bool>(), args, env).prop_map(
-            move |(source, (gpus, replicas), gpu_memory, has_port, args, env)| ModelAnswers {
+        (text(), gpus, prop::option::of(0.1..0.2f64), any::<(bool, bool)>(), args, env).prop_map(
+            move |(source, (gpus, replicas), gpu_memory, (has_port, on_demand), args, env)| ModelAnswers {
                 name: format!("m{at}"),
                 source,
                 gpus,
                 gpu_memory: gpu_memory.map(|share| (share * 100.0).round() / 100.0),
+                on_demand,
                 replicas,
                 port: has_port.then(|| 9001 + 10 * u16::try_from(at).expect("small")),
                 args: args.into_iter().collect(),

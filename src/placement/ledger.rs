@@ -223,7 +223,7 @@ impl Slot<'_> {
             who.truncate(who.len() - self.foreign.len());
         }
         let remedy = if alone {
-            "Lower `gpu_memory` of one of them, or give them different `gpus`."
+            "Lower `gpu_memory` of one of them, give them different `gpus`, or have them take turns (`load: on_demand` at each)."
         } else {
             "Lower `gpu_memory`, give other `gpus`, or end what holds the memory."
         };

@@ -88,11 +88,7 @@ fn the_exit_code_tells_what_became_of_an_import() {
             "a: 1",
             "models: [{ name: a, model_path: m, gpu_ids: [0], config_overrides: { gpu_memory_utilization: 0.6 } }, { name: b, model_path: n, gpu_ids: [0], config_overrides: { gpu_memory_utilization: 0.6 } }]",
         ),
-        (
-            "llama-swap",
-            "a: 1",
-            "models: { a: { cmd: vllm serve a --gpu-memory-utilization 0.6, env: [CUDA_VISIBLE_DEVICES=0] }, b: { cmd: vllm serve b --gpu-memory-utilization 0.6, env: [CUDA_VISIBLE_DEVICES=0] } }",
-        ),
+        ("llama-swap", "a: 1", "peers: { p: { proxy: 'http://10.0.0.1:99999', models: [m] } }"),
         (
             "litellm",
             "a: 1",

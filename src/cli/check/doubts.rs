@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::{Config, Diagnostic, Engines, Gpus, Severity};
+use crate::config::{Config, Diagnostic, Engines, Gpus, Severity, Spawn, is_vllm};
 use crate::flags;
 use crate::placement::{self, Demand};
 
@@ -14,6 +14,7 @@ const SIMULATOR: &str = "enginehouse";
 pub(super) fn doubts(config: &Config) -> Vec<Diagnostic> {
     let mut found = missing_files(config);
     found.extend(crowded(config));
+    found.extend(without_turns(config));
     found
 }
 
@@ -71,6 +72,21 @@ fn crowded(config: &Config) -> Option<Diagnostic> {
     Some(config.source_map.diagnostic(Severity::Warning, &settings, reason, remedy))
 }
 
+/// Models that are loaded on demand and of which nobody knows on which GPUs: no other one ends for them, nor they for others.
+fn without_turns(config: &Config) -> Option<Diagnostic> {
+    let started = config.models.iter().filter_map(|model| match &model.engines {
+        Engines::Spawn(spawn) => Some((&model.name, spawn)),
+        Engines::Urls(_) => None,
+    });
+    let started: Vec<_> = started.filter(|(_, spawn)| is_vllm(&spawn.command)).collect();
+    let is_blind = |spawn: &Spawn| spawn.load.is_on_demand() && spawn.gpus == Gpus::AsVisible;
+    let (name, _) = started.iter().find(|(_, spawn)| started.len() > 1 && is_blind(spawn))?;
+    let reason = format!("`{name}` takes no turns with other models: nobody knows which GPUs it takes.");
+    let remedy = "Write `gpus`, such as `gpus: [0]`, or `gpus: 1` for any that has room.";
+    let settings: [&[&str]; 2] = [&["models", name, "load"], &["models", name]];
+    Some(config.source_map.diagnostic(Severity::Warning, &settings, reason, remedy))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +114,17 @@ mod tests {
         assert!(tax.contains("-> Write ${HOME}/tax."), "{tax}");
         for elsewhere in ["[docker, run, vllm-openai]", "[enginehouse, sim]"] {
             assert_eq!(told(&format!("m: {{source: /no/such, command: {elsewhere}}}")), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn models_on_demand_whose_gpus_nobody_knows_are_told() {
+        let [one] = &told("a: {source: a, load: on_demand}, b: {source: b, gpus: [0], load: on_demand}")[..] else {
+            panic!("one")
+        };
+        assert!(one.starts_with("warning: models.a.load, line 1: ") && one.contains("takes no turns"), "{one}");
+        for fine in ["a: {source: a, load: on_demand}", "a: {source: a, gpus: 1, load: on_demand}, b: {source: b}"] {
+            assert_eq!(told(fine), Vec::<String>::new(), "{fine}");
         }
     }
 

@@ -50,6 +50,14 @@ impl Section {
         self.0.extend(text.lines().map(|line| Item::Line(line.strip_prefix(' ').unwrap_or(line).to_owned())));
     }
 
+    /// The members of its own that a key has.
+    pub(super) fn inner(&mut self, key: &str) -> Option<&mut Section> {
+        self.0.iter_mut().find_map(|item| match item {
+            Item::Section(name, inner) if name == key => Some(inner),
+            _ => None,
+        })
+    }
+
     /// Puts its own comments before everything else.
     pub(super) fn comments_first(&mut self) {
         self.0.sort_by_key(|item| !matches!(item, Item::Comment(_)));

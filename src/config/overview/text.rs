@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::view::{AliasOverview, GpusOverview, ModelOverview, Overview};
-use crate::config::types::Config;
+use crate::config::types::{Config, Idle};
 use crate::text_table::aligned;
 
 /// The overview of `config`: addresses, models and aliases in aligned columns.
@@ -51,7 +51,8 @@ fn rows(model: &ModelOverview, out: &mut Vec<[String; 4]>) {
     } else {
         more.extend(details(model));
         let words: Vec<String> = model.command.iter().map(|word| quoted(word)).collect();
-        [format!("{} started", model.engines), gpus(model), words.join(" ")]
+        let when = if model.on_demand.is_some() { "on demand" } else { "started" };
+        [format!("{} {when}", model.engines), gpus(model), words.join(" ")]
     };
     if let Some(name) = &model.served_name {
         more.push(format!("served as {name}"));
@@ -66,7 +67,7 @@ fn rows(model: &ModelOverview, out: &mut Vec<[String; 4]>) {
 
 /// What else is told of engines that are started.
 fn details(model: &ModelOverview) -> Vec<String> {
-    let mut more = Vec::new();
+    let mut more: Vec<String> = model.on_demand.iter().map(loaded).collect();
     if !model.env.is_empty() {
         more.push(format!("with {} set", model.env.join(", ")));
     }
@@ -76,6 +77,17 @@ fn details(model: &ModelOverview) -> Vec<String> {
     }
     more.extend(model.adapters.iter().map(|(name, source)| format!("adapter {name}: {source}")));
     more
+}
+
+/// When it is loaded, and for how long.
+fn loaded(idle: &Idle) -> String {
+    let mut told = "loaded when a request needs it, in turns with others on its GPUs".to_owned();
+    for (time, what) in [(idle.sleep_after, "asleep"), (idle.stop_after, "ended")] {
+        if let Some(time) = time {
+            told.push_str(&format!("; {what} after {} without a request", humantime::format_duration(time)));
+        }
+    }
+    told
 }
 
 /// The GPUs of each engine, and the share it takes.

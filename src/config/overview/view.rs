@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::alias;
 use crate::config::command::{flag_words, is_template};
-use crate::config::types::{Alias, Config, Engines, Gpus, Model, Spawn};
+use crate::config::types::{Alias, Config, Engines, Gpus, Idle, Load, Model, Spawn};
 
 /// Addresses, models and aliases of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +44,9 @@ pub struct ModelOverview {
     pub gpus: Option<GpusOverview>,
     /// Share of the memory of each of these.
     pub gpu_memory: Option<f64>,
+    /// When engines give their GPU memory back without requests, where they are loaded when a request needs them; `null`: they are
+    /// loaded when the gateway starts, and keep it.
+    pub on_demand: Option<Idle>,
     /// Names of variables that are set for engines.
     pub env: Vec<String>,
     /// The port of the first engine, where one is given; the others have the next ones.
@@ -102,6 +105,7 @@ fn model(model: &Model) -> ModelOverview {
         urls: Vec::new(),
         gpus: None,
         gpu_memory: None,
+        on_demand: None,
         env: Vec::new(),
         port: None,
         adapters: BTreeMap::new(),
@@ -114,6 +118,10 @@ fn model(model: &Model) -> ModelOverview {
             command: command(spawn),
             gpus: gpus(spawn),
             gpu_memory: spawn.gpu_memory,
+            on_demand: match spawn.load {
+                Load::Eager => None,
+                Load::OnDemand(idle) => Some(idle),
+            },
             env: spawn.env.keys().cloned().collect(),
             port: spawn.port,
             adapters: spawn.lora.iter().map(|(name, source)| (name.to_string(), source.clone())).collect(),

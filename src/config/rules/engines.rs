@@ -168,7 +168,7 @@ pub(super) fn gpu_shares_add_up(raw: &Raw, out: &mut Vec<Draft>) {
         let (gpus, word) = (gpus.join(", "), if gpus.len() == 1 { "GPU" } else { "GPUs" });
         let reason =
             format!("{word} {gpus}: the models claim {total:.2} of the memory ({each}); the limit is {LARGEST_SHARE}.");
-        let remedy = "Lower `gpu_memory` of one of them, or give them different `gpus`.";
+        let remedy = "Lower `gpu_memory` of one of them, give them different `gpus`, or have them take turns (`load: on_demand` at each).";
         let path = Path::of(&["models", last]);
         out.push(Draft::new(path.key("gpu_memory"), reason, remedy).given([path.key("profile")]));
     }

@@ -148,6 +148,24 @@ fast   big    remove x; limit n<=1; hidden
 }
 
 #[test]
+fn the_overview_tells_which_models_are_loaded_on_demand() {
+    let config = good(
+        "models: {a: {source: a, gpus: [0], load: on_demand, sleep_mode: true, idle: {sleep_after: 10m, stop_after: 2h}}, \
+         b: {source: b, gpus: [0], load: on_demand}}",
+    );
+    let shown = overview(&config);
+    let turns = "loaded when a request needs it, in turns with others on its GPUs";
+    assert!(
+        shown.contains(&format!("{turns}; asleep after 10m without a request; ended after 2h without a request\n")),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("b      1 on demand  0     vllm serve b") && shown.contains(&format!("{turns}\n")),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_overview_tells_all_that_an_alias_does() {
     let shown = |alias: &str| {
         let config = good(&format!(

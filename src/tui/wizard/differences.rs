@@ -50,6 +50,12 @@ pub(super) fn differences(
     }
 }
 
+/// Whether an entry has times after which engines give their GPU memory back, which only those may have that are loaded on demand:
+/// they go where a model is that no more.
+pub(super) fn loses_idle(before: &ModelAnswers, after: &ModelAnswers, entry: Option<&Map<String, Value>>) -> bool {
+    before.on_demand && !after.on_demand && entry.is_some_and(|entry| entry.contains_key("idle"))
+}
+
 /// Another value at these keys; `None`: they go.
 pub(super) fn change(keys: &[&str], value: Option<Value>) -> Change {
     Change { keys: keys.iter().map(|key| (*key).to_owned()).collect(), value }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::differences::{asked_for, bare, change, differences, entry};
+use super::differences::{asked_for, bare, change, differences, entry, loses_idle};
 use super::shortcut;
 use crate::config::{Answers, ModelAnswers, as_written, changed, draft, texts};
 
@@ -99,6 +99,7 @@ pub(super) fn write(
             differences((old, new), written.and_then(Value::as_object), &mut keys, &mut changes);
         }
     }
+    changes.extend(lost_idle(&root, before, after, origins).map(|name| change(&["models", name, "idle"], None)));
     aliases::differences(&root, (before, after), origins, &mut changes)?;
     let told = |why| format!("This file cannot be changed here: {why}.");
     let new = changed(text, &changes).map_err(told)?;
@@ -115,6 +116,26 @@ pub(super) fn write(
 pub(super) fn renames(after: &Answers, origins: &[Option<String>]) -> bool {
     let mut all = after.models.iter().zip(origins);
     all.any(|(model, origin)| origin.as_ref().is_some_and(|origin| *origin != model.name))
+}
+
+/// Whether a model keeps its GPUs now that had times after which it gave them back.
+pub(super) fn loses_times(text: &str, before: &Answers, after: &Answers, origins: &[Option<String>]) -> bool {
+    as_written(text).is_some_and(|root| lost_idle(&root, before, after, origins).next().is_some())
+}
+
+/// The models of `after` that keep their GPUs now and have `idle` in the file.
+fn lost_idle<'a>(
+    root: &'a Map<String, Value>,
+    before: &'a Answers,
+    after: &'a Answers,
+    origins: &'a [Option<String>],
+) -> impl Iterator<Item = &'a str> {
+    after.models.iter().zip(origins).filter_map(|(model, origin)| {
+        let origin = origin.as_ref()?;
+        let was = before.models.iter().find(|was| was.name == *origin)?;
+        let written = entry(root, "models", origin).and_then(Value::as_object);
+        loses_idle(was, model, written).then_some(model.name.as_str())
+    })
 }
 
 fn taken(root: &mut Map<String, Value>, section: &str) -> Map<String, Value> {
@@ -242,6 +263,35 @@ mod tests {
         after.models.remove(0);
         let text = write(FILE, &answers, &after, &[None]).expect("changed");
         assert!(!text.contains("The weights") && text.contains("new:") && !text.contains("source: b"), "{text}");
+    }
+
+    #[test]
+    fn when_a_model_is_loaded_is_kept_or_changed() {
+        let text = "models:\n  # The big one\n  big:\n    source: b # weights\n    load: on_demand # rarely used\n    idle: # at night\n      \
+                    stop_after: 2h\n  small:\n    source: s\n    load: eager # always\n";
+        let answers = read(text).expect("understood");
+        assert_eq!(answers.models.iter().map(|model| model.on_demand).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(write(text, &answers, &answers, &origins(&answers)).as_deref(), Ok(text));
+        let mut after = answers.clone();
+        after.models[0].port = Some(9001);
+        after.models[1].on_demand = true;
+        let new = write(text, &answers, &after, &origins(&answers)).expect("changed");
+        for kept in [
+            "# The big one",
+            "# weights",
+            "load: on_demand # rarely used\n    idle: # at night\n      stop_after: 2h\n",
+        ] {
+            assert!(new.contains(kept), "{kept} in {new}");
+        }
+        let models = Value::Object(as_written(&new).expect("a mapping"));
+        assert_eq!(models["models"]["small"]["load"], "on_demand");
+        assert!(!loses_times(text, &answers, &after, &origins(&answers)));
+        after.models[0].on_demand = false;
+        assert!(loses_times(text, &answers, &after, &origins(&answers)));
+        let new = write(text, &answers, &after, &origins(&answers)).expect("changed");
+        let models = Value::Object(as_written(&new).expect("a mapping"));
+        assert_eq!(models["models"]["big"], serde_json::json!({ "source": "b", "port": 9001 }), "{new}");
+        assert!(crate::config::parse(&new, &|_| None).is_ok(), "{new}");
     }
 
     #[test]

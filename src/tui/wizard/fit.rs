@@ -7,7 +7,7 @@ use crate::config::{Answers, Gpus, ModelAnswers, flag_name};
 use crate::gpu::Inventory;
 use crate::ids::EngineId;
 use crate::inventory::{Unit, gib, units};
-use crate::placement::{self, Assignment, Demand, LARGEST_SHARE, memory_share};
+use crate::placement::{self, Assignment, Conflict, Demand, LARGEST_SHARE, memory_share};
 use crate::tui::widgets::clean;
 
 /// Sums of shares such as 0.45 + 0.5 are a little off.
@@ -111,12 +111,40 @@ pub(super) fn engines_on(model: &ModelAnswers, unit: &Unit<'_>) -> usize {
     listed(model).iter().filter(|text| names(unit, text)).count()
 }
 
+/// What a model takes of a unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// The share of all of its engines there.
+    pub(super) share: f64,
+    /// Whether it takes that only when it is its turn.
+    pub(super) in_turns: bool,
+}
+
 /// What the other models of this configuration take of a unit.
-pub(super) fn others<'a>(answers: &'a Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Vec<(&'a str, f64)> {
+pub(super) fn others<'a>(answers: &'a Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Vec<Taken<'a>> {
     let all = answers.models.iter().enumerate().filter(|(place, model)| *place != at && has(model, unit));
     #[expect(clippy::cast_precision_loss, reason = "there are few engines")]
-    let taken = |model: &ModelAnswers| share(model, known) * engines_on(model, unit) as f64;
-    all.map(|(_, model)| (model.name.as_str(), taken(model))).collect()
+    let taken = |model: &'a ModelAnswers| Taken {
+        name: &model.name,
+        share: share(model, known) * engines_on(model, unit) as f64,
+        in_turns: model.on_demand,
+    };
+    all.map(|(_, model)| taken(model)).collect()
+}
+
+/// Those of the others that take something of a unit while a model does: those that keep their GPUs, and, if it keeps them, too, the
+/// largest one of those in turns, which has to find room beside it. One in turns does not meet others that are.
+fn at_once(others: Vec<Taken<'_>>, is_in_turns: bool) -> Vec<Taken<'_>> {
+    let (in_turns, mut all): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.in_turns);
+    let largest = in_turns.into_iter().max_by(|one, other| one.share.total_cmp(&other.share));
+    all.extend(largest.filter(|_| !is_in_turns));
+    all
+}
+
+fn sum(taken: &[Taken<'_>]) -> f64 {
+    taken.iter().map(|one| one.share).sum()
 }
 
 /// What processes hold of a unit that are not of this configuration, where that is worth telling.
@@ -140,14 +168,10 @@ pub(super) fn refusal(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Kno
         return Some(format!("{label} is in MIG mode: choose one of its instances."));
     }
     let others = others(answers, at, unit, known);
-    let sum: f64 = others.iter().map(|(_, share)| share).sum();
+    let beside = at_once(others.clone(), model.on_demand);
+    let sum = sum(&beside);
     if sum + own > LARGEST_SHARE + ROUNDING {
-        let who: Vec<String> = others.iter().map(|(name, share)| format!("{} takes {share:.2}", clean(name))).collect();
-        let who = if who.is_empty() { String::new() } else { format!("{}, ", who.join(", ")) };
-        return Some(format!(
-            "{label}: {who}and {own:.2} more is over {LARGEST_SHARE}. - lowers the share; = shares it equally. Models on one GPU \
-             are all loaded at the same time: they cannot take turns."
-        ));
+        return Some(format!("{label}: {}", too_much(&others, &beside, model.on_demand, own)));
     }
     let memory = unit.memory?;
     #[expect(clippy::cast_precision_loss, reason = "shares of memory are not exact")]
@@ -159,6 +183,20 @@ pub(super) fn refusal(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Kno
             gib(memory.total)
         )
     })
+}
+
+/// Why a share of `own` is too much beside others, and what can be done: `others` are all on the unit, `beside` those that count.
+fn too_much(others: &[Taken<'_>], beside: &[Taken<'_>], is_in_turns: bool, own: f64) -> String {
+    let who: String = beside.iter().map(|one| format!("{} takes {:.2}, ", clean(one.name), one.share)).collect();
+    let fits = |beside: &[Taken<'_>]| sum(beside) + own <= LARGEST_SHARE + ROUNDING;
+    let turns = if !is_in_turns && fits(&at_once(others.to_vec(), true)) {
+        " t has it take turns with others."
+    } else if !beside.is_empty() && fits(&[]) {
+        " T has all on this GPU take turns."
+    } else {
+        ""
+    };
+    format!("{who}and {own:.2} more is over {LARGEST_SHARE}. - lowers the share; = shares it equally.{turns}")
 }
 
 /// Why the GPUs that are chosen by hand cannot be shared by the engines of a model; `None`: they can.
@@ -206,18 +244,49 @@ pub(super) fn too_small(model: &ModelAnswers, inventory: &Inventory, known: &Kno
 /// # Errors
 /// Why they would not.
 pub(super) fn placed(answers: &Answers, at: usize, known: &Known) -> Result<Vec<Assignment>, String> {
-    let (Some(inventory), Some(own)) = (known.gpus(), answers.models.get(at)) else { return Ok(Vec::new()) };
-    let all: Vec<Demand> = answers.models.iter().flat_map(|model| demands(model, known)).collect();
-    match placement::place_in_turns(inventory, &all, &[]) {
-        Ok(all) => Ok(all.into_iter().filter(|one| *one.engine.model() == own.name).collect()),
-        Err(conflicts) => {
-            let concerns = |engine: &EngineId| *engine.model() == own.name;
-            let found = conflicts.iter().find(|one| one.engines.iter().any(concerns));
-            found.map_or(Ok(Vec::new()), |one| {
-                Err(clean(&format!("{}. {}", one.reason.trim_end_matches('.'), one.remedy)))
-            })
-        }
+    places(answers, at, known).map_err(|why| {
+        let turns = if places(&in_turns(answers, &|place| place == at), at, known).is_ok() {
+            " t has it take turns with others."
+        } else if places(&in_turns(answers, &|_| true), at, known).is_ok() {
+            " T has all models take turns."
+        } else {
+            ""
+        };
+        clean(&format!("{}. {}{turns}", why.reason.trim_end_matches('.'), why.remedy))
+    })
+}
+
+fn places(answers: &Answers, at: usize, known: &Known) -> Result<Vec<Assignment>, Conflict> {
+    let Some(own) = answers.models.get(at) else { return Ok(Vec::new()) };
+    let conflicts = match place_all(answers, known) {
+        Ok(all) => return Ok(all.into_iter().filter(|one| *one.engine.model() == own.name).collect()),
+        Err(conflicts) => conflicts,
+    };
+    let concerns = |one: &Conflict, is_it: &dyn Fn(&EngineId) -> bool| one.engines.iter().any(is_it);
+    let is_own = |engine: &EngineId| *engine.model() == own.name;
+    if let Some(why) = conflicts.iter().find(|one| concerns(one, &is_own)) {
+        return Err(why.clone());
     }
+    if own.on_demand {
+        return Ok(Vec::new());
+    }
+    // One in turns that has no place because this model keeps its own.
+    let left = place_all(&in_turns(answers, &|place| place == at), known).err().unwrap_or_default();
+    let still = |engine: &EngineId| left.iter().any(|one| one.engines.contains(engine));
+    conflicts.into_iter().find(|one| !concerns(one, &still)).map_or(Ok(Vec::new()), Err)
+}
+
+/// The same answers with more models in turns.
+fn in_turns(answers: &Answers, which: &dyn Fn(usize) -> bool) -> Answers {
+    let mut changed = answers.clone();
+    let models = changed.models.iter_mut().enumerate();
+    models.filter(|(place, _)| which(*place)).for_each(|(_, model)| model.on_demand = true);
+    changed
+}
+
+fn place_all(answers: &Answers, known: &Known) -> Result<Vec<Assignment>, Vec<Conflict>> {
+    let all: Vec<Demand> = answers.models.iter().flat_map(|model| demands(model, known)).collect();
+    known.gpus().map_or(Ok(Vec::new()), |inventory| placement::place_in_turns(inventory, &all, &[]))
 }
 
 fn demands(model: &ModelAnswers, known: &Known) -> Vec<Demand> {
@@ -230,7 +299,7 @@ fn demands(model: &ModelAnswers, known: &Known) -> Vec<Demand> {
         },
         share: share(model, known),
         ranks: None,
-        in_turns: false,
+        in_turns: model.on_demand,
     };
     (0..model.replicas).map(demand).collect()
 }

@@ -5,13 +5,14 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use self::told::told;
 use super::fit::{
-    ROUNDING, Said, each, engines_on, foreign, has, listed, names, others, placed, refusal, said_share, share,
-    too_small, uneven, word,
+    ROUNDING, Taken, each, engines_on, foreign, has, listed, names, others, placed, refusal, share, too_small, uneven,
+    word,
 };
 use super::form::Filled;
 use super::known::Known;
-use crate::config::{Answers, Gpus, ModelAnswers, is_vllm};
+use crate::config::{Answers, Gpus, is_vllm};
 use crate::inventory::{Unit, gib, units};
 use crate::placement::{Assignment, LARGEST_SHARE};
 use crate::tui::frame::Theme;
@@ -95,6 +96,8 @@ impl GpuPage {
             (KeyCode::Char('+'), _) => change(answers, at, STEP, known),
             (KeyCode::Char('-'), _) => change(answers, at, -STEP, known),
             (KeyCode::Char('='), Some(unit)) => equal(answers, at, unit, known),
+            (KeyCode::Char('t'), _) => on_demand(answers, at, known),
+            (KeyCode::Char('T'), Some(unit)) => all_in_turns(answers, at, unit, known),
             _ => None,
         };
         (Filled::Going, said)
@@ -144,52 +147,6 @@ fn wrong(answers: &Answers, at: usize, all: &[Unit<'_>], known: &Known) -> Optio
     let by_hand = chosen.find_map(|unit| refusal(answers, at, unit, known)).or_else(|| uneven(model));
     let automatic = || placed(answers, at, known).err().filter(|_| matches!(model.gpus, Gpus::Any(_)));
     by_hand.or_else(|| too_small(model, inventory, known)).or_else(automatic)
-}
-
-/// What is chosen, and what that means. `why`: why automatic choice finds no place now.
-fn told(model: &ModelAnswers, why: Option<&str>, known: &Known) -> Vec<String> {
-    let name = clean(&model.name);
-    let engines =
-        if model.replicas == 1 { "its engine".to_owned() } else { format!("each of its {} engines", model.replicas) };
-    let spread = match each(model) {
-        each if each < 2 || !is_vllm(&model.command) => String::new(),
-        each => format!(" With {each} GPUs {engines} uses tensor parallelism."),
-    };
-    let chosen = match &model.gpus {
-        Gpus::Any(count) => format!(
-            "Automatic: {engines} gets {} when it starts, where there is room: {}. ← → changes how many, a chooses by \
-             hand.{spread}",
-            gpus(*count),
-            why.map_or_else(
-                || "now those marked (x)".to_owned(),
-                |why| format!("now nowhere ({})", why.trim_end_matches('.'))
-            ),
-        ),
-        Gpus::Listed(_) => format!("Chosen by hand; a has them chosen automatically.{spread}"),
-        Gpus::AsVisible => {
-            format!("None is chosen: {engines} sees all GPUs. Space takes one, a has them chosen automatically.")
-        }
-    };
-    let (share, said) = said_share(model, known);
-    let own = match said {
-        Said::Model => "",
-        Said::Profile => ", as its profile says",
-        Said::Default if !is_vllm(&model.command) => ", which is reserved where nothing else is said",
-        Said::Default | Said::Unknown => ", as vLLM has it by default",
-    };
-    let share = match said {
-        Said::Unknown => format!("How much memory {name} takes is not known: it is not vLLM. + and - say a share."),
-        _ => format!("{name} takes a share of {share:.2} of each GPU's memory{own}."),
-    };
-    vec![
-        chosen,
-        share,
-        format!("Several models can be on one GPU, as long as their shares are at most {LARGEST_SHARE} together."),
-    ]
-}
-
-fn gpus(count: usize) -> String {
-    if count == 1 { "1 GPU".to_owned() } else { format!("{count} GPUs") }
 }
 
 /// Turns from GPUs that are chosen by hand to as many that are chosen automatically, and back.
@@ -252,7 +209,10 @@ fn change(answers: &mut Answers, at: usize, by: f64, known: &Known) -> Option<St
 fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
     let on: Vec<usize> =
         (0..answers.models.len()).filter(|place| *place == at || has(&answers.models[*place], unit)).collect();
-    let engines: usize = on.iter().map(|place| engines_on(&answers.models[*place], unit).max(1)).sum();
+    let engines_on = |place: &usize| engines_on(&answers.models[*place], unit).max(1);
+    // Of those in turns one is there at a time.
+    let (in_turns, kept): (Vec<usize>, Vec<usize>) = on.iter().partition(|place| answers.models[**place].on_demand);
+    let engines = kept.iter().map(engines_on).sum::<usize>() + in_turns.iter().map(engines_on).max().unwrap_or(0);
     #[expect(clippy::cast_precision_loss, reason = "there are few engines")]
     let each = (LARGEST_SHARE / engines as f64 * 100.0 + ROUNDING).floor() / 100.0;
     for place in &on {
@@ -260,6 +220,38 @@ fn equal(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Op
     }
     let why = if has(&answers.models[at], unit) { None } else { toggle(answers, at, unit, known) };
     why.or_else(|| Some(format!("{} of {}: a share of {each:.2} for each.", models(on.len()), unit.label())))
+}
+
+/// Has the model loaded when a request needs it, or for good.
+fn on_demand(answers: &mut Answers, at: usize, known: &Known) -> Option<String> {
+    let model = answers.models.get_mut(at)?;
+    model.on_demand = !model.on_demand;
+    if model.on_demand {
+        // There may be room for its turn where there was none for good.
+        GpuPage::propose(answers, at, known);
+    }
+    None
+}
+
+/// Has the model and all others that it could meet take turns: those on a unit, which it takes, or all that are chosen automatically.
+fn all_in_turns(answers: &mut Answers, at: usize, unit: &Unit<'_>, known: &Known) -> Option<String> {
+    let is_automatic = matches!(answers.models.get(at)?.gpus, Gpus::Any(_));
+    let mut count = 0;
+    for (place, model) in answers.models.iter_mut().enumerate() {
+        if place == at || has(model, unit) || (is_automatic && model.gpus != Gpus::AsVisible) {
+            model.on_demand = true;
+            count += 1;
+        }
+    }
+    let is_taken = is_automatic || has(&answers.models[at], unit);
+    let why = if is_taken { None } else { toggle(answers, at, unit, known) };
+    let whose = if is_automatic { String::new() } else { format!(" of {}", unit.label()) };
+    let said = if count == 1 {
+        "1 model is loaded when a request needs it.".to_owned()
+    } else {
+        format!("{count} models{whose} take turns: each is loaded when a request needs it.")
+    };
+    why.or(Some(said))
 }
 
 fn models(count: usize) -> String {
@@ -303,11 +295,17 @@ fn row(
 /// Who takes something of a unit: other models of this configuration, and processes that are not of it.
 fn taken_by(answers: &Answers, at: usize, unit: &Unit<'_>, known: &Known) -> String {
     let share = |share: f64| if share > 0.0 { format!(" {share:.2}") } else { String::new() };
-    let others = others(answers, at, unit, known);
-    let mut taken: Vec<String> = others.iter().map(|(name, part)| format!("{}{}", clean(name), share(*part))).collect();
+    let (turns, kept): (Vec<_>, Vec<_>) =
+        others(answers, at, unit, known).into_iter().partition(|other| other.in_turns);
+    let told = |one: &Taken<'_>| format!("{}{}", clean(one.name), share(one.share));
+    let mut taken: Vec<String> = kept.iter().map(told).collect();
     taken.extend(foreign(unit).map(|bytes| format!("others {}", gib(bytes))));
+    let turns: Vec<String> = turns.iter().map(told).collect();
+    taken.extend((!turns.is_empty()).then(|| format!("in turns: {}", turns.join(", "))));
     if taken.is_empty() { "nobody".to_owned() } else { taken.join(", ") }
 }
+
+mod told;
 
 #[cfg(test)]
 mod tests;

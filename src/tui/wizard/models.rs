@@ -80,10 +80,11 @@ impl Models {
 /// The GPUs of a model, in a word or two.
 fn gpus(model: &ModelAnswers) -> String {
     let share = model.gpu_memory.map_or_else(String::new, |share| format!(" × {share:.2}"));
+    let turns = if model.on_demand { ", in turns" } else { "" };
     match &model.gpus {
-        Gpus::AsVisible => format!("as visible{share}"),
-        Gpus::Any(count) => format!("any {count}{share}"),
-        Gpus::Listed(gpus) => format!("{}{share}", gpus.join(", ")),
+        Gpus::AsVisible => format!("as visible{share}{turns}"),
+        Gpus::Any(count) => format!("any {count}{share}{turns}"),
+        Gpus::Listed(gpus) => format!("{}{share}{turns}", gpus.join(", ")),
     }
 }
 

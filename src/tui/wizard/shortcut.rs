@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::differences::{asked_for, bare, differences};
+use super::differences::{asked_for, bare, change, differences, loses_idle};
 use crate::config::{Answers, ModelAnswers, as_written, changed, draft, entry_text, entry_yaml};
 
 /// The text of a new configuration.
@@ -34,6 +34,9 @@ pub(super) fn entry(model: &ModelAnswers) -> Result<Option<String>, String> {
     let (Some(old), Some(new)) = (said(&was), said(model)) else { return Err(by_hand()) };
     let mut changes = Vec::new();
     differences((&old, &new), Some(&root), &mut Vec::new(), &mut changes);
+    if loses_idle(&was, model, Some(&root)) {
+        changes.push(change(&["idle"], None));
+    }
     // One that is in braces, or begins a document of its own, is written anew, one key a line.
     let plain = entry_yaml(&Value::Object(root.clone()));
     let all = [Some(text.as_str()), plain.as_deref()];
@@ -88,6 +91,21 @@ mod tests {
         assert_eq!((&said["start_order"], &said["served_name"]), (&2.into(), &"other".into()));
         model.replicas = 1;
         assert!(!entry(&model).expect("made").expect("there").contains("replicas"));
+    }
+
+    #[test]
+    fn when_it_is_loaded_is_kept_or_changed_in_it() {
+        let text = "source: org/m\nload: on_demand # rarely used\nidle: { stop_after: 2h } # at night\n";
+        let mut model = from(text);
+        assert!(model.on_demand);
+        model.port = Some(9001);
+        let said = entry(&model).expect("made").expect("there");
+        assert!(said.starts_with(text) && said.contains("port: 9001"), "{said}");
+        (model.on_demand, model.port) = (false, None);
+        assert_eq!(entry(&model), Ok(Some("source: org/m\n".to_owned())), "`idle` is not valid without it");
+        let eager = ModelAnswers { on_demand: true, ..from("source: org/m\nload: eager # always\n") };
+        let said = entry(&eager).expect("made").expect("there");
+        assert_eq!(as_written(&said).map(|root| root["load"].clone()), Some("on_demand".into()), "{said}");
     }
 
     #[test]

@@ -11,19 +11,28 @@ impl Engine {
         self.args.get(flag).map_or(Some(1), whole)
     }
 
+    /// Whether it would run on the first GPU alone: nothing says which it has, and it needs one.
+    pub(in crate::cli::import) fn has_first_gpu(&self) -> bool {
+        const SIZES: [&str; 3] = ["tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"];
+        self.gpus.is_empty() && !self.is_elsewhere() && SIZES.iter().all(|flag| self.size(flag) == Some(1))
+    }
+
+    /// Whether its GPUs may be those of other machines.
+    fn is_elsewhere(&self) -> bool {
+        self.args.contains_key("nnodes") || self.args.get("distributed-executor-backend").is_some_and(|it| it == "ray")
+    }
+
     /// The value of `gpus:`, of which the parallel sizes are a part; those that say the same as it are taken away.
     pub(super) fn take_gpus(&mut self) -> Option<Value> {
         let (tensor, pipeline, data) = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size");
         let ranks = self.size(tensor).and_then(|size| size.checked_mul(self.size(pipeline)?));
-        let elsewhere = self.args.contains_key("nnodes")
-            || self.args.get("distributed-executor-backend").is_some_and(|it| it == "ray");
         let before = self.gpus.len();
         let mut seen = Vec::new();
         self.gpus.retain(|gpu| !seen.contains(gpu) && (seen.push(gpu.clone()), true).1);
         if self.gpus.len() < before {
             self.say("gpus", "had a GPU twice, which is there once now.");
         }
-        if elsewhere {
+        if self.is_elsewhere() {
             return (!self.gpus.is_empty()).then(|| Value::Array(std::mem::take(&mut self.gpus)));
         }
         let count = if self.gpus.is_empty() {

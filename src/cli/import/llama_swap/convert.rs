@@ -13,6 +13,7 @@ use super::super::ports::addresses;
 use super::super::report::Outcome;
 use super::super::values::{map, texts, whole};
 use super::gateway::gateway;
+use super::loading::{Loaded, YEAR, first_gpu, loading};
 use super::macros::{Macros, ours, unknown};
 use super::model::{Common, model};
 use super::peers::{peers, selectors};
@@ -22,9 +23,6 @@ const START_PORT: u64 = 5800;
 
 /// Least of `healthCheckTimeout`: seconds.
 const LEAST_HEALTH_CHECK: u64 = 15;
-
-/// Longest time that a setting may have: seconds.
-const YEAR: u64 = 365 * 24 * 3600;
 
 /// Converts them.
 pub(super) fn convert(files: Vec<File>) -> Outcome {
@@ -79,7 +77,7 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
     );
     let named = |draft: &mut Draft, id: &str| is_name(id) && draft.names.take(id);
     let good: Vec<&String> = models.keys().filter(|id| named(draft, id)).collect();
-    let mut aliases = Vec::new();
+    let (mut aliases, mut loaded, mut on_first) = (Vec::new(), Vec::new(), Vec::new());
     for (id, (value, port)) in models.keys().zip(expanded) {
         let path = format!("models.{id}");
         let why = match &value {
@@ -96,6 +94,13 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
                     let Value::Object(fields) = ours(value.clone()) else { continue };
                     match model(draft, &common, &path, id, (&fields, port)) {
                         Some(one) => {
+                            loaded.push(Loaded {
+                                id: id.clone(),
+                                ttl: one.ttl,
+                                aliases: one.aliases.iter().map(|(alias, _)| alias.clone()).collect(),
+                                model: one.section.value(),
+                            });
+                            on_first.extend(one.has_first_gpu.then_some(id.as_str()));
                             draft.model(id, one.section);
                             aliases.extend(one.aliases.into_iter().map(|alias| (id, alias)));
                         }
@@ -111,6 +116,8 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
             draft.names.release(id);
         }
     }
+    first_gpu(&on_first, draft);
+    loading(top, &loaded, draft);
     peers(map(top, "peers"), draft);
     for (id, (name, changes)) in aliases {
         let path = format!("models.{id}.aliases");

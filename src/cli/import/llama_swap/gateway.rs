@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::super::document::Section;
 use super::super::draft::Draft;
 use super::super::secret::{only_variable, variable};
-use super::super::values::{map, texts};
+use super::super::values::{map, texts, whole};
+use super::loading::YEAR;
 
 /// Keys that are read elsewhere, or that nothing is lost with.
 const READ: &[&str] = &[
@@ -26,6 +27,9 @@ const READ: &[&str] = &[
     "startPort",
 ];
 
+/// How long a request waits for its model here, unless it is said: seconds.
+const LOAD: u64 = 600;
+
 /// Writes them to the top.
 pub(super) fn gateway(all: &Map<String, Value>, draft: &mut Draft) {
     let mut top = Section::default();
@@ -38,7 +42,8 @@ pub(super) fn gateway(all: &Map<String, Value>, draft: &mut Draft) {
     if all.contains_key("startPort") {
         top.comment("startPort: engines get ports of 127.0.0.1 from `ports` (21000-21999).");
     }
-    on_demand(all, draft, &mut top);
+    routing(all, draft, &mut top);
+    waiting(all, &mut top);
     for key in all.keys().filter(|key| !READ.contains(&key.as_str())) {
         let why = match key.as_str() {
             "logTimeFormat" | "logToStdout" => "see `log` and `engine_logs`.",
@@ -71,23 +76,31 @@ fn callers(all: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
     }
 }
 
-/// Which models are loaded when.
-fn on_demand(all: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
-    const WHY: &str = "was left out: models are not loaded on demand. All of them run at the same time, and \
-        each needs its part of a GPU's memory (`gpus`, `gpu_memory`).";
+/// What decides in llama-swap which models are loaded at the same time, and which is next, beside groups.
+fn routing(all: &Map<String, Value>, draft: &mut Draft, top: &mut Section) {
+    const MATRIX: &str = "was left out: which models are loaded at the same time follows from `gpus` and `gpu_memory` here. Those that \
+        have room beside one another are; others take turns, and of those without requests the one that was used longest ago ends \
+        first, whatever it costs to load it again (`evict_costs`). Look through `gpus` and `gpu_memory` so that models of one set \
+        have room beside one another.";
     let settings = map(map(map(all, "routing"), "router"), "settings");
     for (place, of) in [("", all), ("routing.router.settings.", settings)] {
-        for group in map(of, "groups").keys() {
-            draft.notes.say(top, &format!("{place}groups.{group}"), WHY);
-        }
         if of.get("matrix").is_some_and(|matrix| !matrix.is_null()) {
-            draft.notes.say(top, &format!("{place}matrix"), WHY);
+            draft.notes.say(top, &format!("{place}matrix"), MATRIX);
         }
     }
     if map(all, "routing").contains_key("scheduler") {
-        draft.notes.say(top, "routing.scheduler", "was left out: vLLM queues requests.");
+        let text = "was left out: of models that wait for their turn, the one that was asked for first is loaded first. vLLM queues \
+            requests.";
+        draft.notes.say(top, "routing.scheduler", text);
     }
-    if all.get("hooks").is_some_and(|hooks| !hooks.is_null()) {
-        top.comment("hooks.on_startup.preload: all models are started with the gateway.");
+}
+
+/// How long a request waits for its model: as long as the model may take to start, if that is more than is usual here.
+fn waiting(all: &Map<String, Value>, top: &mut Section) {
+    let start = all.get("healthCheckTimeout").and_then(whole).filter(|seconds| *seconds <= YEAR);
+    if let Some(seconds) = start.filter(|seconds| *seconds > LOAD) {
+        let mut timeouts = Section::default();
+        timeouts.put("load", format!("{seconds}s"));
+        top.nest("timeouts", timeouts);
     }
 }

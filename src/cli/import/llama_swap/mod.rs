@@ -1,13 +1,15 @@
 //! llama-swap's configuration.
 //!
 //! Macros to what they stand for (`macros`) → each model's command (`command`, `docker`, `other`) → models with their filters
-//! (`model`, `filters`), peers and selectors (`peers`) and the rest (`gateway`), all of it by `convert`.
+//! (`model`, `filters`), when they are loaded (`loading`), peers and selectors (`peers`) and the rest (`gateway`), all of it by
+//! `convert`.
 
 mod command;
 mod convert;
 mod docker;
 mod filters;
 mod gateway;
+mod loading;
 mod macros;
 mod model;
 mod other;

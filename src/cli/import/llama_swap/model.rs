@@ -11,6 +11,7 @@ use super::super::ports::is_here;
 use super::super::values::{map, text, texts, whole};
 use super::command::{Command, Vllm, base, command};
 use super::filters::filters;
+use super::loading::ttl;
 use super::other::suggestion;
 use crate::config::is_secret;
 
@@ -47,6 +48,10 @@ pub(super) struct Common {
 pub(super) struct Model {
     /// What is written for it.
     pub(super) section: Section,
+    /// After so many seconds without a request it is unloaded; 0: never.
+    pub(super) ttl: u64,
+    /// Whether it has the first GPU, because its command names none.
+    pub(super) has_first_gpu: bool,
     /// Its further names, each with what it changes.
     pub(super) aliases: Vec<(String, Map<String, Value>)>,
 }
@@ -66,9 +71,11 @@ pub(super) fn model(
         }
     }
     let proxy = fields.get("proxy").and_then(text);
-    let mut served = Vec::new();
+    let (mut served, mut has_first_gpu) = (Vec::new(), false);
     match command(fields.get("cmd").and_then(Value::as_str).unwrap_or_default()) {
-        Command::Vllm(vllm) => served = started(draft, common, path, id, (fields, *vllm), &mut section)?,
+        Command::Vllm(vllm) => {
+            (served, has_first_gpu) = started(draft, common, path, id, (fields, *vllm), &mut section)?;
+        }
         other => {
             let url = proxy.filter(|proxy| !is_here(proxy)).and_then(|proxy| engine_url(&proxy).ok());
             not_started(draft, path, id, (&other, port, url), &mut section)?;
@@ -82,8 +89,9 @@ pub(super) fn model(
     filters(draft, path, id, all, &mut section);
     let by_id = map(all, "setParamsByID");
     for_own_name(draft, path, id, by_id, &mut section);
-    others(draft, common, path, fields, &mut section);
-    Some(Model { section, aliases: aliases(id, fields, by_id, served) })
+    others(draft, path, fields, &mut section);
+    let ttl = ttl(fields, common.ttl);
+    Some(Model { section, ttl, has_first_gpu, aliases: aliases(id, fields, by_id, served) })
 }
 
 /// What Enginehouse cannot start: an engine at `url`, where there is one; otherwise what is said and suggested is all.
@@ -155,7 +163,7 @@ fn without_keys(draft: &mut Draft, at: &mut Section, path: &str, id: &str, words
     out
 }
 
-/// An engine that Enginehouse starts; the names that it serves are returned.
+/// An engine that Enginehouse starts; the names that it serves are returned, and whether it has the first GPU because none is named.
 fn started(
     draft: &mut Draft,
     common: &Common,
@@ -163,7 +171,7 @@ fn started(
     id: &str,
     (fields, vllm): (&Map<String, Value>, Vllm),
     out: &mut Section,
-) -> Option<Vec<String>> {
+) -> Option<(Vec<String>, bool)> {
     let mut engine = Engine { source: vllm.words.first().cloned(), ..Engine::default() };
     for (flag, value) in vllm.flags {
         if is_secret(&flag) {
@@ -197,6 +205,11 @@ fn started(
     if vllm.words.len() > 1 {
         draft.notes.say(out, &format!("{path}.cmd"), "has words that belong to no flag, and that were left out.");
     }
+    let has_first_gpu = engine.has_first_gpu();
+    if has_first_gpu {
+        engine.gpus = vec![json!(0)];
+        out.comment("Its `cmd` names no GPU: vLLM takes the first one then.");
+    }
     let mut middle = Section::default();
     if let Some(command) = vllm.command {
         draft.put(&mut middle, &format!("{path}.cmd"), id, "command", json!(command));
@@ -217,7 +230,7 @@ fn started(
             "was left out: engines are stopped by SIGTERM, then by SIGKILL (`stop_timeout`).",
         );
     }
-    Some(served)
+    Some((served, has_first_gpu))
 }
 
 fn health(draft: &mut Draft, path: &str, fields: &Map<String, Value>, out: &mut Section) {
@@ -244,16 +257,7 @@ fn for_own_name(draft: &mut Draft, path: &str, id: &str, by_id: &Map<String, Val
 }
 
 /// What has no equivalent.
-fn others(draft: &mut Draft, common: &Common, path: &str, fields: &Map<String, Value>, out: &mut Section) {
-    let ttl = fields.get("ttl").and_then(Value::as_i64);
-    let ttl = ttl.map_or(common.ttl, |ttl| u64::try_from(ttl).unwrap_or(common.ttl));
-    if ttl > 0 {
-        let text = format!(
-            "{ttl}s was left out: models are not unloaded when they are idle. With `sleep_mode: true` an \
-                operator can put them to sleep."
-        );
-        draft.notes.say(out, &format!("{path}.ttl"), text);
-    }
+fn others(draft: &mut Draft, path: &str, fields: &Map<String, Value>, out: &mut Section) {
     if fields.get("unlisted").is_some_and(|unlisted| *unlisted == true) {
         draft.notes.say(
             out,

@@ -41,6 +41,8 @@ fn engines_aliases_and_filters_are_carried_over() {
         "remove": ["temperature", "top_p"],
         "overrides": { "top_k": 20 },
         "when": [{ "if": { "body": { "model": "chat" } }, "overrides": { "chat_template_kwargs": { "reasoning_effort": "medium" } } }],
+        "load": "on_demand",
+        "idle": { "stop_after": "600s" },
     });
     assert_eq!(got.config["models"]["chat"], expected, "{}", got.out);
     let expected = json!({
@@ -84,8 +86,7 @@ fn containers_modules_and_addresses_elsewhere() {
     for part in [
         "models.llama: was left out",
         "`llama-server`, which is not vLLM",
-        "groups.big: ",
-        "models.chat.ttl: 600s",
+        "groups.big: `swap: true`: members",
         "models.chat.concurrencyLimit",
         "models.module.unlisted",
         "models.container.cmdStop",
@@ -161,20 +162,88 @@ fn a_name_that_nothing_has_is_no_target() {
     assert!(got.err.contains("these targets are not here: gone"), "{}", got.err);
 }
 
+/// What is written of a model about when it is loaded, and where.
+fn loads(got: &Printed, model: &str) -> Value {
+    let model = &got.config["models"][model];
+    json!([model["gpus"], model["load"], model["idle"]["stop_after"]])
+}
+
+#[test]
+fn models_are_loaded_on_demand_and_those_that_stay_have_room() {
+    let got = ours("turns.yaml");
+    for (model, expected) in [
+        ("big", json!([[0], "on_demand", "600s"])),
+        ("code", json!([[0], "on_demand", null])),
+        ("wide", json!([[0, 1], "on_demand", "3600s"])),
+        ("embed", json!([[2], "eager", null])),
+        ("rerank", json!([[2], "eager", null])),
+        ("seldom", json!([[2], "on_demand", "3600s"])),
+        ("anywhere", json!([[0], "on_demand", "3600s"])),
+        ("elsewhere", json!([null, null, null])),
+    ] {
+        assert_eq!(loads(&got, model), expected, "{model}: {}", got.out);
+    }
+    assert_eq!(got.config["timeouts"], json!({ "load": "900s" }), "a request waits as long as a start may take");
+    for part in [
+        "groups: which models are loaded at the same time follows from `gpus`",
+        "routing.router.settings.groups.large: `swap: true`",
+        "`swap: true`: members that have no room beside one another take turns",
+        "`swap: false`: members are loaded together where",
+        "`exclusive: true`: models of other groups end only where",
+        "groups.timed.persistent: `seldom` is loaded by its first request, not at the start: its `ttl` of 3600s ends it",
+        "hooks.on_startup.preload: `code` is loaded by its first request, not at the start: there would be no room for",
+        "models: the commands of `anywhere` name no GPU, and vLLM takes the first one then: `gpus: [0]` is written.",
+        "groups.either: `swap: true`",
+        "was left out, because members that take turns cannot keep",
+        "models.elsewhere.ttl: was left out: somebody else runs its engine.",
+        "routing.scheduler: was left out: of models that wait",
+    ] {
+        assert!(got.err.contains(part) && got.out.contains(part), "{part} in {}", got.err);
+    }
+    assert!(!got.err.contains("`ranker`") && !got.err.contains("either.persistent"), "{}", got.err);
+}
+
+#[test]
+fn models_of_one_gpu_take_turns_and_are_preloaded_where_there_is_room() {
+    let both = |share: &str, rest: &str| {
+        let model = |name| {
+            format!(
+                "{name}: {{ cmd: vllm serve {name} --gpu-memory-utilization {share}, env: [CUDA_VISIBLE_DEVICES=0] }}"
+            )
+        };
+        of(&format!("models: {{ {}, {} }}\n{rest}", model("a"), model("b")))
+    };
+    let preload = "hooks: { on_startup: { preload: [b] } }";
+    for (share, rest, expected) in [
+        ("0.9", "", "on_demand"),
+        ("0.9", preload, "on_demand"),
+        ("0.45", preload, "eager"),
+        ("0.9", "groups: { g: { persistent: true, swap: false, members: [b] } }", "on_demand"),
+        ("0.45", "groups: { g: { persistent: true, swap: false, members: [b] } }", "eager"),
+        ("0.45", "groups: { g: { persistent: true, members: [a, b] } }", "on_demand"),
+        ("0.45", "globalTTL: 60\nhooks: { on_startup: { preload: [b] } }", "on_demand"),
+    ] {
+        let got = both(share, rest);
+        passes(&got);
+        assert_eq!(got.config["models"]["b"]["load"], expected, "{share} {rest}\n{}", got.err);
+        assert_eq!(got.config["models"]["a"]["load"], "on_demand", "{share} {rest}");
+    }
+    // Where GPUs are chosen automatically, one that stays could take those of the others.
+    let any =
+        "models: { a: { cmd: vllm serve a -tp 2 }, b: { cmd: vllm serve b } }\nhooks: { on_startup: { preload: [b] } }";
+    assert_eq!(
+        (loads(&of(any), "a"), loads(&of(any), "b")),
+        (json!([2, "on_demand", null]), json!([[0], "on_demand", null]))
+    );
+    let alone = of("models: { b: { cmd: vllm serve b } }\nhooks: { on_startup: { preload: [b] } }");
+    assert_eq!(loads(&alone, "b"), json!([[0], "eager", null]), "{}", alone.err);
+}
+
 #[test]
 fn what_cannot_be_served_fails_and_says_why() {
-    let both = "models: { a: { cmd: vllm serve a --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] }, \
-        b: { cmd: vllm serve b --gpu-memory-utilization 0.9, env: [CUDA_VISIBLE_DEVICES=0] } }";
-    let got = of(both);
+    let got = of("peers: { p: { proxy: 'http://10.0.0.1:99999', models: [m] } }");
     assert_eq!(got.code, ExitCode::FAILURE);
-    assert!(
-        got.err.contains(
-            "The configuration has 1 error to \
-        correct"
-        ) && got.err.contains("1.80"),
-        "{}",
-        got.err
-    );
+    assert!(got.err.contains("The configuration has 1 error to correct"), "{}", got.err);
     let got =
         of("models: { a: { cmd: '${missing} serve a' }, '': { cmd: vllm serve m }, c: 3, d: { cmd: vllm serve } }");
     assert_eq!((got.code, got.config), (ExitCode::FAILURE, json!({})));
@@ -191,11 +260,12 @@ proptest! {
     #[test]
     fn any_file_converts_to_yaml_that_says_the_same(tree in shaped(&[
         "models", "cmd", "proxy", "aliases", "env", "filters", "stripParams", "setParams", "setParamsByID", "macros", "peers", "selectors", "targets",
-        "apiKeys", "checkEndpoint", "useModelName", "groups", "startPort", "m", "a",
+        "apiKeys", "checkEndpoint", "useModelName", "groups", "startPort", "m", "a", "ttl", "globalTTL", "members", "persistent", "swap",
+        "hooks", "on_startup", "preload", "routing", "router", "settings", "healthCheckTimeout",
     ]), words in prop::collection::vec("(--port|--model|-tp|2|=|\\$\\{PORT\\}|\\$\\{m\\}|'|docker|run|x)", 0..8), port in any::<u64>()) {
         let mut tree = tree.as_object().cloned().unwrap_or_default();
         let cmd = format!("vllm serve org/m {}", words.join(" "));
-        let models = json!({ "m": { "cmd": cmd, "filters": tree.get("filters"), "aliases": tree.get("aliases"), "env": tree.get("env") }, "a": { "cmd": cmd } });
+        let models = json!({ "m": { "cmd": cmd, "filters": tree.get("filters"), "aliases": tree.get("aliases"), "env": tree.get("env"), "ttl": tree.get("ttl") }, "a": { "cmd": cmd } });
         if !words.is_empty() {
             tree.insert("models".into(), models);
             tree.insert("startPort".into(), port.into());

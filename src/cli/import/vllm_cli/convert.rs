@@ -80,9 +80,8 @@ fn entries<'a>(found: &'a Found, draft: &mut Draft) -> Vec<Entry<'a>> {
         }
     }
     if found.shortcuts.len() > 1 {
-        let text = "each shortcut is a model here, and all models are started together. Remove those that you \
-            do not \
-                want.";
+        let text = "each shortcut is a model here, and all models are started together. Remove those that you do not want, or \
+            have them loaded when a request needs them, in turns on their GPUs: `load: on_demand` and `gpus` at each.";
         draft.notes.say(&mut draft.models, "shortcuts", text);
     }
     entries

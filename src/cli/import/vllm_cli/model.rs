@@ -35,14 +35,15 @@ pub(super) struct Model {
     pub(super) names: Vec<String>,
 }
 
-/// Converts `entry`, which is called `name`; `None` where it loads nothing. `has_port`: whether its port is written.
+/// Converts `entry`, which is called `name`; `None` where it loads nothing. `of_proxy`: whether it is one of its proxy, so that its port is
+/// written.
 pub(super) fn model(
     draft: &mut Draft,
     shared: &mut Shared<'_>,
     path: &str,
     name: &str,
     entry: &Map<String, Value>,
-    has_port: bool,
+    of_proxy: bool,
 ) -> Option<Model> {
     let mut section = Section::default();
     let mut middle = Section::default();
@@ -65,6 +66,10 @@ pub(super) fn model(
             draft.notes.say(&mut section, &format!("{path}.gpu_ids"), "was left out: it is no list of GPUs.")
         }
         _ => {}
+    }
+    if of_proxy {
+        // Its proxy has each of its engines take that, unless an override says otherwise.
+        engine.sleep_mode = Some(true);
     }
     let overrides = map(entry, "config_overrides");
     take(&mut engine, overrides);
@@ -90,7 +95,7 @@ pub(super) fn model(
     names.append(&mut engine.served);
     // What its proxy routes by, without a name that is served.
     names.extend(from.filter(|from| from != name && names.is_empty()));
-    if let Some(port) = engine.port.filter(|_| has_port) {
+    if let Some(port) = engine.port.filter(|_| of_proxy) {
         shared.ports.write(draft, path, port, &mut middle);
     }
     engine.write(draft, path, name, &mut section, middle);

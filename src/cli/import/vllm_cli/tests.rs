@@ -66,6 +66,11 @@ fn the_gateway_its_profiles_and_its_models() {
     );
     assert_eq!(got.config["models"]["embed"]["api_key"], "${EMBED_API_KEY}");
     assert_eq!(
+        (&base["sleep_mode"], got.config["models"]["quick"].get("sleep_mode")),
+        (&json!(true), None),
+        "its proxy's alone"
+    );
+    assert_eq!(
         (&got.config["models"]["quick"]["gpus"], &got.config["models"]["quick"]["profile"]),
         (&json!([4]), &json!("flat"))
     );
@@ -97,6 +102,16 @@ fn names_wildcards_ports_and_models_that_are_off() {
     ] {
         assert!(got.err.contains(part), "{part} in {}", got.err);
     }
+}
+
+#[test]
+fn engines_of_its_proxy_can_sleep_unless_an_override_says_otherwise() {
+    let model = |overrides: &str| {
+        let text = format!(r#"{{"models": [{{"name": "m", "model_path": "org/m", "port": 8011{overrides}}}]}}"#);
+        of(&[("p.json", text.as_str())]).config["models"]["m"]["sleep_mode"].clone()
+    };
+    assert_eq!(model(""), true);
+    assert_eq!(model(r#", "config_overrides": {"enable_sleep_mode": false}"#), Value::Null);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which GPUs can be taken, and why not.
 
+use super::super::fit::{Said, said_share};
 use super::*;
+use crate::config::ModelAnswers;
 use crate::gpu::{Gpu, Inventory, Memory, Mig};
 use crate::local_models::Found;
 use crate::tui::machine::Profile;
@@ -88,6 +90,71 @@ fn several_models_share_a_gpu_by_shares() {
     let mut alone = Answers { models: vec![model("a", &["GPU-0"], None)], ..Answers::usual() };
     press(&mut page, "-", &mut alone, &known);
     assert_eq!(alone.models[0].gpu_memory, Some(0.9));
+}
+
+#[test]
+fn models_in_turns_are_no_obstacle_to_one_another() {
+    let known = known(vec![gpu(0, 0), gpu(1, 40)]);
+    let mut answers = Answers { models: vec![model("a", &["0"], None), model("b", &[], None)], ..Answers::usual() };
+    let mut page = GpuPage::default();
+    // Turns alone do not help where the other one keeps its GPU.
+    let why = press(&mut page, " ", &mut answers, &known).1.expect("refused");
+    assert!(why.contains("a takes 0.92") && why.ends_with("T has all on this GPU take turns."), "{why}");
+    press(&mut page, "t", &mut answers, &known);
+    assert_eq!((answers.models[1].on_demand, answers.models[1].gpus.clone()), (true, Gpus::AsVisible));
+    assert!(picture(&answers, &known).contains("Turns are taken only on GPUs that are chosen"));
+    let said = press(&mut page, "T", &mut answers, &known).1.expect("said");
+    assert_eq!(said, "2 models of GPU 0 take turns: each is loaded when a request needs it.");
+    let turns: Vec<_> = answers.models.iter().map(|model| (model.on_demand, listed(model).len())).collect();
+    assert_eq!(turns, [(true, 1), (true, 1)]);
+    assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None), "0.92 each, one at a time");
+    let shown = picture(&answers, &known);
+    assert!(shown.contains("in turns: a 0.92") && shown.contains("In turns: it is loaded when a request"), "{shown}");
+    // One that keeps it needs room beside each of those in turns.
+    press(&mut page, "t", &mut answers, &known);
+    let why = press(&mut page, "⏎", &mut answers, &known).1.expect("refused");
+    assert!(why.starts_with("GPU 0: a takes 0.92") && why.ends_with("t has it take turns with others."), "{why}");
+    press(&mut page, "t⏎", &mut answers, &known);
+    // Another one is proposed the same GPU as soon as it takes turns, too.
+    answers.models.push(model("c", &[], None));
+    press(&mut page, "t", &mut answers, &known);
+    assert_eq!(listed(&answers.models[2]), ["0"]);
+    assert_eq!(press(&mut page, "=⏎", &mut answers, &known), (Filled::Done, None));
+    assert_eq!(answers.models[2].gpu_memory, Some(0.95), "equal shares of one at a time");
+}
+
+#[test]
+fn shares_of_those_that_keep_a_gpu_count_for_those_in_turns() {
+    let known = known(vec![gpu(0, 0)]);
+    let turns = |name: &str, share| ModelAnswers { on_demand: true, ..model(name, &["0"], Some(share)) };
+    let of = |models: Vec<ModelAnswers>| {
+        let mut answers = Answers { models, ..Answers::usual() };
+        press(&mut GpuPage::default(), "⏎", &mut answers, &known).0
+    };
+    let kept = |share| model("kept", &["0"], Some(share));
+    assert_eq!(of(vec![kept(0.3), turns("a", 0.6), turns("b", 0.65)]), Filled::Done);
+    assert_eq!(of(vec![kept(0.3), turns("a", 0.6), turns("b", 0.7)]), Filled::Going, "1.00 when it is its turn");
+    assert_eq!(of(vec![turns("a", 0.6), turns("b", 0.65), kept(0.3)]), Filled::Done);
+    assert_eq!(of(vec![turns("a", 0.7), turns("b", 0.1), kept(0.3)]), Filled::Going, "a could never be loaded");
+    let two = ModelAnswers { replicas: 2, gpus: Gpus::Listed(vec!["0".into(), "0".into()]), ..turns("a", 0.5) };
+    assert_eq!(of(vec![two]), Filled::Going, "engines of one model do not take turns");
+}
+
+#[test]
+fn gpus_that_are_chosen_automatically_are_had_in_turns() {
+    let known = known(vec![gpu(0, 0), gpu(1, 40)]);
+    let any = |name: &str| ModelAnswers { gpus: Gpus::Any(1), ..model(name, &[], None) };
+    let mut answers = Answers { models: vec![any("a"), any("b")], ..Answers::usual() };
+    let mut page = GpuPage::default();
+    let why = press(&mut page, "⏎", &mut answers, &known).1.expect("refused");
+    assert!(why.ends_with("T has all models take turns."), "{why}");
+    press(&mut page, "T", &mut answers, &known);
+    assert!(answers.models.iter().all(|model| model.on_demand));
+    assert_eq!(press(&mut page, "⏎", &mut answers, &known), (Filled::Done, None));
+    assert!(picture(&answers, &known).contains("(x)  0"));
+    press(&mut page, "t", &mut answers, &known);
+    let why = press(&mut page, "⏎", &mut answers, &known).1.expect("refused");
+    assert!(why.ends_with("t has it take turns with others."), "{why}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How the wizard ends: the review of what was answered, and what is done with it.
 
-use super::{Page, Told, Wizard};
+use super::{Edited, Page, Told, Wizard};
 use crate::tui::frame::{Effect, Tone};
 use crate::tui::machine::Start;
 use crate::tui::wizard::review::{Action, Review};
@@ -30,6 +30,12 @@ impl Wizard {
         if self.edited.as_ref().is_some_and(|edited| edited::renames(&self.answers, &edited.origins)) {
             let note =
                 "A model with another name is written anew: it comes last, and comments at it and inside it are lost.";
+            effects.push(Effect::Say(Tone::Note, note.to_owned()));
+        }
+        let loses = |edited: &Edited| edited::loses_times(&edited.text, &edited.before, &self.answers, &edited.origins);
+        if self.edited.as_ref().is_some_and(loses) {
+            let note =
+                "A model that keeps its GPUs now has no `idle` any more: only those that are loaded on demand may.";
             effects.push(Effect::Say(Tone::Note, note.to_owned()));
         }
         effects

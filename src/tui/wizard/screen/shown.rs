@@ -75,9 +75,11 @@ impl Screen for Wizard {
                     on,
                     key("Space", "take or not"),
                     key("a", "automatic"),
+                    key("t", "in turns"),
                     key("- +", "share"),
-                    key("=", "share equally"),
                     back,
+                    key("=", "share equally"),
+                    key("T", "all of this GPU in turns"),
                 ]
             }
             Page::Models(_) => vec![key("Enter", "open"), key("a", "add a model"), key("d", "remove a model"), back],

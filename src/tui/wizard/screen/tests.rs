@@ -64,7 +64,13 @@ fn every_page_looks_as_in_the_pictures() {
     see(&mut stage, "a", "gpus-automatic");
     see(&mut stage, "a⏎", "models");
     see(&mut stage, "a⏎⏎↓ ", "gpus-taken");
-    see(&mut stage, "↑=⏎⏎", "review");
+    see(&mut stage, "↑ ", "gpus-refused");
+    see(&mut stage, "T", "gpus-turns");
+    see(&mut stage, "⏎", "models-turns");
+    see(&mut stage, "⏎", "review-turns");
+    // Back to shares: each keeps its GPU.
+    stage.press("⎋↑↑⏎⏎t⎋⎋↑↑↑⏎⏎t");
+    see(&mut stage, "=⏎⏎", "review");
     let mut bad = Fake::example();
     bad.wrong = Some("models.m.gpus, line 9: GPU 7 is not there.\n    -> Choose another one.".to_owned());
     let mut wrong = Stage::new(Box::new(Wizard::new(Arc::new(bad), false)));
