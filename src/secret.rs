@@ -1,8 +1,6 @@
 //! Keys and tokens: strings that are never printed, and hashes that tell whether a key is the right one.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
@@ -60,35 +58,10 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Hashes hashes: their first bytes are as good as any. Nobody can choose them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.as_chunks().0 {
-            self.0 ^= u64::from_le_bytes(*word);
-        }
-    }
-}
-
-/// A map by hashes of keys.
-pub type ByKeyHash<T> = HashMap<KeyHash, T, BuildHasherDefault<FirstBytes>>;
-
 /// The SHA-256 of a key: enough to know the key again, too little to use it. The time of a
 /// look-up reveals nothing about the keys: hashes are compared, and a client cannot choose their bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
-
-impl Hash for KeyHash {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0[..8]);
-    }
-}
 
 impl KeyHash {
     /// The hash of `key`.
@@ -110,9 +83,13 @@ impl KeyHash {
         }
         Some(Self(hash))
     }
-}
 
-impl KeyHash {
+    /// Its first 64 bits: as good as random ones for who looks for a place for it.
+    #[must_use]
+    pub fn first_bits(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
     /// Its 64 hexadecimal digits, to be kept in place of the key.
     #[must_use]
     pub fn hex(&self) -> String {

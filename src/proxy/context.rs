@@ -17,8 +17,8 @@ use crate::engines::Engine;
 use crate::ids::Name;
 use crate::net::ListenerId;
 use crate::openai::{ApiError, Dialect, Endpoint, Usage};
-use crate::routing::{CallerIdentity, CorsAnswer, Snapshot, Target};
-use crate::telemetry::{Captured, InFlight, TraceContext};
+use crate::routing::{CorsAnswer, Snapshot, Target};
+use crate::telemetry::{CallerMeters, Captured, InFlight, TraceContext};
 
 /// The header with the id of a request.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -120,7 +120,7 @@ pub(super) struct Account {
     /// Which pages may read its answer, where any may.
     pub(super) cors: Option<Box<CorsAnswer>>,
     /// The caller; `None`: without a key.
-    pub(super) caller: Option<Arc<CallerIdentity>>,
+    pub(super) caller: Option<Arc<CallerMeters>>,
     /// Size of its body as received.
     pub(super) received: usize,
     /// Position of its target in the snapshot.
@@ -159,7 +159,7 @@ impl Account {
 
     /// The name of who sent it.
     pub(super) fn caller_name(&self) -> Option<&str> {
-        self.caller.as_deref().map(|caller| &*caller.name)
+        self.caller.as_deref().map(CallerMeters::name)
     }
 
     /// Whose conventions its answer follows.

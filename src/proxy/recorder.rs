@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::routing::{CallerIdentity, Target};
-use crate::telemetry::{AccessLog, Captured, Meters, Metrics, NO_ROUTE, Record, RequestSink, TraceContext, Tracer};
+use crate::routing::Target;
+use crate::telemetry::{
+    AccessLog, CallerMeters, Captured, Meters, Metrics, NO_ROUTE, Record, RequestSink, TraceContext, Tracer,
+};
 
 /// Publishes the records of requests.
 #[derive(Debug)]
@@ -44,14 +46,13 @@ impl Recorder {
         &self,
         record: &Record,
         target: Option<&Target>,
-        caller: Option<&CallerIdentity>,
+        caller: Option<&CallerMeters>,
         trace: Option<&Arc<TraceContext>>,
         captured: Option<Box<Captured>>,
     ) {
         let meters = target.map_or(&self.no_route, |target| &target.meters);
         let is_logged = target.is_none_or(|target| target.route.access_log);
         let access_log = is_logged.then_some(&self.access_log);
-        let caller = caller.map(|caller| &*caller.meters);
         record.publish(meters, caller, access_log, (&self.requests, captured), self.tracer.as_ref().zip(trace));
     }
 

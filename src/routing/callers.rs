@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::key_table::KeyTable;
 use crate::config::{Caller, Config};
-use crate::ids::Name;
 use crate::openai::{ApiError, Code};
-use crate::secret::{ByKeyHash, KeyHash};
+use crate::secret::KeyHash;
 use crate::telemetry::{CallerMeters, Metrics};
 
 /// Where Anthropic's clients put their key.
@@ -22,19 +22,10 @@ pub const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, X_API_KEY, API_
 /// Paths for health checks, which have no key: their answers only say whether the gateway is healthy.
 const OPEN: [&str; 6] = ["/", "/health", "/livez", "/readyz", "/ping", "/openapi.json"];
 
-/// A caller that has shown its key.
-#[derive(Debug)]
-pub struct CallerIdentity {
-    /// What it is called in conditions, logs and metrics.
-    pub name: Name,
-    /// What is counted of it.
-    pub meters: Arc<CallerMeters>,
-}
-
 /// All who may send requests.
 #[derive(Debug)]
 pub struct Callers {
-    by_key: ByKeyHash<Arc<CallerIdentity>>,
+    by_key: KeyTable<Arc<CallerMeters>>,
     /// Whether requests without a key are accepted.
     anonymous: bool,
     /// Keys that count as none, in upper or lower case.
@@ -45,8 +36,7 @@ impl Callers {
     /// Those of `config`.
     pub(super) fn of(config: &Config, metrics: &Arc<Metrics>) -> Self {
         let keys = |caller: &Caller| {
-            let known = CallerIdentity { name: caller.name.clone(), meters: metrics.caller_meters(&caller.name) };
-            let known = Arc::new(known);
+            let known = metrics.caller_meters(&caller.name);
             caller.keys.iter().map(|key| (*key, known.clone())).collect::<Vec<_>>()
         };
         Self {
@@ -76,7 +66,7 @@ impl Callers {
     ///
     /// # Errors
     /// 401: the key belongs to no caller.
-    pub fn identify(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<CallerIdentity>>, ApiError> {
+    pub fn identify(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<CallerMeters>>, ApiError> {
         if !self.are_configured() {
             return Ok(None);
         }
@@ -140,7 +130,7 @@ mod tests {
         };
         let headers = pairs.iter().map(header).collect();
         let who = callers.identify("/v1/chat/completions", &headers);
-        who.map(|known| known.map(|known| known.name.to_string())).map_err(|error| error.code)
+        who.map(|known| known.map(|known| known.name().to_owned())).map_err(|error| error.code)
     }
 
     #[test]

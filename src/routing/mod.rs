@@ -1,11 +1,12 @@
 //! From a request to a plan: which model it names, what its settings change, where it may go. Pure.
 //!
 //! `snapshot` is everything that a reload can change, as one immutable value that a request loads once: `routes` (what each
-//! name means), `target` (that, ready to serve), `callers`, `cors`, limits and times. `prepare` turns a request into one that an
-//! engine understands, and into the `plan` of where it may go; `split` is a part of that.
+//! name means), `target` (that, ready to serve), `callers` (by a `key_table`), `cors`, limits and times. `prepare` turns a
+//! request into one that an engine understands, and into the `plan` of where it may go; `split` is a part of that.
 
 mod callers;
 mod cors;
+mod key_table;
 mod plan;
 mod prepare;
 mod routes;
@@ -13,7 +14,7 @@ mod snapshot;
 mod split;
 mod target;
 
-pub use callers::{CREDENTIALS, CallerIdentity};
+pub use callers::CREDENTIALS;
 pub use cors::{Cors, CorsAnswer};
 pub use plan::{Place, Plan, Protocol, When};
 pub use prepare::{

@@ -1,17 +1,22 @@
-//! The metrics of one caller.
+//! A caller's name, and its metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+
+use compact_str::CompactString;
 
 use super::book::{Book, Metered, lock};
 use super::metrics::requests::CallerMetrics;
 use super::metrics::series::Label;
 use super::tally::Tally;
 
-/// What one caller uses. There is one for all snapshots at a time; when the last who counts in it is gone, its series end.
+/// What one caller is called in conditions, logs and metrics, and what it uses. There is one for all snapshots at a time; when
+/// the last who counts in it is gone, its series end.
 #[derive(Debug)]
 pub struct CallerMeters {
-    // Side by side: of a hundred thousand callers, each would be a wait for memory of its own.
+    // Side by side, the name's text too if it is no longer than 24 bytes: of a hundred thousand callers, each would be a wait for
+    // memory of its own.
+    name: CompactString,
     requests: AtomicU64,
     prompt_tokens: AtomicU64,
     completion_tokens: AtomicU64,
@@ -21,26 +26,25 @@ pub struct CallerMeters {
 #[derive(Debug)]
 struct Cold {
     book: Arc<Book<CallerMeters>>,
-    name: String,
     /// Requests, and tokens for prompt and completion.
     published: Mutex<[Tally; 3]>,
 }
 
 impl Metered for CallerMeters {
-    type Key = String;
+    type Key = CompactString;
     type Metrics = CallerMetrics;
 
-    fn new(book: Arc<Book<Self>>, name: String) -> Self {
+    fn new(book: Arc<Book<Self>>, name: CompactString) -> Self {
         let tokens = |kind| Tally::new(book.metrics.tokens.with_label_values(&[&*name, kind]));
         let requests = Tally::new(book.metrics.requests.with_label_values(&[&*name]));
         let published = Mutex::new([requests, tokens("prompt"), tokens("completion")]);
-        let cold = Box::new(Cold { name, published, book });
+        let cold = Box::new(Cold { published, book });
         let [requests, prompt_tokens, completion_tokens] = [(); 3].map(|()| AtomicU64::new(0));
-        Self { requests, prompt_tokens, completion_tokens, cold }
+        Self { name, requests, prompt_tokens, completion_tokens, cold }
     }
 
-    fn key(&self) -> &String {
-        &self.cold.name
+    fn key(&self) -> &CompactString {
+        &self.name
     }
 
     fn publish(&self) {
@@ -50,7 +54,7 @@ impl Metered for CallerMeters {
         completion.tell(&self.completion_tokens);
     }
 
-    fn labels(name: &String) -> Vec<Vec<Label<'_>>> {
+    fn labels(name: &CompactString) -> Vec<Vec<Label<'_>>> {
         vec![vec![("caller", name)]]
     }
 }
@@ -58,7 +62,7 @@ impl Metered for CallerMeters {
 impl Book<CallerMeters> {
     /// Requests of a caller, and its tokens for prompt and completion.
     pub(super) fn totals(&self, caller: &str) -> (u64, [u64; 2]) {
-        if let Some(meters) = self.find(&caller.to_owned()) {
+        if let Some(meters) = self.find(&caller.into()) {
             meters.publish();
         }
         let tokens = |kind| self.metrics.tokens.with_label_values(&[caller, kind]).get();
@@ -67,6 +71,12 @@ impl Book<CallerMeters> {
 }
 
 impl CallerMeters {
+    /// What the caller is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Counts a request, and the tokens for prompt and completion that an engine reported to have used.
     pub fn answered(&self, tokens: Option<(u64, u64)>) {
         self.requests.fetch_add(1, Ordering::Relaxed);

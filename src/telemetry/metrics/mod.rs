@@ -109,7 +109,7 @@ impl Metrics {
     /// The meters of the caller called `name`.
     #[must_use]
     pub fn caller_meters(&self, name: &str) -> Arc<CallerMeters> {
-        self.callers.meters(name.to_owned())
+        self.callers.meters(name.into())
     }
 
     /// Requests of a caller since the start, and its tokens for prompt and completion.
