@@ -4,7 +4,7 @@ use crate::bench::{Bench, Build};
 use crate::client::{measure, request};
 use crate::cost::{WARM_UP, ratios};
 use crate::engine::addresses;
-use crate::gateway::{Gateway, Setup};
+use crate::gateway::{Gateway, Setup, key};
 use crate::rounds::take_turns;
 
 /// Requests that are sent in turn, spread evenly over all that is configured. As many where there is one of each, so that the
@@ -38,7 +38,7 @@ fn side(build: &Build, setup: Setup) -> Side {
     let requests = (0..REQUESTS).map(|number| {
         let key = match setup.keys {
             0 => String::new(),
-            keys => format!("authorization: Bearer k{}\r\n", number * keys / REQUESTS),
+            keys => format!("authorization: Bearer {}\r\n", key(number * keys / REQUESTS)),
         };
         request(&format!("a{}", number * setup.aliases / REQUESTS), 1 << 10, false, &key)
     });

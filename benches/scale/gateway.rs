@@ -21,12 +21,17 @@ pub(crate) struct Setup {
     pub(crate) awaited: bool,
     /// Aliases `a0`, `a1`, ... each with two overrides.
     pub(crate) aliases: usize,
-    /// Keys `k0`, `k1`, ... a hundred for each caller; 0: no callers.
+    /// [`key`]s, a hundred for each caller; 0: no callers.
     pub(crate) keys: usize,
 }
 
 /// Keys of one caller.
 const KEYS_OF_CALLER: usize = 100;
+
+/// A key. All are of one length, as are the names of callers: what longer texts cost is another question.
+pub(crate) fn key(number: usize) -> String {
+    format!("k{number:06}")
+}
 
 impl Setup {
     /// One thread on core 0, one engine, one alias, no callers.
@@ -50,9 +55,8 @@ impl Setup {
             yaml.push_str("callers:\n");
         }
         for first in (0..self.keys).step_by(KEYS_OF_CALLER) {
-            let keys: Vec<String> =
-                (first..self.keys.min(first + KEYS_OF_CALLER)).map(|key| format!("\"k{key}\"")).collect();
-            let _ = writeln!(yaml, "  c{first}: {{ keys: [{}] }}", keys.join(", "));
+            let keys: Vec<String> = (first..self.keys.min(first + KEYS_OF_CALLER)).map(key).collect();
+            let _ = writeln!(yaml, "  c{first:06}: {{ keys: [{}] }}", keys.join(", "));
         }
         yaml
     }
