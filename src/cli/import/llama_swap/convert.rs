@@ -119,17 +119,22 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
     first_gpu(&on_first, draft);
     loading(top, &loaded, draft);
     peers(map(top, "peers"), draft);
+    write_aliases(aliases, common.aliases_listed, draft);
+    selectors(map(top, "selectors"), draft);
+}
+
+/// Further names, each of the model with this id, and with what it changes.
+fn write_aliases(aliases: Vec<(&String, (String, Map<String, Value>))>, are_listed: bool, draft: &mut Draft) {
     for (id, (name, changes)) in aliases {
         let path = format!("models.{id}.aliases");
         let mut alias = Section::default();
         alias.put("model", id.clone());
         members(draft, &format!("models.{id}.filters.setParamsByID"), &name, "overrides", &changes, &mut alias);
-        if !common.aliases_listed {
+        if !are_listed {
             alias.put("hidden", true);
         }
         draft.alias(&path, &name, alias);
     }
-    selectors(map(top, "selectors"), draft);
 }
 
 /// Each model with its macros replaced, and with its port, which are counted by their ids.
