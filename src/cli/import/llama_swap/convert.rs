@@ -123,8 +123,11 @@ fn models(models: &Map<String, Value>, top: &Map<String, Value>, macros: &Macros
     selectors(map(top, "selectors"), draft);
 }
 
-/// Further names, each of the model with this id, and with what it changes.
-fn write_aliases(aliases: Vec<(&String, (String, Map<String, Value>))>, are_listed: bool, draft: &mut Draft) {
+/// The id of a model, a further name of it, and what requests by that name have overridden.
+type Alias<'a> = (&'a String, (String, Map<String, Value>));
+
+/// Further names of models.
+fn write_aliases(aliases: Vec<Alias<'_>>, are_listed: bool, draft: &mut Draft) {
     for (id, (name, changes)) in aliases {
         let path = format!("models.{id}.aliases");
         let mut alias = Section::default();
