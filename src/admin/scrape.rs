@@ -12,8 +12,9 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::exposition::{self, TEXT};
 use super::{Admin, gpus, guard, path, read, show};
-use crate::api::{EngineState, EngineView, TargetView};
+use crate::api::{EngineState, TargetView};
 use crate::engines::Engine;
+use crate::telemetry::Sampled;
 
 /// How long an engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,13 +26,16 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 pub(super) fn own(admin: &Admin, headers: &HeaderMap) -> Result<Response, ApiError> {
     is_on(admin)?;
     let engines = admin.registry.engines();
-    let views: Vec<EngineView> = engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine, None)).collect();
-    let gpus = gpus::show(&admin.monitor, &engines);
+    let sampled = Sampled {
+        engines: engines.iter().map(|(pool, engine)| show::engine(&pool.model, engine, None)).collect(),
+        models: admin.registry.pools().iter().map(|pool| show::model(pool, admin)).collect(),
+        gpus: gpus::show(&admin.monitor, &engines),
+    };
     if exposition::wants_openmetrics(headers) {
-        let text = admin.metrics.render_openmetrics(&views, &gpus);
+        let text = admin.metrics.render_openmetrics(&sampled);
         return Ok(([(header::CONTENT_TYPE, exposition::OPENMETRICS)], text).into_response());
     }
-    let text = admin.metrics.render(&views, &gpus);
+    let text = admin.metrics.render(&sampled);
     let broken = |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}"));
     Ok(text_of(text.map_err(broken)?))
 }

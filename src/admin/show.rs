@@ -1,7 +1,7 @@
 //! Engines and models as operators see them.
 
 use super::Admin;
-use crate::api::{AdapterView, EngineHistory, EngineState, EngineView, ModelView, Origin};
+use crate::api::{AdapterView, EngineHistory, EngineState, EngineView, ModelView, OnDemandView, Origin};
 use crate::config::Config;
 use crate::engines::{Engine, History, Pool};
 use crate::ids::EntryKind;
@@ -75,8 +75,14 @@ pub(super) fn model(pool: &Pool, admin: &Admin) -> ModelView {
         wanted_replicas: status.as_ref().map(|status| status.wanted_replicas),
         ready_replicas: engines.iter().filter(|engine| engine.is_ready()).count(),
         in_flight: engines.iter().map(|engine| engine.in_flight()).sum(),
+        waiting: pool.waiting(),
         unserved: pool.unserved(),
         last_unserved_seconds: status.as_ref().and_then(|status| Some(status.last_demand?.elapsed().as_secs_f64())),
+        on_demand: status.as_ref().and_then(|status| status.turn).map(|turn| OnDemandView {
+            turn,
+            loads: status.as_ref().map_or(0, |status| status.loads),
+            obstacle: pool.obstacle().map(|why| why.to_string()),
+        }),
         roll: status.and_then(|status| status.roll),
         engines: engines.iter().map(|engine| engine.id.to_string()).collect(),
         adapters: adapters(pool, control),

@@ -50,5 +50,5 @@ pub use status::{PulseView, SnapshotView, StatusView, Totals};
 pub use targets::TargetView;
 pub use views::{
     AdapterView, AdaptersView, EngineHistory, EngineView, EnginesView, ErrorMessage, ErrorView, ModelView, ModelsView,
-    NotReadyView, ReportView,
+    NotReadyView, OnDemandView, ReportView, Turn,
 };

@@ -125,16 +125,65 @@ pub struct ModelView {
     pub ready_replicas: usize,
     /// Attempts under way on all of them.
     pub in_flight: usize,
+    /// Requests that wait for one of its engines.
+    pub waiting: usize,
     /// Requests that found no engine.
     pub unserved: u64,
     /// Seconds since a request last found no engine; `null`: none ever did, or its engines are external.
     pub last_unserved_seconds: Option<f64>,
     /// The last replacement of its engines, one by one; `null`: there was none.
     pub roll: Option<RollStatus>,
+    /// Where it is, if it is loaded on demand; `null`: its engines are always to run.
+    pub on_demand: Option<OnDemandView>,
     /// Ids of its engines.
     pub engines: Vec<String>,
     /// Its LoRA adapters.
     pub adapters: Vec<AdapterView>,
+}
+
+/// A model that is loaded when a request needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnDemandView {
+    /// Whether its engines have GPUs.
+    pub turn: Turn,
+    /// How often it was loaded or woken since the gateway started.
+    pub loads: u64,
+    /// Why it is wanted and cannot be loaded; `null`: nothing is known to be in the way.
+    pub obstacle: Option<String>,
+}
+
+/// Whether the engines of a model that is loaded on demand have GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// An operator stopped it: requests do not load it.
+    Stopped,
+    /// It has no engines, or they are ending.
+    NotLoaded,
+    /// Its engines sleep, or are about to.
+    Asleep,
+    /// It is the next one: what it needs is being made free.
+    Next,
+    /// They have: its engines load, or are loaded.
+    Loaded,
+}
+
+impl ModelView {
+    /// The state of a model in a word or two.
+    #[must_use]
+    pub fn state_words(&self) -> &'static str {
+        match &self.on_demand {
+            _ if self.ready => "ready",
+            None => "not ready",
+            Some(OnDemandView { turn: Turn::Stopped, .. }) => "stopped",
+            Some(OnDemandView { obstacle: Some(_), .. }) => "cannot be loaded",
+            Some(OnDemandView { turn: Turn::Next, .. }) => "waits for GPUs",
+            Some(OnDemandView { turn: Turn::NotLoaded | Turn::Asleep, .. }) if self.waiting > 0 => "waits for GPUs",
+            Some(OnDemandView { turn: Turn::NotLoaded, .. }) => "not loaded",
+            Some(OnDemandView { turn: Turn::Asleep, .. }) => "asleep",
+            Some(OnDemandView { turn: Turn::Loaded, .. }) => "not ready",
+        }
+    }
 }
 
 /// One LoRA adapter.

@@ -1,6 +1,6 @@
-//! One word for each cause of a failure and each phase of a start: labels of metrics, and keys of counts.
+//! One word for each cause of a failure, each phase of a start, and where a model that is loaded on demand is: labels of metrics, and keys of counts.
 
-use super::{FailureCause, StartPhase};
+use super::{FailureCause, StartPhase, Turn};
 
 impl FailureCause {
     /// All that [`FailureCause::word`] can be.
@@ -27,6 +27,23 @@ impl FailureCause {
             Self::Unhealthy => "unhealthy",
             Self::Stalled(_) => "stalled",
             Self::NotWoken { .. } => "not_woken",
+        }
+    }
+}
+
+impl Turn {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Stopped, Self::NotLoaded, Self::Asleep, Self::Next, Self::Loaded];
+
+    /// One word, as it is written in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::NotLoaded => "not_loaded",
+            Self::Asleep => "asleep",
+            Self::Next => "next",
+            Self::Loaded => "loaded",
         }
     }
 }

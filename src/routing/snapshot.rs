@@ -225,7 +225,7 @@ mod tests {
         }
         let in_flight = || {
             let text =
-                String::from_utf8(metrics.render(&[], &crate::api::GpusView::default()).expect("text")).expect("UTF-8");
+                String::from_utf8(metrics.render(&crate::telemetry::Sampled::default()).expect("text")).expect("UTF-8");
             let line = "enginehouse_requests_in_flight{alias=\"\",model=\"base\"} ";
             text.lines().find_map(|found| found.strip_prefix(line).map(str::to_owned)).expect("the gauge")
         };

@@ -16,7 +16,7 @@ use super::process::port::Ports;
 use super::startup::{self, Home, Prepared, Running, StartError};
 use super::store::lock::Lock;
 use super::terms::{ControlError, Order};
-use crate::api::{EngineChange, RollStatus};
+use crate::api::{EngineChange, RollStatus, Turn};
 use crate::config::Config;
 use crate::engines::Engine;
 use crate::ids::Name;
@@ -49,6 +49,10 @@ pub struct ModelStatus {
     pub roll: Option<RollStatus>,
     /// When a request last found no engine.
     pub last_demand: Option<Instant>,
+    /// Whether its engines have GPUs; `None`: it is not loaded on demand.
+    pub turn: Option<Turn>,
+    /// How often it was loaded on demand or woken.
+    pub loads: u64,
 }
 
 impl std::fmt::Debug for Begun {
@@ -131,6 +135,8 @@ impl Control {
             wanted_replicas: model.wanted_replicas,
             roll: model.roll.clone(),
             last_demand: model.last_demand,
+            turn: model.turn,
+            loads: model.loads,
         })
     }
 

@@ -101,7 +101,7 @@ mod tests {
     fn a_caller_is_counted_in_one_place_and_its_series_end_with_it() {
         let metrics = Metrics::new().expect("metrics");
         let text =
-            || String::from_utf8(metrics.render(&[], &crate::api::GpusView::default()).expect("text")).expect("UTF-8");
+            || String::from_utf8(metrics.render(&crate::telemetry::Sampled::default()).expect("text")).expect("UTF-8");
         let (old, new) = (metrics.caller_meters("bot"), metrics.caller_meters("bot"));
         old.answered(Some((1, 2)));
         new.answered(Some((10, 20)));

@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn text(metrics: &Metrics) -> String {
-        let text = metrics.render(&[], &crate::api::GpusView::default()).expect("text");
+        let text = metrics.render(&crate::telemetry::Sampled::default()).expect("text");
         String::from_utf8(text).expect("UTF-8")
     }
 

@@ -27,7 +27,7 @@ pub use log_history::{GATEWAY, LogHistory};
 pub use log_level::LogLevel;
 pub use logs::Logs;
 pub use meters::{InFlight, Meters};
-pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE};
+pub use metrics::{ConfigMetrics, GatewayMetrics, Metrics, NO_ROUTE, Sampled};
 pub use record::{AttemptRecord, AttemptRecords, QueueRecord, Record};
 pub use requests::{Captured, Collector, RequestHistory, RequestSink};
 pub use traces::{StartError, TRACEPARENT, TRACESTATE, TraceContext, TraceSettings, Tracer, Traces, WrongVariable};

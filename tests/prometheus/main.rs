@@ -25,6 +25,7 @@ anonymous: {}
 models:
   m: { source: m, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5, stall_timeout: 2s, sleep_mode: true }
   other: { source: other, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.5, stall_timeout: 2s }
+  called: { source: called, command: [enginehouse, sim], gpus: 1, gpu_memory: 0.2, load: on_demand }
 aliases: { quick: { model: m, defaults: { temperature: 0.5 } } }
 ";
 
@@ -97,6 +98,7 @@ async fn load(gateway: &Gateway) {
         ("m", true),
         ("quick", true),
         ("other", false),
+        ("called", false),
         ("half", false),
         ("half", false),
         ("none", false),

@@ -88,6 +88,17 @@ async fn models_on_one_gpu_are_loaded_by_requests_and_make_room_for_one_another(
     let (_, model) = api(&gateway, Method::GET, "models/b", &Value::Null).await;
     assert_eq!((&model["wanted_replicas"], &model["replicas"], &model["unserved"]), (&json!(1), &json!(0), &json!(1)));
     assert_eq!(gateway.engine("a/0").await["restarts"], 0, "a load is no restart");
+    let turn = |turn: &str, loads: u32| json!({ "turn": turn, "loads": loads, "obstacle": null });
+    for (name, is, loads) in [("a", "loaded", 2), ("b", "not_loaded", 1)] {
+        let (_, model) = api(&gateway, Method::GET, &format!("models/{name}"), &Value::Null).await;
+        assert_eq!(model["on_demand"], turn(is, loads), "{name}");
+    }
+    assert_eq!(order(&gateway, "models/b/stop").await.0 / 100, 2);
+    eventually("b is stopped", async || {
+        let (_, model) = api(&gateway, Method::GET, "models/b", &Value::Null).await;
+        (model["on_demand"] == turn("stopped", 1)).then_some(())
+    })
+    .await;
     gateway.stop().await;
     deployment.assert_empty();
 }

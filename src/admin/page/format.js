@@ -52,3 +52,13 @@ export function state(engine) {
   const text = phase ? `${word}: ${phase}${percent === null ? "" : ` ${percent} %`}` : word;
   return { text, kind: word === "drained" ? "rest" : kind[word] ?? (engine.state === "ready" ? "wait" : "rest"), percent };
 }
+
+/** What a model that is loaded on demand does while its engines have no GPUs; nothing for one whose engines have some. */
+export function unloaded(model) {
+  const where = model.on_demand;
+  if (!where || model.ready || where.turn === "loaded") return "";
+  if (where.turn === "stopped") return "stopped";
+  if (where.obstacle) return `cannot be loaded: ${where.obstacle}`;
+  if (where.turn === "next" || model.waiting > 0) return "waits for GPUs";
+  return where.turn === "asleep" ? "asleep" : "not loaded";
+}

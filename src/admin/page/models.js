@@ -1,6 +1,7 @@
 // Models: what the configuration says of them, and how to change that.
 
 import { cells, h, keyed, table } from "./dom.js";
+import { unloaded } from "./format.js";
 import { store } from "./live.js";
 import { adds, entryCells, overlayTable } from "./overlay.js";
 
@@ -21,7 +22,7 @@ export function models(root) {
     const shown = [...store.models.values()].filter((model) => model.model.toLowerCase().includes(words));
     keyed(body, shown, (model) => model.model, (model) => Object.assign(h("tr"), { parts: entryCells("models", model.model) }), (row, model) => {
       row.parts.show(model.origin);
-      cells(row, [row.parts.name, model.ours ? "this gateway" : "others", `${model.ready_replicas} of ${model.replicas}`, model.adapters.map((adapter) => adapter.name).join(", "),
+      cells(row, [row.parts.name, model.ours ? "this gateway" : "others", unloaded(model) || `${model.ready_replicas} of ${model.replicas}`, model.adapters.map((adapter) => adapter.name).join(", "),
         (leads.get(model.model) ?? []).map((alias) => alias.alias).join(", "), row.parts.actions], KINDS);
     });
     others.update();

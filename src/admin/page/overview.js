@@ -3,7 +3,7 @@
 import { pathOf } from "./api.js";
 import { chart } from "./chart.js";
 import { h, keyed, say, style, tile } from "./dom.js";
-import { bytes, number, seconds, state } from "./format.js";
+import { bytes, number, seconds, state, unloaded } from "./format.js";
 import { store } from "./live.js";
 import { operate, underWay } from "./operate.js";
 
@@ -76,7 +76,8 @@ function modelCard(model) {
 function showModel(element, model) {
   const { parts } = element;
   const rates = store.rates.models[model.model];
-  say(parts.ready, `${model.ready_replicas} of ${model.replicas} ready · ${model.in_flight} under way`);
+  const ready = unloaded(model) || `${model.ready_replicas} of ${model.replicas} ready`;
+  say(parts.ready, `${ready} · ${model.in_flight} under way${model.waiting ? ` · ${model.waiting} waiting` : ""}`);
   say(parts.rates, rates ? `· ${number(rates.requests_per_second)} requests/s · ${number(rates.completion_tokens_per_second)} tokens/s` : "");
   const engines = model.engines.map((id) => store.engines.get(id)).filter(Boolean);
   parts.drain.hidden = engines.every((engine) => engine.drained);

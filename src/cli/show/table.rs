@@ -1,8 +1,8 @@
 //! The texts of what a gateway tells. Pure.
 
 use crate::api::{
-    AliasView, AuditEntry, CallerView, EngineView, ModelView, OperationState, OperationView, Quantiles, RequestView,
-    StatusView,
+    AliasView, AuditEntry, CallerView, EngineState, EngineView, ModelView, OperationState, OperationView, Quantiles,
+    RequestView, StatusView, Turn,
 };
 use crate::cli::outlet::harmless;
 use crate::text_table::aligned;
@@ -78,18 +78,29 @@ pub(super) fn status(status: &StatusView, models: &[ModelView], all: &[EngineVie
     ]);
     let rows = models.iter().map(|model| {
         let wanted = model.wanted_replicas.unwrap_or(model.replicas);
-        let ready = if model.ready { "ready" } else { "not ready" };
+        let loads = || all.iter().any(|it| it.model == model.model && matches!(it.state, EngineState::Starting(_)));
+        let state = match (&model.on_demand, model.state_words()) {
+            (Some(on_demand), "not ready") if on_demand.turn == Turn::Loaded && loads() => "loading",
+            (_, words) => words,
+        };
         vec![
             model.model.clone(),
-            ready.to_owned(),
+            state.to_owned(),
             format!("{}/{wanted}", model.ready_replicas),
             model.in_flight.to_string(),
             model.unserved.to_string(),
         ]
     });
     let heading = ["MODEL", "STATE", "ENGINES READY", "UNDER WAY", "FOUND NO ENGINE"];
+    let obstacles: String = models.iter().filter_map(obstacle).collect();
     let models = table(&heading, rows.collect(), "The configuration has no models.");
-    format!("{head}\n{models}\n{}", engines(all))
+    format!("{head}\n{models}{obstacles}\n{}", engines(all))
+}
+
+/// Why a model that is wanted cannot be loaded: a line.
+fn obstacle(model: &ModelView) -> Option<String> {
+    let why = model.on_demand.as_ref()?.obstacle.as_ref()?;
+    Some(format!("`{}` cannot be loaded: {}\n", model.model, harmless(&why.replace('\n', " "))))
 }
 
 /// Engines.
@@ -116,7 +127,7 @@ pub(super) fn engines(all: &[EngineView]) -> String {
     });
     let heading =
         ["ENGINE", "STATE", "FOR", "UNDER WAY", "REQ/S", "TOK/S", "TTFT", "KV", "GPUS", "PORT", "PID", "RESTARTS"];
-    table(&heading, rows.collect(), "There are no engines.")
+    table(&heading, rows.collect(), "There are no engines at the moment.")
 }
 
 /// The state of an engine in a word or two.
@@ -322,9 +333,42 @@ mod tests {
         assert!(!facts(&[("body", "\x1b[2J\nmore".into())]).contains('\x1b'));
     }
 
+    /// A model that is loaded on demand, without engines.
+    fn model(on_demand: &serde_json::Value) -> ModelView {
+        serde_json::from_value(serde_json::json!({
+            "model": "a", "origin": "file", "ours": true, "ready": false, "replicas": 0, "wanted_replicas": 1,
+            "ready_replicas": 0, "in_flight": 0, "waiting": 0, "unserved": 0, "last_unserved_seconds": null, "roll": null,
+            "on_demand": on_demand, "engines": [], "adapters": [],
+        }))
+        .expect("a model")
+    }
+
+    #[test]
+    fn a_model_that_is_not_loaded_is_told_from_one_that_does_not_work() {
+        let words = |turn: &str, waiting: usize, obstacle: Option<&str>| {
+            let on_demand = serde_json::json!({ "turn": turn, "loads": 1, "obstacle": obstacle });
+            ModelView { waiting, ..model(&on_demand) }.state_words()
+        };
+        assert_eq!(words("not_loaded", 0, None), "not loaded");
+        assert_eq!(words("asleep", 0, None), "asleep");
+        assert_eq!(words("asleep", 2, None), "waits for GPUs");
+        assert_eq!(words("next", 0, None), "waits for GPUs");
+        assert_eq!(words("loaded", 0, None), "not ready");
+        assert_eq!(words("stopped", 0, None), "stopped");
+        assert_eq!(words("not_loaded", 1, Some("no memory")), "cannot be loaded");
+        assert_eq!(model(&serde_json::Value::Null).state_words(), "not ready");
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_model_is_one_line() {
+        let on_demand = serde_json::json!({ "turn": "next", "loads": 1, "obstacle": "GPU 0:\nno memory" });
+        assert_eq!(obstacle(&model(&on_demand)).as_deref(), Some("`a` cannot be loaded: GPU 0: no memory\n"));
+        assert_eq!(obstacle(&model(&serde_json::Value::Null)), None);
+    }
+
     #[test]
     fn a_table_without_rows_says_so() {
-        assert_eq!(engines(&[]), "There are no engines.\n");
+        assert_eq!(engines(&[]), "There are no engines at the moment.\n");
         assert_eq!(requests(&[], false), "No request has ended yet.\n");
         assert_eq!(requests(&[], true), "No such request is among the last ones.\n");
     }

@@ -269,6 +269,11 @@ impl Fleet {
             roll: model.roll.status.clone(),
             last_demand: model.last_demand,
             start_took: model.start_took(),
+            turn: model.is_on_demand().then(|| match model.on_demand.turn {
+                _ if self.orders.is_stopped(model.name()) => crate::api::Turn::Stopped,
+                turn => turn.shown(),
+            }),
+            loads: model.on_demand.loads(),
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct OnDemand {
     pub(super) turn: Turn,
     /// Since when it has its turn.
     since: Instant,
+    /// How often it has got its turn.
+    loads: u64,
     /// Since when it takes requests, in this turn.
     serves_since: Option<Instant>,
     /// Since when somebody wants it.
@@ -53,6 +55,7 @@ impl OnDemand {
         Self {
             turn: if is_loaded { Turn::In } else { Turn::Out },
             since: now,
+            loads: 0,
             serves_since: None,
             wanted_since: None,
             asked_at: None,
@@ -90,6 +93,7 @@ impl OnDemand {
 
     /// Goes to `turn`.
     pub(super) fn set_turn(&mut self, turn: Turn, now: Instant) {
+        self.loads += u64::from(turn == Turn::In && self.turn != Turn::In);
         (self.turn, self.since, self.serves_since) = (turn, now, None);
     }
 
@@ -114,6 +118,11 @@ impl OnDemand {
         // What was asked for before its turn ended was served.
         let asked = self.asked_at.filter(|at| self.turn == Turn::Next || *at >= self.since);
         asked.is_some_and(|at| now.saturating_duration_since(at) < REMEMBERED)
+    }
+
+    /// How often it has got its turn.
+    pub(super) fn loads(&self) -> u64 {
+        self.loads
     }
 
     /// Since when it takes requests, and how long it took until then.

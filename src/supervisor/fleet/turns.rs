@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::api;
 use crate::config::Idle;
 use crate::ids::Name;
 
@@ -32,6 +33,18 @@ pub(super) enum Turn {
     Next,
     /// Its engines load, or are loaded.
     In,
+}
+
+impl Turn {
+    /// As operators see it.
+    pub(super) fn shown(self) -> api::Turn {
+        match self {
+            Self::Out => api::Turn::NotLoaded,
+            Self::Resting => api::Turn::Asleep,
+            Self::Next => api::Turn::Next,
+            Self::In => api::Turn::Loaded,
+        }
+    }
 }
 
 /// A model that is loaded on demand.

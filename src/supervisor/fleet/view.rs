@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::api::RollStatus;
+use crate::api::{RollStatus, Turn};
 use crate::ids::Name;
 use crate::supervisor::launch::spec::LaunchSpec;
 use crate::supervisor::store::orders::Orders;
@@ -38,4 +38,8 @@ pub(crate) struct ModelView {
     pub(crate) last_demand: Option<Instant>,
     /// How long its last start took.
     pub(crate) start_took: Option<Duration>,
+    /// Whether its engines have GPUs; `None`: it is not loaded on demand.
+    pub(crate) turn: Option<Turn>,
+    /// How often it was loaded on demand or woken.
+    pub(crate) loads: u64,
 }

@@ -100,7 +100,7 @@ impl HistoryMetrics {
 }
 
 /// Makes the counter with these labels say `value`. While an engine replaces another one of the same id, both are shown.
-fn count(counters: &IntCounterVec, labels: &[&str], value: u64) {
+pub(super) fn count(counters: &IntCounterVec, labels: &[&str], value: u64) {
     let counter = counters.with_label_values(labels);
     counter.reset();
     counter.inc_by(value);

@@ -5,6 +5,7 @@ mod config;
 mod engines;
 mod gpus;
 mod history;
+mod models;
 mod openmetrics;
 mod process;
 mod register;
@@ -25,6 +26,7 @@ pub use self::requests::GatewayMetrics;
 
 use self::engines::EngineMetrics;
 use self::gpus::GpuGauges;
+use self::models::ModelMetrics;
 use self::process::ProcessMetrics;
 use self::register::Register;
 use self::requests::{CallerMetrics, RequestMetrics, TokenMetrics};
@@ -33,10 +35,21 @@ use super::book::Book;
 use super::caller_meters::CallerMeters;
 use super::exemplars::ExemplarBook;
 use super::meters::{Meters, RouteKey, RouteMetrics};
-use crate::api::{EngineView, GpusView};
+use crate::api::{EngineView, GpusView, ModelView};
 
 /// `model` of requests that named none we know.
 pub const NO_ROUTE: &str = "none";
+
+/// What is not counted but looked at for each scrape.
+#[derive(Debug, Default)]
+pub struct Sampled {
+    /// All engines.
+    pub engines: Vec<EngineView>,
+    /// All models.
+    pub models: Vec<ModelView>,
+    /// GPUs of this machine.
+    pub gpus: GpusView,
+}
 
 /// All metrics.
 #[derive(Debug)]
@@ -50,6 +63,7 @@ pub struct Metrics {
     /// What is counted of callers.
     callers: Arc<Book<CallerMeters>>,
     engines: EngineMetrics,
+    models: ModelMetrics,
     gpus: GpuGauges,
     process: ProcessMetrics,
     series: Arc<SeriesBook>,
@@ -70,7 +84,8 @@ impl Metrics {
         register.info("build_info", "Always 1; the label has the version.", ("version", env!("CARGO_PKG_VERSION")))?;
         let (requests, tokens) = (RequestMetrics::new(&mut register)?, TokenMetrics::new(&mut register)?);
         let callers = CallerMetrics::new(&mut register)?;
-        let (engines, gpus) = (EngineMetrics::new(&mut register)?, GpuGauges::new(&mut register)?);
+        let (engines, models) = (EngineMetrics::new(&mut register)?, ModelMetrics::new(&mut register)?);
+        let gpus = GpuGauges::new(&mut register)?;
         let (gateway, config) = (GatewayMetrics::new(&register)?, ConfigMetrics::new(&register)?);
         let process = ProcessMetrics::new(&register)?;
         let Register { collectors, series } = register;
@@ -83,6 +98,7 @@ impl Metrics {
             meters,
             callers,
             engines,
+            models,
             gpus,
             process,
             series,
@@ -118,21 +134,21 @@ impl Metrics {
         self.callers.totals(caller)
     }
 
-    /// The Prometheus text format (version 0.0.4), with `engines` and `gpus` as they are now.
+    /// The Prometheus text format (version 0.0.4), with what is `sampled` as it is now.
     ///
     /// # Errors
     /// Never in practice: only if a metric were inconsistent.
-    pub fn render(&self, engines: &[EngineView], gpus: &GpusView) -> Result<Vec<u8>, Error> {
+    pub fn render(&self, sampled: &Sampled) -> Result<Vec<u8>, Error> {
         let mut text = Vec::with_capacity(16 * 1024);
-        self.each(engines, gpus, |family| TextEncoder::new().encode(slice::from_ref(family), &mut text))?;
+        self.each(sampled, |family| TextEncoder::new().encode(slice::from_ref(family), &mut text))?;
         Ok(text)
     }
 
     /// The same as OpenMetrics (version 1.0.0), with the traces that stand for what histograms count.
     #[must_use]
-    pub fn render_openmetrics(&self, engines: &[EngineView], gpus: &GpusView) -> String {
+    pub fn render_openmetrics(&self, sampled: &Sampled) -> String {
         let mut text = String::with_capacity(16 * 1024);
-        let Ok(()) = self.each::<Infallible>(engines, gpus, |family| {
+        let Ok(()) = self.each::<Infallible>(sampled, |family| {
             openmetrics::write_family(&mut text, family, &self.exemplars);
             Ok(())
         });
@@ -140,18 +156,14 @@ impl Metrics {
     }
 
     /// Hands over all that is measured, metric by metric.
-    fn each<E>(
-        &self,
-        engines: &[EngineView],
-        gpus: &GpusView,
-        tell: impl FnMut(&MetricFamily) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn each<E>(&self, sampled: &Sampled, tell: impl FnMut(&MetricFamily) -> Result<(), E>) -> Result<(), E> {
         let _sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
         self.meters.publish();
         self.callers.publish();
         self.series.forget();
-        self.engines.set(engines);
-        self.gpus.set(gpus);
+        self.engines.set(&sampled.engines);
+        self.models.set(&sampled.models);
+        self.gpus.set(&sampled.gpus);
         self.process.read();
         self.collectors.each(tell)
     }

@@ -77,9 +77,11 @@ pub(super) fn model(name: &str, engines: &[&EngineView]) -> ModelView {
         wanted_replicas: Some(engines.len()),
         ready_replicas: ready,
         in_flight: engines.iter().map(|engine| engine.in_flight).sum(),
+        waiting: 0,
         unserved: 0,
         last_unserved_seconds: None,
         roll: None,
+        on_demand: None,
         engines: engines.iter().map(|engine| engine.engine.clone()).collect(),
         adapters: Vec::new(),
     }

@@ -32,6 +32,8 @@ fn running(models: Vec<Model>, engines: usize) -> FleetView {
             roll: None,
             last_demand: None,
             start_took: Some(Duration::from_secs(40)),
+            turn: None,
+            loads: 0,
         };
         (view.spec.model.name.clone(), view)
     };

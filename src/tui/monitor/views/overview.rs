@@ -13,7 +13,7 @@ use super::super::view::{Shown, View, fits};
 use super::super::wish::{Place, Wish};
 use super::super::{actions, gpu_lines, log_pane, look};
 use super::summary::summary;
-use crate::api::{EngineState, EngineView, ModelView, Quantiles, Rates, RatesPoint, RollState, Target};
+use crate::api::{EngineState, EngineView, ModelView, Quantiles, Rates, RatesPoint, RollState, Target, Turn};
 use crate::tui::frame::{KeyHelp, Style, Theme};
 use crate::tui::widgets::{Column, Row, Selection, Table, clean, put, sparkline};
 
@@ -213,10 +213,13 @@ fn model_row(model: &ModelView, known: &Known, is_folded: bool, theme: &Theme) -
     let times = rates.and_then(|rates| rates.first_token_seconds);
     // Not `sum`: of nothing that is -0.
     let reports = known.engines_of(&model.model).filter_map(|engine| engine.report);
-    let waiting = reports.fold(0.0, |all, report| all + report.waiting);
-    let detail = match model.adapters.len() {
-        0 => String::new(),
-        count => figures::counted(count, "adapter"),
+    let here = f64::from(u32::try_from(model.waiting).unwrap_or(u32::MAX));
+    let waiting = reports.fold(here, |all, report| all + report.waiting);
+    let obstacle = model.on_demand.as_ref().and_then(|it| it.obstacle.as_deref());
+    let detail = match (obstacle, model.adapters.len()) {
+        (Some(why), _) => clean(why),
+        (None, 0) => String::new(),
+        (None, count) => figures::counted(count, "adapter"),
     };
     Row::new(vec![
         name,
@@ -238,6 +241,11 @@ fn model_row(model: &ModelView, known: &Known, is_folded: bool, theme: &Theme) -
 fn model_state(model: &ModelView, theme: &Theme) -> Vec<Span<'static>> {
     if let Some(roll) = model.roll.as_ref().filter(|roll| roll.state == RollState::Rolling) {
         return vec![Span::styled(format!("◐ rolling {}/{}", roll.done, roll.total), theme.busy())];
+    }
+    if let Some(on_demand) = model.on_demand.as_ref().filter(|it| it.turn != Turn::Loaded && !model.ready) {
+        let is_stuck = on_demand.obstacle.is_some();
+        let style = if is_stuck { theme.bad() } else { theme.dim() };
+        return vec![Span::styled(model.state_words(), style)];
     }
     let all = model.wanted_replicas.unwrap_or(model.replicas).max(model.replicas);
     let text = format!("{}/{all} ready", model.ready_replicas);
