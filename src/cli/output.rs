@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::change::errors;
+use super::outlet::harmless;
 use crate::api::ClientError;
 
 /// How a subcommand ends when it does not succeed. `enginehouse --help` lists these codes; 2 is a command line that is not
@@ -79,10 +80,10 @@ pub(super) fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints `text` to standard error.
+/// Prints `text` to standard error. Control characters, which an argument that it repeats may have, are escaped.
 pub(super) fn complain(text: &str) {
     // Where nobody reads it, there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+    let _ = writeln!(io::stderr(), "{}", harmless(text.trim_end()));
 }
 
 /// Prints `text` to standard output; whether somebody reads it. A reader that went away (`| head`) is no failure.

@@ -141,7 +141,12 @@ impl Connection {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> ClientError {
-        ClientError::Unreachable { address: self.root.clone(), why: error.to_string() }
+        let why = match error {
+            // In the system's words: the kind of error, which the library writes before them, tells a user nothing.
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        ClientError::Unreachable { address: self.root.clone(), why }
     }
 }
 
@@ -165,5 +170,14 @@ mod tests {
         for (given, reached) in [("0.0.0.0:8", "127.0.0.1:8"), ("[::]:8", "[::1]:8"), ("10.0.0.1:8", "10.0.0.1:8")] {
             assert_eq!(reachable(given.parse().expect("an address")), reached.parse().expect("an address"));
         }
+    }
+
+    #[test]
+    fn why_there_is_no_answer_is_told_in_the_words_of_the_system() {
+        let client = Connection::new("127.0.0.1:1", None);
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "Connection refused");
+        let told = client.unreachable(&ureq::Error::Io(refused)).to_string();
+        assert!(told.contains(": Connection refused. Start"), "{told}");
+        assert!(!told.contains("io:"), "{told}");
     }
 }

@@ -81,7 +81,9 @@ fn model_of(target: &Target, known: &Known) -> Option<String> {
 /// The list of all that can be done.
 pub(super) fn menu(target: &Target, known: &Known) -> Dialog {
     let engines = engines(target, known);
-    let ours = engines.iter().any(|engine| engine.ours);
+    // A model that is not loaded has no engines.
+    let model = model_of(target, known);
+    let ours = known.models.iter().any(|it| it.ours && Some(&it.model) == model.as_ref());
     let drain = if engines.iter().any(|engine| engine.drained) {
         "undrain: requests come again"
     } else {

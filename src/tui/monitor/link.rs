@@ -112,10 +112,7 @@ pub(super) fn events(link: &Link, turn: &Turn, teller: &Teller) {
 /// The reason alone: where the gateway is, and what to do, is said elsewhere.
 fn reason(error: ClientError) -> String {
     match error {
-        ClientError::Unreachable { why, .. } => match why.strip_prefix("io: ") {
-            Some(why) => why.to_owned(),
-            None => why,
-        },
+        ClientError::Unreachable { why, .. } => why,
         other => other.to_string(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::example::{line, request, snapshot};
 use super::*;
-use crate::api::Client;
+use crate::api::{Client, OnDemandView, Turn};
 use crate::tui::frame::Message;
 
 /// Rewrites the pictures instead of comparing with them.
@@ -91,6 +91,27 @@ fn compare(monitor: &Monitor, name: &str) {
 #[test]
 fn the_overview_looks_as_in_the_picture() {
     compare(&monitor(false), "overview");
+}
+
+#[test]
+fn models_that_are_loaded_on_demand_look_as_in_the_picture() {
+    let Event::Snapshot(mut snapshot) = snapshot() else { panic!("no snapshot") };
+    let (loaded, rest) = snapshot.models.split_first_mut().expect("models");
+    loaded.on_demand = Some(OnDemandView { turn: Turn::Loaded, loads: 3, obstacle: None });
+    let why = "GPU 0: other processes hold 42.0 GiB of its 80.0 GiB.".to_owned();
+    let unloaded = [(Turn::Next, 2, Some(why)), (Turn::NotLoaded, 0, None)];
+    for (model, (turn, waiting, obstacle)) in rest.iter_mut().zip(unloaded) {
+        model.on_demand = Some(OnDemandView { turn, loads: 0, obstacle });
+        (model.waiting, model.ready, model.replicas, model.ready_replicas) = (waiting, false, 0, 0);
+        model.engines.clear();
+    }
+    snapshot.engines.retain(|engine| engine.model == "qwen3-32b");
+    let mut monitor = monitor(false);
+    hear(&mut monitor, News::Event(Box::new(Event::Snapshot(snapshot))));
+    press(&mut monitor, "↓↓↓");
+    compare(&monitor, "on-demand");
+    press(&mut monitor, "a");
+    assert!(picture(&monitor, (80, 22)).contains("start"), "what is not loaded can be started");
 }
 
 #[test]

@@ -125,9 +125,12 @@ impl View for Overview {
         let items = self.items(known);
         let [table, gpus, log] = parts(known, items.len(), area);
         let selected = self.selection.of(items.len()).and_then(|at| items.get(at)).filter(|_| !self.is_text);
-        if let Some(Item::Engine(engine)) = selected {
-            put(buffer, area.x, area.y + 2, area.width, &detail(engine, theme));
-        }
+        let told = match selected {
+            Some(Item::Engine(engine)) => detail(engine, theme),
+            Some(Item::Model(model)) => obstacle(model, theme),
+            None => Line::default(),
+        };
+        put(buffer, area.x, area.y + 2, area.width, &told);
         let rows = items.iter().map(|item| row(item, known, &self.folded, theme)).collect();
         let selection = (!self.is_text).then_some(self.selection);
         Table::new(&COLUMNS, rows).draw(table, selection, buffer, theme);
@@ -294,6 +297,13 @@ fn engine_row(engine: &EngineView, known: &Known, theme: &Theme) -> Row {
 fn detail(engine: &EngineView, theme: &Theme) -> Line<'static> {
     let text = engine.state.detail().map(|detail| format!(" {}: {}", clean(&engine.engine), clean(&detail)));
     Line::styled(text.unwrap_or_default(), look::style(&engine.state, theme))
+}
+
+/// Why a model cannot be loaded.
+fn obstacle(model: &ModelView, theme: &Theme) -> Line<'static> {
+    let why = model.on_demand.as_ref().and_then(|it| it.obstacle.as_deref());
+    let text = why.map(|why| format!(" {} cannot be loaded: {}", clean(&model.model), clean(why)));
+    Line::styled(text.unwrap_or_default(), theme.bad())
 }
 
 /// A rate; where none is told there were no requests lately, unless there could be none.
