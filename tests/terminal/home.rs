@@ -360,12 +360,14 @@ fn gpus_are_chosen_from_what_the_driver_tells_now_and_two_models_share_one() {
     keys.press("+", "calm takes a share of 0.50");
     keys.press("Space", "bold takes 0.50, and 0.50 more is over 0.95");
     keys.0.wait("one sentence about turns", |screen| {
-        screen.split_whitespace().collect::<Vec<_>>().join(" ").contains("they cannot take turns")
+        screen.split_whitespace().collect::<Vec<_>>().join(" ").contains("T has all on this GPU take turns.")
     });
     keys.press("=", "2 models of GPU 0: a share of 0.47 for each.");
+    keys.press("T", "2 models of GPU 0 take turns");
     keys.press("Enter", "Add another");
     keys.press("Enter", "What would run where");
     terminal.wait("both on one GPU", |screen| screen.matches("0 at 0.47").count() == 2);
+    terminal.wait("both in turns", |screen| screen.matches("1 on demand").count() == 2);
     terminal.press(&["C-c"]);
     terminal.shows("is not saved");
     terminal.press(&["y"]);
