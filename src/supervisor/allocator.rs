@@ -288,8 +288,9 @@ impl Granted {
     }
 }
 
+/// In one line: they are logged, and told to clients.
 fn in_words(conflicts: &[Conflict]) -> String {
-    conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    conflicts.iter().map(|it| format!("{}. {}", it.reason, it.remedy)).collect::<Vec<_>>().join(" ")
 }
 
 /// The words for `CUDA_VISIBLE_DEVICES`.

@@ -172,6 +172,7 @@ async fn engines_that_can_sleep_keep_their_process_and_wake_for_the_next_request
     assert!(long.await.expect("a stream").ends_with("data: [DONE]\n\n"));
     are(&gateway, &[("a/0", "ready"), ("b/0", "asleep")]).await;
     assert_eq!([gateway.engine_pid("a/0").await, gateway.engine_pid("b/0").await], [a, b]);
+    assert!(!gateway.log().contains("cannot be loaded"), "nothing was in the way: {}", gateway.log());
     // A gateway that comes after a killed one knows who sleeps.
     gateway.kill();
     let mut gateway = deployment.gateway();

@@ -26,11 +26,12 @@ fn one_line(row: Row) -> Row {
 
 /// Names and values, one in a line.
 fn facts(facts: &[(&str, String)]) -> String {
-    let rows: Vec<Row> = facts
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![(*name).to_owned(), harmless(value).replace('\n', "\n  ")])
-        .collect();
+    let mut rows: Vec<Row> = Vec::new();
+    for (name, value) in facts {
+        for (line, at) in harmless(value).lines().zip(0..) {
+            rows.push(vec![if at == 0 { (*name).to_owned() } else { String::new() }, line.to_owned()]);
+        }
+    }
     aligned(&rows)
 }
 
@@ -331,6 +332,7 @@ mod tests {
         let text = table(&["NAME"], vec![vec!["a\x1b]0;x\x07\nb".into()]], "none");
         assert_eq!(text, "NAME\na\\u{1b}]0;x\\u{7} b\n");
         assert!(!facts(&[("body", "\x1b[2J\nmore".into())]).contains('\x1b'));
+        assert_eq!(facts(&[("a", "1\n2".into()), ("none", String::new()), ("long", "3".into())]), "a     1\n      2\nlong  3\n");
     }
 
     /// A model that is loaded on demand, without engines.

@@ -74,9 +74,13 @@ impl Fleet {
     /// What is under way that changes what is free on the GPUs.
     fn is_unsettled(&self) -> Unsettled {
         let mut all = self.models.iter().flat_map(|model| &model.replicas);
+        // Engines of a model whose turn has just ended are not told yet.
+        let is_out = |model: &&ManagedModel| self.takes_turns(model) && model.on_demand.turn != Turn::In;
+        let mut untold = self.models.iter().filter(is_out).flat_map(|model| &model.replicas);
         Unsettled {
             is_placing: all.clone().any(|replica| replica.placement == Placement::Pending),
-            is_leaving: all.any(|it| it.is_leaving || matches!(it.stage, Stage::FallingAsleep | Stage::Stopping)),
+            is_leaving: all.any(|it| it.is_leaving || matches!(it.stage, Stage::FallingAsleep | Stage::Stopping))
+                || untold.any(|it| it.stage != Stage::Asleep),
         }
     }
 
@@ -113,7 +117,6 @@ impl Fleet {
             if let Some(why) = &why
                 && model.pool.obstacle().is_none()
             {
-                let why = why.replace('\n', " ");
                 tracing::warn!(model = %model.name(), why, "the model is wanted, and cannot be loaded");
             }
             model.pool.set_obstacle(why);
