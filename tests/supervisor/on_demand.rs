@@ -321,6 +321,13 @@ async fn a_reload_has_a_model_loaded_for_good_or_on_demand() {
     assert_eq!(gateway.engine_pid("a/0").await, pid, "it is not started anew");
     serves(&gateway, "b").await;
     are(&gateway, &[("b/0", "ready")]).await;
+    // What was stopped stays so when it is to be loaded for good, and is started then.
+    assert_eq!(order(&gateway, "models/a/stop").await.0, 200);
+    deployment.write(&yaml("eager"), Some(gateway.address));
+    assert_eq!(order(&gateway, "reload").await.0, 200);
+    let (status, told) = order(&gateway, "models/a/start").await;
+    assert_eq!(status, 200, "{told}");
+    are(&gateway, &[("a/0", "ready")]).await;
     gateway.stop().await;
     deployment.assert_empty();
 }

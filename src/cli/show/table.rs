@@ -332,7 +332,10 @@ mod tests {
         let text = table(&["NAME"], vec![vec!["a\x1b]0;x\x07\nb".into()]], "none");
         assert_eq!(text, "NAME\na\\u{1b}]0;x\\u{7} b\n");
         assert!(!facts(&[("body", "\x1b[2J\nmore".into())]).contains('\x1b'));
-        assert_eq!(facts(&[("a", "1\n2".into()), ("none", String::new()), ("long", "3".into())]), "a     1\n      2\nlong  3\n");
+        assert_eq!(
+            facts(&[("a", "1\n2".into()), ("none", String::new()), ("long", "3".into())]),
+            "a     1\n      2\nlong  3\n"
+        );
     }
 
     /// A model that is loaded on demand, without engines.

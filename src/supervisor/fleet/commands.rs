@@ -82,8 +82,9 @@ impl Fleet {
         let model = &mut self.models[at];
         let name = model.name().clone();
         let is_stopped = self.orders.is_stopped(&name);
-        if !model.is_on_demand() || (model.on_demand.turn == Turn::In && !is_stopped && !matches!(goal, Goal::Sleep(_)))
-        {
+        let means_the_same = !model.is_on_demand() || (!is_stopped && !matches!(goal, Goal::Sleep(_)));
+        // One that was loaded on demand, and is to be loaded for good now, has to get its turn, too.
+        if model.on_demand.turn == Turn::In && means_the_same {
             return Ok(None);
         }
         match goal {
